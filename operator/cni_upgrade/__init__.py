@@ -1,0 +1,1 @@
+"""CNI upgrade operator: finds and cures CNI configs that runtimes no longer forgive."""

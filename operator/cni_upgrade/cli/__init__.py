@@ -1,0 +1,1 @@
+"""Room cli: cni-upgrade: the engine for people, without a cluster."""

@@ -1,0 +1,1 @@
+"""Room controller: receives events, calls the planner, carries out what it decides."""

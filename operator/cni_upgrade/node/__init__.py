@@ -1,0 +1,1 @@
+"""Room node: what happens on one node: reading, probing, writing, reporting."""
