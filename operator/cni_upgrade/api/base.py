@@ -1,0 +1,79 @@
+"""What every model shares, so that each resource reads, bounds and writes its fields alike."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class Model(BaseModel):
+    """Frozen; camelCase outside, snake_case inside; members of a newer writer are ignored."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        serialize_by_alias=True,
+        extra="ignore",
+    )
+
+    def to_api(self) -> dict[str, Any]:
+        """The JSON that the API server gets: camelCase, without what is not known."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def _whole_seconds(value: datetime) -> datetime:
+    """Kubernetes keeps seconds: what is written compares equal to what is read back."""
+    return value.astimezone(UTC).replace(microsecond=0)
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_whole_seconds)]
+
+
+def clip(limit: int) -> Callable[[object], object]:
+    """Shorten a string: one that is too long would make the API refuse the whole status."""
+
+    def shorten(value: object) -> object:
+        if isinstance(value, str) and len(value) > limit:
+            return value[: limit - 1] + "…"
+        return value
+
+    return shorten
+
+
+def first(limit: int) -> Callable[[object], object]:
+    """Keep the first items of a list or map, for the same reason."""
+
+    def cut(value: object) -> object:
+        if isinstance(value, list | tuple):
+            return value[:limit]
+        if isinstance(value, Mapping):
+            return dict(list(value.items())[:limit])
+        return value
+
+    return cut
+
+
+def last(limit: int) -> Callable[[object], object]:
+    """Keep the last items of a list, for the same reason."""
+
+    def cut(value: object) -> object:
+        return value[-limit:] if isinstance(value, list | tuple) else value
+
+    return cut
+
+
+# Strings of a status: clipped on writing, because others decide how long they are.
+Word = Annotated[str, BeforeValidator(clip(256)), Field(max_length=256)]
+Line = Annotated[str, BeforeValidator(clip(1024)), Field(max_length=1024)]
+Text = Annotated[str, BeforeValidator(clip(8192)), Field(max_length=8192)]
+
+# Strings that name something: refused when too long, because half a name is another name.
+Name = Annotated[str, Field(max_length=253)]
+Uid = Annotated[str, Field(max_length=128)]
+
+Count = Annotated[int, Field(ge=0)]
+Counts = Annotated[Mapping[str, Count], BeforeValidator(first(64)), Field(max_length=64)]
+Words = Annotated[tuple[Word, ...], BeforeValidator(first(64)), Field(max_length=64)]

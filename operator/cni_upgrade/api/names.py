@@ -1,0 +1,32 @@
+"""The names by which others know us: changing one breaks every cluster, so each is written once."""
+
+from typing import Final
+
+GROUP: Final = "cniupgrade.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = "cniupgrade.dev/v1alpha1"
+CATEGORY: Final = "cniupgrade"
+
+POLICY_KIND: Final = "CNIUpgradePolicy"
+POLICY_PLURAL: Final = "cniupgradepolicies"
+POLICY_SINGULAR: Final = "cniupgradepolicy"
+POLICY_SHORT: Final = "cup"
+
+NODE_STATE_KIND: Final = "CNINodeState"
+NODE_STATE_PLURAL: Final = "cninodestates"
+NODE_STATE_SINGULAR: Final = "cninodestate"
+NODE_STATE_SHORT: Final = "cns"
+
+# Annotations.
+PAUSED: Final = "cniupgrade.dev/paused"
+"""On a policy: "true" pauses it, also where GitOps would revert an edit of its spec."""
+CORDONED_BY: Final = "cniupgrade.dev/cordoned-by"
+"""On a Node: who cordoned it; only a cordon that carries our mark is ever undone by us."""
+RETRY: Final = "cniupgrade.dev/retry"
+"""On a node state: a new value asks for another attempt now."""
+
+# Labels.
+LABEL_POLICY: Final = "cniupgrade.dev/policy"
+LABEL_NODE: Final = "cniupgrade.dev/node"
+LABEL_OPERATION: Final = "cniupgrade.dev/operation"
+LABEL_COMPONENT: Final = "cniupgrade.dev/component"

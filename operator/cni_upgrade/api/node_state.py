@@ -1,0 +1,264 @@
+"""The node state: what one node has, what is happening to it, and what has happened."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from cni_upgrade.api import names
+from cni_upgrade.api.base import Count, Model, Name, Text, Time, Uid, Word, Words, first, last
+from cni_upgrade.api.condition import Conditions
+from cni_upgrade.api.meta import ObjectMeta
+from cni_upgrade.api.report import Report
+
+
+class Phase(StrEnum):
+    """Where a node is on its way."""
+
+    PENDING = "Pending"
+    AUDITING = "Auditing"
+    COMPATIBLE = "Compatible"
+    WAITING = "Waiting"
+    DRAINING = "Draining"
+    APPLYING = "Applying"
+    PROVING = "Proving"
+    DONE = "Done"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    FAILED = "Failed"
+    BLOCKED = "Blocked"
+    MANAGED_ELSEWHERE = "ManagedElsewhere"
+
+
+class PolicyRef(Model):
+    """The policy that has claimed a node."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        description="Name of the CNIUpgradePolicy."
+    )
+    uid: Uid = Field(
+        description="UID of the CNIUpgradePolicy; a policy of the same name created later does "
+        "not inherit the claim."
+    )
+    since: Time | None = Field(default=None, description="When the policy claimed the node.")
+
+
+class NodeStateSpec(Model):
+    """Which node this is, and who may change it."""
+
+    node_uid: Annotated[str, Field(min_length=1, max_length=128)] = Field(
+        alias="nodeUID",
+        description="UID of the Node; a node that joins again under the same name has another.",
+    )
+    policy_ref: PolicyRef | None = Field(
+        default=None,
+        description="The Enforce policy that has claimed this node; only it may change the "
+        "node. Absent when no policy has.",
+    )
+
+
+class Observed(Model):
+    """What the last audit was made from: when one of these changes, the node is audited again."""
+
+    audit_key: Word = Field(
+        default="",
+        description="Digest of everything that the last audit depended on; a different one asks "
+        "for a new audit.",
+    )
+    audited_at: Time | None = Field(default=None, description="When the last audit ended.")
+    boot_id: Word = Field(
+        default="", alias="bootID", description="Boot ID of the node at the last audit."
+    )
+    runtime_version: Word = Field(
+        default="",
+        description="Container runtime and its version at the last audit, as the Node names it.",
+    )
+    kubelet_version: Word = Field(
+        default="", description="Version of the kubelet at the last audit."
+    )
+    truncated: bool = Field(
+        default=False,
+        description="True when the report did not fit and this is its summary; the whole report "
+        "is the log of the audit's pod.",
+    )
+
+
+class ProofStatus(Model):
+    """The pods that show whether the node works."""
+
+    old_pod: Name | None = Field(
+        default=None, description="Pod that was created before the change, to be deleted after it."
+    )
+    new_pod: Name | None = Field(
+        default=None, description="Pod that is created and deleted after the change."
+    )
+    add: bool | None = Field(
+        default=None,
+        description="Whether the new pod got its network; absent while not known.",
+    )
+    delete: bool | None = Field(
+        default=None, description="Whether the new pod could be deleted; absent while not known."
+    )
+    old_delete: bool | None = Field(
+        default=None,
+        description="Whether the pod from before the change could be deleted; absent while not "
+        "known.",
+    )
+    outcome: Word | None = Field(
+        default=None,
+        description="What the proof shows, compared with the baseline; absent while it runs.",
+    )
+
+
+class OperationStatus(Model):
+    """The operation that is under way."""
+
+    id: Name = Field(
+        description="Name of the operation and of its Job: the same work always has the same id."
+    )
+    kind: Word = Field(description="audit, apply or restore.")
+    digest: Word = Field(
+        default="", description="SHA-256 of everything that the node is asked to do."
+    )
+    attempt: Count = Field(default=0, description="Number of this attempt, from 0.")
+    step: Word = Field(default="", description="What is being done now.")
+    policy: PolicyRef | None = Field(
+        default=None, description="The policy on whose behalf the node is worked on."
+    )
+    started_at: Time | None = Field(default=None, description="When the operation started.")
+    step_since: Time | None = Field(default=None, description="When its present step started.")
+    deadline: Time | None = Field(default=None, description="When the present step is given up.")
+    job: Name | None = Field(
+        default=None, description="Name of the Job in the namespace of the agents."
+    )
+    input: Annotated[str, Field(max_length=32768)] | None = Field(
+        default=None,
+        description="The JSON that is handed to the agent, kept so that a restarted controller "
+        "sends the same.",
+    )
+    proof: ProofStatus | None = Field(
+        default=None, description="The proof of this operation: its pods and what they show."
+    )
+    blockers: Words = Field(
+        default=(),
+        description="What the present step waits for, such as pods and the disruption budgets "
+        "that keep them.",
+    )
+    cordoned: bool = Field(
+        default=False, description="Whether the operator cordoned the node for this operation."
+    )
+
+
+class LastOperation(Model):
+    """The operation that ended last."""
+
+    id: Name = Field(description="Name of the operation and of its Job.")
+    kind: Word = Field(description="audit, apply or restore.")
+    outcome: Word = Field(default="", description="How it ended, for example Done or Failed.")
+    finished_at: Time | None = Field(default=None, description="When it ended.")
+    backup: Word | None = Field(
+        default=None, description="Backup on the node that it made or used; absent for an audit."
+    )
+    attempt: Count = Field(default=0, description="Number of that attempt, from 0.")
+
+
+class HistoryEntry(Model):
+    """One thing that happened to the node."""
+
+    at: Time = Field(description="When it happened.")
+    kind: Word = Field(description="audit, apply or restore.")
+    operation: Name = Field(default="", description="Name of the operation.")
+    outcome: Word = Field(default="", description="How it ended, for example Done or Failed.")
+    from_: Word | None = Field(
+        default=None,
+        alias="from",
+        description='The CNI version before; "missing" when there was none.',
+    )
+    to: Word | None = Field(default=None, description="The CNI version after.")
+    backup: Word | None = Field(default=None, description="Backup on the node that goes with it.")
+    message: Text = Field(default="", description="What happened, in one sentence.")
+    diff: Text | None = Field(
+        default=None, description="What was changed in the files, as a unified diff, shortened."
+    )
+
+
+class NodeStateStatus(Report):
+    """What the node has, and what is done to it."""
+
+    observed_generation: int = Field(
+        default=-1,
+        ge=-1,
+        description="The metadata.generation that this status was computed from; -1 before the "
+        "controller has seen the node state.",
+    )
+    phase: Phase | Word = Field(
+        default=Phase.PENDING,
+        union_mode="left_to_right",
+        description="Pending, Auditing, Compatible (nothing to do), Waiting (for its turn), "
+        "Draining, Applying, Proving, Done, RollingBack, RolledBack, Failed, Blocked (cannot be "
+        "done safely) or ManagedElsewhere (another program owns the file).",
+    )
+    reason: Word = Field(
+        default="", description="One CamelCase word that says why the node is in this phase."
+    )
+    message: Text = Field(
+        default="", description="What is waited for, or what a person can do, in one sentence."
+    )
+    found: Word | None = Field(
+        default=None,
+        description='CNI version of the active config as last seen; "missing" when it has none, '
+        "absent when there is no active config.",
+    )
+    target: Word | None = Field(
+        default=None,
+        description="CNI version that this node is to reach or has reached; absent when the node "
+        "is blocked.",
+    )
+    conditions: Conditions = Field(
+        default=(),
+        description="Ready is always there; Reconciling (work is under way) and Stalled (a "
+        "person is needed) only while true.",
+    )
+    policies: Annotated[tuple[Name, ...], BeforeValidator(first(64)), Field(max_length=64)] = Field(
+        default=(),
+        description="Names of the Audit policies that select this node; the Enforce policy is in "
+        "spec.policyRef.",
+    )
+    observed: Observed | None = Field(
+        default=None, description="What the last audit was made from, and when."
+    )
+    operation: OperationStatus | None = Field(
+        default=None, description="The operation that is under way; absent between operations."
+    )
+    last_operation: LastOperation | None = Field(
+        default=None, description="The operation that ended last."
+    )
+    attempts: Count = Field(
+        default=0, description="How often the present change was tried without success."
+    )
+    next_attempt_at: Time | None = Field(
+        default=None, description="When the next attempt may start; absent when none is planned."
+    )
+    history: Annotated[
+        tuple[HistoryEntry, ...], BeforeValidator(last(10)), Field(max_length=10)
+    ] = Field(
+        default=(),
+        description="The last ten operations on this node that changed or tried to change "
+        "something, oldest first.",
+    )
+
+
+class CNINodeState(Model):
+    """What one node has of CNI, what is being done to it, and what was done.
+
+    It bears the name of its Node, is owned by it and goes with it. Written by the controller.
+    """
+
+    api_version: Literal["cniupgrade.dev/v1alpha1"] = names.API_VERSION
+    kind: Literal["CNINodeState"] = names.NODE_STATE_KIND
+    metadata: ObjectMeta
+    spec: NodeStateSpec = Field(description="Which node this is, and which policy claimed it.")
+    status: NodeStateStatus = Field(
+        default=NodeStateStatus(),
+        description="What was found on the node and what is done to it; written by the controller.",
+    )

@@ -1,0 +1,67 @@
+"""Reads objects of the API into models; what cannot be read is named by its path in the object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from cni_upgrade.api.base import Model
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.policy import CNIUpgradePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One field that cannot be read."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class UnreadableResourceError(Exception):
+    """An object that does not fit its model, with every field that is wrong."""
+
+    def __init__(self, kind: str, name: str, problems: tuple[FieldProblem, ...]) -> None:
+        super().__init__(f"{kind} {name}: {'; '.join(map(str, problems))}")
+        self.kind = kind
+        self.name = name
+        self.problems = problems
+
+
+_M = TypeVar("_M", bound=Model)
+
+
+def parse_policy(obj: Mapping[str, object]) -> CNIUpgradePolicy:
+    """A policy as the API returned it; raises UnreadableResourceError."""
+    return _parse(CNIUpgradePolicy, obj)
+
+
+def parse_node_state(obj: Mapping[str, object]) -> CNINodeState:
+    """A node state as the API returned it; raises UnreadableResourceError."""
+    return _parse(CNINodeState, obj)
+
+
+def _parse(model: type[_M], obj: Mapping[str, object]) -> _M:
+    try:
+        return model.model_validate(obj)
+    except ValidationError as error:
+        problems = tuple(FieldProblem(_path(e), e["msg"]) for e in error.errors())
+        raise UnreadableResourceError(model.__name__, _name(obj), problems) from error
+
+
+def _path(error: ErrorDetails) -> str:
+    path = ""
+    for part in error["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.removeprefix(".") or "the object"
+
+
+def _name(obj: object) -> str:
+    metadata = obj.get("metadata") if isinstance(obj, Mapping) else None
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return name if isinstance(name, str) else "(no name)"

@@ -1,0 +1,406 @@
+"""The policy: which CNI version a set of nodes must speak, how carefully and how fast."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from cni_upgrade.api import names
+from cni_upgrade.api.base import Count, Counts, Model, Name, Text, Time, Word, first
+from cni_upgrade.api.condition import Conditions
+from cni_upgrade.api.duration import Duration
+from cni_upgrade.api.meta import ObjectMeta
+
+
+class Mode(StrEnum):
+    """Whether nodes are only looked at, or changed."""
+
+    AUDIT = "Audit"
+    ENFORCE = "Enforce"
+
+
+class Selection(StrEnum):
+    """Which version a node gets that cannot take the target."""
+
+    HIGHEST_COMPATIBLE = "HighestCompatible"
+    EXACT = "Exact"
+
+
+class Rewrite(StrEnum):
+    """Which configs are touched."""
+
+    TO_TARGET = "ToTarget"
+    ONLY_FAULTY = "OnlyFaulty"
+
+
+class ManagedFiles(StrEnum):
+    """What is done with a file that another program writes."""
+
+    SKIP = "Skip"
+    OVERRIDE = "Override"
+
+
+class DrainPolicy(StrEnum):
+    """When a node is drained before a change."""
+
+    NEVER = "Never"
+    IF_REQUIRED = "IfRequired"
+    ALWAYS = "Always"
+
+
+class OnFailure(StrEnum):
+    """What happens when a node is worse than before."""
+
+    ROLLBACK = "Rollback"
+    STOP = "Stop"
+
+
+class SelectorOperator(StrEnum):
+    """The operators of a label selector."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+SpecVersion = Literal["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
+
+LabelKey = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=317,
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+    ),
+]
+LabelValue = Annotated[
+    str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
+]
+
+
+class LabelSelectorRequirement(Model):
+    """One requirement on the labels of a node."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!(self.operator in ['In', 'NotIn']) || "
+                    "(has(self.values) && size(self.values) > 0)",
+                    "message": "values: at least one is needed for the operators In and NotIn",
+                },
+                {
+                    "rule": "self.operator in ['In', 'NotIn'] || "
+                    "!has(self.values) || size(self.values) == 0",
+                    "message": "values: must be left out for the operators Exists and DoesNotExist",
+                },
+            ]
+        }
+    )
+
+    key: LabelKey = Field(description="The label key that the requirement is about.")
+    operator: SelectorOperator = Field(
+        description="In and NotIn compare the label's value with values; Exists and DoesNotExist "
+        "only ask whether the label is there."
+    )
+    values: Annotated[tuple[LabelValue, ...], Field(max_length=64)] = Field(
+        default=(),
+        description="Values for In and NotIn (at least one); left out for Exists and DoesNotExist.",
+    )
+
+
+class LabelSelector(Model):
+    """Which nodes; all requirements must hold."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
+    match_labels: Annotated[Mapping[str, LabelValue], Field(max_length=64)] = Field(
+        default_factory=dict,
+        description="Labels that a node must have, each with exactly this value.",
+    )
+    match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=32)] = (
+        Field(default=(), description="Requirements on a node's labels; all of them must hold.")
+    )
+
+
+class CniTarget(Model):
+    """The version that CNI configs are to carry."""
+
+    version: SpecVersion = Field(
+        default="1.0.0",
+        description="The CNI version to reach, and never to exceed. Default 1.0.0, which every "
+        "runtime in support and every plugin release since 1.0.0 takes.",
+    )
+    selection: Selection = Field(
+        default=Selection.HIGHEST_COMPATIBLE,
+        description="HighestCompatible (default): each node gets the highest version, up to the "
+        "target, that its runtime, every plugin of the chain and its running pods support. "
+        "Exact: a node that cannot take the target itself is Blocked and not touched.",
+    )
+    rewrite: Rewrite = Field(
+        default=Rewrite.TO_TARGET,
+        description="ToTarget (default): every config is brought to the version to reach. "
+        "OnlyFaulty: a config whose older version works on its node is left as it is.",
+    )
+
+
+class Target(Model):
+    """What is to be upgraded."""
+
+    cni: CniTarget = Field(
+        default=CniTarget(), description="The cniVersion of the CNI configs on the nodes."
+    )
+
+
+_PERCENT = re.compile(r"(100|[1-9][0-9]?)%")
+
+
+def _int_or_percent(value: object) -> object:
+    if isinstance(value, str) and _PERCENT.fullmatch(value):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise ValueError('must be a number of at least 1 or a percentage from "1%" to "100%"')
+
+
+IntOrPercent = Annotated[
+    int | str,
+    BeforeValidator(_int_or_percent),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "minimum": 1,
+            "pattern": rf"^{_PERCENT.pattern}$",
+            "maxLength": 4,
+        }
+    ),
+]
+
+
+class Rollout(Model):
+    """How many nodes at once."""
+
+    max_unavailable: IntOrPercent = Field(
+        default=1,
+        description="How many of the matched nodes may be unavailable at once, those that are "
+        'down for other reasons included: a number or a percentage such as "10%", of which at '
+        "least one node is always allowed. Default 1. Changes that need no drain and keep the "
+        "node in service are not limited by it.",
+    )
+    max_parallel: int = Field(
+        default=10,
+        ge=1,
+        description="How many nodes this policy works on at the same time, audits included. "
+        "Default 10.",
+    )
+
+
+class Drain(Model):
+    """Whether and how pods are moved away before a change."""
+
+    policy: DrainPolicy = Field(
+        default=DrainPolicy.IF_REQUIRED,
+        description="IfRequired (default): drain only where running pods could otherwise not be "
+        "deleted after the change. Always: drain before every change. Never: a node whose change "
+        "needs a drain is Blocked.",
+    )
+    deadline: Duration = Field(
+        default="15m",
+        description="How long a drain may take, for example 90s, 15m or 1h30m. Then the node is "
+        "given back, and its state names the pods and budgets that were in the way. Default 15m.",
+    )
+    delete_empty_dir_data: bool = Field(
+        default=False,
+        description="Drain also pods that use emptyDir volumes, whose data is lost, as kubectl "
+        "drain --delete-emptydir-data does. Default false: such a pod stops the drain.",
+    )
+    force: bool = Field(
+        default=False,
+        description="Drain also pods that no controller would create again, as kubectl drain "
+        "--force does. Default false: such a pod stops the drain.",
+    )
+
+
+class Backup(Model):
+    """The copies that are kept on each node."""
+
+    keep: int = Field(
+        default=5,
+        ge=1,
+        le=50,
+        description="How many backups of the CNI configs to keep on each node, from 1 to 50; the "
+        "oldest go first. Default 5.",
+    )
+
+
+class Verify(Model):
+    """How a changed node is judged."""
+
+    proof: bool = Field(
+        default=True,
+        description="After a change, show with pods on that node that one can be created and "
+        "one from before can be deleted. Default true; false trusts the agent's own check.",
+    )
+    deadline: Duration = Field(
+        default="2m",
+        description="How long the proof may take, for example 90s or 2m. Default 2m.",
+    )
+
+
+class PolicySpec(Model):
+    """What is wanted."""
+
+    mode: Mode = Field(
+        default=Mode.AUDIT,
+        description="Audit (default): look, report and change nothing. Enforce: bring the "
+        "nodes to the target. Any number of Audit policies may select a node, but only one "
+        "Enforce policy: the first to claim it.",
+    )
+    node_selector: LabelSelector = Field(
+        description="Which nodes, by their labels. Required; {} means every node. A selector "
+        "that matches no node is reported as a condition, never as success."
+    )
+    target: Target = Field(
+        default=Target(), description="What is to be upgraded, and to which version."
+    )
+    paths: Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
+        default="auto",
+        description="Where CNI configs and plugins are on the nodes: auto (default, the usual "
+        "folders) or the name of a preset in the operator's configuration. Folders themselves "
+        "cannot be named here.",
+    )
+    managed_files: ManagedFiles = Field(
+        default=ManagedFiles.SKIP,
+        description="What to do with a config that another program, such as a network add-on, "
+        "writes. Skip (default): leave it and say where to mend its source. Override: rewrite "
+        "it all the same; the other program may put it back.",
+    )
+    rollout: Rollout = Field(
+        default=Rollout(), description="How many nodes may be worked on and unavailable at once."
+    )
+    drain: Drain = Field(
+        default=Drain(), description="Whether and how pods are moved away before a change."
+    )
+    backup: Backup = Field(
+        default=Backup(), description="The copies of CNI configs that are kept on each node."
+    )
+    verify: Verify = Field(
+        default=Verify(), description="How a changed node is judged before the next one starts."
+    )
+    on_failure: OnFailure = Field(
+        default=OnFailure.ROLLBACK,
+        description="When a node is worse than before a change. Rollback (default): put the "
+        "backup back, if that is safe for the pods that run by then. Stop: leave the node as it "
+        "is, for a person to look at. Either way the rollout stops once its failures are spent.",
+    )
+    paused: bool = Field(
+        default=False,
+        description="Start nothing new; what is under way is brought to a safe end. Default "
+        "false. The annotation cniupgrade.dev/paused set to true does the same.",
+    )
+
+
+class NodeCounts(Model):
+    """How many nodes are where."""
+
+    matched: Count = Field(default=0, description="Nodes that the selector matches.")
+    by_phase: Counts = Field(
+        default_factory=dict,
+        description="Matched nodes by the phase of their CNINodeState; phases without a node "
+        "are left out.",
+    )
+
+
+class PolicySummary(Model):
+    """The counts that `kubectl get` shows."""
+
+    matched: Count = Field(default=0, description="Nodes that the selector matches.")
+    compatible: Count = Field(default=0, description="Nodes that needed no change.")
+    done: Count = Field(default=0, description="Nodes that were changed and proved to work.")
+    working: Count = Field(
+        default=0, description="Nodes that are audited, drained, changed, proved or rolled back."
+    )
+    waiting: Count = Field(
+        default=0, description="Nodes that need a change and wait for their turn."
+    )
+    blocked: Count = Field(
+        default=0,
+        description="Nodes that need a change which cannot be made safely, or whose files "
+        "another program manages.",
+    )
+    failed: Count = Field(default=0, description="Nodes whose change failed or was rolled back.")
+
+
+class NodeFailure(Model):
+    """One node that needs a person."""
+
+    node: Name = Field(description="Name of the node, and of its CNINodeState.")
+    phase: Word = Field(description="Phase of the node: Failed, RolledBack or Blocked.")
+    reason: Word = Field(default="", description="One CamelCase word that says why.")
+    message: Text = Field(default="", description="What happened and what to do about it.")
+    since: Time | None = Field(default=None, description="Since when the node is in this phase.")
+
+
+class PolicyStatus(Model):
+    """How far it is."""
+
+    observed_generation: int = Field(
+        default=-1,
+        ge=-1,
+        description="The metadata.generation that this status was computed from; -1 before the "
+        "controller has seen the policy.",
+    )
+    conditions: Conditions = Field(
+        default=(),
+        description="Ready is always there; Reconciling (work is under way) and Stalled (a "
+        "person is needed) only while true.",
+    )
+    message: Text = Field(default="", description="Where the rollout is, in one sentence.")
+    nodes: NodeCounts | None = Field(
+        default=None, description="How many nodes are matched, and how many are in each phase."
+    )
+    summary: PolicySummary | None = Field(
+        default=None, description="The same counts in few groups, as kubectl get shows them."
+    )
+    versions: Counts = Field(
+        default_factory=dict,
+        description="Number of matched nodes by the CNI version of their active config; the key "
+        '"missing" counts configs without one.',
+    )
+    failures: Annotated[
+        tuple[NodeFailure, ...], BeforeValidator(first(10)), Field(max_length=10)
+    ] = Field(
+        default=(),
+        description="The first ten nodes that failed or are blocked, with their reasons; every "
+        "node's own story is in its CNINodeState.",
+    )
+
+
+class CNIUpgradePolicy(Model):
+    """Says which CNI version a set of nodes must speak, and how carefully and how fast.
+
+    Every node that it matches has a CNINodeState of the node's name.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "size(self.metadata.name) <= 63",
+                    "message": "metadata.name: at most 63 characters, because it becomes the value "
+                    "of a label",
+                }
+            ]
+        }
+    )
+
+    api_version: Literal["cniupgrade.dev/v1alpha1"] = names.API_VERSION
+    kind: Literal["CNIUpgradePolicy"] = names.POLICY_KIND
+    metadata: ObjectMeta
+    spec: PolicySpec = Field(description="What is wanted of the nodes.")
+    status: PolicyStatus = Field(
+        default=PolicyStatus(), description="How far it is; written by the controller."
+    )
