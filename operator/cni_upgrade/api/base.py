@@ -66,14 +66,14 @@ def last(limit: int) -> Callable[[object], object]:
 
 
 # Strings of a status: clipped on writing, because others decide how long they are.
-Word = Annotated[str, BeforeValidator(clip(256)), Field(max_length=256)]
-Line = Annotated[str, BeforeValidator(clip(1024)), Field(max_length=1024)]
-Text = Annotated[str, BeforeValidator(clip(8192)), Field(max_length=8192)]
+Word = Annotated[str, Field(max_length=256), BeforeValidator(clip(256))]
+Line = Annotated[str, Field(max_length=1024), BeforeValidator(clip(1024))]
+Text = Annotated[str, Field(max_length=8192), BeforeValidator(clip(8192))]
 
 # Strings that name something: refused when too long, because half a name is another name.
 Name = Annotated[str, Field(max_length=253)]
 Uid = Annotated[str, Field(max_length=128)]
 
 Count = Annotated[int, Field(ge=0)]
-Counts = Annotated[Mapping[str, Count], BeforeValidator(first(64)), Field(max_length=64)]
-Words = Annotated[tuple[Word, ...], BeforeValidator(first(64)), Field(max_length=64)]
+Counts = Annotated[Mapping[str, Count], Field(max_length=64), BeforeValidator(first(64))]
+Words = Annotated[tuple[Word, ...], Field(max_length=64), BeforeValidator(first(64))]

@@ -38,7 +38,17 @@ class Condition(Model):
     message: Text = Field(description="What holds and what to do about it, for people.")
 
 
-Conditions = Annotated[tuple[Condition, ...], BeforeValidator(first(32)), Field(max_length=32)]
+Conditions = Annotated[
+    tuple[Condition, ...],
+    Field(
+        max_length=32,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    ),
+    BeforeValidator(first(32)),
+]
 
 
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Count, Model, Name, Text, Time, Uid, Word, Words, first, last
@@ -28,6 +28,14 @@ class Phase(StrEnum):
     FAILED = "Failed"
     BLOCKED = "Blocked"
     MANAGED_ELSEWHERE = "ManagedElsewhere"
+
+
+ShownPhase = Annotated[
+    Phase | Word,
+    Field(union_mode="left_to_right"),
+    WithJsonSchema({"type": "string", "maxLength": 256}),
+]
+"""A phase, or the word for one that only a newer controller knows: shown, never refused."""
 
 
 class PolicyRef(Model):
@@ -191,9 +199,8 @@ class NodeStateStatus(Report):
         description="The metadata.generation that this status was computed from; -1 before the "
         "controller has seen the node state.",
     )
-    phase: Phase | Word = Field(
+    phase: ShownPhase = Field(
         default=Phase.PENDING,
-        union_mode="left_to_right",
         description="Pending, Auditing, Compatible (nothing to do), Waiting (for its turn), "
         "Draining, Applying, Proving, Done, RollingBack, RolledBack, Failed, Blocked (cannot be "
         "done safely) or ManagedElsewhere (another program owns the file).",
@@ -219,7 +226,7 @@ class NodeStateStatus(Report):
         description="Ready is always there; Reconciling (work is under way) and Stalled (a "
         "person is needed) only while true.",
     )
-    policies: Annotated[tuple[Name, ...], BeforeValidator(first(64)), Field(max_length=64)] = Field(
+    policies: Annotated[tuple[Name, ...], Field(max_length=64), BeforeValidator(first(64))] = Field(
         default=(),
         description="Names of the Audit policies that select this node; the Enforce policy is in "
         "spec.policyRef.",
@@ -240,7 +247,7 @@ class NodeStateStatus(Report):
         default=None, description="When the next attempt may start; absent when none is planned."
     )
     history: Annotated[
-        tuple[HistoryEntry, ...], BeforeValidator(last(10)), Field(max_length=10)
+        tuple[HistoryEntry, ...], Field(max_length=10), BeforeValidator(last(10))
     ] = Field(
         default=(),
         description="The last ten operations on this node that changed or tried to change "

@@ -131,8 +131,7 @@ class CniTarget(Model):
 
     version: SpecVersion = Field(
         default="1.0.0",
-        description="The CNI version to reach, and never to exceed. Default 1.0.0, which every "
-        "runtime in support and every plugin release since 1.0.0 takes.",
+        description="The CNI version to reach, and never to exceed. Default 1.0.0.",
     )
     selection: Selection = Field(
         default=Selection.HIGHEST_COMPATIBLE,
@@ -371,7 +370,7 @@ class PolicyStatus(Model):
         '"missing" counts configs without one.',
     )
     failures: Annotated[
-        tuple[NodeFailure, ...], BeforeValidator(first(10)), Field(max_length=10)
+        tuple[NodeFailure, ...], Field(max_length=10), BeforeValidator(first(10))
     ] = Field(
         default=(),
         description="The first ten nodes that failed or are blocked, with their reasons; every "

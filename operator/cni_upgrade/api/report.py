@@ -34,7 +34,7 @@ class NodePaths(Model):
         description="Folder of the CNI configs on the node; absent when none of the candidates "
         "exists.",
     )
-    bin_dirs: Annotated[tuple[Line, ...], BeforeValidator(first(16)), Field(max_length=16)] = Field(
+    bin_dirs: Annotated[tuple[Line, ...], Field(max_length=16), BeforeValidator(first(16))] = Field(
         default=(),
         description="Folders of the plugins that exist on the node, in the order of search.",
     )
@@ -176,7 +176,7 @@ class Report(Model):
     paths: NodePaths | None = Field(
         default=None, description="The folders of configs, plugins and cache on the node."
     )
-    files: Annotated[tuple[FileReport, ...], BeforeValidator(first(128)), Field(max_length=128)] = (
+    files: Annotated[tuple[FileReport, ...], Field(max_length=128), BeforeValidator(first(128))] = (
         Field(
             default=(),
             description="The config files: the version found, the version to reach, and why not a "
@@ -184,7 +184,7 @@ class Report(Model):
         )
     )
     plugins: Annotated[
-        tuple[PluginReport, ...], BeforeValidator(first(128)), Field(max_length=128)
+        tuple[PluginReport, ...], Field(max_length=128), BeforeValidator(first(128))
     ] = Field(
         default=(),
         description="The plugins that the configs use, the versions they support and how that "
@@ -207,6 +207,6 @@ class Report(Model):
         default=None,
         description="Of the whole node: Compatible, Rewrite, Blocked, Managed or NoConfig.",
     )
-    findings: Annotated[tuple[Finding, ...], BeforeValidator(first(128)), Field(max_length=128)] = (
+    findings: Annotated[tuple[Finding, ...], Field(max_length=128), BeforeValidator(first(128))] = (
         Field(default=(), description="What is wrong or worth knowing, and what to do about it.")
     )
