@@ -1,0 +1,136 @@
+"""Members of a JSON object, read strictly: a wrong type is an error that names its place.
+
+Operations cross a version boundary (controller and agent are upgraded apart), so unknown members
+are passed over; a member of the wrong type is never converted, because a guess here ends in a
+write on somebody's node.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
+
+E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
+
+
+class MemberError(ValueError):
+    """A JSON document is not what docs/operation.md says; the text names member and expectation."""
+
+
+def kind_of(value: object) -> str:
+    """What a decoded JSON value is, in JSON's own words, for messages."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "a list" if isinstance(value, list) else "an object"
+
+
+class Members:
+    """One JSON object under reading. `where` is its path from the document's root, "" for the root.
+
+    Every getter raises MemberError with the member's path when it is absent (and has no default)
+    or is of another type.
+    """
+
+    __slots__ = ("_object", "_where")
+
+    def __init__(self, value: object, where: str = "") -> None:
+        if not isinstance(value, dict):
+            raise MemberError(f"{where or 'document'}: expected an object, got {kind_of(value)}")
+        self._object: dict[str, object] = value
+        self._where = where
+
+    def path(self, name: str) -> str:
+        """The member's path from the root, as messages show it: `report.files[0].name`."""
+        return f"{self._where}.{name}" if self._where else name
+
+    def wrong(self, name: str, expected: str) -> MemberError:
+        """The error for a member that is not what was expected."""
+        got = kind_of(self._object[name]) if name in self._object else "nothing"
+        return MemberError(f"{self.path(name)}: expected {expected}, got {got}")
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A string; `default` stands in for an absent member only."""
+        value = self._object.get(name, default)
+        if not isinstance(value, str):
+            raise self.wrong(name, "a string")
+        return value
+
+    def text_or_none(self, name: str) -> str | None:
+        """A string; absent and null are both None."""
+        value = self._object.get(name)
+        if value is None or isinstance(value, str):
+            return value
+        raise self.wrong(name, "a string or null")
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """A whole number (booleans are not)."""
+        value = self._object.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.wrong(name, "a whole number")
+        return value
+
+    def flag(self, name: str, default: bool | None = None) -> bool:
+        """A boolean."""
+        value = self._object.get(name, default)
+        if not isinstance(value, bool):
+            raise self.wrong(name, "true or false")
+        return value
+
+    def flag_or_none(self, name: str) -> bool | None:
+        """A boolean; absent and null are both None."""
+        value = self._object.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        raise self.wrong(name, "true, false or null")
+
+    def choice(self, name: str, choices: type[E], default: E | None = None) -> E:
+        """A member of the enumeration, by its exact value."""
+        value = self._object.get(name, default)
+        if isinstance(value, str):
+            for choice in choices:
+                if choice == value:
+                    return choice
+        known = ", ".join(choices)
+        shown = f" {value!r:.80}" if isinstance(value, str) else ""
+        raise MemberError(f"{self.wrong(name, f'one of {known}')}{shown}")
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings; an absent member is the empty list."""
+        value = self._object.get(name, [])
+        if not isinstance(value, list):
+            raise self.wrong(name, "a list of strings")
+        for index, item in enumerate(value):
+            if not isinstance(item, str):
+                raise MemberError(f"{self.path(name)}[{index}]: expected a string, "
+                                  f"got {kind_of(item)}")
+        return tuple(value)
+
+    def counts(self, name: str) -> dict[str, int]:
+        """An object whose members are whole numbers; an absent member is the empty object."""
+        inner = Members(self._object.get(name, {}), self.path(name))
+        return {key: inner.integer(key) for key in inner._object}
+
+    def one(self, name: str, read: Callable[["Members"], T]) -> T:
+        """An object, read by `read`."""
+        if name not in self._object:
+            raise self.wrong(name, "an object")
+        return read(Members(self._object[name], self.path(name)))
+
+    def one_or_none(self, name: str, read: Callable[["Members"], T]) -> T | None:
+        """An object, read by `read`; absent and null are both None."""
+        return None if self._object.get(name) is None else self.one(name, read)
+
+    def many(self, name: str, read: Callable[["Members"], T]) -> tuple[T, ...]:
+        """A list of objects, each read by `read`; an absent member is the empty list."""
+        value = self._object.get(name, [])
+        if not isinstance(value, list):
+            raise self.wrong(name, "a list of objects")
+        return tuple(
+            read(Members(item, f"{self.path(name)}[{index}]")) for index, item in enumerate(value)
+        )
