@@ -1,0 +1,61 @@
+"""Installs the Debian packages that the cluster stands on, and only those that are missing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+from tests.cluster.progress import say
+
+# What is looked for -> the package that brings it. Headers are for CRI-O's cgo.
+_WANTED = {
+    "/usr/bin/openssl": "openssl",
+    "/usr/bin/gcc": "gcc",
+    "/usr/bin/pkg-config": "pkg-config",
+    "/usr/include/seccomp.h": "libseccomp-dev",
+    "/usr/include/gpgme.h": "libgpgme-dev",
+    "/usr/sbin/ip": "iproute2",
+    "/usr/sbin/iptables": "iptables",
+    "/usr/sbin/nft": "nftables",
+    "/usr/sbin/conntrack": "conntrack",
+    "/usr/sbin/runc": "runc",
+    "/usr/bin/conmon": "conmon",
+    "/usr/bin/skopeo": "skopeo",
+    "/usr/bin/socat": "socat",
+    "/usr/bin/busybox": "busybox-static",
+}
+
+
+def missing() -> list[str]:
+    """Answer the packages that are yet to be installed."""
+    lacking = {package for path, package in _WANTED.items() if not Path(path).exists()}
+    if Path("/usr/bin/busybox").exists() and not _busybox_is_static():
+        lacking.add("busybox-static")
+    return sorted(lacking)
+
+
+def _busybox_is_static() -> bool:
+    """Tell busybox-static from busybox: the test image holds nothing for a loader to load."""
+    return b"/lib64/ld-linux" not in Path("/usr/bin/busybox").read_bytes()
+
+
+def ensure() -> None:
+    """Install what is missing."""
+    packages = missing()
+    if not packages:
+        return
+    say(f"installing Debian packages: {' '.join(packages)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for argv in (
+        ["apt-get", "-qq", "update"],
+        ["apt-get", "-qq", "install", "-y", "--no-install-recommends", *packages],
+    ):
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ClusterError(
+                f"`{' '.join(argv[:3])}` failed: {done.stderr.strip()[-600:]}",
+                expected=f"these packages installed: {' '.join(packages)}",
+                todo="make Debian's package mirror reachable, or install them yourself",
+            )
