@@ -1,0 +1,154 @@
+"""Works out which version a config may carry without anything that works today breaking.
+
+A version is open when the runtime's libcni reads it, every binary of the chain says that it
+supports it, and the pods that run now can still be deleted with it. Not knowing counts as no.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cni_upgrade.cni import versions
+from cni_upgrade.cni.facts import Sandbox, Support
+from cni_upgrade.cni.runtimes import Runtime
+
+_OLD_RESULT = (None, "", "0.1.0", "0.2.0")
+"""Versions whose result has the shape of 0.2.0 (libcni `pkg/types/020`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The version to write, None when there is none, and a sentence why it is not higher."""
+
+    version: str | None
+    why: str
+    held_by_sandboxes: bool = False
+
+
+def del_survives(libcni: str, added: str | None, now: str | None) -> bool:
+    """Whether libcni can delete with a config at `now` what was added with one at `added`.
+
+    Read in libcni `libcni/api.go` DelNetworkList and measured with plugins 1.9.1 (the table "Is
+    a rewrite safe while pods run", which the tests repeat cell by cell):
+    - a missing version fails outright up to 1.0.1 (F1);
+    - below 0.4.0 the cached result is not read, so nothing has to be converted;
+    - from 1.2.0 on a cached result that does not convert is dropped, and DEL goes on;
+    - in between it must be readable and convertible, or DEL fails and leaks the address.
+    """
+    release = _release(libcni)
+    if not now:
+        return release >= (1, 1, 0)
+    try:
+        order = versions.libcni_order(now)
+    except ValueError:
+        return False
+    if order < (0, 4, 0) or release >= (1, 2, 0):
+        return True
+    if not versions.known(now) or not (added in _OLD_RESULT or versions.known(added)):
+        return False
+    if release < (1, 0, 0):
+        return now == "0.4.0" and added in ("0.3.0", "0.3.1", "0.4.0")
+    return now in ("0.4.0", "1.0.0") and added != "1.1.0"
+
+
+def reach(
+    runtime: Runtime,
+    chain: Sequence[Support],
+    sandboxes: Sequence[Sandbox],
+    target: str,
+    *,
+    exact: bool = False,
+) -> Reach:
+    """The highest open version not above the target; with `exact` the target or nothing."""
+    candidates = (target,) if exact else tuple(reversed(versions.up_to(target)))
+    not_target = objections(runtime, chain, target)
+    stuck = stuck_at(runtime, sandboxes, target)
+    held = bool(stuck) and not not_target
+    for candidate in candidates:
+        if objections(runtime, chain, candidate):
+            continue
+        if stuck_at(runtime, sandboxes, candidate):
+            held = True
+            continue
+        return Reach(candidate, _praise(runtime, chain, sandboxes, candidate, target), held)
+    reasons = not_target or _sandbox_objections(stuck, target)
+    return Reach(None, "; ".join(reasons) or f"no version up to {target} fits", held)
+
+
+def objections(runtime: Runtime, chain: Sequence[Support], version: str) -> list[str]:
+    """What speaks against a version, pods that run now aside; empty when nothing does."""
+    reasons: list[str] = []
+    if runtime.max is None:
+        reasons.append(f"it is not known what {runtime.label} supports")
+    elif versions.order(version) > versions.order(runtime.max):
+        reasons.append(f"{runtime.label} (libcni {runtime.libcni}) reads up to {runtime.max}")
+    for support in chain:
+        if support.source == "missing":
+            reasons.append(f"{support.type} is not there")
+        elif support.supported is None:
+            bound = f" (at most {support.max})" if support.max else ""
+            reasons.append(f"it is not known what {support.type} supports{bound}")
+        elif version not in support.supported:
+            reasons.append(f"{support.type} {_range(support.supported)}")
+    return reasons
+
+
+def stuck_at(runtime: Runtime, sandboxes: Sequence[Sandbox], version: str | None) -> list[Sandbox]:
+    """The running pods that could not be deleted once the file carries that version.
+
+    None where the runtime deletes with what it cached at ADD: the file does not matter to them.
+    """
+    if runtime.libcni is None or runtime.deletes_with == "cached":
+        return []
+    libcni = runtime.libcni
+    return [each for each in sandboxes if not del_survives(libcni, each.version, version)]
+
+
+def pods(count: int) -> str:
+    """A number of running pods, as a sentence wants it."""
+    return f"{count} running pod" + ("" if count == 1 else "s")
+
+
+def _sandbox_objections(stuck: Sequence[Sandbox], version: str) -> list[str]:
+    if not stuck:
+        return []
+    at = sorted({each.version or "missing" for each in stuck})
+    return [f"{pods(len(stuck))} added at {', '.join(at)} could not be deleted at {version}"]
+
+
+def _praise(
+    runtime: Runtime,
+    chain: Sequence[Support],
+    sandboxes: Sequence[Sandbox],
+    version: str,
+    target: str,
+) -> str:
+    """Who takes the version, and what keeps it from being higher."""
+    takers = [f"{runtime.label} ({runtime.max})"]
+    takers += [f"{each.type} ({each.max})" for each in _lowest(chain)]
+    if sandboxes:
+        takers.append(pods(len(sandboxes)))
+    who = ", ".join(takers[:-1]) + f" and {takers[-1]}" if len(takers) > 1 else takers[0]
+    if version == target:
+        return f"the target, which {who} take"
+    higher = versions.KNOWN[versions.order(version) + 1]
+    against = objections(runtime, chain, higher)
+    against += _sandbox_objections(stuck_at(runtime, sandboxes, higher), higher)
+    return f"the highest that {who} take; not {higher}: {'; '.join(against)}"
+
+
+def _lowest(chain: Sequence[Support]) -> list[Support]:
+    """The binaries that bind the version most: one with the lowest maximum."""
+    told = [each for each in chain if each.max is not None and versions.known(each.max)]
+    return [min(told, key=lambda each: versions.order(str(each.max)))] if told else []
+
+
+def _range(supported: Sequence[str]) -> str:
+    known = [version for version in versions.KNOWN if version in supported]
+    if not known:
+        return "supports no released version"
+    return f"supports {known[0]} to {known[-1]}" if len(known) > 1 else f"supports {known[0]} only"
+
+
+def _release(libcni: str) -> tuple[int, int, int]:
+    major, minor, patch = libcni.split(".")
+    return int(major), int(minor), int(patch)

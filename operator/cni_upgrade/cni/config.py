@@ -1,0 +1,392 @@
+"""Reads one config file as libcni reads it, so that the verdict is about what really runs.
+
+Sources: libcni `libcni/conf.go` (ConfFromBytes, ConfListFromConf, ConfListFromBytes,
+NetworkConfFromFile) of the releases 0.8.1 to 1.3.0; go-cni `opts.go` loadFromConfDir and ocicni
+`ocicni.go` loadNetworks, which both read a `.conf` or `.json` as one plugin and turn it into a
+list. What differs between releases of libcni is asked by the release's number.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cni_upgrade.cni import golang, versions
+from cni_upgrade.cni.document import Document, DocumentError, Node, TooDeepError, parse
+from cni_upgrade.cni.findings import Code, Finding, Severity
+
+Kind = Literal["conf", "conflist", "other"]
+
+NEWEST_LIBCNI = "1.3.0"
+"""The newest release that this module was held against; assumed where none is given."""
+
+_TEMPLATE_MARKS = ("{{", "{%", "${", "$(", "<%")
+_NAME_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_NAME_REST = _NAME_FIRST | frozenset("_.-")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One file as one release of libcni reads it; `error` is set when it would not be loaded."""
+
+    name: str
+    kind: Kind
+    network: str | None = None
+    version: str | None = None
+    """The effective version: what the plugins are told. None when missing or empty."""
+    versions: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    check_disabled: bool = False
+    error: Finding | None = None
+    notes: tuple[Finding, ...] = ()
+    """What is worth saying of a file that is loaded."""
+    data: bytes = field(default=b"", repr=False)
+    inline: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def under(self, libcni: str) -> "Config":
+        """The same file as that release of libcni reads it."""
+        return read(self.name, self.data, libcni, self.inline)
+
+
+class _NotLoadedError(Exception):
+    """libcni would return an error for this file."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+def kind_of(name: str) -> Kind:
+    """What the name makes of a file: only the extension counts, exactly as spelled."""
+    dot = name.rfind(".")
+    extension = name[dot:] if dot >= 0 else ""
+    if extension == ".conflist":
+        return "conflist"
+    return "conf" if extension in (".conf", ".json") else "other"
+
+
+def read(
+    name: str, data: bytes, libcni: str | None = None, inline: Mapping[str, bytes] | None = None
+) -> Config:
+    """Read a file's bytes as the given release of libcni does (the newest one by default).
+
+    `inline` holds the `.conf` files of the folder that is named as the network, beside the file:
+    libcni from 1.3.0 on appends them to a list's chain.
+    """
+    kind = kind_of(name)
+    release = _release(libcni or NEWEST_LIBCNI)
+    inline = inline or {}
+    try:
+        document = parse(data)
+        reader = _read_list if kind == "conflist" else _read_conf
+        return reader(name, kind, document, release, inline)
+    except TooDeepError as error:
+        return _refused(name, kind, data, inline, Code.TOO_DEEP, str(error))
+    except DocumentError as error:
+        code = Code.TEMPLATE_NOT_RENDERED if template_marks(data) else Code.UNPARSABLE
+        return _refused(name, kind, data, inline, code, str(error))
+    except golang.DecodeError as error:
+        return _refused(name, kind, data, inline, Code.INVALID, str(error))
+    except _NotLoadedError as error:
+        return _refused(name, kind, data, inline, error.code, str(error))
+
+
+def template_marks(data: bytes) -> tuple[str, ...]:
+    """The placeholders of a template that was never rendered, as far as they can be told."""
+    text = data.decode("utf-8", "replace")
+    marks = [mark for mark in _TEMPLATE_MARKS if mark in text]
+    marks += [
+        f"__{part}__"
+        for part in text.split("__")[1::2]
+        if part and part == part.upper() and part.replace("_", "").isalnum()
+    ]
+    return tuple(marks)
+
+
+def _release(libcni: str) -> tuple[int, int, int]:
+    major, minor, patch = libcni.split(".")
+    return int(major), int(minor), int(patch)
+
+
+def _refused(
+    name: str, kind: Kind, data: bytes, inline: Mapping[str, bytes], code: Code, message: str
+) -> Config:
+    actions = {
+        Code.TEMPLATE_NOT_RENDERED: "find out why the program that renders this file did not",
+        Code.TOO_DEEP: "look at the file: no CNI config needs such nesting",
+        Code.LIST_IN_CONF: "rename the file to .conflist",
+    }
+    action = actions.get(code, "mend the file, or remove it if nothing needs it")
+    finding = Finding(code, Severity.FAULT, name, message, action)
+    return Config(name, kind, error=finding, data=data, inline=inline)
+
+
+def _read_conf(
+    name: str,
+    kind: Kind,
+    document: Document,
+    libcni: tuple[int, int, int],
+    inline: Mapping[str, bytes],
+) -> Config:
+    """ConfFromBytes, then ConfListFromConf, which sorts the keys and decodes once more."""
+    root = document.root
+    conf = golang.plugin_conf(root, libcni)
+    if not conf.type:
+        if any(member.key == "plugins" for member in root.members):
+            raise _NotLoadedError(Code.LIST_IN_CONF, "missing 'type': this is a list of plugins")
+        raise _NotLoadedError(Code.MISSING_TYPE, "missing 'type'")
+    golang.check_numbers(root)
+    plugin = golang.remarshalled(root)
+    if not golang.plugin_conf(plugin, libcni).type:
+        raise _NotLoadedError(Code.MISSING_TYPE, "missing 'type' once the keys are sorted")
+    data = document.bytes()
+    return Config(
+        name,
+        kind,
+        network=conf.name,
+        version=conf.cni_version or None,
+        plugins=_chain([plugin]),
+        notes=_notes(name, data, conf.name, _version_keys(document, kind)),
+        data=data,
+        inline=inline,
+    )
+
+
+def _read_list(
+    name: str,
+    kind: Kind,
+    document: Document,
+    libcni: tuple[int, int, int],
+    inline: Mapping[str, bytes],
+) -> Config:
+    """ConfListFromBytes; from libcni 1.3.0 on with the plugins of the folder beside it."""
+    members = golang.as_map(document.root)
+    network = _text(members, "name")
+    if network is None:
+        raise _NotLoadedError(Code.MISSING_NAME, "no name")
+    version = _text(members, "cniVersion") or ""
+    others = _version_list(members, libcni)
+    if others is not None and libcni >= (1, 2, 0):
+        version = _effective(version, others)
+    disabled = _flag(members, "disableCheck", libcni)
+    inlined_only = False
+    if libcni >= (1, 2, 0):
+        _flag(members, "disableGC", libcni)
+    if libcni >= (1, 3, 0):
+        inlined_only = _flag(members, "loadOnlyInlinedPlugins", libcni)
+    plugins = _plugins(members, libcni, inlined_only)
+    if libcni >= (1, 3, 0) and not inlined_only:
+        plugins += _inline_plugins(inline, libcni)
+    if not plugins:
+        raise _NotLoadedError(Code.MISSING_PLUGINS, "no plugin configs found")
+    data = document.bytes()
+    keys = _version_keys(document, kind)
+    return Config(
+        name,
+        kind,
+        network=network,
+        version=version or None,
+        versions=tuple(others or ()),
+        plugins=_chain(plugins),
+        check_disabled=disabled,
+        notes=_notes(name, data, network, keys),
+        data=data,
+        inline=inline,
+    )
+
+
+def _text(members: Mapping[str, Node], key: str) -> str | None:
+    node = members.get(key)
+    if node is None:
+        return None
+    if node.kind != "string":
+        raise _NotLoadedError(Code.INVALID, f"invalid {key} type: {golang.named(node)}")
+    return str(node.scalar)
+
+
+def _version_list(members: Mapping[str, Node], libcni: tuple[int, int, int]) -> list[str] | None:
+    node = members.get("cniVersions")
+    if node is None:
+        return None
+    strings = [str(item.scalar) for item in node.items if item.kind == "string"]
+    if libcni >= (1, 2, 0) and (node.kind != "array" or len(strings) != len(node.items)):
+        raise _NotLoadedError(Code.INVALID, "cniVersions is not an array of strings")
+    return strings
+
+
+def _effective(version: str, others: list[str]) -> str:
+    """The highest entry that libcni 1.2 and 1.3 (specification 1.1.0) can speak.
+
+    The sort is stable and the last one wins, so of two spellings of one number ("1.0" and
+    "1.0.0") the later counts, `cniVersion` being appended at the end.
+    """
+    candidates: list[tuple[tuple[int, int, int], str]] = []
+    own = versions.libcni_order(versions.KNOWN[-1])
+    for spelling in [*others, *([version] if version else [])]:
+        try:
+            order = versions.libcni_order(spelling or versions.IMPLIED)
+        except ValueError as error:
+            raise _NotLoadedError(Code.INVALID, f"cniVersions: {error}") from None
+        if order <= own:
+            candidates.append((order, spelling))
+    if not candidates:
+        return version
+    candidates.sort(key=lambda pair: pair[0])
+    return candidates[-1][1]
+
+
+def _flag(members: Mapping[str, Node], key: str, libcni: tuple[int, int, int]) -> bool:
+    node = members.get(key)
+    if node is None:
+        return False
+    if node.kind == "bool":
+        return bool(node.scalar)
+    if libcni >= (1, 2, 0) and node.kind == "string":
+        lowered = str(node.scalar).lower()
+        if lowered in ("true", "false"):
+            return lowered == "true"
+    raise _NotLoadedError(Code.INVALID, f"invalid {key}: {golang.named(node)}")
+
+
+def _plugins(
+    members: Mapping[str, Node], libcni: tuple[int, int, int], inlined_only: bool
+) -> list[Node]:
+    node = members.get("plugins")
+    if node is None:
+        if libcni >= (1, 3, 0) and not inlined_only:
+            return []
+        raise _NotLoadedError(Code.MISSING_PLUGINS, "no 'plugins' key")
+    if node.kind != "array":
+        raise _NotLoadedError(Code.MISSING_PLUGINS, f"'plugins' is {golang.named(node)}")
+    if not node.items:
+        raise _NotLoadedError(Code.MISSING_PLUGINS, "no plugins in list")
+    plugins = [golang.remarshalled(item) for item in node.items]
+    for place, plugin in enumerate(plugins):
+        if not golang.plugin_conf(plugin, libcni).type:
+            raise _NotLoadedError(Code.MISSING_TYPE, f"plugin {place}: missing 'type'")
+    return plugins
+
+
+def _inline_plugins(inline: Mapping[str, bytes], libcni: tuple[int, int, int]) -> list[Node]:
+    """NetworkPluginConfsFromFiles: each file decoded once as it stands, in the order of names."""
+    plugins: list[Node] = []
+    for name in sorted(inline, key=lambda each: each.encode("utf-8", "surrogateescape")):
+        if not name.endswith(".conf"):
+            continue
+        try:
+            node = parse(inline[name]).root
+            if not golang.plugin_conf(node, libcni).type:
+                raise _NotLoadedError(Code.MISSING_TYPE, f"inlined {name}: missing 'type'")
+        except (DocumentError, golang.DecodeError) as error:
+            raise _NotLoadedError(Code.INLINE_FOLDER, f"inlined {name}: {error}") from None
+        plugins.append(node)
+    return plugins
+
+
+def _chain(plugins: list[Node]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(binary for plugin in plugins for binary in _binaries(plugin)))
+
+
+def _binaries(node: Node) -> Iterator[str]:
+    """Every binary that runs for one plugin: itself, its IPAM, and whom it delegates to.
+
+    Delegates: multus `delegates[]` (whole configs or lists), flannel and others `delegate`.
+    flannel's delegate is bridge with host-local unless it says otherwise (flannel
+    cni-plugin `flannel_linux.go`).
+    """
+    if node.kind != "object":
+        return
+    kind = _last_string(node, "type")
+    if kind:
+        yield kind
+    for value in golang.fields(node, "plugins"):
+        for item in value.items:
+            yield from _binaries(item)
+    ipam = ""
+    for value in golang.fields(node, "ipam"):
+        ipam = _last_string(value, "type") or ipam
+    if ipam:
+        yield ipam
+    if kind == "flannel":
+        delegates = [value for value in golang.fields(node, "delegate") if value.kind == "object"]
+        if not any(_last_string(value, "type") for value in delegates):
+            yield "bridge"
+        yield from (each for value in delegates for each in _binaries(value))
+        yield "host-local"
+        return
+    for key in ("delegate", "delegates"):
+        for value in golang.fields(node, key):
+            for item in value.items if value.kind == "array" else (value,):
+                yield from _binaries(item)
+
+
+def _last_string(node: Node, key: str) -> str:
+    strings = [str(value.scalar) for value in golang.fields(node, key) if value.kind == "string"]
+    return strings[-1] if strings else ""
+
+
+def _version_keys(document: Document, kind: Kind) -> list[str]:
+    """The keys at the top that decide the version besides one plain `cniVersion`."""
+    keys = [member.key for member in document.root.members]
+    if kind == "conflist":
+        deciding = [key for key in keys if key == "cniVersion"]
+    else:
+        deciding = [key for key in keys if golang.fold(key) == "cniversion"]
+    hidden = deciding if len(deciding) > 1 or deciding not in ([], ["cniVersion"]) else []
+    if kind == "conflist" and "cniVersions" in keys:
+        hidden.append("cniVersions")
+    return hidden
+
+
+def _notes(name: str, data: bytes, network: str, keys: list[str]) -> tuple[Finding, ...]:
+    notes: list[Finding] = []
+    if not network:
+        notes.append(
+            Finding(
+                Code.MISSING_NAME,
+                Severity.FAULT,
+                name,
+                "the network has no name: the runtime loads the file and every ADD fails",
+                "give the network a name",
+            )
+        )
+    elif network[0] not in _NAME_FIRST or not _NAME_REST.issuperset(network):
+        notes.append(
+            Finding(
+                Code.MISSING_NAME,
+                Severity.FAULT,
+                name,
+                f"libcni refuses the network name {network!r}: every ADD fails",
+                "use letters, digits, '_', '.' and '-', starting with a letter or digit",
+            )
+        )
+    if marks := template_marks(data):
+        notes.append(
+            Finding(
+                Code.TEMPLATE_NOT_RENDERED,
+                Severity.FAULT,
+                name,
+                f"the file is valid JSON and still holds {', '.join(sorted(set(marks)))}",
+                "find out why the program that renders this file did not",
+            )
+        )
+    if "cniVersions" in keys:
+        notes.append(
+            Finding(
+                Code.CNI_VERSIONS,
+                Severity.INFO,
+                name,
+                "cniVersions overrides cniVersion under libcni 1.2 and later",
+                "a rewrite removes cniVersions, so that one version holds everywhere",
+            )
+        )
+    if any(key != "cniVersions" for key in keys):
+        notes.append(
+            Finding(
+                Code.HIDDEN_VERSION,
+                Severity.WARNING,
+                name,
+                f"the version is decided by the keys {', '.join(map(repr, keys))}",
+                "a rewrite leaves one key cniVersion",
+            )
+        )
+    return tuple(notes)

@@ -1,0 +1,83 @@
+"""Holds what is known of one node and what is wanted of it: all that a verdict is made from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cni_upgrade.cni import versions
+from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.findings import Finding
+
+Source = Literal["VERSION", "buildinfo", "unknown", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Which versions one binary supports, and how that is known.
+
+    `supported` is what the binary itself said and is all that a rewrite relies on. `max` alone
+    (source buildinfo) is an upper bound: the library linked reads that much, the binary may not.
+    """
+
+    type: str
+    supported: tuple[str, ...] | None = None
+    max: str | None = None
+    source: Source = "unknown"
+    finding: Finding | None = None
+
+    @classmethod
+    def told(cls, binary: str, supported: Sequence[str]) -> "Support":
+        """What a binary answered to VERSION."""
+        return cls(binary, tuple(supported), versions.highest(supported), "VERSION")
+
+    def takes(self, version: str | None) -> bool | None:
+        """Whether the binary takes a config at that version; None when it is not known.
+
+        String equality, a missing version counting as 0.1.0 (libcni `pkg/version/reconcile.go`,
+        `conf.go` Decode).
+        """
+        if self.supported is None:
+            if self.source == "missing":
+                return False
+            above = (
+                self.max is not None
+                and version is not None
+                and versions.known(version)
+                and versions.order(version) > versions.order(self.max)
+            )
+            return False if above else None
+        return (version or versions.IMPLIED) in self.supported
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """One running pod's attachment to a network, and the version at which it was added."""
+
+    network: str
+    container_id: str
+    ifname: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One node: its runtime as Kubernetes names it, its files, its binaries, its running pods."""
+
+    runtime: str
+    configs: Sequence[Config]
+    plugins: Mapping[str, Support]
+    sandboxes: Sequence[Sandbox] = ()
+    managed_files: str = "Skip"
+    max_conf_num: int = 1
+    default_network: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The version to reach and how strictly (members and values as in docs/operation.md)."""
+
+    version: str = "1.0.0"
+    selection: str = "HighestCompatible"
+    """HighestCompatible or Exact."""
+    rewrite: str = "ToTarget"
+    """ToTarget or OnlyFaulty."""

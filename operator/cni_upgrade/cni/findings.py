@@ -1,0 +1,90 @@
+"""Says what was found in one shape, so that every room names the same fault by the same code."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters to a person who reads a report."""
+
+    FAULT = "Fault"
+    WARNING = "Warning"
+    INFO = "Info"
+
+
+class Code(StrEnum):
+    """Every code that a finding may carry; `about` is the one line that explains it."""
+
+    about: str
+
+    def __new__(cls, value: str, about: str) -> "Code":
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.about = about
+        return member
+
+    # What works and what does not, on the next creation and deletion of a pod.
+    F1 = "F1", "cniVersion is missing: libcni 0.7.1-1.0.1 adds pods and cannot delete them"
+    F2 = "F2", "cniVersion is one that a plugin of the chain does not support: ADD and DEL fail"
+    F3 = "F3", "a plugin's result has no cniVersion: libcni 1.0.0-1.1.0 refuses it on ADD"
+    LOOPBACK = "Loopback", "the loopback plugin is missing or older than 1.0.0"
+    TOO_NEW = "TooNew", "cniVersion is above the highest that the runtime's libcni reads"
+    VERSION_MISSING = "VersionMissing", "cniVersion is missing, and this runtime forgives it"
+    VERSION_UNKNOWN = "VersionUnknown", "cniVersion is not the spelling of a released CNI version"
+    ABOVE_TARGET = "AboveTarget", "a healthy config is above the target; it is not lowered"
+    CACHED_DEL = (
+        "CachedDel",
+        (
+            "the runtime deletes a pod with the config cached when the pod was added, "
+            "so a rewrite does not help the pods that run now"
+        ),
+    )
+    SANDBOX_LIMIT = "SandboxLimit", "running pods could not be deleted at a higher version"
+    CHECK_FAILS = "CheckFails", "CHECK of pods added with no version fails after the rewrite"
+    CANNOT_CURE = "CannotCure", "no cniVersion cures this; a binary or the runtime must change"
+    NO_VERSION_FITS = "NoVersionFits", "no version is supported by the runtime and every plugin"
+
+    # The files.
+    NO_CONFIG = "NoConfig", "there is no config that the runtime would load"
+    UNPARSABLE = "Unparsable", "the file is not the JSON that libcni reads"
+    INVALID = "Invalid", "the file is JSON, and not a config that libcni accepts"
+    TOO_DEEP = "TooDeep", "the file is nested deeper than this project reads"
+    TEMPLATE_NOT_RENDERED = "TemplateNotRendered", "the file still holds a template's placeholders"
+    MISSING_NAME = "MissingName", "the network has no name: ADD fails"
+    MISSING_TYPE = "MissingType", "a plugin has no type"
+    MISSING_PLUGINS = "MissingPlugins", "the list has no plugins"
+    LIST_IN_CONF = "ListInConf", "a list stands in a file that is not named .conflist"
+    SKIPPED_FILE = "SkippedFile", "the runtime skips this file as invalid and takes the next"
+    DOTFILE = "Dotfile", "the runtime loads a hidden file"
+    NOT_ACTIVE = "NotActive", "the runtime does not use this file"
+    CNI_VERSIONS = "CniVersions", "cniVersions overrides cniVersion under libcni 1.2 and later"
+    HIDDEN_VERSION = "HiddenVersion", "a duplicate or oddly spelled key decides the cniVersion"
+    INLINE_FOLDER = "InlineFolder", "libcni 1.3 appends the files of a folder named as the network"
+    CONF_AT_1 = "ConfAt1", "a single-plugin .conf at 1.0.0 or later is outside the specification"
+    MANAGED = "Managed", "another program writes this file and would put it back"
+
+    # The plugins.
+    PLUGIN_MISSING = "PluginMissing", "a binary of the chain is not in the plugin folders"
+    PLUGIN_UNKNOWN = "PluginUnknown", "a plugin does not say which versions it supports"
+    PLUGIN_HANG = "PluginHang", "a plugin did not answer VERSION in time"
+    PLUGIN_FLOOD = "PluginFlood", "a plugin printed more than an answer to VERSION can be"
+    PLUGIN_GARBLED = "PluginGarbled", "a plugin's answer to VERSION has the wrong shape"
+    PLUGIN_NOT_EXECUTABLE = "PluginNotExecutable", "a plugin cannot be run on this machine"
+    PLUGIN_BROKEN_LINK = "PluginBrokenLink", "a plugin is a link to what is not there"
+
+    # The node.
+    RUNTIME_UNKNOWN = "RuntimeUnknown", "it is not known what this runtime supports"
+    FOLDER_MISSING = "FolderMissing", "a folder that the runtime would read is not there"
+    FILE_UNREADABLE = "FileUnreadable", "a file could not be read, or is no plain file"
+    CACHE_UNREADABLE = "CacheUnreadable", "an entry of the results cache could not be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a person should know, and what to do about it."""
+
+    code: str
+    severity: Severity
+    component: str
+    message: str
+    action: str
