@@ -118,6 +118,14 @@ class ProofStatus(Model):
     )
 
 
+class Ending(Model):
+    """What a node will be once it is given back."""
+
+    phase: ShownPhase = Field(description="The phase to rest in.")
+    reason: Word = Field(description="One CamelCase word that says why.")
+    message: Text = Field(default="", description="What happened and what to do about it.")
+
+
 class OperationStatus(Model):
     """The operation that is under way."""
 
@@ -154,6 +162,10 @@ class OperationStatus(Model):
     )
     cordoned: bool = Field(
         default=False, description="Whether the operator cordoned the node for this operation."
+    )
+    ending: Ending | None = Field(
+        default=None,
+        description="How the operation ended, while the node is still to be given back.",
     )
 
 
@@ -242,6 +254,10 @@ class NodeStateStatus(Report):
     )
     attempts: Count = Field(
         default=0, description="How often the present change was tried without success."
+    )
+    serial: Count = Field(
+        default=0,
+        description="How many operations were started on this node; makes each id its own.",
     )
     next_attempt_at: Time | None = Field(
         default=None, description="When the next attempt may start; absent when none is planned."
