@@ -82,7 +82,7 @@ class _Translator:
         kind = self._kind(schema, path)
         allowed = _KEPT[kind] | _CHILDREN.get(kind, set()) | _IGNORED | {"type"}
         if unknown := sorted(schema.keys() - allowed):
-            raise UnsayableError(path, f"a CRD cannot say {', '.join(unknown)} of a {kind}")
+            raise UnsayableError(path, f"a CRD cannot say {', '.join(unknown)} of type {kind}")
         result: Schema = {key: schema[key] for key in ("description",) if key in schema}
         if kind != "int-or-string":
             result["type"] = kind

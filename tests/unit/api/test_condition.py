@@ -1,0 +1,39 @@
+"""Conditions: their times say when something flipped, not when somebody last wrote."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from cni_upgrade.api.condition import Condition, find, keep_times
+
+EARLIER = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LATER = datetime(2026, 1, 2, 4, 4, 5, tzinfo=UTC)
+
+
+def condition(kind: str, status: Literal["True", "False"], at: datetime) -> Condition:
+    return Condition(
+        type=kind, status=status, reason="Because", message="", last_transition_time=at
+    )
+
+
+def test_time_stays_while_the_status_does() -> None:
+    old = (condition("Ready", "False", EARLIER),)
+    new = condition("Ready", "False", LATER).model_copy(update={"reason": "Other"})
+    (kept,) = keep_times(old, (new,))
+    assert kept.last_transition_time == EARLIER
+    assert kept.reason == "Other"
+
+
+def test_time_moves_when_the_status_flips() -> None:
+    new = (condition("Ready", "True", LATER),)
+    assert keep_times((condition("Ready", "False", EARLIER),), new) == new
+
+
+def test_a_condition_that_is_not_said_again_is_gone() -> None:
+    old = (condition("Ready", "True", EARLIER), condition("Stalled", "True", EARLIER))
+    assert [c.type for c in keep_times(old, (condition("Ready", "True", LATER),))] == ["Ready"]
+
+
+def test_find() -> None:
+    conditions = (condition("Ready", "True", EARLIER),)
+    assert find(conditions, "Ready") is conditions[0]
+    assert find(conditions, "Stalled") is None
