@@ -1,0 +1,88 @@
+# `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# Named by what is to be in it: another lock file makes it stale, a fresh checkout's times do not.
+READY := $(VENV)/.ready-$(shell sha256sum requirements/dev.txt | cut -c1-16)
+export PYTHONPATH := operator
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2} /^##@ / {printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
+
+##@ See it work (needs root and Go; builds its own cluster, see docs/)
+
+.PHONY: demo demo-down
+demo: $(READY) machine ## a real cluster with broken nodes, cured before your eyes; stays up
+	$(PY) -m tests.demo
+demo-down: $(READY) ## end the demo's cluster
+	$(PY) -m tests.demo down
+
+.PHONY: cluster cluster-down machine
+cluster: $(READY) machine ## start the test cluster; prints the KUBECONFIG to export
+	$(PY) -m tests.cluster up
+	@echo "export KUBECONFIG=$$($(PY) -m tests.cluster kubeconfig)"
+cluster-down: $(READY) ## end the test cluster
+	$(PY) -m tests.cluster down
+machine: $(READY)
+	@sh hack/preflight.sh go root
+	@$(PY) -m tests.cluster preflight
+
+##@ Work on it
+
+.PHONY: venv lock fmt crds
+venv: $(READY) ## .venv with the locked tools and dependencies
+$(READY): requirements/dev.txt hack/preflight.sh
+	@sh hack/preflight.sh venv
+	@echo "venv: installing requirements/dev.txt"
+	@"$$(sh hack/preflight.sh python)" -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@rm -f $(VENV)/.ready-* && touch $@
+
+UV_COMPILE = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
+lock: $(READY) ## resolve pyproject.toml anew into requirements/*.txt (UPGRADE=1: newest versions)
+	$(UV_COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/agent.txt
+	$(UV_COMPILE) $(if $(UPGRADE),--upgrade) --extra operator -o requirements/operator.txt
+	$(UV_COMPILE) $(if $(UPGRADE),--upgrade) --extra operator --group dev -o requirements/dev.txt
+
+fmt: $(READY) ## format the Python code, mend what ruff can mend
+	$(PY) -m ruff check --fix-only --quiet .
+	$(PY) -m ruff format .
+crds: $(READY) ## write crds/ from the models
+	$(PY) -m cni_upgrade.api.crd crds/
+
+##@ Check it
+
+.PHONY: lint test test-unit test-api test-e2e
+lint: $(READY) ## ruff, mypy --strict, the arrows between rooms, CRD drift
+	@bad=; check() { echo "lint: $$*"; "$$@" || bad="$$bad; $$*"; }; \
+	check $(PY) -m ruff check --quiet .; \
+	check $(PY) -m ruff format --check --quiet .; \
+	check $(PY) -m mypy; \
+	check $(VENV)/bin/lint-imports --no-logo; \
+	check sh hack/check-crds.sh; \
+	[ -z "$$bad" ] || { echo "lint: failed: $${bad#; }"; exit 1; }
+
+test-unit: $(READY) ## the pure core and the agent, without a cluster: seconds
+	$(PY) -m pytest tests/unit
+test-api: $(READY) ## against a real etcd and API server
+	@sh hack/preflight.sh go
+	$(PY) -m pytest tests/api
+test-e2e: $(READY) machine ## on real nodes: each fault shown and cured
+	$(PY) -m pytest tests/e2e
+test: $(READY) machine lint ## lint and every tier; the last line counts the tests
+	@$(PY) hack/run_tests.py tests/unit tests/api tests/e2e
+
+##@ Ship it
+
+.PHONY: image install uninstall
+image: $(READY) ## the two images as docker-archive files in the cache (root; Debian)
+	@$(PY) hack/image.py
+install: ## into the cluster of KUBECONFIG, with the images of the manifests
+	kubectl apply -k .
+uninstall: ## out of that cluster: leaves no cordon, no Job, no finalizer
+	sh manifests/uninstall.sh
