@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cni_upgrade.cni import golang, versions
-from cni_upgrade.cni.document import Document, DocumentError, Node, TooDeepError, parse
+from cni_upgrade.cni.document import Document, DocumentError, Node, TooDeepError, parse, to_bytes
 from cni_upgrade.cni.findings import Code, Finding, Severity
 
 Kind = Literal["conf", "conflist", "other"]
@@ -138,7 +138,7 @@ def _read_conf(
     plugin = golang.remarshalled(root)
     if not golang.plugin_conf(plugin, libcni).type:
         raise _NotLoadedError(Code.MISSING_TYPE, "missing 'type' once the keys are sorted")
-    data = document.bytes()
+    data = to_bytes(document.text)
     return Config(
         name,
         kind,
@@ -178,7 +178,7 @@ def _read_list(
         plugins += _inline_plugins(inline, libcni)
     if not plugins:
         raise _NotLoadedError(Code.MISSING_PLUGINS, "no plugin configs found")
-    data = document.bytes()
+    data = to_bytes(document.text)
     keys = _version_keys(document, kind)
     return Config(
         name,
@@ -324,16 +324,28 @@ def _last_string(node: Node, key: str) -> str:
     return strings[-1] if strings else ""
 
 
+def hidden_in_plugin(key: str) -> bool:
+    """Whether a key of a plugin's object decides that plugin's version instead of the list's.
+
+    libcni sets `cniVersion` in the object and writes it out with its keys sorted (`conf.go`
+    InjectConf); the plugin, a Go program too, takes the last key that folds to it.
+    """
+    return golang.fold(key) == "cniversion" and key > "cniVersion"
+
+
 def _version_keys(document: Document, kind: Kind) -> list[str]:
-    """The keys at the top that decide the version besides one plain `cniVersion`."""
+    """The keys that decide the version besides one plain `cniVersion`."""
     keys = [member.key for member in document.root.members]
-    if kind == "conflist":
-        deciding = [key for key in keys if key == "cniVersion"]
-    else:
+    if kind != "conflist":
         deciding = [key for key in keys if golang.fold(key) == "cniversion"]
-    hidden = deciding if len(deciding) > 1 or deciding not in ([], ["cniVersion"]) else []
-    if kind == "conflist" and "cniVersions" in keys:
-        hidden.append("cniVersions")
+        return deciding if len(deciding) > 1 or deciding not in ([], ["cniVersion"]) else []
+    deciding = [key for key in keys if key == "cniVersion"]
+    hidden = deciding if len(deciding) > 1 else []
+    hidden += [key for key in keys if key == "cniVersions"]
+    for member in document.root.members:
+        if member.key == "plugins":
+            for plugin in member.value.items:
+                hidden += [each.key for each in plugin.members if hidden_in_plugin(each.key)]
     return hidden
 
 

@@ -8,10 +8,7 @@ strings (decode.go unquote) and are an error elsewhere. Duplicate keys are kept,
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from json.decoder import (  # scanstring: public in CPython, not in typeshed
-    JSONDecodeError,
-    scanstring,  # type: ignore[attr-defined]
-)
+from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]
 from typing import Literal
 
 MAX_DEPTH = 100
@@ -86,10 +83,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A key of an object, where it starts, and its value."""
+    """A key of an object, the span of its token, and its value."""
 
     key: str
     start: int
+    key_end: int
     value: Node
 
 
@@ -99,10 +97,6 @@ class Document:
 
     text: str
     root: Node
-
-    def bytes(self) -> bytes:
-        """The bytes that this text came from, unchanged."""
-        return to_bytes(self.text)
 
 
 def to_text(data: bytes) -> str:
@@ -193,12 +187,12 @@ def _object(text: str, start: int, depth: int) -> Node:
                 place,
             )
         key_start = place
-        key, place = _string(text, place)
-        place = _skip(text, place)
+        key, key_end = _string(text, place)
+        place = _skip(text, key_end)
         if not text.startswith(":", place):
             raise DocumentError(f"expected a colon after key {key!r}", text, place)
         value = _value(text, _skip(text, place + 1), depth)
-        members.append(Member(key, key_start, value))
+        members.append(Member(key, key_start, key_end, value))
         place = _skip(text, value.end)
         if text.startswith("}", place):
             return Node("object", start, place + 1, members=tuple(members))

@@ -9,9 +9,9 @@ Two decodings matter (Go `encoding/json/decode.go`, libcni `libcni/conf.go`):
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from cni_upgrade.cni.document import Member, Node
+from cni_upgrade.cni.document import Node
 
 _FOLD = {ord("\u017f"): "s", ord("\u212a"): "k"}
 _FOLD.update({ord(upper): upper.lower() for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"})
@@ -61,7 +61,7 @@ def remarshalled(node: Node) -> Node:
     if node.kind == "object":
         last = {member.key: member for member in node.members}
         members = tuple(
-            Member(key, last[key].start, remarshalled(last[key].value)) for key in sorted(last)
+            replace(last[key], value=remarshalled(last[key].value)) for key in sorted(last)
         )
         return Node("object", node.start, node.end, members=members)
     if node.kind == "array":

@@ -19,6 +19,11 @@ MAX_BY_LIBCNI = {"0.8": "0.4.0", "1.0": "1.0.0", "1.1": "1.0.0", "1.2": "1.1.0",
 """The highest specification that a line of libcni reads (libcni `pkg/types/create`)."""
 
 
+def _numbers(version: str) -> tuple[int, int, int]:
+    major, minor, patch = version.split(".")
+    return int(major), int(minor), int(patch)
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What is known of one runtime; a member that is None is unknown, never assumed good."""
@@ -107,11 +112,6 @@ def lookup(container_runtime_version: str) -> Runtime:
                 name, version, row.libcni, MAX_BY_LIBCNI[line], deletes_with, row.loopback_at
             )
     return Runtime(name, version)
-
-
-def _numbers(version: str) -> tuple[int, int, int]:
-    major, minor, patch = version.split(".")
-    return int(major), int(minor), int(patch)
 
 
 def _release(version: str) -> tuple[int, int, int] | None:

@@ -1,0 +1,271 @@
+"""Predicts what happens to the next pod created and deleted, at a given version of one config.
+
+Each prediction is True, False with a finding that says why, or None when something that decides
+it is not known. Sources beside those of `compat`: libcni `pkg/invoke/find.go` (a missing binary
+fails ADD and DEL), `pkg/version/reconcile.go` (F2), ocicni `ocicni.go` (CRI-O asks the status of a
+pod that it creates, which runs CHECK and so fails on a missing version up to libcni 1.0.1,
+containernetworking/cni#882), go-cni `cni.go` (containerd runs the loopback plugin for every pod).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cni_upgrade.cni import compat, versions
+from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.facts import Sandbox, Support
+from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.runtimes import Runtime
+
+RESULT_WITHOUT_VERSION = ("weave-net",)
+"""Binaries whose result carries no cniVersion (containerd#6921)."""
+
+CURABLE = frozenset({Code.F1, Code.F2, Code.TOO_NEW, Code.VERSION_UNKNOWN, Code.SANDBOX_LIMIT})
+"""Faults that another version in the file could take away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command will do; `cause` is set exactly when it fails."""
+
+    works: bool | None
+    cause: Finding | None = None
+
+    @property
+    def why(self) -> str | None:
+        """The cause as one line that begins with its code."""
+        return f"{self.cause.code}: {self.cause.message}" if self.cause else None
+
+    @property
+    def curable(self) -> bool:
+        """Whether it fails for a cause that another version could take away."""
+        return self.cause is not None and self.cause.code in CURABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What decides the outcome beside the version: runtime, binaries, pods that run now."""
+
+    runtime: Runtime
+    chain: Sequence[Support]
+    loopback: Support | None
+    sandboxes: Sequence[Sandbox]
+
+
+def add(config: Config, version: str | None, node: Node) -> Outcome:
+    """What the next creation of a pod will do with the file at that version."""
+    return _first(_add_faults(config, version, node), node)
+
+
+def delete(config: Config, version: str | None, node: Node) -> Outcome:
+    """What the next deletion will do: of the pods that run now and of one added at that version."""
+    return _first(_del_faults(config, version, node), node)
+
+
+def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
+    """What the deletion of the pods that run now will do; works when there are none."""
+    if not node.sandboxes:
+        return Outcome(True)
+    if node.runtime.deletes_with == "cached":
+        faults = _cached_faults(config, node)
+    else:
+        faults = _del_faults(config, version, node)
+    return _first(faults, node)
+
+
+def delete_next(config: Config, version: str | None, node: Node) -> Outcome:
+    """What the deletion of a pod that is added at that version will do."""
+    fresh = Node(node.runtime, node.chain, node.loopback, ())
+    return _first(_del_faults(config, version, fresh), fresh)
+
+
+def _first(faults: Iterator[Finding], node: Node) -> Outcome:
+    cause = next(faults, None)
+    if cause is not None:
+        return Outcome(False, cause)
+    known = node.runtime.libcni is not None and all(
+        each.supported is not None or each.source == "missing" for each in node.chain
+    )
+    return Outcome(True if known else None)
+
+
+def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Finding]:
+    yield from (note for note in config.notes if note.code == Code.MISSING_NAME)
+    yield from missing_binaries(node)
+    yield from _loopback_breaks(node)
+    runtime = node.runtime
+    if runtime.f1 and not version and runtime.name == "cri-o":
+        yield f1(config, runtime)
+    yield from _version_faults(config, version, node)
+    limit = versions.order(runtime.max) if runtime.max else None
+    if (
+        version
+        and limit is not None
+        and versions.known(version)
+        and versions.order(version) > limit
+    ):
+        yield too_new(config, version, runtime)
+    if runtime.f3:
+        for support in node.chain:
+            if support.type in RESULT_WITHOUT_VERSION:
+                yield f3(support, runtime)
+
+
+def _del_faults(config: Config, version: str | None, node: Node) -> Iterator[Finding]:
+    yield from (note for note in config.notes if note.code == Code.MISSING_NAME)
+    runtime = node.runtime
+    if runtime.f1 and not version:
+        yield f1(config, runtime)
+    yield from missing_binaries(node)
+    yield from _loopback_breaks(node)
+    yield from _version_faults(config, version, node)
+    if runtime.deletes_with == "cached":
+        yield from _cached_faults(config, node)
+    elif stuck := compat.stuck_at(runtime, node.sandboxes, version):
+        yield stuck_sandboxes(config, stuck, version)
+
+
+def _cached_faults(config: Config, node: Node) -> Iterator[Finding]:
+    """What the configs that the runtime cached at ADD meet on DEL."""
+    yield from missing_binaries(node)
+    runtime = node.runtime
+    added = {each.version for each in node.sandboxes}
+    if runtime.f1 and (None in added or "" in added):
+        count = sum(1 for each in node.sandboxes if not each.version)
+        yield Finding(
+            Code.CACHED_DEL,
+            Severity.WARNING,
+            config.name,
+            f"{runtime.label} deletes with the config that it cached at ADD: "
+            f"{compat.pods(count)} added with no version cannot be deleted, whatever the file says",
+            "after the rewrite restart the node, or correct the entries of the results cache",
+        )
+    for version in sorted(each for each in added if each):
+        refusing = [each for each in node.chain if each.takes(version) is False]
+        if refusing:
+            yield Finding(
+                Code.CACHED_DEL,
+                Severity.WARNING,
+                config.name,
+                f"{runtime.label} deletes with the config that it cached at ADD: pods added at "
+                f"{version} cannot be deleted, since {refusing[0].type} does not support it",
+                f"put a {refusing[0].type} that supports {version} in the plugin folder",
+            )
+
+
+def _version_faults(config: Config, version: str | None, node: Node) -> Iterator[Finding]:
+    """F2: a binary that does not take the version, as it is spelled."""
+    for support in node.chain:
+        if support.source != "missing" and support.takes(version) is False:
+            yield f2(config, version, support)
+    if version and not versions.known(version):
+        yield Finding(
+            Code.VERSION_UNKNOWN,
+            Severity.FAULT,
+            config.name,
+            f"cniVersion {version!r} is no released version; plugins compare it as a string",
+            "write a released version",
+        )
+
+
+def missing_binaries(node: Node) -> Iterator[Finding]:
+    """Binaries of the chain that are not there."""
+    for support in node.chain:
+        if support.source == "missing":
+            yield support.finding or Finding(
+                Code.PLUGIN_MISSING,
+                Severity.FAULT,
+                support.type,
+                f"the binary {support.type} is not in the plugin folders: ADD and DEL fail",
+                f"install {support.type}",
+            )
+
+
+def _loopback_breaks(node: Node) -> Iterator[Finding]:
+    """Where the loopback that containerd runs for every pod makes ADD and DEL fail."""
+    loopback, at = node.loopback, node.runtime.loopback_at
+    if loopback is None or at is None:
+        return
+    if loopback.source == "missing":
+        yield Finding(
+            Code.LOOPBACK,
+            Severity.FAULT,
+            "loopback",
+            f"{node.runtime.label} runs the loopback plugin for every pod, and it is not there",
+            "install the loopback plugin of containernetworking/plugins 1.0.0 or later",
+        )
+    elif loopback.takes(at) is False:
+        yield Finding(
+            Code.LOOPBACK,
+            Severity.FAULT,
+            "loopback",
+            f"{node.runtime.label} runs loopback at {at}, and this loopback supports up to "
+            f"{loopback.max}: ADD and DEL fail, and no rewrite of a file cures that",
+            "install loopback 1.0.0 or later, or move to containerd 1.6.4 or later",
+        )
+
+
+def f1(config: Config, runtime: Runtime) -> Finding:
+    """A missing version under a libcni that does not forgive it."""
+    if runtime.name == "cri-o":
+        effect = "cannot create pods, for their status check fails, nor delete them"
+    else:
+        effect = "adds pods and cannot delete them"
+    return Finding(
+        Code.F1,
+        Severity.FAULT,
+        config.name,
+        f"cniVersion is missing: {runtime.label} (libcni {runtime.libcni}) {effect} "
+        '(invalid version "": the version is empty)',
+        "write a cniVersion that every plugin and the runtime support",
+    )
+
+
+def f2(config: Config, version: str | None, support: Support) -> Finding:
+    """A version that one binary of the chain does not support."""
+    supported = ", ".join(support.supported or ()) or f"at most {support.max}"
+    said = f"cniVersion {version}" if version else "a missing cniVersion (it counts as 0.1.0)"
+    return Finding(
+        Code.F2,
+        Severity.FAULT,
+        config.name,
+        f"{support.type} does not support {said}, but {supported}: ADD and DEL fail "
+        "(incompatible CNI versions)",
+        f"write a version that {support.type} supports, or install a newer {support.type}",
+    )
+
+
+def f3(support: Support, runtime: Runtime) -> Finding:
+    """A binary whose result has no version, under a libcni that refuses that."""
+    return Finding(
+        Code.F3,
+        Severity.FAULT,
+        support.type,
+        f"{support.type} answers without a cniVersion, which {runtime.label} "
+        f"(libcni {runtime.libcni}) refuses: ADD fails, and no rewrite of a file cures that",
+        "move to containerd 1.6.5 or later, or CRI-O 1.24.2 or later",
+    )
+
+
+def too_new(config: Config, version: str, runtime: Runtime) -> Finding:
+    """A version above what the runtime's libcni reads in a result."""
+    return Finding(
+        Code.TOO_NEW,
+        Severity.FAULT,
+        config.name,
+        f"cniVersion {version} is above {runtime.max}, the highest that {runtime.label} "
+        f"(libcni {runtime.libcni}) reads: ADD fails on the plugin's result",
+        f"write {runtime.max} or lower",
+    )
+
+
+def stuck_sandboxes(config: Config, stuck: Sequence[Sandbox], version: str | None) -> Finding:
+    """Pods that run now and that libcni cannot delete at that version."""
+    at = ", ".join(sorted({each.version or "missing" for each in stuck}))
+    return Finding(
+        Code.SANDBOX_LIMIT,
+        Severity.FAULT,
+        config.name,
+        f"{compat.pods(len(stuck))} added at {at} cannot be deleted at {version or 'no version'}: "
+        "libcni does not convert the cached result",
+        "write a version at which they can be deleted",
+    )

@@ -1,0 +1,255 @@
+"""Changes the version of a config and nothing else, so that a person can read the difference.
+
+The change is decided as an RFC 6902 patch and carried out on the text, by the spans that
+`document` records. jsonpatch then judges the edit: the new text must mean what the patch makes of
+the old one, and libcni's reading of it must be the wanted version with the chain unchanged.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import jsonpatch
+
+from cni_upgrade.cni import config, golang, versions
+from cni_upgrade.cni.document import (
+    Document,
+    DocumentError,
+    Member,
+    Node,
+    Number,
+    Plain,
+    parse,
+    to_bytes,
+)
+
+KEY = "cniVersion"
+
+RELEASES = ("0.8.1", "1.2.3", config.NEWEST_LIBCNI)
+"""One release of libcni for each way in which files are read."""
+
+Operation = dict[str, object]
+
+
+class RewriteError(ValueError):
+    """The change cannot be made; nothing was made of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The new bytes, the patch that they came from, and the difference for people."""
+
+    data: bytes
+    patch: list[Operation]
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Splice:
+    """A piece of the text and what stands there afterwards."""
+
+    start: int
+    end: int
+    text: str
+
+
+def rewrite(
+    data: bytes, kind: str, to: str, inline: Mapping[str, bytes] | None = None
+) -> Rewritten:
+    """Give the config that version, so that it holds under every release of libcni.
+
+    In a list `cniVersions` goes, for libcni 1.2 and later prefer it, and so do the keys of plugins
+    that would override the list's version. In a single-plugin config every spelling that libcni
+    takes for `cniVersion` becomes one key.
+
+    Raises RewriteError when the bytes are not a config that libcni loads, when the version is not
+    a released one, and when the result would not be read as wanted.
+    """
+    if not versions.known(to):
+        raise RewriteError(f"{to!r} is no released CNI version")
+    if kind not in ("conf", "conflist"):
+        raise RewriteError(f"a file of kind {kind!r} is no CNI config")
+    before = _readings(data, kind, inline)
+    loaded = [release for release, reading in before.items() if reading.error is None]
+    if not loaded:
+        error = before[config.NEWEST_LIBCNI].error
+        raise RewriteError(f"{error.code}: {error.message}" if error else "not a config")
+    document = parse(data)
+    if kind == "conflist":
+        operations, splices = _edit_list(document, to)
+    else:
+        operations, splices = _edit_conf(document, to)
+    new = to_bytes(_spliced(document.text, splices))
+    _judge(document, new, operations)
+    after = _readings(new, kind, inline)
+    for release in loaded:
+        if after[release].version != to or after[release].plugins != before[release].plugins:
+            raise RewriteError(f"libcni {release} would not read the result as {to}")
+    return Rewritten(new, operations, diff(data, new))
+
+
+def _readings(
+    data: bytes, kind: str, inline: Mapping[str, bytes] | None
+) -> dict[str, config.Config]:
+    return {release: config.read(f"config.{kind}", data, release, inline) for release in RELEASES}
+
+
+def diff(old: bytes, new: bytes, name: str = "") -> str:
+    """A unified diff; bytes that are not UTF-8 are shown as U+FFFD."""
+    if old == new:
+        return ""
+    lines = difflib.unified_diff(
+        _lines(old),
+        _lines(new),
+        f"a/{name}" if name else "before",
+        f"b/{name}" if name else "after",
+    )
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+
+
+def _lines(data: bytes) -> list[str]:
+    pieces = data.decode("utf-8", "replace").split("\n")
+    return [f"{piece}\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
+
+
+def _edit_list(document: Document, to: str) -> tuple[list[Operation], list[_Splice]]:
+    root = document.root
+    own = [member for member in root.members if member.key == KEY]
+    gone = [member for member in root.members if member.key == "cniVersions"]
+    operations, splices = _set_version(document, own, to)
+    operations += _removals("", {member.key: member.value for member in gone})
+    splices += _without(root, [*own[:-1], *gone])
+    plugins = [member.value for member in root.members if member.key == "plugins"]
+    for place, plugin in enumerate(plugins[-1].items if plugins else ()):
+        hidden = [each for each in plugin.members if config.hidden_in_plugin(each.key)]
+        operations += _removals(f"/plugins/{place}", {each.key: each.value for each in hidden})
+        splices += _without(plugin, hidden)
+    return operations, splices
+
+
+def _edit_conf(document: Document, to: str) -> tuple[list[Operation], list[_Splice]]:
+    root = document.root
+    spelled = [member for member in root.members if golang.fold(member.key) == KEY.lower()]
+    exact = [member for member in spelled if member.key == KEY]
+    kept = exact[-1] if exact else None
+    operations, splices = _set_version(document, exact, to)
+    others = [member for member in spelled if member is not kept]
+    operations += _removals("", {each.key: each.value for each in others if each.key != KEY})
+    splices += _without(root, others)
+    return operations, splices
+
+
+def _set_version(
+    document: Document, present: Sequence[Member], to: str
+) -> tuple[list[Operation], list[_Splice]]:
+    """Replace the value of the member that counts, the last one, or add a first member."""
+    root = document.root
+    if not present:
+        guards = {member.key: member.value for member in root.members if member.key == "name"}
+        operations: list[Operation] = [
+            *_tests("", guards),
+            {"op": "add", "path": f"/{KEY}", "value": to},
+        ]
+        return operations, [_first_member(document.text, root, to)]
+    value = present[-1].value
+    if value.kind == "string" and value.scalar == to:
+        return [], []
+    operations = [
+        *_tests("", {KEY: value}),
+        {"op": "replace", "path": f"/{KEY}", "value": to},
+    ]
+    return operations, [_Splice(value.start, value.end, f'"{to}"')]
+
+
+def _tests(path: str, values: dict[str, Node]) -> Iterator[Operation]:
+    """Guards; a value that holds numbers has none, for a patch cannot compare their spelling."""
+    for key, value in values.items():
+        if all(each.kind != "number" for each in value.walk()):
+            yield {"op": "test", "path": f"{path}/{_pointer(key)}", "value": value.plain()}
+
+
+def _removals(path: str, values: dict[str, Node]) -> list[Operation]:
+    operations: list[Operation] = []
+    for key, value in values.items():
+        operations += _tests(path, {key: value})
+        operations.append({"op": "remove", "path": f"{path}/{_pointer(key)}"})
+    return operations
+
+
+def _pointer(key: str) -> str:
+    """A key as RFC 6901 writes it."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _first_member(text: str, root: Node, to: str) -> _Splice:
+    """The new member before all others, in the file's own manner."""
+    if not root.members:
+        return _Splice(root.start + 1, root.start + 1, f'"{KEY}": "{to}"')
+    first = root.members[0]
+    colon = text[first.key_end : first.value.start]
+    if "\n" in colon or "\r" in colon:
+        colon = ": "
+    return _Splice(first.start, first.start, f'"{KEY}"{colon}"{to}",{_gap(text, root, colon)}')
+
+
+def _gap(text: str, root: Node, colon: str) -> str:
+    """What stands between the comma and the next key, as elsewhere in this object."""
+    first = root.members[0]
+    before = text[root.start + 1 : first.start]
+    newline = max(before.rfind("\n"), before.rfind("\r"))
+    if newline >= 0:
+        if before[newline - 1 : newline + 1] == "\r\n":
+            newline -= 1
+        return before[newline:]
+    if len(root.members) > 1:
+        second = root.members[1]
+        between = text[text.index(",", first.value.end) + 1 : second.start]
+        if "\n" not in between and "\r" not in between:
+            return between
+    return " " if colon.endswith(" ") else ""
+
+
+def _without(node: Node, gone: Sequence[Member]) -> Iterator[_Splice]:
+    """Take members out of an object, each with one comma and the space that was its own."""
+    members = node.members
+    places = [place for place, member in enumerate(members) if any(m is member for m in gone)]
+    while places:
+        first = last = places.pop(0)
+        while places and places[0] == last + 1:
+            last = places.pop(0)
+        if last + 1 < len(members):
+            yield _Splice(members[first].start, members[last + 1].start, "")
+        elif first > 0:
+            yield _Splice(members[first - 1].value.end, members[last].value.end, "")
+        else:
+            yield _Splice(members[first].start, members[last].value.end, "")
+
+
+def _spliced(text: str, splices: Sequence[_Splice]) -> str:
+    for splice in sorted(splices, key=lambda each: (each.start, each.end), reverse=True):
+        text = text[: splice.start] + splice.text + text[splice.end :]
+    return text
+
+
+def _judge(document: Document, new: bytes, operations: list[Operation]) -> None:
+    """The new text must mean what jsonpatch makes of the old one."""
+    try:
+        wanted = jsonpatch.apply_patch(document.root.plain(), operations)
+        found = parse(new).root.plain()
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, DocumentError) as error:
+        raise RewriteError(f"the change could not be proved: {error}") from error
+    if not _same(wanted, found):
+        raise RewriteError("the edited text does not mean what the patch says")
+
+
+def _same(one: Plain, other: Plain) -> bool:
+    """Equality that keeps true apart from 1 and one spelling of a number from another."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, Number) and isinstance(other, Number):
+        return one == other
+    return type(one) is type(other) and one == other
