@@ -162,7 +162,7 @@ def _logged(component: Component, argv: Sequence[str], log: Path) -> None:
     if code != 0:
         raise ClusterError(
             f"{component.name} could not be built:\n{process.tail(log)}",
-            expected=f"`{' '.join(argv[:2])}` in tests/cluster/components/{component.name} to end well",
+            expected=f"`{' '.join(argv[:2])}` to end well in {paths.COMPONENTS / component.name}",
             todo=f"see {log}",
         )
 

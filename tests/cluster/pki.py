@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.cluster import process
 _DAYS = "3650"
 # openssl's own default config would mark every certificate as an authority.
 _CONFIG = "[req]\ndistinguished_name = dn\nprompt = no\n[dn]\n"
+
+# Nodes start side by side and share some of these files.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,18 @@ def _pair(
     ca: Pair | None = None,
 ) -> Pair:
     pair = Pair(folder / f"{name}.crt", folder / f"{name}.key")
-    if pair.certificate.exists():
-        return pair
+    with _one_at_a_time:
+        if not pair.certificate.exists():
+            _make(pair, subject, extensions, ca)
+    return pair
+
+
+def _make(pair: Pair, subject: str, extensions: Sequence[str], ca: Pair | None) -> None:
+    folder = pair.key.parent
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     config = folder / "openssl.cnf"
     config.write_text(_CONFIG)
-    fresh = folder / f"{name}.crt.new"
+    fresh = pair.certificate.with_suffix(".new")
     argv: list[str | Path] = ["openssl", "req", "-x509", "-config", config, "-days", _DAYS]
     argv += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject]
     argv += ["-keyout", pair.key, "-out", fresh]
@@ -75,7 +85,6 @@ def _pair(
     process.run(argv)
     # The certificate appears last and whole: its presence means that the pair is complete.
     fresh.rename(pair.certificate)
-    return pair
 
 
 def service_account_keys(folder: Path) -> Pair:

@@ -1,0 +1,450 @@
+"""Runs one node: namespaces of its own around a runtime, a kubelet and a kube-proxy.
+
+A node is a process tree below a first process of its own (PID 1 of its PID namespace). When that
+one dies, everything in the node does, shims and pods included; and with the last process its
+mounts go too. So an unclean stop leaves nothing behind that needs to be found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.cluster import build, cgroups, images, paths, pki, process, runtime
+from tests.cluster.errors import ClusterError
+from tests.cluster.kubeapi import read_json
+from tests.cluster.network import NodeNetwork
+
+# Where a node sees what this machine keeps for it; host paths may lie below what it hides.
+_HERE = "/run/cluster/node"
+_CACHE = "/run/cluster/cache"
+_IMAGES = "/run/cluster/images"
+
+# What of /etc the programs of a node read. The rest, keys and passwords above all, stays out.
+_ETC = (
+    "alternatives",
+    "containers",
+    "debian_version",
+    "ethertypes",
+    "group",
+    "hosts",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "nsswitch.conf",
+    "os-release",
+    "passwd",
+    "protocols",
+    "resolv.conf",
+    "services",
+    "ssl/certs",
+)
+
+# Bound over the machine's own folders. /usr/lib/cni: Debian puts plugins there, and an audit of
+# a node must not find the machine's.
+_OWN = {
+    "etc": "/etc",
+    "opt": "/opt",
+    "var-lib": "/var/lib",
+    "var-log": "/var/log",
+    "usr-lib-cni": "/usr/lib/cni",
+}
+
+# $1 node folder, $2 cache, $3 images, $4 node name, $5 first process.
+# The first line runs while the machine's /proc is still there, so it reads the pid that the
+# machine knows us by. A fresh sysfs shows the node's own network; it would hide the cgroups.
+_SETUP = f"""\
+read -r pid _ </proc/self/stat
+mount --make-rprivate /
+mount -t tmpfs -o mode=755 tmpfs /mnt
+mkdir -p /mnt/cluster/node /mnt/cluster/cache /mnt/cluster/images /mnt/cluster/cgroup /mnt/lock
+mount --bind "$1" /mnt/cluster/node
+mount --bind "$2" /mnt/cluster/cache
+mount --bind "$3" /mnt/cluster/images
+mount --rbind /sys/fs/cgroup /mnt/cluster/cgroup
+mount -t sysfs sysfs /sys
+mount --rbind /mnt/cluster/cgroup /sys/fs/cgroup
+umount -R -l /mnt/cluster/cgroup
+mount --no-mtab --move /mnt /run
+{{ OWN }}
+mount -t proc proc /proc
+cat /proc/sys/kernel/random/uuid >/run/boot_id
+mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
+hostname "$4"
+mount --make-rshared /
+echo "$pid" >{_HERE}/first.new
+mv {_HERE}/first.new {_HERE}/first
+exec "$5"
+"""
+
+# A daemon is left to the node's first process, and known by a pid file that dies with the node.
+_DAEMON = """\
+log=$1 pidfile=$2; shift 2
+setsid "$@" >>"$log" 2>&1 </dev/null &
+echo $! >"$pidfile"
+"""
+_ALIVE = 'pid=$(cat "$1") && test "$(cat /proc/$pid/comm)" = "$2" && echo $pid'
+
+_START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """What a node is made of; `config` holds the bytes of its CNI config as it begins."""
+
+    runtime: str
+    plugins: str
+    config: str
+    config_name: str = "10-containerd-net.conflist"
+
+
+def shipped_config(name: str) -> str:
+    """Answer one of the configs that lie beside this module."""
+    return (paths.CONFIGS / name).read_text()
+
+
+def default_specs() -> dict[str, NodeSpec]:
+    """Answer the nodes of the issue: two faults on containerd, one on CRI-O, one healthy."""
+    versionless = shipped_config("versionless.conflist")
+    version_1 = shipped_config("version-1.0.0.conflist")
+    return {
+        "node-a": NodeSpec("containerd-1.6.2", "1.9.1", versionless),
+        "node-b": NodeSpec("containerd-1.6.38", "0.9.1", version_1),
+        "node-c": NodeSpec("crio-1.23.0", "1.9.1", versionless, "10-crio-net.conflist"),
+        "node-d": NodeSpec("containerd-2.4.2", "1.9.1", version_1),
+    }
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node on disk and, once started, alive."""
+
+    cluster: str
+    name: str
+    folder: Path
+    images: Path
+    network: NodeNetwork
+    spec: NodeSpec
+
+    @classmethod
+    def load(cls, cluster: str, folder: Path, images_folder: Path, network: NodeNetwork) -> Node:
+        """Answer a node that was written down before."""
+        spec = NodeSpec(**read_json(folder / "node.json")["spec"])
+        return cls(cluster, folder.name, folder, images_folder, network, spec)
+
+    @property
+    def runtime(self) -> runtime.Runtime:
+        """How to treat its runtime."""
+        return runtime.named(self.spec.runtime)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """What must be built before it can start."""
+        return ("pause", "kubernetes", self.runtime.component, f"plugins-{self.spec.plugins}")
+
+    @property
+    def cgroup(self) -> str:
+        """The name of its branch in each cgroup hierarchy."""
+        return f"cuo-{self.cluster}-{self.name}"
+
+    @property
+    def disk(self) -> Path:
+        """Its own /etc, /opt, /var/lib and /var/log, seen from this machine."""
+        return self.folder / "disk"
+
+    @property
+    def daemons(self) -> tuple[str, ...]:
+        """The programs that make it a node."""
+        return (self.runtime.program, "kubelet", "kube-proxy")
+
+    def log(self, program: str) -> Path:
+        """Answer where a program of the node writes its log."""
+        return self.folder / "logs" / f"{program}.log"
+
+    # -- its disk --
+
+    def _write_disk(self) -> None:
+        """Write the node's disk as it is on its first day: plugins, config, no pods."""
+        disk = self.folder / "disk.partial"
+        shutil.rmtree(disk, ignore_errors=True)
+        for part in _OWN:
+            (disk / part).mkdir(parents=True)
+        etc = disk / "etc"
+        for name in _ETC:
+            _copy(Path("/etc", name), etc / name)
+        (etc / "machine-id").write_text(f"{uuid.uuid4().hex}\n")
+        (etc / "hostname").write_text(f"{self.name}\n")
+        for path, text in self.runtime.config().items():
+            target = disk / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        net_d = etc / "cni/net.d"
+        net_d.mkdir(parents=True)
+        (net_d / self.spec.config_name).write_text(self.config_text())
+        shutil.copytree(build.home(f"plugins-{self.spec.plugins}"), disk / "opt/cni/bin")
+        (disk / "var-lib/cni").mkdir()
+        (disk / "var-log/pods").mkdir()
+        disk.rename(self.disk)
+
+    def config_text(self) -> str:
+        """Answer its first CNI config, with its own subnets filled in."""
+        text = self.spec.config.replace("@POD_SUBNET@", self.network.pods)
+        return text.replace("@POD_SUBNET_V6@", self.network.pods_v6)
+
+    # -- its life --
+
+    def first_pid(self) -> int | None:
+        """Answer the pid of its first process, if the node is up."""
+        return process.living_pid(self.folder / "first.pid")
+
+    def up(self, issue_from: Path, server: str) -> None:
+        """Start whatever of it does not run."""
+        if self.first_pid() is None:
+            self._boot()
+        self.start(self.runtime.program)
+        self._await_runtime()
+        self.import_missing()
+        self._write_identity(issue_from, server)
+        self.start("kubelet")
+        self.start("kube-proxy")
+
+    def down(self) -> None:
+        """Pull the plug: every process ends at once. The disk stays."""
+        process.stop(self.folder / "first.pid", grace=0)
+        (self.folder / "first").unlink(missing_ok=True)
+        self.network.down()
+        cgroups.remove(self.cgroup)
+
+    def _boot(self) -> None:
+        if not self.disk.exists():
+            self._write_disk()
+        self.network.up()
+        cgroups.create(self.cgroup)
+        (self.folder / "first").unlink(missing_ok=True)
+        self.folder.joinpath("logs").mkdir(exist_ok=True)
+        own = "\n".join(
+            f"mount --bind {_HERE}/disk/{part} {target}"
+            for part, target in _OWN.items()
+            if Path(target).is_dir()
+        )
+        setup = "set -e\n" + _SETUP.replace("{ OWN }", own)
+        argv: list[str | Path] = [f"--net=/run/netns/{self.network.namespace}"]
+        argv += ["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "sh", "-c", setup]
+        argv += ["setup", self.folder, paths.cache_root(), self.images, self.name]
+        argv.append(f"{_CACHE}/components/{build.home('pause').name}/pause")
+        process.spawn(
+            ["nsenter", *argv],
+            log=self.log("setup"),
+            pidfile=self.folder / "unshare.pid",
+        )
+        written = self.folder / "first"
+        deadline = time.monotonic() + _START_SECONDS
+        while not written.exists():
+            if time.monotonic() > deadline or not process.living_pid(self.folder / "unshare.pid"):
+                raise ClusterError(
+                    f"{self.name}'s namespaces could not be set up:\n"
+                    f"{process.tail(self.log('setup'))}",
+                    expected="the right to unshare, mount and set a host name",
+                )
+            time.sleep(0.05)
+        process.record(int(written.read_text()), self.folder / "first.pid")
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | None = None,
+        check: bool = True,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the node; its runtime's own tools are on the path."""
+        done = subprocess.run(
+            self.entered(argv),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env=self._environment(),
+        )
+        if check and done.returncode != 0:
+            raise ClusterError(
+                f"on {self.name}, `{' '.join(argv)}` ended with {done.returncode}: "
+                f"{(done.stderr or done.stdout).strip()}"
+            )
+        return done
+
+    def entered(self, argv: Sequence[str]) -> list[str]:
+        """Answer the command that runs `argv` in the node."""
+        pid = self.first_pid()
+        if pid is None:
+            raise ClusterError(f"{self.name} is not up", todo=f"node start {self.name}")
+        spaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
+        path = f"PATH={self._path()}"
+        return ["nsenter", f"--target={pid}", *spaces, "--wd=/", "env", path, *argv]
+
+    def _path(self) -> str:
+        homes = [build.home(name).name for name in (self.runtime.component, "kubernetes")]
+        own = ":".join(f"{_CACHE}/components/{home}" for home in homes)
+        return f"{own}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin"), "HOME": "/root", "LANG": "C"}
+
+    # -- its daemons --
+
+    def pid_within(self, program: str) -> int | None:
+        """Answer a daemon's pid as the node knows it, if it runs."""
+        if self.first_pid() is None:
+            return None
+        asked = ["sh", "-c", _ALIVE, "sh", f"/run/{program}.pid", program]
+        said = self.exec(asked, check=False).stdout.strip()
+        return int(said) if said else None
+
+    def start(self, program: str) -> None:
+        """Start one daemon unless it runs."""
+        if self.pid_within(program) is not None:
+            return
+        argv = {
+            self.runtime.program: self.runtime.argv,
+            "kubelet": self._kubelet,
+            "kube-proxy": self._kube_proxy,
+        }[program]()
+        log = f"{_HERE}/logs/{program}.log"
+        self.exec(["sh", "-c", _DAEMON, "sh", log, f"/run/{program}.pid", *argv])
+
+    def stop(self, program: str) -> None:
+        """Stop one daemon; what it started (pods, shims) goes on, as on any node."""
+        pid = self.pid_within(program)
+        if pid is None:
+            return
+        self.exec(["kill", str(pid)])
+        deadline = time.monotonic() + 20
+        while self.pid_within(program) is not None:
+            if time.monotonic() > deadline:
+                self.exec(["kill", "-KILL", str(pid)], check=False)
+                deadline += 5
+            time.sleep(0.2)
+
+    def _await_runtime(self) -> None:
+        program = self.runtime.program
+        deadline = time.monotonic() + _START_SECONDS
+        while self.exec(["test", "-S", self.runtime.socket], check=False).returncode != 0:
+            if time.monotonic() > deadline or self.pid_within(program) is None:
+                raise ClusterError(
+                    f"{program} on {self.name} serves no {self.runtime.socket}; "
+                    f"its log ({self.log(program)}) ends:\n{process.tail(self.log(program))}"
+                )
+            time.sleep(0.2)
+
+    def import_missing(self) -> None:
+        """Import the cluster's images that this node has not got since they last changed."""
+        for archive in sorted(self.images.glob("*.tar")):
+            mark = self.folder / "imported" / archive.name
+            if not mark.exists() or mark.stat().st_mtime_ns < archive.stat().st_mtime_ns:
+                self.import_image(archive)
+                mark.parent.mkdir(exist_ok=True)
+                mark.touch()
+
+    def import_image(self, archive: Path) -> None:
+        """Import one archive of the cluster's image folder into the runtime."""
+        for reference in images.references(archive):
+            command = self.runtime.import_argv(f"{_IMAGES}/{archive.name}", reference)
+            self.exec(command, timeout=600)
+
+    def _write_identity(self, issue_from: Path, server: str) -> None:
+        """Write who the node is to the API server, and the kubelet's config."""
+        address = self.network.address
+        node = pki.issue(
+            issue_from,
+            self.name,
+            user=f"system:node:{self.name}",
+            group="system:nodes",
+            hosts=[f"DNS:{self.name}", f"IP:{address}"],
+        )
+        proxy = pki.issue(issue_from, "kube-proxy", user="system:kube-proxy")
+        ca = pki.authority(issue_from)
+        folder = self.folder / "identity"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        for source, name in (
+            (ca.certificate, "ca.crt"),
+            (node.certificate, "kubelet.crt"),
+            (node.key, "kubelet.key"),
+        ):
+            shutil.copyfile(source, folder / name)
+        pki.kubeconfig(folder / "kubelet.kubeconfig", server=server, ca=ca, pair=node)
+        pki.kubeconfig(folder / "kube-proxy.kubeconfig", server=server, ca=ca, pair=proxy)
+        (folder / "kubelet.json").write_text(json.dumps(self._kubelet_config(), indent=2))
+
+    def _kubelet_config(self) -> dict[str, object]:
+        return {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "authentication": {
+                "anonymous": {"enabled": False},
+                "webhook": {"enabled": True},
+                "x509": {"clientCAFile": f"{_HERE}/identity/ca.crt"},
+            },
+            "authorization": {"mode": "Webhook"},
+            "tlsCertFile": f"{_HERE}/identity/kubelet.crt",
+            "tlsPrivateKeyFile": f"{_HERE}/identity/kubelet.key",
+            "cgroupDriver": "cgroupfs",
+            "cgroupRoot": f"/{self.cgroup}",
+            "containerRuntimeEndpoint": f"unix://{self.runtime.socket}",
+            "failSwapOn": False,
+            "healthzPort": 0,
+            # The disk is shared with everything else on this machine: a full one elsewhere must
+            # not evict pods or collect images here.
+            "evictionHard": {
+                "imagefs.available": "1%",
+                "memory.available": "50Mi",
+                "nodefs.available": "1%",
+            },
+            "imageGCHighThresholdPercent": 100,
+            "imageGCLowThresholdPercent": 99,
+            "nodeStatusUpdateFrequency": "5s",
+        }
+
+    def _kubelet(self) -> list[str]:
+        return [
+            "kubelet",
+            f"--config={_HERE}/identity/kubelet.json",
+            f"--kubeconfig={_HERE}/identity/kubelet.kubeconfig",
+            f"--hostname-override={self.name}",
+            f"--node-ip={self.network.address}",
+        ]
+
+    def _kube_proxy(self) -> list[str]:
+        return [
+            "kube-proxy",
+            f"--kubeconfig={_HERE}/identity/kube-proxy.kubeconfig",
+            f"--hostname-override={self.name}",
+            "--proxy-mode=nftables",
+            # The connection table's size is the machine's, and not to be set from a namespace.
+            "--conntrack-max-per-core=0",
+        ]
+
+
+def write_down(folder: Path, ordinal: int, spec: NodeSpec) -> None:
+    """Write what a node is before anything of it exists, so that it can always be removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / "node.json.new"
+    fresh.write_text(json.dumps({"ordinal": ordinal, "spec": asdict(spec)}, indent=2))
+    fresh.rename(folder / "node.json")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, link or folder of /etc, following a link only where it leaves /etc."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+    elif source.exists():
+        shutil.copyfile(source, target)
