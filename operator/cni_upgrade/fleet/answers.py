@@ -1,0 +1,81 @@
+"""What became of the agent that was sent: its answer, the loss of it, or what it is waiting for.
+
+The pod's terminated state is read, not the Job's: it is there seconds earlier and holds the
+message. A Job whose kubelet is silent shows FailureTarget and nothing more until the kubelet is
+back; that ends the waiting for an audit, but an agent that writes may still run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cni_upgrade.fleet.view import View
+from cni_upgrade.node.message import MessageError, decode
+from cni_upgrade.node.operation import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The agent ended and said this."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No answer will come, and nothing of this operation runs on the node any more."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The Job is not there: it is to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """It was sent; this is what it waits for."""
+
+    message: str
+
+
+def agent(view: View) -> Answer | Lost | Absent | Pending:
+    """Where the agent of the present operation stands."""
+    operation = view.operation
+    for pod in view.agents():
+        if pod.ended is None:
+            continue
+        try:
+            result = decode(pod.ended.message)
+        except MessageError as error:
+            why = f"exit code {pod.ended.exit_code}"
+            why += f" ({pod.ended.reason})" if pod.ended.reason else ""
+            return Lost(f"the agent ended without an answer, {why}: {error}")
+        if result.id != operation.id or result.node != view.node.name:
+            return Lost(f"the agent answered for {result.id} on {result.node}, not for this")
+        return Answer(result)
+
+    job = view.world.jobs.get(view.job)
+    running = [pod for pod in view.agents() if not pod.finished]
+    if running and (job is None or job.failed):
+        if operation.kind == "audit":
+            return Lost(job.failed if job else "its Job was deleted")
+        # An agent that writes must have ended before anything else is done to its files.
+        return Pending(f"pod {running[0].key} of a Job that has ended may still run")
+    if job is None:
+        return Lost("no answer in time") if view.late() else Absent()
+    if job.failed:
+        return Lost(job.failed)
+    if job.complete:
+        return Lost("the Job is complete but its pod, and with it the answer, is gone")
+    if view.late() and operation.kind == "audit":
+        return Lost("no answer in time")
+    if not view.agents():
+        return Pending("its pod is not there yet")
+    pod = view.agents()[0]
+    if not pod.node:
+        return Pending("its pod is not scheduled yet")
+    if view.silent:
+        return Pending("the node is silent; the agent may still run")
+    return Pending(pod.waiting or "it runs")

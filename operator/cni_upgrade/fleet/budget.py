@@ -1,0 +1,75 @@
+"""How many nodes of a policy may be worked on at once: two limits that are never exceeded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.phases import FAILED
+
+
+def limit(value: int | str, total: int) -> int:
+    """`maxUnavailable` as a number of nodes: a percentage is rounded down, but is at least one."""
+    if isinstance(value, int):
+        return value
+    return max(1, total * int(value.removesuffix("%")) // 100)
+
+
+def changing(state: CNINodeState | None) -> bool:
+    """Whether an operation that writes is under way; an audit makes no node unavailable."""
+    operation = state.status.operation if state else None
+    return operation is not None and operation.kind != "audit"
+
+
+class Budget:
+    """The places of one policy in one pass: `take` gives one away, or says why not."""
+
+    def __init__(
+        self,
+        policy: CNIUpgradePolicy,
+        nodes: Iterable[Node],
+        states: Mapping[str, CNINodeState],
+    ) -> None:
+        self._nodes = {node.name: node for node in nodes}
+        self._working = {name for name in self._nodes if changing(states.get(name))}
+        self._unavailable = self._working | {
+            node.name for node in self._nodes.values() if node.ready != "True" or node.unschedulable
+        }
+        self._failed = sorted(
+            name
+            for name in self._nodes
+            if (state := states.get(name)) is not None and state.status.phase in FAILED
+        )
+        self._max_parallel = policy.spec.rollout.max_parallel
+        self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(self._nodes))
+        self._name = policy.metadata.name
+
+    def take(self, node: str) -> tuple[str, str] | None:
+        """None and the place is taken; else (reason, message).
+
+        A node that is unavailable already costs nothing more: curing it makes none worse.
+        """
+        if self._failed:
+            return (
+                "RolloutStopped",
+                f"no node begins while {', '.join(self._failed[:3])} is failed or rolled back; "
+                f"look there, then annotate it or policy {self._name} with cniupgrade.dev/retry",
+            )
+        if len(self._working) >= self._max_parallel:
+            return (
+                "MaxParallel",
+                f"{len(self._working)} of at most {self._max_parallel} nodes are worked on "
+                "(spec.rollout.maxParallel)",
+            )
+        if node not in self._unavailable and len(self._unavailable) >= self._max_unavailable:
+            return (
+                "MaxUnavailable",
+                f"{len(self._unavailable)} of at most {self._max_unavailable} nodes are "
+                f"unavailable: {', '.join(sorted(self._unavailable)[:3])} "
+                "(spec.rollout.maxUnavailable)",
+            )
+        self._working.add(node)
+        self._unavailable.add(node)
+        return None

@@ -1,0 +1,92 @@
+"""The operator's own configuration: images, host folders and limits that no policy may choose.
+
+Whoever edits a policy is not root on the nodes, so what is mounted and what is run there stands in
+a ConfigMap of the operator's namespace (`manifests/config.yaml`, key `config.yaml`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+
+class ConfigError(ValueError):
+    """The operator's configuration cannot be used; the text names each field."""
+
+
+class _Section(BaseModel):
+    # A typo in the configuration must not silently mean a default.
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+    )
+
+
+class Preset(_Section):
+    """Where one kind of platform keeps its CNI files, as the host names the folders."""
+
+    conf_dirs: tuple[str, ...] = Field(min_length=1)
+    bin_dirs: tuple[str, ...] = Field(min_length=1)
+    cache_dir: str = "/var/lib/cni"
+    mounts: tuple[str, ...] = ("/etc", "/opt", "/usr/lib", "/var/lib")
+    """Existing parents that an audit mounts read-only to look for the folders above."""
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Preset:
+        for folder in (*self.conf_dirs, *self.bin_dirs, self.cache_dir, *self.mounts):
+            if not folder.startswith("/") or ".." in folder.split("/"):
+                raise ValueError(f"{folder!r} is not an absolute path without '..'")
+        return self
+
+
+class Namespaces(_Section):
+    """The three rooms in the cluster: the controller's, the agents', the proof pods'."""
+
+    system: str = "cni-upgrade-system"
+    agents: str = "cni-upgrade-agents"
+    proof: str = "cni-upgrade-proof"
+
+
+class OperatorConfig(_Section):
+    """What the operator may do, set by whoever installs it."""
+
+    agent_image: str = Field(min_length=1)
+    proof_image: str = Field(min_length=1)
+    proof_command: tuple[str, ...] = ("sleep", "3600")
+    image_pull_policy: str = "IfNotPresent"
+    namespaces: Namespaces = Namespaces()
+    auto: Preset
+    """What `paths: auto` means: every folder that is looked at, the first that exists wins."""
+    presets: dict[str, Preset] = Field(default_factory=dict)
+    state_dir: str = "/var/lib/cni-upgrade"
+    """On each node: backups, results, the journal. Written by apply and restore only."""
+    audit_parallel: int = Field(default=20, ge=1)
+    audit_deadline_seconds: int = Field(default=180, ge=10)
+    apply_deadline_seconds: int = Field(default=300, ge=10)
+    job_ttl_seconds: int = Field(default=3600, ge=3600)
+    """The report must be readable for an hour at least: it is the record until it is copied."""
+    reaudit_seconds: int = Field(default=21600, ge=60)
+    """A node at rest is looked at again after this long, since no event tells of a changed file."""
+    retry_seconds: int = Field(default=60, ge=1)
+    """First pause before a failed step is tried again; doubled each time, an hour at most."""
+    attempts: int = Field(default=3, ge=1)
+    """How often an agent that ended without an answer is sent again."""
+
+    def preset(self, name: str) -> Preset | None:
+        """The folders that a policy's `paths` stands for; None where it is not allowed here."""
+        return self.auto if name == "auto" else self.presets.get(name)
+
+
+def parse(data: Any) -> OperatorConfig:
+    """The configuration from its YAML or JSON document.
+
+    Raises ConfigError that names each wrong field.
+    """
+    try:
+        return OperatorConfig.model_validate(data)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'the document'}: {e['msg']}" for e in error.errors()
+        )
+        raise ConfigError(f"operator configuration: {wrong}") from error

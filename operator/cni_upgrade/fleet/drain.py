@@ -1,0 +1,77 @@
+"""Which pods have to leave a node before a change, as `kubectl drain` decides it, and who refuses.
+
+Source: k8s.io/kubectl pkg/drain/filters.go; the filters stand in its order, and as there one
+refusal means that nothing is evicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cni_upgrade.api.policy import Drain
+from cni_upgrade.fleet.objects import Pod
+from cni_upgrade.fleet.snapshot import Eviction
+
+RETRY = timedelta(seconds=5)
+"""kubectl's pause before it asks a disruption budget again."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainPlan:
+    """The state of one drain."""
+
+    refused: tuple[str, ...]
+    """Pods that may not be evicted without the person's word, each with the field that gives it."""
+    evict: tuple[Pod, ...]
+    """Pods to ask for now."""
+    remaining: tuple[Pod, ...]
+    """Pods that have to be gone before the drain is over, those that are leaving included."""
+    blockers: tuple[str, ...]
+    """What it waits for, pod by pod."""
+
+
+def plan(
+    pods: Iterable[Pod],
+    evictions: Mapping[str, Eviction],
+    settings: Drain,
+    ours: str,
+    now: datetime,
+) -> DrainPlan:
+    """What to do about the pods of one node; `ours`, the proof pods' namespace, is left alone."""
+    refused: list[str] = []
+    remaining: list[Pod] = []
+    for pod in pods:
+        if pod.namespace == ours or pod.mirror or pod.finished:
+            continue
+        if pod.controller == "DaemonSet":
+            # It would come back at once; DaemonSets tolerate the cordon.
+            continue
+        if not pod.deleting:
+            if pod.empty_dir and not settings.delete_empty_dir_data:
+                refused.append(
+                    f"{pod.key} keeps data in an emptyDir (spec.drain.deleteEmptyDirData)"
+                )
+                continue
+            if not pod.controller and not settings.force:
+                refused.append(f"{pod.key} has no controller to bring it back (spec.drain.force)")
+                continue
+        remaining.append(pod)
+    if refused:
+        return DrainPlan(tuple(refused), (), tuple(remaining), ())
+    due = tuple(
+        pod
+        for pod in remaining
+        if not pod.deleting and (pod.uid not in evictions or now - evictions[pod.uid].at >= RETRY)
+    )
+    return DrainPlan((), due, tuple(remaining), tuple(_waits(p, evictions) for p in remaining))
+
+
+def _waits(pod: Pod, evictions: Mapping[str, Eviction]) -> str:
+    if pod.deleting:
+        return f"{pod.key} is terminating"
+    answer = evictions.get(pod.uid)
+    if answer is None:
+        return f"{pod.key} is to be evicted"
+    return f"{pod.key}: {answer.blocked_by}" if answer.blocked_by else f"{pod.key} is being evicted"

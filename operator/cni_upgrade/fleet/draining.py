@@ -1,0 +1,56 @@
+"""Whether pods have to go before or after a change, and the eviction of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cni_upgrade.api.policy import Drain, DrainPolicy
+from cni_upgrade.fleet import drain
+from cni_upgrade.fleet.decisions import Evict
+from cni_upgrade.fleet.view import Move, View, wait
+
+
+def drain_settings(view: View) -> Drain:
+    return view.settings.drain if view.settings else Drain()
+
+
+def drain_first(view: View) -> bool:
+    """Whether pods go before the change. Never where deleting pods is broken: it would hang."""
+    after, baseline = view.status.after, view.status.baseline
+    if baseline is not None and baseline.delete is False:
+        return False
+    policy = drain_settings(view).policy
+    return policy == DrainPolicy.ALWAYS or (
+        policy == DrainPolicy.IF_REQUIRED and bool(after and after.needs_drain)
+    )
+
+
+def drain_after(view: View) -> bool:
+    """Whether pods go after the change: asked for, not possible before, possible now."""
+    after, baseline = view.status.after, view.status.baseline
+    return (
+        drain_settings(view).policy == DrainPolicy.ALWAYS
+        and baseline is not None
+        and baseline.delete is False
+        and not (after is not None and after.existing_delete is False)
+    )
+
+
+def evict(view: View, otherwise: Callable[[], Move], give_up: Callable[[str], Move]) -> Move:
+    pods = view.world.pods.get(view.node.name)
+    if pods is None:
+        return wait(view, "the node's pods are being listed")
+    config = view.world.config
+    plan = drain.plan(
+        pods, view.world.evictions, drain_settings(view), config.namespaces.proof, view.now
+    )
+    if plan.refused:
+        return give_up(f"not drained, nothing was evicted: {'; '.join(plan.refused)}")
+    if not plan.remaining:
+        return otherwise()
+    if view.late():
+        return give_up(f"not drained in time: {'; '.join(plan.blockers)}")
+    evictions = tuple(Evict(view.node.name, p.namespace, p.name, p.uid) for p in plan.evict)
+    left = len(plan.remaining)
+    message = f"draining: {left} pod{'s' if left != 1 else ''} left; {plan.blockers[0]}"
+    return wait(view, message, *evictions, blockers=plan.blockers)

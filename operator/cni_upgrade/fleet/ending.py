@@ -1,0 +1,130 @@
+"""How an operation ends: its line of history, the way back, and the node given back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cni_upgrade.api.node_state import (
+    Ending,
+    HistoryEntry,
+    LastOperation,
+    NodeStateStatus,
+    Phase,
+    ProofStatus,
+)
+from cni_upgrade.api.policy import OnFailure, Verify
+from cni_upgrade.fleet import orders
+from cni_upgrade.fleet.decisions import Uncordon
+from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
+from cni_upgrade.fleet.settle import seen
+from cni_upgrade.fleet.view import Move, View, moved, release, wait
+from cni_upgrade.node.operation import Result
+
+
+def verify(view: View) -> Verify:
+    """How the policy wants the node judged; the defaults where the policy is gone."""
+    return view.settings.verify if view.settings else Verify()
+
+
+def proof_so_far(view: View) -> ProofStatus:
+    """What the proof of this operation has shown."""
+    return view.operation.proof or ProofStatus()
+
+
+def last(view: View, outcome: str, backup: str | None) -> LastOperation:
+    current = view.operation
+    return LastOperation(
+        id=current.id,
+        kind=current.kind,
+        outcome=outcome,
+        finished_at=view.now,
+        backup=backup,
+        attempt=current.attempt,
+    )
+
+
+def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateStatus:
+    """The status with the answer's facts and a line of history."""
+    status = view.status if result.report is None else seen(view.status, result.report)
+    if result.report is not None and view.status.baseline is not None:
+        # The baseline is what worked before we came; the proof is compared with that.
+        status = status.model_copy(update={"baseline": view.status.baseline})
+    changes = result.changes
+    entry = HistoryEntry(
+        at=view.now,
+        kind=view.operation.kind,
+        operation=view.operation.id,
+        outcome=outcome,
+        from_=", ".join(c.from_version or "missing" for c in changes) or None,
+        to=", ".join(c.to or "missing" for c in changes) or None,
+        backup=result.backup,
+        message=message,
+        diff="\n".join(c.diff for c in changes if c.diff) or None,
+    )
+    update = {
+        "history": (*status.history, entry)[-10:],
+        "last_operation": last(view, outcome, result.backup),
+    }
+    return status.model_copy(update=update)
+
+
+def done(view: View, message: str, note: str) -> Move:
+    after = view.status.after
+    stuck = ""
+    if after is not None and after.existing_delete is False and after.why:
+        stuck = f"; {after.why}"
+    text = f"{message}{stuck}" + (f"; {note}" if note else "")
+    clean = moved(view, view.status.model_copy(update={"attempts": 0, "next_attempt_at": None}))
+    return release(clean, Phase.DONE, "Done", text)
+
+
+def rolls_back(view: View) -> bool:
+    return (view.settings.on_failure if view.settings else OnFailure.ROLLBACK) == OnFailure.ROLLBACK
+
+
+def restore_next(view: View, backup: str, reason: str, why: str) -> Move:
+    """Go back: the same node, cordon and policy, another operation that puts the backup back."""
+    operation = orders.restore(view, backup)
+    serial = view.status.serial + 1
+    seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
+    opened = orders.opened(
+        operation, Step.RESTORE, view.operation.policy, serial, view.now, seconds
+    )
+    kept = opened.model_copy(
+        update={
+            "proof": view.operation.proof,
+            "cordoned": view.operation.cordoned,
+            "ending": Ending(phase=Phase.ROLLED_BACK, reason=reason, message=why),
+        }
+    )
+    update = {
+        "phase": Phase.ROLLING_BACK,
+        "reason": reason,
+        "message": why,
+        "serial": serial,
+        "operation": kept,
+        "attempts": 0,
+    }
+    return Move(view.status.model_copy(update=update))
+
+
+def release_step(view: View) -> Move:
+    """Give the node back, then rest: on every way out."""
+    ending = view.operation.ending
+    if ending is None:
+        raise LookupError(f"node {view.node.name}: an operation is to end without an ending")
+    if view.our_cordon:
+        act = Uncordon(view.node.name, view.node.resource_version)
+        return wait(view, f"giving the node back; {ending.message}", act)
+    retried = ending.phase == Phase.BLOCKED
+    attempts = view.status.attempts
+    update: dict[str, Any] = {
+        "phase": ending.phase,
+        "reason": ending.reason,
+        "message": ending.message,
+        "operation": None,
+    }
+    if retried:
+        update |= {"attempts": attempts + 1, "next_attempt_at": view.now + pause(view, attempts)}
+    return Move(view.status.model_copy(update=update))

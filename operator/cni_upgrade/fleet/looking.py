@@ -1,0 +1,74 @@
+"""The one step of an audit: wait for what the agent found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cni_upgrade.api.node_state import Phase
+from cni_upgrade.fleet import answers
+from cni_upgrade.fleet.ending import last
+from cni_upgrade.fleet.sending import pause, send
+from cni_upgrade.fleet.settle import audit_key, observed, seen, verdict_phase
+from cni_upgrade.fleet.view import Move, View, wait
+from cni_upgrade.node.operation import Outcome, Result
+
+
+def audit(view: View) -> Move:
+    match answers.agent(view):
+        case answers.Answer(result):
+            return audited(view, result)
+        case answers.Lost(why):
+            return look_failed(view, "AuditLost", why)
+        case answers.Absent():
+            return send(view)
+        case answers.Pending(message):
+            return wait(view, f"the audit is under way: {message}")
+
+
+def audited(view: View, result: Result) -> Move:
+    status = view.status
+    if result.report is None or result.outcome is not Outcome.DONE:
+        error = result.error
+        return look_failed(
+            view, error.code if error else "AuditFailed", error.message if error else "no report"
+        )
+    policy = next(
+        (
+            p
+            for p in view.world.policies.values()
+            if view.operation.policy and p.metadata.uid == view.operation.policy.uid
+        ),
+        None,
+    )
+    # Without its policy the answer is still true, but the next policy asks again.
+    key = audit_key(view.node, view.state, policy, view.world.config) if policy else ""
+    phase, reason, message = verdict_phase(result.report)
+    update: dict[str, Any] = {
+        "phase": phase,
+        "reason": reason,
+        "message": message,
+        "observed": observed(view.node, key, view.now, result.truncated),
+        "operation": None,
+        "last_operation": last(view, result.outcome.value, None),
+        "attempts": 0 if phase != Phase.BLOCKED else status.attempts + 1,
+        "next_attempt_at": None
+        if phase != Phase.BLOCKED
+        else view.now + pause(view, status.attempts),
+    }
+    return Move(seen(status, result.report).model_copy(update=update))
+
+
+def look_failed(view: View, reason: str, why: str) -> Move:
+    attempts = view.status.attempts
+    rest = pause(view, attempts)
+    update: dict[str, Any] = {
+        "phase": Phase.PENDING,
+        "reason": reason,
+        "message": f"the audit failed, is tried again in {int(rest.total_seconds())} s: {why}",
+        "observed": None,
+        "operation": None,
+        "last_operation": last(view, "Lost", None),
+        "attempts": attempts + 1,
+        "next_attempt_at": view.now + rest,
+    }
+    return Move(view.status.model_copy(update=update))

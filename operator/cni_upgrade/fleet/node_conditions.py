@@ -1,0 +1,37 @@
+"""The conditions of a node state, as tools that know nothing of us read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
+from cni_upgrade.api.node_state import NodeStateStatus, Phase
+from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD
+
+_NEEDS_A_PERSON = FAILED | {Phase.BLOCKED, Phase.MANAGED_ELSEWHERE}
+
+
+def conditions(
+    status: NodeStateStatus, before: tuple[Condition, ...], generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """Ready always; Reconciling and Stalled only while true, as kstatus reads them."""
+    phase = str(status.phase)
+
+    def condition(kind: str, holds: str) -> Condition:
+        return Condition.model_validate(
+            {
+                "type": kind,
+                "status": holds,
+                "observedGeneration": generation,
+                "lastTransitionTime": now,
+                "reason": phase,
+                "message": status.message,
+            }
+        )
+
+    found = [condition(READY, "True" if status.phase in GOOD else "False")]
+    if status.phase in AT_WORK:
+        found.append(condition(RECONCILING, "True"))
+    if status.phase in _NEEDS_A_PERSON:
+        found.append(condition(STALLED, "True"))
+    return keep_times(before, tuple(found))

@@ -1,0 +1,177 @@
+"""What the planner needs to know of Kubernetes' own objects, trimmed on the way in.
+
+A Node of a real fleet is 10 KB of JSON; the planner reads about ten of its members. Each class
+has an `of()` that takes the object as the API server sends it and keeps nothing else alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+Raw = Mapping[str, Any]
+
+
+def instant(text: str | None) -> datetime | None:
+    """An RFC 3339 time as the API server writes it (`2026-01-02T03:04:05Z`), or None."""
+    return None if not text else datetime.fromisoformat(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A Node: who it is, whether it answers, and what would make its last audit stale."""
+
+    name: str
+    uid: str
+    resource_version: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    unschedulable: bool
+    ready: str
+    """`True`, `False` or `Unknown`; `Unknown` too where the condition is missing."""
+    runtime: str
+    kubelet: str
+    boot_id: str
+    deleting: bool
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        meta = raw["metadata"]
+        status = raw.get("status") or {}
+        info = status.get("nodeInfo") or {}
+        ready = next(
+            (c["status"] for c in status.get("conditions") or () if c["type"] == "Ready"), "Unknown"
+        )
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            resource_version=meta.get("resourceVersion", ""),
+            labels=meta.get("labels") or {},
+            annotations={
+                key: value
+                for key, value in (meta.get("annotations") or {}).items()
+                if key.startswith("cniupgrade.dev/")
+            },
+            unschedulable=bool((raw.get("spec") or {}).get("unschedulable")),
+            ready=ready,
+            runtime=info.get("containerRuntimeVersion", ""),
+            kubelet=info.get("kubeletVersion", ""),
+            boot_id=info.get("bootID", ""),
+            deleting="deletionTimestamp" in meta,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a container ended: `status.containerStatuses[].state.terminated`."""
+
+    exit_code: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A Pod: for agents its end and its message, for proofs its sandbox, for drains its ties."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    phase: str
+    reason: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    created: datetime | None
+    deleting: bool
+    controller: str
+    """Kind of the controlling owner (`ReplicaSet`, `DaemonSet`, `Job`), or empty."""
+    mirror: bool
+    host_network: bool
+    empty_dir: bool
+    sandbox_ready: bool
+    """PodReadyToStartContainers is True: the sandbox stands and its network was added."""
+    waiting: str
+    """`reason: message` of the first container that waits, empty where none does."""
+    ended: Ended | None
+
+    @property
+    def finished(self) -> bool:
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        meta = raw["metadata"]
+        spec = raw.get("spec") or {}
+        status = raw.get("status") or {}
+        states = [c.get("state") or {} for c in status.get("containerStatuses") or ()]
+        waiting: Raw = next((s["waiting"] for s in states if "waiting" in s), {})
+        ended = next((s["terminated"] for s in states if "terminated" in s), None)
+        annotations = meta.get("annotations") or {}
+        return cls(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            node=spec.get("nodeName", ""),
+            phase=status.get("phase", "Pending"),
+            reason=status.get("reason", ""),
+            labels=meta.get("labels") or {},
+            annotations={k: v for k, v in annotations.items() if k.startswith("cniupgrade.dev/")},
+            created=instant(meta.get("creationTimestamp")),
+            deleting="deletionTimestamp" in meta,
+            controller=next(
+                (o["kind"] for o in meta.get("ownerReferences") or () if o.get("controller")), ""
+            ),
+            mirror="kubernetes.io/config.mirror" in annotations,
+            host_network=bool(spec.get("hostNetwork")),
+            empty_dir=any("emptyDir" in volume for volume in spec.get("volumes") or ()),
+            sandbox_ready=any(
+                c["type"] == "PodReadyToStartContainers" and c["status"] == "True"
+                for c in status.get("conditions") or ()
+            ),
+            waiting=": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))),
+            ended=None
+            if ended is None
+            else Ended(
+                exit_code=ended.get("exitCode", -1),
+                reason=ended.get("reason", ""),
+                message=ended.get("message", ""),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A Job: only whether Kubernetes has given up on it; the answer is read off its pod."""
+
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    failed: str
+    """`reason: message` once the Job failed or is about to (FailureTarget), empty before."""
+    complete: bool
+    deleting: bool
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        meta = raw["metadata"]
+        conditions = {
+            c["type"]: c
+            for c in (raw.get("status") or {}).get("conditions") or ()
+            if c["status"] == "True"
+        }
+        failed = conditions.get("Failed") or conditions.get("FailureTarget") or {}
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            labels=meta.get("labels") or {},
+            failed=": ".join(filter(None, (failed.get("reason"), failed.get("message")))),
+            complete="Complete" in conditions,
+            deleting="deletionTimestamp" in meta,
+        )

@@ -1,0 +1,137 @@
+"""Makes operations: what exactly one node is asked to do, under an id that no other order has."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from cni_upgrade.api.node_state import CNINodeState, OperationStatus, PolicyRef
+from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
+from cni_upgrade.fleet.config import OperatorConfig, Preset
+from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.view import View
+from cni_upgrade.fleet.workloads import HOST
+from cni_upgrade.node.operation import (
+    FileOrder,
+    Kind,
+    ManagedFiles,
+    Operation,
+    Paths,
+    RewriteMode,
+    Selection,
+    Target,
+    digest,
+    operation_id,
+)
+
+_NOT_YET = "audit-00000000000000000000"
+
+
+def audit(
+    node: Node,
+    state: CNINodeState,
+    policy: CNIUpgradePolicy,
+    preset: Preset,
+    config: OperatorConfig,
+) -> Operation:
+    """Look at the node; nothing is written."""
+    draft = Operation(
+        id=_NOT_YET,
+        kind=Kind.AUDIT,
+        node=node.name,
+        runtime=node.runtime,
+        target=_target(policy.spec),
+        managed_files=ManagedFiles(policy.spec.managed_files.value),
+        root=HOST,
+        paths=Paths(preset.conf_dirs, preset.bin_dirs, preset.cache_dir, config.state_dir),
+    )
+    return _named(draft, policy.metadata.uid, node, state)
+
+
+def apply(
+    node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
+) -> Operation:
+    """Write what the last audit found to be due. Raises ValueError where that is nothing."""
+    status = state.status
+    files = tuple(
+        FileOrder(file.name, file.sha256, file.to)
+        for file in status.files
+        if file.action == "Rewrite" and file.sha256 and file.to
+    )
+    paths = status.paths
+    if not files or paths is None or paths.conf_dir is None:
+        raise ValueError(f"node {node.name}: the last audit names nothing to write")
+    draft = Operation(
+        id=_NOT_YET,
+        kind=Kind.APPLY,
+        node=node.name,
+        runtime=node.runtime,
+        target=_target(policy.spec),
+        managed_files=ManagedFiles(policy.spec.managed_files.value),
+        root=HOST,
+        paths=Paths(
+            (paths.conf_dir,),
+            paths.bin_dirs,
+            paths.cache_dir or config.auto.cache_dir,
+            config.state_dir,
+        ),
+        files=files,
+        keep=policy.spec.backup.keep,
+    )
+    return _named(draft, policy.metadata.uid, node, state)
+
+
+def restore(view: View, backup: str) -> Operation:
+    """Put a backup back that the operation under way has made."""
+    current = view.operation
+    given = Operation.from_json(json.loads(current.input or "{}"))
+    draft = replace(given, kind=Kind.RESTORE, files=(), backup=backup)
+    policy_uid = current.policy.uid if current.policy else ""
+    return _named(draft, policy_uid, view.node, view.state, serial=view.status.serial)
+
+
+def opened(
+    operation: Operation,
+    step: Step,
+    policy: PolicyRef | None,
+    serial: int,
+    now: datetime,
+    seconds: int | None,
+) -> OperationStatus:
+    """The record of an operation that begins now. `serial` is the one that its id was made with."""
+    return OperationStatus(
+        id=operation.id,
+        kind=operation.kind.value,
+        digest=digest(operation),
+        attempt=serial,
+        step=step.value,
+        policy=policy,
+        started_at=now,
+        step_since=now,
+        deadline=None if seconds is None else now + timedelta(seconds=seconds),
+        job=operation.id,
+        input=json.dumps(operation.to_json(), separators=(",", ":")),
+    )
+
+
+def read(status: OperationStatus) -> Operation:
+    """The operation as it was recorded, so that a restarted controller sends the same."""
+    return Operation.from_json(json.loads(status.input or "{}"))
+
+
+def _target(spec: PolicySpec) -> Target:
+    cni = spec.target.cni
+    return Target(cni.version, Selection(cni.selection.value), RewriteMode(cni.rewrite.value))
+
+
+def _named(
+    draft: Operation, policy_uid: str, node: Node, state: CNINodeState, serial: int | None = None
+) -> Operation:
+    # The record's own uid is part of it: a record that was deleted by hand starts to count anew,
+    # and must not be given an old answer.
+    identity = f"{node.uid}/{state.metadata.uid}"
+    count = (state.status.serial if serial is None else serial) + 1
+    name = operation_id(draft.kind, policy_uid, identity, digest(draft), count)
+    return replace(draft, id=name)

@@ -1,0 +1,95 @@
+"""The phases of a node and the steps of an operation, with every move that is allowed.
+
+A node rests in a phase or is at work in it. At rest nothing of ours is on the node: no cordon, no
+agent, no proof pod that is waited for. The planner never makes a move that is not in `MOVES`.
+
+    Pending -> Auditing -> Compatible                      nothing to do
+                        -> Blocked | ManagedElsewhere      nothing that we may do
+                        -> Waiting                         for Enforce, budget, or a free cordon
+    Waiting -> Draining -> Applying -> Proving -> Done
+                              |           |
+                              +-----------+--> RollingBack -> RolledBack
+                              +-----------+--> Failed
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from cni_upgrade.api.node_state import Phase
+
+
+class Step(StrEnum):
+    """Where an operation stands. Each is safe to do again; the next pass looks before it acts."""
+
+    JOB = "Job"  # an audit: wait for the agent's answer
+    CORDON = "Cordon"  # mark the node unschedulable, signed as ours
+    DRAIN = "Drain"  # evict, within budgets, until the deadline
+    BASELINE = "Baseline"  # a pod added before the change, where adding works today
+    APPLY = "Apply"  # the agent backs up and writes
+    DRAIN_AFTER = "DrainAfter"  # drain asked for, but deleting pods only works from now on
+    PROVE_OLD = "ProveOld"  # the pod added before the change is deleted after it
+    PROVE_ADD = "ProveAdd"  # a fresh pod gets its network
+    PROVE_DELETE = "ProveDelete"  # and gives it back
+    RESTORE = "Restore"  # the agent puts the backup back
+    RELEASE = "Release"  # uncordon if the cordon is ours, then rest
+
+
+PHASE_OF: dict[Step, Phase] = {
+    Step.JOB: Phase.AUDITING,
+    Step.CORDON: Phase.DRAINING,
+    Step.DRAIN: Phase.DRAINING,
+    Step.BASELINE: Phase.APPLYING,
+    Step.APPLY: Phase.APPLYING,
+    Step.DRAIN_AFTER: Phase.PROVING,
+    Step.PROVE_OLD: Phase.PROVING,
+    Step.PROVE_ADD: Phase.PROVING,
+    Step.PROVE_DELETE: Phase.PROVING,
+    Step.RESTORE: Phase.ROLLING_BACK,
+}
+"""The phase that a person sees at each step; Release keeps the phase that led to it."""
+
+UNTOUCHED = frozenset({Step.CORDON, Step.DRAIN, Step.BASELINE})
+"""Steps of an apply at which no file was written: a pause or a lost policy gives the node back."""
+
+AT_WORK = frozenset(
+    {Phase.AUDITING, Phase.DRAINING, Phase.APPLYING, Phase.PROVING, Phase.ROLLING_BACK}
+)
+FAILED = frozenset({Phase.FAILED, Phase.ROLLED_BACK})
+GOOD = frozenset({Phase.COMPATIBLE, Phase.DONE})
+
+_RESTING = frozenset(Phase) - AT_WORK
+MOVES: dict[Phase, frozenset[Phase]] = {
+    Phase.PENDING: frozenset({Phase.AUDITING}),
+    Phase.AUDITING: frozenset(
+        {
+            Phase.PENDING,
+            Phase.COMPATIBLE,
+            Phase.WAITING,
+            Phase.BLOCKED,
+            Phase.MANAGED_ELSEWHERE,
+            Phase.FAILED,
+        }
+    ),
+    Phase.COMPATIBLE: frozenset({Phase.AUDITING, Phase.PENDING}),
+    Phase.WAITING: frozenset({Phase.AUDITING, Phase.DRAINING, Phase.PENDING}),
+    Phase.DRAINING: frozenset({Phase.APPLYING, Phase.WAITING, Phase.BLOCKED, Phase.PENDING}),
+    Phase.APPLYING: frozenset(
+        {
+            Phase.PROVING,
+            Phase.DONE,
+            Phase.FAILED,
+            Phase.BLOCKED,
+            Phase.ROLLING_BACK,
+            Phase.WAITING,
+            Phase.PENDING,
+        }
+    ),
+    Phase.PROVING: frozenset({Phase.DONE, Phase.FAILED, Phase.ROLLING_BACK}),
+    Phase.DONE: frozenset({Phase.AUDITING, Phase.PENDING}),
+    Phase.ROLLING_BACK: frozenset({Phase.ROLLED_BACK, Phase.FAILED}),
+    Phase.ROLLED_BACK: frozenset({Phase.AUDITING, Phase.PENDING}),
+    Phase.FAILED: frozenset({Phase.AUDITING, Phase.PENDING}),
+    Phase.BLOCKED: frozenset({Phase.AUDITING, Phase.PENDING}),
+    Phase.MANAGED_ELSEWHERE: frozenset({Phase.AUDITING, Phase.PENDING}),
+}

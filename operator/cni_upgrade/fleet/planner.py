@@ -1,0 +1,201 @@
+"""What should happen next, for every node and policy: a pure function of the snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from cni_upgrade.api import names
+from cni_upgrade.api.base import Model
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Phase
+from cni_upgrade.fleet import node_conditions, policy_status, rest, work
+from cni_upgrade.fleet.budget import Budget
+from cni_upgrade.fleet.decisions import (
+    CreateState,
+    Decision,
+    DeleteJob,
+    DeleteProof,
+    DeleteState,
+    Emit,
+    SetStatus,
+)
+from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.patch import merge_patch
+from cni_upgrade.fleet.phases import FAILED
+from cni_upgrade.fleet.selection import Governance, govern, matches
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.fleet.view import Move, View, moved
+
+_MOST_MOVES = 20
+"""Steps that a node may take in one pass without anything to do; more would be a circle."""
+
+_QUIET = frozenset({Phase.PENDING, Phase.AUDITING, Phase.WAITING})
+"""Phases that are not worth an Event each time; the record has them."""
+
+
+def plan(world: Snapshot) -> tuple[Turn, ...]:
+    """Every turn that has something to do; policies last, they count what the nodes decided."""
+    return tuple(_turns(world))
+
+
+def _turns(world: Snapshot) -> Iterator[Turn]:
+    budgets = {
+        policy.metadata.uid: Budget(
+            policy,
+            [n for n in world.nodes.values() if matches(policy.spec.node_selector, n.labels)],
+            world.states,
+        )
+        for policy in world.policies.values()
+    }
+    audits = sum(
+        1
+        for state in world.states.values()
+        if state.status.operation is not None and state.status.operation.kind == "audit"
+    )
+    after = dict(world.states)
+    # The controller's own node goes last: if it is lost, the others are done.
+    for node in sorted(world.nodes.values(), key=lambda n: (n.name == world.own_node, n.name)):
+        if node.deleting:
+            continue
+        state = world.states.get(node.name)
+        governance = govern(node, state, world.policies.values())
+        if state is None:
+            if governance.policy is not None:
+                body = _new_state(node, governance)
+                yield Turn(node.name, (CreateState(node.name, body),))
+            continue
+        if state.spec.node_uid != node.uid:
+            yield Turn(node.name, (DeleteState(node.name, state.metadata.uid),))
+            continue
+        acting = governance.policy
+        budget = budgets[acting.metadata.uid] if acting is not None else None
+        view = View(
+            world=world,
+            node=node,
+            state=state,
+            status=state.status,
+            governance=governance,
+            may_audit=audits < world.config.audit_parallel,
+            gate=partial(_take, budget, node.name),
+        )
+        move = _advance(view)
+        began = move.status.operation
+        if began is not None and began.kind == "audit" and state.status.operation is None:
+            audits += 1
+        status = _finished(view, move.status)
+        after[node.name] = state.model_copy(update={"status": status})
+        decisions = [*_written(state, status), *move.acts]
+        if decisions:
+            yield Turn(node.name, tuple(decisions))
+    yield from _leftovers(world, after)
+    yield from policy_status.turns(replace(world, states=after))
+
+
+def _take(budget: Budget | None, node: str) -> tuple[str, str] | None:
+    return None if budget is None else budget.take(node)
+
+
+def _advance(view: View) -> Move:
+    """Move on until there is something to do or to wait for."""
+    for _ in range(_MOST_MOVES):
+        busy = view.status.operation is not None
+        move = work.next_move(view) if busy else rest.next_move(view)
+        if move.acts or move.status == view.status:
+            return move
+        view = moved(view, move.status)
+    raise RuntimeError(
+        f"node {view.node.name}: no end after {_MOST_MOVES} moves, at {view.status.phase} "
+        f"({view.status.reason})"
+    )
+
+
+def _new_state(node: Node, governance: Governance) -> dict[str, Any]:
+    policy = governance.policy.metadata.name if governance.policy else ""
+    labels = {names.LABEL_POLICY: policy} if 0 < len(policy) <= 63 else {}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.NODE_STATE_KIND,
+        "metadata": {
+            "name": node.name,
+            "labels": labels,
+            "ownerReferences": [
+                {
+                    "apiVersion": "v1",
+                    "kind": "Node",
+                    "name": node.name,
+                    "uid": node.uid,
+                    # True is refused under OwnerReferencesPermissionEnforcement.
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": {"nodeUID": node.uid},
+    }
+
+
+def _finished(view: View, status: NodeStateStatus) -> NodeStateStatus:
+    """The status with all that follows from the rest of it."""
+    watchers = view.governance.watchers
+    acting = view.policy.metadata.name if view.policy else None
+    status = status.model_copy(
+        update={
+            "observed_generation": view.state.metadata.generation,
+            "policies": tuple(name for name in watchers if name != acting)
+            if view.state.spec.policy_ref
+            else watchers,
+        }
+    )
+    conditions = node_conditions.conditions(
+        status, view.state.status.conditions, view.state.metadata.generation, view.now
+    )
+    return status.model_copy(update={"conditions": conditions})
+
+
+def _written(state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]:
+    if patch := _changes(state.status, status):
+        yield SetStatus(names.NODE_STATE_KIND, state.metadata.name, patch)
+    if status.phase != state.status.phase and status.phase not in _QUIET:
+        bad = status.phase in FAILED or status.phase in (Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
+        yield Emit(
+            names.NODE_STATE_KIND,
+            state.metadata.name,
+            state.metadata.uid,
+            "Warning" if bad else "Normal",
+            str(status.phase),
+            status.message,
+        )
+
+
+def _changes(old: Model, new: Model) -> dict[str, Any]:
+    return merge_patch(old.to_api(), new.to_api())
+
+
+def _leftovers(world: Snapshot, states: dict[str, CNINodeState]) -> Iterator[Turn]:
+    """Take back what no operation stands for: superseded audits, proof pods of ended operations."""
+    current = {
+        state.status.operation.job: state.status.operation
+        for state in states.values()
+        if state.status.operation is not None
+    }
+    kept = set()
+    for operation in current.values():
+        if operation.proof is not None and operation.ending is None:
+            kept |= {operation.proof.old_pod, operation.proof.new_pod}
+    decisions: list[Decision] = [
+        DeleteProof(pod.name, pod.uid)
+        for pod in world.proofs.values()
+        if pod.name not in kept and not pod.deleting
+    ]
+    decisions += [
+        DeleteJob(job.name, job.uid)
+        for job in world.jobs.values()
+        if job.name.startswith("audit-")
+        and job.name not in current
+        and not (job.complete or job.failed or job.deleting)
+        and not any(pod.ended for pod in world.agents.get(job.name, ()))
+    ]
+    if decisions:
+        yield Turn("leftovers", tuple(decisions))

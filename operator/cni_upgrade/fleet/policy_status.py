@@ -1,0 +1,262 @@
+"""A policy's status: counts, conditions and the first failures, from the records of its nodes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cni_upgrade.api import names
+from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
+from cni_upgrade.api.node_state import CNINodeState, Phase
+from cni_upgrade.api.policy import (
+    CNIUpgradePolicy,
+    Mode,
+    NodeCounts,
+    NodeFailure,
+    PolicyStatus,
+    PolicySummary,
+)
+from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
+from cni_upgrade.fleet.patch import merge_patch
+from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD
+from cni_upgrade.fleet.selection import govern, matches, paused, seniority
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.turn import Turn
+
+NODES_MATCHED = "NodesMatched"
+PAUSED = "Paused"
+OVERLAPPING = "Overlapping"
+
+_TROUBLE = (Phase.FAILED, Phase.ROLLED_BACK, Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
+_MOST_FAILURES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Who stands in whose way on the nodes of one policy."""
+
+    elsewhere: tuple[tuple[str, str], ...]
+    """(node, policy that has it) where this policy would enforce too."""
+    wanted_by: tuple[str, ...]
+    """Other Enforce policies that select nodes which this one has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """Where a policy is: at most one of the last two is set."""
+
+    ready: bool
+    reason: str
+    message: str
+    reconciling: bool = False
+    stalled: bool = False
+
+
+def turns(world: Snapshot) -> Iterator[Turn]:
+    """The writes that bring every policy's status up to date; none where nothing changed."""
+    for policy in sorted(world.policies.values(), key=seniority):
+        if policy.metadata.deletion_timestamp:
+            continue
+        status = _status(policy, world)
+        patch = merge_patch(policy.status.to_api(), status.to_api())
+        if not patch:
+            continue
+        name = policy.metadata.name
+        decisions: list[Decision] = [SetStatus(names.POLICY_KIND, name, patch)]
+        before = _reason(policy.status.conditions)
+        now = _reason(status.conditions)
+        if now != before:
+            stalled = any(c.type == STALLED for c in status.conditions)
+            decisions.append(
+                Emit(
+                    names.POLICY_KIND,
+                    name,
+                    policy.metadata.uid,
+                    "Warning" if stalled else "Normal",
+                    now,
+                    status.message,
+                )
+            )
+        yield Turn(f"policy {name}", tuple(decisions))
+
+
+def _reason(conditions: tuple[Condition, ...]) -> str:
+    return next((c.reason for c in conditions if c.type == READY), "")
+
+
+def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
+    matched = sorted(
+        node.name
+        for node in world.nodes.values()
+        if matches(policy.spec.node_selector, node.labels)
+    )
+    states = [world.states[name] for name in matched if name in world.states]
+    phases = Counter(str(state.status.phase) for state in states)
+    phases[str(Phase.PENDING)] += len(matched) - len(states)
+    held = _held(policy, matched, world)
+    verdict = _verdict(policy, matched, states, phases, held, world)
+
+    def total(*wanted: Phase) -> int:
+        return sum(phases[str(phase)] for phase in wanted)
+
+    summary = PolicySummary(
+        matched=len(matched),
+        compatible=total(Phase.COMPATIBLE),
+        done=total(Phase.DONE),
+        working=total(*AT_WORK),
+        waiting=total(Phase.WAITING, Phase.PENDING),
+        blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE),
+        failed=total(*FAILED),
+    )
+    return PolicyStatus(
+        observed_generation=policy.metadata.generation,
+        conditions=_conditions(policy, len(matched), held, verdict, world),
+        message=verdict.message,
+        nodes=NodeCounts(
+            matched=len(matched), by_phase={p: n for p, n in sorted(phases.items()) if n}
+        ),
+        summary=summary,
+        versions=dict(sorted(Counter(s.status.found for s in states if s.status.found).items())),
+        failures=_failures(states),
+    )
+
+
+def _held(policy: CNIUpgradePolicy, matched: list[str], world: Snapshot) -> _Held:
+    elsewhere: list[tuple[str, str]] = []
+    rivals: set[str] = set()
+    for name in matched:
+        governance = govern(world.nodes[name], world.states.get(name), world.policies.values())
+        acting = governance.policy
+        if acting is None or acting.spec.mode != Mode.ENFORCE:
+            continue
+        if acting.metadata.uid == policy.metadata.uid:
+            rivals.update(governance.rivals)
+        elif policy.metadata.name in governance.rivals:
+            elsewhere.append((name, acting.metadata.name))
+    return _Held(tuple(elsewhere), tuple(sorted(rivals)))
+
+
+def _failures(states: list[CNINodeState]) -> tuple[NodeFailure, ...]:
+    return tuple(
+        NodeFailure(
+            node=state.metadata.name,
+            phase=str(state.status.phase),
+            reason=state.status.reason,
+            message=state.status.message,
+            since=next(
+                (c.last_transition_time for c in state.status.conditions if c.type == STALLED), None
+            ),
+        )
+        for state in sorted(
+            (s for s in states if s.status.phase in _TROUBLE),
+            key=lambda s: (_TROUBLE.index(Phase(s.status.phase)), s.metadata.name),
+        )[:_MOST_FAILURES]
+    )
+
+
+def _counted(phases: Counter[str]) -> str:
+    return ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items()) if count)
+
+
+def _verdict(
+    policy: CNIUpgradePolicy,
+    matched: list[str],
+    states: list[CNINodeState],
+    phases: Counter[str],
+    held: _Held,
+    world: Snapshot,
+) -> _Verdict:
+    """Where the policy is, the gravest thing first."""
+    if world.denied:
+        text = f"the API server refuses the operator: {', '.join(world.denied)}; see manifests/rbac"
+        return _Verdict(False, "PermissionDenied", text, stalled=True)
+    if world.config.preset(policy.spec.paths) is None:
+        allowed = ", ".join(("auto", *sorted(world.config.presets)))
+        text = f"spec.paths {policy.spec.paths!r} is not allowed here; expected one of {allowed}"
+        return _Verdict(False, "PathsNotAllowed", text, stalled=True)
+    if not matched:
+        return _Verdict(False, "NoNodeMatches", "spec.nodeSelector matches no node")
+    looking = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)]
+    text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
+    if policy.spec.mode == Mode.AUDIT:
+        if looking:
+            return _Verdict(False, "Auditing", text, reconciling=True)
+        return _Verdict(True, "Audited", text)
+    return _enforced(policy, states, phases, held, looking, text)
+
+
+def _enforced(
+    policy: CNIUpgradePolicy,
+    states: list[CNINodeState],
+    phases: Counter[str],
+    held: _Held,
+    looking: int,
+    text: str,
+) -> _Verdict:
+    if held.elsewhere:
+        node, other = held.elsewhere[0]
+        text += f"; {len(held.elsewhere)} claimed by others, first {node} by policy {other}"
+    working = sum(phases[str(p)] for p in AT_WORK if p is not Phase.AUDITING)
+    failed = [s.metadata.name for s in states if s.status.phase in FAILED]
+    if failed:
+        return _Verdict(
+            False,
+            "NodeFailed",
+            f"stopped, {', '.join(failed[:3])} failed or was rolled back; {text}",
+            reconciling=False,
+            stalled=True,
+        )
+    if paused(policy):
+        return _Verdict(False, "Paused", f"paused; {text}", reconciling=bool(working))
+    if working or looking or phases[str(Phase.WAITING)]:
+        if not working and not looking and held.elsewhere:
+            return _Verdict(False, "ClaimedByOther", text, stalled=True)
+        return _Verdict(False, "RollingOut", text, reconciling=True)
+    if held.elsewhere:
+        return _Verdict(False, "ClaimedByOther", text, stalled=True)
+    if sum(phases[str(p)] for p in GOOD) == sum(phases.values()):
+        return _Verdict(True, "Enforced", text)
+    return _Verdict(False, "NodesBlocked", text, stalled=True)
+
+
+def _conditions(
+    policy: CNIUpgradePolicy, matched: int, held: _Held, verdict: _Verdict, world: Snapshot
+) -> tuple[Condition, ...]:
+    def condition(kind: str, holds: bool, reason: str, message: str) -> Condition:
+        return Condition.model_validate(
+            {
+                "type": kind,
+                "status": "True" if holds else "False",
+                "observedGeneration": policy.metadata.generation,
+                "lastTransitionTime": world.now,
+                "reason": reason,
+                "message": message,
+            }
+        )
+
+    found = [
+        condition(READY, verdict.ready, verdict.reason, verdict.message),
+        condition(
+            NODES_MATCHED,
+            matched > 0,
+            "NodesMatch" if matched else "NoNodeMatches",
+            f"spec.nodeSelector matches {matched} node{'s' if matched != 1 else ''}",
+        ),
+    ]
+    if verdict.reconciling:
+        found.append(condition(RECONCILING, True, verdict.reason, verdict.message))
+    if verdict.stalled:
+        found.append(condition(STALLED, True, verdict.reason, verdict.message))
+    if paused(policy):
+        text = "no node begins; nodes that were written to are finished, the others given back"
+        found.append(condition(PAUSED, True, "Paused", text))
+    if held.elsewhere:
+        node, other = held.elsewhere[0]
+        count = len(held.elsewhere)
+        text = f"{count} of the nodes belong to other policies, first {node} to {other}"
+        found.append(condition(OVERLAPPING, True, "ClaimedByOther", text))
+    elif held.wanted_by:
+        text = f"also selected by {', '.join(held.wanted_by)}, which stand back"
+        found.append(condition(OVERLAPPING, True, "HasTheClaim", text))
+    return keep_times(policy.status.conditions, tuple(found))

@@ -1,0 +1,190 @@
+"""A node at rest: whether to look at it, whether to begin a change, or what it waits for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from cni_upgrade.api.names import LABEL_POLICY
+from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
+from cni_upgrade.api.policy import CNIUpgradePolicy, DrainPolicy, Mode
+from cni_upgrade.fleet import orders
+from cni_upgrade.fleet.decisions import Claim, Uncordon
+from cni_upgrade.fleet.phases import FAILED, PHASE_OF, Step
+from cni_upgrade.fleet.selection import paused
+from cni_upgrade.fleet.sending import GRACE_SECONDS
+from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.view import Move, View
+
+_LONGEST_LABEL = 63
+
+
+def next_move(view: View) -> Move:
+    """The move of a node that has no operation under way."""
+    if view.our_cordon:
+        return _give_back(view)
+    policy = view.policy
+    if (claim := _claim(view)) is not None:
+        return Move(view.status, (claim,))
+    if policy is None:
+        return _rest(view, Phase.PENDING, "NoPolicy", "no policy selects this node any more")
+    preset = view.world.config.preset(policy.spec.paths)
+    if preset is None:
+        return _rest(
+            view,
+            Phase.PENDING,
+            "PathsNotAllowed",
+            f"policy {policy.metadata.name}: spec.paths {policy.spec.paths!r} is not a preset of "
+            "the operator's configuration; expected auto"
+            + "".join(f", {name}" for name in sorted(view.world.config.presets)),
+        )
+    if _audit_due(view, policy):
+        return _audit(view, policy)
+    if view.status.phase == Phase.WAITING:
+        return _begin(view, policy)
+    return Move(view.status)
+
+
+def _claim(view: View) -> Claim | None:
+    """The write that makes the record say who governs the node, if it does not."""
+    policy, held = view.policy, view.state.spec.policy_ref
+    wanted = policy if policy is not None and policy.spec.mode == Mode.ENFORCE else None
+    label = policy.metadata.name if policy is not None else None
+    if label is not None and len(label) > _LONGEST_LABEL:
+        label = None
+    claimed = held.uid if held else None
+    right = claimed == (wanted.metadata.uid if wanted else None)
+    if right and view.state.metadata.labels.get(LABEL_POLICY) == label:
+        return None
+    ref = held if right else _ref(wanted, view) if wanted else None
+    version = view.state.metadata.resource_version
+    return Claim(view.node.name, version, label, ref.to_api() if ref else None)
+
+
+def _rest(view: View, phase: Phase, reason: str, message: str) -> Move:
+    update = {"phase": phase, "reason": reason, "message": message}
+    return Move(view.status.model_copy(update=update))
+
+
+def _waiting(view: View, reason: str, why: str) -> Move:
+    changes = ", ".join(
+        f"{f.name}: {f.version or 'missing'} -> {f.to}"
+        for f in view.status.files
+        if f.action == "Rewrite"
+    )
+    return _rest(view, Phase.WAITING, reason, f"{why}; planned: {changes}")
+
+
+def _give_back(view: View) -> Move:
+    """A cordon of ours on a node at rest: its record was lost, the cordon must not be."""
+    unfinished = [
+        pod
+        for pods in view.world.agents.values()
+        for pod in pods
+        if pod.node == view.node.name and not pod.finished
+    ]
+    if unfinished:
+        return _rest(
+            view,
+            Phase.PENDING,
+            "AgentStillRuns",
+            f"the node carries our cordon; pod {unfinished[0].key} must end before it goes back",
+        )
+    return Move(view.status, (Uncordon(view.node.name, view.node.resource_version),))
+
+
+def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
+    seen, pause = view.status.observed, view.status.next_attempt_at
+    if seen is None:
+        return pause is None or view.now >= pause
+    if seen.audit_key != audit_key(view.node, view.state, policy, view.world.config):
+        return True
+    if view.status.phase in FAILED:
+        # Another look would lead to another try: that is for a person to ask for.
+        return False
+    if pause is not None and view.now >= pause:
+        return True
+    age = timedelta(seconds=view.world.config.reaudit_seconds)
+    return seen.audited_at is None or view.now - seen.audited_at >= age
+
+
+def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
+    if view.silent:
+        return _pending(view, "NodeSilent", "the node's Ready is Unknown; no Job is sent to it")
+    if not view.may_audit:
+        return _pending(
+            view, "AuditSlots", f"waits for one of {view.world.config.audit_parallel} audits to end"
+        )
+    preset = view.world.config.preset(policy.spec.paths)
+    if preset is None:
+        raise LookupError(f"preset {policy.spec.paths!r} was not checked")
+    operation = orders.audit(view.node, view.state, policy, preset, view.world.config)
+    serial = view.status.serial + 1
+    seconds = view.world.config.audit_deadline_seconds + GRACE_SECONDS
+    update: dict[str, Any] = {
+        "phase": Phase.AUDITING,
+        "reason": "Audit",
+        "message": "an agent is being sent to look",
+        "serial": serial,
+        "operation": orders.opened(
+            operation, Step.JOB, _ref(policy, view), serial, view.now, seconds
+        ),
+    }
+    return Move(view.status.model_copy(update=update))
+
+
+def _pending(view: View, reason: str, message: str) -> Move:
+    """A look is due and cannot begin: what was known stays, the message says what is awaited."""
+    if view.status.observed is None:
+        return _rest(view, Phase.PENDING, reason, message)
+    return Move(view.status.model_copy(update={"message": f"to be audited again: {message}"}))
+
+
+def _ref(policy: CNIUpgradePolicy, view: View) -> PolicyRef:
+    return PolicyRef(name=policy.metadata.name, uid=policy.metadata.uid, since=view.now)
+
+
+def _begin(view: View, policy: CNIUpgradePolicy) -> Move:
+    """Begin the change that the last audit found due, or say what it waits for."""
+    name = policy.metadata.name
+    if policy.spec.mode == Mode.AUDIT:
+        return _waiting(view, "AuditOnly", f"policy {name} only audits; spec.mode: Enforce applies")
+    if paused(policy):
+        return _waiting(view, "Paused", f"policy {name} is paused")
+    after = view.status.after
+    needs_drain = bool(after and after.needs_drain)
+    if needs_drain and policy.spec.drain.policy == DrainPolicy.NEVER:
+        return _rest(
+            view,
+            Phase.BLOCKED,
+            "DrainForbidden",
+            f"the change is only safe on a drained node ({after.why if after else ''}), and "
+            f"spec.drain.policy of policy {name} is Never",
+        )
+    if view.silent:
+        return _waiting(view, "NodeSilent", "the node's Ready is Unknown; no Job is sent to it")
+    if view.node.unschedulable:
+        return _waiting(
+            view, "CordonedByOther", "somebody else has cordoned the node; waits until they undo it"
+        )
+    closed = view.gate()
+    if closed is not None:
+        return _waiting(view, *closed)
+    return Move(started(view, policy))
+
+
+def started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
+    """The record of a change that begins now."""
+    state = view.state.model_copy(update={"status": view.status})
+    operation = orders.apply(view.node, state, policy, view.world.config)
+    serial = view.status.serial + 1
+    update = {
+        "phase": PHASE_OF[Step.CORDON],
+        "reason": Step.CORDON.value,
+        "message": "the node is being cordoned",
+        "serial": serial,
+        "operation": orders.opened(
+            operation, Step.CORDON, _ref(policy, view), serial, view.now, None
+        ),
+    }
+    return view.status.model_copy(update=update)

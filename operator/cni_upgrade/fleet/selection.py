@@ -1,0 +1,83 @@
+"""Which policy has a say on which node: label selectors, and who claims a node first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cni_upgrade.api.names import PAUSED
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.policy import CNIUpgradePolicy, LabelSelector, Mode
+from cni_upgrade.fleet.objects import Node
+
+
+def matches(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
+    """Whether a LabelSelector takes a set of labels; the empty selector takes every one.
+
+    Source: k8s.io/apimachinery pkg/labels/selector.go, Requirement.Matches: NotIn and
+    DoesNotExist also take an object without the key.
+    """
+    if any(labels.get(key) != value for key, value in selector.match_labels.items()):
+        return False
+    for wanted in selector.match_expressions:
+        value = labels.get(wanted.key)
+        taken = {
+            "In": value is not None and value in wanted.values,
+            "NotIn": value is None or value not in wanted.values,
+            "Exists": value is not None,
+            "DoesNotExist": value is None,
+        }[wanted.operator]
+        if not taken:
+            return False
+    return True
+
+
+def paused(policy: CNIUpgradePolicy) -> bool:
+    """By field, or by an annotation that a GitOps tool does not revert. `"false"` is not paused."""
+    annotation = policy.metadata.annotations.get(PAUSED)
+    return policy.spec.paused or (annotation is not None and annotation.lower() != "false")
+
+
+def seniority(policy: CNIUpgradePolicy) -> tuple[float, str]:
+    """Older policies come first; the name decides between those of one second."""
+    created = policy.metadata.creation_timestamp
+    return (created.timestamp() if created else 0.0, policy.metadata.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Governance:
+    """Who decides about one node."""
+
+    policy: CNIUpgradePolicy | None
+    """The policy that acts: the Enforce policy with the claim, else the oldest Audit policy."""
+    rivals: tuple[str, ...]
+    """Other Enforce policies that select the node and have to stand back."""
+    watchers: tuple[str, ...]
+    """Every policy that selects the node."""
+
+
+def govern(
+    node: Node, state: CNINodeState | None, policies: Iterable[CNIUpgradePolicy]
+) -> Governance:
+    """The policy that has a say on a node.
+
+    A claim holds until its policy is gone, does not select the node any more or leaves Enforce;
+    until an operation that is under way has ended it holds in any case.
+    """
+    selecting = sorted(
+        (
+            p
+            for p in policies
+            if not p.metadata.deletion_timestamp and matches(p.spec.node_selector, node.labels)
+        ),
+        key=seniority,
+    )
+    enforcing = [p for p in selecting if p.spec.mode == Mode.ENFORCE]
+    claim = state.spec.policy_ref if state else None
+    held = next((p for p in enforcing if claim and p.metadata.uid == claim.uid), None)
+    acting = held or next(iter(enforcing), None) or next(iter(selecting), None)
+    return Governance(
+        policy=acting,
+        rivals=tuple(p.metadata.name for p in enforcing if p is not acting),
+        watchers=tuple(p.metadata.name for p in selecting),
+    )

@@ -1,0 +1,54 @@
+"""Sends agents, and sends another one where the first ended without an answer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cni_upgrade.api.node_state import Phase
+from cni_upgrade.fleet import orders
+from cni_upgrade.fleet.decisions import CreateJob
+from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.view import Move, View, at_step, release, wait
+from cni_upgrade.fleet.workloads import agent_job
+
+_LONGEST_PAUSE = 3600  # seconds
+
+GRACE_SECONDS = 60
+"""Beyond a Job's own deadline: for its pod to be scheduled and its answer to reach us."""
+
+
+def pause(view: View, attempts: int) -> timedelta:
+    return timedelta(
+        seconds=min(view.world.config.retry_seconds * 2 ** min(attempts, 12), _LONGEST_PAUSE)
+    )
+
+
+def send(view: View) -> Move:
+    if view.silent:
+        return wait(view, "the node's Ready is Unknown; no Job is sent to it")
+    operation = orders.read(view.operation)
+    config = view.world.config
+    policy = view.settings
+    preset = (config.preset(policy.paths) if policy else None) or config.auto
+    found = view.status.paths
+    body = agent_job(view.job, operation, preset, config, cache=bool(found and found.cache_dir))
+    return wait(view, "the agent is being sent", CreateJob(view.job, operation.node, body))
+
+
+def write_lost(view: View, step: Step, why: str) -> Move:
+    """An agent that may have written left no answer: another one finishes or undoes its journal."""
+    tried = view.status.attempts + 1
+    if tried >= view.world.config.attempts:
+        return release(
+            view,
+            Phase.FAILED,
+            "AgentLost",
+            f"{tried} agents ended without an answer, each file is the old or the new one, whole; "
+            f"last: {why}",
+        )
+    # The id stays: if the first agent had written before it was lost, the next one finds its
+    # journal or its result on the node and gives the same answer.
+    seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
+    message = f"sent again, attempt {tried + 1} of {view.world.config.attempts}: {why}"
+    move = at_step(view, step, message, seconds, job=f"{view.operation.id}-{tried + 1}")
+    return Move(move.status.model_copy(update={"attempts": tried}))

@@ -1,0 +1,97 @@
+"""From an agent's report to a node's record: what was seen, and the phase to rest in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from cni_upgrade.api import names
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Observed, Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.report import Report as ApiReport
+from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.objects import Node
+from cni_upgrade.node.operation import Report, Verdict
+
+
+def audit_key(
+    node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
+) -> str:
+    """Digest of everything that an audit's answer depends on, as far as it shows without asking.
+
+    A person's `cniupgrade.dev/retry` is part of it: a new value asks for a new look.
+    """
+    preset = config.preset(policy.spec.paths)
+    parts = [
+        node.uid,
+        node.boot_id,
+        node.runtime,
+        node.kubelet,
+        policy.spec.target.cni.to_api(),
+        policy.spec.managed_files.value,
+        preset.model_dump(mode="json") if preset else None,
+        policy.metadata.annotations.get(names.RETRY),
+        state.metadata.annotations.get(names.RETRY),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def seen(status: NodeStateStatus, report: Report) -> NodeStateStatus:
+    """The status with a report's facts in it; phase, operation and history stay."""
+    facts = ApiReport.model_validate(report.to_json())
+    active = next((file for file in facts.files if file.active), None)
+    update: dict[str, Any] = {name: getattr(facts, name) for name in ApiReport.model_fields}
+    update["found"] = None if active is None else active.version or "missing"
+    update["target"] = None if active is None else active.to
+    return status.model_copy(update=update)
+
+
+def observed(node: Node, key: str, at: Any, truncated: bool) -> Observed:
+    """What the audit was made from."""
+    return Observed(
+        audit_key=key,
+        audited_at=at,
+        boot_id=node.boot_id,
+        runtime_version=node.runtime,
+        kubelet_version=node.kubelet,
+        truncated=truncated,
+    )
+
+
+def verdict_phase(report: Report) -> tuple[Phase, str, str]:
+    """(phase, reason, message) in which a node rests after an audit."""
+    faults = [f for f in report.findings if f.severity == "Fault"]
+    worst = faults[0] if faults else None
+    match report.verdict:
+        case Verdict.COMPATIBLE:
+            active = next((f for f in report.files if f.active), None)
+            found = f"{active.name} is at {active.version or 'no version'}" if active else ""
+            text = f"nothing to do: {active.why}" if active and active.why else "nothing to do"
+            return Phase.COMPATIBLE, "Compatible", f"{found}; {text}" if found else text
+        case Verdict.REWRITE:
+            return Phase.WAITING, "ChangeNeeded", planned(report)
+        case Verdict.MANAGED:
+            writer = next((f.managed_by for f in report.files if f.managed_by), None)
+            text = worst.message if worst else f"written by {writer or 'another program'}"
+            return Phase.MANAGED_ELSEWHERE, "ManagedElsewhere", _with_action(text, worst)
+        case Verdict.NO_CONFIG:
+            text = worst.message if worst else "no CNI config was found"
+            return Phase.BLOCKED, "NoConfig", _with_action(text, worst)
+        case _:
+            refused = next((f.why for f in report.files if f.action == "Refuse"), None)
+            text = worst.message if worst else refused or "cannot be done safely"
+            return Phase.BLOCKED, worst.code if worst else "Refused", _with_action(text, worst)
+
+
+def _with_action(text: str, finding: Any) -> str:
+    return f"{text}; {finding.action}" if finding is not None and finding.action else text
+
+
+def planned(report: Report) -> str:
+    """What would be written, file by file."""
+    return ", ".join(
+        f"{f.name}: {f.version or 'missing'} -> {f.to}"
+        for f in report.files
+        if f.action == "Rewrite"
+    )

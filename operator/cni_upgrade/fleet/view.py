@@ -1,0 +1,132 @@
+"""One node in one pass of the planner: all that its next move may depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from cni_upgrade.api import names
+from cni_upgrade.api.node_state import CNINodeState, Ending, NodeStateStatus, OperationStatus, Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
+from cni_upgrade.fleet.decisions import Decision
+from cni_upgrade.fleet.objects import Node, Pod
+from cni_upgrade.fleet.phases import PHASE_OF, Step
+from cni_upgrade.fleet.selection import Governance
+from cni_upgrade.fleet.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A node, its record as moved so far, who governs it, and whether it may begin something."""
+
+    world: Snapshot
+    node: Node
+    state: CNINodeState
+    status: NodeStateStatus
+    governance: Governance
+    may_audit: bool
+    """A place for one more audit is free."""
+    gate: Callable[[], tuple[str, str] | None]
+    """Why no change may begin on this node now, as (reason, message), or None; asked last."""
+
+    @property
+    def now(self) -> datetime:
+        return self.world.now
+
+    @property
+    def policy(self) -> CNIUpgradePolicy | None:
+        return self.governance.policy
+
+    @property
+    def operation(self) -> OperationStatus:
+        """The operation under way; only asked for where there is one."""
+        if self.status.operation is None:
+            raise LookupError(f"node {self.node.name}: no operation is under way")
+        return self.status.operation
+
+    @property
+    def settings(self) -> PolicySpec | None:
+        """The spec of the policy on whose behalf the node is worked on, while it exists."""
+        ref = self.operation.policy
+        return next(
+            (p.spec for p in self.world.policies.values() if ref and p.metadata.uid == ref.uid),
+            None,
+        )
+
+    @property
+    def job(self) -> str:
+        """Name of the Job that carries the operation out: its id, with a number when sent again."""
+        return self.operation.job or self.operation.id
+
+    @property
+    def our_cordon(self) -> bool:
+        return names.CORDONED_BY in self.node.annotations
+
+    @property
+    def silent(self) -> bool:
+        """The kubelet does not answer: what runs there may still run, and nothing can be sent."""
+        return self.node.ready == "Unknown"
+
+    def agents(self) -> tuple[Pod, ...]:
+        """The pods of the present operation's Job."""
+        return tuple(self.world.agents.get(self.job, ()))
+
+    def late(self) -> bool:
+        """Whether the present step's deadline has passed."""
+        deadline = self.operation.deadline
+        return deadline is not None and self.now >= deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a node does next: its record, then the acts, in this order."""
+
+    status: NodeStateStatus
+    acts: tuple[Decision, ...] = ()
+
+
+def with_operation(status: NodeStateStatus, **changes: Any) -> NodeStateStatus:
+    """The status with some members of its operation changed."""
+    if status.operation is None:
+        raise LookupError("no operation is under way")
+    return status.model_copy(update={"operation": status.operation.model_copy(update=changes)})
+
+
+def at_step(
+    view: View, step: Step, message: str, seconds: int | None = None, **changes: Any
+) -> Move:
+    """Move the operation on to a step that may take so many seconds (None: as long as it takes)."""
+    status = with_operation(
+        view.status,
+        step=step.value,
+        step_since=view.now,
+        deadline=None if seconds is None else view.now + timedelta(seconds=seconds),
+        blockers=(),
+        **changes,
+    )
+    phase = PHASE_OF.get(step, view.status.phase)
+    return Move(
+        status.model_copy(update={"phase": phase, "reason": step.value, "message": message})
+    )
+
+
+def wait(view: View, message: str, *acts: Decision, blockers: tuple[str, ...] = ()) -> Move:
+    """Stay where we are, say what for, and do what it takes."""
+    status = with_operation(view.status, blockers=blockers)
+    return Move(status.model_copy(update={"message": message}), acts)
+
+
+def release(view: View, phase: Phase, reason: str, message: str) -> Move:
+    """End the operation: give the node back first, then rest in `phase`."""
+    ending = Ending(phase=phase, reason=reason, message=message)
+    status = with_operation(
+        view.status, step=Step.RELEASE.value, step_since=view.now, deadline=None, ending=ending
+    )
+    return Move(status.model_copy(update={"message": f"giving the node back; {message}"}))
+
+
+def moved(view: View, status: NodeStateStatus) -> View:
+    """The same pass after a move."""
+    return replace(view, status=status)

@@ -1,0 +1,149 @@
+"""The steps that lead to a changed file, and the one that takes it back."""
+
+from __future__ import annotations
+
+from cni_upgrade.api import duration
+from cni_upgrade.api.node_state import Phase
+from cni_upgrade.fleet import answers, proof
+from cni_upgrade.fleet.decisions import Cordon, CreateProof
+from cni_upgrade.fleet.draining import drain_after, drain_first, drain_settings, evict
+from cni_upgrade.fleet.ending import noted, proof_so_far, restore_next, rolls_back, verify
+from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.proving import prove
+from cni_upgrade.fleet.sending import GRACE_SECONDS, send, write_lost
+from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
+from cni_upgrade.fleet.workloads import proof_pod
+from cni_upgrade.node.operation import Outcome, Result
+
+
+def cordon(view: View) -> Move:
+    if view.our_cordon:
+        return drain_or_baseline(view)
+    if view.node.unschedulable:
+        return release(
+            view, Phase.WAITING, "CordonedByOther", "somebody else has cordoned the node meanwhile"
+        )
+    owner = view.operation.id
+    act = Cordon(view.node.name, view.node.resource_version, owner)
+    return wait(view, "the node is being cordoned", act)
+
+
+def drain_or_baseline(view: View) -> Move:
+    if drain_first(view):
+        seconds = duration.seconds(drain_settings(view).deadline)
+        return at_step(view, Step.DRAIN, "the node is being drained", seconds, cordoned=True)
+    seconds = duration.seconds(verify(view).deadline)
+    return at_step(view, Step.BASELINE, "what works today is looked at", seconds, cordoned=True)
+
+
+def drain(view: View) -> Move:
+    def on() -> Move:
+        return at_step(
+            view,
+            Step.BASELINE,
+            "what works today is looked at",
+            duration.seconds(verify(view).deadline),
+        )
+
+    return evict(view, on, lambda why: release(view, Phase.BLOCKED, "DrainBlocked", why))
+
+
+def drain_later(view: View) -> Move:
+    # The files are right already: a budget that blocks now is no reason to call the node failed.
+    return evict(view, lambda: prove(view), lambda why: prove(view, note=why))
+
+
+def baseline(view: View) -> Move:
+    """A pod that is added before the change, to be deleted after it, where adding works today."""
+    baseline = view.status.baseline
+    if not verify(view).proof or (baseline is not None and baseline.add is False):
+        return apply_next(view)
+    name = proof_so_far(view).old_pod
+    if name is None:
+        name = proof.pod_name("old", view.operation.id)
+        status = with_operation(
+            view.status, proof=proof_so_far(view).model_copy(update={"old_pod": name})
+        )
+        return Move(status)
+    pod = view.world.proofs.get(name)
+    if pod is not None and pod.sandbox_ready:
+        return apply_next(view)
+    if view.late():
+        # It was said to work and does not: that is the baseline then, and no reason to stop.
+        why = proof.trouble(pod, view.world)
+        if why.network and baseline is not None:
+            measured = baseline.model_copy(update={"add": False, "add_why": why.text})
+            view_status = view.status.model_copy(update={"baseline": measured})
+            return apply_next(moved(view, view_status))
+        return apply_next(view)
+    if pod is None:
+        body = proof_pod(name, view.operation.id, view.node.name, view.world.config)
+        return wait(
+            view, "a pod is added before the change", CreateProof(name, view.node.name, body)
+        )
+    return wait(view, f"pod {pod.key} is to get its network before the change")
+
+
+def apply_next(view: View) -> Move:
+    seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
+    return at_step(view, Step.APPLY, "the agent is being sent to write", seconds)
+
+
+def apply(view: View) -> Move:
+    match answers.agent(view):
+        case answers.Answer(result):
+            return applied(view, result)
+        case answers.Lost(why):
+            return write_lost(view, Step.APPLY, why)
+        case answers.Absent():
+            return send(view)
+        case answers.Pending(message):
+            return wait(view, f"the agent backs up and writes: {message}")
+
+
+def applied(view: View, result: Result) -> Move:
+    error = f"{result.error.code}: {result.error.message}" if result.error else ""
+    names = ", ".join(f"{c.name}: {c.from_version or 'missing'} -> {c.to}" for c in result.changes)
+    told = moved(view, noted(view, result, result.outcome.value, names or error))
+    match result.outcome:
+        case Outcome.DONE:
+            if drain_after(view):
+                seconds = duration.seconds(drain_settings(view).deadline)
+                return at_step(told, Step.DRAIN_AFTER, "the node is being drained", seconds)
+            return prove(told)
+        case Outcome.REFUSED:
+            code = result.error.code if result.error else "Refused"
+            # What the audit saw is not so any more: look again before anything else.
+            stale = moved(told, told.status.model_copy(update={"observed": None}))
+            return release(stale, Phase.BLOCKED, code, f"nothing was touched: {error}")
+        case _:
+            if result.changes and result.backup and rolls_back(view):
+                return restore_next(
+                    told, result.backup, "ApplyFailed", f"the write failed, {error}"
+                )
+            code = result.error.code if result.error else "ApplyFailed"
+            return release(told, Phase.FAILED, code, error)
+
+
+def restore(view: View) -> Move:
+    match answers.agent(view):
+        case answers.Answer(result):
+            return restored(view, result)
+        case answers.Lost(why):
+            return write_lost(view, Step.RESTORE, why)
+        case answers.Absent():
+            return send(view)
+        case answers.Pending(message):
+            return wait(view, f"the agent puts the backup back: {message}")
+
+
+def restored(view: View, result: Result) -> Move:
+    error = f"{result.error.code}: {result.error.message}" if result.error else ""
+    message = error or f"backup {result.backup} was put back"
+    told = moved(view, noted(view, result, result.outcome.value, message))
+    if result.outcome is Outcome.DONE:
+        why = view.operation.ending
+        reason = why.reason if why else "Restored"
+        text = f"{message}; {why.message}" if why else message
+        return release(told, Phase.ROLLED_BACK, reason, text)
+    return release(told, Phase.FAILED, "RestoreFailed", f"the backup was not put back: {error}")
