@@ -1,0 +1,105 @@
+"""A real etcd and kube-apiserver with our CRDs, for every test that asks what the API does."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cni_upgrade.api import names
+from cni_upgrade.api.crd import RESOURCES
+from tests.api.server import Answer, Collection, Server
+from tests.cluster.control import ControlPlane
+
+CRDS = Path(__file__).parents[2] / "crds"
+_CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_WAIT_SECONDS = 30
+
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def eventually(ask: Callable[[], Any], wanted: str) -> Any:
+    """The first answer that is not false."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"{wanted}: not within {_WAIT_SECONDS} s"
+        time.sleep(0.1)
+    return answer
+
+
+@pytest.fixture(scope="session")
+def plane() -> Iterator[ControlPlane]:
+    """The control plane; what it is made of is built if the cache lacks it."""
+    with ControlPlane.temporary() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def bare_server(plane: ControlPlane) -> Server:
+    """The API server as Kubernetes ships it."""
+    return Server(plane.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def installed(bare_server: Server) -> dict[str, Answer]:
+    """What the API server said to each CRD, once it serves them."""
+    answers: dict[str, Answer] = {}
+    for path in sorted(CRDS.glob("*.yaml")):
+        definition = yaml.safe_load(path.read_text(encoding="utf-8"))
+        name = definition["metadata"]["name"]
+        answer = bare_server.request("POST", f"{_CRD_PATH}?fieldValidation=Strict", definition)
+        assert answer.ok, f"{path.name}: {answer.message}"
+        answers[name] = answer
+    paths = [f"/apis/{names.API_VERSION}/{r.plural}" for r in RESOURCES]
+    eventually(lambda: all(bare_server.request("GET", p).ok for p in paths), "both are served")
+    return answers
+
+
+@pytest.fixture(scope="session")
+def server(bare_server: Server, installed: dict[str, Answer]) -> Server:
+    """The API server with both custom resources."""
+    assert installed
+    return bare_server
+
+
+@pytest.fixture
+def policies(server: Server) -> Iterator[Collection]:
+    """The policies; gone after the test."""
+    collection = Collection(server, names.POLICY_PLURAL)
+    yield collection
+    collection.delete_all()
+
+
+@pytest.fixture
+def node_states(server: Server) -> Iterator[Collection]:
+    """The node states; gone after the test."""
+    collection = Collection(server, names.NODE_STATE_PLURAL)
+    yield collection
+    collection.delete_all()
+
+
+@pytest.fixture(scope="session")
+def kubectl(
+    plane: ControlPlane, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Kubectl:
+    """Runs kubectl as a person would; its discovery cache is the session's own."""
+    assert server
+    home = tmp_path_factory.mktemp("kubectl")
+
+    def run(*words: str, stdin: object = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(plane.kubectl), f"--kubeconfig={plane.kubeconfig}", *words],
+            input=None if stdin is None else json.dumps(stdin),
+            env={**os.environ, "HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run

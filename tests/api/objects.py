@@ -1,0 +1,25 @@
+"""The smallest objects that the API takes, for tests to add to."""
+
+from typing import Any
+
+from cni_upgrade.api import names
+
+AT = "2026-01-02T03:04:05Z"
+
+
+def policy(name: str = "p", **spec: object) -> dict[str, Any]:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.POLICY_KIND,
+        "metadata": {"name": name},
+        "spec": {"nodeSelector": {}, **spec},
+    }
+
+
+def node_state(name: str = "n", **spec: object) -> dict[str, Any]:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.NODE_STATE_KIND,
+        "metadata": {"name": name},
+        "spec": {"nodeUID": "u", **spec},
+    }
