@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -32,6 +33,7 @@ def _go_env(component: Component) -> dict[str, str]:
     }
 
 
+@functools.cache
 def _go_version() -> str:
     return process.run(["go", "env", "GOVERSION", "GOARCH"]).strip()
 
@@ -176,9 +178,10 @@ def _forget_older(component: Component, target: Path) -> None:
 
 
 def _in_use(folder: Path) -> bool:
+    """Say whether a process runs from the folder, whose name nodes see below another path."""
     for exe in Path("/proc").glob("[0-9]*/exe"):
         try:
-            if exe.readlink().is_relative_to(folder):
+            if folder.name in exe.readlink().parts:
                 return True
         except OSError:
             continue

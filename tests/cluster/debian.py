@@ -9,13 +9,12 @@ from pathlib import Path
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import say
 
-# What is looked for -> the package that brings it. Headers are for CRI-O's cgo.
+# What is looked for -> the package that brings it. gcc and the header are for CRI-O.
 _WANTED = {
     "/usr/bin/openssl": "openssl",
     "/usr/bin/gcc": "gcc",
     "/usr/bin/pkg-config": "pkg-config",
     "/usr/include/seccomp.h": "libseccomp-dev",
-    "/usr/include/gpgme.h": "libgpgme-dev",
     "/usr/sbin/ip": "iproute2",
     "/usr/sbin/iptables": "iptables",
     "/usr/sbin/nft": "nftables",

@@ -399,6 +399,9 @@ class Node:
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": f"/{self.cgroup}",
             "containerRuntimeEndpoint": f"unix://{self.runtime.socket}",
+            # No DNS is run here; without an address, each pod gets a warning about that.
+            "clusterDNS": ["10.96.0.10"],
+            "clusterDomain": "cluster.local",
             "failSwapOn": False,
             "healthzPort": 0,
             # The disk is shared with everything else on this machine: a full one elsewhere must
