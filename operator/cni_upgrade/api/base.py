@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -18,6 +18,16 @@ class Model(BaseModel):
         serialize_by_alias=True,
         extra="ignore",
     )
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy whose changes are checked and clipped as at birth, which pydantic's are not.
+
+        `deep` makes no difference between values that cannot change.
+        """
+        changes = dict(update or {})
+        if unknown := changes.keys() - type(self).model_fields.keys():
+            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
+        return self.model_validate({**dict(self), **changes})
 
     def to_api(self) -> dict[str, Any]:
         """The JSON that the API server gets: camelCase, without what is not known."""

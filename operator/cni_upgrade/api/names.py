@@ -19,11 +19,11 @@ NODE_STATE_SHORT: Final = "cns"
 
 # Annotations.
 PAUSED: Final = "cniupgrade.dev/paused"
-"""On a policy: "true" pauses it, also where GitOps would revert an edit of its spec."""
+"""On a policy: pauses it unless "false", also where GitOps would revert an edit of its spec."""
 CORDONED_BY: Final = "cniupgrade.dev/cordoned-by"
 """On a Node: who cordoned it; only a cordon that carries our mark is ever undone by us."""
 RETRY: Final = "cniupgrade.dev/retry"
-"""On a node state: a new value asks for another attempt now."""
+"""On a node state or a policy: a new value asks for another attempt now."""
 
 # Labels.
 LABEL_POLICY: Final = "cniupgrade.dev/policy"

@@ -12,6 +12,7 @@ from cni_upgrade.api.base import Count, Counts, Model, Name, Text, Time, Word, f
 from cni_upgrade.api.condition import Conditions
 from cni_upgrade.api.duration import Duration
 from cni_upgrade.api.meta import ObjectMeta
+from cni_upgrade.node.operation import ManagedFiles, RewriteMode, Selection
 
 
 class Mode(StrEnum):
@@ -19,27 +20,6 @@ class Mode(StrEnum):
 
     AUDIT = "Audit"
     ENFORCE = "Enforce"
-
-
-class Selection(StrEnum):
-    """Which version a node gets that cannot take the target."""
-
-    HIGHEST_COMPATIBLE = "HighestCompatible"
-    EXACT = "Exact"
-
-
-class Rewrite(StrEnum):
-    """Which configs are touched."""
-
-    TO_TARGET = "ToTarget"
-    ONLY_FAULTY = "OnlyFaulty"
-
-
-class ManagedFiles(StrEnum):
-    """What is done with a file that another program writes."""
-
-    SKIP = "Skip"
-    OVERRIDE = "Override"
 
 
 class DrainPolicy(StrEnum):
@@ -139,8 +119,8 @@ class CniTarget(Model):
         "target, that its runtime, every plugin of the chain and its running pods support. "
         "Exact: a node that cannot take the target itself is Blocked and not touched.",
     )
-    rewrite: Rewrite = Field(
-        default=Rewrite.TO_TARGET,
+    rewrite: RewriteMode = Field(
+        default=RewriteMode.TO_TARGET,
         description="ToTarget (default): every config is brought to the version to reach. "
         "OnlyFaulty: a config whose older version works on its node is left as it is.",
     )
@@ -184,15 +164,15 @@ class Rollout(Model):
 
     max_unavailable: IntOrPercent = Field(
         default=1,
-        description="How many of the matched nodes may be unavailable at once, those that are "
-        'down for other reasons included: a number or a percentage such as "10%", of which at '
-        "least one node is always allowed. Default 1. Changes that need no drain and keep the "
-        "node in service are not limited by it.",
+        description="How many of the matched nodes may be unavailable at once, those being "
+        "changed and those that are down or cordoned for other reasons included: a number or a "
+        'percentage such as "10%", rounded down, but at least one node. Default 1. A node that '
+        "is unavailable already may be changed all the same.",
     )
     max_parallel: int = Field(
         default=10,
         ge=1,
-        description="How many nodes this policy works on at the same time, audits included. "
+        description="How many nodes this policy changes at the same time; audits do not count. "
         "Default 10.",
     )
 
@@ -293,12 +273,13 @@ class PolicySpec(Model):
         default=OnFailure.ROLLBACK,
         description="When a node is worse than before a change. Rollback (default): put the "
         "backup back, if that is safe for the pods that run by then. Stop: leave the node as it "
-        "is, for a person to look at. Either way the rollout stops once its failures are spent.",
+        "is, for a person to look at. Either way no other node begins until somebody has looked "
+        "and set the annotation cniupgrade.dev/retry.",
     )
     paused: bool = Field(
         default=False,
         description="Start nothing new; what is under way is brought to a safe end. Default "
-        "false. The annotation cniupgrade.dev/paused set to true does the same.",
+        "false. The annotation cniupgrade.dev/paused, unless set to false, does the same.",
     )
 
 
@@ -323,7 +304,7 @@ class PolicySummary(Model):
         default=0, description="Nodes that are audited, drained, changed, proved or rolled back."
     )
     waiting: Count = Field(
-        default=0, description="Nodes that need a change and wait for their turn."
+        default=0, description="Nodes that wait to be audited, or for their turn."
     )
     blocked: Count = Field(
         default=0,
@@ -337,7 +318,9 @@ class NodeFailure(Model):
     """One node that needs a person."""
 
     node: Name = Field(description="Name of the node, and of its CNINodeState.")
-    phase: Word = Field(description="Phase of the node: Failed, RolledBack or Blocked.")
+    phase: Word = Field(
+        description="Phase of the node: Failed, RolledBack, Blocked or ManagedElsewhere."
+    )
     reason: Word = Field(default="", description="One CamelCase word that says why.")
     message: Text = Field(default="", description="What happened and what to do about it.")
     since: Time | None = Field(default=None, description="Since when the node is in this phase.")
@@ -354,8 +337,9 @@ class PolicyStatus(Model):
     )
     conditions: Conditions = Field(
         default=(),
-        description="Ready is always there; Reconciling (work is under way) and Stalled (a "
-        "person is needed) only while true.",
+        description="Ready and NodesMatched are always there; Reconciling (work is under way), "
+        "Stalled (a person is needed), Paused and Overlapping (with another Enforce policy) only "
+        "while true.",
     )
     message: Text = Field(default="", description="Where the rollout is, in one sentence.")
     nodes: NodeCounts | None = Field(
@@ -373,8 +357,8 @@ class PolicyStatus(Model):
         tuple[NodeFailure, ...], Field(max_length=10), BeforeValidator(first(10))
     ] = Field(
         default=(),
-        description="The first ten nodes that failed or are blocked, with their reasons; every "
-        "node's own story is in its CNINodeState.",
+        description="The first ten nodes that need a person, with their reasons; every node's own "
+        "story is in its CNINodeState.",
     )
 
 

@@ -129,6 +129,32 @@ class TestNewerWriter:
         assert report.findings[0].severity == "Catastrophe"
 
 
+class TestCopies:
+    def test_are_clipped(self) -> None:
+        copy = OperationStatus(id="apply-0", kind="apply").model_copy(
+            update={"blockers": tuple(f"pod-{i}" for i in range(200)), "step": "x" * 300}
+        )
+        assert len(copy.blockers) == 64
+        assert len(copy.step) == 256
+
+    def test_keep_whole_seconds(self) -> None:
+        status = NodeStateStatus().model_copy(update={"next_attempt_at": AT.replace(microsecond=5)})
+        assert status.next_attempt_at == AT
+
+    def test_keep_the_rest(self) -> None:
+        entry = HistoryEntry(at=AT, kind="apply", from_="missing")
+        assert entry.model_copy() == entry
+        assert entry.model_copy(update={"to": "1.0.0"}).from_ == "missing"
+
+    def test_refuse_what_is_not_a_field(self) -> None:
+        with pytest.raises(TypeError, match="NodeStateStatus has no mesage"):
+            NodeStateStatus().model_copy(update={"mesage": "x"})
+
+    def test_refuse_what_does_not_fit(self) -> None:
+        with pytest.raises(ValidationError):
+            NodeStateStatus().model_copy(update={"attempts": -1})
+
+
 class TestNothingIsTooLongForTheApi:
     def test_strings_of_a_status_are_clipped(self) -> None:
         message = PolicyStatus(message="x" * 9000).message
