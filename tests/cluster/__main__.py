@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("down", _down, "end a cluster and remove all of it")
     verb("status", _status, "show what runs and what it holds in memory")
     verb("kubeconfig", _kubeconfig, "print the path of the administrator's kubeconfig")
+    verb("env", _env, "print shell lines that put kubectl and the kubeconfig into use")
     asked = verb("exec", _exec, "run a command in a node")
     asked.add_argument("node")
     asked.add_argument("command", nargs=argparse.REMAINDER)
@@ -173,6 +174,12 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _kubeconfig(arguments: argparse.Namespace) -> int:
     print(Cluster(arguments.name).kubeconfig)
+    return 0
+
+
+def _env(arguments: argparse.Namespace) -> int:
+    cluster = Cluster(arguments.name)
+    print(f"export KUBECONFIG={cluster.kubeconfig}\nexport PATH={cluster.kubectl.parent}:$PATH")
     return 0
 
 

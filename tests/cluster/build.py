@@ -77,7 +77,7 @@ def ensure(names: Sequence[str]) -> None:
     fetcher = threading.Thread(target=_fetch, args=(missing[1:],), daemon=True)
     fetcher.start()
     for name in missing:
-        with locked(paths.cache_root() / "locks" / name):
+        with locked(paths.lock(f"build-{name}")):
             if not is_built(name):
                 _build(BY_NAME[name])
 

@@ -11,6 +11,7 @@ from tests.cluster.errors import ClusterError
 
 _ROOT = Path("/sys/fs/cgroup")
 _HUGETLB = _ROOT / "hugetlb"
+_OURS = "cni-upgrade-operator"
 NEEDED = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
 
 
@@ -45,7 +46,15 @@ def ensure_hugetlb() -> None:
     if is_version_2() or _HUGETLB in _mounts():
         return
     _HUGETLB.mkdir(exist_ok=True)
-    process.run(["mount", "-t", "cgroup", "-o", "hugetlb", "none", _HUGETLB])
+    process.run(["mount", "-t", "cgroup", "-o", "hugetlb", _OURS, _HUGETLB])
+
+
+def release_hugetlb() -> None:
+    """Unmount it again if it was us who mounted it; the mount's source says so."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        if line.split()[:2] == [_OURS, str(_HUGETLB)]:
+            process.run(["umount", _HUGETLB])
+            _HUGETLB.rmdir()
 
 
 def create(name: str) -> None:

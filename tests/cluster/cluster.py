@@ -52,13 +52,18 @@ class Cluster:
     ) -> Cluster:
         """Bring a cluster up: what runs already is left as it is.
 
-        `nodes` are names of the default nodes; without any, all of them. Nodes that the cluster
-        has from before come up as well.
+        `nodes` are names of the default nodes; without any, a new cluster gets all of them. The
+        nodes that a cluster has from before come up in any case.
         """
         cluster = cls(name)
         known = default_specs()
-        wanted = [] if control_plane_only else list(nodes if nodes is not None else known)
         with cluster._locked():
+            if control_plane_only:
+                wanted = []
+            elif nodes is not None:
+                wanted = list(nodes)
+            else:
+                wanted = [node.name for node in cluster.nodes()] or list(known)
             unknown = [n for n in wanted if n not in known and not cluster._has(n)]
             if unknown:
                 raise ClusterError(
@@ -200,6 +205,8 @@ class Cluster:
                 self.control.down()
                 self.network.down()
             shutil.rmtree(self.folder)
+            if not all_names():
+                cgroups.release_hugetlb()
 
     # -- how --
 
@@ -210,7 +217,7 @@ class Cluster:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Let one command at a time change the cluster; the lock outlives its folder."""
-        with build.locked(paths.state_root() / f".{self.name}.lock"):
+        with build.locked(paths.lock(f"cluster-{self.name}")):
             yield
 
     def _has(self, name: str) -> bool:
@@ -233,7 +240,7 @@ class Cluster:
 
     def _take_number(self) -> None:
         """Take the first number that no other cluster has."""
-        with build.locked(paths.state_root() / ".numbers.lock"):
+        with build.locked(paths.lock("numbers")):
             files = paths.state_root().glob("*/cluster.json")
             taken = {read_json(path)["number"] for path in files}
             number = next(n for n in range(100) if n not in taken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import socket
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.cluster import build, pki, process
+from tests.cluster import build, debian, paths, pki, process
 from tests.cluster.components import CONTROL_PLANE
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubeapi import Api, read_json
@@ -56,6 +57,14 @@ class Ports:
         return cls(*chosen)
 
 
+def _sweep() -> None:
+    """End temporary control planes whose owner was killed before it could."""
+    for folder in paths.temporary_root().glob("*/"):
+        if process.living_pid(folder / "owner") is None:
+            ControlPlane(folder).down()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class ControlPlane:
     """etcd and kube-apiserver in a folder; with `nodes_at`, all that real nodes need as well."""
 
@@ -76,8 +85,14 @@ class ControlPlane:
     @contextmanager
     def temporary(cls) -> Iterator[ControlPlane]:
         """Run etcd and kube-apiserver for the length of a block, in a folder that goes with it."""
+        debian.ensure()
         build.ensure(CONTROL_PLANE)
-        folder = Path(tempfile.mkdtemp(prefix="control-plane-"))
+        with build.locked(paths.lock("temporary")):
+            _sweep()
+            root = paths.temporary_root()
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = Path(tempfile.mkdtemp(dir=root))
+            process.record(os.getpid(), folder / "owner")
         plane = cls(folder)
         try:
             plane.up()

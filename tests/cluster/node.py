@@ -226,6 +226,8 @@ class Node:
     def _boot(self) -> None:
         if not self.disk.exists():
             self._write_disk()
+        # What a start that was cut short left on this network would get in the way.
+        self.network.down()
         self.network.up()
         cgroups.create(self.cgroup)
         (self.folder / "first").unlink(missing_ok=True)
