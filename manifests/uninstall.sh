@@ -1,0 +1,147 @@
+#!/bin/sh
+# Take the CNI upgrade operator out of a cluster: sh manifests/uninstall.sh
+#
+# Ends with no cordon of ours, no Job, no finalizer left, or says what is left and exits 1. Safe to repeat.
+# First the policies go and the controller gets the time to finish what it is doing (WAIT seconds, default 600).
+# If it does not, it is stopped, and the nodes that carry our mark are uncordoned from here; no other node is.
+#
+# Kept on the nodes: the backups in the state folder (/var/lib/cni-upgrade), which may be wanted yet.
+# Needs kubectl and a cluster administrator's rights. KUBECTL names another kubectl or adds options.
+set -eu
+
+KUBECTL=${KUBECTL:-kubectl}
+WAIT=${WAIT:-600}
+SYSTEM=cni-upgrade-system
+AGENTS=cni-upgrade-agents
+PROOF=cni-upgrade-proof
+NAME=cni-upgrade-operator
+CRDS='cniupgradepolicies.cniupgrade.dev cninodestates.cniupgrade.dev'
+
+say() { echo "uninstall: $*"; }
+
+# shellcheck disable=SC2086 # KUBECTL may carry options
+k() { $KUBECTL "$@"; }
+
+# An absent object, namespace or kind is what is wanted here; every other error is one.
+quiet() {
+    if ! answer=$(k "$@" 2>&1); then
+        case $answer in
+        *NotFound* | *"not found"* | *"the server doesn't have a resource type"* | *"no matches for kind"*) ;;
+        *)
+            echo "$answer" >&2
+            return 1
+            ;;
+        esac
+    fi
+}
+
+# Lines of a list; nothing where the kind is not served.
+list() {
+    if ! answer=$(k get "$@" 2>&1); then
+        case $answer in
+        *"the server doesn't have a resource type"* | *NotFound* | *"not found"* | *"No resources found"*) return 0 ;;
+        *)
+            echo "$answer" >&2
+            return 1
+            ;;
+        esac
+    fi
+    case $answer in "No resources found"*) return 0 ;; esac
+    echo "$answer" | sed '/^$/d'
+}
+
+cordoned() {
+    list nodes -o 'jsonpath={range .items[?(@.metadata.annotations.cniupgrade\.dev/cordoned-by)]}{.metadata.name}{"\n"}{end}'
+}
+
+# Operations that change a node. An audit changes nothing and may be cut short.
+at_work() {
+    rows=$(list cninodestates.cniupgrade.dev \
+        -o 'jsonpath={range .items[?(@.status.operation)]}{.metadata.name} {.status.operation.kind}{"\n"}{end}') || return 1
+    echo "$rows" | sed -e '/^$/d' -e '/ audit$/d' -e 's/ .*//'
+}
+
+ready() {
+    list -n $SYSTEM deployment/$NAME -o 'jsonpath={.status.readyReplicas}'
+}
+
+k version >/dev/null 2>&1 || {
+    k version 2>&1 | tail -1 >&2
+    say "the cluster cannot be reached"
+    exit 1
+}
+
+say "deleting the policies"
+quiet delete cniupgradepolicies.cniupgrade.dev --all --wait=false
+
+deadline=$(($(date +%s) + WAIT))
+while :; do
+    # Each in an assignment of its own: a list that fails ends the script, it is not an empty list.
+    ours=$(cordoned)
+    working=$(at_work)
+    running=$(ready)
+    left=$(printf '%s\n%s\n' "$ours" "$working" | sed '/^$/d' | sort -u | tr '\n' ' ')
+    [ -n "$left" ] || break
+    if [ -z "$running" ]; then
+        say "no controller is running that could finish with: $left"
+        break
+    fi
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+        say "not finished within $WAIT s: $left"
+        break
+    fi
+    say "the controller is finishing with: $left"
+    sleep 5
+done
+
+say "stopping the controller"
+quiet -n $SYSTEM delete deployment $NAME --cascade=foreground --timeout=120s
+
+# Foreground: a Job is gone when its pods are; an agent in the middle of a write ends its write.
+say "taking back the agents and proof pods"
+quiet -n $AGENTS delete jobs --all --cascade=foreground --timeout=180s ||
+    say "a node does not answer: its agent goes when the node is back"
+quiet -n $PROOF delete pods --all --timeout=120s ||
+    say "a proof pod does not end: the config of its node cannot delete pods"
+
+ours=$(cordoned)
+for node in $ours; do
+    owner=$(k get node "$node" -o 'jsonpath={.metadata.annotations.cniupgrade\.dev/cordoned-by}')
+    say "uncordoning $node"
+    # One request: only if the mark is still the one that was read.
+    k patch node "$node" --type=json -p "[
+        {\"op\": \"test\", \"path\": \"/metadata/annotations/cniupgrade.dev~1cordoned-by\", \"value\": \"$owner\"},
+        {\"op\": \"remove\", \"path\": \"/metadata/annotations/cniupgrade.dev~1cordoned-by\"},
+        {\"op\": \"add\", \"path\": \"/spec/unschedulable\", \"value\": false}]" >/dev/null || say "$node: somebody else has changed the mark"
+done
+
+say "deleting the rest"
+# The admission policies before the ConfigMap that they read.
+for policy in cni-upgrade-agent-pods cni-upgrade-agent-pods-fixed cni-upgrade-agent-pods-closed cni-upgrade-node-writes; do
+    quiet delete validatingadmissionpolicybinding $policy
+    quiet delete validatingadmissionpolicy $policy
+done
+for crd in $CRDS; do
+    quiet delete customresourcedefinition "$crd" --timeout=120s
+done
+quiet delete namespace $AGENTS $PROOF $SYSTEM --timeout=180s || say "a namespace is not gone yet"
+quiet -n default delete rolebinding $NAME
+quiet -n default delete role $NAME
+quiet delete clusterrolebinding $NAME
+quiet delete clusterrole $NAME
+quiet delete priorityclass cni-upgrade-agent cni-upgrade-controller
+
+left=
+ours=$(cordoned)
+[ -z "$ours" ] || left="$left; cordoned by us: $(echo "$ours" | tr '\n' ' ')"
+for kind in namespace customresourcedefinition; do
+    there=$(list $kind -o name)
+    for name in $AGENTS $PROOF $SYSTEM $CRDS; do
+        case "$there" in *"/$name"*) left="$left; $kind $name" ;; esac
+    done
+done
+if [ -n "$left" ]; then
+    say "left: ${left#; }"
+    exit 1
+fi
+say "done: no cordon, no Job and no finalizer of the operator is left"

@@ -1,0 +1,564 @@
+"""The shipped manifests, judged by a real API server: accepted, and as narrow as they say."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cni_upgrade.fleet.config import OperatorConfig, parse
+from cni_upgrade.fleet.workloads import agent_job, proof_pod
+from cni_upgrade.node.operation import FileOrder, Kind, Operation, Paths
+from tests.api.conftest import Kubectl, eventually
+from tests.api.server import Answer, Server
+
+ROOT = Path(__file__).parents[2]
+SYSTEM, AGENTS, PROOF = "cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"
+CONTROLLER = f"system:serviceaccount:{SYSTEM}:cni-upgrade-operator"
+CONFIG_MAP = f"/api/v1/namespaces/{SYSTEM}/configmaps/cni-upgrade-operator"
+Object = dict[str, Any]
+Spoil = Callable[[Object], object]
+
+
+def pods(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+def try_pod(server: Server, pod: Object) -> Answer:
+    path = f"{pods(pod['metadata']['namespace'])}?dryRun=All&fieldValidation=Strict"
+    return server.request("POST", path, pod)
+
+
+def config() -> OperatorConfig:
+    shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text(encoding="utf-8"))
+    return parse(yaml.safe_load(shipped["data"]["config.yaml"]))
+
+
+def agent_pod(kind: Kind = Kind.APPLY, preset: str = "auto") -> Object:
+    """The pod that the controller's own Job makes."""
+    found = config().preset(preset)
+    assert found is not None
+    first = Paths(
+        conf_dirs=found.conf_dirs if kind is Kind.AUDIT else found.conf_dirs[-1:],
+        bin_dirs=found.bin_dirs,
+        cache_dir=found.cache_dir,
+        state_dir=config().state_dir,
+    )
+    operation = Operation(
+        id=f"{kind}-0123456789abcdef0123",
+        kind=kind,
+        node="node-a",
+        runtime="containerd://1.6.2",
+        root="/host",
+        paths=first,
+        files=(FileOrder("10-x.conflist", "0" * 64, "1.0.0"),) if kind is Kind.APPLY else (),
+        backup="20261123T225404Z-3f2a9c1b" if kind is Kind.RESTORE else None,
+    )
+    template = agent_job(operation.id, operation, found, config(), cache=True)["spec"]["template"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "agent", "namespace": AGENTS, **template["metadata"]},
+        "spec": template["spec"],
+    }
+
+
+@pytest.fixture(scope="session")
+def shipped(server: Server, kubectl: Kubectl) -> Server:
+    """The API server with all that `kubectl apply -k .` installs, its fence in force."""
+    done = kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT))
+    assert done.returncode == 0, done.stderr
+    spoiled = agent_pod()
+    spoiled["spec"]["containers"][0]["image"] = "elsewhere.example/agent:1"
+    eventually(
+        lambda: "the image must be" in try_pod(server, spoiled).message, "admission is in force"
+    )
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "shipped-node"}}
+    assert server.request("POST", "/api/v1/nodes", node).ok
+    eventually(
+        lambda: "cniupgrade.dev alone" in patch_node(kubectl, {"x.example/a": "1"}),
+        "admission of nodes is in force",
+    )
+    return server
+
+
+def patch_node(kubectl: Kubectl, annotations: Object, **more: Any) -> str:
+    patch = {"metadata": {"annotations": annotations, **more.pop("metadata", {})}, **more}
+    done = kubectl(
+        *("patch", "node", "shipped-node", "--type=merge", "-p", json.dumps(patch)),
+        f"--as={CONTROLLER}",
+        "--as-group=system:serviceaccounts",
+        "--as-group=system:authenticated",
+    )
+    return done.stderr
+
+
+def test_all_is_accepted_without_a_warning(shipped: Server, kubectl: Kubectl) -> None:
+    assert shipped
+    done = kubectl(
+        *("apply", "--server-side", "--dry-run=server", "--validate=strict", "-k", str(ROOT))
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    for example in ("audit", "enforce"):
+        path = ROOT / "manifests" / "examples" / f"{example}.yaml"
+        done = kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(path))
+        assert done.returncode == 0, done.stderr
+
+
+def test_applying_again_changes_nothing(shipped: Server, kubectl: Kubectl) -> None:
+    assert shipped
+    done = kubectl("diff", "--server-side", "--force-conflicts", "-k", str(ROOT))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- rights ---------------------------------------------------------------------------------------
+
+Right = tuple[str, str, str, str, str]  # verb, group, resource, namespace ("" for all), name
+
+
+def rights(verbs: str, resource: str, namespace: str = "", name: str = "") -> list[Right]:
+    """`verbs` by spaces, `resource` as `resource.group/subresource`."""
+    plain, slash, sub = resource.partition("/")
+    plural, _, group = plain.partition(".")
+    return [(verb, group, plural + slash + sub, namespace, name) for verb in verbs.split()]
+
+
+NEEDED = [
+    *rights("get list watch patch", "nodes"),
+    *rights("get list watch", "cniupgradepolicies.cniupgrade.dev"),
+    *rights("get patch", "cniupgradepolicies.cniupgrade.dev/status"),
+    *rights("get list watch create patch delete", "cninodestates.cniupgrade.dev"),
+    *rights("get patch", "cninodestates.cniupgrade.dev/status"),
+    *rights("get list", "pods"),
+    *rights("create", "pods/eviction"),
+    *rights("create", "pods/eviction", "kube-system"),
+    *rights("get list", "poddisruptionbudgets.policy"),
+    *rights("create", "selfsubjectaccessreviews.authorization.k8s.io"),
+    *rights("get list watch", "configmaps", SYSTEM, "cni-upgrade-operator"),
+    *rights("create", "leases.coordination.k8s.io", SYSTEM),
+    *rights("get update patch", "leases.coordination.k8s.io", SYSTEM, "cni-upgrade-operator"),
+    *rights("get list watch create delete", "jobs.batch", AGENTS),
+    *rights("get list watch", "pods", AGENTS),
+    *rights("get", "pods/log", AGENTS),
+    *rights("list watch", "events", AGENTS),
+    *rights("get list watch create delete", "pods", PROOF),
+    *rights("list watch", "events", PROOF),
+    *(r for ns in ("default", SYSTEM) for r in rights("create patch", "events", ns)),
+    *(r for ns in ("default", SYSTEM) for r in rights("create patch", "events.events.k8s.io", ns)),
+]
+FORBIDDEN = [
+    *rights("get list watch create update patch delete", "secrets"),
+    *rights("get list", "secrets", SYSTEM),
+    *rights("create update delete deletecollection", "nodes"),
+    *rights("get create", "nodes/proxy"),
+    *rights("update patch", "nodes/status"),
+    *rights("create update patch delete deletecollection", "pods"),
+    *rights("create update patch delete deletecollection", "pods", "kube-system"),
+    *rights("create update patch delete", "pods", SYSTEM),
+    *rights("create update patch delete", "pods", AGENTS),
+    *rights("update patch deletecollection", "pods", PROOF),
+    *rights("create get", "pods/exec"),
+    *rights("create get", "pods/exec", AGENTS),
+    *rights("create get", "pods/attach", AGENTS),
+    *rights("update patch", "pods/ephemeralcontainers", AGENTS),
+    *rights("get", "pods/log"),
+    *rights("create", "jobs.batch"),
+    *rights("create", "jobs.batch", SYSTEM),
+    *rights("create", "jobs.batch", PROOF),
+    *rights("update patch deletecollection", "jobs.batch", AGENTS),
+    *rights("create update patch delete", "cniupgradepolicies.cniupgrade.dev"),
+    *rights("update", "cninodestates.cniupgrade.dev"),
+    *rights("create update patch delete", "configmaps", SYSTEM, "cni-upgrade-operator"),
+    *rights("get", "configmaps", SYSTEM, "another"),
+    *rights("list", "configmaps", SYSTEM),
+    *rights("list", "configmaps"),
+    *rights("get update", "leases.coordination.k8s.io", "kube-node-lease", "node-a"),
+    *rights("update", "leases.coordination.k8s.io", SYSTEM, "another"),
+    *rights("create", "serviceaccounts/token", SYSTEM),
+    *rights("impersonate", "users"),
+    *rights("create update patch", "deployments.apps", SYSTEM),
+    *rights("create update patch", "daemonsets.apps"),
+    *rights("create update patch bind escalate", "clusterroles.rbac.authorization.k8s.io"),
+    *rights("create", "clusterrolebindings.rbac.authorization.k8s.io"),
+    *rights(
+        "create update patch delete",
+        "validatingadmissionpolicies.admissionregistration.k8s.io",
+    ),
+    *rights("update patch delete", "poddisruptionbudgets.policy"),
+    *rights("create update patch delete", "namespaces"),
+    *rights("create update patch delete", "customresourcedefinitions.apiextensions.k8s.io"),
+]
+
+
+def allowed(server: Server, right: Right) -> bool:
+    verb, group, resource, namespace, name = right
+    plural, _, sub = resource.partition("/")
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": CONTROLLER,
+            "groups": [
+                "system:serviceaccounts",
+                f"system:serviceaccounts:{SYSTEM}",
+                "system:authenticated",
+            ],
+            "resourceAttributes": {
+                "verb": verb,
+                "group": group,
+                "resource": plural,
+                "subresource": sub,
+                "namespace": namespace,
+                "name": name,
+            },
+        },
+    }
+    answer = server.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    assert answer.ok, answer.message
+    return bool(answer.body["status"]["allowed"])
+
+
+def said(right: Right) -> str:
+    verb, group, resource, namespace, name = right
+    return f"{verb}-{resource}{'.' if group else ''}{group}-{namespace or 'all'}-{name or 'any'}"
+
+
+@pytest.mark.parametrize("right", NEEDED, ids=said)
+def test_the_controller_may(shipped: Server, right: Right) -> None:
+    eventually(lambda: allowed(shipped, right), said(right))
+
+
+@pytest.mark.parametrize("right", FORBIDDEN, ids=said)
+def test_the_controller_may_not(shipped: Server, right: Right) -> None:
+    assert not allowed(shipped, right)
+
+
+@pytest.mark.parametrize("namespace", [SYSTEM, AGENTS, PROOF])
+def test_other_accounts_get_nothing(shipped: Server, kubectl: Kubectl, namespace: str) -> None:
+    assert shipped
+    done = kubectl(
+        *("auth", "can-i", "list", "pods", "-n", namespace),
+        f"--as=system:serviceaccount:{namespace}:default",
+    )
+    assert done.stdout.strip() == "no"
+
+
+# --- nodes ----------------------------------------------------------------------------------------
+
+
+def test_the_controller_cordons_and_gives_back(shipped: Server, kubectl: Kubectl) -> None:
+    assert shipped
+    mark = "cniupgrade.dev/cordoned-by"
+    assert patch_node(kubectl, {mark: "policy"}, spec={"unschedulable": True}) == ""
+    assert patch_node(kubectl, {mark: None}, spec={"unschedulable": None}) == ""
+
+
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        ({"annotations": {"x.example/a": "1"}}, "cniupgrade.dev alone"),
+        ({"annotations": {"kept.example/a": "2"}}, "cniupgrade.dev alone"),
+        ({"annotations": {"kept.example/a": None}}, "cniupgrade.dev alone"),
+        ({"annotations": {}, "metadata": {"labels": {"role": "x"}}}, "labels"),
+        ({"annotations": {}, "metadata": {"labels": {"kept": None}}}, "labels"),
+        ({"annotations": {}, "metadata": {"finalizers": ["x.example/hold"]}}, "finalizers"),
+        (
+            {"annotations": {}, "spec": {"taints": [{"key": "x", "effect": "NoExecute"}]}},
+            "unschedulable alone",
+        ),
+        ({"annotations": {}, "spec": {"providerID": "x://y"}}, "unschedulable alone"),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
+)
+def test_the_controller_changes_nothing_else_of_a_node(
+    shipped: Server, kubectl: Kubectl, patch: Object, why: str
+) -> None:
+    kept = {"metadata": {"annotations": {"kept.example/a": "1"}, "labels": {"kept": "1"}}}
+    path = "/api/v1/nodes/shipped-node"
+    assert shipped.request("PATCH", path, kept, content="application/merge-patch+json").ok
+    assert why in patch_node(kubectl, **copy.deepcopy(patch))
+
+
+# --- the fence around agents ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["auto", *config().presets])
+@pytest.mark.parametrize("kind", list(Kind))
+def test_the_controllers_own_agents_are_let_in(shipped: Server, kind: Kind, preset: str) -> None:
+    answer = try_pod(shipped, agent_pod(kind, preset))
+    assert answer.ok, answer.message
+    assert answer.warnings == ()
+
+
+def test_the_controllers_own_proof_pods_are_let_in(shipped: Server) -> None:
+    answer = try_pod(shipped, proof_pod("proof", "apply-0", "node-a", config()))
+    assert answer.ok, answer.message
+
+
+def first(pod: Object) -> Object:
+    container: Object = pod["spec"]["containers"][0]
+    return container
+
+
+def host(pod: Object, path: str, **volume: object) -> None:
+    """Mount one more host folder, as an agent would."""
+    source = {"path": path, "type": "Directory", **volume}
+    pod["spec"]["volumes"].append({"name": "more", "hostPath": source})
+    mount = {"name": "more", "mountPath": f"/host{path}", "readOnly": True}
+    first(pod)["volumeMounts"].append(mount)
+
+
+def volume(pod: Object, **source: object) -> None:
+    pod["spec"]["volumes"].append({"name": "more", **source})
+
+
+def secure(pod: Object, **members: object) -> None:
+    first(pod)["securityContext"].update(members)
+
+
+def writable_plugins(pod: Object) -> None:
+    """The folder of the plugins, whose programs root starts."""
+    [name] = [v["name"] for v in pod["spec"]["volumes"] if v["hostPath"]["path"] == "/opt/cni/bin"]
+    for mount in first(pod)["volumeMounts"]:
+        if mount["name"] == name:
+            mount["readOnly"] = False
+
+
+def second_mount(pod: Object, **members: object) -> None:
+    mount = dict(first(pod)["volumeMounts"][0])
+    mount.update(members)
+    first(pod)["volumeMounts"].append(mount)
+
+
+def other_container(pod: Object, member: str) -> None:
+    pod["spec"].setdefault(member, []).append({**copy.deepcopy(first(pod)), "name": "other"})
+
+
+COMMAND = {"exec": {"command": ["/usr/bin/python3"]}}
+BREAK_OUTS: dict[str, tuple[Spoil, str]] = {
+    "another image": (
+        lambda p: first(p).update(image="elsewhere.example/agent:1"),
+        "the image must be cniupgrade.dev/agent:dev",
+    ),
+    "an image that begins alike": (
+        lambda p: first(p).update(image="cniupgrade.dev/agent:dev-evil"),
+        "the image must be",
+    ),
+    "a second container": (lambda p: other_container(p, "containers"), "one container"),
+    "an init container": (lambda p: other_container(p, "initContainers"), "one container"),
+    "a command": (lambda p: first(p).update(command=["python3", "-c", ""]), "entry point"),
+    "arguments": (lambda p: first(p).update(args=["-c", ""]), "entry point"),
+    "a working folder": (lambda p: first(p).update(workingDir="/host"), "entry point"),
+    "a hook": (lambda p: first(p).update(lifecycle={"preStop": COMMAND}), "entry point"),
+    "a probe": (lambda p: first(p).update(livenessProbe=COMMAND), "entry point"),
+    "code by environment": (
+        lambda p: first(p)["env"].append({"name": "PYTHONPATH", "value": "/host/etc"}),
+        "environment",
+    ),
+    "a secret by environment": (
+        lambda p: first(p).update(
+            env=[
+                {
+                    "name": "CNI_UPGRADE_OPERATION",
+                    "valueFrom": {"secretKeyRef": {"name": "x", "key": "y"}},
+                }
+            ]
+        ),
+        "environment",
+    ),
+    "a whole secret by environment": (
+        lambda p: first(p).update(envFrom=[{"secretRef": {"name": "x"}}]),
+        "environment",
+    ),
+    "host PID": (lambda p: p["spec"].update(hostPID=True), "host's namespaces"),
+    "host IPC": (lambda p: p["spec"].update(hostIPC=True), "host's namespaces"),
+    "the pod network": (lambda p: p["spec"].pop("hostNetwork"), "host's namespaces"),
+    "a token by default": (
+        lambda p: p["spec"].pop("automountServiceAccountToken"),
+        "automountServiceAccountToken",
+    ),
+    "a token": (
+        lambda p: p["spec"].update(automountServiceAccountToken=True),
+        "automountServiceAccountToken",
+    ),
+    "a projected token": (
+        lambda p: volume(p, projected={"sources": [{"serviceAccountToken": {"path": "t"}}]}),
+        "volumes are",
+    ),
+    "a secret": (lambda p: volume(p, secret={"secretName": "x"}), "volumes are"),
+    "an emptyDir": (lambda p: volume(p, emptyDir={}), "volumes are"),
+    "the host's root": (lambda p: host(p, "/"), "volumes are"),
+    "an empty path": (lambda p: host(p, ""), ""),
+    "root's home": (lambda p: host(p, "/root"), "volumes are"),
+    "a parent of a folder": (lambda p: host(p, "/var"), "volumes are"),
+    "a folder below": (lambda p: host(p, "/etc/kubernetes"), "volumes are"),
+    "a folder by another spelling": (lambda p: host(p, "/etc/"), "volumes are"),
+    "a way out": (lambda p: host(p, "/etc/cni/net.d/../../../root"), ""),
+    "the runtime's socket": (
+        lambda p: host(p, "/run/containerd/containerd.sock", type="Socket"),
+        "volumes are",
+    ),
+    "an untyped folder": (lambda p: host(p, "/etc", type=""), "volumes are"),
+    "a folder made on the node": (
+        lambda p: host(p, "/etc", type="DirectoryOrCreate"),
+        "volumes are",
+    ),
+    "the plugins, writable": (writable_plugins, "under /host"),
+    "a mount over the interpreter": (
+        lambda p: second_mount(p, mountPath="/usr/lib/python3.11"),
+        "under /host",
+    ),
+    "a part of a mount": (lambda p: second_mount(p, subPath="x", mountPath="/host/x"), "under"),
+    "mounts that reach the host": (
+        lambda p: first(p)["volumeMounts"][0].update(mountPropagation="HostToContainer"),
+        "under /host",
+    ),
+    "privileged": (
+        lambda p: secure(p, privileged=True, allowPrivilegeEscalation=True),
+        "not privileged",
+    ),
+    "privilege escalation": (
+        lambda p: secure(p, allowPrivilegeEscalation=True),
+        "no privilege escalation",
+    ),
+    "privilege escalation by default": (
+        lambda p: first(p)["securityContext"].pop("allowPrivilegeEscalation"),
+        "no privilege escalation",
+    ),
+    "a capability": (
+        lambda p: secure(p, capabilities={"drop": ["ALL"], "add": ["SYS_ADMIN"]}),
+        "every capability",
+    ),
+    "capabilities kept": (
+        lambda p: secure(p, capabilities={"drop": ["NET_RAW"]}),
+        "every capability",
+    ),
+    "capabilities by default": (
+        lambda p: first(p)["securityContext"].pop("capabilities"),
+        "every capability",
+    ),
+    "no security context": (lambda p: first(p).pop("securityContext"), "every capability"),
+    "a writable root": (lambda p: secure(p, readOnlyRootFilesystem=False), "read-only"),
+    "a writable root by default": (
+        lambda p: first(p)["securityContext"].pop("readOnlyRootFilesystem"),
+        "read-only",
+    ),
+    "no seccomp": (
+        lambda p: secure(p, seccompProfile={"type": "Unconfined"}),
+        "seccomp",
+    ),
+    "another SELinux type": (lambda p: secure(p, seLinuxOptions={"type": "spc_t"}), "SELinux"),
+    "no AppArmor": (lambda p: secure(p, appArmorProfile={"type": "Unconfined"}), "AppArmor"),
+    "no AppArmor, by annotation": (
+        lambda p: p["metadata"]["annotations"].update(
+            {"container.apparmor.security.beta.kubernetes.io/agent": "unconfined"}
+        ),
+        "AppArmor",
+    ),
+    "a group of the host": (
+        lambda p: p["spec"].update(securityContext={"supplementalGroups": [6]}),
+        "groups",
+    ),
+    "an answer into a mount": (
+        lambda p: first(p).update(terminationMessagePath="/host/etc/x"),
+        "/dev/termination-log",
+    ),
+    "a device": (
+        lambda p: first(p).update(volumeDevices=[{"name": "host-0", "devicePath": "/dev/x"}]),
+        "",
+    ),
+    "a pod that stays": (lambda p: p["spec"].update(restartPolicy="Always"), "runs once"),
+    "another priority": (
+        lambda p: p["spec"].update(
+            priorityClassName="system-node-critical", preemptionPolicy="PreemptLowerPriority"
+        ),
+        "priorityClassName",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAK_OUTS)
+def test_a_break_out_is_refused(shipped: Server, name: str) -> None:
+    spoil, why = BREAK_OUTS[name]
+    pod = agent_pod()
+    spoil(pod)
+    answer = try_pod(shipped, pod)
+    assert not answer.ok
+    assert why in answer.message
+    # Refused for what was done to it, not for a policy that cannot be evaluated.
+    assert "expression" not in answer.message
+
+
+@pytest.fixture
+def admitted(shipped: Server) -> Iterator[Server]:
+    """An agent's pod that was let in, with the Job controller's finalizer on it."""
+    pod = agent_pod()
+    pod["metadata"]["name"] = "admitted"
+    pod["metadata"]["finalizers"] = ["batch.kubernetes.io/job-tracking"]
+    answer = shipped.request("POST", pods(AGENTS), pod)
+    assert answer.ok, answer.message
+    yield shipped
+    unhook(shipped)
+    shipped.request("DELETE", f"{pods(AGENTS)}/admitted?gracePeriodSeconds=0")
+
+
+def unhook(server: Server) -> Answer:
+    return server.request(
+        "PATCH",
+        f"{pods(AGENTS)}/admitted",
+        {"metadata": {"finalizers": None}},
+        content="application/merge-patch+json",
+    )
+
+
+def test_a_pod_that_was_let_in_stays_what_it_was(admitted: Server) -> None:
+    patch = {"spec": {"containers": [{"name": "agent", "image": "elsewhere.example/agent:1"}]}}
+    content = "application/strategic-merge-patch+json"
+    path = f"{pods(AGENTS)}/admitted"
+    answer = admitted.request("PATCH", path, patch, content=content)
+    assert "keeps its image" in answer.message
+    debug = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "x"}]}}
+    answer = admitted.request("PATCH", f"{path}/ephemeralcontainers", debug, content=content)
+    assert "no other container" in answer.message
+
+
+@pytest.mark.parametrize("way", ["exec?command=python3&stdout=true", "attach?stdout=true"])
+def test_nobody_enters_an_agent(admitted: Server, way: str) -> None:
+    answer = admitted.request("POST", f"{pods(AGENTS)}/admitted/{way}")
+    assert "agents are not entered" in answer.message
+
+
+def test_without_the_configuration_none_comes_in_and_all_get_out(admitted: Server) -> None:
+    saved = admitted.request("GET", CONFIG_MAP).body
+    assert admitted.request("DELETE", CONFIG_MAP).ok
+    try:
+        eventually(
+            lambda: "no params found" in try_pod(admitted, agent_pod()).message, "no pods come in"
+        )
+        assert unhook(admitted).ok
+    finally:
+        del saved["metadata"]["resourceVersion"], saved["metadata"]["uid"]
+        collection = CONFIG_MAP.rpartition("/")[0]
+        restored = admitted.request("POST", collection, saved)
+    assert restored.ok, restored.message
+    eventually(lambda: try_pod(admitted, agent_pod()).ok, "agents are let in again")
+
+
+def test_the_fence_stands_around_agents_alone(shipped: Server) -> None:
+    pod = agent_pod()
+    pod["metadata"]["namespace"] = "default"
+    first(pod)["image"] = "elsewhere.example/agent:1"
+    pod["spec"].pop("priorityClassName")
+    pod["spec"].pop("preemptionPolicy")
+    answer = try_pod(shipped, pod)
+    assert answer.ok, answer.message
+
+
+def test_a_proof_pod_on_the_host_network_is_refused(shipped: Server) -> None:
+    pod = proof_pod("proof", "apply-0", "node-a", config())
+    pod["spec"]["hostNetwork"] = True
+    assert "violates PodSecurity" in try_pod(shipped, pod).message

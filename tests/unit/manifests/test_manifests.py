@@ -1,0 +1,271 @@
+"""What the shipped manifests promise, read from the files alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.config import OperatorConfig, Preset, parse
+from cni_upgrade.fleet.workloads import PRIORITY_CLASS
+
+ROOT = Path(__file__).parents[3]
+MANIFESTS = ROOT / "manifests"
+Object = dict[str, Any]
+
+
+def objects(path: Path) -> list[Object]:
+    return [obj for obj in yaml.safe_load_all(path.read_text(encoding="utf-8")) if obj]
+
+
+FILES = sorted(p for p in MANIFESTS.glob("*.yaml") if p.name != "kustomization.yaml")
+ALL = [obj for path in FILES for obj in objects(path)]
+
+
+def of_kind(kind: str) -> list[Object]:
+    found = [obj for obj in ALL if obj["kind"] == kind]
+    assert found, f"no {kind}"
+    return found
+
+
+def one(kind: str, name: str, namespace: str | None = None) -> Object:
+    [found] = [
+        obj
+        for obj in of_kind(kind)
+        if obj["metadata"]["name"] == name and obj["metadata"].get("namespace") == namespace
+    ]
+    return found
+
+
+@pytest.fixture
+def pod() -> Object:
+    deployment = one("Deployment", "cni-upgrade-operator", "cni-upgrade-system")
+    spec: Object = deployment["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.fixture
+def data() -> dict[str, str]:
+    found: dict[str, str] = one("ConfigMap", "cni-upgrade-operator", "cni-upgrade-system")["data"]
+    return found
+
+
+@pytest.fixture
+def config(data: dict[str, str]) -> OperatorConfig:
+    return parse(yaml.safe_load(data["config.yaml"]))
+
+
+def test_the_kustomizations_name_every_file() -> None:
+    [top] = objects(ROOT / "kustomization.yaml")
+    [inner] = objects(MANIFESTS / "kustomization.yaml")
+    crds = {str(p.relative_to(ROOT)) for p in (ROOT / "crds").glob("*.yaml")}
+    assert set(top["resources"]) == crds | {"manifests"}
+    assert set(inner["resources"]) == {p.name for p in FILES}
+
+
+def test_no_two_objects_are_the_same() -> None:
+    keys = [(o["kind"], o["metadata"]["name"], o["metadata"].get("namespace")) for o in ALL]
+    assert len(keys) == len(set(keys))
+
+
+def test_three_namespaces_with_their_pod_security() -> None:
+    levels = {
+        obj["metadata"]["name"]: obj["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for obj in of_kind("Namespace")
+    }
+    assert levels == {
+        "cni-upgrade-system": "privileged",
+        "cni-upgrade-agents": "privileged",
+        "cni-upgrade-proof": "restricted",
+    }
+
+
+def test_agents_and_controller_preempt_nobody() -> None:
+    classes = {obj["metadata"]["name"]: obj for obj in of_kind("PriorityClass")}
+    assert set(classes) == {PRIORITY_CLASS, "cni-upgrade-controller"}
+    assert all(obj["preemptionPolicy"] == "Never" for obj in classes.values())
+    assert all(0 < obj["value"] < 1_000_000 for obj in classes.values())
+    assert not any(obj.get("globalDefault") for obj in classes.values())
+
+
+def test_the_controller_starts_where_every_pod_network_is_broken(pod: Object) -> None:
+    assert pod["hostNetwork"] is True
+    assert pod["dnsPolicy"] == "Default"
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["priorityClassName"] == "cni-upgrade-controller"
+
+
+def test_the_controller_has_no_right_on_its_own_node(pod: Object) -> None:
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    [container] = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "volumes" not in pod
+    assert not {"hostPID", "hostIPC"} & set(pod)
+
+
+def test_the_controller_is_one_and_is_probed(pod: Object) -> None:
+    deployment = one("Deployment", "cni-upgrade-operator", "cni-upgrade-system")["spec"]
+    assert deployment["replicas"] == 1
+    assert deployment["strategy"] == {"type": "Recreate"}
+    [container] = pod["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"metrics": 8080, "health": 8081}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+
+
+ROLES = [*of_kind("ClusterRole"), *of_kind("Role")]
+RULES = [
+    pytest.param(role, rule, id=f"{role['metadata'].get('namespace', '*')}-{number}")
+    for role in ROLES
+    for number, rule in enumerate(role["rules"])
+]
+
+
+@pytest.mark.parametrize(("role", "rule"), RULES)
+def test_a_rule_names_what_it_grants(role: Object, rule: Object) -> None:
+    for member in ("apiGroups", "resources", "verbs"):
+        assert rule[member], member
+        assert "*" not in "".join(rule[member]), member
+    assert "secrets" not in rule["resources"]
+    assert not {"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"])
+    deletes = {
+        (role["metadata"].get("namespace"), name)
+        for name in rule["resources"]
+        if "delete" in rule["verbs"]
+    }
+    assert deletes <= {
+        (None, "cninodestates"),
+        ("cni-upgrade-agents", "jobs"),
+        ("cni-upgrade-proof", "pods"),
+    }
+
+
+def test_every_rule_says_why() -> None:
+    lines = (MANIFESTS / "rbac.yaml").read_text(encoding="utf-8").splitlines()
+    starts = [i for i, line in enumerate(lines) if line.startswith("  - apiGroups:")]
+    assert len(starts) == len(RULES)
+    assert not [f"line {i + 1}" for i in starts if not lines[i - 1].startswith("  #")]
+
+
+def test_every_binding_leads_from_the_controller_to_a_role_that_is_there() -> None:
+    roles = {(r["kind"], r["metadata"]["name"], r["metadata"].get("namespace")) for r in ROLES}
+    bound = set()
+    for binding in [*of_kind("ClusterRoleBinding"), *of_kind("RoleBinding")]:
+        ref, namespace = binding["roleRef"], binding["metadata"].get("namespace")
+        bound.add((ref["kind"], ref["name"], namespace))
+        assert binding["subjects"] == [
+            {
+                "kind": "ServiceAccount",
+                "name": "cni-upgrade-operator",
+                "namespace": "cni-upgrade-system",
+            }
+        ]
+    assert bound == roles
+    [account] = of_kind("ServiceAccount")
+    assert account["automountServiceAccountToken"] is False
+
+
+def presets(config: OperatorConfig) -> dict[str, Preset]:
+    return {"auto": config.auto, **config.presets}
+
+
+def test_the_configuration_is_one_that_the_controller_takes(config: OperatorConfig) -> None:
+    assert set(config.presets) == {"kubeadm", "debian", "k3s", "rke2", "microk8s", "openshift"}
+    assert "auto" not in config.presets
+
+
+def test_what_admission_reads_covers_the_configuration_and_no_more(
+    data: dict[str, str], config: OperatorConfig
+) -> None:
+    readable = data["readableFolders"].splitlines()
+    writable = data["writableFolders"].splitlines()
+    assert data["agentImage"] == config.agent_image
+    assert data["stateFolder"] == config.state_dir
+    all_presets = presets(config).values()
+    assert set(writable) == {folder for p in all_presets for folder in p.conf_dirs}
+    assert set(readable) == {
+        folder
+        for p in all_presets
+        for folder in (*p.conf_dirs, *p.bin_dirs, p.cache_dir, *p.mounts)
+    }
+    assert readable == sorted(readable)
+    assert writable == sorted(writable)
+
+
+def test_an_audit_sees_every_folder_of_its_preset(config: OperatorConfig) -> None:
+    """A preset's folder that none of its mounts holds would look like one that is not there."""
+    for name, preset in presets(config).items():
+        for folder in (*preset.conf_dirs, *preset.bin_dirs, preset.cache_dir):
+            held = any(Path(folder).is_relative_to(mount) for mount in preset.mounts)
+            assert held, f"{name}: {folder}"
+
+
+def test_auto_knows_every_conf_folder_that_its_mounts_hold(config: OperatorConfig) -> None:
+    for preset in config.presets.values():
+        for folder in preset.conf_dirs:
+            if any(Path(folder).is_relative_to(mount) for mount in config.auto.mounts):
+                assert folder in config.auto.conf_dirs
+
+
+def test_admission_fails_closed_and_exempts_nobody() -> None:
+    policies = {p["metadata"]["name"]: p["spec"] for p in of_kind("ValidatingAdmissionPolicy")}
+    bindings = {b["spec"]["policyName"]: b for b in of_kind("ValidatingAdmissionPolicyBinding")}
+    assert set(policies) == set(bindings)
+    for name, spec in policies.items():
+        assert spec["failurePolicy"] == "Fail"
+        assert bindings[name]["spec"]["validationActions"] == ["Deny"]
+        assert "matchResources" not in bindings[name]["spec"]
+        constraints = spec["matchConstraints"]
+        assert "excludeResourceRules" not in constraints
+        assert "objectSelector" not in constraints
+        if name.startswith("cni-upgrade-agent-pods"):
+            assert "matchConditions" not in spec
+            labels = constraints["namespaceSelector"]["matchLabels"]
+            assert labels == {"kubernetes.io/metadata.name": "cni-upgrade-agents"}
+    assert bindings["cni-upgrade-agent-pods"]["spec"]["paramRef"] == {
+        "name": "cni-upgrade-operator",
+        "namespace": "cni-upgrade-system",
+        "parameterNotFoundAction": "Deny",
+    }
+
+
+@pytest.mark.parametrize("name", ["audit", "enforce"])
+def test_an_example_is_a_policy(name: str) -> None:
+    [example] = objects(MANIFESTS / "examples" / f"{name}.yaml")
+    policy = CNIUpgradePolicy.model_validate(example)
+    assert policy.spec.mode.value.lower() == name
+
+
+def test_the_examples_write_out_the_defaults() -> None:
+    [audit] = objects(MANIFESTS / "examples" / "audit.yaml")
+    [enforce] = objects(MANIFESTS / "examples" / "enforce.yaml")
+    audit["spec"]["mode"] = "Enforce"
+    assert CNIUpgradePolicy.model_validate(enforce) == CNIUpgradePolicy.model_validate(audit)
+
+
+def test_no_policy_may_name_a_preset_that_is_called_like_the_default(
+    config: OperatorConfig,
+) -> None:
+    assert config.preset("auto") == config.auto
+    assert config.preset("no-such-preset") is None
+
+
+def test_uninstall_knows_every_cluster_wide_object() -> None:
+    script = (MANIFESTS / "uninstall.sh").read_text(encoding="utf-8")
+    for kind in ("Namespace", "PriorityClass", "ValidatingAdmissionPolicy", "ClusterRole"):
+        for obj in of_kind(kind):
+            assert obj["metadata"]["name"] in script, kind
+    for path in (ROOT / "crds").glob("*.yaml"):
+        assert objects(path)[0]["metadata"]["name"] in script
