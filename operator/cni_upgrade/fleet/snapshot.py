@@ -45,3 +45,5 @@ class Snapshot:
     """The node on which the controller runs: its turn comes last."""
     denied: Sequence[str] = ()
     """Rights that the API server refuses us, e.g. `create jobs.batch in cni-upgrade-agents`."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """What the API server last said to the last write of a node's turn, where it said no."""

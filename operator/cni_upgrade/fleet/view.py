@@ -115,6 +115,8 @@ def at_step(
 def wait(view: View, message: str, *acts: Decision, blockers: tuple[str, ...] = ()) -> Move:
     """Stay where we are, say what for, and do what it takes."""
     status = with_operation(view.status, blockers=blockers)
+    if acts and (error := view.world.errors.get(view.node.name)):
+        message = f"{message}; the last try was refused: {error}"
     return Move(status.model_copy(update={"message": message}), acts)
 
 

@@ -1,0 +1,50 @@
+"""Two small HTTP servers: metrics, and whether the controller is alive and ready."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from cni_upgrade.controller.loop import Loop
+from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.store import Store
+
+METRICS_PORT = 8080
+HEALTH_PORT = 8081
+
+
+def _text(reason: str) -> web.Response:
+    return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
+
+
+async def serve(
+    loop: Loop, store: Store, metrics: Metrics, metrics_port: int, health_port: int
+) -> list[web.AppRunner]:
+    """Start both; raises OSError where a port of the host is taken."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _text(loop.alive(datetime.now(UTC)))
+
+    async def readyz(_: web.Request) -> web.Response:
+        if store.denied:
+            return _text(f"missing rights: {', '.join(store.denied)}")
+        return _text("" if loop.ready else "the cluster has not been listed yet")
+
+    async def figures(_: web.Request) -> web.Response:
+        return web.Response(
+            body=metrics.page(), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
+
+    runners = []
+    for port, routes in (
+        (metrics_port, [web.get("/metrics", figures)]),
+        (health_port, [web.get("/healthz", healthz), web.get("/readyz", readyz)]),
+    ):
+        app = web.Application()
+        app.add_routes(routes)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, port=port).start()
+        runners.append(runner)
+    return runners

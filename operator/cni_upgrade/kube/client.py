@@ -1,0 +1,157 @@
+"""The one implementation of the port: raw JSON over the kubernetes client's connection.
+
+Decoding into the client's models costs 15 times the JSON alone (0.59 s against 0.04 s for 2,000
+pods), so its generated API classes are not used; its configuration, TLS and token refresh are.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client, config
+from kubernetes.aio.config import ConfigException
+
+from cni_upgrade.kube.port import KubeError, Listed, Object
+from cni_upgrade.kube.resources import ACCESS_REVIEWS, PODS, Resource
+
+_PAGE = "500"
+_TIMEOUT = 30  # seconds for one request; a page of 500 nodes took under one
+_MERGE = "application/merge-patch+json"
+
+
+async def connect(user_agent: str, kubeconfig: str | None = None) -> client.ApiClient:
+    """A connection as the pod's service account, or as a kubeconfig says.
+
+    Raises KubeError with what is missing where there is neither.
+    """
+    configuration = client.Configuration()
+    try:
+        if kubeconfig is None:
+            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                kubeconfig, client_configuration=configuration
+            )
+    except ConfigException as error:
+        raise KubeError(0, "NoCredentials", f"no way to reach the API server: {error}") from error
+    api = client.ApiClient(configuration)
+    api.user_agent = user_agent
+    return api
+
+
+class Client:
+    """Kube, spoken to a real API server."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+        self.requests: dict[tuple[str, str, int], int] = {}
+        """Requests so far by (verb, plural, HTTP status), for the metrics."""
+
+    async def close(self) -> None:
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def _ask(
+        self,
+        method: str,
+        resource: Resource,
+        path: str,
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        request = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
+            data = await response.read()  # type: ignore[no-untyped-call]
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            self._count(method, resource, 0)
+            text = (
+                f"{method} {path}: no answer from the API server: {error or type(error).__name__}"
+            )
+            raise KubeError(0, "NoAnswer", text) from error
+        self._count(method, resource, response.status)
+        if response.status >= 400:
+            raise _refusal(method, path, response.status, data)
+        answer: Object = json.loads(data)
+        return answer
+
+    def _count(self, method: str, resource: Resource, status: int) -> None:
+        key = (method, resource.plural, status)
+        self.requests[key] = self.requests.get(key, 0) + 1
+
+    async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Listed:
+        items: list[Object] = []
+        more = {**query, "limit": _PAGE}
+        while True:
+            page = await self._ask("GET", resource, resource.path(namespace), query=more)
+            items += page.get("items") or []
+            meta = page.get("metadata") or {}
+            if not meta.get("continue"):
+                return Listed(items, meta.get("resourceVersion", ""))
+            more["continue"] = meta["continue"]
+
+    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        return await self._ask("POST", resource, resource.path(namespace), body)
+
+    async def patch(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, sub: str = ""
+    ) -> Object:
+        path = resource.path(namespace, name, sub)
+        return await self._ask("PATCH", resource, path, body, content_type=_MERGE)
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str
+    ) -> None:
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
+        await self._ask("DELETE", resource, resource.path(namespace, name), body)
+
+    async def evict(self, namespace: str, name: str, uid: str) -> None:
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        await self._ask("POST", PODS, PODS.path(namespace, name, "eviction"), body)
+
+    async def allowed(
+        self, verb: str, resource: Resource, namespace: str | None, sub: str = ""
+    ) -> bool:
+        attributes = {
+            "verb": verb,
+            "group": resource.group,
+            "version": resource.version,
+            "resource": resource.plural,
+            "subresource": sub,
+            "namespace": namespace or "",
+        }
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = await self._ask("POST", ACCESS_REVIEWS, ACCESS_REVIEWS.path(), body)
+        return bool(answer.get("status", {}).get("allowed"))
+
+
+def _refusal(method: str, path: str, status: int, data: bytes) -> KubeError:
+    """The API server's Status object, or its bare text where a proxy answered instead."""
+    try:
+        document = json.loads(data)
+    except ValueError:
+        text = data[:300].decode(errors="replace")
+        return KubeError(status, "HTTPError", f"{method} {path}: HTTP {status}: {text}")
+    reason = document.get("reason") or f"HTTP{status}"
+    causes = (document.get("details") or {}).get("causes") or ()
+    return KubeError(
+        status, reason, document.get("message") or f"{method} {path}: {reason}", causes
+    )

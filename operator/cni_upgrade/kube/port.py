@@ -1,0 +1,69 @@
+"""What we ask of Kubernetes, as a Protocol: the planner and most tests never see past it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cni_upgrade.kube.resources import Resource
+
+Object = dict[str, Any]
+
+
+class KubeError(Exception):
+    """The API server said no. `status` is the HTTP status, 0 where no answer came at all."""
+
+    def __init__(
+        self, status: int, reason: str, message: str, causes: Sequence[Mapping[str, str]] = ()
+    ) -> None:
+        super().__init__(message or reason)
+        self.status = status
+        self.reason = reason
+        self.message = message or reason
+        self.causes = tuple(causes)
+
+    @property
+    def gone(self) -> bool:
+        return self.status == 404
+
+    @property
+    def conflict(self) -> bool:
+        """Somebody else was first: what we knew is old, the next pass looks again."""
+        return self.status == 409
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A whole collection as of one instant."""
+
+    items: Sequence[Object]
+    resource_version: str
+
+
+class Kube(Protocol):
+    """Every method raises KubeError."""
+
+    async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Listed:
+        """All objects, in pages; `query` is labelSelector or fieldSelector."""
+
+    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        """A new object; 409 where the name is taken."""
+
+    async def patch(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, sub: str = ""
+    ) -> Object:
+        """A merge patch; a `metadata.resourceVersion` in it makes it conditional."""
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str
+    ) -> None:
+        """Delete exactly that object; 404 and 409 (another uid) mean that it is gone already."""
+
+    async def evict(self, namespace: str, name: str, uid: str) -> None:
+        """Ask a pod to leave; 429 where a disruption budget keeps it."""
+
+    async def allowed(
+        self, verb: str, resource: Resource, namespace: str | None, sub: str = ""
+    ) -> bool:
+        """Whether we may; asked of the API server itself."""

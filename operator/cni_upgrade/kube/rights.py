@@ -1,0 +1,60 @@
+"""Every right that the controller needs, so that a missing one is named before it is missed.
+
+kopf ends the process when a list or watch is refused; asked beforehand, one missing right is a
+condition and a line that says what to add. `manifests/rbac.yaml` gives exactly these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cni_upgrade.kube.port import Kube
+from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, POLICIES, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One verb on one resource; `namespace` None for the whole cluster."""
+
+    verb: str
+    resource: Resource
+    namespace: str | None = None
+    sub: str = ""
+
+    def __str__(self) -> str:
+        name = self.resource.plural + (f"/{self.sub}" if self.sub else "")
+        group = f".{self.resource.group}" if self.resource.group else ""
+        return f"{self.verb} {name}{group}" + (f" in {self.namespace}" if self.namespace else "")
+
+
+_WATCH = ("list", "watch")
+
+
+def needed(agents: str, proof: str) -> Iterator[Right]:
+    """The rights of a controller whose agents and proof pods live in those namespaces."""
+    for resource in (NODES, POLICIES, NODE_STATES):
+        yield from (Right(verb, resource) for verb in _WATCH)
+    yield Right("patch", NODES)
+    yield Right("patch", POLICIES, sub="status")
+    yield from (Right(verb, NODE_STATES) for verb in ("create", "patch", "delete"))
+    yield Right("patch", NODE_STATES, sub="status")
+    yield Right("list", PODS)
+    yield Right("create", PODS, sub="eviction")
+    for namespace in (agents, proof):
+        yield from (Right(verb, PODS, namespace) for verb in _WATCH)
+        yield from (Right(verb, EVENTS, namespace) for verb in _WATCH)
+    yield from (Right(verb, JOBS, agents) for verb in (*_WATCH, "create", "delete"))
+    yield from (Right(verb, PODS, proof) for verb in ("create", "delete"))
+    yield Right("create", EVENTS, "default")
+
+
+async def missing(kube: Kube, agents: str, proof: str) -> tuple[Right, ...]:
+    """The rights that the API server refuses us."""
+    return tuple(
+        [
+            right
+            for right in needed(agents, proof)
+            if not await kube.allowed(right.verb, right.resource, right.namespace, right.sub)
+        ]
+    )
