@@ -116,6 +116,10 @@ class Members:
         inner = Members(self._object.get(name, {}), self.path(name))
         return {key: inner.integer(key) for key in inner._object}
 
+    def all_texts(self) -> dict[str, str]:
+        """Every member of this object, each of which must be a string."""
+        return {name: self.text(name) for name in self._object}
+
     def one(self, name: str, read: Callable[["Members"], T]) -> T:
         """An object, read by `read`."""
         if name not in self._object:

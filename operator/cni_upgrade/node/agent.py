@@ -1,0 +1,102 @@
+"""The agent: one operation from the environment, one result in the termination message.
+
+The kubelet keeps what stands in /dev/termination-log; the log holds the same for people, with the
+whole result as its last line. Exit code 0: Done, 1: Failed, 3: Refused.
+"""
+
+import json
+import os
+import sys
+from types import TracebackType
+
+from cni_upgrade.node import lines, message, stop
+from cni_upgrade.node.members import MemberError
+from cni_upgrade.node.operation import Kind, Operation, OperationError, Outcome, Result
+
+OPERATION = "CNI_UPGRADE_OPERATION"
+TERMINATION_LOG = "CNI_UPGRADE_TERMINATION_LOG"
+
+_CODES = {Outcome.DONE: 0, Outcome.FAILED: 1, Outcome.REFUSED: 3}
+
+
+def main() -> int:
+    """Runs the operation; returns the process's exit code."""
+    sys.excepthook = _unexpected
+    stop.listen()
+    try:
+        result = _run(os.environ.get(OPERATION))
+    except stop.StoppedError as error:
+        result = _without(Outcome.REFUSED, "Stopped", str(error))
+    with stop.held():
+        _tell(result)
+    return _CODES[result.outcome]
+
+
+def run(operation: Operation) -> Result:
+    """Carries the operation out. Raises StoppedError; every other end is a result."""
+    from cni_upgrade.cni import versions
+
+    if not versions.known(operation.target.version):
+        return Result(
+            id=operation.id, kind=operation.kind, node=operation.node, outcome=Outcome.REFUSED,
+            error=OperationError(
+                "OperationInvalid", f"target.version: {operation.target.version!r:.80} is no "
+                f"released CNI version; expected one of {', '.join(versions.KNOWN)}"),
+        )
+    if operation.kind is Kind.APPLY:
+        from cni_upgrade.node.apply import apply
+
+        return apply(operation)
+    if operation.kind is Kind.RESTORE:
+        from cni_upgrade.node.restore import restore
+
+        return restore(operation)
+    from cni_upgrade.node.audit import audit
+
+    return audit(operation)
+
+
+def _run(text: str | None) -> Result:
+    if text is None:
+        return _without(Outcome.REFUSED, "OperationInvalid",
+                        f"the environment has no {OPERATION}: expected the operation as JSON")
+    try:
+        operation = Operation.from_json(json.loads(text))
+    except (MemberError, ValueError, RecursionError) as error:
+        return _without(Outcome.REFUSED, "OperationInvalid", f"{OPERATION}: {error}")
+    try:
+        return run(operation)
+    except stop.StoppedError as error:
+        return Result(
+            id=operation.id, kind=operation.kind, node=operation.node, outcome=Outcome.REFUSED,
+            error=OperationError("Stopped", str(error)))
+
+
+def _without(outcome: Outcome, code: str, text: str) -> Result:
+    """A result for when there is no operation that could be named."""
+    return Result("", Kind.AUDIT, "", outcome, OperationError(code, text))
+
+
+def _tell(result: Result) -> None:
+    for line in lines.of(result):
+        print(line)
+    print(message.compact(result), flush=True)
+    path = os.environ.get(TERMINATION_LOG, "/dev/termination-log")
+    try:
+        with open(path, "wb") as log:  # noqa: PTH123 - pathlib costs 8 ms of the start
+            log.write(message.encode(result))
+    except OSError as error:
+        print(f"{path}: the result could not be written: {error.strerror}; it stands above",
+              file=sys.stderr)
+
+
+def _unexpected(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """A fault of this program itself: the controller hears of it by name, the log has the trace."""
+    sys.__excepthook__(kind, error, traceback)
+    _tell(_without(Outcome.FAILED, "Unexpected", f"{kind.__name__}: {error}; see the agent's log"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

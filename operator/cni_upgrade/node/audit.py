@@ -1,0 +1,14 @@
+"""Audit: looks at the node and writes nothing there, not even a lock."""
+
+from cni_upgrade.node import report
+from cni_upgrade.node.operation import Operation, Outcome, Result
+from cni_upgrade.node.survey import survey
+
+
+def audit(operation: Operation) -> Result:
+    """The node's report. Raises nothing: what cannot be read is a finding."""
+    seen = survey(operation)
+    return Result(
+        id=operation.id, kind=operation.kind, node=operation.node, outcome=Outcome.DONE,
+        report=report.make(seen, report.judge(seen)),
+    )

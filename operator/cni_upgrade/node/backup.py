@@ -1,0 +1,235 @@
+"""Backups that a person finds with `ls` and reads with `cat`, whole or not there at all.
+
+    <stateDir>/backups/20261123T225404Z-3f2a9c1b/manifest.json
+    <stateDir>/backups/20261123T225404Z-3f2a9c1b/files/10-x.conflist
+
+Never in the config folder: libcni loads what it finds there. A backup is made under a hidden name
+and renamed when everything in it is fsynced, so that one that can be seen can be relied on.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from cni_upgrade.node import files
+from cni_upgrade.node.errors import OperationRefusedError
+from cni_upgrade.node.members import MemberError, Members
+from cni_upgrade.node.metadata import Metadata
+from cni_upgrade.node.operation import check_backup_id
+from cni_upgrade.node.state import State
+
+SCHEMA = 1
+FOLDER = "backups"
+
+_MANIFEST = "manifest.json"
+_FILES = "files"
+_PARTIAL = "."
+_MANIFEST_LIMIT = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One file of a backup: sha256 of its bytes and of those that replaced them, both in hex."""
+
+    name: str
+    sha256: str
+    after: str
+    to: str
+    metadata: Metadata
+
+    @classmethod
+    def read(cls, members: Members) -> "Saved":
+        """From an entry of `files` of a manifest. Raises MemberError."""
+        saved = cls(
+            name=members.text("name"),
+            sha256=members.text("sha256"),
+            after=members.text("after"),
+            to=members.text("to"),
+            metadata=Metadata.read(members),
+        )
+        if "/" in saved.name or saved.name in ("", ".", ".."):
+            raise MemberError(f"{members.path('name')}: expected the name of a file")
+        return saved
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of `files` of a manifest."""
+        return {
+            "name": self.name, "sha256": self.sha256, "after": self.after, "to": self.to,
+            **self.metadata.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One backup: of which operation, of which folder of the host, when (ns since 1970), what."""
+
+    id: str
+    operation: str
+    folder: str
+    created: int
+    files: tuple[Saved, ...]
+
+    @classmethod
+    def read(cls, document: object) -> "Backup":
+        """From a decoded manifest. Raises MemberError."""
+        members = Members(document)
+        if members.integer("schema") != SCHEMA:
+            raise MemberError(f"schema: expected {SCHEMA}")
+        return cls(
+            id=members.text("id"),
+            operation=members.text("operation"),
+            folder=members.text("folder"),
+            created=members.integer("createdNs"),
+            files=members.many("files", Saved.read),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The manifest."""
+        return {
+            "schema": SCHEMA, "id": self.id, "operation": self.operation, "folder": self.folder,
+            "createdNs": self.created, "files": [saved.to_json() for saved in self.files],
+        }
+
+
+def new_id(operation: str, created: int) -> str:
+    """`<UTC time>-<8 hex digits>`, which `ls` sorts by time. `created` is in ns since 1970."""
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(created // 10**9))
+    return f"{moment}-{hashlib.sha256(f'{operation}|{created}'.encode()).hexdigest()[:8]}"
+
+
+def create(state: State, backup: Backup, contents: dict[str, bytes]) -> None:
+    """Writes the backup and makes it durable. Raises OSError; then there is no such backup."""
+    partial = f"{_PARTIAL}{backup.id}"
+    folder = f"{state.path}/{FOLDER}"
+    files.make_folder(folder)
+    path = f"{folder}/{partial}"
+    _remove(path)
+    os.mkdir(path, 0o700)  # noqa: PTH102 - see files.py
+    os.mkdir(f"{path}/{_FILES}", 0o700)  # noqa: PTH102
+    with files.opened_folder(f"{path}/{_FILES}") as descriptor:
+        for saved in backup.files:
+            data = contents[saved.name]
+            files.write_new(descriptor, saved.name, data, saved.metadata.mode & 0o777 | 0o400)
+        os.fsync(descriptor)
+    with files.opened_folder(path) as descriptor:
+        manifest = json.dumps(backup.to_json(), indent=2)
+        files.write_new(descriptor, _MANIFEST, f"{manifest}\n".encode())
+        os.fsync(descriptor)
+    with files.opened_folder(folder) as descriptor:
+        os.rename(partial, backup.id, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        os.fsync(descriptor)
+
+
+def load(state: State, backup_id: str) -> Backup:
+    """The backup's manifest. Raises OperationRefusedError: BackupMissing, BackupDamaged."""
+    check_backup_id(backup_id)
+    path = f"{state.host}/{FOLDER}/{backup_id}"
+    try:
+        with files.opened_folder(f"{state.path}/{FOLDER}/{backup_id}") as descriptor:
+            text = files.read_file(descriptor, _MANIFEST, _MANIFEST_LIMIT)
+        backup = Backup.read(json.loads(text))
+    except FileNotFoundError as error:
+        raise OperationRefusedError(
+            "BackupMissing", f"{path}: there is no such backup; `ls {state.host}/{FOLDER}` shows "
+            "those that there are") from error
+    except (OSError, files.UnreadableError, ValueError, RecursionError) as error:
+        raise OperationRefusedError(
+            "BackupDamaged", f"{path}/{_MANIFEST} cannot be read: {error}; the copies beside it "
+            "may still be good") from error
+    if backup.id != backup_id:
+        raise OperationRefusedError(
+            "BackupDamaged", f"{path}/{_MANIFEST} says that it is {backup.id!r:.80}")
+    return backup
+
+
+def content(state: State, backup: Backup, saved: Saved) -> bytes:
+    """The saved bytes, proved by their hash. Raises OperationRefusedError (BackupDamaged)."""
+    path = f"{state.host}/{FOLDER}/{backup.id}/{_FILES}/{saved.name}"
+    try:
+        with files.opened_folder(f"{state.path}/{FOLDER}/{backup.id}/{_FILES}") as descriptor:
+            data = files.read_file(descriptor, saved.name)
+    except (OSError, files.UnreadableError) as error:
+        raise OperationRefusedError("BackupDamaged", f"{path} cannot be read: {error}") from error
+    if hashlib.sha256(data).hexdigest() != saved.sha256:
+        raise OperationRefusedError(
+            "BackupDamaged", f"{path} is not what was saved: its sha256 is not {saved.sha256}")
+    return data
+
+
+def everything(state: State) -> list[Backup]:
+    """All backups whose manifest can be read, the oldest first. Raises OSError."""
+    found: list[Backup] = []
+    for name in _names(state):
+        if not name.startswith(_PARTIAL):
+            # A damaged one is nobody's to count or remove; `load` names it when it is asked for.
+            with contextlib.suppress(OperationRefusedError, MemberError):
+                found.append(load(state, name))
+    return sorted(found, key=lambda backup: (backup.created, backup.id))
+
+
+def prune(state: State, keep: int, needed: Collection[str]) -> None:
+    """Removes the oldest until `keep` are left, and what a killed run left unfinished.
+
+    Never the newest, nor one in `needed`, nor the only one that holds an original: bytes that no
+    operation of ours wrote. Raises OSError.
+    """
+    backups = everything(state)
+    surplus = len(backups) - keep
+    for backup in backups[:-1]:
+        if surplus <= 0:
+            break
+        others = [other for other in backups if other is not backup]
+        if backup.id not in needed and not _has_only_copy(backup, others):
+            _remove(f"{state.path}/{FOLDER}/{backup.id}")
+            backups = others
+            surplus -= 1
+    for name in _names(state):
+        if name.startswith(_PARTIAL):
+            _remove(f"{state.path}/{FOLDER}/{name}")
+
+
+def known(backups: Sequence[Backup], folder: str, name: str) -> set[str]:
+    """The sha256 of every content of the file that we saved or wrote."""
+    return {
+        sha256
+        for backup in backups if backup.folder == folder
+        for saved in backup.files if saved.name == name
+        for sha256 in (saved.sha256, saved.after)
+    }
+
+
+def _has_only_copy(backup: Backup, others: Sequence[Backup]) -> bool:
+    elsewhere = {
+        (other.folder, saved.name, sha256)
+        for other in others for saved in other.files
+        for sha256 in (saved.sha256, saved.after)
+    }
+    return any((backup.folder, saved.name, saved.sha256) not in elsewhere
+               for saved in backup.files)
+
+
+def _names(state: State) -> list[str]:
+    try:
+        with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
+            return files.names(folder)
+    except FileNotFoundError:
+        return []
+
+
+def _remove(path: str) -> None:
+    """A backup's folder, the manifest first: without it nobody takes the rest for whole."""
+    try:
+        with files.opened_folder(path) as descriptor:
+            files.remove_if_there(descriptor, _MANIFEST)
+        with files.opened_folder(f"{path}/{_FILES}") as descriptor:
+            for name in files.names(descriptor):
+                os.unlink(name, dir_fd=descriptor)
+        os.rmdir(f"{path}/{_FILES}")  # noqa: PTH106
+    except FileNotFoundError:
+        pass  # it was never begun, or a killed run began to remove it
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(path)  # noqa: PTH106

@@ -1,0 +1,132 @@
+"""Folders of a host, found under the root where the host is mounted, and never outside it.
+
+A host's absolute links name the host's paths (k3s' plugins are links into
+/var/lib/rancher/k3s/data/<hash>/bin). The kernel would resolve them in the agent's own tree, so
+they are walked here, as chroot would see them.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.node.operation import FoundPaths, Paths
+
+_MOST_LINKS = 40  # as Linux counts (path_resolution(7))
+
+
+class BrokenLinkError(FileNotFoundError):
+    """A link leads to what is not there, or not mounted; `target` is the host's path of it."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        super().__init__(errno.ENOENT, os.strerror(errno.ENOENT), target)
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """What exists: each folder as the host names it and where the agent opens it."""
+
+    conf_dir: tuple[str, str] | None
+    bin_dirs: tuple[tuple[str, str], ...]
+    cache_dir: tuple[str, str] | None
+    findings: tuple[Finding, ...]
+
+    def report(self) -> FoundPaths:
+        """The `paths` member of a report."""
+        return FoundPaths(
+            conf_dir=self.conf_dir and self.conf_dir[0],
+            bin_dirs=tuple(host for host, _ in self.bin_dirs),
+            cache_dir=self.cache_dir and self.cache_dir[0],
+        )
+
+
+def resolve(root: str, path: str) -> str:
+    """Where the host's absolute `path` stands beneath `root`, with every link resolved.
+
+    Raises FileNotFoundError; BrokenLinkError when a link on the way leads to what is not there;
+    OSError (ELOOP) for a circle of links, PermissionError, NotADirectoryError.
+    """
+    waiting = path.split("/")[::-1]
+    real: list[str] = []
+    links = 0
+    while waiting:
+        part = waiting.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            real[-1:] = []  # the root is its own parent
+            continue
+        here = "/".join((root, *real, part))
+        try:
+            mode = os.lstat(here).st_mode
+        except FileNotFoundError as error:
+            if links:
+                rest = "/".join((*real, part, *waiting[::-1]))
+                raise BrokenLinkError(f"/{rest}") from error
+            raise
+        if not stat.S_ISLNK(mode):
+            real.append(part)
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        target = os.readlink(here)  # noqa: PTH115 - pathlib costs the agent 8 ms of its start
+        if target.startswith("/"):
+            real.clear()
+        waiting.extend(target.split("/")[::-1])
+    return "/".join((root, *real)) if real else root or "/"
+
+
+def find(root: str, paths: Paths) -> Folders:
+    """The folders that exist, each missing one that matters as a finding. Raises nothing."""
+    findings: list[Finding] = []
+    conf_dirs = _existing(root, paths.conf_dirs, findings)
+    bin_dirs = _existing(root, paths.bin_dirs, findings)
+    cache_dirs = _existing(root, (paths.cache_dir,), findings)
+    if not conf_dirs:
+        findings.append(_missing(paths.conf_dirs, "no network is configured on this node",
+                                 "install a network, or name the folder that the runtime reads"))
+    if not bin_dirs:
+        findings.append(_missing(paths.bin_dirs, "no plugin can be found",
+                                 "install the plugins, or name the folder that the runtime uses"))
+    return Folders(
+        conf_dir=conf_dirs[0] if conf_dirs else None,
+        bin_dirs=tuple(bin_dirs),
+        cache_dir=cache_dirs[0] if cache_dirs else None,
+        findings=tuple(findings),
+    )
+
+
+def _existing(
+    root: str, candidates: Sequence[str], findings: list[Finding]
+) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for host in candidates:
+        try:
+            real = resolve(root, host)
+            if stat.S_ISDIR(os.lstat(real).st_mode):
+                found.append((host, real))
+        except BrokenLinkError as error:
+            findings.append(Finding(
+                Code.FOLDER_MISSING, Severity.WARNING, host,
+                f"{host} is or holds a link to {error.target}, which is not there",
+                "mount the link's target as well, or mend the link",
+            ))
+        except FileNotFoundError:
+            continue  # candidates are tried in order; that none is there is said by the caller
+        except OSError as error:
+            findings.append(Finding(
+                Code.FOLDER_MISSING, Severity.WARNING, host,
+                f"{host} cannot be reached: {error.strerror}",
+                "see why the agent may not look there",
+            ))
+    return found
+
+
+def _missing(candidates: Sequence[str], effect: str, action: str) -> Finding:
+    shown = ", ".join(candidates) or "(none given)"
+    return Finding(Code.FOLDER_MISSING, Severity.FAULT, shown,
+                   f"none of these folders is there: {shown}; {effect}", action)

@@ -1,0 +1,142 @@
+"""What a run is about to write, on disk before it writes: a killed run is ended by the next one.
+
+The journal names the files, their hashes before and after, the backup and the temporary names.
+Each file is old or new whatever happens, so the next run of the same id goes on where this one
+ended, and a run of another id first puts on record how far this one came.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from cni_upgrade.node import files
+from cni_upgrade.node.members import Members
+from cni_upgrade.node.operation import Change, Kind, OperationError, Outcome, Result
+from cni_upgrade.node.state import State
+
+SCHEMA = 1
+
+_NAME = "journal.json"
+_LIMIT = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file: sha256 in hex before and after, and the versions for the change's record."""
+
+    name: str
+    before: str
+    after: str
+    from_version: str | None
+    to: str | None
+
+    @classmethod
+    def read(cls, members: Members) -> "Entry":
+        """From an entry of `files` of a journal. Raises MemberError."""
+        return cls(
+            name=members.text("name"), before=members.text("before"), after=members.text("after"),
+            from_version=members.text_or_none("from"), to=members.text_or_none("to"),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of `files` of a journal."""
+        return {
+            "name": self.name, "before": self.before, "after": self.after,
+            "from": self.from_version, "to": self.to,
+        }
+
+    def change(self, diff: str = "") -> Change:
+        """The record of this file having been written."""
+        return Change(self.name, self.from_version, self.to, self.before, self.after, diff)
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """An operation under way in one folder of the host."""
+
+    id: str
+    kind: Kind
+    node: str
+    folder: str
+    backup: str
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def read(cls, document: object) -> "Journal":
+        """From the decoded file. Raises MemberError."""
+        members = Members(document)
+        return cls(
+            id=members.text("id"), kind=members.choice("kind", Kind), node=members.text("node"),
+            folder=members.text("folder"), backup=members.text("backup"),
+            entries=members.many("files", Entry.read),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The file's document."""
+        return {
+            "schema": SCHEMA, "id": self.id, "kind": str(self.kind), "node": self.node,
+            "folder": self.folder, "backup": self.backup,
+            "files": [entry.to_json() for entry in self.entries],
+        }
+
+
+def temporary(name: str) -> str:
+    """The name under which a file is made ready: beside it, and none that libcni loads."""
+    return f"{name}.cnitmp"
+
+
+def load(state: State) -> Journal | None:
+    """The operation that was under way when its run ended; None when none was.
+
+    Raises OSError, and ValueError for a journal that is damaged: it is written atomically, so
+    somebody has edited it.
+    """
+    with files.opened_folder(state.path) as folder:
+        try:
+            return Journal.read(json.loads(files.read_file(folder, _NAME, _LIMIT)))
+        except FileNotFoundError:
+            return None
+        except files.UnreadableError as error:
+            raise ValueError(f"{_NAME}: {error}") from error
+
+
+def begin(state: State, journal: Journal) -> None:
+    """Makes it durable that the operation is under way. Raises OSError."""
+    with files.opened_folder(state.path) as folder:
+        files.replace_file(folder, _NAME, f"{json.dumps(journal.to_json())}\n".encode())
+
+
+def end(state: State) -> None:
+    """The operation is over, and its result is on record. Raises OSError."""
+    with files.opened_folder(state.path) as folder:
+        files.remove_if_there(folder, _NAME)
+
+
+def written(journal: Journal, conf_dir: str) -> tuple[Entry, ...]:
+    """The files that carry their new content. `conf_dir` is where the agent opens the folder."""
+    found: list[Entry] = []
+    with files.opened_folder(conf_dir) as folder:
+        for entry in journal.entries:
+            try:
+                data = files.read_file(folder, entry.name)
+            except (OSError, files.UnreadableError):
+                continue
+            if hashlib.sha256(data).hexdigest() == entry.after:
+                found.append(entry)
+    return tuple(found)
+
+
+def interrupted(journal: Journal, entries: tuple[Entry, ...]) -> Result:
+    """How an operation ended whose run was killed, told by a later operation's run."""
+    names = ", ".join(entry.name for entry in entries) or "nothing"
+    return Result(
+        id=journal.id,
+        kind=journal.kind,
+        node=journal.node,
+        outcome=Outcome.FAILED,
+        error=OperationError(
+            "Interrupted", f"the run was killed; written until then: {names}; each file is whole, "
+            "and what stood there before is in the backup"),
+        changes=tuple(entry.change() for entry in entries),
+        backup=journal.backup,
+    )

@@ -1,0 +1,126 @@
+"""What a file is besides its bytes, taken from the old file and given to the new one.
+
+Everything is given and then compared: what an agent without capabilities cannot give back
+(another owner or group, `trusted.*`, a `security.*` label that is not inherited) refuses the
+operation while the old file still stands.
+"""
+
+import base64
+import binascii
+import errno
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cni_upgrade.node.errors import OperationRefusedError
+from cni_upgrade.node.members import MemberError, Members
+
+_NO_XATTRS = (errno.ENOTSUP, errno.ENOSYS)  # a file system without them
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Permission bits, owner, group, times in nanoseconds since 1970, extended attributes."""
+
+    mode: int
+    uid: int
+    gid: int
+    accessed: int
+    modified: int
+    xattrs: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, descriptor: int) -> "Metadata":
+        """Of an open file. Raises OSError."""
+        entry = os.fstat(descriptor)
+        return cls(
+            mode=stat.S_IMODE(entry.st_mode),
+            uid=entry.st_uid,
+            gid=entry.st_gid,
+            accessed=entry.st_atime_ns,
+            modified=entry.st_mtime_ns,
+            xattrs=_xattrs(descriptor),
+        )
+
+    @classmethod
+    def read(cls, members: Members) -> "Metadata":
+        """From a backup's manifest. Raises MemberError."""
+        xattrs = members.one("xattrs", Members.all_texts)
+        try:
+            mode = int(members.text("mode"), 8)
+            values = {name: base64.b64decode(text, validate=True) for name, text in xattrs.items()}
+        except (ValueError, binascii.Error) as error:
+            raise MemberError(f"{members.path('mode')} or xattrs: {error}") from error
+        return cls(
+            mode=stat.S_IMODE(mode),
+            uid=members.integer("uid"),
+            gid=members.integer("gid"),
+            accessed=members.integer("atimeNs"),
+            modified=members.integer("mtimeNs"),
+            xattrs=values,
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The members of a file in a backup's manifest; xattrs in base64, the mode in octal."""
+        return {
+            "mode": f"{self.mode:04o}",
+            "uid": self.uid,
+            "gid": self.gid,
+            "atimeNs": self.accessed,
+            "mtimeNs": self.modified,
+            "xattrs": {
+                name: base64.b64encode(value).decode() for name, value in self.xattrs.items()
+            },
+        }
+
+    def give(self, descriptor: int, name: str) -> None:
+        """To an open file, all but the times.
+
+        Raises OperationRefusedError, naming the file and what cannot be given to it.
+        """
+        entry = os.fstat(descriptor)
+        if (entry.st_uid, entry.st_gid) != (self.uid, self.gid):
+            try:
+                os.fchown(descriptor, self.uid, self.gid)
+            except OSError as error:
+                raise OperationRefusedError(
+                    "ForeignOwner", f"{name} belongs to user {self.uid} and group {self.gid}, "
+                    f"which cannot be given to its new version: {error.strerror}; chown it to "
+                    "the user and group that this runs as") from error
+        os.fchmod(descriptor, self.mode)
+        self._give_xattrs(descriptor, name)
+
+    def _give_xattrs(self, descriptor: int, name: str) -> None:
+        if sys.platform != "linux":
+            return
+        present = _xattrs(descriptor)
+        attribute = ""
+        try:
+            for attribute in present.keys() - self.xattrs.keys():
+                os.removexattr(descriptor, attribute)
+            for attribute, value in self.xattrs.items():
+                if present.get(attribute) != value:
+                    os.setxattr(descriptor, attribute, value)
+        except OSError as error:
+            raise OperationRefusedError(
+                "ExtendedAttribute", f"{name} has the extended attribute {attribute}, which "
+                f"cannot be given to its new version: {error.strerror}; remove it (setfattr -x) "
+                "if nothing needs it") from error
+
+    def give_times(self, descriptor: int) -> None:
+        """To an open file, once its bytes are written. Raises OSError."""
+        os.utime(descriptor, ns=(self.accessed, self.modified))
+
+
+def _xattrs(descriptor: int) -> dict[str, bytes]:
+    if sys.platform != "linux":
+        return {}
+    try:
+        names = os.listxattr(descriptor)
+    except OSError as error:
+        if error.errno in _NO_XATTRS:
+            return {}
+        raise
+    return {name: os.getxattr(descriptor, name) for name in names}

@@ -1,0 +1,97 @@
+"""The report: what the engine makes of a survey, with what stands in the way of writing.
+
+An order that would be refused on the node anyway is better not given: what an apply refuses by
+name, the audit already says.
+"""
+
+from dataclasses import replace
+
+from cni_upgrade.cni import runtimes, verdict
+from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.facts import Target as EngineTarget
+from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.verdict import Judgement
+from cni_upgrade.node import files, obstacles, sandboxes
+from cni_upgrade.node.errors import OperationRefusedError
+from cni_upgrade.node.operation import (
+    Action,
+    After,
+    Baseline,
+    FileReport,
+    PluginReport,
+    Report,
+    RuntimeReport,
+    Source,
+    Verdict,
+)
+from cni_upgrade.node.survey import Survey
+
+_RANKS = {Severity.FAULT: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+def judge(survey: Survey, configs: tuple[Config, ...] | None = None) -> Judgement:
+    """What the engine makes of the survey. Raises UnknownVersionError for a target that is none."""
+    target = survey.operation.target
+    return verdict.judge(
+        survey.facts(configs),
+        EngineTarget(target.version, str(target.selection), str(target.rewrite)),
+    )
+
+
+def make(survey: Survey, judgement: Judgement) -> Report:
+    """The node's report. Raises nothing."""
+    runtime = runtimes.lookup(survey.operation.runtime)
+    listed = [_file(file) for file in judgement.files]
+    findings = [*judgement.findings, *survey.findings]
+    outcome = Verdict(judgement.verdict)
+    after = After(
+        judgement.after.add, judgement.after.del_, judgement.after.existing_del,
+        judgement.after.needs_drain, judgement.after.why,
+    )
+    baseline = Baseline(
+        judgement.baseline.add, judgement.baseline.del_,
+        judgement.baseline.add_why, judgement.baseline.del_why,
+    )
+    for place, file in enumerate(listed):
+        error = _obstacle(survey, file)
+        if error is not None:
+            listed[place] = replace(file, action=Action.REFUSE, to=None, why=str(error))
+            findings.append(Finding(error.code, Severity.FAULT, file.name, str(error),
+                                    "the file cannot be rewritten as long as this holds"))
+            outcome = Verdict.BLOCKED
+            after = After(baseline.add, baseline.delete, None, why=str(error))
+    return Report(
+        runtime=RuntimeReport(runtime.name, runtime.version, runtime.libcni, runtime.max),
+        paths=survey.folders.report(),
+        files=tuple(listed),
+        plugins=tuple(
+            PluginReport(
+                support.type, support.supported or (), support.max,
+                Source.UNKNOWN if support.source == "missing" else Source(support.source),
+            )
+            for support in survey.supports.values()
+        ),
+        sandboxes=sandboxes.count(survey.sandboxes),
+        baseline=baseline,
+        after=after,
+        verdict=outcome,
+        findings=tuple(sorted(dict.fromkeys(findings), key=lambda each: _RANKS[each.severity])),
+    )
+
+
+def _file(file: verdict.FileJudgement) -> FileReport:
+    return FileReport(
+        name=file.name, sha256=file.sha256, kind=file.kind, network=file.network,
+        version=file.version, active=file.active, plugins=file.plugins, to=file.to,
+        action=Action(file.action), why=file.why, managed_by=file.managed_by,
+    )
+
+
+def _obstacle(survey: Survey, file: FileReport) -> OperationRefusedError | None:
+    if file.action is not Action.REWRITE or survey.folders.conf_dir is None:
+        return None
+    try:
+        with files.opened_folder(survey.folders.conf_dir[1]) as folder:
+            return obstacles.of_file(folder, file.name)
+    except OSError as error:
+        return OperationRefusedError("Unreadable", f"{file.name} cannot be reached: {error}")

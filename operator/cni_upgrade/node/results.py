@@ -1,0 +1,52 @@
+"""What became of each operation, kept on the node: a rerun of an id gives the same answer.
+
+A result is durable before it is reported, so an answer that the controller has seen can never be
+contradicted by a rerun after a power cut.
+"""
+
+import contextlib
+import json
+import os
+
+from cni_upgrade.node import files
+from cni_upgrade.node.members import MemberError
+from cni_upgrade.node.message import compact
+from cni_upgrade.node.operation import Result
+from cni_upgrade.node.state import State
+
+FOLDER = "results"
+
+KEEP = 64
+"""Results that are kept; a rerun comes within minutes, and 64 operations are months."""
+
+_LIMIT = 16 << 20
+
+
+def find(state: State, operation_id: str) -> Result | None:
+    """The result of an earlier run of that id; None when there is none that can be read."""
+    try:
+        with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
+            return Result.from_json(
+                json.loads(files.read_file(folder, f"{operation_id}.json", _LIMIT)))
+    except (OSError, files.UnreadableError, MemberError, ValueError, RecursionError):
+        return None
+
+
+def record(state: State, result: Result) -> None:
+    """Keeps the result. Raises OSError; then nothing has been recorded."""
+    files.make_folder(f"{state.path}/{FOLDER}")
+    with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
+        files.replace_file(folder, f"{result.id}.json", f"{compact(result)}\n".encode())
+        _prune(folder)
+
+
+def _prune(folder: int) -> None:
+    names = [name for name in files.names(folder) if name.endswith(".json")]
+    if len(names) <= KEEP:
+        return
+    ages: list[tuple[int, str]] = []
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            ages.append((os.stat(name, dir_fd=folder).st_mtime_ns, name))
+    for _, name in sorted(ages)[:-KEEP]:
+        files.remove_if_there(folder, name)

@@ -1,0 +1,84 @@
+"""The agent's own folder on the node: one writer at a time, and everything in it durable.
+
+    lock            held by the run that writes (flock; gone with the process, however it ends)
+    journal.json    what is being written right now (journal.py)
+    backups/<id>/   what stood there before (backup.py)
+    results/<id>    what became of each operation (results.py)
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cni_upgrade.node import files, folders
+from cni_upgrade.node.errors import OperationRefusedError
+from cni_upgrade.node.operation import Operation
+
+PATIENCE = 10.0
+"""Seconds that a run waits for another one on the same node to end."""
+
+_PAUSE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The folder: where it is for us, and how the host names it."""
+
+    path: str
+    host: str
+
+
+def find(operation: Operation) -> State | None:
+    """The folder if it is there; for those who only look. Raises OSError."""
+    try:
+        real = folders.resolve(operation.root, operation.paths.state_dir)
+    except FileNotFoundError:
+        return None
+    return State(real, operation.paths.state_dir)
+
+
+@contextmanager
+def locked(operation: Operation) -> Iterator[State]:
+    """The folder, made if need be, and nobody else's until the end.
+
+    Raises OperationRefusedError: it cannot be made or written (StateFolder), or another run has
+    held it for longer than PATIENCE (Busy).
+    """
+    host = operation.paths.state_dir
+    try:
+        state = find(operation)
+        if state is None:
+            files.make_folder(f"{operation.root}{host}")
+            state = State(folders.resolve(operation.root, host), host)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        lock = os.open(f"{state.path}/lock", flags, 0o600)
+    except OSError as error:
+        raise OperationRefusedError(
+            "StateFolder", f"{host} cannot be used for backups: {error.strerror}; make it a "
+            "folder that this user can write") from error
+    try:
+        _wait(lock, host)
+        yield state
+    finally:
+        os.close(lock)
+
+
+def _wait(lock: int, host: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise OperationRefusedError(
+                    "Busy", f"another run holds {host}/lock for more than {PATIENCE:g} s: wait "
+                    "for its end, then try again") from error
+            time.sleep(_PAUSE)
+        except OSError as error:
+            raise OperationRefusedError(
+                "StateFolder", f"{host}/lock cannot be locked: {error.strerror}") from error
+        else:
+            return

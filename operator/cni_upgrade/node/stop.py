@@ -1,0 +1,39 @@
+"""SIGTERM and SIGINT, heard at once while we only look, and after the end once we write.
+
+The kubelet sends SIGTERM and half a minute later SIGKILL. Writing takes milliseconds, so it is
+finished; everything before it may simply end.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_held = 0
+
+
+class StoppedError(Exception):
+    """We were asked to end while nothing had been written."""
+
+
+def listen() -> None:
+    """Turns the signals into StoppedError, but not inside `held`. PID 1 gets none otherwise."""
+    for number in _SIGNALS:
+        signal.signal(number, _stop)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """What is done in here is finished, whatever is asked meanwhile."""
+    global _held
+    _held += 1
+    try:
+        yield
+    finally:
+        _held -= 1
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    if not _held:
+        raise StoppedError(f"stopped by {signal.Signals(number).name} before anything was written")

@@ -1,0 +1,150 @@
+"""What there is on one node, looked at and never touched: files, plugins, running sandboxes.
+
+An audit is a survey with a judgement. An apply and a restore make the same survey right before
+they write, so that what is judged is what will be written over.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cni_upgrade.cni import config, folder
+from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.facts import Facts, Sandbox, Support
+from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.node import files, folders, probe, sandboxes
+from cni_upgrade.node.folders import Folders, resolve
+from cni_upgrade.node.operation import Operation
+
+LOOPBACK = "loopback"
+"""The plugin that containerd runs for every sandbox, whatever the config folder holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One node as it was found; `findings` are those that no judgement of the engine repeats."""
+
+    operation: Operation
+    folders: Folders
+    configs: tuple[Config, ...]
+    supports: Mapping[str, Support]
+    sandboxes: tuple[Sandbox, ...]
+    findings: tuple[Finding, ...]
+
+    def facts(self, configs: Sequence[Config] | None = None) -> Facts:
+        """What the engine judges; with `configs` in place of those that were found."""
+        return Facts(
+            runtime=self.operation.runtime,
+            configs=self.configs if configs is None else configs,
+            plugins=self.supports,
+            sandboxes=self.sandboxes,
+            managed_files=str(self.operation.managed_files),
+        )
+
+    def config(self, name: str) -> Config | None:
+        """The config file of that name."""
+        return next((each for each in self.configs if each.name == name), None)
+
+
+def sha256(config: Config) -> str:
+    """Of the file's bytes, in hex."""
+    return sha256_of(config.data)
+
+
+def sha256_of(data: bytes) -> str:
+    """Of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def survey(operation: Operation) -> Survey:
+    """Looks at the node. Raises nothing: what cannot be read is a finding."""
+    return _look(operation, folders.find(operation.root, operation.paths), None)
+
+
+def again(earlier: Survey) -> Survey:
+    """Looks at files and sandboxes once more; the plugins have answered already."""
+    return _look(earlier.operation, earlier.folders, earlier.supports)
+
+
+def _look(
+    operation: Operation, found: Folders, supports: Mapping[str, Support] | None
+) -> Survey:
+    findings = list(found.findings)
+    configs: list[Config] = []
+    if found.conf_dir is not None:
+        configs = _configs(operation.root, *found.conf_dir, findings)
+    if supports is None:
+        types = dict.fromkeys(binary for each in configs for binary in each.plugins)
+        if configs:
+            types[LOOPBACK] = None
+        supports = probe.probe(operation.root, found.bin_dirs, types, operation.target.version)
+    running: list[Sandbox] = []
+    if found.cache_dir is not None:
+        running, broken = sandboxes.read(found.cache_dir[1])
+        findings += broken
+    return Survey(operation, found, tuple(configs), supports, tuple(running), tuple(findings))
+
+
+def _configs(root: str, host: str, real: str, findings: list[Finding]) -> list[Config]:
+    try:
+        with files.opened_folder(real) as descriptor:
+            names = folder.loadable(
+                name for name in files.names(descriptor) if not _is_folder(descriptor, name)
+            )
+    except OSError as error:
+        findings.append(Finding(
+            Code.FOLDER_MISSING, Severity.FAULT, host,
+            f"{host} cannot be read: {error.strerror}", "see why the agent may not read it",
+        ))
+        return []
+    return [config_file(root, host, name, findings) for name in names]
+
+
+def _is_folder(descriptor: int, name: str) -> bool:
+    """As libcni's ConfFiles asks it: of the entry itself, not of what a link leads to."""
+    try:
+        entry = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return True  # gone between the listing and the question
+    return stat.S_ISDIR(entry.st_mode)
+
+
+def config_file(root: str, host: str, name: str, findings: list[Finding]) -> Config:
+    """One file of the config folder as the newest libcni reads it; a link is followed, in root."""
+    try:
+        data = _read(root, f"{host}/{name}")
+    except (OSError, files.UnreadableError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        finding = Finding(
+            Code.FILE_UNREADABLE, Severity.FAULT, name, f"{host}/{name} cannot be read: {reason}",
+            "make it a plain file that can be read, or remove it: libcni tries to load it",
+        )
+        findings.append(finding)
+        return Config(name, config.kind_of(name), error=finding)
+    read = config.read(name, data)
+    inline = _inline(root, host, read)
+    return replace(read, data=data) if not inline else config.read(name, data, inline=inline)
+
+
+def _read(root: str, path: str) -> bytes:
+    real = resolve(root, path)
+    parent, _, name = real.rpartition("/")
+    with files.opened_folder(parent or "/") as descriptor:
+        return files.read_file(descriptor, name)
+
+
+def _inline(root: str, host: str, read: Config) -> dict[str, bytes]:
+    """The `.conf` files of the folder named as the network, which libcni 1.3 adds to a list."""
+    if read.kind != "conflist" or not read.network or "/" in read.network:
+        return {}
+    found: dict[str, bytes] = {}
+    try:
+        with files.opened_folder(resolve(root, f"{host}/{read.network}")) as descriptor:
+            for name in files.names(descriptor):
+                if name.endswith(".conf"):
+                    found[name] = files.read_file(descriptor, name)
+    except (OSError, files.UnreadableError):
+        return found  # as a rule the folder is not there; libcni passes over it too
+    return found

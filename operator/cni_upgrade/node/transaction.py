@@ -1,0 +1,133 @@
+"""The writing itself: every file ready beside its name, the backup safe, then one rename each.
+
+A rename in the same folder is what containerd's watcher reloads on and what cannot tear; a name
+that ends in `.cnitmp` is none that libcni loads (docs: facts on reloading). The active file comes
+first: if we are killed between two renames, what pods need is what has been cured. Every file is
+judged on its own, so no moment between the renames is worse than the one before.
+"""
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cni_upgrade.node import files, journal, obstacles
+from cni_upgrade.node.errors import OperationFailedError, OperationRefusedError
+from cni_upgrade.node.journal import Entry, Journal, temporary
+from cni_upgrade.node.metadata import Metadata
+from cni_upgrade.node.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One file to be replaced: new bytes, and what the new file is besides them."""
+
+    entry: Entry
+    data: bytes
+    metadata: Metadata
+    keep_times: bool = False
+
+
+def check(folder: int, host: str, state: State, writes: Sequence[Write], saved: int) -> None:
+    """Raises OperationRefusedError for what can be seen to stand in the way; writes nothing.
+
+    `folder` is the config folder, `host` its name on the host, `saved` the bytes of a backup.
+    """
+    obstacle = obstacles.of_folder(folder, host)
+    for write in writes:
+        obstacle = obstacle or obstacles.of_file(folder, write.entry.name)
+    size = sum(len(write.data) for write in writes)
+    obstacle = obstacle or obstacles.of_space(folder, host, size)
+    if obstacle is None:
+        with files.opened_folder(state.path) as own:
+            obstacle = obstacles.of_space(own, state.host, size + saved)
+    if obstacle is not None:
+        raise obstacle
+
+
+def commit(
+    state: State, plan: Journal, folder: int, writes: Sequence[Write], save: Callable[[], None]
+) -> None:
+    """Replaces the files. `save` makes the backup durable; it is called before the first rename.
+
+    Raises OperationRefusedError when nothing was replaced, OperationFailedError when some were;
+    in both cases no temporary file is left, and each file is the old or the new one.
+    """
+    replaced = False
+    try:
+        journal.begin(state, plan)
+        for write in writes:
+            _make_ready(folder, write)
+        save()
+        for write in writes:
+            _still(folder, write.entry)
+            name = write.entry.name
+            os.rename(temporary(name), name, src_dir_fd=folder, dst_dir_fd=folder)
+            replaced = True
+            os.fsync(folder)
+    except OSError as error:
+        clear(folder, plan)
+        text = f"{error.filename or plan.folder}: {error.strerror}"
+        if replaced:
+            raise OperationFailedError(
+                "WriteFailed", f"{text}; some files are new, some old: see `changes`") from error
+        raise OperationRefusedError(
+            _CODES.get(error.errno or 0, "WriteFailed"), f"{text}; nothing was changed") from error
+    except OperationRefusedError as error:
+        clear(folder, plan)
+        if replaced:
+            raise OperationFailedError(error.code, f"{error}; the others were written") from error
+        raise
+
+
+_CODES = {28: "NoSpace", 122: "NoSpace", 30: "ReadOnly", 13: "NoPermission", 1: "NoPermission"}
+
+
+def clear(folder: int, plan: Journal) -> None:
+    """Removes what a run made ready and did not use. A failure leaves a name libcni ignores."""
+    for entry in plan.entries:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary(entry.name), dir_fd=folder)
+
+
+def _make_ready(folder: int, write: Write) -> None:
+    name = temporary(write.entry.name)
+    _remove_leftover(folder, name)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+    try:
+        write.metadata.give(descriptor, write.entry.name)
+        files.write_all(descriptor, write.data)
+        if write.keep_times:
+            write.metadata.give_times(descriptor)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftover(folder: int, name: str) -> None:
+    """Ours, by its suffix and owner, and nobody is using it: we hold the lock."""
+    try:
+        entry = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(entry.st_mode) or entry.st_uid != os.geteuid():
+        raise OperationRefusedError(
+            "NameTaken", f"{name} stands in the config folder and is not ours: remove it")
+    os.unlink(name, dir_fd=folder)
+
+
+def _still(folder: int, entry: Entry) -> None:
+    """Right before the rename: what is replaced must be what was judged and saved."""
+    try:
+        data = files.read_file(folder, entry.name)
+    except (OSError, files.UnreadableError) as error:
+        raise OperationRefusedError(
+            "ChangedMeanwhile", f"{entry.name} can no longer be read: {error}; another program "
+            "writes in this folder") from error
+    if hashlib.sha256(data).hexdigest() != entry.before:
+        raise OperationRefusedError(
+            "ChangedMeanwhile", f"{entry.name} was changed by another program in this very "
+            "moment; find out which one writes it, and mend its source")

@@ -1,0 +1,44 @@
+"""Settles what a killed run left, before another one begins.
+
+A run of the same id goes on with it: what is written stays, the rest is judged and written as in
+any apply. A run of another id was ordered from an audit that saw the folder as the killed run left
+it, each file whole, so nothing is undone: it goes on record as Failed with what was written, its
+backup stays, and its temporary files go.
+"""
+
+from cni_upgrade.node import files, folders, journal, results, transaction
+from cni_upgrade.node.errors import OperationRefusedError
+from cni_upgrade.node.journal import Journal
+from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.state import State
+
+
+def settle(state: State, operation: Operation) -> Journal | None:
+    """The journal of an earlier, killed run of this very operation; None when there is none.
+
+    Raises OperationRefusedError (Unfinished) when what was left cannot be settled, and OSError.
+    """
+    try:
+        left = journal.load(state)
+    except ValueError as error:
+        raise OperationRefusedError(
+            "Unfinished", f"{state.host}/journal.json cannot be read: {error}; an operation was "
+            "killed here. Compare the config folder with the newest backup, then remove it"
+        ) from error
+    if left is None:
+        return None
+    try:
+        real = folders.resolve(operation.root, left.folder)
+        with files.opened_folder(real) as folder:
+            transaction.clear(folder, left)
+    except OSError as error:
+        raise OperationRefusedError(
+            "Unfinished", f"operation {left.id} was killed while it wrote in {left.folder}, which "
+            f"cannot be opened: {error.strerror}; make it reachable for the next operation"
+        ) from error
+    if results.find(state, left.id) is None:
+        if left.id == operation.id:
+            return left
+        results.record(state, journal.interrupted(left, journal.written(left, real)))
+    journal.end(state)
+    return None

@@ -1,0 +1,194 @@
+"""The frame that apply and restore share: locked, settled, surveyed, written, proved, recorded.
+
+What they differ in is the plan: which bytes are to stand under which name. From the first byte
+written to the result on record no SIGTERM is heard (stop.py); a SIGKILL leaves a journal.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.node import (
+    backup,
+    files,
+    journal,
+    report,
+    results,
+    state,
+    stop,
+    survey,
+    transaction,
+    unfinished,
+)
+from cni_upgrade.node.errors import OperationFailedError, OperationRefusedError
+from cni_upgrade.node.journal import Entry, Journal
+from cni_upgrade.node.operation import Operation, OperationError, Outcome, Result
+from cni_upgrade.node.state import State
+from cni_upgrade.node.survey import Survey
+from cni_upgrade.node.transaction import Write
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """All that a plan is made from. `folder` is the open config folder, `host` its name there.
+
+    `left` is the journal of a killed run of this operation, `already` the files it had written.
+    """
+
+    operation: Operation
+    state: State
+    survey: Survey
+    host: str
+    folder: int
+    left: Journal | None
+    already: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be written; `save` makes the backup `backup` durable, of `saved` bytes."""
+
+    writes: Sequence[Write]
+    already: tuple[Entry, ...]
+    backup: str
+    save: Callable[[], None]
+    saved: int = 0
+    diffs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every file of the operation, those that an earlier run wrote included."""
+        return (*self.already, *(write.entry for write in self.writes))
+
+
+def run(operation: Operation, plan: Callable[[Node], Plan]) -> Result:
+    """Carries an apply or a restore out, or gives the result of its earlier run.
+
+    `plan` raises OperationRefusedError for what must not be done. Raises StoppedError when asked
+    to end before anything is written; every other end is a result.
+    """
+    try:
+        with state.locked(operation) as place:
+            earlier = results.find(place, operation.id)
+            if earlier is not None:
+                return earlier
+            with stop.held():
+                left = unfinished.settle(place, operation)
+            return _run(operation, place, left, plan)
+    except OperationRefusedError as error:
+        # Before the folder was ours: nothing is known that could be put on record.
+        return refused(operation, error)
+    except OSError as error:
+        return refused(operation, _said(error))
+
+
+def refused(
+    operation: Operation, error: OperationRefusedError, seen: Survey | None = None
+) -> Result:
+    """The result of an operation that touched nothing."""
+    return Result(
+        id=operation.id, kind=operation.kind, node=operation.node, outcome=Outcome.REFUSED,
+        error=OperationError(error.code, str(error)),
+        report=None if seen is None else report.make(seen, report.judge(seen)),
+    )
+
+
+def _said(error: OSError) -> OperationRefusedError:
+    return OperationRefusedError(
+        "InputOutput", f"{error.filename or 'a file of the agent'}: {error.strerror}; see the "
+        "node's disk and its log")
+
+
+def _run(
+    operation: Operation, place: State, left: Journal | None, plan: Callable[[Node], Plan]
+) -> Result:
+    seen = survey.survey(operation)
+    if seen.folders.conf_dir is None:
+        return refused(operation, OperationRefusedError(
+            "NoConfig", "there is no config folder to write in: see the findings"), seen)
+    host, real = seen.folders.conf_dir
+    already = journal.written(left, real) if left is not None and left.folder == host else ()
+    with files.opened_folder(real) as folder:
+        node = Node(operation, place, seen, host, folder, left, already)
+        try:
+            made = plan(node)
+            transaction.check(folder, host, place, made.writes, made.saved)
+        except OperationRefusedError as error:
+            with stop.held():
+                return _recorded(place, _stopped_short(node, error))
+        with stop.held():
+            return _recorded(place, _carried_out(node, made))
+
+
+def _stopped_short(node: Node, error: OperationRefusedError) -> Result:
+    """Refused - unless a killed run of this operation has already written some of the files."""
+    result = refused(node.operation, error, node.survey)
+    if not node.already or node.left is None:
+        return result
+    return replace(
+        result, outcome=Outcome.FAILED, backup=node.left.backup,
+        changes=tuple(entry.change() for entry in node.already),
+    )
+
+
+def _carried_out(node: Node, plan: Plan) -> Result:
+    operation = node.operation
+    under_way = Journal(
+        operation.id, operation.kind, operation.node, node.host, plan.backup, plan.entries)
+    outcome, error = Outcome.DONE, None
+    try:
+        if plan.writes:
+            transaction.commit(node.state, under_way, node.folder, plan.writes, plan.save)
+    except OperationRefusedError as refusal:
+        if not plan.already:
+            return refused(operation, refusal, survey.again(node.survey))
+        outcome, error = Outcome.FAILED, OperationError(refusal.code, str(refusal))
+    except OperationFailedError as failure:
+        outcome, error = Outcome.FAILED, OperationError(failure.code, str(failure))
+    seen = survey.again(node.survey)
+    written = _written(seen, plan.entries)
+    if error is None and len(written) != len(plan.entries):
+        lost = ", ".join(entry.name for entry in plan.entries if entry not in written)
+        outcome, error = Outcome.FAILED, OperationError(
+            "WrittenOver", f"{lost}: another program wrote over it at once; find out which one "
+            "writes this file, and mend its source")
+    made = report.make(seen, report.judge(seen))
+    finding = _pruned(node, plan)
+    if finding is not None:
+        made = replace(made, findings=(*made.findings, finding))
+    return Result(
+        id=operation.id, kind=operation.kind, node=operation.node, outcome=outcome, error=error,
+        report=made,
+        changes=tuple(entry.change(plan.diffs.get(entry.name, "")) for entry in written),
+        backup=plan.backup,
+    )
+
+
+def _written(seen: Survey, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    found = {config.name: survey.sha256(config) for config in seen.configs}
+    return tuple(entry for entry in entries if found.get(entry.name) == entry.after)
+
+
+def _pruned(node: Node, plan: Plan) -> Finding | None:
+    try:
+        backup.prune(node.state, node.operation.keep, {plan.backup})
+    except OSError as error:
+        return Finding(
+            "BackupsNotPruned", Severity.WARNING, node.state.host,
+            f"old backups could not be removed: {error}", "see why, before the disk fills up")
+    return None
+
+
+def _recorded(place: State, result: Result) -> Result:
+    """The result, durable before anybody hears of it; the journal has then done its work."""
+    try:
+        results.record(place, result)
+        journal.end(place)
+    except OSError as error:
+        if not result.changes:
+            return result  # nothing was written: a rerun comes to the same end by itself
+        return replace(
+            result, outcome=Outcome.FAILED, error=OperationError(
+                "ResultNotRecorded", f"the files are written, but {place.host} could not keep the "
+                f"result: {error.strerror}; the next operation on this node settles it"))
+    return result
