@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import kopf
 from kubernetes.aio import client
 
 
-def login(api: client.ApiClient) -> Callable[..., kopf.ConnectionInfo]:
+def login(api: client.ApiClient) -> Callable[..., Awaitable[kopf.ConnectionInfo]]:
     """A login handler that hands kopf what the kubernetes client was configured with."""
 
     async def handler(**_: object) -> kopf.ConnectionInfo:

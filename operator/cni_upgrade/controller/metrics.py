@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from cni_upgrade.api.node_state import Phase
 from cni_upgrade.controller.executor import Executor
-from cni_upgrade.fleet.phases import Phase
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.kube.client import Client

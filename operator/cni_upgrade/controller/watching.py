@@ -19,8 +19,7 @@ from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, P
 
 log = logging.getLogger(__name__)
 
-Login = Callable[..., kopf.ConnectionInfo | None]
-_Handler = Callable[..., Awaitable[None]]
+Login = Callable[..., Awaitable[kopf.ConnectionInfo]]
 
 
 def registry(store: Store, changed: Callable[[], None], login: Login) -> kopf.OperatorRegistry:
