@@ -96,7 +96,8 @@ class TestDefaults:
     def test_of_a_node_state(self, node_states: Collection) -> None:
         created = node_states.create(node_state())
         assert created["spec"] == {"nodeUID": "u"}
-        assert created["status"] == NOT_SEEN
+        assert created["status"] == {**NOT_SEEN, "phase": "Pending"}
+        assert parse_node_state(created).status == NodeStateStatus()
 
     def test_what_the_model_writes_is_what_the_api_keeps(self, policies: Collection) -> None:
         written = CNIUpgradePolicy(

@@ -230,8 +230,8 @@ class NodeStateStatus(Report):
     )
     target: Word | None = Field(
         default=None,
-        description="CNI version that this node is to reach or has reached; absent when the node "
-        "is blocked.",
+        description="CNI version that this node is to reach or has reached; absent when it can "
+        "reach none.",
     )
     conditions: Conditions = Field(
         default=(),
@@ -240,8 +240,8 @@ class NodeStateStatus(Report):
     )
     policies: Annotated[tuple[Name, ...], Field(max_length=64), BeforeValidator(first(64))] = Field(
         default=(),
-        description="Names of the Audit policies that select this node; the Enforce policy is in "
-        "spec.policyRef.",
+        description="Names of the policies that select this node beside the one in "
+        "spec.policyRef: they only look, or have to stand back.",
     )
     observed: Observed | None = Field(
         default=None, description="What the last audit was made from, and when."

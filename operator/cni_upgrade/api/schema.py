@@ -44,8 +44,12 @@ class _Translator:
         spec = self._field(described["spec"], "spec", defaults=True)
         # What the controller has not written must stay absent: no defaults inside the status.
         status = self._field(described["status"], "status", defaults=False)
-        # Tools take an object without status for a healthy one; this says "not seen yet".
-        status["default"] = {"observedGeneration": -1}
+        # Tools take an object without status for a healthy one: a new one has what the model
+        # takes for granted of it, which includes that nobody has seen it yet.
+        assumed = described["status"].get("default", {})
+        status["default"] = {key: value for key, value in assumed.items() if value}
+        if "observedGeneration" not in status["default"]:
+            raise UnsayableError("status", "nothing says of a new object that it was not seen yet")
         result: Schema = {
             "type": "object",
             "description": root["description"],

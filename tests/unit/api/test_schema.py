@@ -24,6 +24,13 @@ class Status(Model):
 
     observed_generation: int = Field(default=-1, description="Generation.")
     word: Short = Field(default="x", description="A word.")
+    other: Short = Field(default="", description="A word.")
+
+
+class Blank(Model):
+    """How it is, without a word on whether it was seen."""
+
+    word: Short = Field(default="x", description="A word.")
 
 
 def resource(annotation: Any, **field: Any) -> type[Model]:
@@ -88,9 +95,9 @@ def test_times_are_bounded_by_their_format() -> None:
     assert it(Time)["format"] == "date-time"
 
 
-def test_a_status_has_one_default_and_nothing_fills_it_in() -> None:
+def test_a_new_object_has_the_status_that_the_model_assumes_and_nothing_fills_it_in() -> None:
     status = structural_schema(resource(Short))["properties"]["status"]
-    assert status["default"] == {"observedGeneration": -1}
+    assert status["default"] == {"observedGeneration": -1, "word": "x"}
     assert all("default" not in field for field in status["properties"].values())
 
 
@@ -103,6 +110,18 @@ def test_rules_of_a_resource_are_kept() -> None:
         model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": rules})
 
     assert structural_schema(Ruled)["x-kubernetes-validations"] == rules
+
+
+def test_a_status_that_does_not_say_whether_it_was_seen_is_an_error() -> None:
+    class Thing(Model):
+        """A thing."""
+
+        metadata: ObjectMeta
+        spec: Inner = Field(description="What is wanted.")
+        status: Blank = Field(default=Blank(), description="How it is.")
+
+    with pytest.raises(UnsayableError, match="status: nothing says of a new object"):
+        structural_schema(Thing)
 
 
 @pytest.mark.parametrize(
