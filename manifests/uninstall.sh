@@ -11,6 +11,8 @@ set -eu
 
 KUBECTL=${KUBECTL:-kubectl}
 WAIT=${WAIT:-600}
+# How long each deletion is waited for.
+PATIENCE=${PATIENCE:-180}
 SYSTEM=cni-upgrade-system
 AGENTS=cni-upgrade-agents
 PROOF=cni-upgrade-proof
@@ -95,13 +97,14 @@ while :; do
 done
 
 say "stopping the controller"
-quiet -n $SYSTEM delete deployment $NAME --cascade=foreground --timeout=120s
+quiet -n $SYSTEM delete deployment $NAME --cascade=foreground --timeout=${PATIENCE}s ||
+    say "the controller's node does not answer"
 
 # Foreground: a Job is gone when its pods are; an agent in the middle of a write ends its write.
 say "taking back the agents and proof pods"
-quiet -n $AGENTS delete jobs --all --cascade=foreground --timeout=180s ||
+quiet -n $AGENTS delete jobs --all --cascade=foreground --timeout=${PATIENCE}s ||
     say "a node does not answer: its agent goes when the node is back"
-quiet -n $PROOF delete pods --all --timeout=120s ||
+quiet -n $PROOF delete pods --all --timeout=${PATIENCE}s ||
     say "a proof pod does not end: the config of its node cannot delete pods"
 
 ours=$(cordoned)
@@ -122,9 +125,10 @@ for policy in cni-upgrade-agent-pods cni-upgrade-agent-pods-fixed cni-upgrade-ag
     quiet delete validatingadmissionpolicy $policy
 done
 for crd in $CRDS; do
-    quiet delete customresourcedefinition "$crd" --timeout=120s
+    quiet delete customresourcedefinition "$crd" --timeout=${PATIENCE}s ||
+        say "something holds one of the $crd: see its finalizers"
 done
-quiet delete namespace $AGENTS $PROOF $SYSTEM --timeout=180s || say "a namespace is not gone yet"
+quiet delete namespace $AGENTS $PROOF $SYSTEM --timeout=${PATIENCE}s || say "a namespace is not gone yet"
 quiet -n default delete rolebinding $NAME
 quiet -n default delete role $NAME
 quiet delete clusterrolebinding $NAME
