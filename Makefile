@@ -75,7 +75,7 @@ test-api: $(READY) ## against a real etcd and API server
 test-e2e: $(READY) machine ## on real nodes: each fault shown and cured
 	$(PY) -m pytest tests/e2e
 test: $(READY) machine lint ## lint and every tier; the last line counts the tests
-	@$(PY) hack/run_tests.py tests/unit tests/api tests/e2e
+	@$(PY) hack/run_tests.py
 
 ##@ Ship it
 

@@ -1,0 +1,274 @@
+"""`manifests/uninstall.sh` against a real API server with the controllers that deleting needs."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cni_upgrade.api import names
+from tests.api.conftest import eventually
+from tests.api.server import MERGE_PATCH, Server
+from tests.cluster import process
+from tests.cluster.control import ControlPlane
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "manifests" / "uninstall.sh"
+API = f"/apis/{names.API_VERSION}"
+NAMESPACES = ("cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof")
+Object = dict[str, Any]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class Cluster:
+    """A control plane with a person's kubectl."""
+
+    def __init__(self, plane: ControlPlane, home: Path) -> None:
+        self.server = Server(plane.kubeconfig)
+        self._env = {
+            **os.environ,
+            "HOME": str(home),
+            "KUBECONFIG": str(plane.kubeconfig),
+            "KUBECTL": str(plane.kubectl),
+        }
+        self._kubectl = str(plane.kubectl)
+
+    def kubectl(self, *words: str) -> None:
+        done = subprocess.run(
+            [self._kubectl, *words], env=self._env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    def start_uninstall(self, wait: int, patience: int = 60) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["sh", str(SCRIPT)],
+            env={**self._env, "WAIT": str(wait), "PATIENCE": str(patience)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def uninstall(self, wait: int = 0, patience: int = 60) -> tuple[int, str]:
+        running = self.start_uninstall(wait, patience)
+        said, _ = running.communicate(timeout=400)
+        return running.returncode, said
+
+    def create(self, path: str, obj: Object) -> None:
+        answer = self.server.request("POST", path, obj)
+        assert answer.ok, answer.message
+
+    def status(self, path: str, status: Object) -> None:
+        answer = self.server.request(
+            "PATCH", f"{path}/status", {"status": status}, content=MERGE_PATCH
+        )
+        assert answer.ok, answer.message
+
+    def node(self, name: str, *, cordoned: bool = False, owner: str | None = None) -> None:
+        self.server.request("DELETE", f"/api/v1/nodes/{name}")
+        annotations = {} if owner is None else {names.CORDONED_BY: owner}
+        metadata = {"name": name, "annotations": annotations}
+        spec = {"unschedulable": cordoned}
+        self.create(
+            "/api/v1/nodes",
+            {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec},
+        )
+
+    def cordon(self, name: str) -> tuple[bool, str | None]:
+        node = self.server.request("GET", f"/api/v1/nodes/{name}").body
+        annotations = node["metadata"].get("annotations", {})
+        return node["spec"].get("unschedulable", False), annotations.get(names.CORDONED_BY)
+
+    def install(self) -> None:
+        self.kubectl("apply", "--server-side", "-k", str(ROOT))
+        served = f"{API}/{names.NODE_STATE_PLURAL}"
+        eventually(lambda: self.server.request("GET", served).ok, "the node states are served")
+        self.kubectl("apply", "-f", str(ROOT / "manifests" / "examples" / "enforce.yaml"))
+
+    def at_work(self, node: str, kind: str) -> None:
+        """A node state with an operation under way."""
+        path = f"{API}/{names.NODE_STATE_PLURAL}"
+        self.create(
+            path,
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": names.NODE_STATE_KIND,
+                "metadata": {"name": node},
+                "spec": {"nodeUID": "0a0a0a0a-0000-4000-8000-000000000000"},
+            },
+        )
+        self.status(f"{path}/{node}", {"operation": {"id": f"{kind}-0", "kind": kind}})
+
+    def controller_ready(self) -> None:
+        self.status(
+            "/apis/apps/v1/namespaces/cni-upgrade-system/deployments/cni-upgrade-operator",
+            {"replicas": 1, "readyReplicas": 1},
+        )
+
+    def left(self) -> list[str]:
+        """Everything of ours that the cluster still has."""
+        groups = {
+            "/api/v1/namespaces": "namespace",
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": "crd",
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles": "cluster role",
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings": "cluster role binding",
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles": "role",
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings": "role binding",
+            "/apis/scheduling.k8s.io/v1/priorityclasses": "priority class",
+            "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies": "policy",
+            "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings": "binding",
+        }
+        return [
+            f"{kind} {name}"
+            for path, kind in groups.items()
+            for obj in self.server.request("GET", path).body["items"]
+            if "cni-upgrade" in (name := obj["metadata"]["name"]) or "cniupgrade" in name
+        ]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """An API server of its own, for everything is taken out of it."""
+    home = tmp_path_factory.mktemp("uninstall")
+    with ControlPlane.temporary() as plane:
+        pidfile = home / "kube-controller-manager.pid"
+        process.spawn(
+            [
+                plane.kubectl.with_name("kube-controller-manager"),
+                f"--kubeconfig={plane.kubeconfig}",
+                "--controllers=namespace-controller,garbage-collector-controller,job-controller",
+                "--leader-elect=false",
+                "--secure-port=0",
+            ],
+            log=home / "kube-controller-manager.log",
+            pidfile=pidfile,
+        )
+        try:
+            yield Cluster(plane, home)
+        finally:
+            process.stop(pidfile)
+
+
+def test_nothing_is_left_and_foreign_cordons_stay(cluster: Cluster) -> None:
+    cluster.node("ours", cordoned=True, owner="cni")
+    cluster.node("given-back-by-hand", cordoned=False, owner="cni")
+    cluster.node("somebody-elses", cordoned=True)
+    cluster.install()
+    cluster.at_work("ours", "apply")
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "apply-0", "namespace": "cni-upgrade-agents"},
+        "spec": {
+            "template": {
+                "spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{"name": "agent", "image": "x"}],
+                }
+            }
+        },
+    }
+    cluster.create("/apis/batch/v1/namespaces/cni-upgrade-agents/jobs", job)
+    code, said = cluster.uninstall()
+    assert code == 0, said
+    assert "no controller is running that could finish with: given-back-by-hand ours" in said
+    assert said.splitlines()[-1] == (
+        "uninstall: done: no cordon, no Job and no finalizer of the operator is left"
+    )
+    assert cluster.left() == []
+    assert cluster.cordon("ours") == (False, None)
+    assert cluster.cordon("given-back-by-hand") == (False, None)
+    assert cluster.cordon("somebody-elses") == (True, None)
+
+
+def test_it_is_safe_to_repeat(cluster: Cluster) -> None:
+    cluster.uninstall()
+    code, said = cluster.uninstall()
+    assert code == 0, said
+    assert cluster.left() == []
+
+
+def test_the_controller_gets_the_time_to_finish(cluster: Cluster) -> None:
+    cluster.node("ours", cordoned=True, owner="cni")
+    cluster.install()
+    cluster.at_work("ours", "apply")
+    cluster.controller_ready()
+    running = cluster.start_uninstall(wait=120)
+    assert running.stdout is not None
+    said = [running.stdout.readline()]
+    while "finishing" not in said[-1]:
+        assert running.poll() is None, said
+        said.append(running.stdout.readline())
+    deployments = "/apis/apps/v1/namespaces/cni-upgrade-system/deployments"
+    assert cluster.server.request("GET", f"{deployments}/cni-upgrade-operator").ok
+    # What the controller does at the end of an operation.
+    cluster.status(f"{API}/{names.NODE_STATE_PLURAL}/ours", {"operation": None})
+    patch = {
+        "metadata": {"annotations": {names.CORDONED_BY: None}},
+        "spec": {"unschedulable": None},
+    }
+    cluster.server.request("PATCH", "/api/v1/nodes/ours", patch, content=MERGE_PATCH)
+    rest, _ = running.communicate(timeout=400)
+    assert running.returncode == 0, rest
+    assert "not finished" not in rest
+    assert "uncordoning" not in rest
+    assert cluster.left() == []
+
+
+def test_a_controller_that_does_not_finish_is_stopped(cluster: Cluster) -> None:
+    cluster.node("ours", cordoned=True, owner="cni")
+    cluster.install()
+    cluster.controller_ready()
+    started = time.monotonic()
+    code, said = cluster.uninstall(wait=6)
+    assert code == 0, said
+    assert time.monotonic() - started > 5
+    assert "not finished within 6 s: ours" in said
+    assert cluster.cordon("ours") == (False, None)
+    assert cluster.left() == []
+
+
+def test_an_audit_is_not_waited_for(cluster: Cluster) -> None:
+    cluster.node("ours")
+    cluster.install()
+    cluster.at_work("ours", "audit")
+    cluster.controller_ready()
+    code, said = cluster.uninstall(wait=600)
+    assert code == 0, said
+    assert "finishing" not in said
+
+
+def test_what_is_left_is_said(cluster: Cluster) -> None:
+    cluster.node("ours")
+    cluster.install()
+    cluster.at_work("ours", "audit")
+    path = f"{API}/{names.NODE_STATE_PLURAL}/ours"
+    hold = {"metadata": {"finalizers": ["x.example/hold"]}}
+    assert cluster.server.request("PATCH", path, hold, content=MERGE_PATCH).ok
+    code, said = cluster.uninstall(patience=20)
+    assert code == 1
+    assert said.splitlines()[-1] == (
+        "uninstall: left: customresourcedefinition cninodestates.cniupgrade.dev"
+    )
+    let = {"metadata": {"finalizers": None}}
+    assert cluster.server.request("PATCH", path, let, content=MERGE_PATCH).ok
+    code, said = cluster.uninstall()
+    assert code == 0, said
+    assert cluster.left() == []
+
+
+def test_no_cluster_is_one_line(cluster: Cluster, tmp_path: Path) -> None:
+    nowhere = tmp_path / "kubeconfig"
+    nowhere.write_text(json.dumps({"apiVersion": "v1", "kind": "Config"}))
+    done = subprocess.run(
+        ["sh", str(SCRIPT)],
+        env={**cluster._env, "KUBECONFIG": str(nowhere)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.strip() == "uninstall: the cluster cannot be reached"
