@@ -51,11 +51,6 @@ Conditions = Annotated[
 ]
 
 
-def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
-    """The condition of that type, if it is there."""
-    return next((c for c in conditions if c.type == kind), None)
-
-
 def keep_times(old: Iterable[Condition], new: Iterable[Condition]) -> tuple[Condition, ...]:
     """`new`, where each condition whose status did not flip keeps the time of its last flip."""
     before = {c.type: c for c in old}

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Literal
 
-from cni_upgrade.api.condition import Condition, find, keep_times
+from cni_upgrade.api.condition import Condition, keep_times
 
 EARLIER = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, 4, 4, 5, tzinfo=UTC)
@@ -31,9 +31,3 @@ def test_time_moves_when_the_status_flips() -> None:
 def test_a_condition_that_is_not_said_again_is_gone() -> None:
     old = (condition("Ready", "True", EARLIER), condition("Stalled", "True", EARLIER))
     assert [c.type for c in keep_times(old, (condition("Ready", "True", LATER),))] == ["Ready"]
-
-
-def test_find() -> None:
-    conditions = (condition("Ready", "True", EARLIER),)
-    assert find(conditions, "Ready") is conditions[0]
-    assert find(conditions, "Stalled") is None
