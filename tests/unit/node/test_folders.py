@@ -1,0 +1,77 @@
+"""Folders are found as chroot would find them: a host's links never lead out of its root."""
+
+from pathlib import Path
+
+import pytest
+
+from cni_upgrade.cni.findings import Severity
+from cni_upgrade.node.folders import BrokenLinkError, find, resolve
+from cni_upgrade.node.operation import Paths
+
+
+def test_a_plain_path(tmp_path: Path) -> None:
+    (tmp_path / "opt/cni/bin").mkdir(parents=True)
+    assert resolve(str(tmp_path), "/opt/cni/bin") == f"{tmp_path}/opt/cni/bin"
+    assert resolve("", str(tmp_path / "opt")) == f"{tmp_path}/opt"
+
+
+def test_an_absolute_link_is_the_hosts(tmp_path: Path) -> None:
+    """k3s: data/cni/bridge -> /var/lib/rancher/k3s/data/<hash>/bin/cni."""
+    target = tmp_path / "var/lib/rancher/k3s/data/1234/bin"
+    target.mkdir(parents=True)
+    (target / "cni").write_text("x")
+    (target.parent.parent / "cni").mkdir()
+    (target.parent.parent / "cni/bridge").symlink_to("/var/lib/rancher/k3s/data/1234/bin/cni")
+    assert resolve(str(tmp_path), "/var/lib/rancher/k3s/data/cni/bridge") == str(target / "cni")
+
+
+def test_nothing_climbs_out(tmp_path: Path) -> None:
+    root = tmp_path / "host"
+    (root / "etc").mkdir(parents=True)
+    (tmp_path / "secret").write_text("x")
+    (root / "etc/out").symlink_to("../../../../secret")
+    with pytest.raises(BrokenLinkError) as caught:
+        resolve(str(root), "/etc/out")
+    assert caught.value.target == "/secret"
+    (root / "secret").write_text("the host's own")
+    assert resolve(str(root), "/etc/out") == str(root / "secret")
+    assert resolve(str(root), "/../../secret") == str(root / "secret")
+
+
+def test_a_circle_ends(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("/b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links"):
+        resolve(str(tmp_path), "/a")
+
+
+def test_the_first_config_folder_and_all_plugin_folders(tmp_path: Path) -> None:
+    for folder in ("second", "third", "bin1", "bin3"):
+        (tmp_path / folder).mkdir()
+    found = find(str(tmp_path), Paths(("/first", "/second", "/third"), ("/bin1", "/bin2", "/bin3"),
+                                      "/cache", "/state"))
+    assert found.conf_dir == ("/second", str(tmp_path / "second"))
+    assert [host for host, _ in found.bin_dirs] == ["/bin1", "/bin3"]
+    assert found.cache_dir is None
+    assert found.findings == ()
+    assert found.report().to_json() == {
+        "confDir": "/second", "binDirs": ["/bin1", "/bin3"], "cacheDir": None}
+
+
+def test_a_missing_folder_is_a_finding(tmp_path: Path) -> None:
+    found = find(str(tmp_path), Paths())
+    assert found.conf_dir is None
+    assert [(str(f.code), f.severity) for f in found.findings] == [
+        ("FolderMissing", Severity.FAULT)] * 2
+    assert "/etc/cni/net.d" in found.findings[0].message
+
+
+def test_a_folder_behind_a_link_that_is_not_mounted(tmp_path: Path) -> None:
+    (tmp_path / "conf").symlink_to("/not/mounted")
+    found = find(str(tmp_path), Paths(("/conf",), ("/conf",), "/conf", "/s"))
+    assert any("/not/mounted" in finding.message for finding in found.findings)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "conf").write_text("")
+    assert find(str(tmp_path), Paths(("/conf", "/conf/x"), (), "/c", "/s")).conf_dir is None

@@ -1,0 +1,201 @@
+"""Plugins are asked as libcni asks them, and whatever one of them does is a finding of its own."""
+
+import os
+import struct
+import time
+from pathlib import Path
+
+import pytest
+
+from cni_upgrade.cni.facts import Support
+from cni_upgrade.node import probe
+from tests.unit.node.host import VERSIONS, Host
+
+
+def ask(host: Host, *types: str) -> dict[str, Support]:
+    return probe.probe(str(host.root), [("/opt/cni/bin", str(host.bin))], types, "1.0.0")
+
+
+def code(support: Support) -> str:
+    assert support.finding is not None
+    return str(support.finding.code)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "TIME_LIMIT", 0.4)
+
+
+def test_a_plugin_that_answers(host: Host) -> None:
+    host.plugin("bridge", "1.0.0")
+    assert ask(host, "bridge")["bridge"] == Support(
+        "bridge", VERSIONS[:6], "1.0.0", "VERSION", None)
+
+
+def test_forty_at_once(host: Host) -> None:
+    names = [f"p{number}" for number in range(40)]
+    for name in names:
+        host.plugin(name, "0.4.0")
+    supports = ask(host, *names)
+    assert {support.max for support in supports.values()} == {"0.4.0"}
+    assert len(supports) == 40
+
+
+def test_what_a_plugin_is_given(host: Host, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    host.script("spy", f"""tr '\\0' '\\n' < /proc/self/environ > {seen}
+cat >> {seen}
+ls /proc/$$/fd | tr '\\n' ' ' >> {seen}""")
+    os.environ["SECRET"] = "x"  # noqa: S105
+    try:
+        ask(host, "spy")
+    finally:
+        del os.environ["SECRET"]
+    text = seen.read_text()
+    environment = {line for line in text.splitlines() if line.startswith(("CNI_", "SECRET"))}
+    assert environment == {"CNI_COMMAND=VERSION", "CNI_NETNS=dummy", "CNI_IFNAME=dummy",
+                           "CNI_PATH=dummy"}
+    assert '{"cniVersion": "1.0.0"}' in text
+    assert "SECRET" not in text
+    inherited = [int(number) for number in text.rsplit("}", 1)[1].split()]
+    assert [number for number in inherited if number < 10] == [0, 1, 2]  # from 10 on: sh's own
+
+
+@pytest.mark.parametrize(
+    ("body", "supported"),
+    [
+        ("""echo '{"code":4,"msg":"unknown CNI_COMMAND: VERSION"}'; exit 1""", ("0.1.0",)),
+        ("""echo '{"cniVersion":"0.2.0"}'""", ("0.1.0", "0.2.0")),
+        ("""echo '{"cniVersion":"0.2.0","supportedVersions":[]}'""", ("0.1.0", "0.2.0")),
+        ("""echo noise >&2; echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"]}'""",
+         ("1.0.0",)),
+    ],
+)
+def test_answers_that_libcni_takes(host: Host, body: str, supported: tuple[str, ...]) -> None:
+    host.script("p", body)
+    assert ask(host, "p")["p"].supported == supported
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "true",
+        "echo hello",
+        "echo '[1]'",
+        "echo '{}'",
+        """echo '{"cniVersion":1}'""",
+        """echo '{"cniVersion":"1.0.0"}'""",
+        """echo '{"cniVersion":"1.0.0","supportedVersions":"1.0.0"}'""",
+        """echo '{"cniVersion":"1.0.0","supportedVersions":[1]}'""",
+        """echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"]}'; exit 3""",
+        """echo '{"code":100,"msg":"no"}'; exit 1""",
+        "kill -9 $$",
+        "i=0; while [ $i -lt 30000 ]; do printf '['; i=$((i+1)); done",
+        r"printf '\377\376'",
+    ],
+)
+def test_answers_that_are_none(host: Host, body: str) -> None:
+    host.script("p", body)
+    support = ask(host, "p")["p"]
+    assert code(support) == "PluginGarbled"
+    assert support.supported is None
+    assert support.source == "unknown"
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("body", ["sleep 60", "sleep 60 & exit 0", "exec >&- 2>&-; sleep 60",
+                                  "trap '' TERM; while :; do sleep 1; done"])
+def test_a_plugin_that_hangs_is_killed_with_its_children(
+    host: Host, tmp_path: Path, body: str
+) -> None:
+    host.script("p", f"echo $$ > {tmp_path}/pid; {body}")
+    start = time.monotonic()
+    supports = ask(host, "p", "bridge")
+    assert time.monotonic() - start < 3
+    assert code(supports["p"]) == "PluginHang"
+    assert supports["bridge"].max == "1.1.0"
+    assert_all_ended(int((tmp_path / "pid").read_text()))
+
+
+def assert_all_ended(session: int) -> None:
+    """A killed process is gone a moment later."""
+    deadline = time.monotonic() + 5
+    while left := members(session):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)
+
+
+def members(session: int) -> list[str]:
+    """Processes of the session that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(str(path))
+    return found
+
+
+def test_a_flood_is_cut_off(host: Host, tmp_path: Path) -> None:
+    host.script("p", f"echo $$ > {tmp_path}/pid; yes")
+    host.script("q", "yes >&2")
+    start = time.monotonic()
+    supports = ask(host, "p", "q")
+    assert time.monotonic() - start < probe.TIME_LIMIT
+    assert [code(support) for support in supports.values()] == ["PluginFlood"] * 2
+    assert_all_ended(int((tmp_path / "pid").read_text()))
+
+
+def test_missing(host: Host) -> None:
+    (host.bin / "folder").mkdir()
+    supports = ask(host, "nowhere", "folder", "../bridge", "")
+    assert {support.source for support in supports.values()} == {"missing"}
+    assert {code(support) for support in supports.values()} == {"PluginMissing"}
+    assert "/opt/cni/bin" in supports["nowhere"].finding.message  # type: ignore[union-attr]
+
+
+def test_links(host: Host) -> None:
+    data = host.root / "var/lib/rancher/k3s/data/12ab/bin"
+    data.mkdir(parents=True)
+    host.plugin("portmap", "0.4.0").rename(data / "cni")
+    (host.bin / "linked").symlink_to("/var/lib/rancher/k3s/data/12ab/bin/cni")
+    (host.bin / "lost").symlink_to("/var/lib/rancher/k3s/data/34cd/bin/cni")
+    supports = ask(host, "linked", "lost")
+    assert supports["linked"].max == "0.4.0"
+    assert code(supports["lost"]) == "PluginBrokenLink"
+    assert "/var/lib/rancher/k3s/data/34cd/bin/cni" in str(supports["lost"].finding)
+
+
+def elf(machine: int) -> bytes:
+    header = b"\x7fELF" + bytes([2, 1, 1, 0]) + bytes(8)
+    return header + struct.pack("<HHI", 2, machine, 1) + bytes(40)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "text"),
+    [
+        (elf(22), 0o755, "another machine (s390x)"),
+        (elf(4242), 0o755, "another machine (ELF machine 4242)"),
+        (b"echo hello\n", 0o755, "neither a program nor a script"),
+        (b"", 0o755, "neither a program nor a script"),
+        (b"#!/no/such/interpreter\n", 0o755, "interpreter or loader"),
+        (b"#!/bin/sh\n", 0o644, "no permission to execute"),
+    ],
+)
+def test_what_cannot_be_run(host: Host, content: bytes, mode: int, text: str) -> None:
+    path = host.bin / "p"
+    path.write_bytes(content)
+    path.chmod(mode)
+    support = ask(host, "p")["p"]
+    assert code(support) == "PluginNotExecutable"
+    assert text in str(support.finding)
+
+
+def test_no_descriptor_is_lost(host: Host) -> None:
+    host.script("p", "exit 1")
+    (host.bin / "q").write_text("")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    ask(host, "p", "q", "bridge", "nowhere")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -1,0 +1,97 @@
+"""The results cache tells at which version each sandbox was added, and never stops the reading."""
+
+import base64
+import json
+
+import pytest
+
+from cni_upgrade.node import sandboxes
+from tests.unit.node.host import Host
+
+
+def read(host: Host) -> tuple[dict[str, int], list[str]]:
+    found, findings = sandboxes.read(str(host.results.parent))
+    return sandboxes.count(found), [f"{finding.component}: {finding.message}"
+                                    for finding in findings]
+
+
+def test_no_cache_is_no_sandbox(host: Host) -> None:
+    assert read(host) == ({}, [])
+    host.results.rmdir()
+    assert read(host) == ({}, [])
+
+
+def test_versions_are_those_of_the_config_of_the_add(host: Host) -> None:
+    host.sandbox(None, "a" * 64)
+    host.sandbox(None, "b" * 64)
+    host.sandbox("1.0.0", "c" * 64)
+    assert read(host) == ({"1.0.0": 1, "missing": 2}, [])
+    found, _ = sandboxes.read(str(host.results.parent))
+    assert found[2].network == "pod-net"
+    assert found[2].container_id == "c" * 64
+    assert found[2].ifname == "eth0"
+
+
+def test_the_runtimes_own_loopback_does_not_count(host: Host) -> None:
+    host.sandbox("0.3.1", network="cni-loopback")
+    assert read(host) == ({}, [])
+
+
+def test_a_single_plugin(host: Host) -> None:
+    path = host.sandbox("1.0.0")
+    entry = json.loads(path.read_text())
+    config = b'{"name":"x","type":"bridge","CNIVersion":"0.3.1"}'
+    entry["config"] = base64.b64encode(config).decode()
+    path.write_text(json.dumps(entry))
+    assert read(host) == ({"0.3.1": 1}, [])
+
+
+def test_the_oldest_form_is_the_result_itself(host: Host) -> None:
+    name = f"my-net-{'a' * 64}-eth0"
+    (host.results / name).write_text('{"cniVersion": "0.3.1", "ips": []}')
+    (host.results / f"my-net-{'b' * 64}-eth0").write_text('{"ip4": {"ip": "10.1.1.1/24"}}')
+    found, findings = sandboxes.read(str(host.results.parent))
+    assert not findings
+    assert [(each.network, each.container_id, each.ifname, each.version) for each in found] == [
+        ("my-net", "a" * 64, "eth0", "0.3.1"), ("my-net", "b" * 64, "eth0", None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("", "not JSON"),
+        ("[]", "not a JSON object"),
+        ("{}", "neither of kind"),
+        ('{"cniVersion": 4}', "not a string"),
+        ('{"kind": "cniCacheV1"}', "is not a string"),
+        ('{"kind": "cniCacheV1", "networkName": "n", "containerId": "c", "ifName": "i", '
+         '"config": "%"}', "not base64"),
+        ('{"kind": "cniCacheV1", "networkName": "n", "containerId": "c", "ifName": "i", '
+         '"config": "e30="}', "none that libcni reads"),
+        ("[" * 100_000, "not JSON"),
+        (" " * (2 << 20), "larger than"),
+    ],
+)
+def test_a_broken_entry_is_a_finding_and_a_sandbox(host: Host, content: str, text: str) -> None:
+    host.sandbox("1.0.0")
+    (host.results / f"pod-net-{'d' * 64}-eth0").write_text(content)
+    counts, findings = read(host)
+    assert counts == {"1.0.0": 1, "unknown": 1}
+    assert len(findings) == 1
+    assert text in findings[0]
+
+
+def test_what_is_no_file(host: Host) -> None:
+    (host.results / "folder").mkdir()
+    (host.results / "link").symlink_to("/etc/passwd")
+    counts, findings = read(host)
+    assert counts == {"unknown": 2}
+    assert len(findings) == 2
+
+
+def test_a_cache_that_cannot_be_opened(host: Host) -> None:
+    host.results.rmdir()
+    host.results.write_text("")
+    counts, findings = read(host)
+    assert counts == {}
+    assert "cannot be read" in findings[0]
