@@ -113,6 +113,7 @@ def _refused(
     actions = {
         Code.TEMPLATE_NOT_RENDERED: "find out why the program that renders this file did not",
         Code.TOO_DEEP: "look at the file: no CNI config needs such nesting",
+        Code.CRASHES: "remove the file at once, or the runtime does not start again",
         Code.LIST_IN_CONF: "rename the file to .conflist",
     }
     action = actions.get(code, "mend the file, or remove it if nothing needs it")
@@ -129,7 +130,7 @@ def _read_conf(
 ) -> Config:
     """ConfFromBytes, then ConfListFromConf, which sorts the keys and decodes once more."""
     root = document.root
-    conf = golang.plugin_conf(root, libcni)
+    conf = _plugin_conf(root, libcni)
     if not conf.type:
         if any(member.key == "plugins" for member in root.members):
             raise _NotLoadedError(Code.LIST_IN_CONF, "missing 'type': this is a list of plugins")
@@ -149,6 +150,16 @@ def _read_conf(
         data=data,
         inline=inline,
     )
+
+
+def _plugin_conf(node: Node, libcni: tuple[int, int, int]) -> golang.PluginConf:
+    """ConfFromBytes up to libcni 1.0.1 sets its pointer to nil on `null`, and then reads through it.
+
+    So `"plugins": [null]`, or a `.conf` that holds just `null`, ends the runtime's process.
+    """
+    if node.kind == "null" and libcni < (1, 1, 0):
+        raise _NotLoadedError(Code.CRASHES, "null stands where a plugin belongs: libcni panics")
+    return golang.plugin_conf(node, libcni)
 
 
 def _read_list(
@@ -216,8 +227,9 @@ def _version_list(members: Mapping[str, Node], libcni: tuple[int, int, int]) -> 
 def _effective(version: str, others: list[str]) -> str:
     """The highest entry that libcni 1.2 and 1.3 (specification 1.1.0) can speak.
 
-    The sort is stable and the last one wins, so of two spellings of one number ("1.0" and
-    "1.0.0") the later counts, `cniVersion` being appended at the end.
+    Of two spellings of one number ("1.0" and "1.0.0") the first counts, `cniVersion` standing
+    after the others: the comparison calls each less than the other, and Go's insertion sort then
+    puts the later one in front (`slices.SortFunc`, up to twelve entries).
     """
     candidates: list[tuple[tuple[int, int, int], str]] = []
     own = versions.libcni_order(versions.KNOWN[-1])
@@ -230,8 +242,7 @@ def _effective(version: str, others: list[str]) -> str:
             candidates.append((order, spelling))
     if not candidates:
         return version
-    candidates.sort(key=lambda pair: pair[0])
-    return candidates[-1][1]
+    return max(candidates, key=lambda pair: pair[0])[1]
 
 
 def _flag(members: Mapping[str, Node], key: str, libcni: tuple[int, int, int]) -> bool:
@@ -261,7 +272,7 @@ def _plugins(
         raise _NotLoadedError(Code.MISSING_PLUGINS, "no plugins in list")
     plugins = [golang.remarshalled(item) for item in node.items]
     for place, plugin in enumerate(plugins):
-        if not golang.plugin_conf(plugin, libcni).type:
+        if not _plugin_conf(plugin, libcni).type:
             raise _NotLoadedError(Code.MISSING_TYPE, f"plugin {place}: missing 'type'")
     return plugins
 
@@ -298,9 +309,6 @@ def _binaries(node: Node) -> Iterator[str]:
     kind = _last_string(node, "type")
     if kind:
         yield kind
-    for value in golang.fields(node, "plugins"):
-        for item in value.items:
-            yield from _binaries(item)
     ipam = ""
     for value in golang.fields(node, "ipam"):
         ipam = _last_string(value, "type") or ipam
@@ -310,13 +318,21 @@ def _binaries(node: Node) -> Iterator[str]:
         delegates = [value for value in golang.fields(node, "delegate") if value.kind == "object"]
         if not any(_last_string(value, "type") for value in delegates):
             yield "bridge"
-        yield from (each for value in delegates for each in _binaries(value))
+        yield from (each for value in delegates for each in _delegate(value))
         yield "host-local"
         return
     for key in ("delegate", "delegates"):
         for value in golang.fields(node, key):
             for item in value.items if value.kind == "array" else (value,):
-                yield from _binaries(item)
+                yield from _delegate(item)
+
+
+def _delegate(node: Node) -> Iterator[str]:
+    """A delegate is one plugin's config or a whole list."""
+    yield from _binaries(node)
+    for value in golang.fields(node, "plugins"):
+        for item in value.items:
+            yield from _binaries(item)
 
 
 def _last_string(node: Node, key: str) -> str:

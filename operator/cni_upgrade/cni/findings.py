@@ -48,6 +48,7 @@ class Code(StrEnum):
     NO_CONFIG = "NoConfig", "there is no config that the runtime would load"
     UNPARSABLE = "Unparsable", "the file is not the JSON that libcni reads"
     INVALID = "Invalid", "the file is JSON, and not a config that libcni accepts"
+    CRASHES = "Crashes", "the runtime's process would crash on reading the file"
     TOO_DEEP = "TooDeep", "the file is nested deeper than this project reads"
     TEMPLATE_NOT_RENDERED = "TemplateNotRendered", "the file still holds a template's placeholders"
     MISSING_NAME = "MissingName", "the network has no name: ADD fails"

@@ -1,0 +1,1 @@
+"""Holds this project's reading of configs against libcni itself, and its predictions too."""

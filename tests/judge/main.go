@@ -1,0 +1,209 @@
+// Asks libcni itself how it reads config folders and what its commands do, so that this project's
+// reading and predictions are held against the original and not against a memory of it.
+//
+//	judge read   folders on stdin, one a line; answers one JSON line each
+//	judge run    requests on stdin, one JSON a line; answers one JSON line each
+//
+// One source for every release of libcni: only what all of them have is used.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	gocni "github.com/containerd/go-cni"
+	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/types"
+)
+
+// File is what libcni makes of one file of a folder.
+type File struct {
+	Name         string   `json:"name"`
+	Error        string   `json:"error"`
+	Network      string   `json:"network"`
+	Version      string   `json:"version"`
+	Chain        []string `json:"chain"`
+	DisableCheck bool     `json:"disableCheck"`
+	// Told is the version that each plugin reads in the config that libcni hands to it.
+	Told []string `json:"told"`
+}
+
+// Folder is what is loaded of a folder: each file alone, and what containerd's go-cni takes.
+type Folder struct {
+	Files      []File `json:"files"`
+	Containerd Taken  `json:"containerd"`
+}
+
+// Taken is the network that go-cni loads from a folder with its default of one config.
+type Taken struct {
+	Error   string `json:"error"`
+	Network string `json:"network"`
+	Version string `json:"version"`
+}
+
+func readFile(path string) (file File) {
+	file = File{Name: filepath.Base(path), Chain: []string{}, Told: []string{}}
+	defer func() {
+		if crash := recover(); crash != nil {
+			file.Error = fmt.Sprintf("panic: %v", crash)
+		}
+	}()
+	var list *libcni.NetworkConfigList
+	var err error
+	// As go-cni and ocicni both do it.
+	if strings.HasSuffix(path, ".conflist") {
+		list, err = libcni.ConfListFromFile(path)
+	} else {
+		var conf *libcni.NetworkConfig
+		if conf, err = libcni.ConfFromFile(path); err == nil {
+			list, err = libcni.ConfListFromConf(conf)
+		}
+	}
+	if err != nil {
+		file.Error = err.Error()
+		return file
+	}
+	file.Network, file.Version, file.DisableCheck = list.Name, list.CNIVersion, list.DisableCheck
+	for _, plugin := range list.Plugins {
+		file.Chain = append(file.Chain, plugin.Network.Type)
+		if plugin.Network.IPAM.Type != "" {
+			file.Chain = append(file.Chain, plugin.Network.IPAM.Type)
+		}
+		// As libcni's buildOneConfig does it, then as a plugin's skel does.
+		given, err := libcni.InjectConf(plugin, map[string]interface{}{
+			"name": list.Name, "cniVersion": list.CNIVersion})
+		if err != nil {
+			file.Told = append(file.Told, "error: "+err.Error())
+			continue
+		}
+		told := types.NetConf{}
+		if err := json.Unmarshal(given.Bytes, &told); err != nil {
+			file.Told = append(file.Told, "error: "+err.Error())
+			continue
+		}
+		file.Told = append(file.Told, told.CNIVersion)
+	}
+	return file
+}
+
+func readFolder(dir string) Folder {
+	folder := Folder{Files: []File{}}
+	names, err := libcni.ConfFiles(dir, []string{".conf", ".conflist", ".json"})
+	if err != nil {
+		folder.Containerd.Error = err.Error()
+		return folder
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		folder.Files = append(folder.Files, readFile(name))
+	}
+	folder.Containerd = containerd(dir)
+	return folder
+}
+
+func containerd(dir string) (taken Taken) {
+	defer func() {
+		if crash := recover(); crash != nil {
+			taken = Taken{Error: fmt.Sprintf("panic: %v", crash)}
+		}
+	}()
+	network, err := gocni.New(gocni.WithMinNetworkCount(1), gocni.WithPluginConfDir(dir))
+	if err != nil {
+		return Taken{Error: err.Error()}
+	}
+	if err := network.Load(gocni.WithDefaultConf); err != nil {
+		return Taken{Error: err.Error()}
+	}
+	for _, each := range network.GetConfig().Networks {
+		return Taken{Network: each.Config.Name, Version: each.Config.CNIVersion}
+	}
+	return Taken{Error: "no network"}
+}
+
+// Request is one command of libcni on one pod's interface.
+type Request struct {
+	Command   string `json:"command"` // ADD, CHECK, DEL, or DEL-CACHED as CRI-O deletes
+	File      string `json:"file"`
+	Container string `json:"container"`
+	NetNS     string `json:"netns"`
+	BinDir    string `json:"binDir"`
+	CacheDir  string `json:"cacheDir"`
+}
+
+func run(request Request) error {
+	var list *libcni.NetworkConfigList
+	var err error
+	if strings.HasSuffix(request.File, ".conflist") {
+		list, err = libcni.ConfListFromFile(request.File)
+	} else {
+		var conf *libcni.NetworkConfig
+		if conf, err = libcni.ConfFromFile(request.File); err == nil {
+			list, err = libcni.ConfListFromConf(conf)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	cni := libcni.NewCNIConfigWithCacheDir([]string{request.BinDir}, request.CacheDir, nil)
+	runtime := &libcni.RuntimeConf{
+		ContainerID: request.Container,
+		NetNS:       request.NetNS,
+		IfName:      "eth0",
+		CapabilityArgs: map[string]interface{}{"portMappings": []map[string]interface{}{
+			{"hostPort": 18080, "containerPort": 80, "protocol": "tcp"}}},
+	}
+	ctx := context.Background()
+	switch request.Command {
+	case "ADD":
+		_, err = cni.AddNetworkList(ctx, list, runtime)
+	case "CHECK":
+		err = cni.CheckNetworkList(ctx, list, runtime)
+	case "DEL":
+		err = cni.DelNetworkList(ctx, list, runtime)
+	case "DEL-CACHED":
+		var cached []byte
+		if cached, runtime, err = cni.GetNetworkListCachedConfig(list, runtime); err != nil {
+			return err
+		}
+		if list, err = libcni.ConfListFromBytes(cached); err != nil {
+			return err
+		}
+		err = cni.DelNetworkList(ctx, list, runtime)
+	default:
+		err = fmt.Errorf("unknown command %q", request.Command)
+	}
+	return err
+}
+
+func main() {
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(make([]byte, 1<<20), 1<<24)
+	out := bufio.NewWriter(os.Stdout)
+	defer out.Flush()
+	answers := json.NewEncoder(out)
+	for lines.Scan() {
+		switch os.Args[1] {
+		case "read":
+			answers.Encode(readFolder(lines.Text()))
+			out.Flush()
+		case "run":
+			var request Request
+			answer := map[string]string{"error": ""}
+			err := json.Unmarshal(lines.Bytes(), &request)
+			if err == nil {
+				err = run(request)
+			}
+			if err != nil {
+				answer["error"] = err.Error()
+			}
+			answers.Encode(answer)
+			out.Flush()
+		}
+	}
+}

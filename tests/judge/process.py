@@ -1,0 +1,55 @@
+"""Talks to a judge that keeps running, so that ten thousand questions cost one start."""
+
+import json
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.judge import build
+
+
+class Judge:
+    """One release of libcni, answering one JSON line for each line that it is given."""
+
+    def __init__(self, release: str, mode: str) -> None:
+        self.release = release
+        self._process = subprocess.Popen(
+            [str(build.judge(release)), mode],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> "Judge":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the program by ending its input."""
+        self._process.communicate()
+
+    def folder(self, path: Path) -> Any:
+        """What libcni makes of a folder (mode read)."""
+        return self._ask(str(path))
+
+    def command(self, **request: str) -> str:
+        """Run one command of libcni (mode run); the error, empty when it went well."""
+        return str(self._ask(json.dumps(request))["error"])
+
+    def _ask(self, line: str) -> Any:
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("the judge has no pipes")
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the judge of libcni {self.release} ended")
+        return json.loads(answer)

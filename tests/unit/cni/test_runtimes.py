@@ -1,0 +1,84 @@
+"""The table of runtimes, release by release, and what is not in it."""
+
+import pytest
+
+from cni_upgrade.cni.runtimes import lookup
+
+
+@pytest.mark.parametrize(
+    ("runtime", "libcni", "highest", "f1", "f3"),
+    [
+        ("containerd://1.4.13", "0.8.0", "0.4.0", True, False),
+        ("containerd://1.5.18", "0.8.1", "0.4.0", True, False),
+        ("containerd://1.6.0", "1.0.1", "1.0.0", True, True),
+        ("containerd://1.6.2", "1.0.1", "1.0.0", True, True),
+        ("containerd://1.6.3", "1.0.1", "1.0.0", True, True),
+        ("containerd://1.6.4", "1.1.0", "1.0.0", False, True),
+        ("containerd://1.6.5", "1.1.1", "1.0.0", False, False),
+        ("containerd://1.6.38", "1.1.1", "1.0.0", False, False),
+        ("containerd://1.7.29", "1.1.2", "1.0.0", False, False),
+        ("containerd://2.0.5", "1.2.3", "1.1.0", False, False),
+        ("containerd://2.4.2", "1.3.0", "1.1.0", False, False),
+        ("cri-o://1.20.7", "0.8.0", "0.4.0", True, False),
+        ("cri-o://1.22.0", "0.8.1", "0.4.0", True, False),
+        ("cri-o://1.23.0", "1.0.1", "1.0.0", True, True),
+        ("cri-o://1.24.0", "1.1.0", "1.0.0", False, True),
+        ("cri-o://1.24.6", "1.1.1", "1.0.0", False, False),
+        ("cri-o://1.30.1", "1.1.2", "1.0.0", False, False),
+        ("cri-o://1.31.0", "1.2.3", "1.1.0", False, False),
+        ("cri-o://1.36.0", "1.3.0", "1.1.0", False, False),
+    ],
+)
+def test_known_releases(runtime: str, libcni: str, highest: str, f1: bool, f3: bool) -> None:
+    found = lookup(runtime)
+    assert (found.libcni, found.max, found.f1, found.f3) == (libcni, highest, f1, f3)
+    assert found.deletes_with == ("cached" if runtime.startswith("cri-o") else "current")
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        "containerd://2.5.0",
+        "containerd://3.0.0",
+        "containerd://1.3.9",
+        "containerd://1.8.0",
+        "cri-o://1.24.1",
+        "cri-o://1.37.0",
+        "cri-o://1.19.0",
+        "docker://20.10.7",
+        "containerd://1.6",
+        "containerd://1.6.2.3",
+        "containerd://1.6.x",
+        "containerd://unknown",
+        "containerd://1..2",
+        "containerd",
+        "",
+    ],
+)
+def test_what_is_not_known_is_not_assumed(runtime: str) -> None:
+    found = lookup(runtime)
+    assert (found.libcni, found.max, found.deletes_with, found.loopback_at) == (None,) * 4
+    assert not found.f1
+    assert not found.f3
+
+
+@pytest.mark.parametrize(
+    ("suffixed", "plain"),
+    [
+        ("containerd://1.6.20~ds1", "containerd://1.6.20"),
+        ("containerd://v1.7.2-k3s1", "containerd://1.7.2"),
+        ("containerd://1.6.2-rc1", "containerd://1.6.2"),
+        ("containerd://2.0.5+unknown", "containerd://2.0.5"),
+        ("cri-o://1.23.0-dev", "cri-o://1.23.0"),
+    ],
+)
+def test_a_suffix_names_a_build_of_the_release(suffixed: str, plain: str) -> None:
+    assert lookup(suffixed).libcni == lookup(plain).libcni
+    assert lookup(suffixed).libcni is not None
+
+
+def test_only_containerd_1_6_3_runs_loopback_at_1_0_0() -> None:
+    assert lookup("containerd://1.6.3").loopback_at == "1.0.0"
+    for other in ("1.5.0", "1.6.2", "1.6.4", "1.7.0", "2.4.2"):
+        assert lookup(f"containerd://{other}").loopback_at == "0.3.1"
+    assert lookup("cri-o://1.30.0").loopback_at is None
