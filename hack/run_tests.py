@@ -2,9 +2,8 @@
 """Run the test tiers one after the other and end with one line that counts them all.
 
 A tier is a folder of tests/ with tests in it; the quick ones run first. One that fails does not
-hide the ones after it. The last line is `N passed` or, with more to
-say, `N passed, N failed, N errors, N skipped`; the exit code is 0 only if nothing failed and
-something ran.
+hide the ones after it. The last line is `N passed` or, with more to say, `N passed, N failed,
+N errors, N skipped`; the exit code is 0 only if nothing failed and something ran.
 """
 
 from __future__ import annotations
