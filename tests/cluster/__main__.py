@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("preflight", _preflight, "say what this machine lacks", named=False)
     asked = verb("build", _build, "build components that the cache lacks", named=False)
-    asked.add_argument("component", nargs="*", choices=[[], *BY_NAME], help="by default all")
+    asked.add_argument("component", nargs="*", help=f"of {', '.join(BY_NAME)} (all)")
     asked = verb("up", _up, "bring a cluster up; what runs is left alone")
     asked.add_argument("--nodes", help="which of node-a,node-b,node-c,node-d (all)")
     asked.add_argument("--control-plane-only", action="store_true", help="no nodes")
@@ -126,6 +126,9 @@ def _preflight(_: argparse.Namespace) -> int:
 
 
 def _build(arguments: argparse.Namespace) -> int:
+    unknown = [name for name in arguments.component if name not in BY_NAME]
+    if unknown:
+        raise ClusterError(f"no component {unknown[0]}", expected=f"one of {', '.join(BY_NAME)}")
     if not _fit():
         return _UNFIT
     debian.ensure()
@@ -167,6 +170,7 @@ def _status(arguments: argparse.Namespace) -> int:
         made_of = f"{node.spec.runtime}, plugins {node.spec.plugins}, {node.network.address}"
         print(f"  {node.name:26} {why or 'Ready'} ({made_of})")
         down = [program for program in node.daemons if node.pid_within(program) is None]
+        whole &= not down
         if down:
             print(f"  {'':26} down: {', '.join(down)}")
     return 0 if whole else 1
@@ -199,7 +203,7 @@ def _logs(arguments: argparse.Namespace) -> int:
     cluster = Cluster(arguments.name)
     logs = cluster.node(arguments.node).folder if arguments.node else cluster.control.folder
     for log in sorted(logs.glob(f"logs/{arguments.program or '*'}.log")):
-        print(f"== {log}\n{process.tail(log, arguments.lines)}")
+        print(f"== {log}\n{process.tail(log, arguments.lines, width=10_000)}")
     return 0
 
 

@@ -69,7 +69,7 @@ class Cluster:
                 raise ClusterError(
                     f"no node is known as {', '.join(unknown)}",
                     expected=f"some of {', '.join(known)}",
-                    todo="make others with `node add`",
+                    todo="make others with `python3 -m tests.cluster node add`",
                 )
             debian.ensure()
             cluster._up_control_plane()
@@ -93,7 +93,10 @@ class Cluster:
         """Its addresses."""
         known = read_json(self.folder / "cluster.json")
         if known is None:
-            raise ClusterError(f"there is no cluster {self.name}", todo=f"up --name {self.name}")
+            raise ClusterError(
+                f"there is no cluster {self.name}",
+                todo=f"python3 -m tests.cluster up --name {self.name}",
+            )
         return Network(known["number"])
 
     @property

@@ -288,7 +288,10 @@ class Node:
         """Answer the command that runs `argv` in the node."""
         pid = self.first_pid()
         if pid is None:
-            raise ClusterError(f"{self.name} is not up", todo=f"node start {self.name}")
+            raise ClusterError(
+                f"{self.name} is not up",
+                todo=f"python3 -m tests.cluster node start {self.name} --name {self.cluster}",
+            )
         spaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
         path = f"PATH={self._path()}"
         return ["nsenter", f"--target={pid}", *spaces, "--wd=/", "env", path, *argv]

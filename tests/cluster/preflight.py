@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.cluster import build, cgroups, debian, paths
-from tests.cluster.components import CATALOGUE
+from tests.cluster.components import CATALOGUE, KUBERNETES
 
 _GIB = 1 << 30
 _PYTHON = (3, 11)
@@ -83,7 +83,7 @@ def _room() -> Iterator[str]:
 
 def _registries() -> Iterator[str]:
     if _unbuilt() and not _succeeds(
-        ["go", "list", "-m", "-mod=mod", "k8s.io/kubernetes@v1.34.4"], timeout=60
+        ["go", "list", "-m", "-mod=mod", f"k8s.io/kubernetes@{KUBERNETES}"], timeout=60
     ):
         yield "the Go module proxy can't be reached: check `go env GOPROXY` and the network"
     if debian.missing() and not _succeeds(["apt-get", "-qq", "update"], timeout=180):

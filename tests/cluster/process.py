@@ -37,7 +37,9 @@ def run(
             check=False,
         )
     except FileNotFoundError as error:
-        raise ClusterError(f"`{words[0]}` is not installed", todo="run `preflight`") from error
+        raise ClusterError(
+            f"`{words[0]}` is not installed", todo="python3 -m tests.cluster preflight"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise ClusterError(f"`{' '.join(words)}` did not end in {timeout:.0f} s") from error
     if done.returncode != 0:
@@ -111,10 +113,10 @@ def resident_mib(pid: int) -> int:
     return 0
 
 
-def tail(log: Path, lines: int = 15) -> str:
-    """Answer the last lines of a log, indented, for an error text."""
+def tail(log: Path, lines: int = 10, width: int = 300) -> str:
+    """Answer the last lines of a log, indented and cut to a width, for an error text."""
     try:
         text = log.read_text(errors="replace")
     except FileNotFoundError:
         return f"    ({log} was not written)"
-    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+    return "\n".join(f"    {line[:width]}" for line in text.splitlines()[-lines:])
