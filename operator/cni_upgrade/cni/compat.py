@@ -88,7 +88,7 @@ def objections(runtime: Runtime, chain: Sequence[Support], version: str) -> list
             bound = f" (at most {support.max})" if support.max else ""
             reasons.append(f"it is not known what {support.type} supports{bound}")
         elif version not in support.supported:
-            reasons.append(f"{support.type} {_range(support.supported)}")
+            reasons.append(f"{support.type} {supported_range(support.supported)}")
     return reasons
 
 
@@ -108,11 +108,17 @@ def pods(count: int) -> str:
     return f"{count} running pod" + ("" if count == 1 else "s")
 
 
+def added_at(sandboxes: Sequence[Sandbox]) -> str:
+    """The versions at which they were added, as a sentence wants them."""
+    at = sorted({each.version for each in sandboxes if each.version})
+    words = ["with no version"] if any(not each.version for each in sandboxes) else []
+    return " and ".join([*words, *([f"at {', '.join(at)}"] if at else [])])
+
+
 def _sandbox_objections(stuck: Sequence[Sandbox], version: str) -> list[str]:
     if not stuck:
         return []
-    at = sorted({each.version or "missing" for each in stuck})
-    return [f"{pods(len(stuck))} added at {', '.join(at)} could not be deleted at {version}"]
+    return [f"{pods(len(stuck))} added {added_at(stuck)} could not be deleted at {version}"]
 
 
 def _praise(
@@ -142,7 +148,8 @@ def _lowest(chain: Sequence[Support]) -> list[Support]:
     return [min(told, key=lambda each: versions.order(str(each.max)))] if told else []
 
 
-def _range(supported: Sequence[str]) -> str:
+def supported_range(supported: Sequence[str]) -> str:
+    """What a binary supports, in few words."""
     known = [version for version in versions.KNOWN if version in supported]
     if not known:
         return "supports no released version"

@@ -153,7 +153,7 @@ def _read_conf(
 
 
 def _plugin_conf(node: Node, libcni: tuple[int, int, int]) -> golang.PluginConf:
-    """ConfFromBytes up to libcni 1.0.1 sets its pointer to nil on `null`, and then reads through it.
+    """ConfFromBytes up to libcni 1.0.1 sets its pointer to nil on `null`, and reads through it.
 
     So `"plugins": [null]`, or a `.conf` that holds just `null`, ends the runtime's process.
     """

@@ -222,14 +222,15 @@ def f1(config: Config, runtime: Runtime) -> Finding:
 
 def f2(config: Config, version: str | None, support: Support) -> Finding:
     """A version that one binary of the chain does not support."""
-    supported = ", ".join(support.supported or ()) or f"at most {support.max}"
-    said = f"cniVersion {version}" if version else "a missing cniVersion (it counts as 0.1.0)"
+    supports = compat.supported_range(support.supported or ())
+    if support.supported is None:
+        supports = f"supports at most {support.max}"
+    said = f"cniVersion is {version}" if version else "cniVersion is missing, which counts as 0.1.0"
     return Finding(
         Code.F2,
         Severity.FAULT,
         config.name,
-        f"{support.type} does not support {said}, but {supported}: ADD and DEL fail "
-        "(incompatible CNI versions)",
+        f"{said}, and {support.type} {supports}: ADD and DEL fail (incompatible CNI versions)",
         f"write a version that {support.type} supports, or install a newer {support.type}",
     )
 
@@ -260,12 +261,12 @@ def too_new(config: Config, version: str, runtime: Runtime) -> Finding:
 
 def stuck_sandboxes(config: Config, stuck: Sequence[Sandbox], version: str | None) -> Finding:
     """Pods that run now and that libcni cannot delete at that version."""
-    at = ", ".join(sorted({each.version or "missing" for each in stuck}))
     return Finding(
         Code.SANDBOX_LIMIT,
         Severity.FAULT,
         config.name,
-        f"{compat.pods(len(stuck))} added at {at} cannot be deleted at {version or 'no version'}: "
+        f"{compat.pods(len(stuck))} added {compat.added_at(stuck)} cannot be deleted at "
+        f"{version or 'no version'}: "
         "libcni does not convert the cached result",
         "write a version at which they can be deleted",
     )

@@ -18,7 +18,11 @@ from cni_upgrade.cni.document import (
 )
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
@@ -38,10 +42,7 @@ def loaded(plain: Plain) -> object:
 @given(VALUES, st.sampled_from([None, 0, 2, "\t"]), st.booleans())
 def test_reads_what_json_reads(value: object, indent: int | str | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    data = text.encode("utf-8", "replace")
-    if b"?" in data:
-        return
-    assert loaded(parse(data).root.plain()) == json.loads(data)
+    assert loaded(parse(text.encode()).root.plain()) == json.loads(text)
 
 
 @given(VALUES)

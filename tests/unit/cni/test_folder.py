@@ -1,0 +1,75 @@
+"""Which file counts, for each runtime."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cni_upgrade.cni import config, folder
+from cni_upgrade.cni.findings import Code
+from cni_upgrade.cni.runtimes import lookup
+from tests.unit.cni import samples
+
+CONTAINERD = lookup("containerd://1.6.2")
+CRIO = lookup("cri-o://1.23.0")
+GOOD = samples.bridge("1.0.0")
+
+
+def configs(**files: bytes) -> list[config.Config]:
+    """Configs by file name, in which a double underscore stands for a dot or dash."""
+    return [config.read(name, data) for name, data in files.items()]
+
+
+def test_names_are_sorted_by_bytes_and_hidden_files_come_first() -> None:
+    names = ["10-b.conf", "\u00e9.conf", "z.json", ".00-x.conflist", "Z.conf", "a.bak", "a.CONF"]
+    assert folder.loadable(names) == [
+        ".00-x.conflist",
+        "10-b.conf",
+        "Z.conf",
+        "z.json",
+        "\u00e9.conf",
+    ]
+
+
+@given(st.lists(st.text(max_size=8)))
+def test_only_the_three_extensions_are_loaded(names: list[str]) -> None:
+    for name in folder.loadable([*names, *(f"{name}.conf" for name in names)]):
+        assert name.endswith((".conf", ".conflist", ".json"))
+
+
+def test_containerd_takes_the_first_and_says_when_it_is_hidden() -> None:
+    files = configs(**{"20-b.conflist": GOOD, ".10-a.conflist": GOOD})
+    loaded = folder.active(files, CONTAINERD)
+    assert [file.name for file in loaded.files] == [".10-a.conflist"]
+    assert [finding.code for finding in loaded.findings] == [Code.DOTFILE]
+
+
+def test_a_first_invalid_file_aborts_containerd_and_is_skipped_by_crio() -> None:
+    files = configs(**{"10-a.conflist": b"{", "20-b.conflist": GOOD})
+    aborted = folder.active(files, CONTAINERD)
+    assert aborted.files == ()
+    assert aborted.failed is files[0]
+    assert [finding.code for finding in aborted.findings] == [Code.UNPARSABLE]
+    skipped = folder.active(files, CRIO)
+    assert [file.name for file in skipped.files] == ["20-b.conflist"]
+    assert [finding.code for finding in skipped.findings] == [Code.SKIPPED_FILE]
+
+
+def test_a_later_invalid_file_does_not_reach_containerd_unless_it_takes_more() -> None:
+    files = configs(**{"10-a.conflist": GOOD, "20-b.conflist": b"{"})
+    assert folder.active(files, CONTAINERD).failed is None
+    for max_conf_num in (2, 0):
+        assert folder.active(files, CONTAINERD, max_conf_num).failed is files[1]
+
+
+def test_crio_can_be_told_the_network_by_name() -> None:
+    other = samples.BRIDGE.replace("containerd-net", "other").encode()
+    files = configs(**{"10-a.conflist": other, "20-b.conflist": GOOD})
+    loaded = folder.active(files, CRIO, default_network="containerd-net")
+    assert [file.name for file in loaded.files] == ["20-b.conflist"]
+    assert folder.active(files, CRIO, default_network="none").files == ()
+
+
+def test_an_empty_folder_has_nothing() -> None:
+    for runtime in (CONTAINERD, CRIO):
+        loaded = folder.active([], runtime)
+        assert loaded.files == ()
+        assert loaded.failed is None

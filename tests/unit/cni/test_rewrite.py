@@ -1,0 +1,272 @@
+"""A rewrite changes the version, proves it, and touches no other line."""
+
+import difflib
+import json
+
+import jsonpatch
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cni_upgrade.cni import config, golang, versions
+from cni_upgrade.cni.document import Node, parse
+from cni_upgrade.cni.rewrite import RELEASES, RewriteError, diff, rewrite
+from tests.judge.folders import content
+from tests.unit.cni import samples
+
+GENERATED = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+NAMES = st.sampled_from(("10-a.conflist", "10-b.conf"))
+LEVELS = st.sampled_from(versions.KNOWN)
+
+
+def loads(name: str, data: bytes) -> bool:
+    return any(config.read(name, data, release).error is None for release in RELEASES)
+
+
+@st.composite
+def loadable(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A file that some release of libcni loads."""
+    name = draw(NAMES)
+    return name, draw(content(name).filter(lambda data: loads(name, data)))
+
+
+@GENERATED
+@given(loadable(), LEVELS)
+def test_every_release_reads_the_version_that_was_asked_for(
+    file: tuple[str, bytes], to: str
+) -> None:
+    name, data = file
+    new = rewrite(data, config.kind_of(name), to).data
+    for release in RELEASES:
+        before, after = config.read(name, data, release), config.read(name, new, release)
+        if before.error is None:
+            assert (after.error, after.version) == (None, to)
+            assert (after.network, after.plugins) == (before.network, before.plugins)
+            assert after.check_disabled == before.check_disabled
+
+
+@GENERATED
+@given(loadable(), LEVELS)
+def test_the_patch_makes_the_new_document_of_the_old(file: tuple[str, bytes], to: str) -> None:
+    name, data = file
+    done = rewrite(data, config.kind_of(name), to)
+    patch = json.loads(json.dumps(done.patch))
+    assert jsonpatch.apply_patch(parse(data).root.plain(), patch) == parse(done.data).root.plain()
+
+
+@GENERATED
+@given(loadable(), LEVELS)
+def test_doing_it_again_changes_nothing(file: tuple[str, bytes], to: str) -> None:
+    name, data = file
+    kind = config.kind_of(name)
+    once = rewrite(data, kind, to)
+    again = rewrite(once.data, kind, to)
+    assert (again.data, again.patch, again.diff) == (once.data, [], "")
+
+
+@GENERATED
+@given(loadable(), LEVELS)
+def test_only_lines_of_the_version_or_a_neighbours_comma_change(
+    file: tuple[str, bytes], to: str
+) -> None:
+    name, data = file
+    new = rewrite(data, config.kind_of(name), to).data
+    old_lines, new_lines = data.split(b"\n"), new.split(b"\n")
+    allowed = lines_of_the_version(data)
+    blocks = difflib.SequenceMatcher(None, old_lines, new_lines, autojunk=False).get_opcodes()
+    for tag, start, end, _, _ in blocks:
+        if tag != "equal":
+            assert set(range(start, end)) <= allowed, (old_lines, new_lines)
+    assert len(new_lines) <= len(old_lines) + 1
+
+
+def lines_of_the_version(data: bytes) -> set[int]:
+    """Lines that hold a member of the version, the end of the member before, or the first key."""
+    document = parse(data)
+    objects = [document.root]
+    for member in document.root.members:
+        if member.key == "plugins":
+            objects += member.value.items
+
+    def line(place: int) -> int:
+        return document.text.count("\n", 0, place)
+
+    allowed = {line(document.root.members[0].start)}
+    for node in objects:
+        for place, member in enumerate(node.members):
+            if golang.fold(member.key) in ("cniversion", "cniversions"):
+                allowed |= set(range(line(member.start), line(member.value.end) + 1))
+                before: Node | None = node.members[place - 1].value if place else None
+                allowed.add(line(before.end if before else node.start))
+                if place + 1 < len(node.members):
+                    allowed.add(line(node.members[place + 1].start))
+    return allowed
+
+
+def changed(old: bytes, new: bytes) -> tuple[int, int]:
+    """How many lines went and came."""
+    lines = diff(old, new).splitlines()[2:]
+    return (
+        sum(line.startswith("-") for line in lines),
+        sum(line.startswith("+") for line in lines),
+    )
+
+
+def test_a_missing_version_is_one_new_line() -> None:
+    data = samples.bridge()
+    done = rewrite(data, "conflist", "1.0.0")
+    assert done.data == samples.bridge("1.0.0")
+    assert changed(data, done.data) == (0, 1)
+    assert done.patch == [
+        {"op": "test", "path": "/name", "value": "containerd-net"},
+        {"op": "add", "path": "/cniVersion", "value": "1.0.0"},
+    ]
+
+
+def test_another_version_is_one_line() -> None:
+    data = samples.bridge("1.0.0")
+    done = rewrite(data, "conflist", "0.4.0")
+    assert done.data == samples.bridge("0.4.0")
+    assert changed(data, done.data) == (1, 1)
+    assert done.diff == (
+        "--- before\n+++ after\n@@ -1,5 +1,5 @@\n {\n"
+        '-  "cniVersion": "1.0.0",\n+  "cniVersion": "0.4.0",\n'
+        '   "name": "containerd-net",\n   "plugins": [\n     {\n'
+    )
+
+
+P = '"plugins":[{"type":"b"}]'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (f'{{"name":"n",{P}}}', f'{{"cniVersion":"1.0.0","name":"n",{P}}}'),
+        (f'{{ "name": "n", {P} }}', f'{{ "cniVersion": "1.0.0", "name": "n", {P} }}'),
+        (
+            f'{{\r\n\t"name" : "n",\r\n\t{P}\r\n}}\r\n',
+            f'{{\r\n\t"cniVersion" : "1.0.0",\r\n\t"name" : "n",\r\n\t{P}\r\n}}\r\n',
+        ),
+        (
+            f'{{\n\n    "name":  "n",\n{P}}}',
+            f'{{\n\n    "cniVersion":  "1.0.0",\n    "name":  "n",\n{P}}}',
+        ),
+        (f'{{"name": "n",\n  {P}}}', f'{{"cniVersion": "1.0.0", "name": "n",\n  {P}}}'),
+        (f'{{"name":\n"n",{P}}}', f'{{"cniVersion": "1.0.0","name":\n"n",{P}}}'),
+        (
+            f'{{"cniVersion":"","name":"n",{P}}}',
+            f'{{"cniVersion":"1.0.0","name":"n",{P}}}',
+        ),
+        # Duplicates: the one that counts stays where it is.
+        (
+            f'{{"cniVersion": "0.1.0", "name": "n", "cniVersion": "0.4.0", {P}}}',
+            f'{{"name": "n", "cniVersion": "1.0.0", {P}}}',
+        ),
+        # cniVersions goes, wherever it stands.
+        (
+            f'{{\n  "cniVersions": [\n    "0.4.0"\n  ],\n  "name": "n",\n  {P}\n}}',
+            f'{{\n  "cniVersion": "1.0.0",\n  "name": "n",\n  {P}\n}}',
+        ),
+        (
+            f'{{\n  "cniVersion": "0.3.1",\n  "name": "n",\n  {P},\n  "cniVersions": ["0.4.0"]\n}}',
+            f'{{\n  "cniVersion": "1.0.0",\n  "name": "n",\n  {P}\n}}',
+        ),
+        # A list's own keys are exact, and what a plugin cannot see stays.
+        (
+            f'{{"CNIVersion":"0.1.0","cniVersion":"0.4.0","name":"n",{P}}}',
+            f'{{"CNIVersion":"0.1.0","cniVersion":"1.0.0","name":"n",{P}}}',
+        ),
+        (
+            '{"cniVersion":"0.4.0","name":"n","plugins":[{"type":"b","cniVersion":"0.1.0"}]}',
+            '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"b","cniVersion":"0.1.0"}]}',
+        ),
+        # What would override the list's version in a plugin goes.
+        (
+            '{"cniVersion":"0.4.0","name":"n","plugins":[{"type":"b","cniversion":"0.1.0"}]}',
+            '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"b"}]}',
+        ),
+        (
+            '{"cniVersion":"0.4.0","name":"n","plugins":[{"cniver\u017fion":"x","type":"b"}]}',
+            '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"b"}]}',
+        ),
+    ],
+)
+def test_lists_by_example(old: str, new: str) -> None:
+    assert rewrite(old.encode(), "conflist", "1.0.0").data.decode() == new
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('{"type":"b","name":"n"}', '{"cniVersion":"1.0.0","type":"b","name":"n"}'),
+        (
+            '{"cniVersion": null, "type": "b"}',
+            '{"cniVersion": "1.0.0", "type": "b"}',
+        ),
+        (
+            '{"cniVersion": "0.4.0", "type": "b", "CNIVERSION": "0.3.1"}',
+            '{"cniVersion": "1.0.0", "type": "b"}',
+        ),
+        (
+            '{"cniVer\u017fion": "0.4.0", "type": "b"}',
+            '{"cniVersion": "1.0.0", "type": "b"}',
+        ),
+        (
+            '{"CNIVersion":"0.1.0","cniVersion":"0.2.0","type":"b","cniVersion":"0.3.0","cniversion":"1"}',
+            '{"type":"b","cniVersion":"1.0.0"}',
+        ),
+        ('{"\\u0063niVersion":"0.4.0","type":"b"}', '{"\\u0063niVersion":"1.0.0","type":"b"}'),
+    ],
+)
+def test_single_plugins_by_example(old: str, new: str) -> None:
+    assert rewrite(old.encode(), "conf", "1.0.0").data.decode() == new
+
+
+def test_all_else_is_kept_to_the_byte() -> None:
+    data = (
+        b'{\n\t"name": "n",  "n1": 1.50E3, "n2": -0,\n"u": "\\u00e9\xc3\xa9\\/ \xff",\n\n'
+        b'  "plugins": [ {"type":"b", "type":"b" } ]\n ,"z":{"b":1,"a":2} }   \n\n'
+    )
+    new = rewrite(data, "conflist", "1.0.0").data
+    assert new.replace(b'"cniVersion": "1.0.0",\n\t', b"", 1) == data
+
+
+def test_a_plugin_folder_beside_the_list_counts_as_its_chain() -> None:
+    data, inline = b'{"name": "net"}', {"a.conf": b'{"type": "ptp"}'}
+    assert rewrite(data, "conflist", "1.0.0", inline).data == (
+        b'{"cniVersion": "1.0.0", "name": "net"}'
+    )
+    with pytest.raises(RewriteError, match="MissingPlugins"):
+        rewrite(data, "conflist", "1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "to", "why"),
+    [
+        (samples.bridge(), "conflist", "1.0", "no released CNI version"),
+        (samples.bridge(), "conflist", "v1.0.0", "no released CNI version"),
+        (samples.bridge(), "other", "1.0.0", "no CNI config"),
+        (samples.bridge(), "conf", "1.0.0", "ListInConf"),
+        (b"{", "conflist", "1.0.0", "Unparsable"),
+        (b"", "conf", "1.0.0", "Unparsable"),
+        (b'{"name": "n", "plugins": [null]}', "conflist", "1.0.0", "MissingType"),
+        (b"[" * 1000, "conflist", "1.0.0", "TooDeep"),
+    ],
+)
+def test_what_cannot_be_rewritten_is_refused_by_name(
+    data: bytes, kind: str, to: str, why: str
+) -> None:
+    with pytest.raises(RewriteError, match=why):
+        rewrite(data, kind, to)
+
+
+@given(st.binary(max_size=200), st.sampled_from(("conf", "conflist")))
+def test_any_bytes_are_rewritten_or_refused(data: bytes, kind: str) -> None:
+    with pytest.raises(RewriteError):
+        rewrite(data, kind, "1.0.0")
+
+
+def test_the_diff_says_when_a_last_line_has_no_end() -> None:
+    assert diff(b"a", b"b").count("\\ No newline at end of file") == 2
+    assert diff(b"a\n", b"a\n") == ""
+    assert "\ufffd" in diff(b"\xff\n", b"b\n", "10-a.conf")
