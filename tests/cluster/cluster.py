@@ -242,11 +242,11 @@ class Cluster:
             say(f"control plane ready in {time.monotonic() - began:.0f} s")
 
     def _take_number(self) -> None:
-        """Take the first number that no other cluster has."""
+        """Take the first number that no other cluster has, kept by us or by another user."""
         with build.locked(paths.lock("numbers")):
             files = paths.state_root().glob("*/cluster.json")
             taken = {read_json(path)["number"] for path in files}
-            number = next(n for n in range(100) if n not in taken)
+            number = next(n for n in range(100) if n not in taken and not Network(n).is_in_use())
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             (self.folder / "cluster.json").write_text(json.dumps({"number": number}))
 

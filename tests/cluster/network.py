@@ -35,6 +35,10 @@ class Network:
         """Answer the network of the cluster's n-th node."""
         return NodeNetwork(self, ordinal)
 
+    def is_in_use(self) -> bool:
+        """Whether there is such a bridge already."""
+        return _exists(self.bridge)
+
     def up(self) -> None:
         """Make the bridge."""
         if not _exists(self.bridge):

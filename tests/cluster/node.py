@@ -152,8 +152,8 @@ class Node:
 
     @property
     def cgroup(self) -> str:
-        """The name of its branch in each cgroup hierarchy."""
-        return f"cuo-{self.cluster}-{self.name}"
+        """The name of its branch in each cgroup hierarchy, which all of the machine shares."""
+        return f"{self.network.namespace}-{self.name}"
 
     @property
     def disk(self) -> Path:
