@@ -49,9 +49,8 @@ class Network:
     def down(self) -> None:
         """Remove every namespace of the cluster and the bridge."""
         for namespace in _NAMESPACES.glob(f"cuo{self.number}-*"):
-            _end_namespace(namespace.name)
-        if _exists(self.bridge):
-            process.run(["ip", "link", "delete", self.bridge])
+            self.node(int(namespace.name.partition("-")[2])).down()
+        _unlink(self.bridge)
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,11 @@ class NodeNetwork:
     def namespace(self) -> str:
         """The network namespace, as `ip netns` names it."""
         return f"cuo{self.cluster.number}-{self.ordinal}"
+
+    @property
+    def cable(self) -> str:
+        """This machine's end of the node's cable."""
+        return f"cuo{self.cluster.number}n{self.ordinal}"
 
     @property
     def address(self) -> str:
@@ -83,7 +87,7 @@ class NodeNetwork:
 
     def up(self) -> None:
         """Make the namespace and plug it in."""
-        name, cable = self.namespace, f"cuo{self.cluster.number}n{self.ordinal}"
+        name, cable = self.namespace, self.cable
         if not (_NAMESPACES / name).exists():
             process.run(["ip", "netns", "add", name])
         if not _exists(cable):
@@ -99,12 +103,21 @@ class NodeNetwork:
         process.run(["ip", "netns", "exec", name, "sh", "-c", forward, "sh", *switches])
 
     def down(self) -> None:
-        """End what still runs on this network and remove it; the cable goes with it."""
+        """End what still runs on this network and remove it.
+
+        The cable would go with the namespace, but only some time after it, in the way of the next.
+        """
+        _unlink(self.cable)
         _end_namespace(self.namespace)
 
 
 def _exists(link: str) -> bool:
     return Path("/sys/class/net", link).exists()
+
+
+def _unlink(link: str) -> None:
+    if _exists(link):
+        process.run(["ip", "link", "delete", link])
 
 
 def _end_namespace(name: str) -> None:
