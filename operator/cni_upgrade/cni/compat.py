@@ -88,7 +88,7 @@ def objections(runtime: Runtime, chain: Sequence[Support], version: str) -> list
             bound = f" (at most {support.max})" if support.max else ""
             reasons.append(f"it is not known what {support.type} supports{bound}")
         elif version not in support.supported:
-            reasons.append(f"{support.type} {supported_range(support.supported)}")
+            reasons.append(f"{support.type} supports {supported_range(support.supported)}")
     return reasons
 
 
@@ -152,8 +152,8 @@ def supported_range(supported: Sequence[str]) -> str:
     """What a binary supports, in few words."""
     known = [version for version in versions.KNOWN if version in supported]
     if not known:
-        return "supports no released version"
-    return f"supports {known[0]} to {known[-1]}" if len(known) > 1 else f"supports {known[0]} only"
+        return "no released version"
+    return f"{known[0]} to {known[-1]}" if len(known) > 1 else f"{known[0]} only"
 
 
 def _release(libcni: str) -> tuple[int, int, int]:

@@ -25,20 +25,24 @@ CURABLE = frozenset({Code.F1, Code.F2, Code.TOO_NEW, Code.VERSION_UNKNOWN, Code.
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command will do; `cause` is set exactly when it fails."""
+    """What a command will do; `causes` is empty unless it fails."""
 
     works: bool | None
-    cause: Finding | None = None
+    causes: tuple[Finding, ...] = ()
 
     @property
     def why(self) -> str | None:
-        """The cause as one line that begins with its code."""
-        return f"{self.cause.code}: {self.cause.message}" if self.cause else None
+        """The first cause as one line that begins with its code."""
+        return f"{self.causes[0].code}: {self.causes[0].message}" if self.causes else None
 
     @property
     def curable(self) -> bool:
-        """Whether it fails for a cause that another version could take away."""
-        return self.cause is not None and self.cause.code in CURABLE
+        """Whether another version could take one of the causes away."""
+        return any(cause.code in CURABLE for cause in self.causes)
+
+    def has(self, code: Code) -> bool:
+        """Whether that is one of the causes."""
+        return any(cause.code == code for cause in self.causes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,12 @@ class Node:
 
 def add(config: Config, version: str | None, node: Node) -> Outcome:
     """What the next creation of a pod will do with the file at that version."""
-    return _first(_add_faults(config, version, node), node)
+    return _outcome(_add_faults(config, version, node), node)
 
 
 def delete(config: Config, version: str | None, node: Node) -> Outcome:
     """What the next deletion will do: of the pods that run now and of one added at that version."""
-    return _first(_del_faults(config, version, node), node)
+    return _outcome(_del_faults(config, version, node), node)
 
 
 def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
@@ -69,19 +73,19 @@ def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
         faults = _cached_faults(config, node)
     else:
         faults = _del_faults(config, version, node)
-    return _first(faults, node)
+    return _outcome(faults, node)
 
 
 def delete_next(config: Config, version: str | None, node: Node) -> Outcome:
     """What the deletion of a pod that is added at that version will do."""
     fresh = Node(node.runtime, node.chain, node.loopback, ())
-    return _first(_del_faults(config, version, fresh), fresh)
+    return _outcome(_del_faults(config, version, fresh), fresh)
 
 
-def _first(faults: Iterator[Finding], node: Node) -> Outcome:
-    cause = next(faults, None)
-    if cause is not None:
-        return Outcome(False, cause)
+def _outcome(faults: Iterator[Finding], node: Node) -> Outcome:
+    causes = tuple(dict.fromkeys(faults))
+    if causes:
+        return Outcome(False, causes)
     known = node.runtime.libcni is not None and all(
         each.supported is not None or each.source == "missing" for each in node.chain
     )
@@ -113,14 +117,15 @@ def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
 def _del_faults(config: Config, version: str | None, node: Node) -> Iterator[Finding]:
     yield from (note for note in config.notes if note.code == Code.MISSING_NAME)
     runtime = node.runtime
-    if runtime.f1 and not version:
+    refused = runtime.f1 and not version
+    if refused:
         yield f1(config, runtime)
     yield from missing_binaries(node)
     yield from _loopback_breaks(node)
     yield from _version_faults(config, version, node)
     if runtime.deletes_with == "cached":
         yield from _cached_faults(config, node)
-    elif stuck := compat.stuck_at(runtime, node.sandboxes, version):
+    elif not refused and (stuck := compat.stuck_at(runtime, node.sandboxes, version)):
         yield stuck_sandboxes(config, stuck, version)
 
 
@@ -153,11 +158,13 @@ def _cached_faults(config: Config, node: Node) -> Iterator[Finding]:
 
 
 def _version_faults(config: Config, version: str | None, node: Node) -> Iterator[Finding]:
-    """F2: a binary that does not take the version, as it is spelled."""
-    for support in node.chain:
-        if support.source != "missing" and support.takes(version) is False:
-            yield f2(config, version, support)
-    if version and not versions.known(version):
+    """F2: binaries that do not take the version, as it is spelled."""
+    refusing = [
+        each for each in node.chain if each.source != "missing" and each.takes(version) is False
+    ]
+    if refusing:
+        yield f2(config, version, refusing)
+    elif version and not versions.known(version):
         yield Finding(
             Code.VERSION_UNKNOWN,
             Severity.FAULT,
@@ -220,18 +227,22 @@ def f1(config: Config, runtime: Runtime) -> Finding:
     )
 
 
-def f2(config: Config, version: str | None, support: Support) -> Finding:
-    """A version that one binary of the chain does not support."""
-    supports = compat.supported_range(support.supported or ())
-    if support.supported is None:
-        supports = f"supports at most {support.max}"
+def f2(config: Config, version: str | None, refusing: Sequence[Support]) -> Finding:
+    """A version that binaries of the chain do not support."""
     said = f"cniVersion is {version}" if version else "cniVersion is missing, which counts as 0.1.0"
+    by_range: dict[str, list[str]] = {}
+    for support in refusing:
+        supports = f"up to {support.max} at most"
+        if support.supported is not None:
+            supports = compat.supported_range(support.supported)
+        by_range.setdefault(supports, []).append(support.type)
+    ranges = "; ".join(f"{', '.join(types)}: {supports}" for supports, types in by_range.items())
     return Finding(
         Code.F2,
         Severity.FAULT,
         config.name,
-        f"{said}, and {support.type} {supports}: ADD and DEL fail (incompatible CNI versions)",
-        f"write a version that {support.type} supports, or install a newer {support.type}",
+        f"{said}, which is not supported by {ranges}: ADD and DEL fail (incompatible CNI versions)",
+        f"write a version that all support, or install a newer {refusing[0].type}",
     )
 
 

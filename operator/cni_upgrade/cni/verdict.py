@@ -262,7 +262,7 @@ def _plan(
     exact = target.selection == "Exact"
     if template := next((n for n in config.notes if n.code == Code.TEMPLATE_NOT_RENDERED), None):
         return _Plan("Refuse", None, f"{template.code}: {template.message}")
-    if any(outcome.cause and outcome.cause.code == Code.MISSING_NAME for outcome in before):
+    if any(outcome.has(Code.MISSING_NAME) for outcome in before):
         return _Plan("Refuse", None, f"{said}; the network's name must be mended first")
     if not faulty:
         if version == target.version:
@@ -341,13 +341,12 @@ def _limit(config: Config, reach: compat.Reach) -> tuple[Finding, ...]:
 
 
 def _causes(outcomes: Iterable[health.Outcome]) -> list[Finding]:
-    return [outcome.cause for outcome in outcomes if outcome.cause is not None]
+    return [cause for outcome in outcomes for cause in outcome.causes]
 
 
 def _incurable(outcomes: Iterable[health.Outcome], config: Config) -> Iterator[Finding]:
-    for outcome in outcomes:
-        cause = outcome.cause
-        if cause is not None and not outcome.curable and cause.code != Code.CACHED_DEL:
+    for cause in _causes(outcomes):
+        if cause.code not in health.CURABLE and cause.code != Code.CACHED_DEL:
             yield Finding(
                 Code.CANNOT_CURE,
                 Severity.INFO,

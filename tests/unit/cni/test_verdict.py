@@ -1,0 +1,473 @@
+"""What a node is told about itself: each class of fault, and what is never done."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cni_upgrade.cni import compat, config, versions
+from cni_upgrade.cni.facts import Support
+from cni_upgrade.cni.findings import Code, Severity
+from cni_upgrade.cni.runtimes import TABLE, lookup
+from cni_upgrade.cni.verdict import Facts, Judgement, Sandbox, Target, judge
+from tests.unit.cni import samples
+
+NAME = "10-containerd-net.conflist"
+
+
+def pods(*added: str | None) -> list[Sandbox]:
+    return [
+        Sandbox("containerd-net", f"c{place}", "eth0", version)
+        for place, version in enumerate(added)
+    ]
+
+
+def node(
+    runtime: str,
+    version: str | None,
+    plugins: Mapping[str, Support],
+    running: Sequence[Sandbox] = (),
+    target: Target | None = None,
+    data: bytes | None = None,
+    name: str = NAME,
+    managed_files: str = "Skip",
+) -> Judgement:
+    """A node with one file: the bridge list at a version, or other bytes."""
+    read = config.read(name, samples.bridge(version) if data is None else data)
+    return judge(Facts(runtime, [read], plugins, running, managed_files), target or Target())
+
+
+def codes(judgement: Judgement, severity: Severity | None = None) -> list[str]:
+    return [f.code for f in judgement.findings if severity in (None, f.severity)]
+
+
+NEW = samples.plugins("1.1.0")
+OLD = samples.plugins("0.4.0")
+
+
+def test_f1_on_containerd_1_6_2() -> None:
+    found = node("containerd://1.6.2", None, NEW, pods(None, None))
+    file = found.files[0]
+    assert (found.verdict, file.action, file.to) == ("Rewrite", "Rewrite", "1.0.0")
+    assert (found.baseline.add, found.baseline.del_) == (True, False)
+    assert found.baseline.add_why is None
+    assert found.baseline.del_why is not None
+    assert found.baseline.del_why.startswith("F1: ")
+    assert (found.after.add, found.after.del_, found.after.existing_del) == (True, True, True)
+    assert not found.after.needs_drain
+    assert codes(found, Severity.FAULT) == ["F1"]
+    assert file.active
+    assert file.plugins == ("bridge", "host-local", "portmap")
+    assert file.why.startswith("missing; ")
+
+
+def test_f2_of_the_main_plugin_is_cured_downwards() -> None:
+    found = node("containerd://1.6.20", "1.0.0", OLD)
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "0.4.0")
+    assert (found.baseline.add, found.baseline.del_) == (False, False)
+    assert (found.after.add, found.after.del_, found.after.existing_del) == (True, True, True)
+    assert codes(found, Severity.FAULT) == ["F2"]
+    assert codes(found, Severity.WARNING) == ["Loopback"]
+
+
+def test_f2_of_an_ipam_plugin_names_the_ipam_plugin() -> None:
+    found = node("containerd://1.6.20", "1.0.0", samples.plugins("1.1.0", host_local="0.4.0"))
+    assert found.files[0].to == "0.4.0"
+    assert found.baseline.add_why is not None
+    assert "host-local: 0.1.0 to 0.4.0" in found.baseline.add_why
+
+
+def test_f1_on_crio_and_its_cached_deletes() -> None:
+    found = node("cri-o://1.23.0", None, NEW, pods(None))
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "1.0.0")
+    assert (found.baseline.add, found.baseline.del_) == (False, False)
+    assert (found.after.add, found.after.del_, found.after.existing_del) == (True, True, False)
+    assert not found.after.needs_drain
+    assert found.after.why is not None
+    assert found.after.why.startswith("CachedDel: ")
+    assert "CachedDel" in codes(found, Severity.WARNING)
+    without = node("cri-o://1.23.0", None, NEW)
+    assert without.after.existing_del is True
+    assert "CachedDel" not in codes(without)
+
+
+def test_crio_after_the_rewrite_still_says_which_pods_are_stuck() -> None:
+    found = node("cri-o://1.23.0", "1.0.0", NEW, pods(None, "1.0.0"))
+    assert (found.verdict, found.baseline.add, found.baseline.del_) == ("Compatible", True, False)
+    assert found.after.existing_del is False
+    assert codes(found) == ["CachedDel"]
+
+
+def test_crio_1_24_deletes_versionless_pods() -> None:
+    found = node("cri-o://1.24.6", None, NEW, pods(None))
+    assert (found.baseline.add, found.baseline.del_) == (True, True)
+    assert (found.verdict, found.after.existing_del) == ("Rewrite", True)
+
+
+def test_crio_with_plugins_downgraded_under_it() -> None:
+    found = node("cri-o://1.25.0", "1.0.0", OLD, pods("1.0.0"))
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "0.4.0")
+    assert (found.after.add, found.after.existing_del) == (True, False)
+
+
+def test_a_healthy_node_is_compatible() -> None:
+    found = node("containerd://2.4.2", "1.0.0", NEW, pods("1.0.0"))
+    assert (found.verdict, found.files[0].action, found.files[0].to) == (
+        "Compatible",
+        "None",
+        "1.0.0",
+    )
+    assert (found.baseline.add, found.baseline.del_) == (True, True)
+    assert found.findings == ()
+
+
+def test_what_is_healthy_above_the_target_is_left_unless_exact() -> None:
+    found = node("containerd://2.4.2", "1.1.0", NEW, pods("1.1.0"))
+    assert (found.verdict, found.files[0].action, found.files[0].to) == (
+        "Compatible",
+        "None",
+        "1.1.0",
+    )
+    assert codes(found) == ["AboveTarget"]
+    exact = node("containerd://2.4.2", "1.1.0", NEW, target=Target(selection="Exact"))
+    assert (exact.verdict, exact.files[0].to) == ("Rewrite", "1.0.0")
+
+
+def test_a_version_above_the_runtime_is_lowered() -> None:
+    found = node("containerd://1.7.2", "1.1.0", NEW, pods("1.0.0"))
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "1.0.0")
+    assert (found.baseline.add, found.baseline.del_) == (False, False)
+    assert codes(found, Severity.FAULT) == ["TooNew", "SandboxLimit"]
+    assert found.after.existing_del is True
+
+
+@pytest.mark.parametrize("version", ["0.3.1", "0.4.0"])
+def test_an_old_version_is_no_fault(version: str) -> None:
+    found = node("containerd://1.6.20", version, NEW, pods(version))
+    assert (found.baseline.add, found.baseline.del_) == (True, True)
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "1.0.0")
+    assert codes(found, Severity.FAULT) == []
+    left = node("containerd://1.6.20", version, NEW, target=Target(rewrite="OnlyFaulty"))
+    assert (left.verdict, left.files[0].action, left.files[0].to) == ("Compatible", "None", version)
+
+
+def test_a_missing_version_that_is_forgiven() -> None:
+    found = node("containerd://1.7.2", None, NEW, pods(None))
+    assert (found.baseline.add, found.baseline.del_) == (True, True)
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "1.0.0")
+    assert codes(found, Severity.WARNING) == ["VersionMissing"]
+    left = node("containerd://1.7.2", None, NEW, target=Target(rewrite="OnlyFaulty"))
+    assert (left.verdict, left.files[0].to) == ("Compatible", None)
+    faulty = node("containerd://1.6.2", None, NEW, target=Target(rewrite="OnlyFaulty"))
+    assert (faulty.verdict, faulty.files[0].to) == ("Rewrite", "1.0.0")
+
+
+def test_a_missing_version_with_a_plugin_that_has_a_minimum() -> None:
+    plugins = {**NEW, "portmap": Support.told("portmap", samples.supports("1.1.0", "0.4.0"))}
+    found = node("containerd://1.7.2", None, plugins, target=Target(rewrite="OnlyFaulty"))
+    assert (found.baseline.add, found.baseline.del_) == (False, False)
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "1.0.0")
+
+
+@pytest.mark.parametrize("version", ["1.0", "v1.0.0", "0.5.0"])
+def test_a_spelling_that_nothing_matches(version: str) -> None:
+    found = node("containerd://1.6.20", version, NEW)
+    assert (found.baseline.add, found.baseline.del_) == (False, False)
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "1.0.0")
+    assert codes(found, Severity.FAULT) == ["F2"]
+
+
+def test_running_pods_decide_on_containerd_1_5() -> None:
+    found = node("containerd://1.5.8", None, NEW, pods(None))
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "0.3.1")
+    assert found.after.existing_del is True
+    assert "SandboxLimit" in codes(found, Severity.INFO)
+    raised = node("containerd://1.5.8", "0.4.0", NEW, pods(None))
+    assert raised.baseline.del_ is False
+    assert (raised.verdict, raised.files[0].to) == ("Rewrite", "0.3.1")
+    alone = node("containerd://1.5.8", None, NEW)
+    assert alone.files[0].to == "0.4.0"
+
+
+def test_pods_of_other_networks_do_not_count() -> None:
+    others = [Sandbox("cni-loopback", "c", "lo", None), Sandbox("other", "c", "eth0", None)]
+    assert node("containerd://1.5.8", None, NEW, others).files[0].to == "0.4.0"
+
+
+def test_exactly_the_target_or_refused() -> None:
+    exact = Target("0.4.0", "Exact")
+    refused = node("containerd://1.6.20", None, samples.plugins("0.3.1"), target=exact)
+    assert (refused.verdict, refused.files[0].action, refused.files[0].to) == (
+        "Blocked",
+        "Refuse",
+        None,
+    )
+    assert "supports 0.1.0 to 0.3.1" in refused.files[0].why
+    broken = node("containerd://1.5.8", None, NEW, pods(None), exact)
+    assert (broken.verdict, broken.after.needs_drain) == ("Blocked", False)
+    reached = node("containerd://1.6.20", None, NEW, target=exact)
+    assert (reached.verdict, reached.files[0].to) == ("Rewrite", "0.4.0")
+
+
+def test_exactly_the_target_after_a_drain() -> None:
+    exact = Target("0.4.0", "Exact")
+    found = node("containerd://1.5.8", "0.3.1", NEW, pods("0.2.0"), exact)
+    assert found.baseline.del_ is True
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "0.4.0")
+    assert (found.after.existing_del, found.after.needs_drain) == (False, True)
+    lowered = node("containerd://1.5.8", "0.3.1", NEW, pods("0.2.0"), Target("0.4.0"))
+    assert (lowered.files[0].action, lowered.files[0].to) == ("None", "0.3.1")
+    assert not lowered.after.needs_drain
+
+
+@pytest.mark.parametrize("rewrite", ["ToTarget", "OnlyFaulty"])
+def test_loopback_of_containerd_1_6_3_cannot_be_cured(rewrite: str) -> None:
+    plugins = samples.plugins("1.1.0", loopback="0.4.0")
+    found = node("containerd://1.6.3", "1.0.0", plugins, target=Target(rewrite=rewrite))
+    assert (found.baseline.add, found.baseline.del_) == (False, False)
+    assert (found.verdict, found.files[0].action) == ("Blocked", "None")
+    assert codes(found) == ["Loopback", "CannotCure"]
+    for other in ("1.6.2", "1.6.4"):
+        beside = node(f"containerd://{other}", "1.0.0", plugins)
+        assert (beside.verdict, beside.baseline.add) == ("Compatible", True)
+        assert codes(beside) == ["Loopback"]
+        assert beside.findings[0].severity == Severity.WARNING
+
+
+def test_a_missing_loopback_breaks_containerd_and_not_crio() -> None:
+    plugins = {**NEW, "loopback": Support("loopback", source="missing")}
+    found = node("containerd://1.7.2", "1.0.0", plugins)
+    assert (found.verdict, found.baseline.add, found.baseline.del_) == ("Blocked", False, False)
+    assert node("cri-o://1.30.0", "1.0.0", plugins).verdict == "Compatible"
+
+
+def test_f3_cannot_be_cured() -> None:
+    plugins = {**NEW, "weave-net": Support.told("weave-net", samples.supports("1.0.0"))}
+    data = b'{"cniVersion": "1.0.0", "name": "weave", "plugins": [{"type": "weave-net"}]}'
+    found = node("containerd://1.6.4", None, plugins, data=data, name="10-weave.conflist")
+    assert (found.verdict, found.baseline.add) == ("Blocked", False)
+    assert codes(found) == ["F3", "CannotCure"]
+    assert node("containerd://1.6.5", None, plugins, data=data).baseline.add is True
+
+
+def test_a_missing_plugin_blocks() -> None:
+    plugins = {**NEW, "portmap": Support("portmap", source="missing")}
+    found = node("containerd://1.7.2", "0.4.0", plugins)
+    assert (found.verdict, found.files[0].action) == ("Blocked", "Refuse")
+    assert codes(found, Severity.FAULT) == ["PluginMissing", "NoVersionFits"]
+    assert (found.baseline.add, found.baseline.del_) == (False, False)
+
+
+@pytest.mark.parametrize("version", [None, "0.4.0"])
+def test_an_unknown_plugin_is_never_assumed_good(version: str | None) -> None:
+    plugins = {name: support for name, support in NEW.items() if name != "portmap"}
+    found = node("containerd://1.7.2", version, plugins)
+    assert (found.verdict, found.files[0].action) == ("Blocked", "Refuse")
+    assert (found.baseline.add, found.baseline.del_) == (None, None)
+    assert codes(found, Severity.WARNING)[0] == "PluginUnknown"
+    there = node("containerd://1.7.2", "1.0.0", plugins)
+    assert (there.verdict, there.files[0].action) == ("Compatible", "None")
+    assert there.baseline.add is None
+
+
+@pytest.mark.parametrize("version", [None, "0.4.0", "1.0.0"])
+def test_an_unknown_runtime_is_never_assumed_good(version: str | None) -> None:
+    found = node("containerd://9.9.9", version, NEW)
+    assert found.verdict == "Blocked"
+    assert found.files[0].action == ("None" if version == "1.0.0" else "Refuse")
+    assert (found.baseline.add, found.baseline.del_) == (None, None)
+    assert codes(found, Severity.FAULT)[0] == "RuntimeUnknown"
+
+
+def test_a_managed_file_is_left_to_its_writer_unless_told() -> None:
+    names = ("flannel", "bridge", "host-local", "portmap", "loopback")
+    plugins = {name: Support.told(name, samples.supports("1.0.0")) for name in names}
+    data = samples.FLANNEL.encode()
+    found = node("containerd://1.6.20", None, plugins, data=data)
+    assert (found.verdict, found.files[0].action, found.files[0].to) == (
+        "Managed",
+        "Managed",
+        "1.0.0",
+    )
+    assert found.files[0].managed_by is not None
+    assert "kube-flannel-cfg" in found.files[0].managed_by
+    assert found.after.add is True
+    override = node("containerd://1.6.20", None, plugins, data=data, managed_files="Override")
+    assert (override.verdict, override.files[0].to) == ("Rewrite", "1.0.0")
+    healthy = data.replace(b"0.3.1", b"1.0.0")
+    assert node("containerd://1.6.20", None, plugins, data=healthy).verdict == "Compatible"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"{", Code.UNPARSABLE),
+        (b'{"name": "n", "plugins": [{"type": "b", "mtu": __MTU__}]}', Code.TEMPLATE_NOT_RENDERED),
+        (b"[" * 1000, Code.TOO_DEEP),
+        (b'{"name": "n", "plugins": [null]}', Code.CRASHES),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_blocks(data: bytes, code: Code) -> None:
+    for runtime in ("containerd://1.6.2", "cri-o://1.23.0"):
+        found = node(runtime, None, NEW, data=data)
+        assert (found.verdict, found.files[0].action, found.files[0].to) == (
+            "Blocked",
+            "Refuse",
+            None,
+        )
+        assert found.findings[0].code == code
+        assert found.baseline.add is False
+        assert found.baseline.add_why is not None
+        assert found.baseline.add_why.startswith(code)
+
+
+def test_no_config_is_a_verdict_of_its_own() -> None:
+    for configs in ([], [config.read("10-a.conflist.bak", samples.bridge())]):
+        found = judge(Facts("containerd://1.6.2", configs, NEW), Target())
+        assert (found.verdict, len(found.files)) == ("NoConfig", len(configs))
+        assert codes(found) == ["NoConfig"]
+        assert found.baseline.add is False
+
+
+@pytest.mark.parametrize("data", [b'{"plugins": [{"type": "bridge"}], "name": ""}'])
+def test_a_name_that_fails_every_add_is_mended_first(data: bytes) -> None:
+    found = node("containerd://1.6.2", None, NEW, data=data)
+    assert (found.verdict, found.files[0].action) == ("Blocked", "Refuse")
+    assert codes(found, Severity.FAULT)[0] == "MissingName"
+
+
+def test_an_unrendered_template_is_left_alone() -> None:
+    data = samples.bridge().replace(b"cni0", b"__BRIDGE__")
+    found = node("containerd://1.6.2", None, NEW, data=data)
+    assert (found.verdict, found.files[0].action) == ("Blocked", "Refuse")
+    assert "TemplateNotRendered" in codes(found, Severity.FAULT)
+
+
+def test_files_that_do_not_count_are_listed_and_left() -> None:
+    configs = [
+        config.read("20-b.conflist", samples.bridge()),
+        config.read("10-a.conflist", samples.bridge("1.0.0")),
+        config.read("x.bak", b"junk"),
+    ]
+    found = judge(Facts("containerd://1.6.20", configs, NEW), Target())
+    assert [(file.name, file.active, file.action) for file in found.files] == [
+        ("20-b.conflist", False, "None"),
+        ("10-a.conflist", True, "None"),
+        ("x.bak", False, "None"),
+    ]
+    assert found.verdict == "Compatible"
+    assert all(len(file.sha256) == 64 for file in found.files)
+
+
+def test_two_networks_are_judged_together() -> None:
+    configs = [
+        config.read("10-a.conflist", samples.bridge("1.0.0")),
+        config.read("20-b.conflist", samples.bridge()),
+    ]
+    found = judge(Facts("containerd://1.6.2", configs, NEW, max_conf_num=2), Target())
+    assert [file.action for file in found.files] == ["None", "Rewrite"]
+    assert (found.verdict, found.baseline.del_, found.after.del_) == ("Rewrite", False, True)
+
+
+def test_cni_versions_count_for_the_runtime_that_reads_them() -> None:
+    data = samples.bridge("0.4.0").replace(b"{", b'{"cniVersions": ["1.1.0"],', 1)
+    new = node("containerd://2.0.1", None, NEW, data=data)
+    assert (new.files[0].version, new.files[0].action) == ("1.1.0", "None")
+    old = node("containerd://1.7.2", None, NEW, data=data)
+    assert (old.files[0].version, old.files[0].to) == ("0.4.0", "1.0.0")
+
+
+def test_a_target_that_is_no_version_is_an_error() -> None:
+    with pytest.raises(versions.UnknownVersionError):
+        node("containerd://1.6.2", None, NEW, target=Target("1.0"))
+
+
+RUNTIMES = [f"{row.name}://{'.'.join(map(str, row.first))}" for row in TABLE]
+LEVELS = st.sampled_from(versions.KNOWN)
+VERSIONS = st.none() | LEVELS | st.sampled_from(("1.0", "v1.0.0", "0.5.0", "2.0.0"))
+
+
+@st.composite
+def any_node(draw: st.DrawFn) -> tuple[Facts, Target]:
+    plugins = {}
+    for name in ("bridge", "host-local", "portmap", "loopback"):
+        if draw(st.integers(0, 14)) == 14:
+            continue
+        low, high = sorted((draw(LEVELS), draw(LEVELS)), key=versions.order)
+        low = draw(st.sampled_from(("0.1.0", low)))
+        plugins[name] = Support.told(name, samples.supports(high, low))
+    target = Target(
+        draw(LEVELS),
+        draw(st.sampled_from(("HighestCompatible", "Exact"))),
+        draw(st.sampled_from(("ToTarget", "OnlyFaulty"))),
+    )
+    running = pods(*draw(st.lists(st.none() | LEVELS, max_size=3)))
+    read = config.read(NAME, samples.bridge(draw(VERSIONS)))
+    runtime = draw(st.sampled_from([*RUNTIMES, "containerd://9.9.9"]))
+    return Facts(runtime, [read], plugins, running), target
+
+
+@settings(max_examples=500, suppress_health_check=list(HealthCheck), deadline=None)
+@given(any_node())
+def test_nothing_is_written_that_the_node_does_not_take(case: tuple[Facts, Target]) -> None:
+    facts, target = case
+    found = judge(facts, target)
+    file = found.files[0]
+    runtime = lookup(facts.runtime)
+    assert file.why
+    if file.action != "Rewrite":
+        assert file.to == (None if file.action == "Refuse" else file.version)
+        assert not found.after.needs_drain
+        return
+    assert file.to is not None
+    assert runtime.max is not None
+    assert versions.order(file.to) <= versions.order(target.version)
+    assert versions.order(file.to) <= versions.order(runtime.max)
+    for name in file.plugins:
+        assert file.to in (facts.plugins[name].supported or ())
+    works = found.baseline.add and found.baseline.del_
+    if works and file.version and target.selection == "HighestCompatible":
+        assert versions.order(file.to) > versions.order(file.version)
+    if works and target.rewrite == "OnlyFaulty":
+        pytest.fail("what works was touched")
+    if found.after.needs_drain:
+        assert target.selection == "Exact"
+        assert found.baseline.del_ is True
+    elif runtime.deletes_with == "current" and runtime.libcni is not None:
+        for pod in facts.sandboxes:
+            assert compat.del_survives(runtime.libcni, pod.version, file.to)
+
+
+@settings(max_examples=500, suppress_health_check=list(HealthCheck), deadline=None)
+@given(any_node())
+def test_a_rewrite_never_makes_it_worse(case: tuple[Facts, Target]) -> None:
+    facts, target = case
+    found = judge(facts, target)
+    if found.files[0].action == "Rewrite" and not found.after.needs_drain:
+        if found.baseline.add:
+            assert found.after.add
+        if found.baseline.del_:
+            assert found.after.del_
+            assert found.after.existing_del
+    if found.verdict == "Compatible":
+        assert found.files[0].action == "None"
+        assert found.baseline.add is not False
+    for outcome, why in (
+        (found.baseline.add, found.baseline.add_why),
+        (found.baseline.del_, found.baseline.del_why),
+    ):
+        assert (outcome is False) == (why is not None)
+
+
+@settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
+@given(any_node())
+def test_after_the_rewrite_there_is_nothing_more_to_do(case: tuple[Facts, Target]) -> None:
+    facts, target = case
+    found = judge(facts, target)
+    file = found.files[0]
+    if file.action == "Rewrite":
+        again = config.read(NAME, samples.bridge(file.to))
+        left = () if found.after.needs_drain else facts.sandboxes
+        settled = Facts(facts.runtime, [again], facts.plugins, left)
+        assert judge(settled, target).files[0].action == "None"
