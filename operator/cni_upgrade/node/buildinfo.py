@@ -65,7 +65,7 @@ def _modules(data: mmap.mmap) -> str:
         if place % _ALIGNMENT == 0:
             try:
                 text = _read(data, place)
-            except (ValueError, struct.error):
+            except (ValueError, IndexError, OverflowError, struct.error):
                 text = b""  # the magic also stands in Go's own tools, as data
             if text:
                 return text[_SENTINEL:-_SENTINEL].decode("utf-8", "replace")

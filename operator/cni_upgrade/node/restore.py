@@ -4,7 +4,7 @@ The same bytes, mode, owner, group, xattrs and times. A file is put back only ov
 or saved ourselves: what somebody else has written since is theirs.
 """
 
-from cni_upgrade.cni import config, health, runtimes
+from cni_upgrade.cni import compat, config, health, runtimes
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Sandbox, Support
 from cni_upgrade.node import backup, report, sandboxes, survey, writing
@@ -79,18 +79,18 @@ def _check_sandboxes(node: Node, current: Config, old: Config) -> None:
         if (runtime.deletes_with == "cached" or sandbox.network == current.network)
         and (sandbox.version or None) != old.version
     ]
-    if not newer:
-        return
     libcni = runtime.libcni
-    before = _deletion(node, current.under(libcni) if libcni else current, newer)
-    after = _deletion(node, old.under(libcni) if libcni else old, newer)
-    if before.works is not False and after.works is not True:
-        counts = ", ".join(
-            f"{count} at {version}" for version, count in sandboxes.count(newer).items())
-        reason = after.why or f"it is not known what {runtime.label} does with it"
-        raise OperationRefusedError(
-            "Unsafe", f"{old.name} at {old.version or 'no version'} would strand sandboxes that "
-            f"were added since ({counts}): {reason}; drain the node, then restore")
+    now, then = (each.under(libcni) if libcni else each for each in (current, old))
+    for version in sorted({sandbox.version or "" for sandbox in newer}):
+        alike = [sandbox for sandbox in newer if (sandbox.version or "") == version]
+        before, after = _deletion(node, now, alike), _deletion(node, then, alike)
+        lost = before.works is False and version != sandboxes.UNKNOWN
+        if after.works is not True and not lost:
+            reason = after.why or f"it is not known what {runtime.label} does with them"
+            raise OperationRefusedError(
+                "Unsafe", f"{old.name} at {old.version or 'no version'} would strand "
+                f"{compat.pods(len(alike))} added at {version or 'no version'}: {reason}; "
+                "drain the node, then restore")
 
 
 def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outcome:

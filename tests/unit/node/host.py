@@ -84,6 +84,10 @@ class Host:
         orders = tuple(FileOrder(name, sha256(self.conf / name), to) for name in chosen)
         return replace(self.operation(Kind.APPLY, number), files=orders)
 
+    def apply_of(self, digest: str, name: str = "10-pod.conflist") -> Operation:
+        """An order for a file that an audit saw with that sha256."""
+        return replace(self.operation(Kind.APPLY), files=(FileOrder(name, digest, "1.0.0"),))
+
     def restore(self, backup: str | None, number: int = 0) -> Operation:
         return replace(self.operation(Kind.RESTORE, number), backup=backup)
 

@@ -1,0 +1,166 @@
+"""The agent as the Job runs it: a process, its environment, its message, its log, its exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cni_upgrade.node.message import decode
+from cni_upgrade.node.operation import Kind, Outcome, Result
+from tests.unit.node.host import VERSIONLESS, Host, codes, report
+
+OPERATOR = str(Path(__file__).parents[3] / "operator")
+
+
+def environment(log: Path, operation: str | None) -> dict[str, str]:
+    found = {**os.environ, "CNI_UPGRADE_TERMINATION_LOG": str(log), "PYTHONPATH": OPERATOR}
+    found.pop("CNI_UPGRADE_OPERATION", None)
+    if operation is not None:
+        found["CNI_UPGRADE_OPERATION"] = operation
+    return found
+
+
+COMMAND = [sys.executable, "-m", "cni_upgrade.node.agent"]
+
+
+def agent(tmp_path: Path, operation: str | None) -> tuple[int, Result, str]:
+    log = tmp_path / "termination-log"
+    ran = subprocess.run(COMMAND, env=environment(log, operation), capture_output=True, text=True,
+                         check=False, timeout=60)
+    assert ran.stderr == ""
+    message = log.read_bytes()
+    assert len(message) <= 4096
+    return ran.returncode, decode(message.decode()), ran.stdout
+
+
+def test_audit_apply_restore(host: Host, tmp_path: Path) -> None:
+    path = host.config()
+    host.sandbox(None)
+    code, result, log = agent(tmp_path, json.dumps(host.audit().to_json()))
+    assert (code, result.outcome, result.kind) == (0, Outcome.DONE, Kind.AUDIT)
+    assert report(result).sandboxes == {"missing": 1}
+    assert report(result).baseline.delete is False
+    assert Result.from_json(json.loads(log.splitlines()[-1])) == result
+    assert "verdict: Rewrite" in log
+    assert not host.state.exists()
+
+    code, result, _ = agent(tmp_path, json.dumps(host.apply().to_json()))
+    assert (code, result.outcome) == (0, Outcome.DONE)
+    assert '"cniVersion": "1.0.0"' in path.read_text()
+
+    code, result, _ = agent(tmp_path, json.dumps(host.restore(result.backup).to_json()))
+    assert (code, result.outcome) == (0, Outcome.DONE)
+    assert path.read_text() == VERSIONLESS
+
+    code, result, _ = agent(tmp_path, json.dumps(host.restore("none-such").to_json()))
+    assert (code, result.outcome) == (3, Outcome.REFUSED) or result.error is None
+
+
+def test_an_empty_host(tmp_path: Path) -> None:
+    host = Host(tmp_path / "host")
+    for folder in (host.conf, host.bin, host.results):
+        folder.rmdir()
+    code, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
+    assert code == 0
+    assert report(result).verdict == "NoConfig"
+    assert report(result).paths.conf_dir is None
+    assert "FolderMissing" in codes(result)
+
+
+@pytest.mark.parametrize(
+    ("operation", "text"),
+    [
+        (None, "has no CNI_UPGRADE_OPERATION"),
+        ("", "CNI_UPGRADE_OPERATION"),
+        ("{", "CNI_UPGRADE_OPERATION"),
+        ("[" * 50_000, "CNI_UPGRADE_OPERATION"),
+        ("[]", "expected an object, got a list"),
+        ('{"schema": 2}', "schema: expected 1, got 2"),
+    ],
+)
+def test_bad_input_is_a_named_error(tmp_path: Path, operation: str | None, text: str) -> None:
+    code, result, _ = agent(tmp_path, operation)
+    assert code == 3
+    assert result.outcome is Outcome.REFUSED
+    assert result.error is not None
+    assert result.error.code == "OperationInvalid"
+    assert text in result.error.message
+
+
+def test_a_target_that_is_no_version(host: Host, tmp_path: Path) -> None:
+    document = {**host.audit().to_json(), "target": {"version": "1.0"}}
+    code, result, _ = agent(tmp_path, json.dumps(document))
+    assert code == 3
+    assert "target.version: '1.0'" in str(result.error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "\ufeff{}", '{"name": "x", "plugins": []}', "__MTU__",
+     '{"type": "../../bin/sh", "name": "x"}', '{"name": "x", "plugins": [{"type": "a/b"}]}',
+     '{"name": "../../etc", "plugins": [{"type": "bridge"}]}', "[" * 100_000,
+     '{"name": "x", "plugins": [{"type": "' + "b" * 5000 + '"}]}'],
+)
+def test_configs_that_are_none_are_findings(host: Host, tmp_path: Path, text: str) -> None:
+    host.config(text=text)
+    host.config("05-fine.conflist.bak", "never read")
+    before = host.tree()
+    code, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
+    assert code == 0
+    assert report(result).findings
+    assert report(result).files[0].to is None or report(result).files[0].action == "Rewrite"
+    assert host.tree() == before
+
+
+def test_files_that_are_none(host: Host, tmp_path: Path) -> None:
+    os.mkfifo(host.conf / "10-fifo.conflist")
+    (host.conf / "20-lost.conflist").symlink_to("/nowhere")
+    (host.conf / "30-folder.conflist").mkdir()
+    (host.conf / "40-huge.conflist").write_bytes(b" " * (2 << 20))
+    code, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
+    assert code == 0
+    unreadable = [finding.component for finding in report(result).findings
+                  if finding.code == "FileUnreadable"]
+    assert sorted(set(unreadable)) == ["10-fifo.conflist", "20-lost.conflist", "40-huge.conflist"]
+
+
+def test_a_thousand_files(host: Host, tmp_path: Path) -> None:
+    for number in range(1000):
+        host.config(f"{number:04}.conflist")
+    start = time.monotonic()
+    code, result, log = agent(tmp_path, json.dumps(host.audit().to_json()))
+    assert time.monotonic() - start < 10
+    assert code == 0
+    assert result.truncated
+    assert report(result).files[0].to == "1.0.0"
+    assert len(json.loads(log.splitlines()[-1])["report"]["files"]) == 1000
+
+
+def test_sigterm_while_it_looks(host: Host, tmp_path: Path) -> None:
+    path = host.config()
+    host.script("bridge", f"touch {tmp_path}/asked; sleep 30")
+    log = tmp_path / "log"
+    with subprocess.Popen(COMMAND, env=environment(log, json.dumps(host.apply().to_json())),
+                          stdout=subprocess.DEVNULL) as process:
+        while not (tmp_path / "asked").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 3
+    result = decode(log.read_text())
+    assert result.error is not None
+    assert result.error.code == "Stopped"
+    assert path.read_text() == VERSIONLESS
+
+
+def test_a_message_that_cannot_be_written(host: Host, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        COMMAND, env=environment(tmp_path / "no/where", json.dumps(host.audit().to_json())),
+        capture_output=True, text=True, check=False)
+    assert ran.returncode == 0
+    assert "could not be written" in ran.stderr
+    assert json.loads(ran.stdout.splitlines()[-1])["outcome"] == "Done"

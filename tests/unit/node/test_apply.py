@@ -1,0 +1,319 @@
+"""An apply writes what was ordered if it still holds, and refuses the rest by name."""
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cni_upgrade.node import backup, obstacles, results, state, stop
+from cni_upgrade.node.agent import run
+from cni_upgrade.node.operation import ManagedFiles, Outcome, Result, Verdict
+from tests.unit.node import built
+from tests.unit.node.host import VERSIONLESS, Host, codes, report, sha256
+
+
+def refused(result: Result) -> str:
+    assert result.outcome is Outcome.REFUSED
+    assert result.error is not None
+    assert result.changes == ()
+    return result.error.code
+
+
+def audited(host: Host) -> Result:
+    before = host.tree()
+    result = run(host.audit())
+    assert host.tree() == before, "an audit changes nothing"
+    return result
+
+
+def test_the_cure(host: Host) -> None:
+    path = host.config()
+    path.chmod(0o640)
+    os.setxattr(path, "user.origin", b"\x00by hand")
+    found = report(audited(host))
+    assert found.verdict is Verdict.REWRITE
+    assert (found.files[0].version, found.files[0].to) == (None, "1.0.0")
+
+    old = path.read_bytes()
+    result = run(host.apply())
+    assert result.outcome is Outcome.DONE
+    assert report(result).verdict is Verdict.COMPATIBLE
+    assert path.read_text() == VERSIONLESS.replace("{\n", '{\n  "cniVersion": "1.0.0",\n', 1)
+    assert path.stat().st_mode & 0o7777 == 0o640
+    assert os.getxattr(path, "user.origin") == b"\x00by hand"
+    assert [each.name for each in host.conf.iterdir()] == ["10-pod.conflist"]
+    change = result.changes[0]
+    assert (change.name, change.from_version, change.to) == ("10-pod.conflist", None, "1.0.0")
+    assert change.after == sha256(path)
+    assert change.diff.count("\n+ ") == 1
+
+    saved = host.state / "backups" / str(result.backup)
+    assert (saved / "files/10-pod.conflist").read_bytes() == old
+    manifest = json.loads((saved / "manifest.json").read_text())
+    assert manifest["files"][0]["mode"] == "0640"
+    assert base64.b64decode(manifest["files"][0]["xattrs"]["user.origin"]) == b"\x00by hand"
+
+
+def test_a_rerun_gives_the_same_answer_and_writes_nothing(host: Host) -> None:
+    host.config()
+    operation = host.apply()
+    first = run(operation)
+    before = host.tree()
+    assert run(operation) == first
+    assert host.tree() == before
+
+
+def test_five_files(host: Host) -> None:
+    """Only the active one is ordered by an audit; here each becomes it in turn."""
+    for number in range(5):
+        host.config(f"{number}0-pod.conflist", VERSIONLESS.replace("pod-net", f"net{number}"))
+    for number in range(5):
+        name = f"{number}0-pod.conflist"
+        assert run(host.apply(name, number=number)).outcome is Outcome.DONE
+        (host.conf / name).unlink()
+
+
+@pytest.mark.parametrize("change", [lambda path: path.write_text(VERSIONLESS + " "),
+                                    lambda path: path.unlink()])
+def test_changed_since_the_audit(host: Host, change: object) -> None:
+    path = host.config()
+    operation = host.apply()
+    assert callable(change)
+    change(path)
+    before = host.tree().get("etc/cni/net.d/10-pod.conflist")
+    assert refused(run(operation)) == "ChangedSinceAudit"
+    assert host.tree().get("etc/cni/net.d/10-pod.conflist") == before
+
+
+def test_a_version_that_is_not_allowed_any_more(host: Host) -> None:
+    host.config()
+    operation = host.apply()
+    host.plugin("host-local", "0.4.0")
+    result = run(operation)
+    assert refused(result) == "NotAllowed"
+    assert "0.4.0" in str(result.error)
+    assert "host-local" in str(result.error)
+
+
+def test_a_sandbox_that_came_since(host: Host) -> None:
+    host.runtime = "containerd://1.5.9"
+    host.config()
+    host.sandbox(None)
+    order = host.apply(to="0.3.1")
+    assert run(order).outcome is Outcome.DONE
+    host.config()
+    assert refused(run(host.apply(to="0.4.0", number=1))) == "NotAllowed"
+
+
+def test_no_config_folder(host: Host) -> None:
+    host.config()
+    operation = host.apply()
+    shutil.rmtree(host.conf)
+    result = run(operation)
+    assert refused(result) == "NoConfig"
+    assert report(result).verdict is Verdict.NO_CONFIG
+
+
+def test_a_link_is_not_written(host: Host) -> None:
+    target = host.root / "srv/net.conflist"
+    target.parent.mkdir()
+    target.write_text(VERSIONLESS)
+    (host.conf / "10-pod.conflist").symlink_to("/srv/net.conflist")
+    found = audited(host)
+    assert report(found).verdict is Verdict.BLOCKED
+    assert "SymbolicLink" in codes(found)
+    assert report(found).files[0].to is None
+    assert refused(run(host.apply_of(report(found).files[0].sha256))) == "SymbolicLink"
+    assert target.read_text() == VERSIONLESS
+
+
+def test_a_hard_link_is_not_written(host: Host) -> None:
+    path = host.config()
+    (host.root / "other").hardlink_to(path)
+    assert "HardLink" in codes(audited(host))
+    assert refused(run(host.apply())) == "HardLink"
+
+
+def test_a_foreign_owner_is_not_written(host: Host) -> None:
+    path = host.config()
+    try:
+        os.chown(path, 4242, -1)
+    except PermissionError:
+        pytest.skip("only root gives files away")
+    assert "ForeignOwner" in codes(audited(host))
+    assert refused(run(host.apply())) == "ForeignOwner"
+
+
+@contextlib.contextmanager
+def immutable(path: Path) -> Iterator[None]:
+    if shutil.which("chattr") is None or subprocess.run(
+        ["chattr", "+i", path], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("chattr does not work here")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
+
+
+def test_an_immutable_file(host: Host) -> None:
+    with immutable(host.config()):
+        assert "Immutable" in codes(audited(host))
+        assert refused(run(host.apply())) == "Immutable"
+
+
+def test_an_immutable_folder(host: Host) -> None:
+    host.config()
+    with immutable(host.conf):
+        assert refused(run(host.apply())) == "Immutable"
+
+
+def test_a_full_disk(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.config()
+    monkeypatch.setattr(obstacles, "RESERVE", 1 << 60)
+    assert refused(run(host.apply())) == "NoSpace"
+
+
+def test_a_read_only_mount(host: Host) -> None:
+    host.config()
+    mounted = subprocess.run(
+        ["unshare", "--mount", "sh", "-c",
+         f"mount --bind {host.conf} {host.conf} && mount -o remount,bind,ro {host.conf} &&"
+         f" exec {sys.executable} -m cni_upgrade.node.agent"],
+        env={**os.environ, "CNI_UPGRADE_OPERATION": json.dumps(host.apply().to_json()),
+             "CNI_UPGRADE_TERMINATION_LOG": str(host.root / "log"), "PYTHONPATH": "operator"},
+        check=False, capture_output=True, text=True,
+    )
+    if "unshare" in mounted.stderr or "mount:" in mounted.stderr:
+        pytest.skip(f"no mounts here: {mounted.stderr}")
+    assert mounted.returncode == 3, mounted.stderr
+    assert "ReadOnly" in mounted.stdout
+
+
+def test_a_name_that_is_taken(host: Host) -> None:
+    host.config()
+    (host.conf / "10-pod.conflist.cnitmp").mkdir()
+    assert refused(run(host.apply("10-pod.conflist"))) == "NameTaken"
+    (host.conf / "10-pod.conflist.cnitmp").rmdir()
+    (host.conf / "10-pod.conflist.cnitmp").write_text("left by a run that was killed")
+    assert run(host.apply("10-pod.conflist", number=1)).outcome is Outcome.DONE
+    assert [each.name for each in host.conf.iterdir()] == ["10-pod.conflist"]
+
+
+def test_a_writer_that_would_put_it_back(host: Host) -> None:
+    host.plugin("flannel")
+    host.config(text='{"name": "cbr0", "plugins": [{"type": "flannel"}]}')
+    found = audited(host)
+    assert report(found).verdict is Verdict.MANAGED
+    assert refused(run(host.apply())) == "NotAllowed"
+    override = replace(host.apply(number=1), managed_files=ManagedFiles.OVERRIDE)
+    assert run(override).outcome is Outcome.DONE
+
+
+def test_a_state_folder_that_cannot_be(host: Host) -> None:
+    host.config()
+    host.state.write_text("")
+    assert refused(run(host.apply())) == "StateFolder"
+
+
+def test_two_at_once_wait_for_each_other(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.config()
+    operation = host.apply()
+    with state.locked(operation):
+        monkeypatch.setattr(state, "PATIENCE", 0.1)
+        assert refused(run(operation)) == "Busy"
+        monkeypatch.setattr(state, "PATIENCE", 10)
+        done: list[Result] = []
+        thread = threading.Thread(target=lambda: done.append(run(operation)))
+        thread.start()
+    thread.join()
+    assert done[0].outcome is Outcome.DONE
+
+
+def test_the_lock_is_held_while_writing(host: Host) -> None:
+    host.config()
+    with (
+        state.locked(host.apply()) as place,
+        Path(f"{place.path}/lock").open() as again,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_damaged_result_is_none(host: Host) -> None:
+    host.config()
+    operation = host.apply()
+    with state.locked(operation) as place:
+        (Path(place.path) / "results").mkdir()
+        (Path(place.path) / f"results/{operation.id}.json").write_text('{"schema": 1')
+        assert results.find(place, operation.id) is None
+    assert run(operation).outcome is Outcome.DONE
+
+
+def test_a_damaged_journal_stops_everything(host: Host) -> None:
+    host.config()
+    operation = host.apply()
+    host.state.mkdir()
+    (host.state / "journal.json").write_text("{")
+    result = run(operation)
+    assert refused(result) == "Unfinished"
+    assert "journal.json" in str(result.error)
+
+
+def test_backups_are_kept_as_asked_but_never_the_only_original(host: Host) -> None:
+    originals = []
+    for number in range(6):
+        text = VERSIONLESS if number % 2 else VERSIONLESS.replace("cni0", "cni9")
+        host.config(text=text)
+        result = run(replace(host.apply(number=number), keep=3))
+        assert result.outcome is Outcome.DONE
+        originals.append(result.backup)
+    with state.locked(host.apply()) as place:
+        left = [each.id for each in backup.everything(place)]
+    assert left == originals[-3:]
+    for number in range(6, 10):
+        host.config(text=VERSIONLESS.replace("cni0", f"br{number}"))
+        result = run(replace(host.apply(number=number), keep=1))
+    with state.locked(host.apply()) as place:
+        kept = [saved.sha256 for each in backup.everything(place) for saved in each.files]
+    assert len(set(kept)) == len(kept) == 6, "each original once"
+
+
+def test_results_are_not_kept_for_ever(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "KEEP", 2)
+    for number in range(4):
+        host.config()
+        run(host.apply(number=number))
+    assert sorted(path.name for path in (host.state / "results").iterdir()) == [
+        f"apply-{number:020x}.json" for number in (2, 3)]
+
+
+def test_real_plugins_decide(tmp_path: Path) -> None:
+    old, new = built.plugins("0.9.1"), built.plugins("1.9.1")
+    host = Host(tmp_path / "host")
+    host.config()
+    for name in ("bridge", "portmap", "loopback"):
+        shutil.copy(new / name, host.bin / name)
+    shutil.copy(old / "host-local", host.bin / "host-local")
+    found = report(audited(host))
+    assert found.files[0].to == "0.4.0"
+    assert "host-local" in found.files[0].why
+    assert refused(run(host.apply(to="1.0.0"))) == "NotAllowed"
+    assert run(host.apply(to="0.4.0", number=1)).outcome is Outcome.DONE
+
+
+def test_asked_to_stop_before_anything_is_written() -> None:
+    with stop.held():
+        stop._stop(15, None)
+    with pytest.raises(stop.StoppedError, match="SIGTERM"):
+        stop._stop(15, None)

@@ -1,0 +1,131 @@
+"""A restore gives back the very file, unless sandboxes that run now would be stranded by it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cni_upgrade.node.agent import run
+from cni_upgrade.node.operation import Outcome, Result
+from tests.unit.node.host import VERSIONLESS, Host, report
+
+
+def applied(host: Host, **attributes: int) -> tuple[Path, Result]:
+    path = host.config()
+    path.chmod(0o644)
+    os.setxattr(path, "user.origin", b"by hand")
+    os.utime(path, ns=(10**18, 10**18 + 1))
+    result = run(host.apply())
+    assert result.outcome is Outcome.DONE
+    assert path.read_text() != VERSIONLESS
+    return path, result
+
+
+def refused(result: Result) -> str:
+    assert result.outcome is Outcome.REFUSED
+    assert result.error is not None
+    return result.error.code
+
+
+def test_the_very_file_comes_back(host: Host) -> None:
+    path, done = applied(host)
+    result = run(host.restore(done.backup))
+    assert result.outcome is Outcome.DONE
+    assert result.backup == done.backup
+    assert path.read_text() == VERSIONLESS
+    entry = path.stat()
+    assert (entry.st_mode & 0o7777, entry.st_mtime_ns) == (0o644, 10**18 + 1)
+    assert os.getxattr(path, "user.origin") == b"by hand"
+    change = result.changes[0]
+    assert (change.from_version, change.to) == ("1.0.0", None)
+    assert (change.before, change.after) == (done.changes[0].after, done.changes[0].before)
+    assert run(host.restore(done.backup)) == result
+    again = run(host.restore(done.backup, number=1))
+    assert (again.outcome, again.changes) == (Outcome.DONE, ()), "it stands there already"
+
+
+@pytest.mark.parametrize(
+    ("added", "runtime", "code"),
+    [
+        (None, "containerd://1.6.2", None),
+        ("1.0.0", "containerd://1.6.2", "Unsafe"),
+        ("1.0.0", "containerd://1.6.8", None),
+        ("1.0.0", "cri-o://1.23.0", None),
+        ("unknown", "containerd://1.6.2", "Unsafe"),
+    ],
+)
+def test_sandboxes_that_were_added_since(
+    host: Host, added: str | None, runtime: str, code: str | None
+) -> None:
+    """A versionless file under libcni up to 1.0.1 cannot delete what was added with a version."""
+    host.runtime = runtime
+    path, done = applied(host)
+    host.sandbox(added)
+    result = run(host.restore(done.backup))
+    if code is None:
+        assert result.outcome is Outcome.DONE
+        assert path.read_text() == VERSIONLESS
+    else:
+        assert refused(result) == code
+        assert "drain" in str(result.error)
+        assert path.read_text() != VERSIONLESS
+
+
+def test_what_somebody_else_wrote_is_theirs(host: Host) -> None:
+    path, done = applied(host)
+    path.write_text(path.read_text() + "\n")
+    result = run(host.restore(done.backup))
+    assert refused(result) == "ChangedSinceBackup"
+    assert f"backups/{done.backup}/files/10-pod.conflist" in str(result.error)
+
+
+def test_what_was_removed_is_not_brought_back(host: Host) -> None:
+    path, done = applied(host)
+    path.unlink()
+    assert refused(run(host.restore(done.backup))) == "ChangedSinceBackup"
+    assert not path.exists()
+
+
+def test_an_older_backup_over_a_newer_change(host: Host) -> None:
+    path, first = applied(host)
+    path.write_text(VERSIONLESS.replace("cni0", "cni9"))
+    assert run(host.apply(number=1)).outcome is Outcome.DONE
+    assert run(host.restore(first.backup)).outcome is Outcome.DONE
+    assert path.read_text() == VERSIONLESS
+
+
+def test_a_backup_that_is_not_there(host: Host) -> None:
+    host.config()
+    assert refused(run(host.restore("20261123T225404Z-3f2a9c1b"))) == "BackupMissing"
+
+
+@pytest.mark.parametrize("victim", ["manifest.json", "files/10-pod.conflist"])
+@pytest.mark.parametrize("content", [None, "", "{}", '{"schema": 9}'])
+def test_a_damaged_backup_is_never_put_back(
+    host: Host, victim: str, content: str | None
+) -> None:
+    path, done = applied(host)
+    written = path.read_text()
+    file = host.state / "backups" / str(done.backup) / victim
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content)
+    result = run(host.restore(done.backup))
+    assert refused(result) in ("BackupDamaged", "BackupMissing")
+    assert path.read_text() == written
+
+
+def test_another_folder(host: Host) -> None:
+    _, done = applied(host)
+    host.conf.rename(host.root / "etc/cni/other")
+    host.conf.symlink_to("other")
+    assert run(host.restore(done.backup)).outcome is Outcome.DONE
+    manifest = host.state / "backups" / str(done.backup) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("/etc/cni/net.d", "/etc/cni/elsewhere"))
+    assert refused(run(host.restore(done.backup, number=1))) == "OtherFolder"
+
+
+def test_the_report_is_of_what_stands_now(host: Host) -> None:
+    _, done = applied(host)
+    assert report(run(host.restore(done.backup))).baseline.delete is False
