@@ -58,6 +58,8 @@ class Executor:
                         log.warning("%s: %s: %s", turn.subject, type(decision).__name__, error)
                     return False
                 self.carried_out[type(decision).__name__] += 1
+                if not isinstance(decision, d.SetStatus | d.Emit):
+                    log.info("%s: %s", turn.subject, type(decision).__name__)
             self._store.errors.pop(turn.subject, None)
             return True
 

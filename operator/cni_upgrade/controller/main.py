@@ -51,7 +51,10 @@ async def _check_rights(client: Client, store: Store) -> None:
 async def _watch_and_check(
     client: Client, store: Store, loop: Loop, api_login: watching.Login
 ) -> None:
-    """Watch while every right is there; while one is missing, say so and ask again."""
+    """Watch while every right is there; while one is missing, say so and ask again.
+
+    Returns when kopf was told to end, by SIGTERM or SIGINT.
+    """
     while True:
         try:
             await _check_rights(client, store)
@@ -63,9 +66,8 @@ async def _watch_and_check(
         if store.denied:
             await asyncio.sleep(RECHECK)
             continue
-        await watching.watch(store, loop.wake, api_login, asyncio.Event())
-        log.warning("watching has ended; it begins again")
-        await asyncio.sleep(1)
+        await watching.watch(store, loop.wake, api_login)
+        return
 
 
 async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
@@ -79,8 +81,10 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
     runners = await web.serve(loop, store, metrics, arguments.metrics_port, arguments.health_port)
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(loop.run())
-            tasks.create_task(_watch_and_check(client, store, loop, login(api)))
+            planning = tasks.create_task(loop.run())
+            await _watch_and_check(client, store, loop, login(api))
+            log.info("told to end")
+            planning.cancel()
     finally:
         for runner in runners:
             await runner.cleanup()
@@ -103,16 +107,18 @@ def main() -> None:
         config = read_config(arguments.config)
     except ConfigError as error:
         sys.exit(f"{error}")
-    with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
-        asyncio.run(_until_told(config, arguments))
+    asyncio.run(_until_told(config, arguments))
 
 
 async def _until_told(config: OperatorConfig, arguments: argparse.Namespace) -> None:
+    """Until a signal. kopf takes the handlers over once it runs; before that they are ours."""
     task = asyncio.current_task()
     if task is None:
         raise RuntimeError("not inside a task")
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await run(config, arguments)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await run(config, arguments)
 
 
 if __name__ == "__main__":

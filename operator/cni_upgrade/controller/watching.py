@@ -6,7 +6,6 @@ edge-triggered; an index over 5,000 nodes costs minutes. An `on.event` handler w
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -73,16 +72,12 @@ def settings() -> kopf.OperatorSettings:
     return made
 
 
-async def watch(
-    store: Store, changed: Callable[[], None], login: Login, stop: asyncio.Event
-) -> None:
-    """Run kopf until `stop` is set."""
+async def watch(store: Store, changed: Callable[[], None], login: Login) -> None:
+    """Run kopf until it is told to end. Raises what ended a watch for good, a lost right say."""
     config = store.config.namespaces
     await kopf.operator(
         registry=registry(store, changed, login),
         settings=settings(),
         standalone=True,
         namespaces=[config.agents, config.proof],
-        stop_flag=stop,
-        ready_flag=None,
     )
