@@ -35,6 +35,9 @@ class Config:
     """The effective version: what the plugins are told. None when missing or empty."""
     versions: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
+    """Every binary of the chain in order, IPAM and delegates included."""
+    mains: tuple[str, ...] = ()
+    """The binaries that libcni itself starts, one for each plugin of the list."""
     check_disabled: bool = False
     error: Finding | None = None
     notes: tuple[Finding, ...] = ()
@@ -137,7 +140,8 @@ def _read_conf(
         raise _NotLoadedError(Code.MISSING_TYPE, "missing 'type'")
     golang.check_numbers(root)
     plugin = golang.remarshalled(root)
-    if not golang.plugin_conf(plugin, libcni).type:
+    main = golang.plugin_conf(plugin, libcni).type
+    if not main:
         raise _NotLoadedError(Code.MISSING_TYPE, "missing 'type' once the keys are sorted")
     data = to_bytes(document.text)
     return Config(
@@ -146,6 +150,7 @@ def _read_conf(
         network=conf.name,
         version=conf.cni_version or None,
         plugins=_chain([plugin]),
+        mains=(main,),
         notes=_notes(name, data, conf.name, _version_keys(document, kind)),
         data=data,
         inline=inline,
@@ -198,6 +203,7 @@ def _read_list(
         version=version or None,
         versions=tuple(others or ()),
         plugins=_chain(plugins),
+        mains=tuple(dict.fromkeys(_last_string(plugin, "type") for plugin in plugins)),
         check_disabled=disabled,
         notes=_notes(name, data, network, keys),
         data=data,
@@ -365,6 +371,11 @@ def _version_keys(document: Document, kind: Kind) -> list[str]:
     return hidden
 
 
+def names_a_network(text: str) -> bool:
+    """Whether libcni takes it for a network's name on ADD (`pkg/utils/utils.go`)."""
+    return text[:1] in _NAME_FIRST and _NAME_REST.issuperset(text)
+
+
 def _notes(name: str, data: bytes, network: str, keys: list[str]) -> tuple[Finding, ...]:
     notes: list[Finding] = []
     if not network:
@@ -377,7 +388,7 @@ def _notes(name: str, data: bytes, network: str, keys: list[str]) -> tuple[Findi
                 "give the network a name",
             )
         )
-    elif network[0] not in _NAME_FIRST or not _NAME_REST.issuperset(network):
+    elif not names_a_network(network):
         notes.append(
             Finding(
                 Code.MISSING_NAME,

@@ -5,10 +5,11 @@ first `max_conf_num`, the first invalid file ends the load), ocicni `ocicni.go` 
 getDefaultNetwork (sorted, invalid files are skipped, a default network is pinned by name).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from cni_upgrade.cni.config import Config, kind_of
+from cni_upgrade.cni.config import Config, kind_of, names_a_network
+from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.runtimes import Runtime
 
@@ -34,12 +35,16 @@ def active(
     runtime: Runtime,
     max_conf_num: int = 1,
     default_network: str | None = None,
+    plugins: Mapping[str, Support] | None = None,
 ) -> Loaded:
-    """What the runtime loads of a folder, given all its files in any order."""
+    """What the runtime loads of a folder, given all its files in any order.
+
+    `plugins` matters to CRI-O, which asks each plugin about the version before it takes a file.
+    """
     by_name = {config.name: config for config in configs}
     ordered = [by_name[name] for name in loadable(by_name)]
     if runtime.name == "cri-o":
-        return _crio(ordered, default_network)
+        return _crio(ordered, default_network, plugins or {})
     return _containerd(ordered, max_conf_num)
 
 
@@ -52,24 +57,58 @@ def _containerd(ordered: list[Config], max_conf_num: int) -> Loaded:
     return Loaded(tuple(taken), tuple(_dotfiles(taken)))
 
 
-def _crio(ordered: list[Config], default_network: str | None) -> Loaded:
-    """CRI-O takes the first valid file, or the valid one whose network is pinned by name."""
-    findings = [
-        Finding(
-            Code.SKIPPED_FILE,
-            Severity.WARNING,
-            config.name,
-            f"the runtime skips this file: {config.error.message}",
-            config.error.action,
+def _crio(
+    ordered: list[Config], default_network: str | None, plugins: Mapping[str, Support]
+) -> Loaded:
+    """CRI-O takes the first valid file, or the valid one whose network is pinned by name.
+
+    A file is not valid to it when a plugin that it names is missing or refuses the version
+    (ValidateNetworkList; IPAM plugins are not asked). When every file is refused so, the first
+    counts as the one in use: it is the one to mend.
+    """
+    findings: list[Finding] = []
+    refused: list[Config] = []
+    taken: Config | None = None
+    for config in ordered:
+        if config.error is not None:
+            findings.append(_skipped(config, config.error.message, config.error.action))
+            continue
+        named = _named(config)
+        if default_network and named.network != default_network:
+            continue
+        if any(
+            each in plugins and plugins[each].takes(config.version) is False
+            for each in config.mains
+        ):
+            refused.append(named)
+            continue
+        taken = named
+        break
+    if taken is None:
+        return Loaded(tuple(refused[:1]), (*findings, *_dotfiles(refused[:1])))
+    findings += [
+        _skipped(
+            config,
+            f"a plugin of it is missing or refuses cniVersion {config.version or 'missing'}, "
+            f"and {taken.name} is in use instead",
+            "remove the file that is not wanted; mending the version would change the network",
         )
-        for config in ordered
-        if config.error is not None
+        for config in refused
     ]
-    valid = [config for config in ordered if config.error is None]
-    if default_network:
-        valid = [config for config in valid if config.network == default_network]
-    findings += _dotfiles(valid[:1])
-    return Loaded(tuple(valid[:1]), tuple(findings))
+    return Loaded((taken,), (*findings, *_dotfiles([taken])))
+
+
+def _named(config: Config) -> Config:
+    """CRI-O calls a network without a name by its file."""
+    if config.network or not names_a_network(config.name):
+        return config
+    notes = tuple(note for note in config.notes if note.code != Code.MISSING_NAME)
+    return replace(config, network=config.name, notes=notes)
+
+
+def _skipped(config: Config, why: str, action: str) -> Finding:
+    message = f"the runtime skips this file: {why}"
+    return Finding(Code.SKIPPED_FILE, Severity.WARNING, config.name, message, action)
 
 
 def _dotfiles(taken: Sequence[Config]) -> Iterable[Finding]:

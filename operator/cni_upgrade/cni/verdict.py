@@ -101,16 +101,20 @@ def judge(facts: Facts, target: Target) -> Judgement:
     runtime = runtimes.lookup(facts.runtime)
     libcni = runtime.libcni
     configs = [each.under(libcni) if libcni else each for each in facts.configs]
-    loaded = folder.active(configs, runtime, facts.max_conf_num, facts.default_network)
+    loaded = folder.active(
+        configs, runtime, facts.max_conf_num, facts.default_network, facts.plugins
+    )
     findings = list(_runtime_findings(runtime))
-    if loaded.failed is not None or (not loaded.files and folder.loadable(c.name for c in configs)):
-        return _not_loaded(configs, loaded, runtime, findings)
+    invalid = [each for each in configs if each.error is not None and each.kind != "other"]
+    failed = loaded.failed or (invalid[0] if invalid and not loaded.files else None)
+    if failed is not None and failed.error is not None:
+        return _not_loaded(configs, failed, failed.error, runtime, [*loaded.findings, *findings])
     if not loaded.files:
         finding = Finding(
             Code.NO_CONFIG,
             Severity.FAULT,
             "",
-            "there is no CNI config that the runtime would load: no pod can get a network",
+            "there is no CNI config that the runtime would take: no pod can get a network",
             "install a network, or say where its config is",
         )
         files = tuple(_bystander(config, runtime) for config in configs)
@@ -134,11 +138,13 @@ def judge(facts: Facts, target: Target) -> Judgement:
 
 
 def _not_loaded(
-    configs: Sequence[Config], loaded: folder.Loaded, runtime: Runtime, findings: list[Finding]
+    configs: Sequence[Config],
+    failed: Config,
+    fault: Finding,
+    runtime: Runtime,
+    findings: Sequence[Finding],
 ) -> Judgement:
     """The runtime cannot load what is there: nothing is written, the file must be mended."""
-    failed = loaded.failed or next(config for config in configs if config.error is not None)
-    fault = failed.error or Finding(Code.INVALID, Severity.FAULT, failed.name, "", "")
     why = f"{fault.code}: {failed.name}: {fault.message}"
     files = []
     for config in configs:
@@ -151,7 +157,7 @@ def _not_loaded(
         Baseline(False, False, why, why),
         After(False, False, False, why=why),
         "Blocked",
-        _ranked([fault, *loaded.findings, *findings]),
+        _ranked([fault, *findings]),
     )
 
 

@@ -68,6 +68,27 @@ def test_crio_can_be_told_the_network_by_name() -> None:
     assert folder.active(files, CRIO, default_network="none").files == ()
 
 
+def test_crio_asks_the_plugins_before_it_takes_a_file() -> None:
+    lower = samples.BRIDGE.replace("{", '{"cniVersion": "0.4.0",', 1).replace("-net", "-2")
+    files = configs(**{"10-a.conflist": GOOD, "20-b.conflist": lower.encode()})
+    old = samples.plugins("0.4.0")
+    loaded = folder.active(files, CRIO, plugins=old)
+    assert [file.name for file in loaded.files] == ["20-b.conflist"]
+    assert [finding.code for finding in loaded.findings] == [Code.SKIPPED_FILE]
+    alone = folder.active(files[:1], CRIO, plugins=old)
+    assert [file.name for file in alone.files] == ["10-a.conflist"]
+    ipam = samples.plugins("1.1.0", host_local="0.4.0")
+    assert folder.active(files, CRIO, plugins=ipam).files[0].name == "10-a.conflist"
+
+
+def test_crio_names_a_nameless_network_by_its_file() -> None:
+    data = b'{"cniVersion": "1.0.0", "type": "bridge"}'
+    named = folder.active(configs(**{"10-a.conf": data}), CRIO).files[0]
+    assert (named.network, named.notes) == ("10-a.conf", ())
+    hidden = folder.active(configs(**{".a.conf": data}), CRIO).files[0]
+    assert [note.code for note in hidden.notes] == [Code.MISSING_NAME]
+
+
 def test_an_empty_folder_has_nothing() -> None:
     for runtime in (CONTAINERD, CRIO):
         loaded = folder.active([], runtime)

@@ -111,6 +111,16 @@ def test_crio_with_plugins_downgraded_under_it() -> None:
     assert (found.after.add, found.after.existing_del) == (True, False)
 
 
+def test_crio_using_another_file_is_not_switched_back() -> None:
+    configs = [
+        config.read("10-a.conflist", samples.bridge("1.0.0").replace(b"-net", b"-first")),
+        config.read("20-b.conflist", samples.bridge("0.4.0")),
+    ]
+    found = judge(Facts("cri-o://1.25.0", configs, OLD), Target())
+    assert [(file.active, file.action) for file in found.files] == [(False, "None"), (True, "None")]
+    assert "SkippedFile" in codes(found, Severity.WARNING)
+
+
 def test_a_healthy_node_is_compatible() -> None:
     found = node("containerd://2.4.2", "1.0.0", NEW, pods("1.0.0"))
     assert (found.verdict, found.files[0].action, found.files[0].to) == (
@@ -328,6 +338,12 @@ def test_no_config_is_a_verdict_of_its_own() -> None:
         assert (found.verdict, len(found.files)) == ("NoConfig", len(configs))
         assert codes(found) == ["NoConfig"]
         assert found.baseline.add is False
+
+
+def test_a_network_pinned_by_name_that_is_not_there_is_no_config() -> None:
+    configs = [config.read("10-a.conflist", samples.bridge("1.0.0"))]
+    found = judge(Facts("cri-o://1.30.0", configs, NEW, default_network="other"), Target())
+    assert found.verdict == "NoConfig"
 
 
 @pytest.mark.parametrize("data", [b'{"plugins": [{"type": "bridge"}], "name": ""}'])
