@@ -37,7 +37,6 @@ class Step(StrEnum):
 
 PHASE_OF: dict[Step, Phase] = {
     Step.JOB: Phase.AUDITING,
-    Step.CORDON: Phase.DRAINING,
     Step.DRAIN: Phase.DRAINING,
     Step.BASELINE: Phase.APPLYING,
     Step.APPLY: Phase.APPLYING,
@@ -47,7 +46,8 @@ PHASE_OF: dict[Step, Phase] = {
     Step.PROVE_DELETE: Phase.PROVING,
     Step.RESTORE: Phase.ROLLING_BACK,
 }
-"""The phase that a person sees at each step; Release keeps the phase that led to it."""
+"""The phase that a person sees at each step. Cordon is part of what it is for, Draining or
+Applying; Release keeps the phase that led to it."""
 
 UNTOUCHED = frozenset({Step.CORDON, Step.DRAIN, Step.BASELINE})
 """Steps of an apply at which no file was written: a pause or a lost policy gives the node back."""
@@ -72,7 +72,9 @@ MOVES: dict[Phase, frozenset[Phase]] = {
         }
     ),
     Phase.COMPATIBLE: frozenset({Phase.AUDITING, Phase.PENDING}),
-    Phase.WAITING: frozenset({Phase.AUDITING, Phase.DRAINING, Phase.PENDING}),
+    Phase.WAITING: frozenset(
+        {Phase.AUDITING, Phase.DRAINING, Phase.APPLYING, Phase.BLOCKED, Phase.PENDING}
+    ),
     Phase.DRAINING: frozenset({Phase.APPLYING, Phase.WAITING, Phase.BLOCKED, Phase.PENDING}),
     Phase.APPLYING: frozenset(
         {

@@ -169,8 +169,18 @@ def _written(state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]
             state.metadata.uid,
             "Warning" if bad else "Normal",
             str(status.phase),
-            status.message,
+            _told(status),
         )
+
+
+def _told(status: NodeStateStatus) -> str:
+    """What an Event says of a phase: what is done in it, rather than what is waited for first."""
+    last = status.history[-1] if status.history else None
+    if status.phase == Phase.APPLYING and status.operation is not None:
+        return f"{rest.planned(status)} (operation {status.operation.id})"
+    if status.phase == Phase.PROVING and last is not None:
+        return f"written: {last.message} (backup {last.backup}); to be proved with pods"
+    return status.message
 
 
 def _changes(old: Model, new: Model) -> dict[str, Any]:

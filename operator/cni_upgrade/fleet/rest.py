@@ -10,11 +10,12 @@ from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
 from cni_upgrade.api.policy import CNIUpgradePolicy, DrainPolicy, Mode
 from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.decisions import Claim, Uncordon
-from cni_upgrade.fleet.phases import FAILED, PHASE_OF, Step
+from cni_upgrade.fleet.draining import drain_first
+from cni_upgrade.fleet.phases import FAILED, Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
-from cni_upgrade.fleet.view import Move, View
+from cni_upgrade.fleet.view import Move, View, moved
 
 _LONGEST_LABEL = 63
 
@@ -67,12 +68,16 @@ def _rest(view: View, phase: Phase, reason: str, message: str) -> Move:
 
 
 def _waiting(view: View, reason: str, why: str) -> Move:
-    changes = ", ".join(
+    return _rest(view, Phase.WAITING, reason, f"{why}; planned: {planned(view.status)}")
+
+
+def planned(status: NodeStateStatus) -> str:
+    """What would be written, file by file."""
+    return ", ".join(
         f"{f.name}: {f.version or 'missing'} -> {f.to}"
-        for f in view.status.files
+        for f in status.files
         if f.action == "Rewrite"
     )
-    return _rest(view, Phase.WAITING, reason, f"{why}; planned: {changes}")
 
 
 def _give_back(view: View) -> Move:
@@ -179,7 +184,6 @@ def started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
     operation = orders.apply(view.node, state, policy, view.world.config)
     serial = view.status.serial + 1
     update = {
-        "phase": PHASE_OF[Step.CORDON],
         "reason": Step.CORDON.value,
         "message": "the node is being cordoned",
         "serial": serial,
@@ -187,4 +191,6 @@ def started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
             operation, Step.CORDON, _ref(policy, view), serial, view.now, None
         ),
     }
-    return view.status.model_copy(update=update)
+    status = view.status.model_copy(update=update)
+    drains = drain_first(moved(view, status))
+    return status.model_copy(update={"phase": Phase.DRAINING if drains else Phase.APPLYING})
