@@ -15,6 +15,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.node import NodeSpec, shipped_config
 
 _UNFIT = 2
+_INTERRUPTED = 130
 _DAEMONS = ("runtime", "kubelet", "kube-proxy")
 
 
@@ -27,6 +28,9 @@ def main() -> int:
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: `up` goes on from here, `down` removes what there is", file=sys.stderr)
+        return _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import os
@@ -10,11 +9,10 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster import paths, process
+from tests.cluster import lock, paths, process
 from tests.cluster.components import BY_NAME, Component
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import say
@@ -59,15 +57,6 @@ def is_built(name: str) -> bool:
     return home(name).is_dir()
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep a second command from doing the same work at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
 def ensure(names: Sequence[str]) -> None:
     """Build those of the components that the cache lacks, in the order given."""
     missing = [name for name in names if not is_built(name)]
@@ -77,7 +66,7 @@ def ensure(names: Sequence[str]) -> None:
     fetcher = threading.Thread(target=_fetch, args=(missing[1:],), daemon=True)
     fetcher.start()
     for name in missing:
-        with locked(paths.lock(f"build-{name}")):
+        with lock.held(f"build-{name}"):
             if not is_built(name):
                 _build(BY_NAME[name])
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster import build, cgroups, debian, images, paths, process
+from tests.cluster import build, cgroups, debian, images, lock, paths, process
 from tests.cluster.components import CONTROL_PLANE
 from tests.cluster.control import ControlPlane
 from tests.cluster.errors import ClusterError
@@ -220,7 +220,7 @@ class Cluster:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Let one command at a time change the cluster; the lock outlives its folder."""
-        with build.locked(paths.lock(f"cluster-{self.name}")):
+        with lock.held(f"cluster-{self.name}"):
             yield
 
     def _has(self, name: str) -> bool:
@@ -243,7 +243,7 @@ class Cluster:
 
     def _take_number(self) -> None:
         """Take the first number that no other cluster has, kept by us or by another user."""
-        with build.locked(paths.lock("numbers")):
+        with lock.held("numbers"):
             files = paths.state_root().glob("*/cluster.json")
             taken = {read_json(path)["number"] for path in files}
             number = next(n for n in range(100) if n not in taken and not Network(n).is_in_use())

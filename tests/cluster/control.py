@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.cluster import build, debian, paths, pki, process
+from tests.cluster import build, debian, lock, paths, pki, process
 from tests.cluster.components import CONTROL_PLANE
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubeapi import Api, read_json
@@ -87,7 +87,7 @@ class ControlPlane:
         """Run etcd and kube-apiserver for the length of a block, in a folder that goes with it."""
         debian.ensure()
         build.ensure(CONTROL_PLANE)
-        with build.locked(paths.lock("temporary")):
+        with lock.held("temporary"):
             _sweep()
             root = paths.temporary_root()
             root.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from tests.cluster import lock
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import say
 
@@ -42,7 +43,12 @@ def _busybox_is_static() -> bool:
 
 def ensure() -> None:
     """Install what is missing."""
-    packages = missing()
+    if missing():
+        with lock.held("debian"):
+            _install(missing())
+
+
+def _install(packages: list[str]) -> None:
     if not packages:
         return
     say(f"installing Debian packages: {' '.join(packages)}")

@@ -27,11 +27,6 @@ def state_root() -> Path:
     return _home("XDG_STATE_HOME", ".local/state") / "clusters"
 
 
-def lock(name: str) -> Path:
-    """Answer the file that keeps two commands from doing the same work at once."""
-    return cache_root() / "locks" / name
-
-
 def temporary_root() -> Path:
     """Answer the folder of control planes that live no longer than the process that made them."""
     return state_root().with_name("temporary")
