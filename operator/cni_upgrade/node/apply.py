@@ -3,8 +3,9 @@
 import time
 
 from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.findings import Code
 from cni_upgrade.cni.verdict import Judgement
-from cni_upgrade.node import backup, files, report, survey, writing
+from cni_upgrade.node import backup, files, obstacles, report, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.journal import Entry
@@ -83,7 +84,16 @@ def _config(node: Node, name: str) -> Config:
     if config is None:
         raise OperationRefusedError(
             "ChangedSinceAudit", f"{name} is no longer in {node.host}: audit the node again")
+    if config.error is not None and config.error.code == Code.FILE_UNREADABLE:
+        raise _cannot_read(node, name, config.error.message)
     return config
+
+
+def _cannot_read(node: Node, name: str, reason: str) -> OperationRefusedError:
+    """A link was followed when it was read; what would be replaced is the link."""
+    obstacle = obstacles.of_file(node.folder, name)
+    return obstacle or OperationRefusedError(
+        "Unreadable", f"{node.host}/{name} cannot be read: {reason}; see the node's disk")
 
 
 def _write(node: Node, judgement: Judgement, order: FileOrder) -> tuple[Write, str]:
@@ -117,10 +127,7 @@ def _metadata(node: Node, name: str) -> Metadata:
         with files.opened_file(node.folder, name) as descriptor:
             return Metadata.of(descriptor)
     except (OSError, files.UnreadableError) as error:
-        # A link is read in an audit, but what would be replaced is the link.
-        raise OperationRefusedError(
-            "SymbolicLink", f"{name} is no plain file in {node.host}: {error}; write its target "
-            "at its source, or put a plain file in its place") from error
+        raise _cannot_read(node, name, str(error)) from error
 
 
 def _diffs(node: Node, made: Backup) -> dict[str, str]:

@@ -48,14 +48,16 @@ def check(folder: int, host: str, state: State, writes: Sequence[Write], saved: 
 
 
 def commit(
-    state: State, plan: Journal, folder: int, writes: Sequence[Write], save: Callable[[], None]
+    state: State, plan: Journal, folder: int, writes: Sequence[Write], save: Callable[[], None],
+    replaced: list[Entry],
 ) -> None:
-    """Replaces the files. `save` makes the backup durable; it is called before the first rename.
+    """Replaces the files, and notes each in `replaced` as its name is given.
+
+    `save` makes the backup durable; it is called before the first rename.
 
     Raises OperationRefusedError when nothing was replaced, OperationFailedError when some were;
     in both cases no temporary file is left, and each file is the old or the new one.
     """
-    replaced = False
     try:
         journal.begin(state, plan)
         for write in writes:
@@ -65,7 +67,7 @@ def commit(
             _still(folder, write.entry)
             name = write.entry.name
             os.rename(temporary(name), name, src_dir_fd=folder, dst_dir_fd=folder)
-            replaced = True
+            replaced.append(write.entry)
             os.fsync(folder)
     except OSError as error:
         clear(folder, plan)

@@ -136,9 +136,11 @@ def _carried_out(node: Node, plan: Plan) -> Result:
     under_way = Journal(
         operation.id, operation.kind, operation.node, node.host, plan.backup, plan.entries)
     outcome, error = Outcome.DONE, None
+    written = list(plan.already)
     try:
         if plan.writes:
-            transaction.commit(node.state, under_way, node.folder, plan.writes, plan.save)
+            transaction.commit(
+                node.state, under_way, node.folder, plan.writes, plan.save, written)
     except OperationRefusedError as refusal:
         if not plan.already:
             return refused(operation, refusal, survey.again(node.survey))
@@ -146,12 +148,11 @@ def _carried_out(node: Node, plan: Plan) -> Result:
     except OperationFailedError as failure:
         outcome, error = Outcome.FAILED, OperationError(failure.code, str(failure))
     seen = survey.again(node.survey)
-    written = _written(seen, plan.entries)
-    if error is None and len(written) != len(plan.entries):
-        lost = ", ".join(entry.name for entry in plan.entries if entry not in written)
+    unproved = _unproved(seen, written)
+    if error is None and unproved:
         outcome, error = Outcome.FAILED, OperationError(
-            "WrittenOver", f"{lost}: another program wrote over it at once; find out which one "
-            "writes this file, and mend its source")
+            "NotProved", f"{', '.join(unproved)}: what was written does not stand there; another "
+            "program wrote over it at once, or it cannot be read back: see the findings")
     made = report.make(seen, report.judge(seen))
     finding = _pruned(node, plan)
     if finding is not None:
@@ -164,9 +165,9 @@ def _carried_out(node: Node, plan: Plan) -> Result:
     )
 
 
-def _written(seen: Survey, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+def _unproved(seen: Survey, entries: Sequence[Entry]) -> list[str]:
     found = {config.name: survey.sha256(config) for config in seen.configs}
-    return tuple(entry for entry in entries if found.get(entry.name) == entry.after)
+    return [entry.name for entry in entries if found.get(entry.name) != entry.after]
 
 
 def _pruned(node: Node, plan: Plan) -> Finding | None:

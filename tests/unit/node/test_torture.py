@@ -1,0 +1,311 @@
+"""The apply is killed at each of its system calls, and each of them made to fail: no file tears.
+
+A slice of the points runs with all tests; every point with `CNI_UPGRADE_TORTURE=all`. The calls
+are taken from a trace first, an injection that does not fire fails the test, and because a kill
+cannot show a missing fsync, the order of fsync and rename is read off the trace.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from cni_upgrade.node.message import decode
+from cni_upgrade.node.operation import Operation, Outcome, Result
+from tests.unit.node.host import VERSIONLESS, Host, sha256
+from tests.unit.node.torture_agent import BEGIN, END
+
+ROOT = Path(__file__).parents[3]
+ALL = os.environ.get("CNI_UPGRADE_TORTURE") == "all"
+SLICE = 14  # points of each kind that the fast run tries
+NAMES = tuple(f"{number}0-net.conflist" for number in range(5))
+ERRORS = ("ENOSPC", "EIO", "EROFS", "EACCES", "EINTR")
+
+# Calls that a file system can fail; the others are Python's own housekeeping.
+FALLIBLE = re.compile(
+    r"open|read|write|stat|fsync|rename|unlink|mkdir|rmdir|chmod|chown|xattr|getdents|flock|utime"
+    r"|ioctl|lseek|fcntl|close"
+)
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("strace") is None, reason="strace is not installed (Debian package strace)"
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One system call of the window: its name, and which of that name it is in the process."""
+
+    name: str
+    number: int
+    line: str
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A host with five files, an order for them, and what they are before and after."""
+
+    host: Host
+    order: Operation
+    old: dict[str, bytes]
+    new: dict[str, bytes]
+
+
+def build(folder: Path) -> Host:
+    host = Host(folder)
+    for number, name in enumerate(NAMES):
+        path = host.config(name, VERSIONLESS.replace("pod-net", f"net{number}"))
+        path.chmod(0o600 + number)
+        os.setxattr(path, "user.number", str(number).encode())
+    host.state.mkdir()
+    return host
+
+
+def contents(host: Host) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in host.conf.iterdir()}
+
+
+def agent(
+    host: Host, operation: Operation, *strace: str
+) -> tuple[int, Result | None, str]:
+    """Runs the agent, under strace when options are given; None when it left no message."""
+    log = host.root.parent / "termination-log"
+    log.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "tests.unit.node.torture_agent"]
+    if strace:
+        command = ["strace", "-qq", *strace, *command]
+    ran = subprocess.run(
+        command, cwd=ROOT, capture_output=True, check=False, timeout=120, text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}/operator:{ROOT}",
+             "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
+             "CNI_UPGRADE_TERMINATION_LOG": str(log),
+             "CNI_UPGRADE_OPERATION": json.dumps(operation.to_json())},
+    )
+    text = log.read_text() if log.exists() else ""
+    return ran.returncode, decode(text) if text else None, ran.stderr
+
+
+def trace(host: Host, operation: Operation) -> list[Call]:
+    """The calls between the marks, as the process makes them when nothing is in their way."""
+    file = host.root.parent / "trace"
+    code, result, error = agent(host, operation, "-y", "-s", "200", "-o", str(file))
+    if "ptrace" in error.lower():
+        pytest.skip(f"strace may not trace here: {error}")
+    assert code == 0, (result, error)
+    calls: list[Call] = []
+    seen: Counter[str] = Counter()
+    inside = False
+    for line in file.read_text().splitlines():
+        match = re.match(r"(\w+)\(", line)
+        if match is None:
+            continue
+        name = match[1]
+        seen[name] += 1
+        if BEGIN in line:
+            inside = True
+        elif END in line:
+            return calls
+        elif inside:
+            calls.append(Call(name, seen[name], line))
+    raise AssertionError("the marks are not in the trace")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    host = build(tmp_path / "host")
+    order = host.apply()
+    model = build(tmp_path / "model/host")
+    code, result, error = agent(model, replace(order, root=str(model.root)))
+    assert code == 0, (result, error)
+    return Bench(host, order, contents(host), contents(model))
+
+
+def reset(bench: Bench) -> None:
+    shutil.rmtree(bench.host.root)
+    build(bench.host.root)
+
+
+def chosen(calls: Sequence[Call], offset: int = 0) -> list[Call]:
+    """All, or a slice that holds each call that gives a file its name."""
+    if ALL:
+        return list(calls)
+    step = max(1, len(calls) // SLICE)
+    some = list(calls[offset % step :: step])
+    return some + [call for call in calls
+                   if call.name.startswith("rename") and call not in some][offset::2]
+
+
+def check_whole(bench: Bench, point: object) -> set[str]:
+    """Every file is the old or the new one, with its mode and xattr; the names of the new ones.
+
+    As soon as one is new, the backup holds all of the old ones.
+    """
+    found = {name: data for name, data in contents(bench.host).items()
+             if not name.endswith(".cnitmp")}
+    assert found.keys() == bench.old.keys(), point
+    new = {name for name, data in found.items() if data != bench.old[name]}
+    for number, name in enumerate(NAMES):
+        assert found[name] in (bench.old[name], bench.new[name]), (point, name)
+        path = bench.host.conf / name
+        assert path.stat().st_mode & 0o7777 == 0o600 + number, (point, name)
+        assert os.getxattr(path, "user.number") == str(number).encode(), (point, name)
+    if new:
+        assert saved(bench.host) >= set(bench.old.values()), point
+    return new
+
+
+def saved(host: Host) -> set[bytes]:
+    """What the backups that can be seen hold; each of them must be whole."""
+    found: set[bytes] = set()
+    for folder in (host.state / "backups").iterdir():
+        if folder.name.startswith("."):
+            continue
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for entry in manifest["files"]:
+            path = folder / "files" / entry["name"]
+            assert sha256(path) == entry["sha256"]
+            found.add(path.read_bytes())
+    return found
+
+
+def check_end(bench: Bench, point: object) -> None:
+    """Everything is new, nothing of ours is left over, and the old files can be had again."""
+    assert contents(bench.host) == bench.new, point
+    assert not (bench.host.state / "journal.json").exists(), point
+    assert saved(bench.host) >= set(bench.old.values()), point
+    assert not [each for each in (bench.host.state / "backups").iterdir()
+                if each.name.startswith(".")], point
+
+
+def check_rerun(bench: Bench, point: object) -> None:
+    """The same operation again: it goes on where the killed run ended."""
+    code, result, error = agent(bench.host, bench.order)
+    assert result is not None, (point, error)
+    assert (code, result.outcome) == (0, Outcome.DONE), (point, result.error, error)
+    assert {change.name for change in result.changes} == set(NAMES), point
+    assert all("+  \"cniVersion\"" in change.diff for change in result.changes), point
+    check_end(bench, point)
+
+
+def check_next(bench: Bench, point: object) -> None:
+    """Another operation, ordered from an audit of what the first one left."""
+    left = [name for name in NAMES if (bench.host.conf / name).read_bytes() == bench.old[name]]
+    if left:
+        code, result, error = agent(bench.host, bench.host.apply(*left, number=1))
+        assert result is not None, (point, error)
+        assert (code, result.outcome) == (0, Outcome.DONE), (point, result.error, error)
+    else:
+        code, result, error = agent(bench.host, bench.order)
+        assert result is not None, (point, error)
+        assert result.outcome in (Outcome.DONE, Outcome.FAILED), (point, result.error)
+    check_end(bench, point)
+
+
+def kill(bench: Bench, call: Call) -> None:
+    """Runs the apply and kills it as it enters the call; fails if it was not killed."""
+    code, _, error = agent(bench.host, bench.order, "-e", f"trace={call.name}", "-o", "/dev/null",
+                           "-e", f"inject={call.name}:signal=SIGKILL:when={call.number}")
+    assert code == -signal.SIGKILL, (call, code, error)
+
+
+def test_killed_at_each_call(bench: Bench) -> None:
+    calls = trace(bench.host, bench.order)
+    points = chosen(calls)
+    states: Counter[int] = Counter()
+    for index, call in enumerate(points):
+        reset(bench)
+        kill(bench, call)
+        states[len(check_whole(bench, call))] += 1
+        (check_rerun if index % 2 else check_next)(bench, call)
+    print(f"killed at {len(points)} of {len(calls)} calls; new files at the kill: {dict(states)}")
+    assert ALL is False or set(states) == set(range(6))
+
+
+def test_killed_again_while_settling(bench: Bench) -> None:
+    """The run that finishes a killed one is killed in turn."""
+    calls = trace(bench.host, bench.order)
+    renames = [call for call in calls if call.name.startswith("rename")]
+    tried = 0
+    for first in renames[:: 1 if ALL else 4]:
+        reset(bench)
+        kill(bench, first)
+        kept = bench.host.root.parent / "kept"
+        shutil.copytree(bench.host.root, kept, symlinks=True)
+        second_calls = trace(bench.host, bench.order)
+        for second in second_calls[:: 9 if ALL else len(second_calls) // 3]:
+            shutil.rmtree(bench.host.root)
+            shutil.copytree(kept, bench.host.root, symlinks=True)
+            kill(bench, second)
+            check_whole(bench, (first, second))
+            check_rerun(bench, (first, second))
+            tried += 1
+        shutil.rmtree(kept)
+    print(f"killed again at {tried} points")
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_each_call_fails(bench: Bench, error: str) -> None:
+    calls = [call for call in trace(bench.host, bench.order) if FALLIBLE.search(call.name)]
+    points = chosen(calls, ERRORS.index(error) + 1)
+    ends: Counter[str] = Counter()
+    for call in points:
+        reset(bench)
+        code, result, text = agent(
+            bench.host, bench.order, "-e", f"trace={call.name}", "-o",
+            str(bench.host.root.parent / "injected"),
+            "-e", f"inject={call.name}:error={error}:when={call.number}")
+        injected = (bench.host.root.parent / "injected").read_text()
+        assert "(INJECTED)" in injected, (call, "did not fire")
+        assert "Traceback" not in text, (call, text)
+        new = check_whole(bench, call)
+        if result is None:  # the message itself could not be written: the log has the result
+            assert "could not be written" in text, (call, text)
+        else:
+            assert result.error is None or result.error.code != "Unexpected", (call, result.error)
+            assert code == {"Done": 0, "Failed": 1, "Refused": 3}[result.outcome], call
+            assert result.outcome is not Outcome.REFUSED or not new, (call, result.error)
+            assert {change.name for change in result.changes} == new, (call, result)
+            ends[f"{result.outcome} {result.error.code if result.error else ''}".strip()] += 1
+        check_next(bench, call)
+    print(f"{error} at {len(points)} of {len(calls)} calls: {dict(ends)}")
+
+
+def test_fsync_comes_before_the_name(bench: Bench) -> None:
+    """Content is on disk before a name leads to it, and everything that undoes it before that."""
+    calls = trace(bench.host, bench.order)
+    lines = [call.line for call in calls]
+    synced: set[str] = set()
+    dirty: set[str] = set()
+    given: list[str] = []
+    for line in lines:
+        if match := re.match(r"write\(\d+<(/[^>]+)>", line):
+            dirty.add(match[1])
+        elif match := re.match(r"fsync\(\d+<(/[^>]+)>\) += 0", line):
+            synced.add(match[1])
+            dirty.discard(match[1])
+        elif match := re.match(r'rename(?:at2?)?\(\d+<([^>]+)>, "([^"]+)", \d+<[^>]+>, "([^"]+)"',
+                               line):
+            folder, source, name = match.groups()
+            written = {path for path in dirty if path.startswith(str(bench.host.root))}
+            assert not written, (line, written)
+            if folder == str(bench.host.conf):
+                assert f"{folder}/{source}" in synced, line
+                assert str(bench.host.state / "backups") in synced, "the backup's name is durable"
+                assert str(bench.host.state) in synced, "the journal's name is durable"
+                if set(given) & set(NAMES):
+                    assert folder in synced, "each name is durable before the next is given"
+                synced.discard(folder)
+            given.append(name)
+    assert [name for name in given if name in NAMES] == list(NAMES)
+    assert given[0] == "journal.json"
+    assert given[-1] == f"{bench.order.id}.json"
+    assert str(bench.host.state / "results") in synced
