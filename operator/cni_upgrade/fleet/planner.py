@@ -13,6 +13,7 @@ from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Phase
 from cni_upgrade.fleet import node_conditions, policy_status, rest, work
 from cni_upgrade.fleet.budget import Budget
 from cni_upgrade.fleet.decisions import (
+    Claim,
     CreateState,
     Decision,
     DeleteJob,
@@ -91,9 +92,11 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             audits += 1
         status = _finished(view, move.status)
         after[node.name] = state.model_copy(update={"status": status})
-        decisions = [*_written(state, status), *move.acts]
+        claims = tuple(act for act in move.acts if isinstance(act, Claim))
+        # A claim is guarded by the version that a status written before it would change.
+        decisions = claims or (*_written(state, status), *move.acts)
         if decisions:
-            yield Turn(node.name, tuple(decisions))
+            yield Turn(node.name, decisions)
     yield from _leftovers(world, after)
     yield from policy_status.turns(replace(world, states=after))
 
