@@ -86,7 +86,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             may_audit=audits < world.config.audit_parallel,
             gate=partial(_take, budget, node.name),
         )
-        move = _advance(view)
+        move = _contained(view)
         began = move.status.operation
         if began is not None and began.kind == "audit" and state.status.operation is None:
             audits += 1
@@ -103,6 +103,15 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
 
 def _take(budget: Budget | None, node: str) -> tuple[str, str] | None:
     return None if budget is None else budget.take(node)
+
+
+def _contained(view: View) -> Move:
+    """The node's move; a record that makes no sense stops its own node, and no other."""
+    try:
+        return _advance(view)
+    except (LookupError, ValueError, RuntimeError) as error:
+        text = f"the record of this node cannot be acted on: {error}; delete it, it is made anew"
+        return Move(view.status.model_copy(update={"reason": "Unplannable", "message": text}))
 
 
 def _advance(view: View) -> Move:
