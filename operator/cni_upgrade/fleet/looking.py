@@ -7,6 +7,7 @@ from typing import Any
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.fleet import answers
 from cni_upgrade.fleet.ending import last
+from cni_upgrade.fleet.phases import GOOD
 from cni_upgrade.fleet.sending import pause, send
 from cni_upgrade.fleet.settle import audit_key, observed, seen, verdict_phase
 from cni_upgrade.fleet.view import Move, View, wait
@@ -43,6 +44,11 @@ def audited(view: View, result: Result) -> Move:
     # Without its policy the answer is still true, but the next policy asks again.
     key = audit_key(view.node, view.state, policy, view.world.config) if policy else ""
     phase, reason, message = verdict_phase(result.report)
+    before = status.observed
+    # A new look because something has changed starts to count anew. Else a change that is blocked
+    # again and again (a drain, a file that changes under us) is tried at growing distances.
+    changed = before is not None and before.audit_key != key
+    attempts = 0 if changed or phase in GOOD else status.attempts
     update: dict[str, Any] = {
         "phase": phase,
         "reason": reason,
@@ -50,10 +56,8 @@ def audited(view: View, result: Result) -> Move:
         "observed": observed(view.node, key, view.now, result.truncated),
         "operation": None,
         "last_operation": last(view, result.outcome.value, None),
-        "attempts": 0 if phase != Phase.BLOCKED else status.attempts + 1,
-        "next_attempt_at": None
-        if phase != Phase.BLOCKED
-        else view.now + pause(view, status.attempts),
+        "attempts": attempts + 1 if phase == Phase.BLOCKED else attempts,
+        "next_attempt_at": view.now + pause(view, attempts) if phase == Phase.BLOCKED else None,
     }
     return Move(seen(status, result.report).model_copy(update=update))
 

@@ -35,9 +35,15 @@ def send(view: View) -> Move:
     return wait(view, "the agent is being sent", CreateJob(view.job, operation.node, body))
 
 
+def agents_sent(view: View) -> int:
+    """How many agents this operation has had, from the name of its Job: `<id>`, then `<id>-2`."""
+    suffix = view.job.removeprefix(view.operation.id).removeprefix("-")
+    return int(suffix) if suffix else 1
+
+
 def write_lost(view: View, step: Step, why: str) -> Move:
     """An agent that may have written left no answer: another one finishes or undoes its journal."""
-    tried = view.status.attempts + 1
+    tried = agents_sent(view)
     if tried >= view.world.config.attempts:
         return release(
             view,
@@ -50,5 +56,4 @@ def write_lost(view: View, step: Step, why: str) -> Move:
     # journal or its result on the node and gives the same answer.
     seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
     message = f"sent again, attempt {tried + 1} of {view.world.config.attempts}: {why}"
-    move = at_step(view, step, message, seconds, job=f"{view.operation.id}-{tried + 1}")
-    return Move(move.status.model_copy(update={"attempts": tried}))
+    return at_step(view, step, message, seconds, job=f"{view.operation.id}-{tried + 1}")
