@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster import build, cgroups, debian, images, lock, paths, process
+from tests.cluster import build, cgroups, debian, images, inotify, lock, paths, process
 from tests.cluster.components import CONTROL_PLANE
 from tests.cluster.control import ControlPlane
 from tests.cluster.errors import ClusterError
@@ -261,6 +261,7 @@ class Cluster:
         idle = [node for node in members if not all(map(node.pid_within, node.daemons))]
         if idle:
             cgroups.ensure_hugetlb()
+            inotify.ensure()
             say(f"starting {', '.join(node.name for node in idle)}")
         server = f"https://{self.network.address}:{self.control.ports.api}"
         with ThreadPoolExecutor(max_workers=4) as pool:
