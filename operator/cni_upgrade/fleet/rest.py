@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,13 +12,16 @@ from cni_upgrade.api.policy import CNIUpgradePolicy, DrainPolicy, Mode
 from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.decisions import Claim, Uncordon
 from cni_upgrade.fleet.draining import drain_first
-from cni_upgrade.fleet.phases import FAILED, Step
+from cni_upgrade.fleet.phases import AT_WORK, FAILED, Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.view import Move, View, moved
 
 _LONGEST_LABEL = 63
+
+_JUDGED = frozenset(Phase) - AT_WORK - {Phase.PENDING}
+"""Phases that say what an audit or a change has found; a node rests in no other for good."""
 
 
 def next_move(view: View) -> Move:
@@ -100,13 +104,23 @@ def _give_back(view: View) -> Move:
 
 def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
     seen, pause = view.status.observed, view.status.next_attempt_at
-    if seen is None:
+    if seen is None or view.status.phase not in _JUDGED:
+        # Pending again (its policy was gone, its paths were wrong), or no phase to rest in.
         return pause is None or view.now >= pause
-    if seen.audit_key != audit_key(view.node, view.state, policy, view.world.config):
-        return True
+    node = view.node
     if view.status.phase in FAILED:
-        # Another look would lead to another try: that is for a person to ask for.
-        return False
+        # Another look leads to another try and lets the other nodes go on: that is for a person
+        # to ask for. A reboot, perhaps because the node is broken now, does not ask.
+        node = replace(
+            node,
+            boot_id=seen.boot_id,
+            runtime=seen.runtime_version,
+            kubelet=seen.kubelet_version,
+        )
+        asked = seen.audit_key != audit_key(node, view.state, policy, view.world.config)
+        return asked or (pause is not None and view.now >= pause)
+    if seen.audit_key != audit_key(node, view.state, policy, view.world.config):
+        return True
     if pause is not None and view.now >= pause:
         return True
     age = timedelta(seconds=view.world.config.reaudit_seconds)
@@ -140,9 +154,15 @@ def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
 
 def _pending(view: View, reason: str, message: str) -> Move:
     """A look is due and cannot begin: what was known stays, the message says what is awaited."""
-    if view.status.observed is None:
+    if view.status.observed is None or view.status.phase not in _JUDGED:
         return _rest(view, Phase.PENDING, reason, message)
-    return Move(view.status.model_copy(update={"message": f"to be audited again: {message}"}))
+    due = view.status.next_attempt_at
+    # Due from now on, also if what made it due is taken back: else the message would stay.
+    update: dict[str, Any] = {
+        "message": f"to be audited again: {message}",
+        "next_attempt_at": due if due is not None and due <= view.now else view.now,
+    }
+    return Move(view.status.model_copy(update=update))
 
 
 def _ref(policy: CNIUpgradePolicy, view: View) -> PolicyRef:
