@@ -92,6 +92,8 @@ MOVES: dict[Phase, frozenset[Phase]] = {
     Phase.ROLLING_BACK: frozenset({Phase.ROLLED_BACK, Phase.FAILED}),
     Phase.ROLLED_BACK: frozenset({Phase.AUDITING, Phase.PENDING}),
     Phase.FAILED: frozenset({Phase.AUDITING, Phase.PENDING}),
-    Phase.BLOCKED: frozenset({Phase.AUDITING, Phase.PENDING}),
+    Phase.BLOCKED: frozenset(
+        {Phase.AUDITING, Phase.WAITING, Phase.DRAINING, Phase.APPLYING, Phase.PENDING}
+    ),
     Phase.MANAGED_ELSEWHERE: frozenset({Phase.AUDITING, Phase.PENDING}),
 }

@@ -20,6 +20,9 @@ from cni_upgrade.fleet.view import Move, View, moved
 
 _LONGEST_LABEL = 63
 
+_DRAIN_FORBIDDEN = "DrainForbidden"
+"""Blocked by a word in the policy that no audit depends on: asked again in every pass."""
+
 _JUDGED = frozenset(Phase) - AT_WORK - {Phase.PENDING}
 """Phases that say what an audit or a change has found; a node rests in no other for good."""
 
@@ -45,7 +48,7 @@ def next_move(view: View) -> Move:
         )
     if _audit_due(view, policy):
         return _audit(view, policy)
-    if view.status.phase == Phase.WAITING:
+    if view.status.phase == Phase.WAITING or view.status.reason == _DRAIN_FORBIDDEN:
         return _begin(view, policy)
     return Move(view.status)
 
@@ -182,7 +185,7 @@ def _begin(view: View, policy: CNIUpgradePolicy) -> Move:
         return _rest(
             view,
             Phase.BLOCKED,
-            "DrainForbidden",
+            _DRAIN_FORBIDDEN,
             f"the change is only safe on a drained node ({after.why if after else ''}), and "
             f"spec.drain.policy of policy {name} is Never",
         )
@@ -195,7 +198,11 @@ def _begin(view: View, policy: CNIUpgradePolicy) -> Move:
     closed = view.gate()
     if closed is not None:
         return _waiting(view, *closed)
-    return Move(started(view, policy))
+    try:
+        return Move(started(view, policy))
+    except ValueError as error:
+        # A report that was cut to fit may name nothing that can be ordered.
+        return _rest(view, Phase.BLOCKED, "ReportUnusable", f"{error}; see the log of the audit")
 
 
 def started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
