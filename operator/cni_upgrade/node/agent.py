@@ -38,10 +38,15 @@ def run(operation: Operation) -> Result:
 
     if not versions.known(operation.target.version):
         return Result(
-            id=operation.id, kind=operation.kind, node=operation.node, outcome=Outcome.REFUSED,
+            id=operation.id,
+            kind=operation.kind,
+            node=operation.node,
+            outcome=Outcome.REFUSED,
             error=OperationError(
-                "OperationInvalid", f"target.version: {operation.target.version!r:.80} is no "
-                f"released CNI version; expected one of {', '.join(versions.KNOWN)}"),
+                "OperationInvalid",
+                f"target.version: {operation.target.version!r:.80} is no "
+                f"released CNI version; expected one of {', '.join(versions.KNOWN)}",
+            ),
         )
     if operation.kind is Kind.APPLY:
         from cni_upgrade.node.apply import apply
@@ -58,8 +63,11 @@ def run(operation: Operation) -> Result:
 
 def _run(text: str | None) -> Result:
     if text is None:
-        return _without(Outcome.REFUSED, "OperationInvalid",
-                        f"the environment has no {OPERATION}: expected the operation as JSON")
+        return _without(
+            Outcome.REFUSED,
+            "OperationInvalid",
+            f"the environment has no {OPERATION}: expected the operation as JSON",
+        )
     try:
         operation = Operation.from_json(json.loads(text))
     except (MemberError, ValueError, RecursionError) as error:
@@ -68,8 +76,12 @@ def _run(text: str | None) -> Result:
         return run(operation)
     except stop.StoppedError as error:
         return Result(
-            id=operation.id, kind=operation.kind, node=operation.node, outcome=Outcome.REFUSED,
-            error=OperationError("Stopped", str(error)))
+            id=operation.id,
+            kind=operation.kind,
+            node=operation.node,
+            outcome=Outcome.REFUSED,
+            error=OperationError("Stopped", str(error)),
+        )
 
 
 def _without(outcome: Outcome, code: str, text: str) -> Result:
@@ -86,8 +98,10 @@ def _tell(result: Result) -> None:
         with open(path, "wb") as log:  # noqa: PTH123 - pathlib costs 8 ms of the start
             log.write(message.encode(result))
     except OSError as error:
-        print(f"{path}: the result could not be written: {error.strerror}; it stands above",
-              file=sys.stderr)
+        print(
+            f"{path}: the result could not be written: {error.strerror}; it stands above",
+            file=sys.stderr,
+        )
 
 
 def _unexpected(

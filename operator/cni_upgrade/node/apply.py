@@ -26,8 +26,10 @@ def _plan(node: Node) -> Plan:
     judgement = report.judge(node.survey)
     if judgement.after.needs_drain:
         raise OperationRefusedError(
-            "NeedsDrain", f"{judgement.after.why or 'sandboxes that run could not be deleted'}: "
-            "drain the node first")
+            "NeedsDrain",
+            f"{judgement.after.why or 'sandboxes that run could not be deleted'}: "
+            "drain the node first",
+        )
     done = {entry.name: entry for entry in node.already}
     orders = sorted(node.operation.files, key=lambda order: _rank(judgement, order))
     planned = [_write(node, judgement, order) for order in orders if order.name not in done]
@@ -39,17 +41,29 @@ def _plan(node: Node) -> Plan:
         return Plan(writes, node.already, existing.id, _nothing, diffs=diffs)
     created = time.time_ns()
     made = Backup(
-        backup.new_id(node.operation.id, created), node.operation.id, node.host, created,
+        backup.new_id(node.operation.id, created),
+        node.operation.id,
+        node.host,
+        created,
         tuple(
-            Saved(write.entry.name, write.entry.before, write.entry.after, str(write.entry.to),
-                  write.metadata)
+            Saved(
+                write.entry.name,
+                write.entry.before,
+                write.entry.after,
+                str(write.entry.to),
+                write.metadata,
+            )
             for write in writes
         ),
     )
     contents = {write.entry.name: _config(node, write.entry.name).data for write in writes}
     return Plan(
-        writes, node.already, made.id, lambda: backup.create(node.state, made, contents),
-        saved=sum(map(len, contents.values())), diffs=diffs,
+        writes,
+        node.already,
+        made.id,
+        lambda: backup.create(node.state, made, contents),
+        saved=sum(map(len, contents.values())),
+        diffs=diffs,
     )
 
 
@@ -83,7 +97,8 @@ def _config(node: Node, name: str) -> Config:
     config = node.survey.config(name)
     if config is None:
         raise OperationRefusedError(
-            "ChangedSinceAudit", f"{name} is no longer in {node.host}: audit the node again")
+            "ChangedSinceAudit", f"{name} is no longer in {node.host}: audit the node again"
+        )
     if config.error is not None and config.error.code == Code.FILE_UNREADABLE:
         raise _cannot_read(node, name, config.error.message)
     return config
@@ -93,7 +108,8 @@ def _cannot_read(node: Node, name: str, reason: str) -> OperationRefusedError:
     """A link was followed when it was read; what would be replaced is the link."""
     obstacle = obstacles.of_file(node.folder, name)
     return obstacle or OperationRefusedError(
-        "Unreadable", f"{node.host}/{name} cannot be read: {reason}; see the node's disk")
+        "Unreadable", f"{node.host}/{name} cannot be read: {reason}; see the node's disk"
+    )
 
 
 def _write(node: Node, judgement: Judgement, order: FileOrder) -> tuple[Write, str]:
@@ -103,20 +119,28 @@ def _write(node: Node, judgement: Judgement, order: FileOrder) -> tuple[Write, s
     found = survey.sha256(config)
     if found != order.sha256:
         raise OperationRefusedError(
-            "ChangedSinceAudit", f"{order.name} is not what the audit saw: its sha256 is {found}, "
-            f"expected {order.sha256}; audit the node again")
+            "ChangedSinceAudit",
+            f"{order.name} is not what the audit saw: its sha256 is {found}, "
+            f"expected {order.sha256}; audit the node again",
+        )
     judged = next(file for file in judgement.files if file.name == order.name)
     if judged.action != "Rewrite" or judged.to != order.to:
-        allowed = f"it may be written at {judged.to}" if judged.action == "Rewrite" else (
-            f"nothing may be written ({judged.action})")
+        allowed = (
+            f"it may be written at {judged.to}"
+            if judged.action == "Rewrite"
+            else (f"nothing may be written ({judged.action})")
+        )
         raise OperationRefusedError(
-            "NotAllowed", f"{order.name} was to be written at {order.to}, but now {allowed}: "
-            f"{judged.why}; audit the node again")
+            "NotAllowed",
+            f"{order.name} was to be written at {order.to}, but now {allowed}: "
+            f"{judged.why}; audit the node again",
+        )
     try:
         made = rewrite(config.data, config.kind, order.to, config.inline)
     except RewriteError as error:
         raise OperationRefusedError(
-            "NotAllowed", f"{order.name} cannot be written at {order.to}: {error}") from error
+            "NotAllowed", f"{order.name} cannot be written at {order.to}: {error}"
+        ) from error
     metadata = _metadata(node, order.name)
     entry = Entry(order.name, found, survey.sha256_of(made.data), config.version, order.to)
     return Write(entry, made.data, metadata), diff(config.data, made.data, order.name)
@@ -137,6 +161,8 @@ def _diffs(node: Node, made: Backup) -> dict[str, str]:
     names = {entry.name for entry in node.already}
     return {
         saved.name: diff(
-            backup.content(node.state, made, saved), _config(node, saved.name).data, saved.name)
-        for saved in made.files if saved.name in names
+            backup.content(node.state, made, saved), _config(node, saved.name).data, saved.name
+        )
+        for saved in made.files
+        if saved.name in names
     }

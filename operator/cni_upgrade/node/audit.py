@@ -9,6 +9,9 @@ def audit(operation: Operation) -> Result:
     """The node's report. Raises nothing: what cannot be read is a finding."""
     seen = survey(operation)
     return Result(
-        id=operation.id, kind=operation.kind, node=operation.node, outcome=Outcome.DONE,
+        id=operation.id,
+        kind=operation.kind,
+        node=operation.node,
+        outcome=Outcome.DONE,
         report=report.make(seen, report.judge(seen)),
     )

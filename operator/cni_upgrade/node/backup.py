@@ -58,7 +58,10 @@ class Saved:
     def to_json(self) -> dict[str, object]:
         """An entry of `files` of a manifest."""
         return {
-            "name": self.name, "sha256": self.sha256, "after": self.after, "to": self.to,
+            "name": self.name,
+            "sha256": self.sha256,
+            "after": self.after,
+            "to": self.to,
             **self.metadata.to_json(),
         }
 
@@ -90,8 +93,12 @@ class Backup:
     def to_json(self) -> dict[str, object]:
         """The manifest."""
         return {
-            "schema": SCHEMA, "id": self.id, "operation": self.operation, "folder": self.folder,
-            "createdNs": self.created, "files": [saved.to_json() for saved in self.files],
+            "schema": SCHEMA,
+            "id": self.id,
+            "operation": self.operation,
+            "folder": self.folder,
+            "createdNs": self.created,
+            "files": [saved.to_json() for saved in self.files],
         }
 
 
@@ -134,15 +141,19 @@ def load(state: State, backup_id: str) -> Backup:
         backup = Backup.read(json.loads(text))
     except FileNotFoundError as error:
         raise OperationRefusedError(
-            "BackupMissing", f"{path}: there is no such backup; `ls {state.host}/{FOLDER}` shows "
-            "those that there are") from error
+            "BackupMissing",
+            f"{path}: there is no such backup; `ls {state.host}/{FOLDER}` shows "
+            "those that there are",
+        ) from error
     except (OSError, files.UnreadableError, ValueError, RecursionError) as error:
         raise OperationRefusedError(
-            "BackupDamaged", f"{path}/{_MANIFEST} cannot be read: {error}; the copies beside it "
-            "may still be good") from error
+            "BackupDamaged",
+            f"{path}/{_MANIFEST} cannot be read: {error}; the copies beside it may still be good",
+        ) from error
     if backup.id != backup_id:
         raise OperationRefusedError(
-            "BackupDamaged", f"{path}/{_MANIFEST} says that it is {backup.id!r:.80}")
+            "BackupDamaged", f"{path}/{_MANIFEST} says that it is {backup.id!r:.80}"
+        )
     return backup
 
 
@@ -156,7 +167,8 @@ def content(state: State, backup: Backup, saved: Saved) -> bytes:
         raise OperationRefusedError("BackupDamaged", f"{path} cannot be read: {error}") from error
     if hashlib.sha256(data).hexdigest() != saved.sha256:
         raise OperationRefusedError(
-            "BackupDamaged", f"{path} is not what was saved: its sha256 is not {saved.sha256}")
+            "BackupDamaged", f"{path} is not what was saved: its sha256 is not {saved.sha256}"
+        )
     return data
 
 
@@ -196,8 +208,10 @@ def known(backups: Sequence[Backup], folder: str, name: str) -> set[str]:
     """The sha256 of every content of the file that we saved or wrote."""
     return {
         sha256
-        for backup in backups if backup.folder == folder
-        for saved in backup.files if saved.name == name
+        for backup in backups
+        if backup.folder == folder
+        for saved in backup.files
+        if saved.name == name
         for sha256 in (saved.sha256, saved.after)
     }
 
@@ -205,11 +219,11 @@ def known(backups: Sequence[Backup], folder: str, name: str) -> set[str]:
 def _has_only_copy(backup: Backup, others: Sequence[Backup]) -> bool:
     elsewhere = {
         (other.folder, saved.name, sha256)
-        for other in others for saved in other.files
+        for other in others
+        for saved in other.files
         for sha256 in (saved.sha256, saved.after)
     }
-    return any((backup.folder, saved.name, saved.sha256) not in elsewhere
-               for saved in backup.files)
+    return any((backup.folder, saved.name, saved.sha256) not in elsewhere for saved in backup.files)
 
 
 def _names(state: State) -> list[str]:

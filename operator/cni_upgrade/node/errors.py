@@ -1,5 +1,47 @@
 """How an operation ends other than well, so that every such end has a code and a text to act on."""
 
+ABOUT = {
+    # What an apply would not write over, and an audit already says.
+    "SymbolicLink": "the file is a symbolic link: a rename would replace the link",
+    "HardLink": "the file has several names, and the others would keep the old content",
+    "NoPlainFile": "what stands under the name is no plain file",
+    "ForeignOwner": "the file's owner or group could not be given to its new version",
+    "ExtendedAttribute": "an extended attribute could not be given to the new version",
+    "Immutable": "the file or its folder is immutable or append-only",
+    "Unreadable": "the file cannot be read",
+    # Where it would be written.
+    "NoConfig": "there is no config folder to write in",
+    "ReadOnly": "the folder is on a read-only file system",
+    "NoPermission": "the folder cannot be written by this user",
+    "NoSpace": "the disk has no room for the files and a reserve",
+    "NameTaken": "the temporary name in the config folder is somebody else's",
+    "StateFolder": "the folder for backups and results cannot be used",
+    "Busy": "another run on the same node did not end in time",
+    "Unfinished": "what a killed run left behind cannot be settled",
+    # What holds no more.
+    "ChangedSinceAudit": "the file is not what the audit saw",
+    "ChangedMeanwhile": "another program changed the file in the very moment of writing",
+    "NotAllowed": "the version may not be written, judged again right before writing",
+    "NeedsDrain": "sandboxes that run must be gone first",
+    # What cannot be restored.
+    "BackupMissing": "there is no such backup",
+    "BackupDamaged": "the backup is not what was saved",
+    "ChangedSinceBackup": "somebody else changed or removed the file since",
+    "OtherFolder": "the backup is of another folder",
+    "Unsafe": "sandboxes that were added since could not be deleted any more",
+    # How it ended.
+    "OperationInvalid": "the operation is not what docs/operation.md says",
+    "Stopped": "the run was asked to end before it wrote anything",
+    "Interrupted": "the run was killed; a later one has told how far it came",
+    "InputOutput": "the disk or the kernel failed",
+    "WriteFailed": "a file could not be written; each file is whole, old or new",
+    "NotProved": "what was written does not stand there",
+    "ResultNotRecorded": "the files are written and the result could not be kept",
+    "Unexpected": "a fault of this program itself",
+    "BackupsNotPruned": "old backups could not be removed",
+}
+"""Every code of a refused or failed operation, and the one line that explains it."""
+
 
 class OperationRefusedError(Exception):
     """Nothing was touched. `code` is one word to count by; the text names file, state and cure."""

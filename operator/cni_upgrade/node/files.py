@@ -76,7 +76,7 @@ def write_all(descriptor: int, data: bytes) -> None:
     """All bytes, however many writes that takes. Raises OSError."""
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view):]
+        view = view[os.write(descriptor, view) :]
 
 
 def write_new(folder: int, name: str, data: bytes, mode: int = 0o600) -> None:

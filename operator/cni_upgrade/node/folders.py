@@ -87,11 +87,21 @@ def find(root: str, paths: Paths) -> Folders:
     bin_dirs = _existing(root, paths.bin_dirs, findings)
     cache_dirs = _existing(root, (paths.cache_dir,), findings)
     if not conf_dirs:
-        findings.append(_missing(paths.conf_dirs, "no network is configured on this node",
-                                 "install a network, or name the folder that the runtime reads"))
+        findings.append(
+            _missing(
+                paths.conf_dirs,
+                "no network is configured on this node",
+                "install a network, or name the folder that the runtime reads",
+            )
+        )
     if not bin_dirs:
-        findings.append(_missing(paths.bin_dirs, "no plugin can be found",
-                                 "install the plugins, or name the folder that the runtime uses"))
+        findings.append(
+            _missing(
+                paths.bin_dirs,
+                "no plugin can be found",
+                "install the plugins, or name the folder that the runtime uses",
+            )
+        )
     return Folders(
         conf_dir=conf_dirs[0] if conf_dirs else None,
         bin_dirs=tuple(bin_dirs),
@@ -110,23 +120,36 @@ def _existing(
             if stat.S_ISDIR(os.lstat(real).st_mode):
                 found.append((host, real))
         except BrokenLinkError as error:
-            findings.append(Finding(
-                Code.FOLDER_MISSING, Severity.WARNING, host,
-                f"{host} is or holds a link to {error.target}, which is not there",
-                "mount the link's target as well, or mend the link",
-            ))
+            findings.append(
+                Finding(
+                    Code.FOLDER_MISSING,
+                    Severity.WARNING,
+                    host,
+                    f"{host} is or holds a link to {error.target}, which is not there",
+                    "mount the link's target as well, or mend the link",
+                )
+            )
         except FileNotFoundError:
             continue  # candidates are tried in order; that none is there is said by the caller
         except OSError as error:
-            findings.append(Finding(
-                Code.FOLDER_MISSING, Severity.WARNING, host,
-                f"{host} cannot be reached: {error.strerror}",
-                "see why the agent may not look there",
-            ))
+            findings.append(
+                Finding(
+                    Code.FOLDER_MISSING,
+                    Severity.WARNING,
+                    host,
+                    f"{host} cannot be reached: {error.strerror}",
+                    "see why the agent may not look there",
+                )
+            )
     return found
 
 
 def _missing(candidates: Sequence[str], effect: str, action: str) -> Finding:
     shown = ", ".join(candidates) or "(none given)"
-    return Finding(Code.FOLDER_MISSING, Severity.FAULT, shown,
-                   f"none of these folders is there: {shown}; {effect}", action)
+    return Finding(
+        Code.FOLDER_MISSING,
+        Severity.FAULT,
+        shown,
+        f"none of these folders is there: {shown}; {effect}",
+        action,
+    )

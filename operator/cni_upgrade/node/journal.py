@@ -34,15 +34,21 @@ class Entry:
     def read(cls, members: Members) -> "Entry":
         """From an entry of `files` of a journal. Raises MemberError."""
         return cls(
-            name=members.text("name"), before=members.text("before"), after=members.text("after"),
-            from_version=members.text_or_none("from"), to=members.text_or_none("to"),
+            name=members.text("name"),
+            before=members.text("before"),
+            after=members.text("after"),
+            from_version=members.text_or_none("from"),
+            to=members.text_or_none("to"),
         )
 
     def to_json(self) -> dict[str, object]:
         """An entry of `files` of a journal."""
         return {
-            "name": self.name, "before": self.before, "after": self.after,
-            "from": self.from_version, "to": self.to,
+            "name": self.name,
+            "before": self.before,
+            "after": self.after,
+            "from": self.from_version,
+            "to": self.to,
         }
 
     def change(self, diff: str = "") -> Change:
@@ -66,16 +72,23 @@ class Journal:
         """From the decoded file. Raises MemberError."""
         members = Members(document)
         return cls(
-            id=members.text("id"), kind=members.choice("kind", Kind), node=members.text("node"),
-            folder=members.text("folder"), backup=members.text("backup"),
+            id=members.text("id"),
+            kind=members.choice("kind", Kind),
+            node=members.text("node"),
+            folder=members.text("folder"),
+            backup=members.text("backup"),
             entries=members.many("files", Entry.read),
         )
 
     def to_json(self) -> dict[str, object]:
         """The file's document."""
         return {
-            "schema": SCHEMA, "id": self.id, "kind": str(self.kind), "node": self.node,
-            "folder": self.folder, "backup": self.backup,
+            "schema": SCHEMA,
+            "id": self.id,
+            "kind": str(self.kind),
+            "node": self.node,
+            "folder": self.folder,
+            "backup": self.backup,
             "files": [entry.to_json() for entry in self.entries],
         }
 
@@ -135,8 +148,10 @@ def interrupted(journal: Journal, entries: tuple[Entry, ...]) -> Result:
         node=journal.node,
         outcome=Outcome.FAILED,
         error=OperationError(
-            "Interrupted", f"the run was killed; written until then: {names}; each file is whole, "
-            "and what stood there before is in the backup"),
+            "Interrupted",
+            f"the run was killed; written until then: {names}; each file is whole, "
+            "and what stood there before is in the backup",
+        ),
         changes=tuple(entry.change() for entry in entries),
         backup=journal.backup,
     )

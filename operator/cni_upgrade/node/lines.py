@@ -13,8 +13,10 @@ def of(result: Result) -> Iterator[str]:
     if result.report is not None:
         yield from of_report(result.report)
     for change in result.changes:
-        yield (f"changed {change.name}: cniVersion {change.from_version or 'missing'} -> "
-               f"{change.to or 'missing'}")
+        yield (
+            f"changed {change.name}: cniVersion {change.from_version or 'missing'} -> "
+            f"{change.to or 'missing'}"
+        )
         yield from (f"  {line}" for line in change.diff.splitlines())
     if result.backup is not None:
         yield f"backup {result.backup}"
@@ -26,7 +28,8 @@ def of_report(report: Report) -> Iterator[str]:
     known = f"libcni {runtime.libcni}, up to {runtime.max}" if runtime.libcni else "not known"
     yield f"runtime {runtime.name or 'not given'} {runtime.version} ({known})"
     yield f"folder {report.paths.conf_dir or 'none'}, plugins in " + (
-        ", ".join(report.paths.bin_dirs) or "no folder")
+        ", ".join(report.paths.bin_dirs) or "no folder"
+    )
     for file in report.files:
         mark = "*" if file.active else " "
         step = f" -> {file.to}" if file.action is Action.REWRITE else ""
@@ -36,12 +39,16 @@ def of_report(report: Report) -> Iterator[str]:
     if report.sandboxes:
         counts = ", ".join(f"{count} at {version}" for version, count in report.sandboxes.items())
         yield f"sandboxes: {counts}"
-    yield (f"works today: ADD {_word(report.baseline.add)}, DEL {_word(report.baseline.delete)}; "
-           f"afterwards: ADD {_word(report.after.add)}, DEL {_word(report.after.delete)}, "
-           f"DEL of what runs {_word(report.after.existing_delete)}")
+    yield (
+        f"works today: ADD {_word(report.baseline.add)}, DEL {_word(report.baseline.delete)}; "
+        f"afterwards: ADD {_word(report.after.add)}, DEL {_word(report.after.delete)}, "
+        f"DEL of what runs {_word(report.after.existing_delete)}"
+    )
     for finding in report.findings:
-        yield (f"{finding.severity} {finding.code} {finding.component}: {finding.message}. "
-               f"Do: {finding.action}")
+        yield (
+            f"{finding.severity} {finding.code} {finding.component}: {finding.message}. "
+            f"Do: {finding.action}"
+        )
     yield f"verdict: {report.verdict}"
 
 

@@ -107,8 +107,9 @@ class Members:
             raise self.wrong(name, "a list of strings")
         for index, item in enumerate(value):
             if not isinstance(item, str):
-                raise MemberError(f"{self.path(name)}[{index}]: expected a string, "
-                                  f"got {kind_of(item)}")
+                raise MemberError(
+                    f"{self.path(name)}[{index}]: expected a string, got {kind_of(item)}"
+                )
         return tuple(value)
 
     def counts(self, name: str) -> dict[str, int]:

@@ -55,8 +55,11 @@ def encode(result: Result) -> bytes:
     # Not reached for an id, a node's name and codes of the lengths that an Operation allows;
     # a result made by hand with longer ones still gets an answer that says what it was.
     bare = Result(
-        id=result.id[:_SHORT], kind=result.kind, node=result.node[:_SHORT],
-        outcome=result.outcome, truncated=True,
+        id=result.id[:_SHORT],
+        kind=result.kind,
+        node=result.node[:_SHORT],
+        outcome=result.outcome,
+        truncated=True,
     )
     return _compact(bare.to_json()).encode("ascii")
 
@@ -70,7 +73,7 @@ def decode(message: str) -> Result:
     if not text:
         raise MessageError("the termination message is empty: the agent was killed before its end")
     if text.startswith(_PACKED):
-        text = _unpack(text[len(_PACKED):])
+        text = _unpack(text[len(_PACKED) :])
     elif len(text) > UNPACKED_LIMIT:
         raise MessageError(f"the message is larger than {UNPACKED_LIMIT} bytes")
     try:
@@ -124,7 +127,8 @@ def _cuts() -> Iterator[Callable[[Document], None]]:
     yield lambda document: _shorten(_list(document, "report", "files"), ("why",), _SHORTEST)
     yield lambda document: _clear(document, "report", "plugins")
     yield lambda document: _shorten(
-        _findings(document, "Warning"), ("component", "message", "action"), _SHORT)
+        _findings(document, "Warning"), ("component", "message", "action"), _SHORT
+    )
     yield lambda document: _drop_findings(document, "Warning")
     for most in (32, 16, 8, 4):
         yield partial(_keep_changes, most=most)
@@ -206,7 +210,5 @@ def _capped(value: object, longest: int, most: int) -> object:
     if isinstance(value, list):
         return [_capped(item, longest, most) for item in value[:most]]
     if isinstance(value, dict):
-        return {
-            _short(name, longest): _capped(item, longest, most) for name, item in value.items()
-        }
+        return {_short(name, longest): _capped(item, longest, most) for name, item in value.items()}
     return value

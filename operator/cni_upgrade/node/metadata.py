@@ -86,9 +86,11 @@ class Metadata:
                 os.fchown(descriptor, self.uid, self.gid)
             except OSError as error:
                 raise OperationRefusedError(
-                    "ForeignOwner", f"{name} belongs to user {self.uid} and group {self.gid}, "
+                    "ForeignOwner",
+                    f"{name} belongs to user {self.uid} and group {self.gid}, "
                     f"which cannot be given to its new version: {error.strerror}; chown it to "
-                    "the user and group that this runs as") from error
+                    "the user and group that this runs as",
+                ) from error
         os.fchmod(descriptor, self.mode)
         self._give_xattrs(descriptor, name)
 
@@ -105,9 +107,11 @@ class Metadata:
                     os.setxattr(descriptor, attribute, value)
         except OSError as error:
             raise OperationRefusedError(
-                "ExtendedAttribute", f"{name} has the extended attribute {attribute}, which "
+                "ExtendedAttribute",
+                f"{name} has the extended attribute {attribute}, which "
                 f"cannot be given to its new version: {error.strerror}; remove it (setfattr -x) "
-                "if nothing needs it") from error
+                "if nothing needs it",
+            ) from error
 
     def give_times(self, descriptor: int) -> None:
         """To an open file, once its bytes are written. Raises OSError."""

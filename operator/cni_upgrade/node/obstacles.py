@@ -31,18 +31,24 @@ def of_file(folder: int, name: str) -> OperationRefusedError | None:
         return OperationRefusedError("Unreadable", f"{name} cannot be reached: {error.strerror}")
     if stat.S_ISLNK(entry.st_mode):
         return OperationRefusedError(
-            "SymbolicLink", f"{name} is a symbolic link: replacing it would leave its target "
-            "as it is; write the target at its source, or put a plain file in its place")
+            "SymbolicLink",
+            f"{name} is a symbolic link: replacing it would leave its target "
+            "as it is; write the target at its source, or put a plain file in its place",
+        )
     if not stat.S_ISREG(entry.st_mode):
         return OperationRefusedError("NoPlainFile", f"{name} is no plain file: remove it")
     if entry.st_nlink > 1:
         return OperationRefusedError(
-            "HardLink", f"{name} has {entry.st_nlink} names (hard links): the others would keep "
-            "the old content; find them with `find -inum`, and make this one a file of its own")
+            "HardLink",
+            f"{name} has {entry.st_nlink} names (hard links): the others would keep "
+            "the old content; find them with `find -inum`, and make this one a file of its own",
+        )
     if entry.st_uid != os.geteuid():
         return OperationRefusedError(
-            "ForeignOwner", f"{name} belongs to user {entry.st_uid}, and this runs as user "
-            f"{os.geteuid()}: the owner could not be given back; chown it, or run as its owner")
+            "ForeignOwner",
+            f"{name} belongs to user {entry.st_uid}, and this runs as user "
+            f"{os.geteuid()}: the owner could not be given back; chown it, or run as its owner",
+        )
     try:
         with files.opened_file(folder, name) as descriptor:
             flagged = _flagged(descriptor)
@@ -50,8 +56,10 @@ def of_file(folder: int, name: str) -> OperationRefusedError | None:
         return OperationRefusedError("Unreadable", f"{name} cannot be read: {error}")
     if flagged:
         return OperationRefusedError(
-            "Immutable", f"{name} is immutable or append-only (lsattr): somebody does not want it "
-            "changed; `chattr -i -a` it if it may be")
+            "Immutable",
+            f"{name} is immutable or append-only (lsattr): somebody does not want it "
+            "changed; `chattr -i -a` it if it may be",
+        )
     return None
 
 
@@ -59,12 +67,16 @@ def of_folder(folder: int, host: str) -> OperationRefusedError | None:
     """Why no file in the folder can be replaced; None when nothing shows. Raises OSError."""
     if os.fstatvfs(folder).f_flag & os.ST_RDONLY:
         return OperationRefusedError(
-            "ReadOnly", f"{host} is on a read-only file system: remount it, or change the image "
-            "that it comes from")
+            "ReadOnly",
+            f"{host} is on a read-only file system: remount it, or change the image "
+            "that it comes from",
+        )
     if _flagged(folder):
         return OperationRefusedError(
-            "Immutable", f"{host} is immutable or append-only (lsattr): `chattr -i -a` it if its "
-            "files may be changed")
+            "Immutable",
+            f"{host} is immutable or append-only (lsattr): `chattr -i -a` it if its "
+            "files may be changed",
+        )
     return None
 
 
@@ -74,11 +86,14 @@ def of_space(folder: int, host: str, size: int) -> OperationRefusedError | None:
     free = space.f_bavail * space.f_frsize
     if free < size + RESERVE:
         return OperationRefusedError(
-            "NoSpace", f"{host} has {free} bytes free; {size} and a reserve of {RESERVE} are "
-            "needed: make room")
+            "NoSpace",
+            f"{host} has {free} bytes free; {size} and a reserve of {RESERVE} are "
+            "needed: make room",
+        )
     if space.f_files and space.f_favail < _INODES:
         return OperationRefusedError(
-            "NoSpace", f"{host} has {space.f_favail} inodes free; {_INODES} are needed: make room")
+            "NoSpace", f"{host} has {space.f_favail} inodes free; {_INODES} are needed: make room"
+        )
     return None
 
 

@@ -165,11 +165,14 @@ class FileOrder:
         """From an entry of `files`. Raises MemberError for a name that is not a plain file name."""
         order = cls(members.text("name"), members.text("sha256"), members.text("to"))
         if "/" in order.name or "\0" in order.name or order.name in ("", ".", ".."):
-            raise MemberError(f"{members.path('name')}: expected the name of a file in the config "
-                              f"folder, got {order.name!r:.200}")
+            raise MemberError(
+                f"{members.path('name')}: expected the name of a file in the config "
+                f"folder, got {order.name!r:.200}"
+            )
         if not _SHA256.fullmatch(order.sha256):
-            raise MemberError(f"{members.path('sha256')}: expected 64 hex digits, "
-                              f"got {order.sha256!r:.80}")
+            raise MemberError(
+                f"{members.path('sha256')}: expected 64 hex digits, got {order.sha256!r:.80}"
+            )
         return order
 
     def to_json(self) -> dict[str, object]:
@@ -222,8 +225,9 @@ class Operation:
         if not _ID.fullmatch(self.id) or not self.id.startswith(f"{self.kind}-"):
             raise MemberError(f"id: expected {self.kind}-<20 hex digits>, got {self.id!r:.80}")
         if len(self.node) > _LONGEST_NODE_NAME:
-            raise MemberError(f"node: expected at most {_LONGEST_NODE_NAME} characters, "
-                              f"got {len(self.node)}")
+            raise MemberError(
+                f"node: expected at most {_LONGEST_NODE_NAME} characters, got {len(self.node)}"
+            )
         if self.keep < 1:
             raise MemberError(f"keep: expected at least 1, got {self.keep}")
         if self.root and not self.root.startswith("/"):
@@ -259,15 +263,19 @@ class Operation:
 def check_backup_id(backup: str) -> None:
     """Raises MemberError unless `backup` can only name a folder directly under the backups."""
     if not _BACKUP.fullmatch(backup):
-        raise MemberError(f"backup: expected the id of a backup such as "
-                          f"20261123T225404Z-3f2a9c1b, got {backup!r:.80}")
+        raise MemberError(
+            f"backup: expected the id of a backup such as "
+            f"20261123T225404Z-3f2a9c1b, got {backup!r:.80}"
+        )
 
 
 def _check_schema(members: Members) -> None:
     schema = members.integer("schema")
     if schema != SCHEMA:
-        raise MemberError(f"schema: expected {SCHEMA}, got {schema}; "
-                          "controller and agent must be at most one version apart")
+        raise MemberError(
+            f"schema: expected {SCHEMA}, got {schema}; "
+            "controller and agent must be at most one version apart"
+        )
 
 
 def digest(operation: Operation) -> str:
@@ -323,7 +331,10 @@ class RuntimeReport:
     def to_json(self) -> dict[str, object]:
         """The `runtime` member of a report."""
         return {
-            "name": self.name, "version": self.version, "libcni": self.libcni, "max": self.max,
+            "name": self.name,
+            "version": self.version,
+            "libcni": self.libcni,
+            "max": self.max,
         }
 
 
@@ -347,7 +358,9 @@ class FoundPaths:
     def to_json(self) -> dict[str, object]:
         """The `paths` member of a report."""
         return {
-            "confDir": self.conf_dir, "binDirs": list(self.bin_dirs), "cacheDir": self.cache_dir,
+            "confDir": self.conf_dir,
+            "binDirs": list(self.bin_dirs),
+            "cacheDir": self.cache_dir,
         }
 
 
@@ -456,8 +469,10 @@ class Baseline:
     def to_json(self) -> dict[str, object]:
         """The `baseline` member of a report."""
         return {
-            "add": self.add, "del": self.delete,
-            "addWhy": self.add_why, "delWhy": self.delete_why,
+            "add": self.add,
+            "del": self.delete,
+            "addWhy": self.add_why,
+            "delWhy": self.delete_why,
         }
 
 
@@ -488,8 +503,11 @@ class After:
     def to_json(self) -> dict[str, object]:
         """The `after` member of a report."""
         return {
-            "add": self.add, "del": self.delete, "existingDel": self.existing_delete,
-            "needsDrain": self.needs_drain, "why": self.why,
+            "add": self.add,
+            "del": self.delete,
+            "existingDel": self.existing_delete,
+            "needsDrain": self.needs_drain,
+            "why": self.why,
         }
 
 

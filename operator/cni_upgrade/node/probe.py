@@ -58,8 +58,12 @@ class _Run:
             self.pid = os.posix_spawn(
                 path,
                 [path],
-                {"CNI_COMMAND": "VERSION", "CNI_NETNS": "dummy", "CNI_IFNAME": "dummy",
-                 "CNI_PATH": "dummy"},
+                {
+                    "CNI_COMMAND": "VERSION",
+                    "CNI_NETNS": "dummy",
+                    "CNI_IFNAME": "dummy",
+                    "CNI_PATH": "dummy",
+                },
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, stdin, 0),
                     (os.POSIX_SPAWN_DUP2, stdout_write, 1),
@@ -143,8 +147,13 @@ def probe(
 def _find(root: str, bin_dirs: Sequence[tuple[str, str]], binary: str) -> str | Finding:
     """The first plain file of that name in the folders, as libcni's FindInPath looks for it."""
     if "/" in binary or "\0" in binary or binary in ("", ".", ".."):
-        return Finding(Code.PLUGIN_MISSING, Severity.FAULT, binary,
-                       f"{binary!r:.80} cannot be the name of a binary", "mend the config's type")
+        return Finding(
+            Code.PLUGIN_MISSING,
+            Severity.FAULT,
+            binary,
+            f"{binary!r:.80} cannot be the name of a binary",
+            "mend the config's type",
+        )
     broken: Finding | None = None
     for host, _ in bin_dirs:
         path = f"{host}/{binary}"
@@ -154,7 +163,9 @@ def _find(root: str, bin_dirs: Sequence[tuple[str, str]], binary: str) -> str | 
                 return real
         except BrokenLinkError as error:
             broken = Finding(
-                Code.PLUGIN_BROKEN_LINK, Severity.FAULT, binary,
+                Code.PLUGIN_BROKEN_LINK,
+                Severity.FAULT,
+                binary,
                 f"{path} is a link to {error.target}, which is not there",
                 "mend the link; in the agent, have the folder of its target mounted as well",
             )
@@ -162,15 +173,22 @@ def _find(root: str, bin_dirs: Sequence[tuple[str, str]], binary: str) -> str | 
             continue
         except OSError as error:
             broken = Finding(
-                Code.PLUGIN_BROKEN_LINK, Severity.FAULT, binary,
-                f"{path} cannot be reached: {error.strerror}", "see what stands there",
+                Code.PLUGIN_BROKEN_LINK,
+                Severity.FAULT,
+                binary,
+                f"{path} cannot be reached: {error.strerror}",
+                "see what stands there",
             )
     if broken is not None:
         return broken
     searched = ", ".join(host for host, _ in bin_dirs) or "no folder at all"
-    return Finding(Code.PLUGIN_MISSING, Severity.FAULT, binary,
-                   f"the binary {binary} is not in {searched}: ADD and DEL fail",
-                   f"install {binary}, or name the folder where the runtime finds it")
+    return Finding(
+        Code.PLUGIN_MISSING,
+        Severity.FAULT,
+        binary,
+        f"the binary {binary} is not in {searched}: ADD and DEL fail",
+        f"install {binary}, or name the folder where the runtime finds it",
+    )
 
 
 def _ask(batch: Sequence[tuple[str, str]], version: str) -> dict[str, Support]:
@@ -228,13 +246,21 @@ def _attend(runs: Iterable[_Run]) -> None:
 
 def _judge(binary: str, run: _Run) -> Support | Finding:
     if run.verdict == "hang":
-        return Finding(Code.PLUGIN_HANG, Severity.WARNING, binary,
-                       f"{binary} did not answer VERSION within {TIME_LIMIT:g} s",
-                       f"run {binary} with CNI_COMMAND=VERSION to see what it waits for")
+        return Finding(
+            Code.PLUGIN_HANG,
+            Severity.WARNING,
+            binary,
+            f"{binary} did not answer VERSION within {TIME_LIMIT:g} s",
+            f"run {binary} with CNI_COMMAND=VERSION to see what it waits for",
+        )
     if run.verdict == "flood":
-        return Finding(Code.PLUGIN_FLOOD, Severity.WARNING, binary,
-                       f"{binary} printed more than {OUTPUT_LIMIT} bytes instead of its versions",
-                       f"see whether {binary} is a CNI plugin at all")
+        return Finding(
+            Code.PLUGIN_FLOOD,
+            Severity.WARNING,
+            binary,
+            f"{binary} printed more than {OUTPUT_LIMIT} bytes instead of its versions",
+            f"see whether {binary} is a CNI plugin at all",
+        )
     code = os.waitstatus_to_exitcode(run.status or 0)
     try:
         answer = json.loads(run.printed)
@@ -273,9 +299,13 @@ def _supported(binary: str, answer: Mapping[str, object]) -> Support | Finding:
 
 
 def _garbled(binary: str, what: str) -> Finding:
-    return Finding(Code.PLUGIN_GARBLED, Severity.WARNING, binary,
-                   f"{binary} did not answer VERSION as a CNI plugin does: {what}",
-                   f"run {binary} with CNI_COMMAND=VERSION to see what it answers")
+    return Finding(
+        Code.PLUGIN_GARBLED,
+        Severity.WARNING,
+        binary,
+        f"{binary} did not answer VERSION as a CNI plugin does: {what}",
+        f"run {binary} with CNI_COMMAND=VERSION to see what it answers",
+    )
 
 
 def _not_started(binary: str, path: str, error: OSError) -> Finding:
@@ -287,14 +317,25 @@ def _not_started(binary: str, path: str, error: OSError) -> Finding:
         what = "it has no permission to execute"
     else:
         what = str(error.strerror)
-    return Finding(Code.PLUGIN_NOT_EXECUTABLE, Severity.WARNING, binary,
-                   f"{binary} cannot be run: {what}",
-                   f"install a {binary} for this machine; a script's interpreter must also be in "
-                   "the agent's image")
+    return Finding(
+        Code.PLUGIN_NOT_EXECUTABLE,
+        Severity.WARNING,
+        binary,
+        f"{binary} cannot be run: {what}",
+        f"install a {binary} for this machine; a script's interpreter must also be in "
+        "the agent's image",
+    )
 
 
-_MACHINES = {3: "386", 40: "arm", 62: "amd64", 183: "arm64", 21: "ppc64le", 22: "s390x",
-             243: "riscv64"}
+_MACHINES = {
+    3: "386",
+    40: "arm",
+    62: "amd64",
+    183: "arm64",
+    21: "ppc64le",
+    22: "s390x",
+    243: "riscv64",
+}
 _MACHINE_FIELD = 18  # e_machine of an ELF header, two bytes
 
 

@@ -45,19 +45,31 @@ def make(survey: Survey, judgement: Judgement) -> Report:
     findings = [*judgement.findings, *survey.findings]
     outcome = Verdict(judgement.verdict)
     after = After(
-        judgement.after.add, judgement.after.del_, judgement.after.existing_del,
-        judgement.after.needs_drain, judgement.after.why,
+        judgement.after.add,
+        judgement.after.del_,
+        judgement.after.existing_del,
+        judgement.after.needs_drain,
+        judgement.after.why,
     )
     baseline = Baseline(
-        judgement.baseline.add, judgement.baseline.del_,
-        judgement.baseline.add_why, judgement.baseline.del_why,
+        judgement.baseline.add,
+        judgement.baseline.del_,
+        judgement.baseline.add_why,
+        judgement.baseline.del_why,
     )
     for place, file in enumerate(listed):
         error = _obstacle(survey, file)
         if error is not None:
             listed[place] = replace(file, action=Action.REFUSE, to=None, why=str(error))
-            findings.append(Finding(error.code, Severity.FAULT, file.name, str(error),
-                                    "the file cannot be rewritten as long as this holds"))
+            findings.append(
+                Finding(
+                    error.code,
+                    Severity.FAULT,
+                    file.name,
+                    str(error),
+                    "the file cannot be rewritten as long as this holds",
+                )
+            )
             outcome = Verdict.BLOCKED
             after = After(baseline.add, baseline.delete, None, why=str(error))
     return Report(
@@ -66,7 +78,9 @@ def make(survey: Survey, judgement: Judgement) -> Report:
         files=tuple(listed),
         plugins=tuple(
             PluginReport(
-                support.type, support.supported or (), support.max,
+                support.type,
+                support.supported or (),
+                support.max,
                 Source.UNKNOWN if support.source == "missing" else Source(support.source),
             )
             for support in survey.supports.values()
@@ -81,9 +95,17 @@ def make(survey: Survey, judgement: Judgement) -> Report:
 
 def _file(file: verdict.FileJudgement) -> FileReport:
     return FileReport(
-        name=file.name, sha256=file.sha256, kind=file.kind, network=file.network,
-        version=file.version, active=file.active, plugins=file.plugins, to=file.to,
-        action=Action(file.action), why=file.why, managed_by=file.managed_by,
+        name=file.name,
+        sha256=file.sha256,
+        kind=file.kind,
+        network=file.network,
+        version=file.version,
+        active=file.active,
+        plugins=file.plugins,
+        to=file.to,
+        action=Action(file.action),
+        why=file.why,
+        managed_by=file.managed_by,
     )
 
 

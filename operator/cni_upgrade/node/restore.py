@@ -29,8 +29,10 @@ def _plan(node: Node) -> Plan:
     made = backup.load(node.state, str(node.operation.backup))
     if made.folder != node.host:
         raise OperationRefusedError(
-            "OtherFolder", f"backup {made.id} is of {made.folder}, and the config folder is "
-            f"{node.host}: name that folder, or copy the files by hand")
+            "OtherFolder",
+            f"backup {made.id} is of {made.folder}, and the config folder is "
+            f"{node.host}: name that folder, or copy the files by hand",
+        )
     backups = backup.everything(node.state)
     done = {entry.name: entry for entry in node.already}
     active = {file.name: file.active for file in report.judge(node.survey).files}
@@ -43,8 +45,9 @@ def _plan(node: Node) -> Plan:
             continue
         old = config.read(saved.name, data, inline=current.inline)
         _check_sandboxes(node, current, old)
-        entry = Entry(saved.name, survey.sha256(current), saved.sha256, current.version,
-                      old.version)
+        entry = Entry(
+            saved.name, survey.sha256(current), saved.sha256, current.version, old.version
+        )
         writes.append(Write(entry, data, saved.metadata, keep_times=True))
         diffs[saved.name] = diff(current.data, data, saved.name)
     return Plan(writes, node.already, made.id, _nothing, diffs=diffs)
@@ -59,12 +62,16 @@ def _current(node: Node, made: Backup, backups: list[Backup], saved: Saved) -> C
     copy = f"{node.state.host}/{backup.FOLDER}/{made.id}/files/{saved.name}"
     if current is None:
         raise OperationRefusedError(
-            "ChangedSinceBackup", f"{saved.name} was removed from {node.host} since: nothing is "
-            f"brought back to life; if it is wanted, copy {copy} by hand")
+            "ChangedSinceBackup",
+            f"{saved.name} was removed from {node.host} since: nothing is "
+            f"brought back to life; if it is wanted, copy {copy} by hand",
+        )
     if survey.sha256(current) not in backup.known(backups, made.folder, saved.name):
         raise OperationRefusedError(
-            "ChangedSinceBackup", f"{saved.name} was changed by somebody else since: it is neither "
-            f"what was saved nor what was written; if the old one is wanted, copy {copy} by hand")
+            "ChangedSinceBackup",
+            f"{saved.name} was changed by somebody else since: it is neither "
+            f"what was saved nor what was written; if the old one is wanted, copy {copy} by hand",
+        )
     return current
 
 
@@ -75,7 +82,8 @@ def _check_sandboxes(node: Node, current: Config, old: Config) -> None:
     """
     runtime = runtimes.lookup(node.operation.runtime)
     newer = [
-        sandbox for sandbox in node.survey.sandboxes
+        sandbox
+        for sandbox in node.survey.sandboxes
         if (runtime.deletes_with == "cached" or sandbox.network == current.network)
         and (sandbox.version or None) != old.version
     ]
@@ -88,9 +96,11 @@ def _check_sandboxes(node: Node, current: Config, old: Config) -> None:
         if after.works is not True and not lost:
             reason = after.why or f"it is not known what {runtime.label} does with them"
             raise OperationRefusedError(
-                "Unsafe", f"{old.name} at {old.version or 'no version'} would strand "
+                "Unsafe",
+                f"{old.name} at {old.version or 'no version'} would strand "
                 f"{compat.pods(len(alike))} added at {version or 'no version'}: {reason}; "
-                "drain the node, then restore")
+                "drain the node, then restore",
+            )
 
 
 def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outcome:
@@ -99,4 +109,5 @@ def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outc
     chain = [supports.get(binary) or Support(binary) for binary in config.plugins]
     loopback = supports.get(survey.LOOPBACK) if runtime.loopback_at else None
     return health.delete_existing(
-        config, config.version, health.Node(runtime, chain, loopback, running))
+        config, config.version, health.Node(runtime, chain, loopback, running)
+    )

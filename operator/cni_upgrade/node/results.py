@@ -27,7 +27,8 @@ def find(state: State, operation_id: str) -> Result | None:
     try:
         with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
             return Result.from_json(
-                json.loads(files.read_file(folder, f"{operation_id}.json", _LIMIT)))
+                json.loads(files.read_file(folder, f"{operation_id}.json", _LIMIT))
+            )
     except (OSError, files.UnreadableError, MemberError, ValueError, RecursionError):
         return None
 

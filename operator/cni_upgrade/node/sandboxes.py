@@ -72,8 +72,13 @@ def _entries(folder: int) -> tuple[list[Sandbox], list[Finding]]:
 
 
 def _unreadable(name: str, message: str) -> Finding:
-    return Finding(Code.CACHE_UNREADABLE, Severity.WARNING, name, message,
-                   "see which pod it belongs to; libcni meets the same entry when it is deleted")
+    return Finding(
+        Code.CACHE_UNREADABLE,
+        Severity.WARNING,
+        name,
+        message,
+        "see which pod it belongs to; libcni meets the same entry when it is deleted",
+    )
 
 
 def _from_name(name: str, version: str | None) -> Sandbox:
@@ -93,9 +98,7 @@ def _sandbox(name: str, data: bytes) -> Sandbox:
     if entry.get("kind") != _KIND:
         return _from_name(name, _result_version(entry))
     parts = [entry.get(member) for member in ("networkName", "containerId", "ifName", "config")]
-    network, container, ifname, packed = (
-        part if isinstance(part, str) else None for part in parts
-    )
+    network, container, ifname, packed = (part if isinstance(part, str) else None for part in parts)
     if network is None or container is None or ifname is None or packed is None:
         raise _BadEntryError("networkName, containerId, ifName or config is not a string")
     try:

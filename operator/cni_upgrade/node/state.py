@@ -1,9 +1,9 @@
 """The agent's own folder on the node: one writer at a time, and everything in it durable.
 
-    lock            held by the run that writes (flock; gone with the process, however it ends)
-    journal.json    what is being written right now (journal.py)
-    backups/<id>/   what stood there before (backup.py)
-    results/<id>    what became of each operation (results.py)
+lock            held by the run that writes (flock; gone with the process, however it ends)
+journal.json    what is being written right now (journal.py)
+backups/<id>/   what stood there before (backup.py)
+results/<id>    what became of each operation (results.py)
 """
 
 import fcntl
@@ -57,8 +57,10 @@ def locked(operation: Operation) -> Iterator[State]:
         lock = os.open(f"{state.path}/lock", flags, 0o600)
     except OSError as error:
         raise OperationRefusedError(
-            "StateFolder", f"{host} cannot be used for backups: {error.strerror}; make it a "
-            "folder that this user can write") from error
+            "StateFolder",
+            f"{host} cannot be used for backups: {error.strerror}; make it a "
+            "folder that this user can write",
+        ) from error
     try:
         _wait(lock, host)
         yield state
@@ -74,11 +76,14 @@ def _wait(lock: int, host: str) -> None:
         except BlockingIOError as error:
             if time.monotonic() > deadline:
                 raise OperationRefusedError(
-                    "Busy", f"another run holds {host}/lock for more than {PATIENCE:g} s: wait "
-                    "for its end, then try again") from error
+                    "Busy",
+                    f"another run holds {host}/lock for more than {PATIENCE:g} s: wait "
+                    "for its end, then try again",
+                ) from error
             time.sleep(_PAUSE)
         except OSError as error:
             raise OperationRefusedError(
-                "StateFolder", f"{host}/lock cannot be locked: {error.strerror}") from error
+                "StateFolder", f"{host}/lock cannot be locked: {error.strerror}"
+            ) from error
         else:
             return

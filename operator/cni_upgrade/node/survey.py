@@ -68,9 +68,7 @@ def again(earlier: Survey) -> Survey:
     return _look(earlier.operation, earlier.folders, earlier.supports)
 
 
-def _look(
-    operation: Operation, found: Folders, supports: Mapping[str, Support] | None
-) -> Survey:
+def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] | None) -> Survey:
     findings = list(found.findings)
     configs: list[Config] = []
     if found.conf_dir is not None:
@@ -94,10 +92,15 @@ def _configs(root: str, host: str, real: str, findings: list[Finding]) -> list[C
                 name for name in files.names(descriptor) if not _is_folder(descriptor, name)
             )
     except OSError as error:
-        findings.append(Finding(
-            Code.FOLDER_MISSING, Severity.FAULT, host,
-            f"{host} cannot be read: {error.strerror}", "see why the agent may not read it",
-        ))
+        findings.append(
+            Finding(
+                Code.FOLDER_MISSING,
+                Severity.FAULT,
+                host,
+                f"{host} cannot be read: {error.strerror}",
+                "see why the agent may not read it",
+            )
+        )
         return []
     return [config_file(root, host, name, findings) for name in names]
 
@@ -118,7 +121,10 @@ def config_file(root: str, host: str, name: str, findings: list[Finding]) -> Con
     except (OSError, files.UnreadableError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         finding = Finding(
-            Code.FILE_UNREADABLE, Severity.FAULT, name, f"{host}/{name} cannot be read: {reason}",
+            Code.FILE_UNREADABLE,
+            Severity.FAULT,
+            name,
+            f"{host}/{name} cannot be read: {reason}",
             "make it a plain file that can be read, or remove it: libcni tries to load it",
         )
         findings.append(finding)

@@ -48,7 +48,11 @@ def check(folder: int, host: str, state: State, writes: Sequence[Write], saved: 
 
 
 def commit(
-    state: State, plan: Journal, folder: int, writes: Sequence[Write], save: Callable[[], None],
+    state: State,
+    plan: Journal,
+    folder: int,
+    writes: Sequence[Write],
+    save: Callable[[], None],
     replaced: list[Entry],
 ) -> None:
     """Replaces the files, and notes each in `replaced` as its name is given.
@@ -74,9 +78,11 @@ def commit(
         text = f"{error.filename or plan.folder}: {error.strerror}"
         if replaced:
             raise OperationFailedError(
-                "WriteFailed", f"{text}; some files are new, some old: see `changes`") from error
+                "WriteFailed", f"{text}; some files are new, some old: see `changes`"
+            ) from error
         raise OperationRefusedError(
-            _CODES.get(error.errno or 0, "WriteFailed"), f"{text}; nothing was changed") from error
+            _CODES.get(error.errno or 0, "WriteFailed"), f"{text}; nothing was changed"
+        ) from error
     except OperationRefusedError as error:
         clear(folder, plan)
         if replaced:
@@ -117,7 +123,8 @@ def _remove_leftover(folder: int, name: str) -> None:
         return
     if not stat.S_ISREG(entry.st_mode) or entry.st_uid != os.geteuid():
         raise OperationRefusedError(
-            "NameTaken", f"{name} stands in the config folder and is not ours: remove it")
+            "NameTaken", f"{name} stands in the config folder and is not ours: remove it"
+        )
     os.unlink(name, dir_fd=folder)
 
 
@@ -127,9 +134,12 @@ def _still(folder: int, entry: Entry) -> None:
         data = files.read_file(folder, entry.name)
     except (OSError, files.UnreadableError) as error:
         raise OperationRefusedError(
-            "ChangedMeanwhile", f"{entry.name} can no longer be read: {error}; another program "
-            "writes in this folder") from error
+            "ChangedMeanwhile",
+            f"{entry.name} can no longer be read: {error}; another program writes in this folder",
+        ) from error
     if hashlib.sha256(data).hexdigest() != entry.before:
         raise OperationRefusedError(
-            "ChangedMeanwhile", f"{entry.name} was changed by another program in this very "
-            "moment; find out which one writes it, and mend its source")
+            "ChangedMeanwhile",
+            f"{entry.name} was changed by another program in this very "
+            "moment; find out which one writes it, and mend its source",
+        )

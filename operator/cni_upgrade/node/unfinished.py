@@ -22,8 +22,9 @@ def settle(state: State, operation: Operation) -> Journal | None:
         left = journal.load(state)
     except ValueError as error:
         raise OperationRefusedError(
-            "Unfinished", f"{state.host}/journal.json cannot be read: {error}; an operation was "
-            "killed here. Compare the config folder with the newest backup, then remove it"
+            "Unfinished",
+            f"{state.host}/journal.json cannot be read: {error}; an operation was "
+            "killed here. Compare the config folder with the newest backup, then remove it",
         ) from error
     if left is None:
         return None
@@ -33,8 +34,9 @@ def settle(state: State, operation: Operation) -> Journal | None:
             transaction.clear(folder, left)
     except OSError as error:
         raise OperationRefusedError(
-            "Unfinished", f"operation {left.id} was killed while it wrote in {left.folder}, which "
-            f"cannot be opened: {error.strerror}; make it reachable for the next operation"
+            "Unfinished",
+            f"operation {left.id} was killed while it wrote in {left.folder}, which "
+            f"cannot be opened: {error.strerror}; make it reachable for the next operation",
         ) from error
     if results.find(state, left.id) is None:
         if left.id == operation.id:

@@ -87,7 +87,10 @@ def refused(
 ) -> Result:
     """The result of an operation that touched nothing."""
     return Result(
-        id=operation.id, kind=operation.kind, node=operation.node, outcome=Outcome.REFUSED,
+        id=operation.id,
+        kind=operation.kind,
+        node=operation.node,
+        outcome=Outcome.REFUSED,
         error=OperationError(error.code, str(error)),
         report=None if seen is None else report.make(seen, report.judge(seen)),
     )
@@ -95,8 +98,10 @@ def refused(
 
 def _said(error: OSError) -> OperationRefusedError:
     return OperationRefusedError(
-        "InputOutput", f"{error.filename or 'a file of the agent'}: {error.strerror}; see the "
-        "node's disk and its log")
+        "InputOutput",
+        f"{error.filename or 'a file of the agent'}: {error.strerror}; see the "
+        "node's disk and its log",
+    )
 
 
 def _run(
@@ -104,8 +109,13 @@ def _run(
 ) -> Result:
     seen = survey.survey(operation)
     if seen.folders.conf_dir is None:
-        return refused(operation, OperationRefusedError(
-            "NoConfig", "there is no config folder to write in: see the findings"), seen)
+        return refused(
+            operation,
+            OperationRefusedError(
+                "NoConfig", "there is no config folder to write in: see the findings"
+            ),
+            seen,
+        )
     host, real = seen.folders.conf_dir
     already = journal.written(left, real) if left is not None and left.folder == host else ()
     with files.opened_folder(real) as folder:
@@ -126,7 +136,9 @@ def _stopped_short(node: Node, error: OperationRefusedError) -> Result:
     if not node.already or node.left is None:
         return result
     return replace(
-        result, outcome=Outcome.FAILED, backup=node.left.backup,
+        result,
+        outcome=Outcome.FAILED,
+        backup=node.left.backup,
         changes=tuple(entry.change() for entry in node.already),
     )
 
@@ -134,13 +146,13 @@ def _stopped_short(node: Node, error: OperationRefusedError) -> Result:
 def _carried_out(node: Node, plan: Plan) -> Result:
     operation = node.operation
     under_way = Journal(
-        operation.id, operation.kind, operation.node, node.host, plan.backup, plan.entries)
+        operation.id, operation.kind, operation.node, node.host, plan.backup, plan.entries
+    )
     outcome, error = Outcome.DONE, None
     written = list(plan.already)
     try:
         if plan.writes:
-            transaction.commit(
-                node.state, under_way, node.folder, plan.writes, plan.save, written)
+            transaction.commit(node.state, under_way, node.folder, plan.writes, plan.save, written)
     except OperationRefusedError as refusal:
         if not plan.already:
             return refused(operation, refusal, survey.again(node.survey))
@@ -150,15 +162,24 @@ def _carried_out(node: Node, plan: Plan) -> Result:
     seen = survey.again(node.survey)
     unproved = _unproved(seen, written)
     if error is None and unproved:
-        outcome, error = Outcome.FAILED, OperationError(
-            "NotProved", f"{', '.join(unproved)}: what was written does not stand there; another "
-            "program wrote over it at once, or it cannot be read back: see the findings")
+        outcome, error = (
+            Outcome.FAILED,
+            OperationError(
+                "NotProved",
+                f"{', '.join(unproved)}: what was written does not stand there; another "
+                "program wrote over it at once, or it cannot be read back: see the findings",
+            ),
+        )
     made = report.make(seen, report.judge(seen))
     finding = _pruned(node, plan)
     if finding is not None:
         made = replace(made, findings=(*made.findings, finding))
     return Result(
-        id=operation.id, kind=operation.kind, node=operation.node, outcome=outcome, error=error,
+        id=operation.id,
+        kind=operation.kind,
+        node=operation.node,
+        outcome=outcome,
+        error=error,
         report=made,
         changes=tuple(entry.change(plan.diffs.get(entry.name, "")) for entry in written),
         backup=plan.backup,
@@ -175,8 +196,12 @@ def _pruned(node: Node, plan: Plan) -> Finding | None:
         backup.prune(node.state, node.operation.keep, {plan.backup})
     except OSError as error:
         return Finding(
-            "BackupsNotPruned", Severity.WARNING, node.state.host,
-            f"old backups could not be removed: {error}", "see why, before the disk fills up")
+            "BackupsNotPruned",
+            Severity.WARNING,
+            node.state.host,
+            f"old backups could not be removed: {error}",
+            "see why, before the disk fills up",
+        )
     return None
 
 
@@ -189,7 +214,12 @@ def _recorded(place: State, result: Result) -> Result:
         if not result.changes:
             return result  # nothing was written: a rerun comes to the same end by itself
         return replace(
-            result, outcome=Outcome.FAILED, error=OperationError(
-                "ResultNotRecorded", f"the files are written, but {place.host} could not keep the "
-                f"result: {error.strerror}; the next operation on this node settles it"))
+            result,
+            outcome=Outcome.FAILED,
+            error=OperationError(
+                "ResultNotRecorded",
+                f"the files are written, but {place.host} could not keep the "
+                f"result: {error.strerror}; the next operation on this node settles it",
+            ),
+        )
     return result

@@ -54,15 +54,19 @@ class Host:
         for name in ("bridge", "host-local", "portmap", "loopback"):
             self.plugin(name, highest)
 
-    def sandbox(self, version: str | None, container: str = "c0ffee" * 8,
-                network: str = "pod-net") -> Path:
+    def sandbox(
+        self, version: str | None, container: str = "c0ffee" * 8, network: str = "pod-net"
+    ) -> Path:
         """As libcni writes it on ADD."""
         config: dict[str, object] = {"name": network, "plugins": [{"type": "bridge"}]}
         if version is not None:
             config["cniVersion"] = version
         entry = {
-            "kind": "cniCacheV1", "containerId": container, "ifName": "eth0",
-            "networkName": network, "result": {"cniVersion": version or "0.1.0"},
+            "kind": "cniCacheV1",
+            "containerId": container,
+            "ifName": "eth0",
+            "networkName": network,
+            "result": {"cniVersion": version or "0.1.0"},
             "config": base64.b64encode(json.dumps(config).encode()).decode(),
         }
         path = self.results / f"{network}-{container}-eth0"
@@ -71,8 +75,12 @@ class Host:
 
     def operation(self, kind: Kind, number: int = 0) -> Operation:
         return Operation(
-            id=f"{kind}-{number:020x}", kind=kind, node="node-a", runtime=self.runtime,
-            target=Target(), root=str(self.root),
+            id=f"{kind}-{number:020x}",
+            kind=kind,
+            node="node-a",
+            runtime=self.runtime,
+            target=Target(),
+            root=str(self.root),
         )
 
     def audit(self) -> Operation:
@@ -98,7 +106,11 @@ class Host:
             entry = path.lstat()
             content = path.read_bytes() if path.is_file() else None
             found[str(path.relative_to(self.root))] = (
-                entry.st_mode, entry.st_ino, entry.st_mtime_ns, content)
+                entry.st_mode,
+                entry.st_ino,
+                entry.st_mtime_ns,
+                content,
+            )
         return found
 
 

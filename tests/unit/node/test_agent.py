@@ -30,8 +30,14 @@ COMMAND = [sys.executable, "-m", "cni_upgrade.node.agent"]
 
 def agent(tmp_path: Path, operation: str | None) -> tuple[int, Result, str]:
     log = tmp_path / "termination-log"
-    ran = subprocess.run(COMMAND, env=environment(log, operation), capture_output=True, text=True,
-                         check=False, timeout=60)
+    ran = subprocess.run(
+        COMMAND,
+        env=environment(log, operation),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert ran.stderr == ""
     message = log.read_bytes()
     assert len(message) <= 4096
@@ -101,10 +107,20 @@ def test_a_target_that_is_no_version(host: Host, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "\ufeff{}", '{"name": "x", "plugins": []}', "__MTU__",
-     '{"type": "../../bin/sh", "name": "x"}', '{"name": "x", "plugins": [{"type": "a/b"}]}',
-     '{"name": "../../etc", "plugins": [{"type": "bridge"}]}', "[" * 100_000,
-     '{"name": "x", "plugins": [{"type": "' + "b" * 5000 + '"}]}'],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "\ufeff{}",
+        '{"name": "x", "plugins": []}',
+        "__MTU__",
+        '{"type": "../../bin/sh", "name": "x"}',
+        '{"name": "x", "plugins": [{"type": "a/b"}]}',
+        '{"name": "../../etc", "plugins": [{"type": "bridge"}]}',
+        "[" * 100_000,
+        '{"name": "x", "plugins": [{"type": "' + "b" * 5000 + '"}]}',
+    ],
 )
 def test_configs_that_are_none_are_findings(host: Host, tmp_path: Path, text: str) -> None:
     host.config(text=text)
@@ -124,8 +140,9 @@ def test_files_that_are_none(host: Host, tmp_path: Path) -> None:
     (host.conf / "40-huge.conflist").write_bytes(b" " * (2 << 20))
     code, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
     assert code == 0
-    unreadable = [finding.component for finding in report(result).findings
-                  if finding.code == "FileUnreadable"]
+    unreadable = [
+        finding.component for finding in report(result).findings if finding.code == "FileUnreadable"
+    ]
     assert sorted(set(unreadable)) == ["10-fifo.conflist", "20-lost.conflist", "40-huge.conflist"]
 
 
@@ -145,8 +162,9 @@ def test_sigterm_while_it_looks(host: Host, tmp_path: Path) -> None:
     path = host.config()
     host.script("bridge", f"touch {tmp_path}/asked; sleep 30")
     log = tmp_path / "log"
-    with subprocess.Popen(COMMAND, env=environment(log, json.dumps(host.apply().to_json())),
-                          stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        COMMAND, env=environment(log, json.dumps(host.apply().to_json())), stdout=subprocess.DEVNULL
+    ) as process:
         while not (tmp_path / "asked").exists():
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
@@ -159,8 +177,12 @@ def test_sigterm_while_it_looks(host: Host, tmp_path: Path) -> None:
 
 def test_a_message_that_cannot_be_written(host: Host, tmp_path: Path) -> None:
     ran = subprocess.run(
-        COMMAND, env=environment(tmp_path / "no/where", json.dumps(host.audit().to_json())),
-        capture_output=True, text=True, check=False)
+        COMMAND,
+        env=environment(tmp_path / "no/where", json.dumps(host.audit().to_json())),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 0
     assert "could not be written" in ran.stderr
     assert json.loads(ran.stdout.splitlines()[-1])["outcome"] == "Done"

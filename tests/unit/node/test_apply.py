@@ -83,8 +83,9 @@ def test_five_files(host: Host) -> None:
         (host.conf / name).unlink()
 
 
-@pytest.mark.parametrize("change", [lambda path: path.write_text(VERSIONLESS + " "),
-                                    lambda path: path.unlink()])
+@pytest.mark.parametrize(
+    "change", [lambda path: path.write_text(VERSIONLESS + " "), lambda path: path.unlink()]
+)
 def test_changed_since_the_audit(host: Host, change: object) -> None:
     path = host.config()
     operation = host.apply()
@@ -156,9 +157,10 @@ def test_a_foreign_owner_is_not_written(host: Host) -> None:
 
 @contextlib.contextmanager
 def immutable(path: Path) -> Iterator[None]:
-    if shutil.which("chattr") is None or subprocess.run(
-        ["chattr", "+i", path], check=False, capture_output=True
-    ).returncode:
+    if (
+        shutil.which("chattr") is None
+        or subprocess.run(["chattr", "+i", path], check=False, capture_output=True).returncode
+    ):
         pytest.skip("chattr does not work here")
     try:
         yield
@@ -187,12 +189,23 @@ def test_a_full_disk(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_read_only_mount(host: Host) -> None:
     host.config()
     mounted = subprocess.run(
-        ["unshare", "--mount", "sh", "-c",
-         f"mount --bind {host.conf} {host.conf} && mount -o remount,bind,ro {host.conf} &&"
-         f" exec {sys.executable} -m cni_upgrade.node.agent"],
-        env={**os.environ, "CNI_UPGRADE_OPERATION": json.dumps(host.apply().to_json()),
-             "CNI_UPGRADE_TERMINATION_LOG": str(host.root / "log"), "PYTHONPATH": "operator"},
-        check=False, capture_output=True, text=True,
+        [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            f"mount --bind {host.conf} {host.conf} && mount -o remount,bind,ro {host.conf} &&"
+            f" exec {sys.executable} -m cni_upgrade.node.agent",
+        ],
+        env={
+            **os.environ,
+            "CNI_UPGRADE_OPERATION": json.dumps(host.apply().to_json()),
+            "CNI_UPGRADE_TERMINATION_LOG": str(host.root / "log"),
+            "PYTHONPATH": "operator",
+        },
+        check=False,
+        capture_output=True,
+        text=True,
     )
     if "unshare" in mounted.stderr or "mount:" in mounted.stderr:
         pytest.skip(f"no mounts here: {mounted.stderr}")
@@ -295,7 +308,8 @@ def test_results_are_not_kept_for_ever(host: Host, monkeypatch: pytest.MonkeyPat
         host.config()
         run(host.apply(number=number))
     assert sorted(path.name for path in (host.state / "results").iterdir()) == [
-        f"apply-{number:020x}.json" for number in (2, 3)]
+        f"apply-{number:020x}.json" for number in (2, 3)
+    ]
 
 
 def test_real_plugins_decide(tmp_path: Path) -> None:

@@ -29,8 +29,15 @@ def varint(number: int) -> bytes:
 
 def inline(text: bytes) -> bytes:
     version = b"go1.26"
-    return (MAGIC + bytes([8, 2]) + bytes(16) + varint(len(version)) + version
-            + varint(len(text)) + text)
+    return (
+        MAGIC
+        + bytes([8, 2])
+        + bytes(16)
+        + varint(len(version))
+        + version
+        + varint(len(text))
+        + text
+    )
 
 
 def pointed(text: bytes, bits: int, order: str) -> bytes:
@@ -90,15 +97,23 @@ def test_the_linked_libcni_is_an_upper_bound(
             assert highest(tmp_path, pointed(text, bits, order)) == version
 
 
-@settings(max_examples=200, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.binary(max_size=80), st.integers(0, 400), st.booleans())
 def test_damage_is_no_build_info(tmp_path: Path, noise: bytes, place: int, packed: bool) -> None:
     text = modules(f"dep\t{CNI}\tv1.3.0")
     data = bytearray(inline(text) if packed else pointed(text, 64, "<"))
     data[place : place + len(noise)] = noise
-    assert highest(tmp_path, bytes(data)) in (None, "1.1.0", "1.0.0", "0.4.0", "0.3.1", "0.3.0",
-                                              "0.2.0")
+    assert highest(tmp_path, bytes(data)) in (
+        None,
+        "1.1.0",
+        "1.0.0",
+        "0.4.0",
+        "0.3.1",
+        "0.3.0",
+        "0.2.0",
+    )
 
 
 def test_empty(tmp_path: Path) -> None:
@@ -109,8 +124,9 @@ def test_empty(tmp_path: Path) -> None:
 def test_real_plugins(release: str, version: str) -> None:
     folder = built.plugins(release)
     assert buildinfo.highest_version(str(folder / "bridge")) == version
-    supports = probe("", [(str(folder), str(folder))], ["bridge", "host-local", "firewall"],
-                     "1.0.0")
+    supports = probe(
+        "", [(str(folder), str(folder))], ["bridge", "host-local", "firewall"], "1.0.0"
+    )
     assert {support.max for support in supports.values()} == {version}
     assert {support.source for support in supports.values()} == {"VERSION"}
     assert "0.3.1" not in (supports["firewall"].supported or ())

@@ -48,21 +48,27 @@ def test_a_circle_ends(tmp_path: Path) -> None:
 def test_the_first_config_folder_and_all_plugin_folders(tmp_path: Path) -> None:
     for folder in ("second", "third", "bin1", "bin3"):
         (tmp_path / folder).mkdir()
-    found = find(str(tmp_path), Paths(("/first", "/second", "/third"), ("/bin1", "/bin2", "/bin3"),
-                                      "/cache", "/state"))
+    found = find(
+        str(tmp_path),
+        Paths(("/first", "/second", "/third"), ("/bin1", "/bin2", "/bin3"), "/cache", "/state"),
+    )
     assert found.conf_dir == ("/second", str(tmp_path / "second"))
     assert [host for host, _ in found.bin_dirs] == ["/bin1", "/bin3"]
     assert found.cache_dir is None
     assert found.findings == ()
     assert found.report().to_json() == {
-        "confDir": "/second", "binDirs": ["/bin1", "/bin3"], "cacheDir": None}
+        "confDir": "/second",
+        "binDirs": ["/bin1", "/bin3"],
+        "cacheDir": None,
+    }
 
 
 def test_a_missing_folder_is_a_finding(tmp_path: Path) -> None:
     found = find(str(tmp_path), Paths())
     assert found.conf_dir is None
     assert [(str(f.code), f.severity) for f in found.findings] == [
-        ("FolderMissing", Severity.FAULT)] * 2
+        ("FolderMissing", Severity.FAULT)
+    ] * 2
     assert "/etc/cni/net.d" in found.findings[0].message
 
 

@@ -42,43 +42,75 @@ text = st.text(max_size=20)
 long = st.text(max_size=20) | st.builds(noise, st.integers(0, 6000), st.integers(0, 9))
 maybe = st.none() | text
 files = st.builds(
-    FileReport, name=text, sha256=text, kind=text, network=maybe, version=maybe,
-    active=st.booleans(), plugins=st.lists(text, max_size=8).map(tuple), to=maybe,
-    action=st.sampled_from(Action), why=long, managed_by=maybe,
+    FileReport,
+    name=text,
+    sha256=text,
+    kind=text,
+    network=maybe,
+    version=maybe,
+    active=st.booleans(),
+    plugins=st.lists(text, max_size=8).map(tuple),
+    to=maybe,
+    action=st.sampled_from(Action),
+    why=long,
+    managed_by=maybe,
 )
 plugins = st.builds(
-    PluginReport, type=text, supported=st.lists(text, max_size=8).map(tuple), max=maybe,
+    PluginReport,
+    type=text,
+    supported=st.lists(text, max_size=8).map(tuple),
+    max=maybe,
     source=st.sampled_from(Source),
 )
 findings = st.builds(
-    Finding, code=st.text(max_size=30), severity=st.sampled_from(Severity), component=text,
-    message=long, action=long,
+    Finding,
+    code=st.text(max_size=30),
+    severity=st.sampled_from(Severity),
+    component=text,
+    message=long,
+    action=long,
 )
 reports = st.builds(
     Report,
     runtime=st.builds(RuntimeReport, name=text, version=text, libcni=maybe, max=maybe),
-    paths=st.builds(FoundPaths, conf_dir=maybe, bin_dirs=st.lists(text).map(tuple),
-                    cache_dir=maybe),
+    paths=st.builds(
+        FoundPaths, conf_dir=maybe, bin_dirs=st.lists(text).map(tuple), cache_dir=maybe
+    ),
     files=st.lists(files, max_size=12).map(tuple),
     plugins=st.lists(plugins, max_size=12).map(tuple),
     sandboxes=st.dictionaries(text, st.integers(0, 1 << 40), max_size=20),
-    baseline=st.builds(Baseline, add=st.none() | st.booleans(), delete=st.none() | st.booleans(),
-                       add_why=maybe, delete_why=maybe),
-    after=st.builds(After, add=st.none() | st.booleans(), delete=st.none() | st.booleans(),
-                    existing_delete=st.none() | st.booleans(), needs_drain=st.booleans(),
-                    why=maybe),
+    baseline=st.builds(
+        Baseline,
+        add=st.none() | st.booleans(),
+        delete=st.none() | st.booleans(),
+        add_why=maybe,
+        delete_why=maybe,
+    ),
+    after=st.builds(
+        After,
+        add=st.none() | st.booleans(),
+        delete=st.none() | st.booleans(),
+        existing_delete=st.none() | st.booleans(),
+        needs_drain=st.booleans(),
+        why=maybe,
+    ),
     verdict=st.sampled_from(Verdict),
     findings=st.lists(findings, max_size=12).map(tuple),
 )
-changes = st.builds(Change, name=text, from_version=maybe, to=maybe, before=text, after=text,
-                    diff=long)
+changes = st.builds(
+    Change, name=text, from_version=maybe, to=maybe, before=text, after=text, diff=long
+)
 results = st.builds(
-    Result, id=st.text(max_size=60), kind=st.sampled_from(Kind), node=st.text(max_size=253),
+    Result,
+    id=st.text(max_size=60),
+    kind=st.sampled_from(Kind),
+    node=st.text(max_size=253),
     outcome=st.sampled_from(Outcome),
-    error=st.none() | st.builds(OperationError, code=st.text(max_size=40),
-                                message=long),
-    report=st.none() | reports, changes=st.lists(changes, max_size=12).map(tuple),
-    backup=st.none() | st.text(max_size=60), truncated=st.just(False),
+    error=st.none() | st.builds(OperationError, code=st.text(max_size=40), message=long),
+    report=st.none() | reports,
+    changes=st.lists(changes, max_size=12).map(tuple),
+    backup=st.none() | st.text(max_size=60),
+    truncated=st.just(False),
 )
 
 
@@ -119,13 +151,25 @@ def sample(files: int = 1, **members: object) -> Result:
         runtime=RuntimeReport("containerd", "1.6.2", "1.0.1", "1.0.0"),
         paths=FoundPaths("/etc/cni/net.d", ("/opt/cni/bin",), "/var/lib/cni"),
         files=tuple(
-            FileReport(f"{n}.conflist", noise(48, n), "conflist", "net", None, n == 0, ("bridge",),
-                       "1.0.0", Action.REWRITE if n % 2 == 0 else Action.NONE, noise(30, n))
+            FileReport(
+                f"{n}.conflist",
+                noise(48, n),
+                "conflist",
+                "net",
+                None,
+                n == 0,
+                ("bridge",),
+                "1.0.0",
+                Action.REWRITE if n % 2 == 0 else Action.NONE,
+                noise(30, n),
+            )
             for n in range(files)
         ),
         plugins=(PluginReport("bridge", VERSIONS, "1.1.0", Source.VERSION),),
-        sandboxes={"missing": 2}, baseline=Baseline(True, False, None, "F1"),
-        after=After(True, True, True), verdict=Verdict.REWRITE,
+        sandboxes={"missing": 2},
+        baseline=Baseline(True, False, None, "F1"),
+        after=After(True, True, True),
+        verdict=Verdict.REWRITE,
         findings=(Finding("F1", Severity.FAULT, "0.conflist", "broken", "rewrite"),),
     )
     result = Result("audit-" + "0" * 20, Kind.AUDIT, "node-a", Outcome.DONE, report=report)

@@ -18,9 +18,14 @@ def document(**members: object) -> dict[str, object]:
 
 def test_round_trip() -> None:
     apply = Operation(
-        id="apply-0123456789abcdef0123", kind=Kind.APPLY, node="node-a",
-        runtime="containerd://1.6.2", root="/host", paths=Paths(bin_dirs=("/a", "/b")),
-        files=(FileOrder("10-x.conflist", SHA, "1.0.0"),), keep=3,
+        id="apply-0123456789abcdef0123",
+        kind=Kind.APPLY,
+        node="node-a",
+        runtime="containerd://1.6.2",
+        root="/host",
+        paths=Paths(bin_dirs=("/a", "/b")),
+        files=(FileOrder("10-x.conflist", SHA, "1.0.0"),),
+        keep=3,
     )
     assert Operation.from_json(json.loads(json.dumps(apply.to_json()))) == apply
 

@@ -29,7 +29,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_plugin_that_answers(host: Host) -> None:
     host.plugin("bridge", "1.0.0")
     assert ask(host, "bridge")["bridge"] == Support(
-        "bridge", VERSIONS[:6], "1.0.0", "VERSION", None)
+        "bridge", VERSIONS[:6], "1.0.0", "VERSION", None
+    )
 
 
 def test_forty_at_once(host: Host) -> None:
@@ -43,9 +44,12 @@ def test_forty_at_once(host: Host) -> None:
 
 def test_what_a_plugin_is_given(host: Host, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
-    host.script("spy", f"""tr '\\0' '\\n' < /proc/self/environ > {seen}
+    host.script(
+        "spy",
+        f"""tr '\\0' '\\n' < /proc/self/environ > {seen}
 cat >> {seen}
-ls /proc/$$/fd | tr '\\n' ' ' >> {seen}""")
+ls /proc/$$/fd | tr '\\n' ' ' >> {seen}""",
+    )
     os.environ["SECRET"] = "x"  # noqa: S105
     try:
         ask(host, "spy")
@@ -53,8 +57,12 @@ ls /proc/$$/fd | tr '\\n' ' ' >> {seen}""")
         del os.environ["SECRET"]
     text = seen.read_text()
     environment = {line for line in text.splitlines() if line.startswith(("CNI_", "SECRET"))}
-    assert environment == {"CNI_COMMAND=VERSION", "CNI_NETNS=dummy", "CNI_IFNAME=dummy",
-                           "CNI_PATH=dummy"}
+    assert environment == {
+        "CNI_COMMAND=VERSION",
+        "CNI_NETNS=dummy",
+        "CNI_IFNAME=dummy",
+        "CNI_PATH=dummy",
+    }
     assert '{"cniVersion": "1.0.0"}' in text
     assert "SECRET" not in text
     inherited = [int(number) for number in text.rsplit("}", 1)[1].split()]
@@ -67,8 +75,10 @@ ls /proc/$$/fd | tr '\\n' ' ' >> {seen}""")
         ("""echo '{"code":4,"msg":"unknown CNI_COMMAND: VERSION"}'; exit 1""", ("0.1.0",)),
         ("""echo '{"cniVersion":"0.2.0"}'""", ("0.1.0", "0.2.0")),
         ("""echo '{"cniVersion":"0.2.0","supportedVersions":[]}'""", ("0.1.0", "0.2.0")),
-        ("""echo noise >&2; echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"]}'""",
-         ("1.0.0",)),
+        (
+            """echo noise >&2; echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"]}'""",
+            ("1.0.0",),
+        ),
     ],
 )
 def test_answers_that_libcni_takes(host: Host, body: str, supported: tuple[str, ...]) -> None:
@@ -103,8 +113,15 @@ def test_answers_that_are_none(host: Host, body: str) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("body", ["sleep 60", "sleep 60 & exit 0", "exec >&- 2>&-; sleep 60",
-                                  "trap '' TERM; while :; do sleep 1; done"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "sleep 60",
+        "sleep 60 & exit 0",
+        "exec >&- 2>&-; sleep 60",
+        "trap '' TERM; while :; do sleep 1; done",
+    ],
+)
 def test_a_plugin_that_hangs_is_killed_with_its_children(
     host: Host, tmp_path: Path, body: str
 ) -> None:

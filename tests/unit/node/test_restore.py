@@ -101,9 +101,7 @@ def test_a_backup_that_is_not_there(host: Host) -> None:
 
 @pytest.mark.parametrize("victim", ["manifest.json", "files/10-pod.conflist"])
 @pytest.mark.parametrize("content", [None, "", "{}", '{"schema": 9}'])
-def test_a_damaged_backup_is_never_put_back(
-    host: Host, victim: str, content: str | None
-) -> None:
+def test_a_damaged_backup_is_never_put_back(host: Host, victim: str, content: str | None) -> None:
     path, done = applied(host)
     written = path.read_text()
     file = host.state / "backups" / str(done.backup) / victim

@@ -11,8 +11,9 @@ from tests.unit.node.host import Host
 
 def read(host: Host) -> tuple[dict[str, int], list[str]]:
     found, findings = sandboxes.read(str(host.results.parent))
-    return sandboxes.count(found), [f"{finding.component}: {finding.message}"
-                                    for finding in findings]
+    return sandboxes.count(found), [
+        f"{finding.component}: {finding.message}" for finding in findings
+    ]
 
 
 def test_no_cache_is_no_sandbox(host: Host) -> None:
@@ -53,7 +54,9 @@ def test_the_oldest_form_is_the_result_itself(host: Host) -> None:
     found, findings = sandboxes.read(str(host.results.parent))
     assert not findings
     assert [(each.network, each.container_id, each.ifname, each.version) for each in found] == [
-        ("my-net", "a" * 64, "eth0", "0.3.1"), ("my-net", "b" * 64, "eth0", None)]
+        ("my-net", "a" * 64, "eth0", "0.3.1"),
+        ("my-net", "b" * 64, "eth0", None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -64,10 +67,16 @@ def test_the_oldest_form_is_the_result_itself(host: Host) -> None:
         ("{}", "neither of kind"),
         ('{"cniVersion": 4}', "not a string"),
         ('{"kind": "cniCacheV1"}', "is not a string"),
-        ('{"kind": "cniCacheV1", "networkName": "n", "containerId": "c", "ifName": "i", '
-         '"config": "%"}', "not base64"),
-        ('{"kind": "cniCacheV1", "networkName": "n", "containerId": "c", "ifName": "i", '
-         '"config": "e30="}', "none that libcni reads"),
+        (
+            '{"kind": "cniCacheV1", "networkName": "n", "containerId": "c", "ifName": "i", '
+            '"config": "%"}',
+            "not base64",
+        ),
+        (
+            '{"kind": "cniCacheV1", "networkName": "n", "containerId": "c", "ifName": "i", '
+            '"config": "e30="}',
+            "none that libcni reads",
+        ),
         ("[" * 100_000, "not JSON"),
         (" " * (2 << 20), "larger than"),
     ],

@@ -74,9 +74,7 @@ def contents(host: Host) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in host.conf.iterdir()}
 
 
-def agent(
-    host: Host, operation: Operation, *strace: str
-) -> tuple[int, Result | None, str]:
+def agent(host: Host, operation: Operation, *strace: str) -> tuple[int, Result | None, str]:
     """Runs the agent, under strace when options are given; None when it left no message."""
     log = host.root.parent / "termination-log"
     log.unlink(missing_ok=True)
@@ -84,11 +82,20 @@ def agent(
     if strace:
         command = ["strace", "-qq", *strace, *command]
     ran = subprocess.run(
-        command, cwd=ROOT, capture_output=True, check=False, timeout=120, text=True,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}/operator:{ROOT}",
-             "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
-             "CNI_UPGRADE_TERMINATION_LOG": str(log),
-             "CNI_UPGRADE_OPERATION": json.dumps(operation.to_json())},
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        timeout=120,
+        text=True,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{ROOT}/operator:{ROOT}",
+            "PYTHONHASHSEED": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "CNI_UPGRADE_TERMINATION_LOG": str(log),
+            "CNI_UPGRADE_OPERATION": json.dumps(operation.to_json()),
+        },
     )
     text = log.read_text() if log.exists() else ""
     return ran.returncode, decode(text) if text else None, ran.stderr
@@ -140,8 +147,10 @@ def chosen(calls: Sequence[Call], offset: int = 0) -> list[Call]:
         return list(calls)
     step = max(1, len(calls) // SLICE)
     some = list(calls[offset % step :: step])
-    return some + [call for call in calls
-                   if call.name.startswith("rename") and call not in some][offset::2]
+    return (
+        some
+        + [call for call in calls if call.name.startswith("rename") and call not in some][offset::2]
+    )
 
 
 def check_whole(bench: Bench, point: object) -> set[str]:
@@ -149,8 +158,9 @@ def check_whole(bench: Bench, point: object) -> set[str]:
 
     As soon as one is new, the backup holds all of the old ones.
     """
-    found = {name: data for name, data in contents(bench.host).items()
-             if not name.endswith(".cnitmp")}
+    found = {
+        name: data for name, data in contents(bench.host).items() if not name.endswith(".cnitmp")
+    }
     assert found.keys() == bench.old.keys(), point
     new = {name for name, data in found.items() if data != bench.old[name]}
     for number, name in enumerate(NAMES):
@@ -182,8 +192,9 @@ def check_end(bench: Bench, point: object) -> None:
     assert contents(bench.host) == bench.new, point
     assert not (bench.host.state / "journal.json").exists(), point
     assert saved(bench.host) >= set(bench.old.values()), point
-    assert not [each for each in (bench.host.state / "backups").iterdir()
-                if each.name.startswith(".")], point
+    assert not [
+        each for each in (bench.host.state / "backups").iterdir() if each.name.startswith(".")
+    ], point
 
 
 def check_rerun(bench: Bench, point: object) -> None:
@@ -192,7 +203,7 @@ def check_rerun(bench: Bench, point: object) -> None:
     assert result is not None, (point, error)
     assert (code, result.outcome) == (0, Outcome.DONE), (point, result.error, error)
     assert {change.name for change in result.changes} == set(NAMES), point
-    assert all("+  \"cniVersion\"" in change.diff for change in result.changes), point
+    assert all('+  "cniVersion"' in change.diff for change in result.changes), point
     check_end(bench, point)
 
 
@@ -212,8 +223,16 @@ def check_next(bench: Bench, point: object) -> None:
 
 def kill(bench: Bench, call: Call) -> None:
     """Runs the apply and kills it as it enters the call; fails if it was not killed."""
-    code, _, error = agent(bench.host, bench.order, "-e", f"trace={call.name}", "-o", "/dev/null",
-                           "-e", f"inject={call.name}:signal=SIGKILL:when={call.number}")
+    code, _, error = agent(
+        bench.host,
+        bench.order,
+        "-e",
+        f"trace={call.name}",
+        "-o",
+        "/dev/null",
+        "-e",
+        f"inject={call.name}:signal=SIGKILL:when={call.number}",
+    )
     assert code == -signal.SIGKILL, (call, code, error)
 
 
@@ -260,9 +279,15 @@ def test_each_call_fails(bench: Bench, error: str) -> None:
     for call in points:
         reset(bench)
         code, result, text = agent(
-            bench.host, bench.order, "-e", f"trace={call.name}", "-o",
+            bench.host,
+            bench.order,
+            "-e",
+            f"trace={call.name}",
+            "-o",
             str(bench.host.root.parent / "injected"),
-            "-e", f"inject={call.name}:error={error}:when={call.number}")
+            "-e",
+            f"inject={call.name}:error={error}:when={call.number}",
+        )
         injected = (bench.host.root.parent / "injected").read_text()
         assert "(INJECTED)" in injected, (call, "did not fire")
         assert "Traceback" not in text, (call, text)
@@ -292,8 +317,9 @@ def test_fsync_comes_before_the_name(bench: Bench) -> None:
         elif match := re.match(r"fsync\(\d+<(/[^>]+)>\) += 0", line):
             synced.add(match[1])
             dirty.discard(match[1])
-        elif match := re.match(r'rename(?:at2?)?\(\d+<([^>]+)>, "([^"]+)", \d+<[^>]+>, "([^"]+)"',
-                               line):
+        elif match := re.match(
+            r'rename(?:at2?)?\(\d+<([^>]+)>, "([^"]+)", \d+<[^>]+>, "([^"]+)"', line
+        ):
             folder, source, name = match.groups()
             written = {path for path in dirty if path.startswith(str(bench.host.root))}
             assert not written, (line, written)
