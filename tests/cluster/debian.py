@@ -19,11 +19,9 @@ _WANTED = {
     "/usr/sbin/ip": "iproute2",
     "/usr/sbin/iptables": "iptables",
     "/usr/sbin/nft": "nftables",
-    "/usr/sbin/conntrack": "conntrack",
     "/usr/sbin/runc": "runc",
     "/usr/bin/conmon": "conmon",
     "/usr/bin/skopeo": "skopeo",
-    "/usr/bin/socat": "socat",
     "/usr/bin/busybox": "busybox-static",
 }
 
