@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from cni_upgrade.api.names import LABEL_NODE
+
 Raw = Mapping[str, Any]
 
 
@@ -105,6 +107,11 @@ class Pod:
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
 
+    @property
+    def for_node(self) -> str:
+        """The node that a pod of ours is meant for, also before it is scheduled."""
+        return self.annotations.get(LABEL_NODE) or self.node
+
     @classmethod
     def of(cls, raw: Raw) -> Self:
         meta = raw["metadata"]
@@ -153,6 +160,8 @@ class Job:
     name: str
     uid: str
     labels: Mapping[str, str]
+    for_node: str
+    """The node that it was made for."""
     failed: str
     """`reason: message` once the Job failed or is about to (FailureTarget), empty before."""
     complete: bool
@@ -171,6 +180,7 @@ class Job:
             name=meta["name"],
             uid=meta["uid"],
             labels=meta.get("labels") or {},
+            for_node=(meta.get("annotations") or {}).get(LABEL_NODE, ""),
             failed=": ".join(filter(None, (failed.get("reason"), failed.get("message")))),
             complete="Complete" in conditions,
             deleting="deletionTimestamp" in meta,

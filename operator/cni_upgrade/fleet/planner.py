@@ -21,8 +21,10 @@ from cni_upgrade.fleet.decisions import (
     DeleteState,
     Emit,
     SetStatus,
+    Uncordon,
 )
 from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.orphans import Writer, writers
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import FAILED
 from cni_upgrade.fleet.selection import Governance, govern, matches
@@ -61,6 +63,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         if state.status.operation is not None and state.status.operation.kind == "audit"
     )
     after = dict(world.states)
+    writing = writers(world)
     # The controller's own node goes last: if it is lost, the others are done.
     for node in sorted(world.nodes.values(), key=lambda n: (n.name == world.own_node, n.name)):
         if node.deleting:
@@ -71,9 +74,11 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             if governance.policy is not None:
                 body = _new_state(node, governance)
                 yield Turn(node.name, (CreateState(node.name, body),))
+            elif names.CORDONED_BY in node.annotations:
+                yield from _ungoverned(node, writing.get(node.name))
             continue
         if state.spec.node_uid != node.uid:
-            yield Turn(node.name, (DeleteState(node.name, state.metadata.uid),))
+            yield _replaced(world, state)
             continue
         acting = governance.policy
         budget = budgets[acting.metadata.uid] if acting is not None else None
@@ -84,6 +89,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             status=state.status,
             governance=governance,
             may_audit=audits < world.config.audit_parallel,
+            writer=writing.get(node.name),
             gate=partial(_take, budget, node.name),
         )
         move = _contained(view)
@@ -92,13 +98,29 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             audits += 1
         status = _finished(view, move.status)
         after[node.name] = state.model_copy(update={"status": status})
-        claims = tuple(act for act in move.acts if isinstance(act, Claim))
+        claims = [act for act in move.acts if isinstance(act, Claim)]
         # A claim is guarded by the version that a status written before it would change.
-        decisions = claims or (*_written(state, status), *move.acts)
+        decisions: tuple[Decision, ...] = tuple(claims) or (*_written(state, status), *move.acts)
         if decisions:
             yield Turn(node.name, decisions)
     yield from _leftovers(world, after)
     yield from policy_status.turns(replace(world, states=after))
+
+
+def _ungoverned(node: Node, writer: Writer | None) -> Iterator[Turn]:
+    """A node without policy and record that still carries our cordon: it is given back."""
+    if writer is None:
+        yield Turn(node.name, (Uncordon(node.name, node.resource_version),))
+    elif unsent := writer.take_back():
+        yield Turn(node.name, unsent)
+
+
+def _replaced(world: Snapshot, state: CNINodeState) -> Turn:
+    """The record is of a node that is gone; what was sent to that one must not reach this one."""
+    operation = state.status.operation
+    job = world.jobs.get(operation.job or "") if operation else None
+    sent = (DeleteJob(job.name, job.uid),) if job is not None and not job.deleting else ()
+    return Turn(state.metadata.name, (*sent, DeleteState(state.metadata.name, state.metadata.uid)))
 
 
 def _take(budget: Budget | None, node: str) -> tuple[str, str] | None:
@@ -201,19 +223,26 @@ def _changes(old: Model, new: Model) -> dict[str, Any]:
 
 def _leftovers(world: Snapshot, states: dict[str, CNINodeState]) -> Iterator[Turn]:
     """Take back what no operation stands for: superseded audits, proof pods of ended operations."""
-    current = {
-        state.status.operation.job: state.status.operation
-        for state in states.values()
+    # What is recorded counts as well as what is decided now: a decision may yet be lost, and a
+    # proof pod that was deleted too early looks like one that does not go.
+    operations = [
+        state.status.operation
+        for state in (*world.states.values(), *states.values())
         if state.status.operation is not None
+    ]
+    current = {operation.job for operation in operations}
+    kept = {
+        pod
+        for operation in operations
+        if operation.proof is not None and operation.ending is None
+        for pod in (operation.proof.old_pod, operation.proof.new_pod)
     }
-    kept = set()
-    for operation in current.values():
-        if operation.proof is not None and operation.ending is None:
-            kept |= {operation.proof.old_pod, operation.proof.new_pod}
     decisions: list[Decision] = [
         DeleteProof(pod.name, pod.uid)
         for pod in world.proofs.values()
-        if pod.name not in kept and not pod.deleting
+        if pod.name not in kept
+        and not pod.deleting
+        and pod.labels.get(names.LABEL_COMPONENT) == "proof"
     ]
     decisions += [
         DeleteJob(job.name, job.uid)

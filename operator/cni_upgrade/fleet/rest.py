@@ -12,6 +12,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy, DrainPolicy, Mode
 from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.decisions import Claim, Uncordon
 from cni_upgrade.fleet.draining import drain_first
+from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
@@ -29,8 +30,11 @@ _JUDGED = frozenset(Phase) - AT_WORK - {Phase.PENDING}
 
 def next_move(view: View) -> Move:
     """The move of a node that has no operation under way."""
+    if view.writer is not None:
+        return _let_end(view, view.writer)
     if view.our_cordon:
-        return _give_back(view)
+        # The record of it was lost, the cordon must not be.
+        return Move(view.status, (Uncordon(view.node.name, view.node.resource_version),))
     policy = view.policy
     if (claim := _claim(view)) is not None:
         return Move(view.status, (claim,))
@@ -87,22 +91,11 @@ def planned(status: NodeStateStatus) -> str:
     )
 
 
-def _give_back(view: View) -> Move:
-    """A cordon of ours on a node at rest: its record was lost, the cordon must not be."""
-    unfinished = [
-        pod
-        for pods in view.world.agents.values()
-        for pod in pods
-        if pod.node == view.node.name and not pod.finished
-    ]
-    if unfinished:
-        return _rest(
-            view,
-            Phase.PENDING,
-            "AgentStillRuns",
-            f"the node carries our cordon; pod {unfinished[0].key} must end before it goes back",
-        )
-    return Move(view.status, (Uncordon(view.node.name, view.node.resource_version),))
+def _let_end(view: View, writer: Writer) -> Move:
+    """An agent whose record was lost: nothing begins, and the cordon stays, until it has ended."""
+    text = f"the record of the operation was lost; agent {writer.name} must end first"
+    move = _rest(view, Phase.PENDING, "AgentStillRuns", text)
+    return Move(move.status, writer.take_back())
 
 
 def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:

@@ -12,6 +12,7 @@ from cni_upgrade.api.node_state import CNINodeState, Ending, NodeStateStatus, Op
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
 from cni_upgrade.fleet.decisions import Decision
 from cni_upgrade.fleet.objects import Node, Pod
+from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import PHASE_OF, Step
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -28,6 +29,8 @@ class View:
     governance: Governance
     may_audit: bool
     """A place for one more audit is free."""
+    writer: Writer | None
+    """An agent that may write here, though at rest no operation stands for it."""
     gate: Callable[[], tuple[str, str] | None]
     """Why no change may begin on this node now, as (reason, message), or None; asked last."""
 
