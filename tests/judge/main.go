@@ -20,6 +20,7 @@ import (
 	gocni "github.com/containerd/go-cni"
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/cni/pkg/version"
 )
 
 // File is what libcni makes of one file of a folder.
@@ -128,7 +129,8 @@ func containerd(dir string) (taken Taken) {
 
 // Request is one command of libcni on one pod's interface.
 type Request struct {
-	Command   string `json:"command"` // ADD, CHECK, DEL, or DEL-CACHED as CRI-O deletes
+	// ADD, CHECK, DEL; STATUS as CRI-O asks for it, DEL-CACHED as CRI-O deletes
+	Command   string `json:"command"`
 	File      string `json:"file"`
 	Container string `json:"container"`
 	NetNS     string `json:"netns"`
@@ -166,12 +168,23 @@ func run(request Request) error {
 		err = cni.CheckNetworkList(ctx, list, runtime)
 	case "DEL":
 		err = cni.DelNetworkList(ctx, list, runtime)
-	case "DEL-CACHED":
-		var cached []byte
-		if cached, runtime, err = cni.GetNetworkListCachedConfig(list, runtime); err != nil {
+	case "STATUS":
+		// ocicni checkNetwork, with the config cached at ADD.
+		if list, runtime, err = cached(cni, list, runtime); err != nil {
 			return err
 		}
-		if list, err = libcni.ConfListFromBytes(cached); err != nil {
+		var checks bool
+		if checks, err = version.GreaterThanOrEqualTo(list.CNIVersion, "0.4.0"); err != nil {
+			return err
+		}
+		if checks {
+			if err = cni.CheckNetworkList(ctx, list, runtime); err != nil {
+				return err
+			}
+		}
+		_, err = cni.GetNetworkListCachedResult(list, runtime)
+	case "DEL-CACHED":
+		if list, runtime, err = cached(cni, list, runtime); err != nil {
 			return err
 		}
 		err = cni.DelNetworkList(ctx, list, runtime)
@@ -179,6 +192,20 @@ func run(request Request) error {
 		err = fmt.Errorf("unknown command %q", request.Command)
 	}
 	return err
+}
+
+func cached(cni *libcni.CNIConfig, list *libcni.NetworkConfigList, runtime *libcni.RuntimeConf,
+) (*libcni.NetworkConfigList, *libcni.RuntimeConf, error) {
+	config, given, err := cni.GetNetworkListCachedConfig(list, runtime)
+	if err != nil {
+		return nil, nil, err
+	}
+	if config == nil {
+		// ocicni falls back to the file.
+		return list, runtime, nil
+	}
+	read, err := libcni.ConfListFromBytes(config)
+	return read, given, err
 }
 
 func main() {

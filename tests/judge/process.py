@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,10 +13,10 @@ from tests.judge import build
 class Judge:
     """One release of libcni, answering one JSON line for each line that it is given."""
 
-    def __init__(self, release: str, mode: str) -> None:
+    def __init__(self, release: str, mode: str, within: Sequence[str] = ()) -> None:
         self.release = release
         self._process = subprocess.Popen(
-            [str(build.judge(release)), mode],
+            [*within, str(build.judge(release)), mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

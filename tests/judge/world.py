@@ -1,0 +1,143 @@
+"""A node in small: network namespaces, real plugins and the real libcni, without a runtime.
+
+What a runtime asks of libcni is asked here in its stead: containerd deletes with the file as it
+is (go-cni `namespace.go`), CRI-O checks each pod that it creates and deletes with the cached
+config (ocicni `ocicni.go`). Everything happens in a namespace of its own, so that no bridge and
+no rule of the machine is touched.
+"""
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+from cni_upgrade.cni.facts import Support
+from tests.cluster import build as cluster
+from tests.judge.process import Judge
+
+_COUNT = itertools.count()
+
+
+def plugin_folder(release: str) -> Path:
+    """The built plugins of a release of containernetworking/plugins."""
+    cluster.ensure([f"plugins-{release}"])
+    return cluster.home(f"plugins-{release}")
+
+
+def ask(binary: Path) -> Support:
+    """What a real plugin answers to VERSION (the node room has the careful way)."""
+    environment = {"CNI_COMMAND": "VERSION"}
+    environment |= dict.fromkeys(("CNI_NETNS", "CNI_IFNAME", "CNI_PATH"), "dummy")
+    done = subprocess.run(
+        [str(binary)],
+        input=b'{"cniVersion": "1.0.0"}',
+        env=environment,
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    return Support.told(binary.name, json.loads(done.stdout)["supportedVersions"])
+
+
+class World:
+    """One node: a network namespace with a judge in it, a plugin folder, a cache, pods."""
+
+    def __init__(self, release: str, folder: Path) -> None:
+        self._name = f"judge-{os.getpid()}-{next(_COUNT)}"
+        self._pods: list[str] = []
+        self.folder = folder
+        self.bin = folder / "bin"
+        self.bin.mkdir(parents=True)
+        self.file = folder / "10-net.conflist"
+        self._netns("add", self._name)
+        self._in_node("ip", "link", "set", "lo", "up")
+        self._judge = Judge(release, "run", within=("ip", "netns", "exec", self._name))
+
+    def __enter__(self) -> "World":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._judge.close()
+        for name in (*self._pods, self._name):
+            self._netns("delete", name)
+
+    def install(self, release: str, *binaries: str) -> None:
+        """Put plugins of a release in the plugin folder, over what is there."""
+        for binary in binaries:
+            shutil.copy(plugin_folder(release) / binary, self.bin / binary)
+
+    def plugins(self) -> dict[str, Support]:
+        """What each binary in the plugin folder says that it supports."""
+        return {path.name: ask(path) for path in sorted(self.bin.iterdir())}
+
+    def write(self, version: str | None, *plugins: str) -> bytes:
+        """The node's config at a version: a bridge with host-local, then the other plugins."""
+        config: dict[str, object] = {} if version is None else {"cniVersion": version}
+        config["name"] = "net"
+        ipam = {
+            "type": "host-local",
+            "ranges": [[{"subnet": "10.99.0.0/24"}]],
+            "dataDir": str(self.folder / "ipam"),
+        }
+        chain: list[dict[str, object]] = [
+            {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipam": ipam}
+        ]
+        for plugin in plugins:
+            entry: dict[str, object] = {"type": plugin}
+            if plugin == "portmap":
+                entry["capabilities"] = {"portMappings": True}
+            if plugin == "bandwidth":
+                entry |= {"ingressRate": 1000000, "ingressBurst": 1000000}
+            chain.append(entry)
+        data = json.dumps({**config, "plugins": chain}, indent=2).encode()
+        self.file.write_bytes(data)
+        return data
+
+    def pod(self, name: str) -> str:
+        """A pod's network namespace; answers the container's id."""
+        namespace = f"{self._name}-{name}"
+        self._netns("add", namespace)
+        self._pods.append(namespace)
+        return namespace
+
+    def run(self, command: str, pod: str) -> str:
+        """A command of libcni on a pod with the file as it is now; the error, empty if none."""
+        return self._judge.command(
+            command=command,
+            file=str(self.file),
+            container=pod,
+            netns=f"/run/netns/{pod}",
+            binDir=str(self.bin),
+            cacheDir=str(self.folder / "cache"),
+        )
+
+    def addresses(self, pod: str) -> list[str]:
+        """The addresses that host-local holds for a pod."""
+        folder = self.folder / "ipam" / "net"
+        if not folder.is_dir():
+            return []
+        return [
+            path.name
+            for path in folder.iterdir()
+            if path.name[0].isdigit() and pod in path.read_text().split()[0]
+        ]
+
+    def _in_node(self, *command: str) -> None:
+        subprocess.run(["ip", "netns", "exec", self._name, *command], check=True)
+
+    @staticmethod
+    def _netns(verb: str, name: str) -> None:
+        subprocess.run(["ip", "netns", verb, name], check=True)
+
+
+def can_run() -> bool:
+    """Whether this user may make network namespaces."""
+    return os.geteuid() == 0 and shutil.which("ip") is not None
