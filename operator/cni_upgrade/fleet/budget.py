@@ -8,6 +8,7 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED
+from cni_upgrade.fleet.selection import matches
 
 
 def limit(value: int | str, total: int) -> int:
@@ -23,6 +24,13 @@ def changing(state: CNINodeState | None) -> bool:
     return operation is not None and operation.kind != "audit"
 
 
+def works_for(state: CNINodeState | None, policy: CNIUpgradePolicy) -> bool:
+    """Whether the operation under way is this policy's."""
+    operation = state.status.operation if state else None
+    ref = operation.policy if operation else None
+    return ref is not None and ref.uid == policy.metadata.uid
+
+
 class Budget:
     """The places of one policy in one pass: `take` gives one away, or says why not."""
 
@@ -32,15 +40,27 @@ class Budget:
         nodes: Iterable[Node],
         states: Mapping[str, CNINodeState],
     ) -> None:
-        self._nodes = {node.name: node for node in nodes}
-        self._working = {name for name in self._nodes if changing(states.get(name))}
+        """`nodes` are all that exist; those that the policy selects are counted."""
+        there = {node.name: node for node in nodes}
+        selector = policy.spec.node_selector
+        self._nodes = {name: n for name, n in there.items() if matches(selector, n.labels)}
+        # A node that is not selected any more, but is still worked on for us, keeps its place.
+        self._working = {
+            name
+            for name in there
+            if changing(state := states.get(name))
+            and (name in self._nodes or works_for(state, policy))
+        }
         self._unavailable = self._working | {
             node.name for node in self._nodes.values() if node.ready != "True" or node.unschedulable
         }
         self._failed = sorted(
             name
             for name in self._nodes
-            if (state := states.get(name)) is not None and state.status.phase in FAILED
+            if (state := states.get(name)) is not None
+            and state.status.phase in FAILED
+            # Another policy's failure stops that one; a retry of ours could not mend it.
+            and (state.spec.policy_ref is None or state.spec.policy_ref.uid == policy.metadata.uid)
         )
         self._max_parallel = policy.spec.rollout.max_parallel
         self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(self._nodes))

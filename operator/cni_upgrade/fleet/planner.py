@@ -27,7 +27,7 @@ from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.orphans import Writer, writers
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import FAILED
-from cni_upgrade.fleet.selection import Governance, govern, matches
+from cni_upgrade.fleet.selection import Governance, govern
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.view import Move, View, moved
@@ -50,11 +50,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         yield from policy_status.turns(world)
         return
     budgets = {
-        policy.metadata.uid: Budget(
-            policy,
-            [n for n in world.nodes.values() if matches(policy.spec.node_selector, n.labels)],
-            world.states,
-        )
+        policy.metadata.uid: Budget(policy, world.nodes.values(), world.states)
         for policy in world.policies.values()
     }
     audits = sum(
