@@ -6,7 +6,7 @@ refusal means that nothing is evicted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,14 +36,14 @@ def plan(
     pods: Iterable[Pod],
     evictions: Mapping[str, Eviction],
     settings: Drain,
-    ours: str,
+    ours: Container[str],
     now: datetime,
 ) -> DrainPlan:
-    """What to do about the pods of one node; `ours`, the proof pods' namespace, is left alone."""
+    """What to do about the pods of one node; those in `ours`, our namespaces, are left alone."""
     refused: list[str] = []
     remaining: list[Pod] = []
     for pod in pods:
-        if pod.namespace == ours or pod.mirror or pod.finished:
+        if pod.namespace in ours or pod.mirror or pod.finished:
             continue
         if pod.controller == "DaemonSet":
             # It would come back at once; DaemonSets tolerate the cordon.

@@ -40,10 +40,11 @@ def evict(view: View, otherwise: Callable[[], Move], give_up: Callable[[str], Mo
     pods = view.world.pods.get(view.node.name)
     if pods is None:
         return wait(view, "the node's pods are being listed")
-    config = view.world.config
-    plan = drain.plan(
-        pods, view.world.evictions, drain_settings(view), config.namespaces.proof, view.now
-    )
+    # An agent that has just answered is not gone yet; and the controller tolerates every taint:
+    # evicted from the node that it drains, it would come back at once.
+    spaces = view.world.config.namespaces
+    ours = {spaces.system, spaces.agents, spaces.proof}
+    plan = drain.plan(pods, view.world.evictions, drain_settings(view), ours, view.now)
     if plan.refused:
         return give_up(f"not drained, nothing was evicted: {'; '.join(plan.refused)}")
     if not plan.remaining:
