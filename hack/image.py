@@ -90,9 +90,17 @@ def version() -> str:
     return str(project["version"])
 
 
-def source_files(inputs: Sequence[str]) -> Iterator[Path]:
+def snapshot(into: Path) -> None:
+    """Copy what the Dockerfile reads: what is built is what the key was made of, edited or not."""
+    for file in source_files(ROOT, [i for target in TARGETS.values() for i in target.inputs]):
+        copy = into / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+
+
+def source_files(root: Path, inputs: Sequence[str]) -> Iterator[Path]:
     for name in inputs:
-        path = ROOT / name
+        path = root / name
         if path.is_file():
             yield path
             continue
@@ -101,12 +109,12 @@ def source_files(inputs: Sequence[str]) -> Iterator[Path]:
                 yield file
 
 
-def key_of(*texts: str, files: Sequence[Path] = ()) -> str:
+def key_of(*texts: str, root: Path = ROOT, inputs: Sequence[str] = ()) -> str:
     digest = hashlib.sha256()
     for text in texts:
         digest.update(text.encode() + b"\0")
-    for file in files:
-        digest.update(str(file.relative_to(ROOT)).encode() + b"\0")
+    for file in source_files(root, inputs):
+        digest.update(str(file.relative_to(root)).encode() + b"\0")
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
@@ -257,7 +265,7 @@ def machine_settings(tmp: Path) -> list[str]:
     return [*options, "--volume", f"{config}:/etc/pip.conf:ro"]
 
 
-def build(targets: Sequence[Target], tars: dict[str, Path], log: Path) -> None:
+def build(targets: Sequence[Target], tars: dict[str, Path], context: Path, log: Path) -> None:
     base_tar = base(log)
     with scratch("build") as tmp:
         store = (
@@ -306,7 +314,7 @@ def build(targets: Sequence[Target], tars: dict[str, Path], log: Path) -> None:
                 "--tag",
                 target.tag,
                 *options,
-                str(ROOT),
+                str(context),
             )
             made = tmp / f"{target.name}.tar"
             run(log, *store, "push", target.tag, f"docker-archive:{made}:{target.tag}")
@@ -323,6 +331,13 @@ def prune(target: Target) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def place(target: Target, context: Path) -> Path:
+    """Where the image of these sources is, or will be."""
+    base_key = key_of(SUITE, BASE_PACKAGES, *BASE_STRIP)
+    key = key_of(base_key, version(), target.tag, root=context, inputs=target.inputs)
+    return CACHE / "images" / f"{target.name}-{key}" / f"{target.name}.tar"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build the images.")
     parser.add_argument(
@@ -331,23 +346,22 @@ def main() -> int:
     names = parser.parse_args().targets or list(TARGETS)
     if unknown := sorted(set(names) - set(TARGETS)):
         parser.error(f"no such target: {', '.join(unknown)}")
-    base_key = key_of(SUITE, BASE_PACKAGES, *BASE_STRIP)
-    tars: dict[str, Path] = {}
-    for name in names:
-        target = TARGETS[name]
-        key = key_of(base_key, version(), target.tag, files=list(source_files(target.inputs)))
-        tars[name] = CACHE / "images" / f"{name}-{key}" / f"{name}.tar"
     log = CACHE / "log" / "image.log"
     try:
-        if missing := [TARGETS[n] for n in names if not tars[n].exists()]:
-            if os.geteuid() != 0:
-                raise BuildError("needs root (debootstrap and buildah in a chroot)")
-            with locked():
-                log.parent.mkdir(parents=True, exist_ok=True)
-                log.write_bytes(b"")
-                require_tools(log)
-                if missing := [t for t in missing if not tars[t.name].exists()]:
-                    build(missing, tars, log)
+        with tempfile.TemporaryDirectory(prefix="cni-upgrade-context-") as folder:
+            context = Path(folder)
+            snapshot(context)
+            tars = {name: place(TARGETS[name], context) for name in names}
+            if not all(tar.exists() for tar in tars.values()):
+                if os.geteuid() != 0:
+                    raise BuildError("needs root (debootstrap and buildah in a chroot)")
+                with locked():
+                    log.parent.mkdir(parents=True, exist_ok=True)
+                    log.write_bytes(b"")
+                    require_tools(log)
+                    missing = [TARGETS[name] for name in names if not tars[name].exists()]
+                    if missing:
+                        build(missing, tars, context, log)
     except BuildError as error:
         print(f"image: {error}", file=sys.stderr)
         return 1

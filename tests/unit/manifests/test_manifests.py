@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.controller.main import CONFIG
 from cni_upgrade.fleet.config import OperatorConfig, Preset, parse
 from cni_upgrade.fleet.workloads import PRIORITY_CLASS
+from cni_upgrade.kube import rights
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "manifests"
@@ -109,7 +111,11 @@ def test_the_controller_has_no_right_on_its_own_node(pod: Object) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert "volumes" not in pod
+    [volume] = pod["volumes"]
+    assert volume["configMap"]["name"] == "cni-upgrade-operator"
+    [mount] = container["volumeMounts"]
+    assert mount["readOnly"] is True
+    assert f"{mount['mountPath']}/config.yaml" == str(CONFIG)
     assert not {"hostPID", "hostIPC"} & set(pod)
 
 
@@ -150,6 +156,29 @@ def test_a_rule_names_what_it_grants(role: Object, rule: Object) -> None:
         ("cni-upgrade-agents", "jobs"),
         ("cni-upgrade-proof", "pods"),
     }
+
+
+def test_what_is_granted_is_what_the_controller_asks_for() -> None:
+    """And what kopf watches besides: every kind in every namespace that it was given."""
+    granted = {
+        (verb, group, resource, role["metadata"].get("namespace"))
+        for role in ROLES
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    asked = {
+        (
+            right.verb,
+            right.resource.group,
+            right.resource.plural + (f"/{right.sub}" if right.sub else ""),
+            right.namespace,
+        )
+        for right in rights.needed("cni-upgrade-agents", "cni-upgrade-proof")
+    }
+    watched = {(verb, "batch", "jobs", "cni-upgrade-proof") for verb in ("list", "watch")}
+    assert granted == asked | watched
 
 
 def test_every_rule_says_why() -> None:
