@@ -142,7 +142,7 @@ def _write(node: Node, judgement: Judgement, order: FileOrder) -> tuple[Write, s
             "NotAllowed", f"{order.name} cannot be written at {order.to}: {error}"
         ) from error
     metadata = _metadata(node, order.name)
-    entry = Entry(order.name, found, survey.sha256_of(made.data), config.version, order.to)
+    entry = Entry(order.name, found, survey.sha256_of(made.data), judged.version, order.to)
     return Write(entry, made.data, metadata), diff(config.data, made.data, order.name)
 
 

@@ -76,15 +76,13 @@ def run(operation: Operation, plan: Callable[[Node], Plan]) -> Result:
                 left = unfinished.settle(place, operation)
             return _run(operation, place, left, plan)
     except OperationRefusedError as error:
-        # Before the folder was ours: nothing is known that could be put on record.
-        return refused(operation, error)
+        # The state folder was not ours, so there is no place to keep this result either.
+        return refused(operation, error, survey.survey(operation))
     except OSError as error:
-        return refused(operation, _said(error))
+        return refused(operation, _said(error), survey.survey(operation))
 
 
-def refused(
-    operation: Operation, error: OperationRefusedError, seen: Survey | None = None
-) -> Result:
+def refused(operation: Operation, error: OperationRefusedError, seen: Survey) -> Result:
     """The result of an operation that touched nothing."""
     return Result(
         id=operation.id,
@@ -92,7 +90,7 @@ def refused(
         node=operation.node,
         outcome=Outcome.REFUSED,
         error=OperationError(error.code, str(error)),
-        report=None if seen is None else report.make(seen, report.judge(seen)),
+        report=report.make(seen, report.judge(seen)),
     )
 
 

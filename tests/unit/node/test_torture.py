@@ -36,9 +36,12 @@ FALLIBLE = re.compile(
     r"|ioctl|lseek|fcntl|close"
 )
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("strace") is None, reason="strace is not installed (Debian package strace)"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("strace") is None, reason="strace is not installed (Debian package strace)"
+    ),
+    pytest.mark.timeout(0 if ALL else 600),  # every point takes the better part of an hour
+]
 
 
 @dataclass(frozen=True)
