@@ -69,12 +69,20 @@ def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateSt
     return status.model_copy(update=update)
 
 
-def done(view: View, message: str, note: str) -> Move:
+def remarked(view: View, kind: str, outcome: str, message: str) -> NodeStateStatus:
+    """The status with a line of history about something that is not an agent's answer."""
+    entry = HistoryEntry(
+        at=view.now, kind=kind, operation=view.operation.id, outcome=outcome, message=message
+    )
+    return view.status.model_copy(update={"history": (*view.status.history, entry)[-10:]})
+
+
+def done(view: View, message: str) -> Move:
     after = view.status.after
     stuck = ""
     if after is not None and after.existing_delete is False and after.why:
         stuck = f"; {after.why}"
-    text = f"{message}{stuck}" + (f"; {note}" if note else "")
+    text = f"{message}{stuck}"
     clean = moved(view, view.status.model_copy(update={"attempts": 0, "next_attempt_at": None}))
     return release(clean, Phase.DONE, "Done", text)
 

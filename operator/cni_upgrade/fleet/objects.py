@@ -87,7 +87,8 @@ class Pod:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     created: datetime | None
-    deleting: bool
+    deleted: datetime | None
+    """Since when it is to be gone (its grace period included), None while it is wanted."""
     controller: str
     """Kind of the controlling owner (`ReplicaSet`, `DaemonSet`, `Job`), or empty."""
     mirror: bool
@@ -98,6 +99,10 @@ class Pod:
     waiting: str
     """`reason: message` of the first container that waits, empty where none does."""
     ended: Ended | None
+
+    @property
+    def deleting(self) -> bool:
+        return self.deleted is not None
 
     @property
     def finished(self) -> bool:
@@ -131,7 +136,7 @@ class Pod:
             labels=meta.get("labels") or {},
             annotations={k: v for k, v in annotations.items() if k.startswith("cniupgrade.dev/")},
             created=instant(meta.get("creationTimestamp")),
-            deleting="deletionTimestamp" in meta,
+            deleted=instant(meta.get("deletionTimestamp")),
             controller=next(
                 (o["kind"] for o in meta.get("ownerReferences") or () if o.get("controller")), ""
             ),

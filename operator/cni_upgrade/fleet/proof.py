@@ -25,12 +25,12 @@ class Trouble:
 
 
 def trouble(pod: Pod | None, world: Snapshot) -> Trouble:
-    """What keeps a proof pod. Quota, admission, capacity and images are not the network's fault."""
+    """What keeps a pod from its network. Quota, capacity and images are not the network's fault."""
     if pod is None:
         return Trouble(False, "the pod could not be created, or somebody deleted it")
     warning = world.warnings.get(pod.uid, "")
     if pod.deleting:
-        return Trouble(True, warning or "the pod does not go")
+        return Trouble(False, "somebody deleted the pod")
     if not pod.node:
         return Trouble(False, warning or "the pod was not scheduled")
     if pod.phase == "Failed":
@@ -38,6 +38,11 @@ def trouble(pod: Pod | None, world: Snapshot) -> Trouble:
     if warning.startswith("FailedCreatePodSandBox"):
         return Trouble(True, warning)
     return Trouble(False, warning or pod.waiting or "the kubelet has not said anything yet")
+
+
+def stuck(pod: Pod, world: Snapshot) -> str:
+    """What the kubelet says of a pod that was deleted and does not go."""
+    return world.warnings.get(pod.uid, "") or "the pod does not go"
 
 
 def worse(known: ProofStatus, baseline: Baseline | None) -> bool:

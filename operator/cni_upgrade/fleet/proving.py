@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase, ProofStatus
 from cni_upgrade.fleet import proof
@@ -12,16 +14,24 @@ from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, wi
 from cni_upgrade.fleet.workloads import proof_pod
 
 
-def prove(view: View, note: str = "") -> Move:
+def prove(view: View) -> Move:
     if not verify(view).proof:
-        return done(view, "written; not proved, spec.verify.proof is false", note)
-    seconds = duration.seconds(verify(view).deadline)
-    old = proof_so_far(view).old_pod
-    if old is not None:
-        return at_step(
-            view, Step.PROVE_OLD, f"the pod from before the change is to go; {note}", seconds
-        )
-    return prove_add_next(view, proof_so_far(view))
+        return done(view, "written; not proved, spec.verify.proof is false")
+    view = moved(view, view.status.model_copy(update={"attempts": 0}))
+    known = proof_so_far(view)
+    if known.old_pod is None or known.old_pod not in view.world.proofs:
+        return prove_add_next(view, known.model_copy(update={"old_pod": None}))
+    return at_step(view, Step.PROVE_OLD, "the pod from before the change is to go", limit(view))
+
+
+def limit(view: View) -> int:
+    """Seconds that a step of the proof may take."""
+    return duration.seconds(verify(view).deadline)
+
+
+def overdue(view: View, since: datetime | None) -> bool:
+    """Whether a pod had its time, not only the step: the controller may have been away."""
+    return view.late() and since is not None and view.now - since >= timedelta(seconds=limit(view))
 
 
 def prove_old(view: View) -> Move:
@@ -29,9 +39,9 @@ def prove_old(view: View) -> Move:
     pod = view.world.proofs.get(name) if name else None
     if pod is None:
         return prove_add_next(view, proof_so_far(view).model_copy(update={"old_delete": True}))
-    if view.late():
+    if overdue(view, pod.deleted):
         known = proof_so_far(view).model_copy(update={"old_delete": False})
-        return failed_proof(view, known, proof.trouble(pod, view.world).text)
+        return failed_proof(view, known, proof.stuck(pod, view.world))
     acts = () if pod.deleting else (DeleteProof(pod.name, pod.uid),)
     return wait(view, f"pod {pod.key} from before the change is to go", *acts)
 
@@ -42,7 +52,7 @@ def prove_add_next(view: View, known: ProofStatus) -> Move:
         view,
         Step.PROVE_ADD,
         "a fresh pod is to get its network",
-        duration.seconds(verify(view).deadline),
+        limit(view),
         proof=known.model_copy(update={"new_pod": name}),
     )
 
@@ -51,23 +61,28 @@ def prove_add(view: View) -> Move:
     known = proof_so_far(view)
     name = known.new_pod or proof.pod_name("new", view.operation.id)
     pod = view.world.proofs.get(name)
-    if pod is not None and pod.sandbox_ready:
+    # A pod that ran to its end, while the controller was away, had its network too.
+    if pod is not None and (pod.sandbox_ready or pod.phase == "Succeeded"):
         return at_step(
             view,
             Step.PROVE_DELETE,
             "the fresh pod is to give its network back",
-            duration.seconds(verify(view).deadline),
+            limit(view),
             proof=known.model_copy(update={"add": True}),
         )
-    if view.late():
-        why = proof.trouble(pod, view.world)
+    why = proof.trouble(pod, view.world)
+    if view.late() and (pod is None or pod.deleting or overdue(view, pod.created)):
         if why.network:
             return failed_proof(view, known.model_copy(update={"add": False}), why.text)
         return inconclusive(view, known, why.text)
     if pod is None:
         body = proof_pod(name, view.operation.id, view.node.name, view.world.config)
         return wait(view, "a fresh pod is being created", CreateProof(name, view.node.name, body))
-    return wait(view, f"pod {pod.key} is to get its network: {proof.trouble(pod, view.world).text}")
+    message = f"pod {pod.key} is to get its network: {why.text}"
+    if pod.finished and not pod.deleting:
+        # The kubelet refused it, which is for good: another one may have more luck.
+        return wait(view, message, DeleteProof(pod.name, pod.uid))
+    return wait(view, message)
 
 
 def prove_delete(view: View) -> Move:
@@ -77,22 +92,28 @@ def prove_delete(view: View) -> Move:
         shown = known.model_copy(update={"delete": True, "outcome": "Proved"})
         status = with_operation(view.status, proof=shown)
         old = ", one from before the change was deleted" if known.old_delete else ""
-        return done(moved(view, status), f"proved: a fresh pod was added and deleted{old}", "")
-    if view.late():
+        return done(moved(view, status), f"proved: a fresh pod was added and deleted{old}")
+    if overdue(view, pod.deleted):
         bad = known.model_copy(update={"delete": False})
-        return failed_proof(view, bad, proof.trouble(pod, view.world).text)
+        return failed_proof(view, bad, proof.stuck(pod, view.world))
     acts = () if pod.deleting else (DeleteProof(pod.name, pod.uid),)
     return wait(view, f"pod {pod.key} is to go", *acts)
 
 
 def inconclusive(view: View, known: ProofStatus, why: str) -> Move:
-    """The pod said nothing about the network: never a reason to roll back."""
+    """The pod said nothing about the network: tried again, and never a reason to roll back."""
+    tried, most = view.status.attempts + 1, view.world.config.attempts
+    if tried < most:
+        text = f"not proved yet, attempt {tried + 1} of {most}: {why}"
+        again = at_step(view, Step.PROVE_ADD, text, limit(view))
+        return Move(again.status.model_copy(update={"attempts": tried}))
     status = with_operation(view.status, proof=known.model_copy(update={"outcome": "Inconclusive"}))
     return release(
         moved(view, status),
         Phase.FAILED,
         "ProofInconclusive",
-        f"the change is written and was not proved, nothing was rolled back: {why}",
+        f"the change is written and was not proved in {tried} attempts, nothing was rolled back: "
+        f"{why}",
     )
 
 

@@ -7,7 +7,7 @@ from cni_upgrade.api.node_state import Phase
 from cni_upgrade.fleet import answers, proof
 from cni_upgrade.fleet.decisions import Cordon, CreateProof
 from cni_upgrade.fleet.draining import drain_after, drain_first, drain_settings, evict
-from cni_upgrade.fleet.ending import noted, proof_so_far, restore_next, rolls_back, verify
+from cni_upgrade.fleet.ending import noted, proof_so_far, remarked, restore_next, rolls_back, verify
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.proving import prove
 from cni_upgrade.fleet.sending import GRACE_SECONDS, send, write_lost
@@ -50,13 +50,20 @@ def drain(view: View) -> Move:
 
 def drain_later(view: View) -> Move:
     # The files are right already: a budget that blocks now is no reason to call the node failed.
-    return evict(view, lambda: prove(view), lambda why: prove(view, note=why))
+    return evict(
+        view,
+        lambda: prove(view),
+        lambda why: prove(moved(view, remarked(view, "drain", "GivenUp", why))),
+    )
 
 
 def baseline(view: View) -> Move:
     """A pod that is added before the change, to be deleted after it, where adding works today."""
     baseline = view.status.baseline
-    if not verify(view).proof or (baseline is not None and baseline.add is False):
+    after = view.status.after
+    # A pod that could not be deleted afterwards would only hang, and show nothing.
+    stays = after is not None and after.existing_delete is False
+    if not verify(view).proof or stays or (baseline is not None and baseline.add is False):
         return apply_next(view)
     name = proof_so_far(view).old_pod
     if name is None:
@@ -69,8 +76,11 @@ def baseline(view: View) -> Move:
     if pod is not None and pod.sandbox_ready:
         return apply_next(view)
     if view.late():
-        # It was said to work and does not: that is the baseline then, and no reason to stop.
+        # It was said to work and does not: that is the baseline then, and no reason to stop. A
+        # pod without a network shows nothing by going, so it is not the old pod of this proof.
         why = proof.trouble(pod, view.world)
+        none = proof_so_far(view).model_copy(update={"old_pod": None})
+        view = moved(view, with_operation(view.status, proof=none))
         if why.network and baseline is not None:
             measured = baseline.model_copy(update={"add": False, "add_why": why.text})
             view_status = view.status.model_copy(update={"baseline": measured})
