@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
+from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.api.policy import Mode
 from cni_upgrade.fleet import ending, looking, proving, writing
+from cni_upgrade.fleet.draining import drain_settings
 from cni_upgrade.fleet.phases import UNTOUCHED, Step
 from cni_upgrade.fleet.selection import matches, paused
+from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
-from cni_upgrade.fleet.view import Move, View, release
+from cni_upgrade.fleet.view import Move, View, release, with_operation
 
 
 def next_move(view: View) -> Move:
@@ -18,7 +22,28 @@ def next_move(view: View) -> Move:
     step = Step(view.operation.step)
     if step in UNTOUCHED and (stop := _called_off(view)) is not None:
         return stop
+    if (held := _held(view, step)) is not None:
+        return held
     return _STEPS[step](view)
+
+
+def _held(view: View, step: Step) -> Move | None:
+    """While the kubelet is silent nothing that it does or leaves undone counts, so time stops."""
+    limit = _LIMITS.get(step)
+    if limit is None:
+        return None
+    running = view.operation.deadline is not None
+    if not view.silent:
+        if running:
+            return None
+        deadline = view.now + timedelta(seconds=limit(view))
+        return Move(with_operation(view.status, deadline=deadline))
+    status = with_operation(view.status, deadline=None) if running else view.status
+    if step in (Step.APPLY, Step.RESTORE):
+        # The agent's answer may be there already; nothing is sent to a silent node.
+        return Move(status) if running else None
+    text = "the node's Ready is Unknown; goes on where it was once the kubelet answers"
+    return Move(status.model_copy(update={"message": text}))
 
 
 def _called_off(view: View) -> Move | None:
@@ -36,6 +61,8 @@ def _called_off(view: View) -> Move | None:
         why = f"policy {name} does not select the node any more"
     elif paused(policy):
         why = f"policy {name} is paused"
+    elif view.silent:
+        why = "the node's Ready is Unknown"
     elif view.status.observed is None or view.status.observed.audit_key != audit_key(
         view.node, view.state, policy, view.world.config
     ):
@@ -46,6 +73,24 @@ def _called_off(view: View) -> Move | None:
         view, Phase.WAITING, "CalledOff", f"called off before anything was written: {why}"
     )
 
+
+def _agent_limit(view: View) -> int:
+    return view.world.config.apply_deadline_seconds + GRACE_SECONDS
+
+
+def _drain_limit(view: View) -> int:
+    return duration.seconds(drain_settings(view).deadline)
+
+
+_LIMITS: dict[Step, Callable[[View], int]] = {
+    Step.APPLY: _agent_limit,
+    Step.DRAIN_AFTER: _drain_limit,
+    Step.PROVE_OLD: proving.limit,
+    Step.PROVE_ADD: proving.limit,
+    Step.PROVE_DELETE: proving.limit,
+    Step.RESTORE: _agent_limit,
+}
+"""Seconds that a step may take of a kubelet that answers, once a file was or may be written."""
 
 _STEPS: dict[Step, Callable[[View], Move]] = {
     Step.JOB: looking.audit,

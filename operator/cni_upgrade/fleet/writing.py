@@ -17,14 +17,17 @@ from cni_upgrade.node.operation import Outcome, Result
 
 
 def cordon(view: View) -> Move:
-    if view.our_cordon:
+    if view.our_cordon and view.node.unschedulable:
         return drain_or_baseline(view)
     if view.node.unschedulable:
         return release(
             view, Phase.WAITING, "CordonedByOther", "somebody else has cordoned the node meanwhile"
         )
-    owner = view.operation.id
-    act = Cordon(view.node.name, view.node.resource_version, owner)
+    return cordon_now(view)
+
+
+def cordon_now(view: View) -> Move:
+    act = Cordon(view.node.name, view.node.resource_version, view.operation.id)
     return wait(view, "the node is being cordoned", act)
 
 
@@ -106,7 +109,8 @@ def apply(view: View) -> Move:
         case answers.Lost(why):
             return write_lost(view, Step.APPLY, why)
         case answers.Absent():
-            return send(view)
+            # Somebody uncordoned it meanwhile: no file is written on a node that takes pods.
+            return send(view) if view.node.unschedulable else cordon_now(view)
         case answers.Pending(message):
             return wait(view, f"the agent backs up and writes: {message}")
 
