@@ -129,7 +129,7 @@ func containerd(dir string) (taken Taken) {
 
 // Request is one command of libcni on one pod's interface.
 type Request struct {
-	// ADD, CHECK, DEL; STATUS as CRI-O asks for it, DEL-CACHED as CRI-O deletes
+	// ADD (ADD-LO where no address is wanted), CHECK, DEL; STATUS as CRI-O asks for it, DEL-CACHED as CRI-O deletes
 	Command   string `json:"command"`
 	File      string `json:"file"`
 	Container string `json:"container"`
@@ -162,8 +162,11 @@ func run(request Request) error {
 	}
 	ctx := context.Background()
 	switch request.Command {
-	case "ADD":
-		_, err = cni.AddNetworkList(ctx, list, runtime)
+	case "ADD", "ADD-LO":
+		var result types.Result
+		if result, err = cni.AddNetworkList(ctx, list, runtime); err == nil && request.Command == "ADD" {
+			err = addressed(result)
+		}
 	case "CHECK":
 		err = cni.CheckNetworkList(ctx, list, runtime)
 	case "DEL":
@@ -192,6 +195,26 @@ func run(request Request) error {
 		err = fmt.Errorf("unknown command %q", request.Command)
 	}
 	return err
+}
+
+// containerd fails a pod whose result holds no address (cri `sandbox_run.go` selectPodIPs).
+func addressed(result types.Result) error {
+	data, err := json.Marshal(result)
+	if err != nil {
+		return err
+	}
+	ips := struct {
+		IPs []interface{} `json:"ips"`
+		IP4 interface{}   `json:"ip4"`
+		IP6 interface{}   `json:"ip6"`
+	}{}
+	if err := json.Unmarshal(data, &ips); err != nil {
+		return err
+	}
+	if len(ips.IPs) == 0 && ips.IP4 == nil && ips.IP6 == nil {
+		return fmt.Errorf("the result holds no address: %s", data)
+	}
+	return nil
 }
 
 func cached(cni *libcni.CNIConfig, list *libcni.NetworkConfigList, runtime *libcni.RuntimeConf,

@@ -5,7 +5,6 @@
 `compat.del_survives` is that table as code; the tests hold its cells against this measurement.
 """
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,20 +32,21 @@ def measure(world: World, added: str | None, now: str | None) -> str:
     return cell
 
 
-def row(release: str) -> Iterator[tuple[str | None, str | None, str]]:
+def row(release: str, folder: Path) -> Iterator[tuple[str | None, str | None, str]]:
     """Every cell of one release of libcni."""
-    folder = Path(tempfile.mkdtemp())
     with World(release, folder / "node") as world:
         world.install("1.9.1", *PLUGINS)
         for added in LEVELS:
             for now in LEVELS:
                 yield added, now, measure(world, added, now)
-    shutil.rmtree(folder)
 
 
 def main() -> None:
     """Print the table; a cell that the code does not predict is marked."""
-    cells = {release: {(a, n): cell for a, n, cell in row(release)} for release in RELEASES}
+    cells: dict[str, dict[tuple[str | None, str | None], str]] = {}
+    for release in RELEASES:
+        with tempfile.TemporaryDirectory() as folder:
+            cells[release] = {(a, n): cell for a, n, cell in row(release, Path(folder))}
     print("| at ADD -> now |", " | ".join(RELEASES), "|")
     print("|---" * (len(RELEASES) + 1) + "|")
     for added in LEVELS:

@@ -5,6 +5,7 @@ engine's rewrite. ADD, the status check, DEL of a fresh pod and of one that was 
 each held against what the verdict said, and so are the addresses that are left behind.
 """
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -170,3 +171,49 @@ def after_the_rewrite(
     assert (added, deleted) == (said.after.add, said.after.del_), said
     if old_deleted is not None:
         assert old_deleted == said.after.existing_del, said
+
+
+WEAVE = """\
+#!/bin/sh
+cat > /dev/null
+case "$CNI_COMMAND" in
+VERSION) echo '{"cniVersion": "0.4.0", "supportedVersions": ["0.1.0", "0.3.1", "0.4.0"]}' ;;
+ADD) echo '{"ips": [{"version": "4", "address": "10.32.0.2/12"}]}' ;;
+esac
+"""
+"""Answers as weave-net does: a result without cniVersion (containerd#6921)."""
+
+
+@pytest.mark.parametrize("version", [None, "0.3.1", "0.4.0"])
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_result_without_version(release: str, version: str | None, tmp_path: Path) -> None:
+    with World(release, tmp_path / "node") as world:
+        (world.bin / "weave-net").write_text(WEAVE)
+        (world.bin / "weave-net").chmod(0o755)
+        text = {"name": "weave", "plugins": [{"type": "weave-net"}]}
+        if version is not None:
+            text = {"cniVersion": version, **text}
+        world.file.write_text(json.dumps(text))
+        read = config.read(world.file.name, world.file.read_bytes())
+        said = judge(Facts(CONTAINERD[release], [read], world.plugins()), Target())
+        pod = world.pod("fresh")
+        outcome = (not world.run("ADD", pod), not world.run("DEL", pod))
+        assert outcome == (said.baseline.add, said.baseline.del_), said
+
+
+@pytest.mark.parametrize("plugins", ["0.9.1", "1.9.1"])
+@pytest.mark.parametrize("runtime", ["containerd://1.6.2", "containerd://1.6.3"])
+def test_the_loopback_that_containerd_runs(runtime: str, plugins: str, tmp_path: Path) -> None:
+    """The network is go-cni's own (`opts.go` WithLoNetwork), at the version of that release."""
+    known = runtimes.lookup(runtime)
+    with World("1.0.1", tmp_path / "node") as world:
+        world.install("1.9.1", "bridge", "host-local", "portmap")
+        world.install(plugins, "loopback")
+        world.write("1.0.0", "portmap")
+        read = config.read(world.file.name, world.file.read_bytes())
+        said = judge(Facts(runtime, [read], world.plugins()), Target())
+        network = {"cniVersion": known.loopback_at, "name": "cni-loopback"}
+        world.file.write_text(json.dumps({**network, "plugins": [{"type": "loopback"}]}))
+        pod = world.pod("fresh")
+        outcome = (not world.run("ADD-LO", pod), not world.run("DEL", pod))
+        assert outcome == (said.baseline.add, said.baseline.del_), said

@@ -6,6 +6,7 @@ supports it, and the pods that run now can still be deleted with it. Not knowing
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from cni_upgrade.cni import versions
 from cni_upgrade.cni.facts import Sandbox, Support
@@ -13,6 +14,10 @@ from cni_upgrade.cni.runtimes import Runtime
 
 _OLD_RESULT = (None, "", "0.1.0", "0.2.0")
 """Versions whose result has the shape of 0.2.0 (libcni `pkg/types/020`)."""
+
+
+RESULT_WITHOUT_VERSION = ("weave-net",)
+"""Binaries whose result carries no cniVersion (containerd#6921)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,31 @@ def objections(runtime: Runtime, chain: Sequence[Support], version: str) -> list
             reasons.append(f"it is not known what {support.type} supports{bound}")
         elif version not in support.supported:
             reasons.append(f"{support.type} supports {supported_range(support.supported)}")
+        elif command := loses_result(runtime, support.type, version):
+            reasons.append(
+                f"{support.type} answers without a cniVersion, so that {command} fails at {version}"
+            )
     return reasons
+
+
+def loses_result(
+    runtime: Runtime, binary: str, version: str | None
+) -> Literal["ADD", "DEL"] | None:
+    """The command that stumbles over a result without a version, at that version of the config.
+
+    Below 0.3.0 a result has no `ips`, so ADD loses the addresses. libcni below 1.0.0 caches the
+    result as it came; from 0.4.0 on DEL takes that for 0.1.0 and cannot convert it
+    (`libcni/api.go` getCachedResult). Where libcni loses it at every version, see Runtime.f3.
+    """
+    if binary not in RESULT_WITHOUT_VERSION or runtime.libcni is None or runtime.f3:
+        return None
+    if version and not versions.known(version):
+        return None
+    order = versions.order(version or versions.IMPLIED)
+    if order < versions.order("0.3.0"):
+        return "ADD"
+    old = _release(runtime.libcni) < (1, 0, 0)
+    return "DEL" if old and order >= versions.order("0.4.0") else None
 
 
 def stuck_at(runtime: Runtime, sandboxes: Sequence[Sandbox], version: str | None) -> list[Sandbox]:

@@ -26,7 +26,11 @@ class Code(StrEnum):
     # What works and what does not, on the next creation and deletion of a pod.
     F1 = "F1", "cniVersion is missing: libcni 0.7.1-1.0.1 adds pods and cannot delete them"
     F2 = "F2", "cniVersion is one that a plugin of the chain does not support: ADD and DEL fail"
-    F3 = "F3", "a plugin's result has no cniVersion: libcni 1.0.0-1.1.0 refuses it on ADD"
+    F3 = "F3", "a plugin's result has no cniVersion: libcni 1.0.0-1.1.0 loses its addresses"
+    VERSIONLESS_RESULT = (
+        "VersionlessResult",
+        ("a plugin's result has no cniVersion, which libcni does not bear at this cniVersion"),
+    )
     LOOPBACK = "Loopback", "the loopback plugin is missing or older than 1.0.0"
     TOO_NEW = "TooNew", "cniVersion is above the highest that the runtime's libcni reads"
     VERSION_MISSING = "VersionMissing", "cniVersion is missing, and this runtime forgives it"

@@ -16,10 +16,16 @@ from cni_upgrade.cni.facts import Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.runtimes import Runtime
 
-RESULT_WITHOUT_VERSION = ("weave-net",)
-"""Binaries whose result carries no cniVersion (containerd#6921)."""
-
-CURABLE = frozenset({Code.F1, Code.F2, Code.TOO_NEW, Code.VERSION_UNKNOWN, Code.SANDBOX_LIMIT})
+CURABLE = frozenset(
+    {
+        Code.F1,
+        Code.F2,
+        Code.TOO_NEW,
+        Code.VERSION_UNKNOWN,
+        Code.SANDBOX_LIMIT,
+        Code.VERSIONLESS_RESULT,
+    }
+)
 """Faults that another version in the file could take away."""
 
 
@@ -108,9 +114,10 @@ def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
         and versions.order(version) > limit
     ):
         yield too_new(config, version, runtime)
+    yield from _versionless_results(config, version, node, "ADD")
     if runtime.f3:
         for support in node.chain:
-            if support.type in RESULT_WITHOUT_VERSION:
+            if support.type in compat.RESULT_WITHOUT_VERSION:
                 yield f3(support, runtime)
 
 
@@ -123,6 +130,7 @@ def _del_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
     yield from missing_binaries(node)
     yield from _loopback_breaks(node)
     yield from _version_faults(config, version, node)
+    yield from _versionless_results(config, version, node, "DEL")
     if runtime.deletes_with == "cached":
         yield from _cached_faults(config, node)
     elif not refused and (stuck := compat.stuck_at(runtime, node.sandboxes, version)):
@@ -172,6 +180,23 @@ def _version_faults(config: Config, version: str | None, node: Node) -> Iterator
             f"cniVersion {version!r} is no released version; plugins compare it as a string",
             "write a released version",
         )
+
+
+def _versionless_results(
+    config: Config, version: str | None, node: Node, command: str
+) -> Iterator[Finding]:
+    """Results without a version that this libcni bears at other versions of the config."""
+    for support in node.chain:
+        if compat.loses_result(node.runtime, support.type, version) == command:
+            yield Finding(
+                Code.VERSIONLESS_RESULT,
+                Severity.FAULT,
+                config.name,
+                f"{support.type} answers without a cniVersion: with a config at "
+                f"{version or 'no version'} {command} fails under {node.runtime.label} "
+                f"(libcni {node.runtime.libcni})",
+                "write a version at which both ADD and DEL understand the result, such as 0.3.1",
+            )
 
 
 def missing_binaries(node: Node) -> Iterator[Finding]:
@@ -247,14 +272,15 @@ def f2(config: Config, version: str | None, refusing: Sequence[Support]) -> Find
 
 
 def f3(support: Support, runtime: Runtime) -> Finding:
-    """A binary whose result has no version, under a libcni that refuses that."""
+    """A binary whose result has no version, and so is taken for one of 0.1.0."""
     return Finding(
         Code.F3,
         Severity.FAULT,
         support.type,
-        f"{support.type} answers without a cniVersion, which {runtime.label} "
-        f"(libcni {runtime.libcni}) refuses: ADD fails, and no rewrite of a file cures that",
-        "move to containerd 1.6.5 or later, or CRI-O 1.24.2 or later",
+        f"{support.type} answers without a cniVersion: {runtime.label} (libcni {runtime.libcni}) "
+        "takes that for 0.1.0 and loses the pod's addresses, so no pod can be created",
+        "move to containerd 1.6.5 or later, or CRI-O 1.24.2 or later, with cniVersion 0.3.0 or "
+        f"later; or replace {support.type}",
     )
 
 

@@ -261,6 +261,25 @@ def test_f3_cannot_be_cured() -> None:
     assert node("containerd://1.6.5", None, plugins, data=data).baseline.add is True
 
 
+def test_a_result_without_version_bounds_the_version_under_old_libcni() -> None:
+    plugins = {**NEW, "weave-net": Support.told("weave-net", samples.supports("1.0.0"))}
+
+    def weave(runtime: str, version: str) -> Judgement:
+        text = f'{{"cniVersion": "{version}", "name": "w", "plugins": [{{"type": "weave-net"}}]}}'
+        data = text.encode()
+        return node(runtime, None, plugins, data=data, managed_files="Override")
+
+    held = weave("containerd://1.5.8", "0.3.0")
+    assert (held.baseline.add, held.baseline.del_) == (True, True)
+    assert (held.verdict, held.files[0].to) == ("Rewrite", "0.3.1")
+    lowered = weave("containerd://1.5.8", "0.4.0")
+    assert (lowered.baseline.add, lowered.baseline.del_) == (True, False)
+    assert (lowered.verdict, lowered.files[0].to) == ("Rewrite", "0.3.1")
+    raised = weave("containerd://1.7.2", "0.2.0")
+    assert (raised.baseline.add, raised.files[0].to) == (False, "1.0.0")
+    assert codes(raised, Severity.FAULT) == ["VersionlessResult"]
+
+
 def test_a_missing_plugin_blocks() -> None:
     plugins = {**NEW, "portmap": Support("portmap", source="missing")}
     found = node("containerd://1.7.2", "0.4.0", plugins)
