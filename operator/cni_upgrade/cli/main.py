@@ -5,6 +5,7 @@ Exit codes: 0 nothing to do (or done), 1 something was found, 2 it could not be 
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import platform
@@ -71,6 +72,8 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
     stop.listen()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files are bytes, not text
     options = _parser().parse_args(arguments)
     try:
         verb: int = options.verb(options)

@@ -4,6 +4,7 @@ The kubelet keeps what stands in /dev/termination-log; the log holds the same fo
 whole result as its last line. Exit code 0: Done, 1: Failed, 3: Refused.
 """
 
+import io
 import json
 import os
 import sys
@@ -90,6 +91,8 @@ def _without(outcome: Outcome, code: str, text: str) -> Result:
 
 
 def _tell(result: Result) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files are bytes, not text
     for line in lines.of(result):
         print(line)
     print(message.compact(result), flush=True)

@@ -102,7 +102,10 @@ def _unpack(text: str) -> str:
 
 
 def _compact(document: Document) -> str:
-    return json.dumps(document, separators=(",", ":"))
+    """A file's name need not be UTF-8; Kubernetes takes nothing else, so such bytes become `?`."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    clean = text.encode("utf-8", "replace").decode("utf-8")
+    return json.dumps(document if clean == text else json.loads(clean), separators=(",", ":"))
 
 
 def _fitting(document: Document) -> bytes | None:

@@ -292,10 +292,14 @@ def _supported(binary: str, answer: Mapping[str, object]) -> Support | Finding:
         return _garbled(binary, "its answer has no supportedVersions")
     if not isinstance(versions, list) or len(versions) > _MOST_VERSIONS:
         return _garbled(binary, "supportedVersions is not a short list")
-    strings = [each for each in versions if isinstance(each, str) and len(each) < _LONGEST_VERSION]
+    strings = [each for each in versions if isinstance(each, str) and _like_a_version(each)]
     if len(strings) != len(versions):
         return _garbled(binary, "supportedVersions is not a list of versions")
     return Support.told(binary, strings)
+
+
+def _like_a_version(text: str) -> bool:
+    return len(text) <= _LONGEST_VERSION and text.isascii() and text.isprintable()
 
 
 def _garbled(binary: str, what: str) -> Finding:

@@ -186,3 +186,15 @@ def test_a_message_that_cannot_be_written(host: Host, tmp_path: Path) -> None:
     assert ran.returncode == 0
     assert "could not be written" in ran.stderr
     assert json.loads(ran.stdout.splitlines()[-1])["outcome"] == "Done"
+
+
+def test_names_that_are_not_utf8(host: Host, tmp_path: Path) -> None:
+    name = os.fsdecode(b"10-\xff\xfe.conflist")
+    host.config(name)
+    code, result, log = agent(tmp_path, json.dumps(host.audit().to_json()))
+    assert code == 0
+    assert report(result).files[0].name == "10-??.conflist"
+    assert r"10-\udcff\udcfe.conflist" in log
+    order = host.apply_of(report(result).files[0].sha256, "10-??.conflist")
+    code, result, _ = agent(tmp_path, json.dumps(order.to_json()))
+    assert code == 3
