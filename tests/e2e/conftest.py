@@ -1,0 +1,77 @@
+"""A cluster of real nodes with the operator installed as shipped, brought into order for each test.
+
+It is ended with the session; `E2E_KEEP=1` keeps it, and takes a kept one into use again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.e2e.api import CORE, SYSTEM
+from tests.e2e.world import NODES, ROOT, World
+
+_NAME = "e2e"
+_KEEP = os.environ.get("E2E_KEEP", "") not in ("", "0")
+_world = pytest.StashKey[World]()
+
+
+@pytest.fixture(scope="session")
+def installed(pytestconfig: pytest.Config) -> Iterator[World]:
+    """The cluster with the operator in it; what it is made of is built if the cache lacks it."""
+    archives = _images()
+    if not _KEEP:
+        Cluster(_NAME).down()
+    cluster = Cluster.up(_NAME, NODES)
+    try:
+        for archive in archives:
+            cluster.load_image(archive)
+        world = World(cluster)
+        pytestconfig.stash[_world] = world
+        install(world)
+        yield world
+    finally:
+        if not _KEEP:
+            cluster.down()
+
+
+@pytest.fixture
+def world(installed: World) -> World:
+    """The cluster with every fault back in its place and nothing of an earlier test."""
+    installed.tidy()
+    return installed
+
+
+def _images() -> list[Path]:
+    """Both images, built from the Dockerfile."""
+    command = [sys.executable, str(ROOT / "hack/image.py")]
+    built = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return [Path(line.partition(" ")[2]) for line in built.stdout.splitlines()]
+
+
+def install(world: World) -> None:
+    """Install as the README says; a controller of an earlier session makes room for this one."""
+    done = world.kubectl("apply", "-k", str(ROOT))
+    assert done.returncode == 0, done.stderr
+    world.api.delete(f"{CORE}/namespaces/{SYSTEM}/pods")
+    world.await_controller()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Show with each failure how the cluster looked at that moment."""
+    report = yield
+    world = item.config.stash.get(_world, None)
+    if report.failed and world is not None and call.when != "teardown":
+        began = time.monotonic()
+        report.sections.append(("cluster", world.describe()))
+        report.sections.append(("cluster", f"looked at in {time.monotonic() - began:.0f} s"))
+    return report
