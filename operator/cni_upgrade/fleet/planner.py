@@ -94,9 +94,12 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             audits += 1
         status = _finished(view, move.status)
         after[node.name] = state.model_copy(update={"status": status})
-        claims = [act for act in move.acts if isinstance(act, Claim)]
-        # A claim is guarded by the version that a status written before it would change.
-        decisions: tuple[Decision, ...] = tuple(claims) or (*_written(state, status), *move.acts)
+        decisions = (*_written(state, status), *move.acts)
+        if any(isinstance(act, Claim) for act in move.acts):
+            # A claim is guarded by the version that a status written before it would change. So
+            # it has a turn of its own, after that which ends an operation for the old policy.
+            ended = move.status != state.status
+            decisions = tuple(_written(state, status)) if ended else move.acts
         if decisions:
             yield Turn(node.name, decisions)
     yield from _leftovers(world, after)

@@ -34,7 +34,9 @@ def next_move(view: View) -> Move:
         return _let_end(view, view.writer)
     if view.our_cordon:
         # The record of it was lost, the cordon must not be.
-        return Move(view.status, (Uncordon(view.node.name, view.node.resource_version),))
+        back = Uncordon(view.node.name, view.node.resource_version)
+        text = "the record of an operation was lost; its cordon is given back"
+        return Move(_rest(view, Phase.PENDING, "CordonGivenBack", text).status, (back,))
     policy = view.policy
     if (claim := _claim(view)) is not None:
         return Move(view.status, (claim,))
