@@ -72,10 +72,12 @@ def agent(view: View) -> Answer | Lost | Absent | Pending:
     if view.late() and operation.kind == "audit":
         return Lost("no answer in time")
     if not view.agents():
-        return Pending("its pod is not there yet")
+        return Pending(view.world.warnings.get(job.uid) or "its pod is not there yet")
     pod = view.agents()[0]
     if not pod.node:
-        return Pending("its pod is not scheduled yet")
+        return Pending(view.world.warnings.get(pod.uid) or "its pod is not scheduled yet")
     if view.silent:
         return Pending("the node is silent; the agent may still run")
-    return Pending(pod.waiting or "it runs")
+    if pod.waiting:
+        return Pending(view.world.warnings.get(pod.uid) or pod.waiting)
+    return Pending("it runs")

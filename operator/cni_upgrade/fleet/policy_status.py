@@ -21,6 +21,7 @@ from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD
 from cni_upgrade.fleet.selection import govern, matches, paused, seniority
+from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 
@@ -40,6 +41,8 @@ class _Held:
     """(node, policy that has it) where this policy would enforce too."""
     wanted_by: tuple[str, ...]
     """Other Enforce policies that select nodes which this one has."""
+    unseen: int
+    """Nodes that look good, but for what was wanted before: they are to be audited again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +128,22 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
 def _held(policy: CNIUpgradePolicy, matched: list[str], world: Snapshot) -> _Held:
     elsewhere: list[tuple[str, str]] = []
     rivals: set[str] = set()
+    unseen = 0
     for name in matched:
-        governance = govern(world.nodes[name], world.states.get(name), world.policies.values())
+        node, state = world.nodes[name], world.states.get(name)
+        governance = govern(node, state, world.policies.values())
         acting = governance.policy
+        if acting is policy and state is not None and state.status.phase in GOOD:
+            seen = state.status.observed
+            wanted = audit_key(node, state, policy, world.config)
+            unseen += seen is None or seen.audit_key != wanted
         if acting is None or acting.spec.mode != Mode.ENFORCE:
             continue
         if acting.metadata.uid == policy.metadata.uid:
             rivals.update(governance.rivals)
         elif policy.metadata.name in governance.rivals:
             elsewhere.append((name, acting.metadata.name))
-    return _Held(tuple(elsewhere), tuple(sorted(rivals)))
+    return _Held(tuple(elsewhere), tuple(sorted(rivals)), unseen)
 
 
 def _failures(states: list[CNINodeState]) -> tuple[NodeFailure, ...]:
@@ -177,7 +186,7 @@ def _verdict(
         return _Verdict(False, "PathsNotAllowed", text, stalled=True)
     if not matched:
         return _Verdict(False, "NoNodeMatches", "spec.nodeSelector matches no node")
-    looking = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)]
+    looking = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + held.unseen
     text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
     if policy.spec.mode == Mode.AUDIT:
         if looking:

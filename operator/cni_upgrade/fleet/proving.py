@@ -71,6 +71,8 @@ def prove_add(view: View) -> Move:
             proof=known.model_copy(update={"add": True}),
         )
     why = proof.trouble(pod, view.world)
+    if pod is None and (error := view.world.errors.get(view.node.name)):
+        why = proof.Trouble(False, f"the pod could not be created: {error}")
     if view.late() and (pod is None or pod.deleting or overdue(view, pod.created)):
         if why.network:
             return failed_proof(view, known.model_copy(update={"add": False}), why.text)
