@@ -1,0 +1,335 @@
+"""A cluster in memory that plays on by itself: Jobs, pods, kubelets, budgets and failing nodes.
+
+Deterministic: `tick` moves the clock and lets every part do what is due. Nothing in it is a mock;
+the planner sees only the raw objects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cni_upgrade.api import names
+from cni_upgrade.fleet.config import OperatorConfig, Preset
+from cni_upgrade.node.message import encode
+from cni_upgrade.node.operation import Kind, Operation
+from tests.unit.fleet.api_model import Api, ApiError, Raw
+from tests.unit.fleet.node_model import SimNode
+
+START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+AGENTS, PROOF, APPS = "cni-upgrade-agents", "cni-upgrade-proof", "default"
+CONFIG = OperatorConfig(
+    agent_image="agent:1",
+    proof_image="agent:1",
+    auto=Preset(conf_dirs=("/etc/cni/net.d",), bin_dirs=("/opt/cni/bin",)),
+)
+
+
+class Cluster:
+    """The cluster, its nodes' disks, and everything of Kubernetes that is not the operator."""
+
+    def __init__(self) -> None:
+        self.api = Api(START)
+        self.disks: dict[str, SimNode] = {}
+        self.warnings: dict[str, str] = {}
+        """The newest Warning event by the uid of its pod."""
+        self.added: dict[str, str] = {}
+        """The version at which a pod got its network, by uid."""
+        self.budgets: set[str] = set()
+        """Names of pods that a disruption budget keeps."""
+        self.foreign_cordons: set[str] = set()
+        self.quota: str = ""
+        """Why no proof pod may be created, if so."""
+        self._spawned: set[str] = set()
+        self._stages: dict[str, str] = {}
+
+    @property
+    def now(self) -> datetime:
+        return self.api.now
+
+    # What people do.
+
+    def add_node(self, disk: SimNode, *, pods: int = 1, labels: Mapping[str, str] = {}) -> None:
+        """A node with its disk, and some pods of a ReplicaSet on it."""
+        self.disks[disk.name] = disk
+        self.api.create(
+            "Node",
+            {
+                "metadata": {"name": disk.name, "labels": {"zone": "a", **labels}},
+                "spec": {},
+                "status": {
+                    "conditions": [{"type": "Ready", "status": "True"}],
+                    "nodeInfo": {
+                        "containerRuntimeVersion": disk.runtime,
+                        "kubeletVersion": "v1.34.4",
+                        "bootID": "boot-1",
+                    },
+                },
+            },
+        )
+        for number in range(pods):
+            self.add_pod(disk.name, f"web-{disk.name}-{number}")
+
+    def add_pod(
+        self, node: str, name: str, *, owner: str = "ReplicaSet", empty_dir: bool = False
+    ) -> None:
+        """A running pod; without an owner nobody would create it again."""
+        owners = [{"kind": owner, "name": "x", "uid": f"{owner}-uid", "controller": True}]
+        made = self.api.create(
+            "Pod",
+            {
+                "metadata": {
+                    "name": name,
+                    "namespace": APPS,
+                    "ownerReferences": owners if owner else [],
+                },
+                "spec": {
+                    "nodeName": node,
+                    "volumes": [{"name": "v", "emptyDir": {}}] if empty_dir else [],
+                },
+                "status": {"phase": "Running"},
+            },
+        )
+        self.added[made["metadata"]["uid"]] = self.disks[node].version or "missing"
+        self._stages[made["metadata"]["uid"]] = "up"
+
+    def remove_node(self, name: str) -> None:
+        """The machine is gone: its Node, the records that it owns, and its pods."""
+        self.disks.pop(name)
+        self.foreign_cordons.discard(name)
+        self.api.remove("Node", name)
+        for pod in list(self.api.all("Pod")):
+            if pod["spec"].get("nodeName") == name:
+                self.api.remove("Pod", pod["metadata"]["name"], pod["metadata"]["namespace"])
+
+    def set_ready(self, name: str, status: str) -> None:
+        """`Unknown`: the kubelet is silent and does nothing any more."""
+        self.disks[name].silent = status == "Unknown"
+        self._set_status(name, {"conditions": [{"type": "Ready", "status": status}]})
+
+    def reboot(self, name: str, boot: str) -> None:
+        self._set_status(name, {"nodeInfo": {"bootID": boot}})
+
+    def _set_status(self, name: str, status: Raw) -> None:
+        self.api.patch("Node", name, {"status": status})
+
+    def cordon(self, name: str) -> None:
+        """Somebody else cordons: no effect on a node that is cordoned already."""
+        if not (self.api.get("Node", name)["spec"].get("unschedulable")):
+            self.foreign_cordons.add(name)
+            self.api.patch("Node", name, {"spec": {"unschedulable": True}})
+
+    def uncordon(self, name: str) -> None:
+        """Somebody uncordons, as kubectl does: our mark stays."""
+        self.foreign_cordons.discard(name)
+        self.api.patch("Node", name, {"spec": {"unschedulable": None}})
+
+    def apply_policy(
+        self, name: str, spec: Mapping[str, Any], annotations: Mapping[str, str | None] = {}
+    ) -> None:
+        """As `kubectl apply`: create or patch."""
+        body = {"metadata": {"name": name, "annotations": dict(annotations)}, "spec": dict(spec)}
+        if self.api.find("CNIUpgradePolicy", name):
+            self.api.patch("CNIUpgradePolicy", name, body)
+        else:
+            full = {"nodeSelector": {}, **spec}
+            self.api.create(
+                "CNIUpgradePolicy",
+                {
+                    "apiVersion": names.API_VERSION,
+                    "kind": names.POLICY_KIND,
+                    **body,
+                    "spec": full,
+                },
+            )
+
+    def annotate(self, kind: str, name: str, key: str, value: str | None) -> None:
+        self.api.patch(kind, name, {"metadata": {"annotations": {key: value}}})
+
+    def evict(self, namespace: str, name: str, uid: str) -> None:
+        """The eviction API."""
+        pod = self.api.get("Pod", name, namespace)
+        if pod["metadata"]["uid"] != uid:
+            raise ApiError(409, "the UID in the precondition is another one")
+        if name in self.budgets:
+            raise ApiError(429, "The disruption budget web needs 1 healthy pods and has 1")
+        self.api.delete("Pod", name, uid, namespace)
+
+    # What is to be seen.
+
+    def node(self, name: str) -> Raw:
+        return self.api.get("Node", name)
+
+    def state(self, name: str) -> Raw | None:
+        return self.api.find("CNINodeState", name)
+
+    def status(self, name: str) -> Raw:
+        """The status of a node state; empty before there is one."""
+        state = self.state(name)
+        status: Raw = state["status"] if state else {}
+        return status
+
+    def policy(self, name: str) -> Raw:
+        return self.api.get("CNIUpgradePolicy", name)
+
+    def pods_on(self, node: str, namespace: str) -> list[Raw]:
+        return [
+            p
+            for p in self.api.all("Pod")
+            if p["spec"].get("nodeName") == node and p["metadata"]["namespace"] == namespace
+        ]
+
+    # What goes on by itself.
+
+    def tick(self, seconds: int = 1) -> None:
+        """Let time pass, and everybody do what is due."""
+        self.api.now += timedelta(seconds=seconds)
+        for job in list(self.api.all("Job")):
+            self._job(job)
+        for pod in list(self.api.all("Pod")):
+            self._pod(pod)
+
+    def _job(self, job: Raw) -> None:
+        meta, name = job["metadata"], job["metadata"]["name"]
+        conditions = {c["type"]: c for c in (job.get("status") or {}).get("conditions", ())}
+        age = (self.now - datetime.fromisoformat(meta["creationTimestamp"])).total_seconds()
+        if "Complete" in conditions or "Failed" in conditions:
+            if age >= job["spec"]["ttlSecondsAfterFinished"] + job["spec"]["activeDeadlineSeconds"]:
+                self.api.delete("Job", name, namespace=AGENTS)
+            return
+        pods = [
+            p
+            for p in self.api.all("Pod")
+            if any(o["uid"] == meta["uid"] for o in p["metadata"].get("ownerReferences", ()))
+        ]
+        if meta["uid"] not in self._spawned:
+            self._spawned.add(meta["uid"])
+            self._spawn(job)
+        elif any(p["status"].get("phase") == "Succeeded" for p in pods):
+            self._end_job(job, "Complete")
+        elif not pods or all(p["status"].get("phase") == "Failed" for p in pods):
+            failed = conditions.get("FailureTarget")
+            reason = failed["reason"] if failed else "BackoffLimitExceeded"
+            self._end_job(job, "Failed", reason)
+        elif age >= job["spec"]["activeDeadlineSeconds"]:
+            if "FailureTarget" not in conditions:
+                self._end_job(job, "FailureTarget", "DeadlineExceeded")
+            for pod in pods:
+                self.api.delete("Pod", pod["metadata"]["name"], namespace=AGENTS)
+
+    def _spawn(self, job: Raw) -> None:
+        template, meta = job["spec"]["template"], job["metadata"]
+        labels = {**template["metadata"]["labels"], "batch.kubernetes.io/job-name": meta["name"]}
+        self.api.create(
+            "Pod",
+            {
+                "metadata": {
+                    **template["metadata"],
+                    "labels": labels,
+                    "name": f"{meta['name']}-x7k2p",
+                    "namespace": AGENTS,
+                    "ownerReferences": [
+                        {
+                            "kind": "Job",
+                            "name": meta["name"],
+                            "uid": meta["uid"],
+                            "controller": True,
+                        }
+                    ],
+                },
+                "spec": dict(template["spec"]),
+                "status": {"phase": "Pending"},
+            },
+        )
+
+    def _end_job(self, job: Raw, kind: str, reason: str = "") -> None:
+        done = [*(job.get("status") or {}).get("conditions", ())]
+        done.append({"type": kind, "status": "True", "reason": reason})
+        patch = {"status": {"conditions": done}}
+        self.api.patch("Job", job["metadata"]["name"], patch, namespace=AGENTS)
+
+    def _pod(self, pod: Raw) -> None:
+        if (node := pod["spec"].get("nodeName")) is None:
+            self._schedule(pod)
+            return
+        disk = self.disks.get(node)
+        if disk is None or disk.silent:
+            return
+        if "deletionTimestamp" in pod["metadata"]:
+            self._take_down(pod, disk)
+        elif pod["metadata"]["namespace"] == AGENTS:
+            self._run_agent(pod, disk)
+        elif self._stages.get(pod["metadata"]["uid"]) is None:
+            self._bring_up(pod, disk)
+
+    def _schedule(self, pod: Raw) -> None:
+        affinity = pod["spec"]["affinity"]["nodeAffinity"]
+        [term] = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        [node] = term["matchFields"][0]["values"]
+        if node in self.disks:
+            self._patch_pod(pod, {"spec": {"nodeName": node}})
+
+    def _patch_pod(self, pod: Raw, patch: Raw) -> None:
+        meta = pod["metadata"]
+        self.api.patch("Pod", meta["name"], patch, namespace=meta["namespace"])
+
+    def _bring_up(self, pod: Raw, disk: SimNode) -> None:
+        uid = pod["metadata"]["uid"]
+        if not disk.adds():
+            self.warnings[uid] = "FailedCreatePodSandBox: plugin type=bridge failed (add)"
+            return
+        self._stages[uid] = "up"
+        self.added[uid] = disk.version or "missing"
+        ready = [{"type": "PodReadyToStartContainers", "status": "True"}]
+        self._patch_pod(pod, {"status": {"phase": "Running", "conditions": ready}})
+
+    def _take_down(self, pod: Raw, disk: SimNode) -> None:
+        meta = pod["metadata"]
+        added = self.added.get(meta["uid"])
+        if added is not None and not disk.deletes(added):
+            self.warnings[meta["uid"]] = "FailedKillPod: plugin type=bridge failed (delete)"
+            return
+        self.api.remove("Pod", meta["name"], meta["namespace"])
+
+    def _run_agent(self, pod: Raw, disk: SimNode) -> None:
+        uid = pod["metadata"]["uid"]
+        stage = self._stages.get(uid, "new")
+        if stage == "new":
+            fault = disk.faults.pop(0) if disk.faults else "none"
+            self._stages[uid] = fault
+            waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+            state = {"waiting": waiting} if fault == "pull" else {"running": {}}
+            phase = "Pending" if fault == "pull" else "Running"
+            self._patch_pod(
+                pod, {"status": {"phase": phase, "containerStatuses": [{"state": state}]}}
+            )
+        elif stage in ("none", "killed", "killed-after-write", "hangs"):
+            if stage == "hangs":
+                return
+            message, code = "", 137
+            if stage != "killed":
+                [env] = pod["spec"]["containers"][0]["env"]
+                operation = Operation.from_json(json.loads(env["value"]))
+                if operation.kind is not Kind.AUDIT:
+                    self.on_write(disk.name, operation)
+                uids = [p["metadata"]["uid"] for p in self.pods_on(disk.name, APPS)]
+                result = disk.run(operation, [self.added[u] for u in uids if u in self.added])
+                if stage == "none":
+                    message, code = encode(result).decode(), 0
+            ended = {"exitCode": code, "reason": "Completed" if code == 0 else "OOMKilled"}
+            terminated = {"terminated": {**ended, "message": message}}
+            self._stages[uid] = "ended" if code == 0 else "died"
+            # The message is there a second before the pod's phase.
+            self._patch_pod(pod, {"status": {"containerStatuses": [{"state": terminated}]}})
+        elif stage in ("ended", "died"):
+            phase = "Succeeded" if stage == "ended" else "Failed"
+            if pod["status"]["phase"] != phase:
+                self._patch_pod(pod, {"status": {"phase": phase}})
+
+    def on_write(self, node: str, operation: Operation) -> None:
+        """Called as an agent is about to write; invariants listen here."""
+
+    def states(self) -> Iterable[Raw]:
+        return self.api.all("CNINodeState")

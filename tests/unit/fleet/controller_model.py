@@ -1,0 +1,209 @@
+"""The controller around the planner, in memory: its view of the cluster, and the executor.
+
+`carry` does what controller/executor.py does with each decision, `View` what controller/store.py
+keeps: so a crash is a new view, and a stale pass is one without a refresh.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import singledispatchmethod
+from typing import Any
+
+from cni_upgrade.api import names
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.parse import parse_node_state, parse_policy
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.objects import Job, Node, Pod
+from cni_upgrade.fleet.snapshot import Eviction, Snapshot
+from tests.unit.fleet.api_model import ApiError, Raw
+from tests.unit.fleet.cluster_model import AGENTS, CONFIG, PROOF, Cluster
+
+KINDS = ("Node", "CNIUpgradePolicy", "CNINodeState", "Job", "Pod")
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "Node": Node.of,
+    "CNIUpgradePolicy": parse_policy,
+    "CNINodeState": parse_node_state,
+    "Job": Job.of,
+    "Pod": Pod.of,
+}
+
+
+class Controller:
+    """One life of the controller process; a crash is a new one."""
+
+    def __init__(
+        self, cluster: Cluster, config: OperatorConfig = CONFIG, own_node: str = ""
+    ) -> None:
+        self._cluster = cluster
+        self.config = config
+        self.own_node = own_node
+        self.denied: tuple[str, ...] = ()
+        self._seen: dict[tuple[str, str, str], tuple[str, Any]] = {}
+        self._evictions: dict[str, Eviction] = {}
+        self.errors: dict[str, str] = {}
+        self.refresh()
+
+    def refresh(self, kinds: tuple[str, ...] = KINDS) -> None:
+        """Let the watches bring what is new; what is not named stays as old as it is."""
+        objects = self._cluster.api.objects
+        for key in [k for k in self._seen if k[0] in kinds and k not in objects]:
+            del self._seen[key]
+        for key, raw in objects.items():
+            if key[0] in kinds:
+                self._put(key, raw)
+
+    def _put(self, key: tuple[str, str, str], raw: Raw) -> None:
+        version = raw["metadata"]["resourceVersion"]
+        known = self._seen.get(key)
+        if known is None or known[0] != version:
+            self._seen[key] = (version, _READ[key[0]](raw))
+
+    def _all(self, kind: str, namespace: str = "") -> dict[str, Any]:
+        return {
+            key[2]: item
+            for key, (_, item) in sorted(self._seen.items())
+            if key[:2] == (kind, namespace)
+        }
+
+    def snapshot(self) -> Snapshot:
+        """As Store.snapshot; the pods of draining nodes are listed anew, as Loop.once does."""
+        states: dict[str, CNINodeState] = self._all("CNINodeState")
+        policies: dict[str, CNIUpgradePolicy] = self._all("CNIUpgradePolicy")
+        agents: dict[str, list[Pod]] = defaultdict(list)
+        for pod in self._all("Pod", AGENTS).values():
+            agents[pod.labels.get("batch.kubernetes.io/job-name", "")].append(pod)
+        draining = [
+            name
+            for name, state in states.items()
+            if state.status.operation and state.status.operation.step in ("Drain", "DrainAfter")
+        ]
+        pods = {name: self._pods_of(name) for name in draining}
+        return Snapshot(
+            now=self._cluster.now,
+            config=self.config,
+            policies=policies,
+            nodes=self._all("Node"),
+            states=states,
+            jobs=self._all("Job", AGENTS),
+            agents=dict(agents),
+            proofs=self._all("Pod", PROOF),
+            warnings=dict(self._cluster.warnings),
+            pods=pods,
+            evictions=dict(self._evictions),
+            own_node=self.own_node,
+            denied=self.denied,
+            errors=dict(self.errors),
+        )
+
+    def _pods_of(self, node: str) -> tuple[Pod, ...]:
+        listed = self._cluster.api.all("Pod")
+        return tuple(Pod.of(raw) for raw in listed if raw["spec"].get("nodeName") == node)
+
+    def carry(self, decision: d.Decision) -> None:
+        """Carry one decision out. Raises ApiError where its turn ends."""
+        self._do(decision)
+
+    def _own(self, kind: str, raw: Raw) -> None:
+        """Our own writes are known at once."""
+        meta = raw["metadata"]
+        self._put((kind, meta.get("namespace", ""), meta["name"]), raw)
+
+    @singledispatchmethod
+    def _do(self, decision: Any) -> None:
+        raise TypeError(f"nobody carries out a {type(decision).__name__}")
+
+    @_do.register
+    def _(self, decision: d.CreateState) -> None:
+        self._own("CNINodeState", self._cluster.api.create("CNINodeState", decision.body))
+
+    @_do.register
+    def _(self, decision: d.DeleteState) -> None:
+        self._delete("CNINodeState", decision.name, decision.uid)
+
+    @_do.register
+    def _(self, decision: d.Claim) -> None:
+        body = {
+            "metadata": {
+                "resourceVersion": decision.resource_version,
+                "labels": {names.LABEL_POLICY: decision.label},
+            },
+            "spec": {"policyRef": decision.policy_ref},
+        }
+        self._own("CNINodeState", self._cluster.api.patch("CNINodeState", decision.name, body))
+
+    @_do.register
+    def _(self, decision: d.SetStatus) -> None:
+        body = {"status": decision.status}
+        try:
+            raw = self._cluster.api.patch(decision.kind, decision.name, body, sub="status")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        else:
+            self._own(decision.kind, raw)
+
+    @_do.register
+    def _(self, decision: d.CreateJob) -> None:
+        self._create("Job", decision.body)
+
+    @_do.register
+    def _(self, decision: d.CreateProof) -> None:
+        if self._cluster.quota:
+            raise ApiError(403, self._cluster.quota)
+        self._create("Pod", decision.body)
+
+    @_do.register
+    def _(self, decision: d.DeleteJob) -> None:
+        self._delete("Job", decision.name, decision.uid, AGENTS)
+
+    @_do.register
+    def _(self, decision: d.DeleteProof) -> None:
+        self._delete("Pod", decision.name, decision.uid, PROOF)
+
+    @_do.register
+    def _(self, decision: d.Cordon) -> None:
+        self._node(decision.node, decision.resource_version, decision.owner, True)
+
+    @_do.register
+    def _(self, decision: d.Uncordon) -> None:
+        self._node(decision.node, decision.resource_version, None, None)
+
+    def _node(self, node: str, version: str, owner: str | None, unschedulable: bool | None) -> None:
+        body = {
+            "metadata": {"resourceVersion": version, "annotations": {names.CORDONED_BY: owner}},
+            "spec": {"unschedulable": unschedulable},
+        }
+        self._own("Node", self._cluster.api.patch("Node", node, body))
+
+    @_do.register
+    def _(self, decision: d.Evict) -> None:
+        why = ""
+        try:
+            self._cluster.evict(decision.namespace, decision.name, decision.uid)
+        except ApiError as error:
+            if error.status in (404, 409):
+                return
+            why = error.message
+        self._evictions[decision.uid] = Eviction(self._cluster.now, why)
+
+    @_do.register
+    def _(self, decision: d.Emit) -> None:
+        """Events are a courtesy; the transcript shows them."""
+
+    def _create(self, kind: str, body: Mapping[str, Any]) -> None:
+        try:
+            self._own(kind, self._cluster.api.create(kind, body))
+        except ApiError as error:
+            if error.status != 409:
+                raise
+
+    def _delete(self, kind: str, name: str, uid: str, namespace: str = "") -> None:
+        try:
+            self._cluster.api.delete(kind, name, uid, namespace)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise

@@ -1,0 +1,386 @@
+"""What must hold after every single decision, whatever fails: the rules that are never traded.
+
+Each rule is a function of the decision that was just carried out; its docstring is the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cni_upgrade.api import names
+from cni_upgrade.api.node_state import NodeStateStatus, Phase
+from cni_upgrade.api.parse import parse_node_state, parse_policy
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.phases import FAILED, MOVES
+from cni_upgrade.fleet.selection import govern, matches
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.view import Move, View
+from cni_upgrade.node.operation import Operation
+from tests.unit.fleet.api_model import Raw
+from tests.unit.fleet.cluster_model import AGENTS, PROOF, Cluster
+
+
+@dataclass
+class Ledger:
+    """What happened so far, as far as a rule needs to know."""
+
+    done: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    """By node: what an operation was made of that ended well."""
+    meddled: set[str] = field(default_factory=set)
+    """Nodes whose cordon or record somebody changed by hand."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """One decision, and what it met."""
+
+    decision: d.Decision
+    world: Snapshot
+    """What the planner saw."""
+    before: Raw
+    """The object that was written to, as it was; empty where it was not there."""
+    cluster: Cluster
+    ledger: Ledger
+
+    @property
+    def began(self) -> NodeStateStatus | None:
+        """The status of a node whose change this decision began."""
+        if not (isinstance(self.decision, d.SetStatus) and self.decision.kind == "CNINodeState"):
+            return None
+        after = self.cluster.state(self.decision.name)
+        if after is None or _writing(self.before) or not _writing(after):
+            return None
+        return parse_node_state(after).status
+
+    @property
+    def policy(self) -> CNIUpgradePolicy:
+        """The policy of the change that began."""
+        if self.began is None or self.began.operation is None or not self.began.operation.policy:
+            raise AssertionError("a change began without a policy")
+        uid = self.began.operation.policy.uid
+        return next(p for p in self.world.policies.values() if p.metadata.uid == uid)
+
+
+def _operation(state: Raw) -> Raw:
+    found: Raw = (state.get("status") or {}).get("operation") or {}
+    return found
+
+
+def _writing(state: Raw) -> bool:
+    return _operation(state).get("kind") in ("apply", "restore")
+
+
+def _marked(node: Raw) -> bool:
+    return names.CORDONED_BY in (node["metadata"].get("annotations") or {})
+
+
+def parallel(event: Carried) -> None:
+    """Never more than maxParallel nodes are changed for a policy at once."""
+    if event.began is None:
+        return
+    uid, most = event.policy.metadata.uid, event.policy.spec.rollout.max_parallel
+    working = [
+        state["metadata"]["name"]
+        for state in event.cluster.states()
+        if _writing(state)
+        and _operation(state)["policy"]["uid"] == uid
+        and state["metadata"]["name"] in event.cluster.disks
+    ]
+    assert len(working) <= most, f"{working} are changed at once, {most} may be"
+
+
+def unavailable(event: Carried) -> None:
+    """A node that works is taken out only while unavailable nodes stay within maxUnavailable."""
+    if event.began is None or not isinstance(event.decision, d.SetStatus):
+        return
+    policy = event.policy
+    matched = {
+        n.name: n
+        for n in event.world.nodes.values()
+        if matches(policy.spec.node_selector, n.labels)
+    }
+    down = {n.name for n in matched.values() if n.ready != "True" or n.unschedulable}
+    if event.decision.name in down:
+        return
+    down |= {
+        s["metadata"]["name"]
+        for s in event.cluster.states()
+        if _writing(s) and s["metadata"]["name"] in matched
+    }
+    most = policy.spec.rollout.max_unavailable
+    if isinstance(most, str):
+        most = max(1, int(len(matched) * int(most[:-1]) / 100))
+    assert len(down) <= most, f"{sorted(down)} would be unavailable, {most} may be"
+
+
+def stopped(event: Carried) -> None:
+    """No node begins while one of the policy's nodes is failed or rolled back."""
+    if event.began is None:
+        return
+    uid = event.policy.metadata.uid
+    for state in event.cluster.states():
+        claim = state["spec"].get("policyRef") or {}
+        if state["status"].get("phase") in FAILED and state["metadata"]["name"] in (
+            event.world.nodes
+        ):
+            assert claim.get("uid") != uid, f"{state['metadata']['name']} is failed"
+
+
+def never_to_a_silent_node(event: Carried) -> None:
+    """No Job is sent to a node whose Ready is Unknown."""
+    if isinstance(event.decision, d.CreateJob):
+        ready = event.world.nodes[event.decision.node].ready
+        assert ready != "Unknown", f"{event.decision.name} was sent to a silent node"
+
+
+def only_looking(event: Carried) -> None:
+    """Where only Audit policies select a node and no change is under way, nothing is changed."""
+    match event.decision:
+        case d.Cordon(node=node) | d.Evict(node=node) | d.CreateProof(node=node):
+            changes = True
+        case d.CreateJob(node=node, name=name):
+            changes = not name.startswith("audit-")
+        case _:
+            return
+    state = event.cluster.state(node)
+    assert not changes or (state is not None and _writing(state)), f"{node} was changed"
+    if changes and state is not None:
+        kept = _operation(state)["policy"]["uid"]
+        policy = next((p for p in event.world.policies.values() if p.metadata.uid == kept), None)
+        begun = policy is None or policy.spec.mode == "Enforce" or _operation(state)["cordoned"]
+        assert begun, f"{node} was changed for a policy that only audits"
+
+
+def foreign_cordons(event: Carried) -> None:
+    """Nobody else's cordon is undone: what we uncordon carries our mark."""
+    if isinstance(event.decision, d.Uncordon):
+        assert _marked(event.before), "the node did not carry our mark"
+        assert event.decision.node not in event.cluster.foreign_cordons, "it was somebody else's"
+
+
+def cordon_signed(event: Carried) -> None:
+    """A cordon is set for a recorded operation, with its mark, and on nobody else's cordon."""
+    if isinstance(event.decision, d.Cordon):
+        assert not event.before["spec"].get("unschedulable"), "it was cordoned already"
+        state = event.cluster.state(event.decision.node)
+        assert state is not None
+        assert _operation(state)["id"] == event.decision.owner, "no operation stands for it"
+        assert _marked(event.cluster.node(event.decision.node))
+
+
+def cordoned_and_claimed(event: Carried) -> None:
+    """A Job that writes is sent only to a node that we cordoned and the policy has claimed."""
+    decision = event.decision
+    if not isinstance(decision, d.CreateJob) or decision.name.startswith("audit-"):
+        return
+    node = event.cluster.node(decision.node)
+    state = event.cluster.state(decision.node)
+    assert state is not None, "no record of the node"
+    assert state["spec"]["policyRef"]["uid"] == _operation(state)["policy"]["uid"], "no claim"
+    assert state["spec"]["nodeUID"] == node["metadata"]["uid"], "another node of that name"
+    assert node["spec"].get("unschedulable"), "the node takes pods"
+    assert _marked(node) or decision.node in event.ledger.meddled, "the cordon is not ours"
+
+
+def one_writer(event: Carried) -> None:
+    """At most one Job that writes is on a node at a time."""
+    decision = event.decision
+    if not isinstance(decision, d.CreateJob) or decision.name.startswith("audit-"):
+        return
+    others = writers(event.cluster, decision.node) - {decision.name}
+    assert not others, f"{decision.name} was sent while {others} may still write"
+
+
+def writers(cluster: Cluster, node: str) -> set[str]:
+    """Jobs whose agent may write on a node, now or later."""
+    found = set()
+    pods = [p for p in cluster.api.all("Pod") if p["metadata"]["namespace"] == AGENTS]
+    for job in cluster.api.all("Job"):
+        name = job["metadata"]["name"]
+        ended = any(
+            c["type"] in ("Complete", "Failed") for c in job.get("status", {}).get("conditions", ())
+        )
+        given_up = bool(job.get("status", {}).get("conditions"))
+        mine = job["metadata"]["annotations"][names.LABEL_NODE] == node
+        if name.startswith("audit-") or ended or not mine:
+            continue
+        runs = [p for p in pods if p["metadata"]["ownerReferences"][0]["name"] == name]
+        # A Job that is given up (FailureTarget) makes no pod any more.
+        if not all(_terminated(p) for p in runs) or not (runs or given_up):
+            found.add(name)
+    return found
+
+
+def _terminated(pod: Raw) -> bool:
+    statuses = pod["status"].get("containerStatuses") or [{}]
+    return "terminated" in statuses[0].get("state", {}) or pod["status"]["phase"] == "Failed"
+
+
+def done_once(event: Carried) -> None:
+    """No node is changed again after Done while nothing about it has changed."""
+    if event.began is None or not isinstance(event.decision, d.SetStatus):
+        return
+    name = event.decision.name
+    made_of = (
+        event.cluster.node(name)["metadata"]["uid"],
+        event.cluster.disks[name].sha256,
+        str(event.policy.spec.target.cni),
+    )
+    assert event.ledger.done.get(name) != made_of, f"{name} is done again"
+
+
+def note_done(event: Carried) -> None:
+    """(No rule of its own: remembers for `done_once` which node is done, and with what.)"""
+    decision = event.decision
+    if isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState":
+        state = event.cluster.state(decision.name)
+        uid = (_operation(event.before).get("policy") or {}).get("uid")
+        policy = next((p for p in event.world.policies.values() if p.metadata.uid == uid), None)
+        if state is None or policy is None or decision.name not in event.cluster.disks:
+            return
+        if state["status"].get("phase") == Phase.DONE and event.before["status"] != "Done":
+            event.ledger.done[decision.name] = (
+                event.cluster.node(decision.name)["metadata"]["uid"],
+                event.cluster.disks[decision.name].sha256,
+                str(policy.spec.target.cni),
+            )
+
+
+def drain_never_first(event: Carried) -> None:
+    """Where deleting pods does not work, no pod is evicted before that is mended."""
+    if not isinstance(event.decision, d.Evict):
+        return
+    state = event.cluster.state(event.decision.node)
+    assert state is not None
+    if _operation(state)["step"] == "Drain":
+        assert state["status"]["baseline"].get("del") is not False, "the eviction would hang"
+
+
+def evicts_only_others(event: Carried) -> None:
+    """Pods of ours, of DaemonSets and of the host's network are never evicted."""
+    if isinstance(event.decision, d.Evict):
+        assert event.decision.namespace not in (AGENTS, PROOF, "cni-upgrade-system")
+
+
+def deletes_only_proofs(event: Carried) -> None:
+    """Only proof pods of ours are deleted, and only audits are taken back."""
+    if isinstance(event.decision, d.DeleteProof) and event.before:
+        labels = event.before["metadata"].get("labels") or {}
+        assert labels.get(names.LABEL_COMPONENT) == "proof", "it is somebody else's pod"
+    if isinstance(event.decision, d.DeleteJob) and event.before:
+        node = event.before["metadata"]["annotations"][names.LABEL_NODE]
+        seen, state = event.world.nodes.get(node), event.world.states.get(node)
+        moved = seen is None or (state is not None and state.spec.node_uid != seen.uid)
+        assert event.decision.name.startswith("audit-") or moved, "an agent may be writing"
+
+
+def says_why(event: Carried) -> None:
+    """Every node that does not rest in peace says what is waited for or what to do."""
+    decision = event.decision
+    if isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState":
+        state = event.cluster.state(decision.name)
+        if state is not None:
+            status = state["status"]
+            assert status.get("message"), f"{decision.name}: {status.get('phase')} without a word"
+            assert status.get("reason"), f"{decision.name}: {status.get('phase')} without a reason"
+            assert status["reason"] != "Unplannable" or decision.name in event.ledger.meddled, (
+                status["message"]
+            )
+
+
+def readable(event: Carried) -> None:
+    """What is written validates against the models, and comes back as it was written."""
+    if isinstance(event.decision, d.SetStatus):
+        name = event.decision.name
+        raw = event.cluster.api.find(event.decision.kind, name)
+        if raw is None:
+            return
+        parsed: Any = (
+            parse_policy(raw) if event.decision.kind == names.POLICY_KIND else parse_node_state(raw)
+        )
+        back = parsed.status.to_api()
+        for key, value in raw["status"].items():
+            assert back[key] == value, f"{name}: status.{key} is read back differently"
+
+
+def claim_guarded(event: Carried) -> None:
+    """A claim is never taken from an Enforce policy that still selects the node."""
+    if not isinstance(event.decision, d.Claim) or not event.before:
+        return
+    before = event.before["spec"].get("policyRef")
+    after = (event.decision.policy_ref or {}).get("uid")
+    if before is None or before["uid"] == after:
+        return
+    node = event.world.nodes[event.decision.name]
+    state = event.world.states[event.decision.name]
+    holder = govern(node, state, event.world.policies.values()).policy
+    assert holder is None or holder.metadata.uid != before["uid"], "the claim was taken away"
+    assert not _writing(event.before), "the node was handed over in the middle"
+
+
+def begins_unpaused(event: Carried) -> None:
+    """No change begins for a policy that is paused or only audits."""
+    if event.began is not None:
+        assert event.policy.spec.mode == "Enforce"
+        assert not event.policy.spec.paused
+        assert event.policy.metadata.annotations.get(names.PAUSED, "false") == "false"
+
+
+RULES: tuple[Callable[[Carried], None], ...] = (
+    parallel,
+    unavailable,
+    stopped,
+    never_to_a_silent_node,
+    only_looking,
+    foreign_cordons,
+    cordon_signed,
+    cordoned_and_claimed,
+    one_writer,
+    done_once,
+    note_done,
+    drain_never_first,
+    evicts_only_others,
+    deletes_only_proofs,
+    says_why,
+    readable,
+    claim_guarded,
+    begins_unpaused,
+)
+
+
+def check(event: Carried) -> None:
+    """Every rule, after one decision."""
+    for rule in RULES:
+        rule(event)
+
+
+def check_write(cluster: Cluster, ledger: Ledger, node: str, operation: Operation) -> None:
+    """No file is written on a node that takes pods, unless somebody uncordoned it by hand."""
+    if operation.id in cluster.disks[node].results or node in ledger.meddled:
+        return
+    raw = cluster.node(node)
+    assert raw["spec"].get("unschedulable"), f"{node} is written while it takes pods"
+    assert _marked(raw), f"{node} is written under somebody else's cordon"
+
+
+def check_move(view: View, move: Move) -> None:
+    """Every move between phases stands in phases.MOVES."""
+    before, after = view.status.phase, move.status.phase
+    if before != after and isinstance(before, Phase):
+        assert after in MOVES[before], f"{view.node.name}: {before} -> {after} is not in MOVES"
+
+
+def check_given_back(cluster: Cluster) -> None:
+    """In the end no node carries a cordon of ours, and no proof pod is left that could go."""
+    for node in cluster.api.all("Node"):
+        name = node["metadata"]["name"]
+        assert not _marked(node), f"{name} still carries our mark"
+        if name not in cluster.foreign_cordons:
+            assert not node["spec"].get("unschedulable"), f"{name} is still cordoned"
+    for pod in cluster.api.all("Pod"):
+        if pod["metadata"]["namespace"] == PROOF:
+            leaving = "deletionTimestamp" in pod["metadata"]
+            assert leaving, f"proof pod {pod['metadata']['name']} was left behind"

@@ -1,0 +1,270 @@
+"""Plays whole rollouts: plan, carry out decision by decision, let the cluster go on, again.
+
+With a `Random` everything goes wrong that can: turns are carried out in any order, the controller
+dies between two decisions, answers are lost, and its view of the cluster is old.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.planner import plan
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.turn import Turn
+from tests.unit.fleet.api_model import ApiError, Raw
+from tests.unit.fleet.cluster_model import AGENTS, PROOF, START, Cluster
+from tests.unit.fleet.controller_model import KINDS, Controller
+from tests.unit.fleet.invariants import Carried, Ledger, check, check_given_back, check_write
+
+LONGEST = 6 * 3600
+"""Seconds of the simulated clock after which a rollout that does not end is called stuck."""
+
+_ACTS = re.compile(r": (Evict|\w+ refused)")
+_HEX = re.compile(r"\b([a-z-]+)-([0-9a-f]{20})\b")
+
+
+class CrashError(Exception):
+    """The controller process is gone."""
+
+
+@dataclass(frozen=True)
+class Chaos:
+    """How likely each mishap is, per decision or per pass."""
+
+    crash: float = 0.0
+    refused: float = 0.0
+    lost: float = 0.0
+    stale: float = 0.0
+    shuffle: bool = True
+
+
+@dataclass
+class Rollout:
+    """A cluster with the operator in it."""
+
+    cluster: Cluster = field(default_factory=Cluster)
+    random: Random | None = None
+    chaos: Chaos = Chaos()
+    crash_at: int | None = None
+    """Number of the decision after which the controller dies, from 0."""
+    crash_before: bool = False
+    own_node: str = ""
+    ledger: Ledger = field(default_factory=Ledger)
+    lines: list[str] = field(default_factory=list)
+    count: int = 0
+    """Decisions so far."""
+
+    controller: Controller = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.controller = Controller(self.cluster, own_node=self.own_node)
+        self._ids: dict[str, int] = {}
+        self._quiet = 0
+        self._said: dict[str, str] = {}
+
+        def listen(node: str, operation: Any) -> None:
+            check_write(self.cluster, self.ledger, node, operation)
+
+        # The cluster calls this as an agent is about to write.
+        self.cluster.on_write = listen  # type: ignore[method-assign]
+
+    def _restart(self) -> None:
+        denied = self.controller.denied
+        self.controller = Controller(self.cluster, own_node=self.own_node)
+        self.controller.denied = denied
+
+    def say(self, text: str) -> None:
+        """A line of the transcript; ids are numbered so that it says the same every time."""
+
+        def numbered(found: re.Match[str]) -> str:
+            number = self._ids.setdefault(found[2], len(self._ids) + 1)
+            return f"{found[1]}-#{number}"
+
+        if _ACTS.search(text) and self._said.get(text.split(":")[0]) == text:
+            return  # Asked again every few seconds: once is enough to read.
+        self._said[text.split(":")[0]] = text
+        seconds = int((self.cluster.now - START).total_seconds())
+        clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        self.lines.append(f"{clock}  {_HEX.sub(numbered, text)}")
+
+    def once(self) -> bool:
+        """One pass; True where something was decided."""
+        chance = self.random
+        stale = chance is not None and chance.random() < self.chaos.stale
+        if stale and chance is not None:
+            # Our own records are always known as we wrote them; anything else may be old.
+            kinds = tuple(k for k in KINDS if k == "CNINodeState" or chance.random() < 0.5)
+            self.controller.refresh(kinds)
+        else:
+            self.controller.refresh()
+        world = self.controller.snapshot()
+        turns = plan(world)
+        try:
+            for turn, decision in self._ordered(turns):
+                if not self._carry(world, turn, decision):
+                    self._ended.add(turn.subject)
+        except CrashError:
+            self.say("-- the controller dies and starts again")
+            self._restart()
+        return bool(turns)
+
+    def _ordered(self, turns: tuple[Turn, ...]) -> Iterator[tuple[Turn, d.Decision]]:
+        """Turns side by side, each in its own order, until its first refusal."""
+        self._ended: set[str] = set()
+        queues = [(turn, list(turn.decisions)) for turn in turns]
+        while queues:
+            shuffled = self.random is not None and self.chaos.shuffle
+            index = self.random.randrange(len(queues)) if self.random and shuffled else 0
+            turn, queue = queues[index]
+            if not queue or turn.subject in self._ended:
+                if turn.subject not in self._ended:
+                    self.controller.errors.pop(turn.subject, None)
+                del queues[index]
+                continue
+            yield turn, queue.pop(0)
+
+    def _carry(self, world: Snapshot, turn: Turn, decision: d.Decision) -> bool:
+        chance = self.random.random() if self.random else 1.0
+        chaos = self.chaos
+        number, self.count = self.count, self.count + 1
+        if (number == self.crash_at and self.crash_before) or chance < chaos.crash / 2:
+            raise CrashError
+        if chaos.crash <= chance < chaos.crash + chaos.refused:
+            self.controller.errors[turn.subject] = "the server is on fire"
+            return False
+        before = self._target(decision)
+        try:
+            self.controller.carry(decision)
+        except ApiError as error:
+            if error.status != 409:
+                self.controller.errors[turn.subject] = error.message
+                self.say(f"{turn.subject}: {type(decision).__name__} refused: {error}")
+            return False
+        self._tell(turn, decision, before)
+        check(Carried(decision, world, before, self.cluster, self.ledger))
+        if (number == self.crash_at and not self.crash_before) or chance < chaos.crash:
+            raise CrashError
+        after = chaos.crash + chaos.refused
+        if after <= chance < after + chaos.lost:
+            self.controller.errors[turn.subject] = "no answer from the API server"
+            return False
+        return True
+
+    def _target(self, decision: d.Decision) -> Raw:
+        api = self.cluster.api
+        match decision:
+            case d.SetStatus(kind=kind, name=name):
+                found = api.find(kind, name)
+            case d.Claim(name=name):
+                found = api.find("CNINodeState", name)
+            case d.Cordon(node=node) | d.Uncordon(node=node):
+                found = api.find("Node", node)
+            case d.DeleteProof(name=name):
+                found = api.find("Pod", name, PROOF)
+            case d.DeleteJob(name=name):
+                found = api.find("Job", name, AGENTS)
+            case _:
+                found = None
+        return found or {}
+
+    def _tell(self, turn: Turn, decision: d.Decision, before: Raw) -> None:
+        match decision:
+            case d.SetStatus(kind=kind, name=name):
+                self._tell_status(kind, name, before)
+            case d.CreateJob(name=name) | d.CreateProof(name=name) | d.Evict(name=name):
+                self.say(f"{decision.node}: {type(decision).__name__} {name}")
+            case d.DeleteJob(name=name) | d.DeleteProof(name=name):
+                self.say(f"{turn.subject}: {type(decision).__name__} {name}")
+            case d.Cordon(node=node) | d.Uncordon(node=node):
+                self.say(f"{node}: {type(decision).__name__}")
+            case d.Claim(policy_ref=ref, label=label):
+                text = f"claimed by {ref['name']}" if ref else f"selected by {label or 'nobody'}"
+                self.say(f"{decision.name}: {text}")
+            case d.CreateState() | d.DeleteState():
+                self.say(f"{decision.name}: {type(decision).__name__}")
+            case _:
+                pass
+
+    def _tell_status(self, kind: str, name: str, before: Raw) -> None:
+        raw = self.cluster.api.find(kind, name)
+        if raw is None:
+            return
+        old, new = before.get("status") or {}, raw["status"]
+        subject = name
+        was, now = old.get("phase", "Pending"), new.get("phase", "Pending")
+        if kind == "CNIUpgradePolicy":
+            subject = f"policy {name}"
+            was, now = (_shown(s.get("conditions", ())) for s in (old, new))
+        told = f"{now} ({new['reason']})" if "reason" in new else now
+        if was != now:
+            self.say(f"{subject}: {was} -> {told}: {new.get('message', '')}")
+        elif old.get("message") != new.get("message") and kind == "CNINodeState":
+            self.say(f"{subject}: {told}: {new.get('message', '')}")
+
+    # Time.
+
+    def step(self) -> bool:
+        """A pass, then time goes on: slowly while there is something to see."""
+        decided = self.once()
+        self._quiet = 0 if decided else self._quiet + 1
+        self.cluster.tick(min(1 + self._quiet // 4, 20))
+        return decided
+
+    def until(self, reached: Callable[[], bool], seconds: int = LONGEST) -> None:
+        """Play on; a rollout that does not get there is stuck, and its transcript says where."""
+        start = self.cluster.now
+        while not reached():
+            self.step()
+            if (self.cluster.now - start).total_seconds() > seconds:
+                raise AssertionError("stuck:\n" + "\n".join(self.lines[-40:]))
+
+    def play(self, seconds: int) -> None:
+        """Let so much time pass."""
+        start = self.cluster.now
+        while (self.cluster.now - start).total_seconds() < seconds:
+            self.step()
+
+    def phase(self, node: str) -> str:
+        """The phase that a person sees."""
+        return str(self.cluster.status(node).get("phase", "Pending"))
+
+    def step_of(self, node: str) -> str:
+        """The step of the operation under way, or nothing."""
+        return str((self.cluster.status(node).get("operation") or {}).get("step", ""))
+
+    def resting(self) -> bool:
+        """Every node has a record and none is worked on."""
+        states = {s["metadata"]["name"]: s for s in self.cluster.states()}
+        return all(
+            name in states
+            and not states[name]["status"].get("operation")
+            and states[name]["status"].get("phase", "Pending") != "Pending"
+            for name in self.cluster.disks
+        )
+
+    def settle(self, seconds: int = LONGEST, patience: int = 90) -> None:
+        """Play until nothing was decided for a while; then the cluster must be left in order."""
+        start, quiet_since = self.cluster.now, self.cluster.now
+        while (self.cluster.now - quiet_since).total_seconds() < patience:
+            if self.step() or not self.resting():
+                quiet_since = self.cluster.now
+            if (self.cluster.now - start).total_seconds() > seconds:
+                raise AssertionError("never quiet:\n" + "\n".join(self.lines[-60:]))
+        check_given_back(self.cluster)
+        self.controller.refresh()
+        assert plan(self.controller.snapshot()) == (), "a quiet cluster must yield no decision"
+
+    @property
+    def transcript(self) -> str:
+        return "\n".join(self.lines) + "\n"
+
+
+def _shown(conditions: Any) -> str:
+    ready = next((c["reason"] for c in conditions if c["type"] == "Ready"), "new")
+    more = [c["type"] for c in conditions if c["type"] in ("Stalled", "Reconciling", "Overlapping")]
+    return f"{ready} [{', '.join(more)}]" if more else ready

@@ -1,0 +1,573 @@
+"""Rollouts that a person can follow: each function plays one and says what must come of it.
+
+Their transcripts stand in `golden/`, one file each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cni_upgrade.api import names
+from tests.unit.fleet.node_model import SimNode
+from tests.unit.fleet.rollout import Rollout
+
+ENFORCE = {"mode": "Enforce"}
+
+
+def f1(name: str = "node-a") -> SimNode:
+    """No version: pods are added, none can be deleted (containerd 1.6.2)."""
+    return SimNode(name, None, "containerd://1.6.2")
+
+
+def f2(name: str = "node-b") -> SimNode:
+    """A version above what a plugin takes: ADD and DEL fail."""
+    return SimNode(name, "1.0.0", "containerd://1.6.20", most="0.4.0")
+
+
+def crio(name: str = "node-c") -> SimNode:
+    """No version: no pod is added, and CRI-O deletes those of before with what it cached."""
+    return SimNode(name, None, "cri-o://1.23.0", add_without_version=False, cached_del=True)
+
+
+def healthy(name: str = "node-d") -> SimNode:
+    """At the target."""
+    return SimNode(name, "1.0.0", "containerd://2.0.0")
+
+
+def old(name: str, **more: object) -> SimNode:
+    """An older version that works: to be raised, nothing is broken before."""
+    node = SimNode(name, "0.4.0", "containerd://1.7.0")
+    for key, value in more.items():
+        setattr(node, key, value)
+    return node
+
+
+def of(*disks: SimNode, pods: int = 1) -> Rollout:
+    """A cluster of those nodes, with the operator in it."""
+    rollout = Rollout()
+    for disk in disks:
+        rollout.cluster.add_node(disk, pods=pods)
+    return rollout
+
+
+def version(rollout: Rollout, node: str) -> str | None:
+    return rollout.cluster.disks[node].version
+
+
+def phases(rollout: Rollout) -> dict[str, str]:
+    return {name: rollout.phase(name) for name in sorted(rollout.cluster.disks)}
+
+
+def reason(rollout: Rollout, node: str) -> str:
+    return str(rollout.cluster.status(node).get("reason"))
+
+
+def message(rollout: Rollout, node: str) -> str:
+    return str(rollout.cluster.status(node).get("message"))
+
+
+def ready(rollout: Rollout, policy: str) -> str:
+    """The reason of the policy's Ready."""
+    conditions = rollout.cluster.policy(policy)["status"]["conditions"]
+    return str(next(c["reason"] for c in conditions if c["type"] == "Ready"))
+
+
+def mixed_cluster_cured() -> Rollout:
+    """The demo: two faults, one of them twice, and a healthy node."""
+    r = of(f1(), f2(), crio(), healthy())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {
+        "node-a": "Done",
+        "node-b": "Done",
+        "node-c": "Done",
+        "node-d": "Compatible",
+    }
+    assert [version(r, n) for n in phases(r)] == ["1.0.0", "0.4.0", "1.0.0", "1.0.0"]
+    assert "cannot be deleted afterwards" in message(r, "node-c")
+    assert ready(r, "cure") == "Enforced"
+    return r
+
+
+def audit_then_enforce() -> Rollout:
+    """Audit shows what would be done and does nothing; Enforce goes on without another audit."""
+    r = of(f1(), healthy())
+    r.cluster.apply_policy("cure", {"mode": "Audit"})
+    r.settle()
+    assert phases(r) == {"node-a": "Waiting", "node-d": "Compatible"}
+    assert reason(r, "node-a") == "AuditOnly"
+    assert not r.cluster.disks["node-a"].writes
+    assert ready(r, "cure") == "Audited"
+    r.say("== mode: Enforce")
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-d": "Compatible"}
+    return r
+
+
+def paused_before_the_write() -> Rollout:
+    """Nothing was written yet: the node is given back at once, and goes on when resumed."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.say("== paused by annotation")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "true")
+    r.settle()
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "Paused")
+    assert version(r, "node-a") is None
+    r.say("== resumed")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def paused_after_the_write() -> Rollout:
+    """The node that was written to is finished, the next one does not begin."""
+    r = of(f1("node-a"), f1("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== paused by field")
+    r.cluster.apply_policy("cure", {**ENFORCE, "paused": True})
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Waiting"}
+    assert ready(r, "cure") == "Paused"
+    return r
+
+
+def budget_blocks_a_drain() -> Rollout:
+    """A disruption budget holds a pod until the deadline: blocked, given back, tried later."""
+    r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"deadline": "2m"}})
+    r.cluster.budgets.add("web-node-a-0")
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    assert reason(r, "node-a") == "DrainBlocked"
+    assert "disruption budget web" in message(r, "node-a")
+    assert not r.cluster.disks["node-a"].writes
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    r.say("== the budget allows it")
+    r.cluster.budgets.clear()
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def budget_never_gives_way() -> Rollout:
+    """Blocked again and again: the node is left in peace for longer each time."""
+    r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"deadline": "1m"}})
+    r.cluster.budgets.add("web-node-a-0")
+    r.play(4 * 3600)
+    drains = sum(line.endswith("node-a: Cordon") for line in r.lines)
+    assert 5 <= drains <= 10, f"{drains} drains in four hours"
+    return r
+
+
+def agent_killed_once() -> Rollout:
+    """The first agent is killed before it writes; the second one does the same work."""
+    r = of(f1())
+    r.cluster.disks["node-a"].faults = ["none", "killed"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert r.cluster.disks["node-a"].writes == ["missing -> 1.0.0 by apply"]
+    return r
+
+
+def agent_killed_after_the_write() -> Rollout:
+    """It wrote and was killed: the second agent finds that on the node and gives the answer."""
+    r = of(f1())
+    r.cluster.disks["node-a"].faults = ["none", "killed-after-write"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert r.cluster.disks["node-a"].writes == ["missing -> 1.0.0 by apply"]
+    return r
+
+
+def agent_killed_thrice() -> Rollout:
+    """Three agents without an answer: failed, given back, and no other node begins."""
+    r = of(f1("node-a"), f1("node-b"))
+    r.cluster.disks["node-a"].faults = ["none", "killed", "killed", "killed"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "Failed", "node-b": "Waiting"}
+    assert reason(r, "node-a") == "AgentLost"
+    assert reason(r, "node-b") == "RolloutStopped"
+    assert ready(r, "cure") == "NodeFailed"
+    return r
+
+
+def worse_is_rolled_back() -> Rollout:
+    """ADD worked before and does not after: the backup goes back, the rollout stops."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}), old("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack", "node-b": "Waiting"}
+    assert version(r, "node-a") == "0.4.0"
+    assert reason(r, "node-a") == "WorseThanBefore"
+    return r
+
+
+def worse_is_left_where_the_policy_says_so() -> Rollout:
+    """onFailure: Stop leaves it as it is, for a person to look at."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    r.cluster.apply_policy("cure", {**ENFORCE, "onFailure": "Stop"})
+    r.settle()
+    assert phases(r) == {"node-a": "Failed"}
+    assert version(r, "node-a") == "1.0.0"
+    return r
+
+
+def as_broken_as_before() -> Rollout:
+    """DEL did not work before and does not after: failed, nothing is restored for nothing."""
+    node = f1()
+    node.surprise = {"1.0.0": (True, False)}
+    r = of(node)
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "Failed"}
+    assert (reason(r, "node-a"), version(r, "node-a")) == ("StillBroken", "1.0.0")
+    return r
+
+
+def changed_since_audit() -> Rollout:
+    """Somebody writes the file between audit and apply: refused, looked at again, then done."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.say("== somebody edits the file")
+    r.cluster.disks["node-a"].edit(None)
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    assert reason(r, "node-a") == "ChangedSinceAudit"
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def policy_deleted_before_the_write() -> Rollout:
+    """The node is given back untouched."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.say("== the policy is deleted")
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.play(60)
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Pending"}, None)
+    assert reason(r, "node-a") == "NoPolicy"
+    assert r.cluster.state("node-a")["spec"].get("policyRef") is None  # type: ignore[index]
+    r.say("== another one is made")
+    r.cluster.apply_policy("again", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def policy_deleted_after_the_write() -> Rollout:
+    """What was written is proved first, then the node is given back."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== the policy is deleted")
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.play(120)
+    assert any("Done" in line for line in r.lines)
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Pending"}, "1.0.0")
+    return r
+
+
+def two_enforce_policies() -> Rollout:
+    """The first claim wins and holds; both say so; when it goes the other one takes over."""
+    r = of(f1("node-a"), healthy("node-d"))
+    r.cluster.apply_policy("first", ENFORCE)
+    r.settle()
+    r.say("== a second policy for the same nodes")
+    r.cluster.apply_policy("second", {**ENFORCE, "target": {"cni": {"version": "0.4.0"}}})
+    r.settle()
+    assert ready(r, "second") == "ClaimedByOther"
+    assert version(r, "node-a") == "1.0.0"
+    r.say("== the first one is deleted")
+    r.cluster.api.delete("CNIUpgradePolicy", "first")
+    r.settle()
+    assert ready(r, "second") == "Enforced"
+    return r
+
+
+def node_replaced() -> Rollout:
+    """Another machine joins under the name while the agent is on its way: all begins anew."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.say("== the machine is replaced")
+    r.cluster.remove_node("node-a")
+    r.cluster.add_node(f1())
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def foreign_cordon() -> Rollout:
+    """Somebody else has the node: waited for, never undone."""
+    r = of(f1())
+    r.cluster.cordon("node-a")
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert reason(r, "node-a") == "CordonedByOther"
+    r.say("== they uncordon it")
+    r.cluster.uncordon("node-a")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def silent_mid_apply() -> Rollout:
+    """The kubelet goes silent while the agent is there: no verdict until it is back."""
+    r = of(f1("node-a"), f1("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(1800)
+    assert phases(r)["node-b"] == "Waiting"
+    assert "may still" in message(r, "node-a")
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+    return r
+
+
+def silent_mid_proof() -> Rollout:
+    """Silence is no evidence: the proof goes on when the kubelet is back."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(1800)
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def exact_target_that_needs_a_drain() -> Rollout:
+    """Pods that run now could not be deleted at the target: they go first."""
+    r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
+    cni = {"version": "1.0.0", "selection": "Exact"}
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": {"cni": cni}})
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert r.cluster.pods_on("node-a", "default") == []
+    return r
+
+
+def drain_forbidden() -> Rollout:
+    """drain: Never blocks such a node with words; allowing it is enough."""
+    r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"policy": "Never"}})
+    r.settle()
+    assert reason(r, "node-a") == "DrainForbidden"
+    r.say("== drain: IfRequired")
+    r.cluster.apply_policy("cure", {"drain": {"policy": "IfRequired"}})
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def exact_target_out_of_reach() -> Rollout:
+    """Exact: a node that cannot take it is blocked and untouched, with the plugin named."""
+    r = of(f2())
+    cni = {"version": "1.0.0", "selection": "Exact"}
+    node = r.cluster.disks["node-b"]
+    node.version = "0.3.1"
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": {"cni": cni}})
+    r.play(600)
+    assert phases(r) == {"node-b": "Blocked"}
+    assert "takes 0.4.0 at most" in message(r, "node-b")
+    assert ready(r, "cure") == "NodesBlocked"
+    return r
+
+
+def drain_always_where_delete_is_broken() -> Rollout:
+    """An eviction would hang: written first, then drained, then proved."""
+    r = of(f1(), pods=2)
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"policy": "Always"}})
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    text = r.transcript
+    assert text.index("CreateJob apply") < text.index("Evict")
+    return r
+
+
+def unknown_paths() -> Rollout:
+    """A preset that the operator does not know: said, nothing is looked at; mended, it goes on."""
+    r = of(healthy())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    r.say("== paths: k3z")
+    r.cluster.apply_policy("cure", {**ENFORCE, "paths": "k3z"})
+    r.play(60)
+    assert (phases(r), reason(r, "node-d")) == ({"node-d": "Pending"}, "PathsNotAllowed")
+    assert ready(r, "cure") == "PathsNotAllowed"
+    r.say("== paths: auto")
+    r.cluster.apply_policy("cure", {**ENFORCE, "paths": "auto"})
+    r.settle()
+    assert phases(r) == {"node-d": "Compatible"}
+    return r
+
+
+def no_node_matches() -> Rollout:
+    """A selector that takes no node is never success."""
+    r = of(healthy())
+    r.cluster.apply_policy("cure", {**ENFORCE, "nodeSelector": {"matchLabels": {"zone": "z"}}})
+    r.play(60)
+    assert ready(r, "cure") == "NoNodeMatches"
+    assert r.cluster.state("node-d") is None
+    return r
+
+
+def missing_right() -> Rollout:
+    """One right is missing: the policy names it and nothing else happens, until it is given."""
+    r = of(f1())
+    r.controller.denied = ("create jobs.batch in cni-upgrade-agents",)
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.play(60)
+    assert ready(r, "cure") == "PermissionDenied"
+    assert r.cluster.state("node-a") is None
+    r.say("== the right is given")
+    r.controller.denied = ()
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def record_deleted_mid_apply() -> Rollout:
+    """The node state is deleted while the agent writes: it ends first, then all is made anew."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.cluster.tick()
+    r.say("== the node state is deleted")
+    r.ledger.meddled.add("node-a")
+    r.cluster.api.delete("CNINodeState", "node-a")
+    r.settle()
+    assert phases(r) == {"node-a": "Compatible"}
+    assert version(r, "node-a") == "1.0.0"
+    return r
+
+
+def record_and_policy_deleted_mid_apply() -> Rollout:
+    """Nobody governs the node any more, but its cordon is still given back."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.say("== node state and policy are deleted")
+    r.ledger.meddled.add("node-a")
+    r.cluster.api.delete("CNINodeState", "node-a")
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.play(600)
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    assert names.CORDONED_BY not in r.cluster.node("node-a")["metadata"]["annotations"]
+    return r
+
+
+def retried_after_failed() -> Rollout:
+    """A person looks, mends, and asks for another try of one node; the others follow."""
+    r = of(f1("node-a"), f1("node-b"))
+    r.cluster.disks["node-a"].surprise = {"1.0.0": (True, False)}
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "Failed", "node-b": "Waiting"}
+    r.say("== node-a reboots: nobody has asked for another try")
+    r.cluster.reboot("node-a", "boot-2")
+    r.settle()
+    assert phases(r) == {"node-a": "Failed", "node-b": "Waiting"}
+    r.say("== the plugin is mended, node-a is annotated with cniupgrade.dev/retry")
+    r.cluster.disks["node-a"].surprise = {}
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.settle()
+    assert phases(r) == {"node-a": "Compatible", "node-b": "Done"}
+    return r
+
+
+def proof_without_a_place() -> Rollout:
+    """A quota keeps proof pods away: that says nothing of the network, nothing is rolled back."""
+    r = of(f2())
+    r.cluster.quota = "exceeded quota: pods"
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert (phases(r), reason(r, "node-b")) == ({"node-b": "Failed"}, "ProofInconclusive")
+    assert version(r, "node-b") == "0.4.0"
+    return r
+
+
+def audit_without_an_image() -> Rollout:
+    """The agent's image cannot be pulled: tried again at growing distances, with the reason."""
+    r = of(f1())
+    r.cluster.disks["node-a"].faults = ["pull", "pull"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def uncordoned_by_hand() -> Rollout:
+    """Somebody uncordons the node in the middle: it is cordoned again before a file is written."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.say("== somebody uncordons node-a")
+    r.cluster.uncordon("node-a")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def managed_elsewhere() -> Rollout:
+    """Another program writes the file: left to it, named."""
+    r = of(old("node-a", managed_by="flannel: ConfigMap kube-flannel-cfg"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "ManagedElsewhere"}
+    assert "kube-flannel-cfg" in message(r, "node-a")
+    return r
+
+
+SCENARIOS: tuple[Callable[[], Rollout], ...] = (
+    mixed_cluster_cured,
+    audit_then_enforce,
+    paused_before_the_write,
+    paused_after_the_write,
+    budget_blocks_a_drain,
+    budget_never_gives_way,
+    agent_killed_once,
+    agent_killed_after_the_write,
+    agent_killed_thrice,
+    worse_is_rolled_back,
+    worse_is_left_where_the_policy_says_so,
+    as_broken_as_before,
+    changed_since_audit,
+    policy_deleted_before_the_write,
+    policy_deleted_after_the_write,
+    two_enforce_policies,
+    node_replaced,
+    foreign_cordon,
+    silent_mid_apply,
+    silent_mid_proof,
+    exact_target_that_needs_a_drain,
+    drain_forbidden,
+    exact_target_out_of_reach,
+    drain_always_where_delete_is_broken,
+    unknown_paths,
+    no_node_matches,
+    missing_right,
+    record_deleted_mid_apply,
+    record_and_policy_deleted_mid_apply,
+    retried_after_failed,
+    proof_without_a_place,
+    audit_without_an_image,
+    uncordoned_by_hand,
+    managed_elsewhere,
+)
