@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 SYSTEM, AGENTS, PROOF = "cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"
 CONTROLLER = f"system:serviceaccount:{SYSTEM}:cni-upgrade-operator"
 NODE = "/api/v1/nodes/shipped-node"
-CONFIG_MAP = f"/api/v1/namespaces/{SYSTEM}/configmaps/cni-upgrade-operator"
+BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 Object = dict[str, Any]
 Spoil = Callable[[Object], object]
 
@@ -541,20 +542,25 @@ def test_nobody_enters_an_agent(admitted: Server, way: str) -> None:
     assert "agents are not entered" in answer.message
 
 
-def test_without_the_configuration_none_comes_in_and_all_get_out(admitted: Server) -> None:
-    saved = admitted.request("GET", CONFIG_MAP).body
-    assert admitted.request("DELETE", CONFIG_MAP).ok
+def test_agents_come_in_after_the_fence_was_taken_down_and_put_up_again(
+    admitted: Server,
+) -> None:
+    """With ConfigMap parameters they do not, for good (kubernetes#130887)."""
+    binding = f"{BINDINGS}/cni-upgrade-agent-pods"
+    saved = admitted.request("GET", binding).body
+    assert admitted.request("DELETE", binding).ok
+    bad = agent_pod()
+    first(bad)["image"] = "elsewhere.example/agent:1"
     try:
-        eventually(
-            lambda: "no params found" in try_pod(admitted, agent_pod()).message, "no pods come in"
-        )
-        assert unhook(admitted).ok
+        eventually(lambda: try_pod(admitted, bad).ok, "the fence is down")
+        time.sleep(2)  # a refresh of the API server's policies: 1 s by default
     finally:
         del saved["metadata"]["resourceVersion"], saved["metadata"]["uid"]
-        collection = CONFIG_MAP.rpartition("/")[0]
-        restored = admitted.request("POST", collection, saved)
+        restored = admitted.request("POST", BINDINGS, saved)
     assert restored.ok, restored.message
-    eventually(lambda: try_pod(admitted, agent_pod()).ok, "agents are let in again")
+    eventually(lambda: not try_pod(admitted, bad).ok, "the fence stands again")
+    answer = try_pod(admitted, agent_pod())
+    assert answer.ok, answer.message
 
 
 def test_the_fence_stands_around_agents_alone(shipped: Server) -> None:

@@ -110,9 +110,9 @@ class Store:
         self.denied: tuple[str, ...] = ()
 
     def heard(self, event: Raw) -> None:
-        """A Kubernetes Event about an agent's or proof pod: the newest warning is kept."""
+        """A Kubernetes Event about an agent's Job or a pod of ours: the newest warning is kept."""
         about = event.get("involvedObject") or {}
-        if event.get("type") == "Warning" and about.get("kind") == "Pod":
+        if event.get("type") == "Warning" and about.get("kind") in ("Pod", "Job"):
             text = f"{event.get('reason', '')}: {event.get('message', '')}"
             self.warnings[about.get("uid", "")] = " ".join(text.split())[:1000]
 
@@ -123,6 +123,7 @@ class Store:
     def forget(self, now: datetime) -> None:
         """Drop notes about pods that are long gone."""
         known = {pod.uid for shelf in (self.agents, self.proofs) for pod in shelf.items.values()}
+        known |= {job.uid for job in self.jobs.items.values()}
         self.warnings = {uid: text for uid, text in self.warnings.items() if uid in known}
         self.evictions = {
             uid: answer for uid, answer in self.evictions.items() if now - answer.at < _FORGET

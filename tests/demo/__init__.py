@@ -1,0 +1,1 @@
+"""The demo: both faults on real nodes, cured before your eyes."""
