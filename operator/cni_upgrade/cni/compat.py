@@ -10,6 +10,7 @@ from typing import Literal
 
 from cni_upgrade.cni import versions
 from cni_upgrade.cni.facts import Sandbox, Support
+from cni_upgrade.cni.findings import shown
 from cni_upgrade.cni.runtimes import Runtime
 
 _OLD_RESULT = (None, "", "0.1.0", "0.2.0")
@@ -139,7 +140,7 @@ def pods(count: int) -> str:
 
 def added_at(sandboxes: Sequence[Sandbox]) -> str:
     """The versions at which they were added, as a sentence wants them."""
-    at = sorted({each.version for each in sandboxes if each.version})
+    at = sorted({shown(each.version) for each in sandboxes if each.version})
     words = ["with no version"] if any(not each.version for each in sandboxes) else []
     return " and ".join([*words, *([f"at {', '.join(at)}"] if at else [])])
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from cni_upgrade.cni import golang, versions
 from cni_upgrade.cni.document import Document, DocumentError, Node, TooDeepError, parse, to_bytes
-from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 
 Kind = Literal["conf", "conflist", "other"]
 
@@ -243,7 +243,7 @@ def _effective(version: str, others: list[str]) -> str:
         try:
             order = versions.libcni_order(spelling or versions.IMPLIED)
         except ValueError as error:
-            raise _NotLoadedError(Code.INVALID, f"cniVersions: {error}") from None
+            raise _NotLoadedError(Code.INVALID, f"cniVersions: {shown(str(error))}") from None
         if order <= own:
             candidates.append((order, spelling))
     if not candidates:
@@ -292,9 +292,9 @@ def _inline_plugins(inline: Mapping[str, bytes], libcni: tuple[int, int, int]) -
         try:
             node = parse(inline[name]).root
             if not golang.plugin_conf(node, libcni).type:
-                raise _NotLoadedError(Code.MISSING_TYPE, f"inlined {name}: missing 'type'")
+                raise _NotLoadedError(Code.MISSING_TYPE, f"inlined {shown(name)}: missing 'type'")
         except (DocumentError, golang.DecodeError) as error:
-            raise _NotLoadedError(Code.INLINE_FOLDER, f"inlined {name}: {error}") from None
+            raise _NotLoadedError(Code.INLINE_FOLDER, f"inlined {shown(name)}: {error}") from None
         plugins.append(node)
     return plugins
 
@@ -394,7 +394,7 @@ def _notes(name: str, data: bytes, network: str, keys: list[str]) -> tuple[Findi
                 Code.MISSING_NAME,
                 Severity.FAULT,
                 name,
-                f"libcni refuses the network name {network!r}: every ADD fails",
+                f"libcni refuses the network name {shown(network)}: every ADD fails",
                 "use letters, digits, '_', '.' and '-', starting with a letter or digit",
             )
         )
@@ -404,7 +404,7 @@ def _notes(name: str, data: bytes, network: str, keys: list[str]) -> tuple[Findi
                 Code.TEMPLATE_NOT_RENDERED,
                 Severity.FAULT,
                 name,
-                f"the file is valid JSON and still holds {', '.join(sorted(set(marks)))}",
+                f"the file is valid JSON and still holds {shown(', '.join(sorted(set(marks))))}",
                 "find out why the program that renders this file did not",
             )
         )
@@ -424,7 +424,7 @@ def _notes(name: str, data: bytes, network: str, keys: list[str]) -> tuple[Findi
                 Code.HIDDEN_VERSION,
                 Severity.WARNING,
                 name,
-                f"the version is decided by the keys {', '.join(map(repr, keys))}",
+                f"the version is decided by the keys {shown(', '.join(map(ascii, keys)))}",
                 "a rewrite leaves one key cniVersion",
             )
         )

@@ -190,7 +190,7 @@ def _object(text: str, start: int, depth: int) -> Node:
         key, key_end = _string(text, place)
         place = _skip(text, key_end)
         if not text.startswith(":", place):
-            raise DocumentError(f"expected a colon after key {key!r}", text, place)
+            raise DocumentError(f"expected a colon after key {key[:40]!r}", text, place)
         value = _value(text, _skip(text, place + 1), depth)
         members.append(Member(key, key_start, key_end, value))
         place = _skip(text, value.end)

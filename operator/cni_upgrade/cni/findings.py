@@ -84,6 +84,12 @@ class Code(StrEnum):
     CACHE_UNREADABLE = "CacheUnreadable", "an entry of the results cache could not be read"
 
 
+def shown(text: str, most: int = 60) -> str:
+    """A string from a file as a message may show it: short, and nothing that a terminal obeys."""
+    short = text if len(text) <= most else f"{text[:most]}..."
+    return short if short.isprintable() and short else repr(short)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that a person should know, and what to do about it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from cni_upgrade.cni.config import Config, kind_of, names_a_network
 from cni_upgrade.cni.facts import Support
-from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtimes import Runtime
 
 
@@ -89,8 +89,8 @@ def _crio(
     findings += [
         _skipped(
             config,
-            f"a plugin of it is missing or refuses cniVersion {config.version or 'missing'}, "
-            f"and {taken.name} is in use instead",
+            "a plugin of it is missing or refuses its cniVersion "
+            f"({shown(config.version or 'missing')}), and {taken.name} is in use instead",
             "remove the file that is not wanted; mending the version would change the network",
         )
         for config in refused

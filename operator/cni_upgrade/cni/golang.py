@@ -89,7 +89,7 @@ def plugin_conf(node: Node, libcni: tuple[int, int, int]) -> PluginConf:
         if _is_object(value, "capabilities"):
             for capability in value.members:
                 if capability.value.kind not in ("bool", "null"):
-                    raise DecodeError(f"capability {capability.key!r} is not true or false")
+                    raise DecodeError(f"capability {capability.key[:40]!r} is not true or false")
     for value in fields(node, "ipam"):
         if _is_object(value, "ipam"):
             conf.ipam_type = _string(value, "type", "ipam.type", conf.ipam_type)

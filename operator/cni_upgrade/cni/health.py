@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cni_upgrade.cni import compat, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Sandbox, Support
-from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtimes import Runtime
 
 CURABLE = frozenset(
@@ -177,7 +177,7 @@ def _version_faults(config: Config, version: str | None, node: Node) -> Iterator
             Code.VERSION_UNKNOWN,
             Severity.FAULT,
             config.name,
-            f"cniVersion {version!r} is no released version; plugins compare it as a string",
+            f"cniVersion {shown(version)} is no released version; plugins compare it as a string",
             "write a released version",
         )
 
@@ -193,7 +193,7 @@ def _versionless_results(
                 Severity.FAULT,
                 config.name,
                 f"{support.type} answers without a cniVersion: with a config at "
-                f"{version or 'no version'} {command} fails under {node.runtime.label} "
+                f"{shown(version or 'no version')} {command} fails under {node.runtime.label} "
                 f"(libcni {node.runtime.libcni})",
                 "write a version at which both ADD and DEL understand the result, such as 0.3.1",
             )
@@ -254,7 +254,11 @@ def f1(config: Config, runtime: Runtime) -> Finding:
 
 def f2(config: Config, version: str | None, refusing: Sequence[Support]) -> Finding:
     """A version that binaries of the chain do not support."""
-    said = f"cniVersion is {version}" if version else "cniVersion is missing, which counts as 0.1.0"
+    said = (
+        f"cniVersion is {shown(version)}"
+        if version
+        else "cniVersion is missing, which counts as 0.1.0"
+    )
     by_range: dict[str, list[str]] = {}
     for support in refusing:
         supports = f"up to {support.max} at most"
@@ -303,7 +307,7 @@ def stuck_sandboxes(config: Config, stuck: Sequence[Sandbox], version: str | Non
         Severity.FAULT,
         config.name,
         f"{compat.pods(len(stuck))} added {compat.added_at(stuck)} cannot be deleted at "
-        f"{version or 'no version'}: "
+        f"{shown(version or 'no version')}: "
         "libcni does not convert the cached result",
         "write a version at which they can be deleted",
     )

@@ -62,6 +62,11 @@ class _Row:
     libcni: str
     loopback_at: str | None = None
 
+    @property
+    def until(self) -> str:
+        """The last release as it is named, or the line whose every release is meant."""
+        return ".".join(str(number) for number in self.last if number != _ANY)
+
 
 _ANY = 1 << 30
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from cni_upgrade.cni import compat, folder, health, managed, runtimes, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support, Target
-from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtimes import Runtime
 
 __all__ = [
@@ -263,7 +263,7 @@ def _plan(
 ) -> _Plan:
     """Choose the version to reach, or say why none may be chosen."""
     version = config.version
-    said = version or "missing"
+    said = shown(version) if version else "missing"
     faulty = any(outcome.curable for outcome in before)
     exact = target.selection == "Exact"
     if template := next((n for n in config.notes if n.code == Code.TEMPLATE_NOT_RENDERED), None):
@@ -286,7 +286,7 @@ def _reach(
     config: Config, node: health.Node, target: Target, faulty: bool, delete: health.Outcome
 ) -> _Plan:
     version = config.version
-    said = version or "missing"
+    said = shown(version) if version else "missing"
     exact = target.selection == "Exact"
     open_without_pods = compat.reach(node.runtime, node.chain, (), target.version, exact=exact)
     reach = compat.reach(node.runtime, node.chain, node.sandboxes, target.version, exact=exact)

@@ -1,5 +1,6 @@
 """What a node is told about itself: each class of fault, and what is never done."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -411,6 +412,16 @@ def test_cni_versions_count_for_the_runtime_that_reads_them() -> None:
     assert (new.files[0].version, new.files[0].action) == ("1.1.0", "None")
     old = node("containerd://1.7.2", None, NEW, data=data)
     assert (old.files[0].version, old.files[0].to) == ("0.4.0", "1.0.0")
+
+
+@given(st.text(max_size=300))
+def test_what_a_file_says_cannot_flood_or_steer_a_terminal(text: str) -> None:
+    data = json.dumps({"cniVersion": text, "name": text, "plugins": [{"type": "bridge", text: 1}]})
+    for runtime in ("containerd://1.6.2", "cri-o://1.23.0"):
+        found = node(runtime, None, NEW, data=data.encode())
+        for finding in found.findings:
+            assert len(finding.message) < 400
+            assert finding.message.isprintable()
 
 
 def test_a_target_that_is_no_version_is_an_error() -> None:

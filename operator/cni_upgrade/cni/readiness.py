@@ -1,0 +1,65 @@
+"""Tells what would break on a node if its runtime were newer, before anybody makes it so.
+
+The same judgement as of today, asked for each release of the runtime that is meant: its libcni
+decides about the files, the plugins and the pods that run now.
+"""
+
+from dataclasses import dataclass, replace
+
+from cni_upgrade.cni import runtimes
+from cni_upgrade.cni.facts import Facts, Target
+from cni_upgrade.cni.verdict import judge
+
+_NAMES = {"containerd": "containerd", "cri-o": "cri-o", "crio": "cri-o"}
+
+
+class UnknownRuntimeError(ValueError):
+    """What was asked for does not name releases of a known runtime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What fails under some releases of the runtime that was asked for."""
+
+    releases: str
+    """The first and last of them, e.g. "containerd 1.6.0 to 1.6.2"."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether ADD and DEL would work under every release meant; None when it is not known."""
+
+    wanted: str
+    ready: bool | None
+    obstacles: tuple[Obstacle, ...] = ()
+
+
+def readiness(facts: Facts, wanted: str) -> Readiness:
+    """Judge the node as it is under the releases meant by e.g. `containerd>=1.6`.
+
+    Raises UnknownRuntimeError for what is not of that form, or meets no known release.
+    """
+    name, minimum = _parsed(wanted)
+    rows = [row for row in runtimes.TABLE if row.name == name and row.last >= minimum]
+    if not rows:
+        raise UnknownRuntimeError(f"{wanted!r}: no release of {name} that is known here")
+    obstacles: list[Obstacle] = []
+    unknown = False
+    for row in rows:
+        first = ".".join(str(number) for number in max(row.first, minimum))
+        found = judge(replace(facts, runtime=f"{name}://{first}"), Target()).baseline
+        unknown = unknown or found.add is None or found.del_ is None
+        why = found.add_why or found.del_why
+        if why:
+            obstacles.append(Obstacle(f"{name} {first} to {row.until}", why))
+    return Readiness(wanted, False if obstacles else None if unknown else True, tuple(obstacles))
+
+
+def _parsed(wanted: str) -> tuple[str, tuple[int, int, int]]:
+    name, _, version = wanted.replace(" ", "").partition(">=")
+    parts = version.split(".")
+    if name.lower() not in _NAMES or not all(part.isascii() and part.isdigit() for part in parts):
+        raise UnknownRuntimeError(f"{wanted!r} is not of the form containerd>=1.6 or cri-o>=1.24")
+    numbers = [*(int(part) for part in parts[:3]), 0, 0]
+    return _NAMES[name.lower()], (numbers[0], numbers[1], numbers[2])

@@ -1,0 +1,60 @@
+"""What a move to a newer runtime would break."""
+
+import pytest
+
+from cni_upgrade.cni import config
+from cni_upgrade.cni.facts import Facts, Sandbox
+from cni_upgrade.cni.readiness import UnknownRuntimeError, readiness
+from tests.unit.cni import samples
+
+
+def facts(version: str | None, plugins: str = "1.1.0", **others: str) -> Facts:
+    read = config.read("10-a.conflist", samples.bridge(version))
+    return Facts("containerd://1.5.8", [read], samples.plugins(plugins, **others))
+
+
+@pytest.mark.parametrize("wanted", ["containerd>=1.6", "containerd>=2.0", "cri-o >= 1.24"])
+def test_an_old_version_with_new_plugins_is_ready(wanted: str) -> None:
+    for version in ("0.3.1", "0.4.0"):
+        assert readiness(facts(version), wanted).ready is True
+
+
+def test_a_missing_version_breaks_where_f1_is() -> None:
+    found = readiness(facts(None), "containerd>=1.6")
+    assert found.ready is False
+    assert [obstacle.releases for obstacle in found.obstacles] == [
+        "containerd 1.6.0 to 1.6.2",
+        "containerd 1.6.3 to 1.6.3",
+    ]
+    assert all(obstacle.why.startswith("F1: ") for obstacle in found.obstacles)
+    assert readiness(facts(None), "containerd>=1.6.4").ready is True
+
+
+def test_an_old_loopback_breaks_1_6_3_alone() -> None:
+    found = readiness(facts("0.4.0", loopback="0.4.0"), "containerd>=1.6")
+    assert [obstacle.releases for obstacle in found.obstacles] == ["containerd 1.6.3 to 1.6.3"]
+    assert readiness(facts("0.4.0", loopback="0.4.0"), "containerd>=1.7").ready is True
+
+
+def test_1_1_0_breaks_below_2_0() -> None:
+    found = readiness(facts("1.1.0"), "containerd>=1.7")
+    assert [obstacle.releases for obstacle in found.obstacles] == ["containerd 1.7.0 to 1.7"]
+
+
+def test_running_pods_count() -> None:
+    pods = [Sandbox("containerd-net", "c", "eth0", "0.4.0")]
+    read = config.read("10-a.conflist", samples.bridge("1.0.0"))
+    known = Facts("containerd://1.6.2", [read], samples.plugins("1.1.0"), pods)
+    assert readiness(known, "containerd>=1.6").ready is True
+    assert readiness(known, "containerd>=1.5").ready is False
+
+
+def test_what_is_not_known_is_not_ready() -> None:
+    read = config.read("10-a.conflist", samples.bridge("0.4.0"))
+    assert readiness(Facts("containerd://1.5.8", [read], {}), "containerd>=2.0").ready is None
+
+
+@pytest.mark.parametrize("wanted", ["docker>=20", "containerd", "containerd>=x", "containerd>=9.0"])
+def test_other_wishes_are_errors(wanted: str) -> None:
+    with pytest.raises(UnknownRuntimeError):
+        readiness(facts("1.0.0"), wanted)
