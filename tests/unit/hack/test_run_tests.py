@@ -1,0 +1,72 @@
+"""The runner of all tiers: its last line is what others read."""
+
+from pathlib import Path
+
+import pytest
+
+from hack import run_tests
+
+GOOD = "def test_a(): pass\ndef test_b(): pass\n"
+BAD = "import pytest\ndef test_a(): assert False\n@pytest.fixture\ndef f(): raise OSError\n"
+BAD += "def test_b(f): pass\ndef test_c(): pass\ndef test_d(): pytest.skip('x')\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(run_tests, "ROOT", tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n")
+    return tmp_path
+
+
+def write(root: Path, tier: str, text: str) -> None:
+    folder = root / "tests" / tier
+    folder.mkdir(parents=True)
+    (folder / f"test_{tier}.py").write_text(text)
+
+
+def last_line(capfd: pytest.CaptureFixture[str]) -> str:
+    return capfd.readouterr().out.splitlines()[-1]
+
+
+def test_every_tier_counts(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(root, "unit", GOOD)
+    write(root, "api", GOOD)
+    assert run_tests.main([]) == 0
+    assert last_line(capfd) == "4 passed"
+
+
+def test_a_bad_tier_hides_nothing(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(root, "unit", BAD)
+    write(root, "e2e", GOOD)
+    assert run_tests.main([]) == 1
+    assert last_line(capfd) == "3 passed, 1 failed, 1 errors, 1 skipped"
+
+
+@pytest.mark.parametrize("text", ["syntax error", "import no_such_module"])
+def test_a_tier_that_cannot_be_read_is_an_error(
+    root: Path, capfd: pytest.CaptureFixture[str], text: str
+) -> None:
+    write(root, "unit", GOOD)
+    write(root, "api", text)
+    assert run_tests.main([]) == 1
+    assert last_line(capfd) == "2 passed, 1 errors"
+
+
+def test_a_tier_whose_process_dies_is_an_error(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(root, "unit", GOOD)
+    write(root, "api", "import os\ndef test_a(): os._exit(3)\n")
+    assert run_tests.main([]) == 1
+    assert last_line(capfd) == "2 passed, 1 errors"
+
+
+def test_no_tests_are_no_success(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_tests.main([]) == 1
+    assert last_line(capfd) == "0 passed"
+
+
+def test_quick_tiers_come_first_and_none_is_forgotten(root: Path) -> None:
+    for tier in ("torture", "e2e", "api", "unit"):
+        write(root, tier, GOOD)
+    assert run_tests.tiers() == ["tests/unit", "tests/api", "tests/e2e", "tests/torture"]
