@@ -143,7 +143,15 @@ def require_tools(log: Path) -> None:
     if shutil.which("apt-get") is None:
         raise BuildError(f"missing: {', '.join(missing)}; install them and try again")
     say(f"installing {', '.join(missing)}")
-    install = ("apt-get", "install", "-y", "--no-install-recommends", *missing)
+    install = (
+        "apt-get",
+        "-o",
+        "DPkg::Lock::Timeout=300",
+        "install",
+        "-y",
+        "--no-install-recommends",
+        *missing,
+    )
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         run(log, *install, env=env)

@@ -29,8 +29,8 @@ for need in "$@"; do
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
             echo "preflight: installing python3-venv" >&2
             export DEBIAN_FRONTEND=noninteractive
-            apt-get install -y --no-install-recommends python3-venv >/dev/null 2>&1 ||
-                { apt-get update >/dev/null && apt-get install -y --no-install-recommends python3-venv >/dev/null; } ||
+            apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends python3-venv >/dev/null 2>&1 ||
+                { apt-get update >/dev/null && apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends python3-venv >/dev/null; } ||
                 fail "cannot install python3-venv"
         else
             fail "$interpreter has no venv module; on Debian: apt-get install python3-venv"
