@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from cni_upgrade.api.node_state import Phase
-from cni_upgrade.fleet import answers
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet import answers, orders
 from cni_upgrade.fleet.ending import last
 from cni_upgrade.fleet.phases import GOOD
 from cni_upgrade.fleet.sending import pause, send
 from cni_upgrade.fleet.settle import audit_key, observed, seen, verdict_phase
 from cni_upgrade.fleet.view import Move, View, wait
-from cni_upgrade.node.operation import Outcome, Result
+from cni_upgrade.node.operation import Outcome, Result, digest
 
 
 def audit(view: View) -> Move:
@@ -41,8 +42,9 @@ def audited(view: View, result: Result) -> Move:
         ),
         None,
     )
-    # Without its policy the answer is still true, but the next policy asks again.
-    key = audit_key(view.node, view.state, policy, view.world.config) if policy else ""
+    # The answer to a question that nobody asks any more is still true, but it is asked again.
+    asked = policy is not None and _still_asked(view, policy)
+    key = audit_key(view.node, view.state, policy, view.world.config) if policy and asked else ""
     phase, reason, message = verdict_phase(result.report)
     before = status.observed
     # A new look because something has changed starts to count anew. Else a change that is blocked
@@ -60,6 +62,15 @@ def audited(view: View, result: Result) -> Move:
         "next_attempt_at": view.now + pause(view, attempts) if phase == Phase.BLOCKED else None,
     }
     return Move(seen(status, result.report).model_copy(update=update))
+
+
+def _still_asked(view: View, policy: CNIUpgradePolicy) -> bool:
+    """Whether the policy would ask the same today: it may have changed while the agent looked."""
+    preset = view.world.config.preset(policy.spec.paths)
+    if preset is None:
+        return False
+    today = orders.audit(view.node, view.state, policy, preset, view.world.config)
+    return digest(today) == view.operation.digest
 
 
 def look_failed(view: View, reason: str, why: str) -> Move:
