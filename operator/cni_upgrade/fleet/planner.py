@@ -192,7 +192,8 @@ def _finished(view: View, status: NodeStateStatus) -> NodeStateStatus:
 
 
 def _written(state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]:
-    if patch := _changes(state.status, status):
+    # Comparing is cheap, writing out two statuses of every node that rests is not.
+    if status != state.status and (patch := _changes(state.status, status)):
         yield SetStatus(names.NODE_STATE_KIND, state.metadata.name, patch)
     if status.phase != state.status.phase and status.phase not in _QUIET:
         bad = status.phase in FAILED or status.phase in (Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
