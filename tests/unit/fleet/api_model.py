@@ -75,9 +75,9 @@ class Api:
             raise ApiError(409, f"{kind} {meta['name']} already exists")
         self._uids += 1
         made = {
-            **body,
+            **merged({}, body),
             "metadata": {
-                **meta,
+                **merged({}, meta),
                 "uid": f"{kind.lower()}-{self._uids}",
                 "creationTimestamp": stamp(self.now),
                 "generation": 1,

@@ -102,7 +102,7 @@ class SimNode:
         """What the agent finds; `pods` are the versions at which the running ones were added."""
         to = self.reach(operation)
         add, delete = self.works(self.version)
-        healthy = self.version == to
+        healthy = to is not None and self.version == to
         action, verdict, why = Action.REWRITE, Verdict.REWRITE, "the highest that all take"
         findings: list[Finding] = []
         if healthy:

@@ -1,0 +1,196 @@
+"""What happens to a cluster while a rollout is under way: one random mishap at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from cni_upgrade.api import names
+from tests.unit.fleet.cluster_model import AGENTS, Cluster
+from tests.unit.fleet.node_model import SimNode
+from tests.unit.fleet.rollout import Rollout
+from tests.unit.fleet.scenarios import crio, f1, f2, healthy, old
+
+AGENT_FAULTS = ("killed", "killed-after-write", "hangs", "pull")
+
+
+def some_node(random: Random, name: str) -> SimNode:
+    """A node of any kind; now and then one that takes a change badly."""
+    drained = old(name, drain_for=frozenset({"1.0.0", "1.1.0"}))
+    managed = old(name, managed_by="flannel: ConfigMap kube-flannel-cfg")
+    bad = old(name, surprise={"1.0.0": (random.random() < 0.5, False)})
+    made = (f1(name), f2(name), crio(name), healthy(name), old(name), drained, managed, bad)
+    return random.choice(made)
+
+
+def some_policy(random: Random) -> dict[str, Any]:
+    """A spec of any kind."""
+    return {
+        "mode": "Enforce" if random.random() < 0.9 else "Audit",
+        "nodeSelector": {} if random.random() < 0.7 else {"matchLabels": {"zone": "a"}},
+        "rollout": {
+            "maxUnavailable": random.choice([1, 2, "50%", "100%"]),
+            "maxParallel": random.choice([1, 2, 10]),
+        },
+        "target": {
+            "cni": {
+                "version": random.choice(["0.4.0", "1.0.0", "1.0.0", "1.1.0"]),
+                "selection": random.choice(["HighestCompatible", "HighestCompatible", "Exact"]),
+            }
+        },
+        "managedFiles": random.choice(["Skip", "Override"]),
+        "drain": {"policy": random.choice(["IfRequired", "Always", "Never"]), "deadline": "2m"},
+        "verify": {"proof": random.random() < 0.8, "deadline": "1m"},
+        "onFailure": random.choice(["Rollback", "Stop"]),
+    }
+
+
+class Mishaps:
+    """Does one thing to the cluster at a time; every one can happen in any real cluster."""
+
+    def __init__(self, rollout: Rollout, random: Random) -> None:
+        self._rollout = rollout
+        self._cluster: Cluster = rollout.cluster
+        self._random = random
+        self._made = 0
+        self._all: Mapping[str, Callable[[str], None]] = {
+            "goes silent": lambda n: self._cluster.set_ready(n, "Unknown"),
+            "is not ready": lambda n: self._cluster.set_ready(n, "False"),
+            "is ready": lambda n: self._cluster.set_ready(n, "True"),
+            "is ready again": lambda n: self._cluster.set_ready(n, "True"),
+            "reboots": lambda n: self._cluster.reboot(n, f"boot-{random.random()}"),
+            "is cordoned by somebody": self._cluster.cordon,
+            "is given back by somebody": self._foreign_uncordon,
+            "is uncordoned by hand": self._uncordon,
+            "vanishes": self._vanish,
+            "is replaced": self._replace,
+            "gets a sister": self._join,
+            "loses its file to an edit": self._edit,
+            "is relabelled": self._relabel,
+            "has trouble with agents": self._fault,
+            "loses its jobs": self._lose_jobs,
+            "loses an agent": self._lose_agent,
+            "loses its record": self._lose_record,
+            "sees its policy paused": self._pause,
+            "sees its policy resumed": self._resume,
+            "sees its policy changed": self._change,
+            "sees its policy deleted": self._delete_policy,
+            "sees another policy": lambda n: self._cluster.apply_policy(
+                "other", some_policy(random)
+            ),
+            "sees a budget": lambda n: self._cluster.budgets.add(f"web-{n}-0"),
+            "sees a quota": self._quota,
+            "is without the controller for long": self._downtime,
+        }
+
+    def one(self) -> None:
+        """Something happens to some node."""
+        if not self._cluster.disks:
+            self._join("")
+            return
+        node = self._random.choice(sorted(self._cluster.disks))
+        what = self._random.choice(sorted(self._all))
+        self._rollout.say(f"== {node} {what}")
+        self._all[what](node)
+
+    def calm(self) -> None:
+        """Everybody goes home: nothing is in the way any more, and the policies want one thing."""
+        self._rollout.say("== all is calm")
+        cluster = self._cluster
+        for name, disk in cluster.disks.items():
+            cluster.set_ready(name, "True")
+            self._foreign_uncordon(name)
+            disk.faults, disk.surprise = [], {}
+        cluster.budgets.clear()
+        cluster.quota = ""
+        if cluster.api.find("CNIUpgradePolicy", "other"):
+            cluster.api.delete("CNIUpgradePolicy", "other")
+        cluster.apply_policy(
+            "cure",
+            {
+                "mode": "Enforce",
+                "nodeSelector": {"matchLabels": None},
+                "paused": False,
+                "drain": {"policy": "IfRequired", "deadline": "10m"},
+                "managedFiles": "Override",
+                "target": {"cni": {"version": "1.0.0", "selection": "HighestCompatible"}},
+            },
+            {names.PAUSED: None},
+        )
+
+    def _foreign_uncordon(self, node: str) -> None:
+        if node in self._cluster.foreign_cordons:
+            self._cluster.uncordon(node)
+
+    def _uncordon(self, node: str) -> None:
+        self._rollout.ledger.meddled.add(node)
+        self._cluster.uncordon(node)
+
+    def _vanish(self, node: str) -> None:
+        self._rollout.ledger.meddled.discard(node)
+        self._rollout.ledger.done.pop(node, None)
+        self._cluster.remove_node(node)
+
+    def _replace(self, node: str) -> None:
+        self._vanish(node)
+        # An agent of the old machine's that reaches the new one is possible, and harmless.
+        self._rollout.ledger.meddled.add(node)
+        self._cluster.add_node(some_node(self._random, node))
+
+    def _join(self, _: str) -> None:
+        self._made += 1
+        self._cluster.add_node(some_node(self._random, f"node-new-{self._made}"))
+
+    def _edit(self, node: str) -> None:
+        disk = self._cluster.disks[node]
+        disk.edit(self._random.choice([None, "0.3.1", disk.version]))
+
+    def _relabel(self, node: str) -> None:
+        zone = self._random.choice(["a", "b"])
+        self._cluster.api.patch("Node", node, {"metadata": {"labels": {"zone": zone}}})
+
+    def _fault(self, node: str) -> None:
+        self._cluster.disks[node].faults.append(self._random.choice(AGENT_FAULTS))
+
+    def _jobs(self, node: str) -> list[str]:
+        return [
+            job["metadata"]["name"]
+            for job in self._cluster.api.all("Job")
+            if job["metadata"]["annotations"][names.LABEL_NODE] == node
+        ]
+
+    def _lose_jobs(self, node: str) -> None:
+        for name in self._jobs(node):
+            self._cluster.api.delete("Job", name, namespace=AGENTS)
+
+    def _lose_agent(self, node: str) -> None:
+        for pod in self._cluster.pods_on(node, AGENTS):
+            self._cluster.api.remove("Pod", pod["metadata"]["name"], AGENTS)
+
+    def _lose_record(self, node: str) -> None:
+        if self._cluster.state(node):
+            self._rollout.ledger.meddled.add(node)
+            self._cluster.api.delete("CNINodeState", node)
+
+    def _pause(self, _: str) -> None:
+        if self._cluster.api.find("CNIUpgradePolicy", "cure"):
+            self._cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "")
+
+    def _resume(self, _: str) -> None:
+        if self._cluster.api.find("CNIUpgradePolicy", "cure"):
+            self._cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+
+    def _change(self, _: str) -> None:
+        self._cluster.apply_policy("cure", some_policy(self._random))
+
+    def _delete_policy(self, _: str) -> None:
+        if self._cluster.api.find("CNIUpgradePolicy", "cure"):
+            self._cluster.api.delete("CNIUpgradePolicy", "cure")
+
+    def _quota(self, _: str) -> None:
+        self._cluster.quota = "" if self._cluster.quota else "exceeded quota: pods"
+
+    def _downtime(self, _: str) -> None:
+        for _second in range(self._random.choice([10, 200, 1000])):
+            self._cluster.tick()

@@ -1,0 +1,101 @@
+"""Whole rollouts in any order and with everything that can go wrong: safe at each step, and ended.
+
+The seed is the test's name; the transcript of a failing one is in its output.
+"""
+
+import os
+from random import Random
+
+import pytest
+
+from cni_upgrade.api import names
+from tests.unit.fleet.mishaps import Mishaps, some_node, some_policy
+from tests.unit.fleet.rollout import Chaos, Rollout
+from tests.unit.fleet.scenarios import ENFORCE, crio, f1, f2, healthy, of, old, phases
+
+SEEDS = int(os.environ.get("FLEET_SEEDS", "120"))
+"""More of them find more, and take 0.2 s of CPU each."""
+
+CURED = {"node-a": "Done", "node-b": "Done", "node-c": "Done", "node-d": "Compatible"}
+
+
+def mixed() -> Rollout:
+    r = of(f1(), f2(), crio(), healthy())
+    r.cluster.apply_policy("cure", {**ENFORCE, "rollout": {"maxUnavailable": 2}})
+    return r
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_any_order_of_decisions_leads_to_the_same_end(seed: int) -> None:
+    r = mixed()
+    r.random = Random(seed)  # noqa: S311
+    r.settle()
+    assert phases(r) == CURED
+
+
+def small() -> Rollout:
+    r = of(f1(), old("node-b", drain_for=frozenset({"1.0.0"})))
+    r.cluster.apply_policy("cure", ENFORCE)
+    return r
+
+
+def decisions() -> int:
+    r = small()
+    r.settle()
+    return r.count
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_the_controller_dies_around_every_single_decision(before: bool) -> None:
+    for number in range(decisions()):
+        r = small()
+        r.crash_at, r.crash_before = number, before
+        r.settle(patience=10)
+        assert phases(r) == {"node-a": "Done", "node-b": "Done"}, r.transcript
+        for disk in r.cluster.disks.values():
+            assert len(disk.writes) == 1, r.transcript
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_controller_that_dies_all_the_time_gets_there(seed: int) -> None:
+    r = mixed()
+    r.random, r.chaos = Random(seed), Chaos(crash=0.2, refused=0.05, lost=0.1, stale=0.3)  # noqa: S311
+    r.settle()
+    assert phases(r) == CURED, r.transcript
+    assert all(len(disk.writes) <= 1 for disk in r.cluster.disks.values()), r.transcript
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_everything_goes_wrong(seed: int) -> None:
+    random = Random(seed)  # noqa: S311
+    r = Rollout(random=random, own_node="node-1")
+    r.chaos = Chaos(crash=0.03, refused=0.02, lost=0.02, stale=0.2)
+    for number in range(random.randint(1, 5)):
+        r.cluster.add_node(some_node(random, f"node-{number}"), pods=random.randint(0, 2))
+    r.cluster.apply_policy("cure", some_policy(random))
+    mishaps = Mishaps(r, random)
+    try:
+        for _ in range(random.randint(3, 12)):
+            for _ in range(random.randint(1, 25)):
+                r.step()
+            mishaps.one()
+        mishaps.calm()
+        _end_well(r)
+    except AssertionError as error:
+        raise AssertionError(f"seed {seed}: {error}\n{r.transcript}") from error
+
+
+def _end_well(r: Rollout) -> None:
+    """Once nothing is in the way and a person asks again, every node is cured and given back."""
+    r.chaos = Chaos()
+    for attempt in range(3):
+        # Files that were edited after they were done are found by another look only.
+        r.say("== a person asks for another look")
+        r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, str(attempt))
+        r.settle(patience=20)
+        if set(phases(r).values()) <= {"Done", "Compatible"}:
+            break
+    for name, disk in r.cluster.disks.items():
+        assert r.phase(name) in ("Done", "Compatible"), f"{name}: {r.cluster.status(name)}"
+        expected = "0.4.0" if disk.most == "0.4.0" else "1.0.0"
+        assert disk.version == expected, f"{name} is left at {disk.version}"
