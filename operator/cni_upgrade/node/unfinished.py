@@ -28,6 +28,12 @@ def settle(state: State, operation: Operation) -> Journal | None:
         ) from error
     if left is None:
         return None
+    told = results.find(state, left.id)
+    if told is not None:
+        # Its name is there, but the run may have been killed before that was durable.
+        results.record(state, told)
+        journal.end(state)
+        return None
     try:
         real = folders.resolve(operation.root, left.folder)
         with files.opened_folder(real) as folder:
@@ -38,9 +44,8 @@ def settle(state: State, operation: Operation) -> Journal | None:
             f"operation {left.id} was killed while it wrote in {left.folder}, which "
             f"cannot be opened: {error.strerror}; make it reachable for the next operation",
         ) from error
-    if results.find(state, left.id) is None:
-        if left.id == operation.id:
-            return left
-        results.record(state, journal.interrupted(left, journal.written(left, real)))
+    if left.id == operation.id:
+        return left
+    results.record(state, journal.interrupted(left, journal.written(left, real)))
     journal.end(state)
     return None

@@ -69,11 +69,11 @@ def run(operation: Operation, plan: Callable[[Node], Plan]) -> Result:
     """
     try:
         with state.locked(operation) as place:
+            with stop.held():
+                left = unfinished.settle(place, operation)
             earlier = results.find(place, operation.id)
             if earlier is not None:
                 return earlier
-            with stop.held():
-                left = unfinished.settle(place, operation)
             return _run(operation, place, left, plan)
     except OperationRefusedError as error:
         # The state folder was not ours, so there is no place to keep this result either.
