@@ -73,15 +73,21 @@ def verdict_phase(report: Report) -> tuple[Phase, str, str]:
             return Phase.WAITING, "ChangeNeeded", planned(report)
         case Verdict.MANAGED:
             writer = next((f.managed_by for f in report.files if f.managed_by), None)
-            text = worst.message if worst else f"written by {writer or 'another program'}"
+            text = _said(worst) if worst else f"written by {writer or 'another program'}"
             return Phase.MANAGED_ELSEWHERE, "ManagedElsewhere", _with_action(text, worst)
         case Verdict.NO_CONFIG:
-            text = worst.message if worst else "no CNI config was found"
+            text = _said(worst) if worst else "no CNI config was found"
             return Phase.BLOCKED, "NoConfig", _with_action(text, worst)
         case _:
             refused = next((f.why for f in report.files if f.action == "Refuse"), None)
-            text = worst.message if worst else refused or "cannot be done safely"
+            text = _said(worst) if worst else refused or "cannot be done safely"
             return Phase.BLOCKED, worst.code if worst else "Refused", _with_action(text, worst)
+
+
+def _said(finding: Any) -> str:
+    """What a finding says, with the file or plugin that it is about."""
+    about, message = str(finding.component), str(finding.message)
+    return message if about in message else f"{about}: {message}"
 
 
 def _with_action(text: str, finding: Any) -> str:
