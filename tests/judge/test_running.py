@@ -78,6 +78,8 @@ STORIES = (
     Story("up under a pod, 0.3.1", "0.3.1", "0.3.1", to={"0.8.1": "0.4.0", "1.1.2": "1.0.0"}),
     Story("up under a pod, 0.4.0", "0.4.0", "0.4.0"),
     Story("down under a pod, exactly", "1.0.0", "1.0.0", target=Target("0.4.0", "Exact")),
+    Story("up under a pod, exactly, where it has to go first", "0.3.1", "0.2.0",
+          target=Target("0.4.0", "Exact")),
     Story("a versionless file restored under a pod", None, "1.0.0"),
     Story("raised by hand over a versionless pod", "0.4.0", None, to={"0.8.1": "0.3.1"}),
     Story("raised by hand, only faulty", "0.4.0", None, target=Target(rewrite="OnlyFaulty")),

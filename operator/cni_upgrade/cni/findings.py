@@ -61,7 +61,6 @@ class Code(StrEnum):
     LIST_IN_CONF = "ListInConf", "a list stands in a file that is not named .conflist"
     SKIPPED_FILE = "SkippedFile", "the runtime skips this file as invalid and takes the next"
     DOTFILE = "Dotfile", "the runtime loads a hidden file"
-    NOT_ACTIVE = "NotActive", "the runtime does not use this file"
     CNI_VERSIONS = "CniVersions", "cniVersions overrides cniVersion under libcni 1.2 and later"
     HIDDEN_VERSION = "HiddenVersion", "a duplicate or oddly spelled key decides the cniVersion"
     INLINE_FOLDER = "InlineFolder", "libcni 1.3 appends the files of a folder named as the network"
