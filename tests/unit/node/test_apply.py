@@ -73,12 +73,14 @@ def test_a_rerun_gives_the_same_answer_and_writes_nothing(host: Host) -> None:
     assert host.tree() == before
 
 
-def test_five_files(host: Host) -> None:
-    """Only the active one is ordered by an audit; here each becomes it in turn."""
+def test_only_the_file_that_the_runtime_uses_may_be_written(host: Host) -> None:
+    """Each of five becomes it in turn; an order for another is refused."""
     for number in range(5):
         host.config(f"{number}0-pod.conflist", VERSIONLESS.replace("pod-net", f"net{number}"))
     for number in range(5):
         name = f"{number}0-pod.conflist"
+        if number < 4:
+            assert refused(run(host.apply("40-pod.conflist", number=10 + number))) == "NotAllowed"
         assert run(host.apply(name, number=number)).outcome is Outcome.DONE
         (host.conf / name).unlink()
 

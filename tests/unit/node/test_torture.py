@@ -26,7 +26,7 @@ from tests.unit.node.torture_agent import BEGIN, END
 
 ROOT = Path(__file__).parents[3]
 ALL = os.environ.get("CNI_UPGRADE_TORTURE") == "all"
-SLICE = 14  # points of each kind that the fast run tries
+SLICE = 8  # points of each kind that the fast run tries
 NAMES = tuple(f"{number}0-net.conflist" for number in range(5))
 ERRORS = ("ENOSPC", "EIO", "EROFS", "EACCES", "EINTR")
 
