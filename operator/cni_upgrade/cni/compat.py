@@ -134,8 +134,12 @@ def stuck_at(runtime: Runtime, sandboxes: Sequence[Sandbox], version: str | None
 
 
 def pods(count: int) -> str:
-    """A number of running pods, as a sentence wants it."""
-    return f"{count} running pod" + ("" if count == 1 else "s")
+    """A number of attachments in the results cache, as a sentence wants it.
+
+    Not "running pods": an ADD that failed later on leaves its entry too (seen on CRI-O 1.23.0,
+    one for each failed status check), and nothing in the cache tells the two apart.
+    """
+    return f"{count} cached sandbox" + ("" if count == 1 else "es")
 
 
 def added_at(sandboxes: Sequence[Sandbox]) -> str:

@@ -122,7 +122,7 @@ def test_running_pods_hold_the_version_down_on_containerd_1_5() -> None:
     pods = [Sandbox("net", "c", "eth0", None)]
     reach = compat.reach(runtime, chain_of(bridge="1.1.0"), pods, "1.0.0")
     assert (reach.version, reach.held_by_sandboxes) == ("0.3.1", True)
-    assert "1 running pod added with no version could not be deleted at 0.4.0" in reach.why
+    assert "1 cached sandbox added with no version could not be deleted at 0.4.0" in reach.why
     assert compat.reach(runtime, chain_of(bridge="1.1.0"), [], "1.0.0").version == "0.4.0"
 
 
