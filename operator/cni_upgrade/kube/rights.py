@@ -44,7 +44,9 @@ def needed(agents: str, proof: str) -> Iterator[Right]:
     for namespace in (agents, proof):
         yield from (Right(verb, PODS, namespace) for verb in _WATCH)
         yield from (Right(verb, EVENTS, namespace) for verb in _WATCH)
-    yield from (Right(verb, JOBS, agents) for verb in (*_WATCH, "create", "delete"))
+        # There are no Jobs in the proof namespace, but kopf watches each kind in both.
+        yield from (Right(verb, JOBS, namespace) for verb in _WATCH)
+    yield from (Right(verb, JOBS, agents) for verb in ("create", "delete"))
     yield from (Right(verb, PODS, proof) for verb in ("create", "delete"))
     yield Right("create", EVENTS, "default")
 
