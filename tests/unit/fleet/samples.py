@@ -1,0 +1,117 @@
+"""Small values of everything that the planner reads, for tests of one function at a time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.parse import parse_node_state, parse_policy
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.objects import Job, Node, Pod
+from cni_upgrade.fleet.selection import Governance
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.view import View
+from cni_upgrade.node.operation import Kind, Operation, Outcome, Report, Result
+from tests.unit.fleet.api_model import merged, stamp
+from tests.unit.fleet.cluster_model import AGENTS, CONFIG, START
+from tests.unit.fleet.node_model import SimNode
+
+NOW = START
+ID = "apply-0123456789abcdef0123"
+
+
+def node(
+    name: str = "node-a", *, ready: str = "True", cordoned: bool = False, **labels: str
+) -> Node:
+    return Node.of(
+        {
+            "metadata": {"name": name, "uid": f"{name}-uid", "labels": labels},
+            "spec": {"unschedulable": cordoned},
+            "status": {
+                "conditions": [{"type": "Ready", "status": ready}],
+                "nodeInfo": {"containerRuntimeVersion": "containerd://1.7.0"},
+            },
+        }
+    )
+
+
+def policy(name: str = "cure", uid: str = "", **spec: Any) -> CNIUpgradePolicy:
+    return parse_policy(
+        {
+            "metadata": {"name": name, "uid": uid or f"{name}-uid", "generation": 1},
+            "spec": {"nodeSelector": {}, "mode": "Enforce", **spec},
+        }
+    )
+
+
+def state(name: str = "node-a", claim: str | None = None, **status: Any) -> CNINodeState:
+    """A node state; status members as the API has them."""
+    ref = {"policyRef": {"name": claim, "uid": f"{claim}-uid"}} if claim else {}
+    return parse_node_state(
+        {
+            "metadata": {"name": name, "uid": f"{name}-state", "generation": 1},
+            "spec": {"nodeUID": f"{name}-uid", **ref},
+            "status": status,
+        }
+    )
+
+
+def operation(kind: str = "apply", **more: Any) -> dict[str, Any]:
+    name = f"{kind}-0123456789abcdef0123"
+    ref = {"name": "cure", "uid": "cure-uid"}
+    return {"id": name, "kind": kind, "job": name, "step": "Apply", "policy": ref, **more}
+
+
+def pod(name: str = "web", namespace: str = "default", **patch: Any) -> Pod:
+    """A running pod of a ReplicaSet on node-a, changed by a merge patch of its raw members."""
+    raw = {
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"{name}-uid",
+            "ownerReferences": [{"kind": "ReplicaSet", "controller": True}],
+        },
+        "spec": {"nodeName": "node-a"},
+        "status": {"phase": "Running"},
+    }
+    return Pod.of(merged(raw, patch))
+
+
+DELETED = {"deletionTimestamp": stamp(NOW)}
+
+
+def agent(message: str | None = None, code: int = 0, **status: Any) -> Pod:
+    """An agent's pod, ended with a message or still running."""
+    ended = {"terminated": {"exitCode": code, "reason": "Completed", "message": message}}
+    states = [{"state": {"running": {}} if message is None else ended}]
+    return pod(f"{ID}-x", AGENTS, status={"containerStatuses": states, **status})
+
+
+def job(*conditions: str, name: str = ID) -> Job:
+    said = [{"type": c, "status": "True", "reason": "DeadlineExceeded"} for c in conditions]
+    return Job.of({"metadata": {"name": name, "uid": "job-uid"}, "status": {"conditions": said}})
+
+
+def report(disk: SimNode) -> Report:
+    return disk.report(Operation(ID, Kind.APPLY, disk.name, disk.runtime), ())
+
+
+def result(outcome: Outcome = Outcome.DONE, **more: Any) -> Result:
+    return Result(**{"id": ID, "kind": Kind.APPLY, "node": "node-a", "outcome": outcome, **more})
+
+
+def view(kind: str = "apply", seconds_left: int = 60, ready: str = "True", **world: Any) -> View:
+    """Node-a at work at a step with so many seconds left."""
+    end = stamp(NOW + timedelta(seconds=seconds_left))
+    record = state(operation=operation(kind, id=ID, job=ID, deadline=end))
+    return View(
+        world=Snapshot(now=NOW, config=CONFIG, **world),
+        node=node(ready=ready),
+        state=record,
+        status=record.status,
+        governance=Governance(None, (), ()),
+        may_audit=True,
+        writer=None,
+        gate=lambda: None,
+    )

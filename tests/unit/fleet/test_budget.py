@@ -1,0 +1,96 @@
+"""Two limits that are never exceeded, and a stop: each with a reason that names nodes."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cni_upgrade.fleet.budget import Budget, limit
+from tests.unit.fleet.samples import node, operation, policy, state
+
+
+@pytest.mark.parametrize(
+    ("value", "total", "expected"),
+    [
+        (1, 0, 1),
+        (3, 2, 3),
+        ("10%", 0, 1),
+        ("10%", 9, 1),
+        ("10%", 19, 1),
+        ("10%", 20, 2),
+        ("34%", 3, 1),
+        ("99%", 100, 99),
+        ("100%", 7, 7),
+    ],
+)
+def test_limit(value: int | str, total: int, expected: int) -> None:
+    assert limit(value, total) == expected
+
+
+@given(st.integers(1, 100), st.integers(0, 10_000))
+def test_a_percentage_is_never_exceeded_and_never_nothing(percent: int, total: int) -> None:
+    most = limit(f"{percent}%", total)
+    assert most >= 1
+    assert most == 1 or most * 100 <= percent * total
+
+
+def budget(rollout: dict[str, Any], *nodes: Any, states: Any = ()) -> Budget:
+    return Budget(policy(rollout=rollout), nodes, {s.metadata.name: s for s in states})
+
+
+def test_places_are_given_until_they_are_gone() -> None:
+    places = budget({"maxUnavailable": 2}, node("a"), node("b"), node("c"))
+    assert places.take("a") is None
+    assert places.take("b") is None
+    refused = places.take("c")
+    assert refused is not None
+    assert refused[0] == "MaxUnavailable"
+    assert "a, b" in refused[1]
+
+
+def test_nodes_that_are_down_for_any_reason_count() -> None:
+    places = budget({"maxUnavailable": 1}, node("a"), node("b", ready="False"))
+    refused = places.take("a")
+    assert refused is not None
+    assert "b" in refused[1]
+
+
+def test_a_node_that_is_down_anyway_costs_nothing_more() -> None:
+    down = node("b", ready="False"), node("c", ready="Unknown"), node("d", cordoned=True)
+    places = budget({"maxUnavailable": 1}, node("a"), *down)
+    assert [places.take(n.name) for n in down] == [None, None, None]
+
+
+def test_max_parallel_holds_for_nodes_that_are_down_too() -> None:
+    places = budget({"maxParallel": 1}, node("a", ready="False"), node("b", ready="False"))
+    assert places.take("a") is None
+    assert (places.take("b") or ("",))[0] == "MaxParallel"
+
+
+def test_an_audit_takes_no_place_and_a_restore_does() -> None:
+    looking = state("a", operation=operation("audit"))
+    undoing = state("b", operation=operation("restore"))
+    nodes = node("a"), node("b"), node("c")
+    assert budget({}, *nodes, states=[looking]).take("c") is None
+    assert budget({}, *nodes, states=[undoing]).take("c") is not None
+
+
+def test_a_node_that_left_the_selector_in_the_middle_keeps_its_place() -> None:
+    selecting = policy(nodeSelector={"matchLabels": {"zone": "a"}}, rollout={"maxParallel": 1})
+    gone = state("a", operation=operation())
+    places = Budget(selecting, [node("a", zone="b"), node("b", zone="a")], {"a": gone})
+    assert (places.take("b") or ("",))[0] == "MaxParallel"
+
+
+@pytest.mark.parametrize("phase", ["Failed", "RolledBack"])
+@pytest.mark.parametrize(("claim", "stops"), [("cure", True), (None, True), ("other", False)])
+def test_a_failure_stops_its_own_policy(phase: str, claim: str | None, stops: bool) -> None:
+    places = budget({}, node("a"), node("b"), states=[state("b", claim, phase=phase)])
+    refused = places.take("a")
+    assert (refused is not None and refused[0] == "RolloutStopped") is stops
+
+
+def test_a_node_that_is_gone_takes_no_place() -> None:
+    ghost = state("ghost", operation=operation())
+    assert budget({"maxParallel": 1}, node("a"), states=[ghost]).take("a") is None

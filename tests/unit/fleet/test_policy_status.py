@@ -1,0 +1,178 @@
+"""A policy's status as a person and as kstatus read it: never success for nothing, never silent."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cni_upgrade.api import names
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.parse import parse_policy
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.decisions import Emit, SetStatus
+from cni_upgrade.fleet.policy_status import turns
+from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.snapshot import Snapshot
+from tests.unit.api.kstatus import Health, health
+from tests.unit.fleet.api_model import merged
+from tests.unit.fleet.cluster_model import CONFIG
+from tests.unit.fleet.samples import NOW, node, operation, policy, state
+
+CURRENT, GOING, FAILED = Health.CURRENT, Health.IN_PROGRESS, Health.FAILED
+
+
+def world(made: CNIUpgradePolicy, *phases: str, **more: Any) -> Snapshot:
+    """A node for each phase, all audited for this policy; an empty phase is a node not yet seen."""
+    nodes = {f"node-{n}": node(f"node-{n}") for n in range(len(phases))}
+    states: dict[str, CNINodeState] = {}
+    for (name, on), phase in zip(nodes.items(), phases, strict=True):
+        if phase:
+            blank = state(name, made.metadata.name)
+            key = audit_key(on, blank, made, CONFIG)
+            working = {"operation": operation()} if phase in ("Applying", "Proving") else {}
+            states[name] = state(
+                name,
+                made.metadata.name,
+                phase=phase,
+                message="m",
+                found="1.0.0",
+                observed={"auditKey": key},
+                **working,
+            )
+    shown = {"policies": {made.metadata.name: made}, "nodes": nodes, "states": states}
+    return Snapshot(now=NOW, config=CONFIG, **{**shown, **more})
+
+
+def status(seen: Snapshot, name: str = "cure") -> dict[str, Any]:
+    """The object as it stands after the planner's write."""
+    made = seen.policies[name]
+    patch: dict[str, Any] = {}
+    for turn in turns(seen):
+        for decision in turn.decisions:
+            if isinstance(decision, SetStatus) and decision.name == name:
+                patch = dict(decision.status)
+    whole: dict[str, Any] = merged(made.to_api(), {"status": patch})
+    return whole
+
+
+def ready(obj: dict[str, Any]) -> str:
+    return str(next(c["reason"] for c in obj["status"]["conditions"] if c["type"] == "Ready"))
+
+
+ENFORCE, AUDIT = policy(), policy(mode="Audit")
+
+
+@pytest.mark.parametrize(
+    ("made", "phases", "reason", "expected"),
+    [
+        (ENFORCE, [], "NoNodeMatches", GOING),
+        (ENFORCE, [""], "RollingOut", GOING),
+        (ENFORCE, ["Compatible", ""], "RollingOut", GOING),
+        (ENFORCE, ["Compatible", "Auditing"], "RollingOut", GOING),
+        (ENFORCE, ["Done", "Waiting"], "RollingOut", GOING),
+        (ENFORCE, ["Done", "Applying"], "RollingOut", GOING),
+        (ENFORCE, ["Done", "Proving"], "RollingOut", GOING),
+        (ENFORCE, ["Done", "Compatible"], "Enforced", CURRENT),
+        (ENFORCE, ["Done", "Blocked"], "NodesBlocked", FAILED),
+        (ENFORCE, ["Done", "ManagedElsewhere"], "NodesBlocked", FAILED),
+        (ENFORCE, ["Done", "Failed"], "NodeFailed", FAILED),
+        (ENFORCE, ["Waiting", "RolledBack"], "NodeFailed", FAILED),
+        (ENFORCE, ["Applying", "Failed"], "NodeFailed", FAILED),
+        (ENFORCE, ["a phase of tomorrow"], "NodesBlocked", FAILED),
+        (policy(paused=True), ["Waiting"], "Paused", GOING),
+        (policy(paused=True), ["Proving"], "Paused", GOING),
+        (policy(paths="k3z"), ["Pending"], "PathsNotAllowed", FAILED),
+        (AUDIT, [], "NoNodeMatches", GOING),
+        (AUDIT, ["Auditing", "Compatible"], "Auditing", GOING),
+        (AUDIT, ["Waiting", "Blocked", "Compatible"], "Audited", CURRENT),
+    ],
+)
+def test_health(made: CNIUpgradePolicy, phases: list[str], reason: str, expected: Health) -> None:
+    obj = status(world(made, *phases))
+    assert ready(obj) == reason
+    assert health(obj) == expected
+    assert obj["status"]["message"]
+    assert obj["status"]["observedGeneration"] == obj["metadata"]["generation"]
+
+
+def test_what_is_good_for_another_target_is_not_enforced() -> None:
+    seen = world(ENFORCE, "Done")
+    newer = policy(target={"cni": {"version": "1.1.0"}})
+    assert ready(status(replace(seen, policies={"cure": newer}))) == "RollingOut"
+
+
+def test_a_missing_right_goes_before_everything() -> None:
+    obj = status(world(ENFORCE, "Failed", denied=("create jobs.batch in x",)))
+    assert (ready(obj), health(obj)) == ("PermissionDenied", FAILED)
+    assert "create jobs.batch in x" in obj["status"]["message"]
+
+
+def test_two_enforce_policies_both_say_so() -> None:
+    seen = world(ENFORCE, "Done")
+    both = replace(seen, policies={"cure": ENFORCE, "second": policy("second")})
+    first, second = status(both), status(both, "second")
+    assert (ready(first), health(first)) == ("Enforced", CURRENT)
+    assert (ready(second), health(second)) == ("ClaimedByOther", FAILED)
+    for obj, other in ((first, "second"), (second, "cure")):
+        [said] = [c for c in obj["status"]["conditions"] if c["type"] == "Overlapping"]
+        assert other in said["message"]
+
+
+def test_counts_and_versions() -> None:
+    obj = status(world(ENFORCE, "Done", "Done", "Blocked", "Failed", "Waiting", ""))["status"]
+    assert obj["nodes"]["byPhase"] == {
+        "Blocked": 1,
+        "Done": 2,
+        "Failed": 1,
+        "Pending": 1,
+        "Waiting": 1,
+    }
+    assert obj["summary"] == {
+        "matched": 6,
+        "compatible": 0,
+        "done": 2,
+        "working": 0,
+        "waiting": 2,
+        "blocked": 1,
+        "failed": 1,
+    }
+    assert obj["versions"] == {"1.0.0": 5}
+
+
+def test_the_first_ten_failures_the_gravest_first() -> None:
+    obj = status(world(ENFORCE, *["Blocked"] * 12, "Failed"))["status"]
+    assert len(obj["failures"]) == 10
+    assert obj["failures"][0]["phase"] == "Failed"
+
+
+def test_a_status_that_did_not_change_is_not_written() -> None:
+    seen = world(ENFORCE, "Done", "Failed")
+    written = parse_policy(status(seen))
+    assert list(turns(replace(seen, policies={"cure": written}))) == []
+
+
+def test_an_event_for_each_new_reason_and_no_other() -> None:
+    seen = world(ENFORCE, "Done")
+    [turn] = turns(seen)
+    assert [d.reason for d in turn.decisions if isinstance(d, Emit)] == ["Enforced"]
+    written = parse_policy(status(seen))
+    grown = world(written, "Done", "Done")
+    [turn] = turns(grown)
+    assert [d for d in turn.decisions if isinstance(d, Emit)] == []
+
+
+def test_a_condition_keeps_the_time_of_its_last_flip() -> None:
+    seen = world(ENFORCE, "Done")
+    written = parse_policy(status(seen))
+    later = NOW.replace(hour=20)
+    obj = status(replace(world(written, "Done", "Done"), now=later))
+    times = {c["type"]: c["lastTransitionTime"] for c in obj["status"]["conditions"]}
+    assert times["Ready"].startswith("2026-01-01T12:00")
+
+
+def test_a_policy_that_is_being_deleted_is_left_alone() -> None:
+    going = parse_policy(
+        merged(ENFORCE.to_api(), {"metadata": {"deletionTimestamp": "2026-01-01T12:00:00Z"}})
+    )
+    assert list(turns(world(going, "Done"))) == []
+    assert going.kind == names.POLICY_KIND

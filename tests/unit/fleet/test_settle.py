@@ -1,0 +1,104 @@
+"""From a report to a phase: every verdict, with the words that a person needs."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cni_upgrade.api import names
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.fleet.settle import audit_key, planned, seen, verdict_phase
+from cni_upgrade.node.operation import Report, Verdict
+from tests.unit.fleet.cluster_model import CONFIG
+from tests.unit.fleet.samples import node, policy, report, state
+from tests.unit.fleet.scenarios import crio, f1, f2, healthy, old
+
+FAULT = Finding("Loopback", Severity.FAULT, "loopback", "the plugin is missing", "install it")
+
+
+def no_config() -> Report:
+    disk = healthy()
+    disk.no_config = True
+    return report(disk)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "words"),
+    [
+        (report(healthy()), ("Compatible", "Compatible"), "10-net.conflist is at 1.0.0"),
+        (report(f1()), ("Waiting", "ChangeNeeded"), "missing -> 1.0.0"),
+        (report(f2()), ("Waiting", "ChangeNeeded"), "1.0.0 -> 0.4.0"),
+        (report(crio()), ("Waiting", "ChangeNeeded"), "missing -> 1.0.0"),
+        (
+            report(old("n", managed_by="flannel")),
+            ("ManagedElsewhere", "ManagedElsewhere"),
+            "written by flannel",
+        ),
+        (no_config(), ("Blocked", "NoConfig"), "no CNI config was found"),
+        (
+            replace(report(f1()), verdict=Verdict.BLOCKED, findings=(FAULT,)),
+            ("Blocked", "Loopback"),
+            "the plugin is missing; install it",
+        ),
+        (replace(report(f1()), verdict=Verdict.BLOCKED, findings=()), ("Blocked", "Refused"), ""),
+    ],
+)
+def test_verdict(found: Report, expected: tuple[str, str], words: str) -> None:
+    phase, reason, message = verdict_phase(found)
+    assert (phase, reason) == expected
+    assert words in message
+    assert message
+
+
+def test_the_active_file_says_what_was_found_and_what_is_to_be_reached() -> None:
+    status = seen(NodeStateStatus(), report(f1()))
+    assert (status.found, status.target) == ("missing", "1.0.0")
+    assert status.files[0].action == "Rewrite"
+    assert seen(status, no_config()).found is None
+
+
+def test_what_is_planned_names_each_file() -> None:
+    assert planned(report(f2())) == "10-net.conflist: 1.0.0 -> 0.4.0"
+    assert planned(report(healthy())) == ""
+
+
+def key(**more: Any) -> str:
+    annotated = more.pop("annotated", None)
+    record = state()
+    if annotated:
+        meta = record.metadata.model_copy(update={"annotations": {names.RETRY: annotated}})
+        record = record.model_copy(update={"metadata": meta})
+    return audit_key(more.pop("of", node()), record, policy(**more), CONFIG)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"of": replace(node(), boot_id="another")},
+        {"of": replace(node(), runtime="containerd://2.0.0")},
+        {"of": replace(node(), kubelet="v1.36.0")},
+        {"of": replace(node(), uid="another")},
+        {"target": {"cni": {"version": "0.4.0"}}},
+        {"target": {"cni": {"selection": "Exact"}}},
+        {"managedFiles": "Override"},
+        {"paths": "k3s"},
+        {"annotated": "1"},
+    ],
+)
+def test_what_an_answer_depends_on_asks_again(change: dict[str, Any]) -> None:
+    assert key(**change) != key()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mode": "Audit"},
+        {"paused": True},
+        {"rollout": {"maxParallel": 3}},
+        {"drain": {"policy": "Never"}},
+        {"of": node(ready="False", cordoned=True, zone="b")},
+    ],
+)
+def test_what_it_does_not_depend_on_asks_nothing(change: dict[str, Any]) -> None:
+    assert key(**change) == key()
