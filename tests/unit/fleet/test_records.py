@@ -1,0 +1,176 @@
+"""Records that make no sense, and small rules of the planner that no scenario shows."""
+
+from typing import Any
+
+import pytest
+
+from cni_upgrade.api import names
+from cni_upgrade.api.node_state import Phase
+from cni_upgrade.fleet.decisions import Cordon, CreateJob, DeleteProof, Emit
+from cni_upgrade.fleet.phases import AT_WORK, MOVES, PHASE_OF, Step
+from cni_upgrade.fleet.planner import plan
+from cni_upgrade.fleet.proof import pod_name
+from cni_upgrade.fleet.work import _STEPS
+from tests.unit.fleet.cluster_model import PROOF
+from tests.unit.fleet.rollout import Rollout
+from tests.unit.fleet.scenarios import ENFORCE, f1, healthy, message, of, phases, reason
+
+
+def spoiled(*path: str, value: Any) -> Rollout:
+    """Two nodes; the record of node-a is edited by hand while its agent is on its way."""
+    r = of(f1(), healthy())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.ledger.meddled.add("node-a")
+    patch: Any = value
+    for name in reversed(path):
+        patch = {name: patch}
+    r.cluster.api.patch("CNINodeState", "node-a", {"status": patch}, sub="status")
+    return r
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("operation", "step"), "a step of tomorrow"),
+        (("operation", "step"), "Release"),
+    ],
+)
+def test_a_record_that_makes_no_sense_stops_its_own_node_and_says_so(
+    path: tuple[str, ...], value: Any
+) -> None:
+    r = spoiled(*path, value=value)
+    r.cluster.add_node(healthy("node-z"))
+    r.play(120)
+    assert reason(r, "node-a") == "Unplannable"
+    assert "delete it" in message(r, "node-a")
+    assert r.phase("node-z") == "Compatible"
+    r.cluster.api.delete("CNINodeState", "node-a")
+    r.settle()
+    assert set(phases(r).values()) <= {"Done", "Compatible"}
+
+
+def test_an_input_that_is_no_operation_is_said_when_it_is_to_be_sent() -> None:
+    r = spoiled("operation", "input", value="{}")
+    for job in list(r.cluster.api.all("Job")):
+        if job["metadata"]["name"].startswith("apply-"):
+            r.cluster.api.remove("Job", job["metadata"]["name"], "cni-upgrade-agents")
+    for pod in r.cluster.pods_on("node-a", "cni-upgrade-agents"):
+        r.cluster.api.remove("Pod", pod["metadata"]["name"], "cni-upgrade-agents")
+    r.play(60)
+    assert reason(r, "node-a") == "Unplannable"
+
+
+def test_an_operation_that_was_taken_out_by_hand_leaves_nothing_behind() -> None:
+    r = spoiled("operation", value=None)
+    r.settle()
+    assert set(phases(r).values()) <= {"Done", "Compatible"}
+
+
+def test_somebody_elses_pod_among_the_proofs_is_left_alone() -> None:
+    r = of(healthy())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.cluster.api.create(
+        "Pod",
+        {
+            "metadata": {"name": "debug", "namespace": PROOF},
+            "spec": {"nodeName": "node-d"},
+            "status": {"phase": "Running"},
+        },
+    )
+    r.play(120)
+    assert r.cluster.api.find("Pod", "debug", PROOF)
+    assert not any("DeleteProof" in line for line in r.lines)
+
+
+def test_the_controllers_own_node_goes_last() -> None:
+    r = of(f1("node-a"), f1("node-b"), f1("node-c"))
+    r.controller.own_node = "node-a"
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    cordons = [line.split()[1] for line in r.lines if line.endswith(": Cordon")]
+    assert cordons == ["node-b:", "node-c:", "node-a:"]
+
+
+def test_audits_are_limited_and_all_get_their_turn() -> None:
+    r = of(*[healthy(f"node-{n:02}") for n in range(45)], pods=0)
+    r.cluster.apply_policy("look", {"mode": "Audit"})
+    most = 0
+
+    def audited() -> bool:
+        nonlocal most
+        working = [s for s in r.cluster.states() if s["status"].get("operation")]
+        most = max(most, len(working))
+        return r.resting()
+
+    r.until(audited)
+    assert most == r.controller.config.audit_parallel
+    assert set(phases(r).values()) == {"Compatible"}
+
+
+def test_a_node_that_is_going_is_not_touched() -> None:
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    leaving = {"metadata": {"deletionTimestamp": "2026-01-01T12:00:00Z"}}
+    r.cluster.api.patch("Node", "node-a", leaving)
+    r.play(60)
+    assert r.cluster.state("node-a") is None
+
+
+def test_a_resting_node_is_looked_at_again_in_time() -> None:
+    r = of(healthy())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    r.cluster.disks["node-d"].edit("0.4.0")
+    r.play(r.controller.config.reaudit_seconds + 600)
+    assert phases(r) == {"node-d": "Done"}
+
+
+def test_events_tell_what_is_done_and_when_a_person_is_needed() -> None:
+    r = of(f1())
+    r.cluster.disks["node-a"].surprise = {"1.0.0": (True, False)}
+    r.cluster.apply_policy("cure", ENFORCE)
+    told = []
+    while r.phase("node-a") != "Failed":
+        r.controller.refresh()
+        turns = plan(r.controller.snapshot())
+        told += [d for t in turns for d in t.decisions if isinstance(d, Emit)]
+        r.step()
+    about_node = [(e.type, e.reason) for e in told if e.kind == names.NODE_STATE_KIND]
+    assert about_node == [("Normal", "Applying"), ("Normal", "Proving"), ("Warning", "Failed")]
+    assert all(e.message for e in told)
+
+
+def test_what_is_announced_is_recorded_first() -> None:
+    """A status that announces an act stands before it: a crash between loses nothing."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    for _ in range(40):
+        r.controller.refresh()
+        for turn in plan(r.controller.snapshot()):
+            kinds = [type(d) for d in turn.decisions]
+            for act in (CreateJob, Cordon):
+                if act in kinds and len(kinds) > 1:
+                    assert kinds.index(act) == len(kinds) - 1
+        r.step()
+
+
+def test_every_step_has_its_work_and_every_phase_its_moves() -> None:
+    assert set(_STEPS) == set(Step)
+    assert set(MOVES) == set(Phase)
+    assert set(PHASE_OF.values()) <= AT_WORK
+    for phase, after in MOVES.items():
+        assert phase not in after
+        assert after, f"{phase} is a dead end"
+
+
+def test_from_every_phase_there_is_a_way_to_a_good_end() -> None:
+    good = {Phase.DONE, Phase.COMPATIBLE}
+    for _ in Phase:
+        good |= {phase for phase, after in MOVES.items() if after & good}
+    assert good == set(Phase)
+
+
+def test_proof_pods_are_found_again_by_name() -> None:
+    assert pod_name("old", "apply-0123456789abcdef0123") == "proof-old-0123456789abcdef0123"
+    assert DeleteProof(pod_name("new", "apply-x"), "u").name == "proof-new-x"
