@@ -61,6 +61,8 @@ class OperatorConfig(_Section):
     presets: dict[str, Preset] = Field(default_factory=dict)
     state_dir: str = "/var/lib/cni-upgrade"
     """On each node: backups, results, the journal. Written by apply and restore only."""
+    plugin_mounts: dict[str, str] = Field(default_factory=dict)
+    """Plugin folders whose entries are links, each with the folder to mount that holds both."""
     audit_parallel: int = Field(default=20, ge=1)
     audit_deadline_seconds: int = Field(default=180, ge=10)
     apply_deadline_seconds: int = Field(default=300, ge=10)

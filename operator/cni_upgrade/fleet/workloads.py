@@ -46,18 +46,19 @@ def _labels(component: str, operation: str, node: str) -> dict[str, str]:
 
 
 def _mounts(
-    operation: Operation, preset: Preset, state_dir: str, cache: bool
+    operation: Operation, preset: Preset, config: OperatorConfig, cache: bool
 ) -> list[tuple[str, bool, str]]:
     """(host folder, writable, hostPath type) of what this operation needs, and nothing else."""
     if operation.kind == "audit":
         return [(folder, False, "Directory") for folder in preset.mounts]
     paths = operation.paths
     wanted = [(folder, True, "Directory") for folder in paths.conf_dirs]
-    wanted += [(folder, False, "Directory") for folder in paths.bin_dirs]
+    plugins = {config.plugin_mounts.get(folder, folder) for folder in paths.bin_dirs}
+    wanted += [(folder, False, "Directory") for folder in sorted(plugins)]
     if cache:
         wanted.append((paths.cache_dir, False, "Directory"))
     # Ours to make: the one folder that may not be there yet.
-    wanted.append((state_dir, True, "DirectoryOrCreate"))
+    wanted.append((config.state_dir, True, "DirectoryOrCreate"))
     return wanted
 
 
@@ -65,7 +66,7 @@ def agent_job(
     name: str, operation: Operation, preset: Preset, config: OperatorConfig, *, cache: bool
 ) -> dict[str, Any]:
     """The Job that carries out one operation on one node; `cache`: its results cache exists."""
-    mounts = _mounts(operation, preset, config.state_dir, cache)
+    mounts = _mounts(operation, preset, config, cache)
     deadline = (
         config.audit_deadline_seconds
         if operation.kind == "audit"

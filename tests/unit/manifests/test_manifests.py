@@ -227,6 +227,16 @@ def literals(variable: str) -> list[str]:
     return re.findall(r"'([^']*)'", expression)
 
 
+def mounted_plugins(preset: Preset, config: OperatorConfig) -> set[str]:
+    """What an apply mounts to execute the plugins of a preset."""
+    return {config.plugin_mounts.get(folder, folder) for folder in preset.bin_dirs}
+
+
+def test_a_folder_mounted_for_links_holds_them(config: OperatorConfig) -> None:
+    for folder, mounted in config.plugin_mounts.items():
+        assert Path(folder).is_relative_to(mounted)
+
+
 def test_what_admission_allows_covers_the_configuration_and_no_more(
     config: OperatorConfig,
 ) -> None:
@@ -238,7 +248,7 @@ def test_what_admission_allows_covers_the_configuration_and_no_more(
     assert {*readable, *writable} == {
         folder
         for p in all_presets
-        for folder in (*p.conf_dirs, *p.bin_dirs, p.cache_dir, *p.mounts)
+        for folder in (*p.conf_dirs, *mounted_plugins(p, config), p.cache_dir, *p.mounts)
     }
     assert readable == sorted(readable)
     assert writable == sorted(writable)
