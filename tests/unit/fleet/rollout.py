@@ -53,9 +53,13 @@ class Rollout:
     crash_at: int | None = None
     """Number of the decision after which the controller dies, from 0."""
     crash_before: bool = False
+    crash_on: str = ""
+    """The controller dies once before the first decision of this kind, then stays dead."""
     own_node: str = ""
     ledger: Ledger = field(default_factory=Ledger)
     lines: list[str] = field(default_factory=list)
+    dead: bool = False
+    """No process: the cluster goes on alone."""
     count: int = 0
     """Decisions so far."""
 
@@ -94,6 +98,8 @@ class Rollout:
 
     def once(self) -> bool:
         """One pass; True where something was decided."""
+        if self.dead:
+            return False
         chance = self.random
         stale = chance is not None and chance.random() < self.chaos.stale
         if stale and chance is not None:
@@ -132,6 +138,9 @@ class Rollout:
         chance = self.random.random() if self.random else 1.0
         chaos = self.chaos
         number, self.count = self.count, self.count + 1
+        if type(decision).__name__ == self.crash_on:
+            self.crash_on, self.dead = "", True
+            raise CrashError
         if (number == self.crash_at and self.crash_before) or chance < chaos.crash / 2:
             raise CrashError
         if chaos.crash <= chance < chaos.crash + chaos.refused:

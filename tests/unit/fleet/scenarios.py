@@ -337,6 +337,75 @@ def silent_mid_apply() -> Rollout:
     return r
 
 
+def dies_before(r: Rollout, decision: str) -> None:
+    """Play until the controller dies before that decision; it stays dead."""
+    r.crash_on = decision
+    r.until(lambda: r.dead)
+
+
+def foreign_cordon_in_between() -> Rollout:
+    """Somebody cordons the node between our decision and our cordon: theirs stays."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    dies_before(r, "Cordon")
+    r.say("== somebody cordons node-a")
+    r.cluster.cordon("node-a")
+    r.dead = False
+    r.settle()
+    assert reason(r, "node-a") == "CordonedByOther"
+    assert r.cluster.node("node-a")["spec"]["unschedulable"]
+    return r
+
+
+def silent_before_the_audit_is_sent() -> Rollout:
+    """The Job is decided and not sent when the node goes silent: it waits."""
+    r = of(healthy())
+    r.cluster.apply_policy("cure", ENFORCE)
+    dies_before(r, "CreateJob")
+    r.say("== node-d goes silent")
+    r.cluster.set_ready("node-d", "Unknown")
+    r.dead = False
+    r.play(60)
+    assert "no Job is sent" in message(r, "node-d")
+    r.say("== node-d is back")
+    r.cluster.set_ready("node-d", "True")
+    r.settle()
+    assert phases(r) == {"node-d": "Compatible"}
+    return r
+
+
+def silent_before_the_agent_is_sent() -> Rollout:
+    """The same where it is to write: it waits, however long, and nothing counts as tried."""
+    r = of(f2())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase("node-b") == "Applying")
+    dies_before(r, "CreateJob")
+    r.say("== node-b goes silent")
+    r.cluster.set_ready("node-b", "Unknown")
+    r.dead = False
+    r.play(3600)
+    assert "no Job is sent" in message(r, "node-b")
+    r.say("== node-b is back")
+    r.cluster.set_ready("node-b", "True")
+    r.settle()
+    assert phases(r) == {"node-b": "Done"}
+    assert "CreateJob apply-#2\n" in r.transcript, "the first attempt is the only one"
+    return r
+
+
+def away_for_the_whole_proof() -> Rollout:
+    """The controller is away past the proof's deadline: a pod that it never deleted is no proof."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    dies_before(r, "DeleteProof")
+    r.say("== the controller is away for an hour")
+    r.play(3600)
+    r.dead = False
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
 def silent_mid_proof() -> Rollout:
     """Silence is no evidence: the proof goes on when the kubelet is back."""
     r = of(f1())
@@ -555,6 +624,10 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     node_replaced,
     foreign_cordon,
     silent_mid_apply,
+    foreign_cordon_in_between,
+    silent_before_the_audit_is_sent,
+    silent_before_the_agent_is_sent,
+    away_for_the_whole_proof,
     silent_mid_proof,
     exact_target_that_needs_a_drain,
     drain_forbidden,
