@@ -8,7 +8,7 @@ after it: a power cut leaves the old file or the new one.
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 CONFIG_LIMIT = 1 << 20
 """Bytes that are read of a file; CNI configs and cache entries are a few kilobytes."""
@@ -18,6 +18,13 @@ class UnreadableError(Exception):
     """A file is no plain file, or is larger than anything that it could be."""
 
 
+def close(descriptor: int) -> None:
+    """Gives back a descriptor through which nothing unsynced was written: a failure loses nothing,
+    and must not make what is done look undone."""
+    with suppress(OSError):
+        os.close(descriptor)
+
+
 @contextmanager
 def opened_folder(path: str) -> Iterator[int]:
     """The folder's descriptor, closed at the end. Raises OSError."""
@@ -25,7 +32,7 @@ def opened_folder(path: str) -> Iterator[int]:
     try:
         yield descriptor
     finally:
-        os.close(descriptor)
+        close(descriptor)
 
 
 @contextmanager
@@ -41,7 +48,7 @@ def opened_file(folder: int, name: str) -> Iterator[int]:
             raise UnreadableError("it is no plain file")
         yield descriptor
     finally:
-        os.close(descriptor)
+        close(descriptor)
 
 
 def read_all(descriptor: int, limit: int = CONFIG_LIMIT) -> bytes:

@@ -65,7 +65,7 @@ def locked(operation: Operation) -> Iterator[State]:
         _wait(lock, host)
         yield state
     finally:
-        os.close(lock)
+        files.close(lock)
 
 
 def _wait(lock: int, host: str) -> None:
