@@ -209,6 +209,16 @@ def worse_is_rolled_back() -> Rollout:
     return r
 
 
+def worse_to_delete_is_rolled_back() -> Rollout:
+    """DEL worked before and does not after: the pod from before shows it, the backup goes back."""
+    r = of(old("node-a", surprise={"1.0.0": (True, False)}))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack"}
+    assert version(r, "node-a") == "0.4.0"
+    return r
+
+
 def worse_is_left_where_the_policy_says_so() -> Rollout:
     """onFailure: Stop leaves it as it is, for a person to look at."""
     r = of(old("node-a", surprise={"1.0.0": (False, True)}))
@@ -615,6 +625,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     agent_killed_after_the_write,
     agent_killed_thrice,
     worse_is_rolled_back,
+    worse_to_delete_is_rolled_back,
     worse_is_left_where_the_policy_says_so,
     as_broken_as_before,
     changed_since_audit,
