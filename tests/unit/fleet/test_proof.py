@@ -1,4 +1,4 @@
-"""What proof pods show: only the kubelet's own word is the network's fault, only a loss is worse."""
+"""What proof pods show: only the kubelet's word blames the network, only a loss is worse."""
 
 from typing import Any
 
