@@ -40,6 +40,8 @@ class Cluster:
         self.budgets: set[str] = set()
         """Names of pods that a disruption budget keeps."""
         self.foreign_cordons: set[str] = set()
+        self.full: set[str] = set()
+        """Nodes to which no pod is scheduled."""
         self.quota: str = ""
         """Why no proof pod may be created, if so."""
         self._spawned: set[str] = set()
@@ -268,7 +270,7 @@ class Cluster:
         affinity = pod["spec"]["affinity"]["nodeAffinity"]
         [term] = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
         [node] = term["matchFields"][0]["values"]
-        if node in self.disks:
+        if node in self.disks and node not in self.full:
             self._patch_pod(pod, {"spec": {"nodeName": node}})
 
     def _patch_pod(self, pod: Raw, patch: Raw) -> None:

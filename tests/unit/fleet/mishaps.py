@@ -81,6 +81,8 @@ class Mishaps:
             ),
             "sees a budget": lambda n: self._cluster.budgets.add(f"web-{n}-0"),
             "sees a quota": self._quota,
+            "is full": self._cluster.full.add,
+            "has room": self._cluster.full.discard,
             "is without the controller for long": self._downtime,
         }
 
@@ -104,6 +106,7 @@ class Mishaps:
             disk.faults, disk.surprise = [], {}
         cluster.budgets.clear()
         cluster.quota = ""
+        cluster.full.clear()
         if cluster.api.find("CNIUpgradePolicy", "other"):
             cluster.api.delete("CNIUpgradePolicy", "other")
         cluster.apply_policy(

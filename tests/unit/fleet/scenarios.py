@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cni_upgrade.api import names
+from tests.unit.fleet.cluster_model import PROOF
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
 
@@ -418,7 +419,7 @@ def away_for_the_whole_proof() -> Rollout:
 
 def right_after(r: Rollout, decision: str) -> None:
     """Play until that decision was carried out, before anybody had time to do anything about it."""
-    while not any(f": {decision} " in line for line in r.lines):
+    while not any(f": {decision}" in line for line in r.lines):
         r.cluster.tick()
         r.once()
 
@@ -544,6 +545,47 @@ def record_deleted_mid_apply() -> Rollout:
     return r
 
 
+def record_deleted_while_the_agent_hangs() -> Rollout:
+    """The node state is deleted and its agent goes on: the cordon stays until it has ended."""
+    r = of(f1())
+    r.cluster.disks["node-a"].faults = ["none", "hangs"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.play(5)
+    r.say("== the node state is deleted")
+    r.ledger.meddled.add("node-a")
+    r.cluster.api.delete("CNINodeState", "node-a")
+    r.play(120)
+    assert reason(r, "node-a") == "AgentStillRuns"
+    assert r.cluster.node("node-a")["spec"]["unschedulable"]
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def record_deleted_before_the_agent_is_there() -> Rollout:
+    """The node state is deleted while the Job has no pod on the node: the Job is taken back."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.until(lambda: r.cluster.pods_on("node-a", PROOF) != [])
+    r.say("== node-a is full")
+    r.cluster.full.add("node-a")
+    r.play(30)
+    assert "not scheduled yet" in message(r, "node-a")
+    r.say("== the node state is deleted")
+    r.ledger.meddled.add("node-a")
+    r.cluster.api.delete("CNINodeState", "node-a")
+    r.play(30)
+    r.say("== node-a has room")
+    r.cluster.full.clear()
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert r.cluster.disks["node-a"].writes == ["missing -> 1.0.0 by apply"]
+    assert "DeleteJob apply" in r.transcript
+    return r
+
+
 def record_and_policy_deleted_mid_apply() -> Rollout:
     """Nobody governs the node any more, but its cordon is still given back."""
     r = of(f1())
@@ -655,6 +697,8 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     no_node_matches,
     missing_right,
     record_deleted_mid_apply,
+    record_deleted_while_the_agent_hangs,
+    record_deleted_before_the_agent_is_there,
     record_and_policy_deleted_mid_apply,
     retried_after_failed,
     proof_without_a_place,
