@@ -127,9 +127,9 @@ def applied(view: View, result: Result) -> Move:
             return prove(told)
         case Outcome.REFUSED:
             code = result.error.code if result.error else "Refused"
-            # What the audit saw is not so any more: look again before anything else.
-            stale = moved(told, told.status.model_copy(update={"observed": None}))
-            return release(stale, Phase.BLOCKED, code, f"nothing was touched: {error}")
+            # From Blocked nothing begins without another audit: after a pause, or when a person
+            # asks for it, which only the key of the last one tells.
+            return release(told, Phase.BLOCKED, code, f"nothing was touched: {error}")
         case _:
             if result.changes and result.backup and rolls_back(view):
                 return restore_next(
