@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +101,27 @@ class Machine:
             for path in folder.iterdir()
             if not path.name.startswith(("last_reserved_ip", "lock"))
         }
+
+    @contextmanager
+    def watched(self) -> Iterator[set[str]]:
+        """All contents that the config has while the block runs; an empty one where it is gone."""
+        seen: set[str] = set()
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(0.005):
+                try:
+                    seen.add(self.config.read_text(encoding="utf-8"))
+                except FileNotFoundError:
+                    seen.add("")
+
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        try:
+            yield seen
+        finally:
+            over.set()
+            watcher.join()
 
     # -- plugins --
 

@@ -12,7 +12,18 @@ from typing import Any
 
 from cni_upgrade.api import names
 from tests.cluster.cluster import Cluster
-from tests.e2e.api import AGENTS, CORE, POLICIES, PROOF, STATES, SYSTEM, Api, Object, wait
+from tests.e2e.api import (
+    AGENTS,
+    CORE,
+    POLICIES,
+    PROOF,
+    STATES,
+    SYSTEM,
+    Api,
+    Object,
+    condition,
+    wait,
+)
 from tests.e2e.machine import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,14 +226,17 @@ class World:
         return alive[0] if alive else None
 
     def await_controller(self, seconds: float = 90) -> Object:
-        """Wait until the controller's pod is ready."""
+        """Wait until the controller that the Deployment now asks for is ready."""
 
         def ready() -> Object | None:
-            pod = self.controller()
-            status = pod and next(
-                (c for c in pod["status"].get("conditions", []) if c["type"] == "Ready"), None
+            deployment = self.api.get(DEPLOYMENT) or {}
+            status = deployment.get("status", {})
+            as_asked = (
+                status.get("observedGeneration") == deployment["metadata"]["generation"]
+                and status.get("updatedReplicas") == status.get("replicas") == 1
             )
-            return pod if status and status["status"] == "True" else None
+            pod = self.controller() if as_asked else None
+            return pod if pod and condition(pod, "Ready").get("status") == "True" else None
 
         return wait(ready, "the controller is ready", seconds)
 
@@ -276,6 +290,8 @@ class World:
             for program in machine.node.daemons:
                 machine.node.start(program)
             machine.mend_plugins()
+        hostname = {"nodeSelector": {"kubernetes.io/hostname": None}}
+        self.api.patch(DEPLOYMENT, {"spec": {"template": {"spec": hostname}}})
         self.await_controller()
         wait(lambda: not self.api.items(STATES), "the node states are deleted")
         wait(lambda: not self._agents(), "the agents are gone", 90)
@@ -308,7 +324,8 @@ class World:
             machine.write(machine.healthy())
             if not self._pods_leave(name, 20):
                 self.cluster.reset_node(name)
-        if machine.config.read_text(encoding="utf-8") != machine.faulty():
+        config = machine.config
+        if not config.exists() or config.read_text(encoding="utf-8") != machine.faulty():
             machine.write(machine.faulty())
         machine.forget_pods()
         machine.forget_operations()
@@ -338,7 +355,9 @@ class World:
             for bulky in ("plugins", "conditions", "paths", "observed"):
                 status.pop(bulky, None)
             parts.append(f"{state['metadata']['name']}: {json.dumps(status, indent=1)}")
-        parts += [f"policy {json.dumps(policy, indent=1)}" for policy in self.api.items(POLICIES)]
+        for policy in self.api.items(POLICIES):
+            policy["metadata"].pop("managedFields", None)
+            parts.append(f"policy {json.dumps(policy)}")
         parts.append(self._shown("get", "events", "-A", "--sort-by=.lastTimestamp", tail=40))
         log = ("logs", "-n", SYSTEM, f"deployment/{OPERATOR}", "--tail=80")
         parts += [self._shown(*log), self._shown(*log, "--previous")]

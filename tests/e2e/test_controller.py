@@ -1,0 +1,96 @@
+"""The controller itself: killed anywhere, without a right, where pod networks are broken."""
+
+from __future__ import annotations
+
+from tests.e2e.api import CORE, SYSTEM, condition, wait
+from tests.e2e.world import CONTROLLER, NODES, OPERATOR_USER, ROOT, World
+
+_ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/cni-upgrade-operator"
+
+
+def _delete_now(world: World) -> None:
+    pod = world.controller()
+    assert pod is not None
+    world.api.delete(f"{CORE}/namespaces/{SYSTEM}/pods/{pod['metadata']['name']}", grace=0)
+
+
+def _kill(world: World) -> None:
+    pod = world.controller()
+    assert pod is not None
+    assert world.machine(pod["spec"]["nodeName"]).kill(CONTROLLER), "the process was to be there"
+
+
+def test_killed_at_any_moment_it_goes_on(world: World) -> None:
+    # Slow plugins make the moments long enough to hit; 1.0.0 on node-d is to be reached from below.
+    world.machine("node-d").write(world.machine("node-d").at_version("0.4.0"))
+    ends = {"node-a": "1.0.0", "node-b": "0.4.0", "node-d": "1.0.0"}
+    for name in ends:
+        world.machine(name).stand_in("bridge", version_takes=2)
+    world.policy(nodes=list(ends), mode="Enforce")
+    blows = [
+        ("right after a cordon", _delete_now, ()),
+        ("while an agent writes", _kill, ("Apply",)),
+        ("during a proof", _delete_now, ("ProveOld", "ProveAdd", "ProveDelete")),
+    ]
+    hit: list[str] = []
+    for moment, blow, steps in blows:
+
+        def now(steps: tuple[str, ...] = steps) -> str | None:
+            for name in set(ends) - set(hit):
+                step = world.operation(name).get("step")
+                if step in steps or (not steps and world.cordon(name)[1]):
+                    return name
+            return None
+
+        name = wait(now, f"the moment {moment}", 120)
+        blow(world)
+        hit.append(name)
+        assert world.cordon(name)[1], f"{name} was to be ours {moment}"
+    assert sorted(hit) == sorted(ends), "one node after the other"
+    world.await_ready(reason="Enforced", seconds=240)
+    for name, to in ends.items():
+        machine, status = world.machine(name), world.status(name)
+        assert machine.config.read_text() == machine.at_version(to)
+        (applied,) = [e["operation"] for e in status["history"] if e["kind"] == "apply"]
+        sent = world.asked("create", "jobs", applied, OPERATOR_USER)
+        assert len(sent) == 1, f"{name}: the agent was to be sent once, not {len(sent)} times"
+    everything = world.asked("create", "jobs", "apply-", OPERATOR_USER)
+    assert len(everything) == len(ends), "one apply for each node"
+    world.not_cordoned(*ends)
+
+
+def test_a_missing_right_is_named(world: World) -> None:
+    role = world.api.get(_ROLE)
+    assert role is not None
+    rules = [rule for rule in role["rules"] if "nodes" not in rule["resources"]]
+    assert len(rules) == len(role["rules"]) - 1
+    world.api.patch(_ROLE, {"rules": rules})
+    try:
+        _delete_now(world)
+        world.policy(nodes=["node-a"], mode="Enforce")
+        stalled = world.await_condition("p", "Stalled", "True", "PermissionDenied")
+        for right in ("list nodes", "watch nodes", "patch nodes"):
+            assert right in stalled["message"], f"the missing right {right!r} was to be named"
+        pod = world.controller() or {}
+        (container,) = pod["status"]["containerStatuses"]
+        assert "running" in container["state"], "it was to wait, not to exit"
+        restarts = container["restartCount"]
+    finally:
+        assert world.kubectl("apply", "-k", str(ROOT)).returncode == 0
+    world.await_ready(reason="Enforced")
+    (container,) = (world.controller() or {})["status"]["containerStatuses"]
+    assert container["restartCount"] == restarts, "it was to go on without another start"
+    assert not condition({"status": world.policy_status()}, "Stalled")
+
+
+def test_it_starts_where_every_pod_network_is_broken(world: World) -> None:
+    for name in NODES:
+        machine = world.machine(name)
+        machine.config.rename(machine.config.with_suffix(".away"))
+    _delete_now(world)
+    world.await_controller()
+    world.policy(mode="Enforce")
+    for name in NODES:
+        status = world.await_phase(name, "Blocked", reason="NoConfig")
+        assert "/etc/cni/net.d" in status["message"], "the empty folder was to be named"
+    world.not_cordoned(*NODES)
