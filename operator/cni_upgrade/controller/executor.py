@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable
@@ -12,11 +13,12 @@ from functools import singledispatchmethod
 from typing import Any
 
 from cni_upgrade.api import names
-from cni_upgrade.controller.store import Store
+from cni_upgrade.controller.store import Shelf, Store
 from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.kube.port import Kube, KubeError
-from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, POLICIES
+from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, POLICIES, Resource
 
 log = logging.getLogger(__name__)
 
@@ -24,44 +26,115 @@ _AT_ONCE = 10
 """Turns in flight: enough to keep the API server busy, few enough not to flood it."""
 
 COMPONENT = "cni-upgrade-operator"
-_RESOURCES = {names.POLICY_KIND: POLICIES, names.NODE_STATE_KIND: NODE_STATES}
 
 
 class Executor:
-    """The only writer. A decision that fails ends its turn; the next pass looks again."""
+    """The only writer. A decision that fails ends its turn; the next pass looks again.
+
+    Every write of a record or a Node carries the version that the planner saw, so that a second
+    controller, or a person, is never overwritten: the first wins, the other looks again.
+    """
 
     def __init__(self, kube: Kube, store: Store) -> None:
         self._kube = kube
         self._store = store
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._versions: dict[tuple[str, str], str] = {}
+        self.progress = time.monotonic()
+        """When a decision was last answered, on the monotonic clock."""
+        self.silent = False
+        """The API server did not answer: the rest of the turns was put off."""
         self.carried_out: Counter[str] = Counter()
         """Decisions carried out so far, by their kind."""
         self.refused: Counter[str] = Counter()
         """Decisions that the API server refused, by its reason."""
 
-    async def carry_out(self, turns: Iterable[Turn]) -> bool:
-        """Take all turns; True where every one went to its end."""
+    async def carry_out(self, turns: Iterable[Turn], world: Snapshot) -> bool:
+        """Take all turns; True where each went to its end, or something was learned from it."""
+        self.silent = False
+        self._versions = {
+            (kind, name): item.metadata.resource_version
+            for kind, items in (
+                (names.POLICY_KIND, world.policies),
+                (names.NODE_STATE_KIND, world.states),
+            )
+            for name, item in items.items()
+        }
         return all(await asyncio.gather(*(self._turn(turn) for turn in turns)))
 
     async def _turn(self, turn: Turn) -> bool:
         async with self._places:
             for decision in turn.decisions:
+                # Each request would wait as long for nothing as the one before it.
+                if self.silent:
+                    return False
                 try:
                     await self._do(decision)
                 except KubeError as error:
                     self.refused[error.reason] += 1
+                    self.silent = self.silent or error.status == 0
+                    said = (turn.subject, type(decision).__name__, error)
                     if error.conflict:
-                        # Somebody was first; the watch brings what they wrote.
-                        log.info("%s: %s: %s", turn.subject, type(decision).__name__, error)
-                    else:
-                        self._store.errors[turn.subject] = error.message
-                        log.warning("%s: %s: %s", turn.subject, type(decision).__name__, error)
+                        # Somebody was first; what they wrote was read.
+                        log.info("%s: %s: %s", *said)
+                        return True
+                    self._store.errors[turn.subject] = error.message
+                    log.warning("%s: %s: %s", *said)
                     return False
+                finally:
+                    self.progress = time.monotonic()
                 self.carried_out[type(decision).__name__] += 1
                 if not isinstance(decision, d.SetStatus | d.Emit):
                     log.info("%s: %s", turn.subject, type(decision).__name__)
             self._store.errors.pop(turn.subject, None)
             return True
+
+    async def _look(
+        self, shelf: Shelf[Any], resource: Resource, namespace: str | None, name: str
+    ) -> None:
+        """Read one object anew: a refusal says that what we know of it is old."""
+        one = await self._kube.list(resource, namespace, fieldSelector=f"metadata.name={name}")
+        shelf.replace_one(name, one)
+
+    async def _guarded(
+        self, shelf: Shelf[Any], resource: Resource, name: str, body: Any, sub: str = ""
+    ) -> None:
+        """A patch that carries a version: what is there now is known afterwards in any case."""
+        try:
+            shelf.put(await self._kube.patch(resource, None, name, body, sub))
+        except KubeError as error:
+            if not (error.conflict or error.gone):
+                raise
+            await self._look(shelf, resource, None, name)
+            raise KubeError(409, error.reason, error.message) from error
+
+    async def _create(
+        self, shelf: Shelf[Any], resource: Resource, namespace: str | None, name: str, body: Any
+    ) -> None:
+        """The name says what it is: where it is taken, the same object is there already."""
+        try:
+            shelf.put(await self._kube.create(resource, namespace, dict(body)))
+        except KubeError as error:
+            if not error.conflict:
+                raise
+            await self._look(shelf, resource, namespace, name)
+
+    async def _gone(
+        self, shelf: Shelf[Any], resource: Resource, namespace: str | None, name: str, uid: str
+    ) -> None:
+        it = {"metadata": {"namespace": namespace, "name": name, "uid": uid}}
+        try:
+            left = await self._kube.delete(resource, namespace, name, uid, "Background")
+        except KubeError as error:
+            # 404: gone; 409: the name belongs to another object, which is not ours to delete.
+            if not (error.gone or error.conflict):
+                raise
+            shelf.drop(it)
+        else:
+            if left.get("kind") == "Status":
+                shelf.drop(it)
+            else:
+                shelf.put(left)
 
     @singledispatchmethod
     async def _do(self, decision: Any) -> None:
@@ -69,11 +142,13 @@ class Executor:
 
     @_do.register
     async def _(self, decision: d.CreateState) -> None:
-        self._store.states.put(await self._kube.create(NODE_STATES, None, dict(decision.body)))
+        await self._create(
+            self._store.states, NODE_STATES, None, decision.name, dict(decision.body)
+        )
 
     @_do.register
     async def _(self, decision: d.DeleteState) -> None:
-        await self._gone(NODE_STATES, None, decision.name, decision.uid)
+        await self._gone(self._store.states, NODE_STATES, None, decision.name, decision.uid)
 
     @_do.register
     async def _(self, decision: d.Claim) -> None:
@@ -84,36 +159,29 @@ class Executor:
             },
             "spec": {"policyRef": decision.policy_ref},
         }
-        self._store.states.put(await self._kube.patch(NODE_STATES, None, decision.name, body))
+        await self._guarded(self._store.states, NODE_STATES, decision.name, body)
 
     @_do.register
     async def _(self, decision: d.SetStatus) -> None:
-        resource = _RESOURCES[decision.kind]
-        shelf = self._store.policies if resource is POLICIES else self._store.states
-        body = {"status": dict(decision.status)}
-        try:
-            shelf.put(await self._kube.patch(resource, None, decision.name, body, "status"))
-        except KubeError as error:
-            # It was deleted meanwhile: nothing is left to write on.
-            if not error.gone:
-                raise
+        shelf: Shelf[Any] = self._store.states
+        resource = NODE_STATES
+        if decision.kind == names.POLICY_KIND:
+            shelf, resource = self._store.policies, POLICIES
+        body = {
+            "metadata": {"resourceVersion": self._versions[decision.kind, decision.name]},
+            "status": dict(decision.status),
+        }
+        await self._guarded(shelf, resource, decision.name, body, "status")
 
     @_do.register
     async def _(self, decision: d.CreateJob) -> None:
-        try:
-            self._store.jobs.put(
-                await self._kube.create(
-                    JOBS, self._store.config.namespaces.agents, dict(decision.body)
-                )
-            )
-        except KubeError as error:
-            # The name says what it does: the same Job is there already.
-            if not error.conflict:
-                raise
+        space = self._store.config.namespaces.agents
+        await self._create(self._store.jobs, JOBS, space, decision.name, decision.body)
 
     @_do.register
     async def _(self, decision: d.DeleteJob) -> None:
-        await self._gone(JOBS, self._store.config.namespaces.agents, decision.name, decision.uid)
+        space = self._store.config.namespaces.agents
+        await self._gone(self._store.jobs, JOBS, space, decision.name, decision.uid)
 
     @_do.register
     async def _(self, decision: d.Cordon) -> None:
@@ -133,7 +201,7 @@ class Executor:
             },
             "spec": {"unschedulable": unschedulable},
         }
-        self._store.nodes.put(await self._kube.patch(NODES, None, node, body))
+        await self._guarded(self._store.nodes, NODES, node, body)
 
     @_do.register
     async def _(self, decision: d.Evict) -> None:
@@ -152,27 +220,13 @@ class Executor:
 
     @_do.register
     async def _(self, decision: d.CreateProof) -> None:
-        try:
-            self._store.proofs.put(
-                await self._kube.create(
-                    PODS, self._store.config.namespaces.proof, dict(decision.body)
-                )
-            )
-        except KubeError as error:
-            if not error.conflict:
-                raise
+        space = self._store.config.namespaces.proof
+        await self._create(self._store.proofs, PODS, space, decision.name, decision.body)
 
     @_do.register
     async def _(self, decision: d.DeleteProof) -> None:
-        await self._gone(PODS, self._store.config.namespaces.proof, decision.name, decision.uid)
-
-    async def _gone(self, resource: Any, namespace: str | None, name: str, uid: str) -> None:
-        try:
-            await self._kube.delete(resource, namespace, name, uid, "Background")
-        except KubeError as error:
-            # 404: gone; 409: the name belongs to another object, which is not ours to delete.
-            if not (error.gone or error.conflict):
-                raise
+        space = self._store.config.namespaces.proof
+        await self._gone(self._store.proofs, PODS, space, decision.name, decision.uid)
 
     @_do.register
     async def _(self, decision: d.Emit) -> None:
@@ -180,7 +234,7 @@ class Executor:
         body = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{decision.name[:200]}.{uuid.uuid4().hex[:16]}"},
+            "metadata": {"name": f"{decision.name[:200].rstrip('.-')}.{uuid.uuid4().hex[:16]}"},
             "involvedObject": {
                 "apiVersion": names.API_VERSION,
                 "kind": decision.kind,

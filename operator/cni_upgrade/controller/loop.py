@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, datetime
 
+from cni_upgrade.api import names
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.metrics import Metrics
-from cni_upgrade.controller.store import Store, draining
+from cni_upgrade.controller.store import Store, at_steps
 from cni_upgrade.fleet.objects import Pod
+from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.kube.port import Kube, KubeError
 from cni_upgrade.kube.resources import JOBS, NODE_STATES, NODES, PODS, POLICIES
@@ -19,8 +22,11 @@ log = logging.getLogger(__name__)
 DEBOUNCE = 0.3  # seconds: events come in bursts, one pass answers them all
 BUSY_TICK = 2.0  # seconds: while a node is worked on, deadlines and drains are looked at
 IDLE_TICK = 30.0  # seconds
-RESYNC = timedelta(minutes=5)
-STALE = 120.0  # seconds without a finished pass: the loop hangs, liveness says so
+RESYNC = 300.0  # seconds between two whole lists
+STALE = 120.0  # seconds without any progress: the loop hangs, liveness says so
+
+AGENTS_ONLY = f"{names.LABEL_COMPONENT}=agent"
+PROOFS_ONLY = f"{names.LABEL_COMPONENT}=proof"
 
 
 class Loop:
@@ -32,78 +38,126 @@ class Loop:
         self._executor = executor
         self._metrics = metrics
         self._news = asyncio.Event()
-        self._listed: datetime | None = None
-        self._passed: datetime | None = None
+        self._failures = 0
+        # On the monotonic clock: a node whose time is set right is no hung controller.
+        self._beat = time.monotonic()
+        self._passed: float | None = None
+        self._due = 0.0
+        self.listed = asyncio.Event()
+        """Set while the store was healed by whole lists since the last trouble."""
 
     def wake(self) -> None:
         """There is news: plan soon."""
         self._news.set()
 
-    @property
-    def ready(self) -> bool:
-        """The cluster was listed and a pass was finished."""
-        return self._passed is not None
+    def relist(self) -> None:
+        """What is known may be old: list everything before the next plan."""
+        self.listed.clear()
+        self.wake()
 
-    def alive(self, now: datetime) -> str:
-        """Empty while the loop turns, else what is wrong."""
+    def ready(self) -> str:
+        """Empty while the cluster is seen and acted on, else what is wrong."""
         if self._passed is None:
-            return ""
-        idle = (now - self._passed).total_seconds()
+            return "the cluster has not been listed yet"
+        idle = time.monotonic() - self._passed
         return "" if idle < STALE else f"no pass was finished for {idle:.0f} s"
+
+    def alive(self) -> str:
+        """Empty while the loop turns, if only against an API server that is away."""
+        idle = time.monotonic() - max(self._beat, self._executor.progress)
+        return "" if idle < STALE else f"the loop has not moved for {idle:.0f} s"
 
     async def run(self) -> None:
         """Until cancelled. What the API server refuses is logged and tried again."""
         while True:
             self._news.clear()
-            now = datetime.now(UTC)
             try:
-                if self._listed is None or now - self._listed >= RESYNC:
+                if not self.listed.is_set() or time.monotonic() >= self._due:
                     await self.resync()
                 await self.once()
+                self._failures = 0
             except KubeError as error:
+                self._failures += 1
                 log.warning("the pass was given up: %s", error)
-            busy = any(s.status.operation for s in self._store.states.items.values())
-            tick = BUSY_TICK if busy else IDLE_TICK
+                if error.unreachable:
+                    # Watches are interrupted too: what was deleted meanwhile is not told.
+                    self.listed.clear()
+            self._beat = time.monotonic()
             try:
-                async with asyncio.timeout(tick):
+                async with asyncio.timeout(self._tick()):
                     await self._news.wait()
             except TimeoutError:
                 continue
             await asyncio.sleep(DEBOUNCE)
 
+    def _tick(self) -> float:
+        if self._failures:
+            return min(BUSY_TICK * 2.0 ** min(self._failures - 1, 10), IDLE_TICK)
+        busy = any(s.status.operation for s in self._store.states.items.values())
+        return BUSY_TICK if busy else IDLE_TICK
+
     async def resync(self) -> None:
         """Heal the store from whole lists."""
-        spaces = self._store.config.namespaces
-        if self._store.denied:
+        store, spaces = self._store, self._store.config.namespaces
+        if store.denied:
+            # Policies are where the missing rights are said; of the rest, nothing is done.
+            store.policies.replace(await self._kube.list(POLICIES))
             return
-        self._store.nodes.replace(await self._kube.list(NODES))
-        self._store.policies.replace(await self._kube.list(POLICIES))
-        self._store.states.replace(await self._kube.list(NODE_STATES))
-        self._store.jobs.replace(await self._kube.list(JOBS, spaces.agents))
-        self._store.agents.replace(await self._kube.list(PODS, spaces.agents))
-        self._store.proofs.replace(await self._kube.list(PODS, spaces.proof))
-        self._listed = datetime.now(UTC)
-        self._store.forget(self._listed)
+        for shelf, resource, namespace, query in (
+            (store.nodes, NODES, None, {}),
+            (store.policies, POLICIES, None, {}),
+            (store.states, NODE_STATES, None, {}),
+            (store.jobs, JOBS, spaces.agents, {"labelSelector": AGENTS_ONLY}),
+            (store.agents, PODS, spaces.agents, {"labelSelector": AGENTS_ONLY}),
+            (store.proofs, PODS, spaces.proof, {"labelSelector": PROOFS_ONLY}),
+        ):
+            shelf.replace(await self._kube.list(resource, namespace, **query))
+            self._beat = time.monotonic()
+        self._due = time.monotonic() + RESYNC
+        self.listed.set()
+        store.forget(datetime.now(UTC))
 
     async def once(self) -> None:
-        """One pass: list what drains, plan, carry out."""
-        await self._list_draining()
-        now = datetime.now(UTC)
-        world = self._store.snapshot(now)
+        """One pass: look where it matters, plan, carry out."""
+        if not self._store.denied:
+            await self._list_draining()
+            await self._list_judged()
+        world = self._store.snapshot(datetime.now(UTC))
         with self._metrics.planning():
             turns = plan(world)
-        done = await self._executor.carry_out(turns)
-        self._metrics.observe(world)
-        self._passed = datetime.now(UTC)
+        done = await self._executor.carry_out(turns, world)
+        unreadable = self._store.policies.unreadable | self._store.states.unreadable
+        self._metrics.observe(world, len(unreadable))
+        if self._executor.silent:
+            raise KubeError(0, "NoAnswer", "the API server does not answer")
+        self._passed = time.monotonic()
         if turns and done:
             # What was written may allow more, and our own writes bring no news.
             self.wake()
 
     async def _list_draining(self) -> None:
         """Pods are not watched cluster-wide: only a draining node's are of interest."""
-        wanted = draining(self._store.states.items.values())
+        wanted = at_steps(self._store.states.items.values(), Step.DRAIN, Step.DRAIN_AFTER)
         pods: dict[str, tuple[Pod, ...]] = {}
         for name in sorted(wanted):
             listed = await self._kube.list(PODS, fieldSelector=f"spec.nodeName={name}")
             pods[name] = tuple(Pod.of(raw) for raw in listed.items)
         self._store.node_pods = pods
+
+    async def _list_judged(self) -> None:
+        """What a node is judged by is looked at and not only heard of.
+
+        A watch that lags or has lost a deletion would make a proof pod that went look like one
+        that hangs, and an answer that is there look lost.
+        """
+        store, spaces = self._store, self._store.config.namespaces
+        proving = (Step.BASELINE, Step.PROVE_OLD, Step.PROVE_ADD, Step.PROVE_DELETE)
+        if at_steps(store.states.items.values(), *proving):
+            store.proofs.replace(
+                await self._kube.list(PODS, spaces.proof, labelSelector=PROOFS_ONLY)
+            )
+        for job in store.unanswered():
+            selector = f"batch.kubernetes.io/job-name={job}"
+            listed = await self._kube.list(PODS, spaces.agents, labelSelector=selector)
+            for raw in listed.items:
+                store.agents.put(raw)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -12,6 +11,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from aiohttp.web import AppRunner
 
 from cni_upgrade.controller import watching, web
 from cni_upgrade.controller.executor import COMPONENT, Executor
@@ -21,70 +21,87 @@ from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.config import ConfigError, OperatorConfig, parse
 from cni_upgrade.kube import rights
-from cni_upgrade.kube.client import Client, connect
+from cni_upgrade.kube.client import Client, NoCredentialsError, connect
 from cni_upgrade.kube.port import KubeError
 
 log = logging.getLogger("cni_upgrade")
 
 CONFIG = Path("/etc/cni-upgrade-operator/config.yaml")
-RECHECK = 30.0  # seconds between two looks at rights that are missing
+RECHECK = 5.0  # seconds between two looks at rights that are missing or in doubt
+AGAIN = 5.0  # seconds before watches that were ended are begun anew
 
 
 def read_config(path: Path) -> OperatorConfig:
     """The operator's configuration. Raises ConfigError that names the file or the fields."""
     try:
-        return parse(yaml.safe_load(path.read_text()))
+        return parse(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"operator configuration {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"operator configuration {path}: not YAML: {error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"operator configuration {path}: not YAML: {text}") from error
 
 
-async def _check_rights(client: Client, store: Store) -> None:
+async def _check_rights(client: Client, store: Store, loop: Loop, granted: asyncio.Event) -> None:
+    """Ask for every right at the start, while one is missing, and whenever something is refused."""
     spaces = store.config.namespaces
-    missing = await rights.missing(client, spaces.agents, spaces.proof)
-    store.denied = tuple(str(right) for right in missing)
-    for right in missing:
-        log.error("missing right: %s; manifests/rbac.yaml grants it", right)
-
-
-async def _watch_and_check(
-    client: Client, store: Store, loop: Loop, api_login: watching.Login
-) -> None:
-    """Watch while every right is there; while one is missing, say so and ask again.
-
-    Returns when kopf was told to end, by SIGTERM or SIGINT.
-    """
     while True:
+        client.doubted.clear()
         try:
-            await _check_rights(client, store)
+            missing = await rights.missing(client, spaces.agents, spaces.proof)
         except KubeError as error:
             log.warning("rights could not be asked for: %s", error)
             await asyncio.sleep(2)
             continue
-        loop.wake()
-        if store.denied:
-            await asyncio.sleep(RECHECK)
-            continue
-        await watching.watch(store, loop.wake, api_login)
-        return
+        denied = tuple(str(right) for right in missing)
+        for right in denied:
+            if right not in store.denied:
+                log.error("missing right: %s; manifests/rbac.yaml grants it", right)
+        if denied != store.denied:
+            store.denied = denied
+            loop.relist()
+        if denied:
+            granted.clear()
+        else:
+            granted.set()
+        await asyncio.sleep(RECHECK)
+        if not denied:
+            await client.doubted.wait()
+
+
+async def _watch(
+    client: Client, store: Store, loop: Loop, granted: asyncio.Event, api_login: watching.Login
+) -> None:
+    """Watch while every right is there. Watches that end, for whatever reason, begin anew."""
+    while True:
+        await granted.wait()
+        # kopf looks once, at its start, which kinds there are: after our own lists have worked.
+        await loop.listed.wait()
+        why = await watching.watch(store, loop.wake, api_login)
+        log.warning("the watches have ended and begin anew in %.0f s: %s", AGAIN, why)
+        client.doubted.set()
+        loop.relist()
+        await asyncio.sleep(AGAIN)
 
 
 async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
-    """Until SIGTERM. Nothing has to be tidied: the next process goes on from the cluster."""
+    """Until cancelled. Nothing has to be tidied: the next process goes on from the cluster."""
     api = await connect(COMPONENT, arguments.kubeconfig)
     client = Client(api)
     store = Store(config, os.environ.get("NODE_NAME", ""))
     executor = Executor(client, store)
     metrics = Metrics(client, executor)
     loop = Loop(client, store, executor, metrics)
-    runners = await web.serve(loop, store, metrics, arguments.metrics_port, arguments.health_port)
+    granted = asyncio.Event()
+    runners: list[AppRunner] = []
     try:
+        runners = await web.serve(
+            loop, store, metrics, arguments.metrics_port, arguments.health_port
+        )
         async with asyncio.TaskGroup() as tasks:
-            planning = tasks.create_task(loop.run())
-            await _watch_and_check(client, store, loop, login(api))
-            log.info("told to end")
-            planning.cancel()
+            tasks.create_task(_check_rights(client, store, loop, granted))
+            tasks.create_task(loop.run())
+            tasks.create_task(_watch(client, store, loop, granted, login(api)))
     finally:
         for runner in runners:
             await runner.cleanup()
@@ -92,7 +109,7 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """The controller's command: exit 0 on SIGTERM, 2 where it cannot start."""
+    """The controller's command: exit 0 on SIGTERM or SIGINT, 2 where it cannot start."""
     parser = argparse.ArgumentParser(prog="cni-upgrade-controller", description=__doc__)
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"default {CONFIG}")
     parser.add_argument("--kubeconfig", help="default: the pod's service account")
@@ -103,22 +120,24 @@ def main() -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It says at each start that signals are not its own: they are ours.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     try:
-        config = read_config(arguments.config)
-    except ConfigError as error:
-        sys.exit(f"{error}")
-    asyncio.run(_until_told(config, arguments))
+        asyncio.run(_until_told(read_config(arguments.config), arguments))
+    except (ConfigError, web.PortError, NoCredentialsError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 async def _until_told(config: OperatorConfig, arguments: argparse.Namespace) -> None:
-    """Until a signal. kopf takes the handlers over once it runs; before that they are ours."""
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("not inside a task")
+    """Until a signal."""
+    running = asyncio.ensure_future(run(config, arguments))
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await run(config, arguments)
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    try:
+        await running
+    except asyncio.CancelledError:
+        log.info("told to end")
 
 
 if __name__ == "__main__":

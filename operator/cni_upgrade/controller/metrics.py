@@ -70,6 +70,11 @@ class Metrics:
             "Rights that the API server refuses the controller.",
             registry=self._registry,
         )
+        self._unreadable = Gauge(
+            "cni_upgrade_unreadable_objects",
+            "Policies and node states that a newer controller wrote; their nodes are left alone.",
+            registry=self._registry,
+        )
         self._planning = Histogram(
             "cni_upgrade_planning_seconds",
             "Time of one pass of the planner.",
@@ -81,8 +86,9 @@ class Metrics:
         """Times one pass."""
         return self._planning.time()
 
-    def observe(self, world: Snapshot) -> None:
+    def observe(self, world: Snapshot, unreadable: int) -> None:
         """Take the figures of a snapshot."""
+        self._unreadable.set(unreadable)
         phases = Counter(str(state.status.phase) for state in world.states.values())
         for phase in Phase:
             self._phases.labels(phase.value).set(phases[phase.value])

@@ -17,6 +17,7 @@ from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state, par
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.objects import Job, Node, Pod
+from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.snapshot import Eviction, Snapshot
 from cni_upgrade.kube.port import Listed
 
@@ -42,7 +43,10 @@ class Shelf(Generic[T]):
         self._read = read
         self._key = key
         self._versions: dict[str, tuple[str, int]] = {}
+        self._gone: set[str] = set()
         self.items: dict[str, T] = {}
+        self.unreadable: set[str] = set()
+        """Keys of objects that are there and make no sense to us: written by a newer controller."""
 
     def put(self, raw: Raw) -> bool:
         """Take an object in; False where it is not newer than what is known."""
@@ -50,27 +54,29 @@ class Shelf(Generic[T]):
         key, uid = self._key(raw), meta["uid"]
         version = _version(meta.get("resourceVersion", ""))
         known = self._versions.get(key)
-        if known is not None and known[0] == uid and known[1] >= version:
-            return False
-        try:
-            item = self._read(raw)
-        except UnreadableResourceError as error:
-            # Written by a newer controller, or past our CRD: said, and left alone.
-            log.error("%s", error)
-            self._versions.pop(key, None)
-            self.items.pop(key, None)
+        # Of another uid too: the last words about an object whose name has a new owner come late.
+        if uid in self._gone or (known is not None and known[1] >= version):
             return False
         self._versions[key] = (uid, version)
-        self.items[key] = item
+        try:
+            self.items[key] = self._read(raw)
+        except UnreadableResourceError as error:
+            log.error("%s", error)
+            self.items.pop(key, None)
+            self.unreadable.add(key)
+        else:
+            self.unreadable.discard(key)
         return True
 
     def drop(self, raw: Raw) -> bool:
         """Forget an object that was deleted, unless its name already belongs to another one."""
-        key = self._key(raw)
+        key, uid = self._key(raw), raw["metadata"]["uid"]
+        # A list that was made before the deletion may still be on its way.
+        self._gone.add(uid)
         known = self._versions.get(key)
-        if known is None or known[0] != raw["metadata"]["uid"]:
+        if known is None or known[0] != uid:
             return False
-        del self._versions[key], self.items[key]
+        self._forget(key)
         return True
 
     def replace(self, listed: Listed) -> None:
@@ -78,17 +84,27 @@ class Shelf(Generic[T]):
         as_of = _version(listed.resource_version)
         there = {self._key(raw) for raw in listed.items}
         for key in [k for k, (_, v) in self._versions.items() if k not in there and v <= as_of]:
-            del self._versions[key], self.items[key]
+            self._forget(key)
         for raw in listed.items:
             self.put(raw)
+        self._gone &= {raw["metadata"]["uid"] for raw in listed.items}
+
+    def replace_one(self, key: str, listed: Listed) -> None:
+        """The same for a list that was asked for one object alone."""
+        known = self._versions.get(key)
+        if known is not None and not listed.items and known[1] <= _version(listed.resource_version):
+            self._forget(key)
+        for raw in listed.items:
+            self.put(raw)
+
+    def _forget(self, key: str) -> None:
+        del self._versions[key]
+        self.items.pop(key, None)
+        self.unreadable.discard(key)
 
 
 def _name(raw: Raw) -> str:
     return str(raw["metadata"]["name"])
-
-
-def _key(raw: Raw) -> str:
-    return f"{raw['metadata'].get('namespace', '')}/{raw['metadata']['name']}"
 
 
 class Store:
@@ -103,18 +119,26 @@ class Store:
         self.jobs: Shelf[Job] = Shelf(Job.of, _name)
         self.agents: Shelf[Pod] = Shelf(Pod.of, _name)
         self.proofs: Shelf[Pod] = Shelf(Pod.of, _name)
-        self.warnings: dict[str, str] = {}
+        self.warnings: dict[str, tuple[int, str]] = {}
+        """By the uid of a pod or Job: version and text of the newest Warning about it."""
         self.node_pods: dict[str, tuple[Pod, ...]] = {}
         self.evictions: dict[str, Eviction] = {}
         self.errors: dict[str, str] = {}
         self.denied: tuple[str, ...] = ()
 
-    def heard(self, event: Raw) -> None:
-        """A Kubernetes Event about an agent's Job or a pod of ours: the newest warning is kept."""
+    def heard(self, event: Raw) -> bool:
+        """A Kubernetes Event about an agent's Job or a pod of ours; True for a new warning."""
         about = event.get("involvedObject") or {}
-        if event.get("type") == "Warning" and about.get("kind") in ("Pod", "Job"):
-            text = f"{event.get('reason', '')}: {event.get('message', '')}"
-            self.warnings[about.get("uid", "")] = " ".join(text.split())[:1000]
+        if event.get("type") != "Warning" or about.get("kind") not in ("Pod", "Job"):
+            return False
+        uid, version = about.get("uid", ""), _version(event["metadata"]["resourceVersion"])
+        known = self.warnings.get(uid)
+        # After a gap of the watch they come in no order.
+        if known is not None and known[0] >= version:
+            return False
+        text = f"{event.get('reason', '')}: {event.get('message', '')}"
+        self.warnings[uid] = (version, " ".join(text.split())[:1000])
+        return True
 
     def evicted(self, pod: str, blocked_by: str) -> None:
         """Note the answer of the eviction API for a pod (by uid)."""
@@ -124,26 +148,46 @@ class Store:
         """Drop notes about pods that are long gone."""
         known = {pod.uid for shelf in (self.agents, self.proofs) for pod in shelf.items.values()}
         known |= {job.uid for job in self.jobs.items.values()}
-        self.warnings = {uid: text for uid, text in self.warnings.items() if uid in known}
+        self.warnings = {uid: said for uid, said in self.warnings.items() if uid in known}
         self.evictions = {
             uid: answer for uid, answer in self.evictions.items() if now - answer.at < _FORGET
         }
 
+    def unanswered(self) -> list[str]:
+        """Jobs under way that have ended, though no pod that we know of has: a watch lags."""
+        asked = {
+            state.status.operation.job
+            for state in self.states.items.values()
+            if state.status.operation is not None
+        }
+        ended = {
+            pod.labels.get("batch.kubernetes.io/job-name")
+            for pod in self.agents.items.values()
+            if pod.ended
+        }
+        return sorted(
+            job.name
+            for job in self.jobs.items.values()
+            if job.name in asked and (job.complete or job.failed) and job.name not in ended
+        )
+
     def snapshot(self, now: datetime) -> Snapshot:
         """The cluster as it is known, as one value."""
+        hands_off = self._hands_off()
         agents: dict[str, list[Pod]] = defaultdict(list)
         for pod in self.agents.items.values():
-            agents[pod.labels.get("batch.kubernetes.io/job-name", "")].append(pod)
+            if pod.for_node not in hands_off:
+                agents[pod.labels.get("batch.kubernetes.io/job-name", "")].append(pod)
         return Snapshot(
             now=now,
             config=self.config,
             policies=dict(self.policies.items),
-            nodes=dict(self.nodes.items),
-            states=dict(self.states.items),
-            jobs=dict(self.jobs.items),
+            nodes={k: v for k, v in self.nodes.items.items() if k not in hands_off},
+            states={k: v for k, v in self.states.items.items() if k not in hands_off},
+            jobs={k: v for k, v in self.jobs.items.items() if v.for_node not in hands_off},
             agents=agents,
-            proofs=dict(self.proofs.items),
-            warnings=dict(self.warnings),
+            proofs={k: v for k, v in self.proofs.items.items() if v.for_node not in hands_off},
+            warnings={uid: text for uid, (_, text) in self.warnings.items()},
             pods=dict(self.node_pods),
             evictions=dict(self.evictions),
             own_node=self.own_node,
@@ -151,12 +195,27 @@ class Store:
             errors=dict(self.errors),
         )
 
+    def _hands_off(self) -> frozenset[str]:
+        """Nodes whose record, or whose policy, a newer controller has written: not ours to judge.
 
-def draining(states: Iterable[CNINodeState]) -> set[str]:
-    """Names of the nodes whose pods the planner needs to see."""
+        The planner would take them for nodes without a record, or give them back.
+        """
+        owned = {
+            name
+            for name, state in self.states.items.items()
+            for ref in (
+                state.spec.policy_ref,
+                state.status.operation.policy if state.status.operation else None,
+            )
+            if ref is not None and ref.name in self.policies.unreadable
+        }
+        return frozenset(self.states.unreadable | owned)
+
+
+def at_steps(states: Iterable[CNINodeState], *steps: Step) -> set[str]:
+    """Names of the nodes whose operation is at one of these steps."""
     return {
         state.metadata.name
         for state in states
-        if state.status.operation is not None
-        and state.status.operation.step in ("Drain", "DrainAfter")
+        if state.status.operation is not None and state.status.operation.step in steps
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import os
 
 from aiohttp import web
 
@@ -14,6 +14,10 @@ METRICS_PORT = 8080
 HEALTH_PORT = 8081
 
 
+class PortError(Exception):
+    """A port that we are to serve on cannot be had; the text names it."""
+
+
 def _text(reason: str) -> web.Response:
     return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
 
@@ -21,22 +25,22 @@ def _text(reason: str) -> web.Response:
 async def serve(
     loop: Loop, store: Store, metrics: Metrics, metrics_port: int, health_port: int
 ) -> list[web.AppRunner]:
-    """Start both; raises OSError where a port of the host is taken."""
+    """Start both. Raises PortError where a port of the host is taken."""
 
     async def healthz(_: web.Request) -> web.Response:
-        return _text(loop.alive(datetime.now(UTC)))
+        return _text(loop.alive())
 
     async def readyz(_: web.Request) -> web.Response:
         if store.denied:
             return _text(f"missing rights: {', '.join(store.denied)}")
-        return _text("" if loop.ready else "the cluster has not been listed yet")
+        return _text(loop.ready())
 
     async def figures(_: web.Request) -> web.Response:
         return web.Response(
             body=metrics.page(), headers={"Content-Type": "text/plain; version=0.0.4"}
         )
 
-    runners = []
+    runners: list[web.AppRunner] = []
     for port, routes in (
         (metrics_port, [web.get("/metrics", figures)]),
         (health_port, [web.get("/healthz", healthz), web.get("/readyz", readyz)]),
@@ -45,6 +49,12 @@ async def serve(
         app.add_routes(routes)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, port=port).start()
         runners.append(runner)
+        try:
+            await web.TCPSite(runner, port=port).start()
+        except OSError as error:
+            for started in runners:
+                await started.cleanup()
+            text = f"port {port} of the host cannot be listened on: {os.strerror(error.errno or 0)}"
+            raise PortError(text) from error
     return runners

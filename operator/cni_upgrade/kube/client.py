@@ -6,10 +6,12 @@ pods), so its generated API classes are not used; its configuration, TLS and tok
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import aiohttp
+import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.config import ConfigException
 
@@ -21,10 +23,14 @@ _TIMEOUT = 30  # seconds for one request; a page of 500 nodes took under one
 _MERGE = "application/merge-patch+json"
 
 
+class NoCredentialsError(Exception):
+    """Nothing says where the API server is or who we are; the text says what is missing."""
+
+
 async def connect(user_agent: str, kubeconfig: str | None = None) -> client.ApiClient:
     """A connection as the pod's service account, or as a kubeconfig says.
 
-    Raises KubeError with what is missing where there is neither.
+    Raises NoCredentialsError where there is neither.
     """
     configuration = client.Configuration()
     try:
@@ -34,9 +40,10 @@ async def connect(user_agent: str, kubeconfig: str | None = None) -> client.ApiC
             await config.load_kube_config(  # type: ignore[no-untyped-call]
                 kubeconfig, client_configuration=configuration
             )
-    except ConfigException as error:
-        raise KubeError(0, "NoCredentials", f"no way to reach the API server: {error}") from error
-    api = client.ApiClient(configuration)
+        api = client.ApiClient(configuration)
+    except (ConfigException, OSError, ValueError, yaml.YAMLError) as error:
+        text = " ".join(str(error).split())
+        raise NoCredentialsError(f"no way to reach the API server: {text}") from error
     api.user_agent = user_agent
     return api
 
@@ -48,6 +55,8 @@ class Client:
         self._api = api
         self.requests: dict[tuple[str, str, int], int] = {}
         """Requests so far by (verb, plural, HTTP status), for the metrics."""
+        self.doubted = asyncio.Event()
+        """Set when a request was forbidden: a right may have been taken away."""
 
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]
@@ -61,18 +70,19 @@ class Client:
         query: dict[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        request = await self._api.param_serialize(
-            method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json", "Content-Type": content_type},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
         try:
+            # Reads the service account's token anew when it is due, hence inside.
+            request = await self._api.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
             response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
             data = await response.read()  # type: ignore[no-untyped-call]
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ConfigException) as error:
             self._count(method, resource, 0)
             text = (
                 f"{method} {path}: no answer from the API server: {error or type(error).__name__}"
@@ -80,8 +90,14 @@ class Client:
             raise KubeError(0, "NoAnswer", text) from error
         self._count(method, resource, response.status)
         if response.status >= 400:
+            if response.status == 403:
+                self.doubted.set()
             raise _refusal(method, path, response.status, data)
-        answer: Object = json.loads(data)
+        try:
+            answer: Object = json.loads(data)
+        except ValueError as error:
+            text = f"{method} {path}: HTTP {response.status} with an answer that is not JSON"
+            raise KubeError(0, "NoAnswer", text) from error
         return answer
 
     def _count(self, method: str, resource: Resource, status: int) -> None:
@@ -110,9 +126,9 @@ class Client:
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str
-    ) -> None:
+    ) -> Object:
         body = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
-        await self._ask("DELETE", resource, resource.path(namespace, name), body)
+        return await self._ask("DELETE", resource, resource.path(namespace, name), body)
 
     async def evict(self, namespace: str, name: str, uid: str) -> None:
         body = {
@@ -148,6 +164,8 @@ def _refusal(method: str, path: str, status: int, data: bytes) -> KubeError:
     try:
         document = json.loads(data)
     except ValueError:
+        document = None
+    if not isinstance(document, dict):
         text = data[:300].decode(errors="replace")
         return KubeError(status, "HTTPError", f"{method} {path}: HTTP {status}: {text}")
     reason = document.get("reason") or f"HTTP{status}"

@@ -32,6 +32,11 @@ class KubeError(Exception):
         """Somebody else was first: what we knew is old, the next pass looks again."""
         return self.status == 409
 
+    @property
+    def unreachable(self) -> bool:
+        """The API server is not there or not well: what it did meanwhile may have been missed."""
+        return self.status == 0 or self.status >= 500
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -57,8 +62,11 @@ class Kube(Protocol):
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str
-    ) -> None:
-        """Delete exactly that object; 404 and 409 (another uid) mean that it is gone already."""
+    ) -> Object:
+        """Delete exactly that object; 404 and 409 (another uid) mean that it is gone already.
+
+        Answers the object where it is to go later, or a Status where it is gone.
+        """
 
     async def evict(self, namespace: str, name: str, uid: str) -> None:
         """Ask a pod to leave; 429 where a disruption budget keeps it."""
