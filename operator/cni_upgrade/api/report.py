@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from cni_upgrade.api.base import Counts, Line, Model, Word, Words, first
+from cni_upgrade.api.base import Count, Counts, Line, Model, Word, Words, first
 
 
 class RuntimeInfo(Model):
@@ -42,6 +42,26 @@ class NodePaths(Model):
         default=None,
         description="Folder in which libcni keeps results of running pods; absent when it does "
         "not exist.",
+    )
+    source: Line | None = Field(
+        default=None,
+        description='How the folders are known: "runtime config" and the files that name them, or '
+        '"preset" for the usual ones of the operator\'s configuration.',
+    )
+    max_conf_num: Count | None = Field(
+        default=None,
+        description="How many config files containerd loads, 0 meaning all; absent when its own "
+        "configuration does not say, which means 1.",
+    )
+    default_network: Line | None = Field(
+        default=None,
+        description="The network that CRI-O takes by name; absent when its own configuration "
+        "names none.",
+    )
+    conf_template: Line | None = Field(
+        default=None,
+        description="The template from which containerd makes a config where it finds none; "
+        "absent when its own configuration names none.",
     )
 
 

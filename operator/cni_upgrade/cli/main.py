@@ -25,6 +25,7 @@ from cni_upgrade.node.operation import (
     Action,
     FileOrder,
     Kind,
+    Known,
     ManagedFiles,
     Operation,
     Outcome,
@@ -205,6 +206,7 @@ def _operation(options: argparse.Namespace, kind: Kind) -> Operation:
             bin_dirs,
             _path(root, options.cache_dir),
             _path(root, options.state_dir),
+            Known("--config-dir") if options.config_dir else None,
         ),
     )
 

@@ -27,6 +27,7 @@ def of_report(report: Report) -> Iterator[str]:
     yield f"Runtime  {f'{runtime.name} {runtime.version}'.strip() or '-'}: {known}"
     yield f"Configs  {report.paths.conf_dir or 'no folder'}"
     yield f"Plugins  {', '.join(report.paths.bin_dirs) or 'no folder'}"
+    yield f"Known    from {report.paths.known.source}"
     if report.sandboxes:
         counts = ", ".join(f"{count} at {version}" for version, count in report.sandboxes.items())
         yield f"Pods     added to a network and running: {counts}"

@@ -79,6 +79,12 @@ class Code(StrEnum):
     # The node.
     RUNTIME_UNKNOWN = "RuntimeUnknown", "it is not known what this runtime supports"
     FOLDER_MISSING = "FolderMissing", "a folder that the runtime would read is not there"
+    FOLDER_NOT_ALLOWED = (
+        "FolderNotAllowed",
+        "the runtime uses a folder that is not among those that may be looked at",
+    )
+    RUNTIME_CONFIG = "RuntimeConfig", "the runtime's own configuration could not be relied on"
+    CONF_TEMPLATE = "ConfTemplate", "containerd makes the config from a template of its own"
     FILE_UNREADABLE = "FileUnreadable", "a file could not be read, or is no plain file"
     CACHE_UNREADABLE = "CacheUnreadable", "an entry of the results cache could not be read"
 

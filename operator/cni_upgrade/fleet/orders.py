@@ -16,6 +16,7 @@ from cni_upgrade.fleet.workloads import HOST
 from cni_upgrade.node.operation import (
     FileOrder,
     Kind,
+    Known,
     ManagedFiles,
     Operation,
     Paths,
@@ -76,6 +77,10 @@ def apply(
             paths.bin_dirs,
             paths.cache_dir or config.auto.cache_dir,
             config.state_dir,
+            # What the audit read is not mounted for an apply.
+            Known(paths.source, paths.max_conf_num, paths.default_network, paths.conf_template)
+            if paths.source
+            else None,
         ),
         files=files,
         keep=policy.spec.backup.keep,

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cni_upgrade.cni.findings import Code, Finding, Severity
-from cni_upgrade.node.operation import FoundPaths, Paths
+from cni_upgrade.cni.runtime_config import Stated
+from cni_upgrade.node.operation import PRESET, FoundPaths, Known, Paths
 
 _MOST_LINKS = 40  # as Linux counts (path_resolution(7))
 
@@ -33,6 +34,7 @@ class Folders:
     bin_dirs: tuple[tuple[str, str], ...]
     cache_dir: tuple[str, str] | None
     findings: tuple[Finding, ...]
+    known: Known
 
     def report(self) -> FoundPaths:
         """The `paths` member of a report."""
@@ -40,6 +42,7 @@ class Folders:
             conf_dir=self.conf_dir and self.conf_dir[0],
             bin_dirs=tuple(host for host, _ in self.bin_dirs),
             cache_dir=self.cache_dir and self.cache_dir[0],
+            known=self.known,
         )
 
 
@@ -80,16 +83,26 @@ def resolve(root: str, path: str) -> str:
     return "/".join((root, *real)) if real else root or "/"
 
 
-def find(root: str, paths: Paths) -> Folders:
-    """The folders that exist, each missing one that matters as a finding. Raises nothing."""
+def find(root: str, paths: Paths, stated: Stated | None = None) -> Folders:
+    """The folders that exist, each missing one that matters as a finding. Raises nothing.
+
+    `paths` are candidates, and all that may be looked at. What the runtime's own configuration
+    states is taken in their place, as far as it is among them.
+    """
     findings: list[Finding] = []
-    conf_dirs = _existing(root, paths.conf_dirs, findings)
-    bin_dirs = _existing(root, paths.bin_dirs, findings)
+    stated = stated or Stated()
+    conf_candidates, bin_candidates = paths.conf_dirs, paths.bin_dirs
+    if stated.conf_dir is not None:
+        conf_candidates = _allowed(root, (stated.conf_dir,), paths.conf_dirs, "confDirs", findings)
+    if stated.bin_dirs:
+        bin_candidates = _allowed(root, stated.bin_dirs, paths.bin_dirs, "binDirs", findings)
+    conf_dirs = _existing(root, conf_candidates, findings)
+    bin_dirs = _existing(root, bin_candidates, findings)
     cache_dirs = _existing(root, (paths.cache_dir,), findings)
     if not conf_dirs:
         findings.append(
             _missing(
-                paths.conf_dirs,
+                conf_candidates,
                 "no network is configured on this node",
                 "install a network, or name the folder that the runtime reads",
             )
@@ -97,7 +110,7 @@ def find(root: str, paths: Paths) -> Folders:
     if not bin_dirs:
         findings.append(
             _missing(
-                paths.bin_dirs,
+                bin_candidates,
                 "no plugin can be found",
                 "install the plugins, or name the folder that the runtime uses",
             )
@@ -107,7 +120,64 @@ def find(root: str, paths: Paths) -> Folders:
         bin_dirs=tuple(bin_dirs),
         cache_dir=cache_dirs[0] if cache_dirs else None,
         findings=tuple(findings),
+        known=paths.known or _known(stated),
     )
+
+
+def _known(stated: Stated) -> Known:
+    files = f"runtime config {', '.join(stated.files)}"
+    match stated.conf_dir is not None, bool(stated.bin_dirs):
+        case True, True:
+            source = files
+        case True, False:
+            source = f"{files}; plugins: {PRESET}"
+        case False, True:
+            source = f"{files}; configs: {PRESET}"
+        case _:
+            source = PRESET
+    return Known(source, stated.max_conf_num, stated.default_network, stated.conf_template)
+
+
+def _allowed(
+    root: str,
+    stated: Sequence[str],
+    candidates: Sequence[str],
+    member: str,
+    findings: list[Finding],
+) -> tuple[str, ...]:
+    """The candidates that the runtime names, in its order, up to the first that is none.
+
+    What follows that one is not used either: the runtime might find a plugin of the same name
+    before it. A folder counts as a candidate under another name too, for k3s names data/<hash>/bin
+    where data/current leads.
+    """
+    real = {_real(root, candidate): candidate for candidate in reversed(candidates)}
+    taken: list[str] = []
+    for folder in stated:
+        plain = f"/{folder.strip('/')}"
+        candidate = plain if plain in candidates else real.get(_real(root, plain))
+        if candidate is None:
+            findings.append(
+                Finding(
+                    Code.FOLDER_NOT_ALLOWED,
+                    Severity.WARNING if taken else Severity.FAULT,
+                    folder,
+                    f"the runtime uses {folder}, which is not among the folders that may be "
+                    f"looked at: {', '.join(candidates) or '(none)'}",
+                    f"add it to {member} in the operator's configuration (and to what the "
+                    "admission policy lets an agent mount), or give it to cni-upgrade by hand",
+                )
+            )
+            break
+        taken.append(candidate)
+    return tuple(taken)
+
+
+def _real(root: str, path: str) -> str:
+    try:
+        return resolve(root, path)
+    except OSError:
+        return path
 
 
 def _existing(
@@ -145,7 +215,7 @@ def _existing(
 
 
 def _missing(candidates: Sequence[str], effect: str, action: str) -> Finding:
-    shown = ", ".join(candidates) or "(none given)"
+    shown = ", ".join(candidates) or "(none that may be looked at)"
     return Finding(
         Code.FOLDER_MISSING,
         Severity.FAULT,

@@ -75,6 +75,10 @@ class Members:
             raise self.wrong(name, "a whole number")
         return value
 
+    def integer_or_none(self, name: str) -> int | None:
+        """A whole number; absent and null are both None."""
+        return None if self._object.get(name) is None else self.integer(name)
+
     def flag(self, name: str, default: bool | None = None) -> bool:
         """A boolean."""
         value = self._object.get(name, default)

@@ -14,7 +14,7 @@ from cni_upgrade.cni import config, folder
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
-from cni_upgrade.node import files, folders, probe, sandboxes
+from cni_upgrade.node import files, folders, probe, runtime_config, sandboxes
 from cni_upgrade.node.folders import Folders, resolve
 from cni_upgrade.node.operation import Operation
 
@@ -35,12 +35,15 @@ class Survey:
 
     def facts(self, configs: Sequence[Config] | None = None) -> Facts:
         """What the engine judges; with `configs` in place of those that were found."""
+        known = self.folders.known
         return Facts(
             runtime=self.operation.runtime,
             configs=self.configs if configs is None else configs,
             plugins=self.supports,
             sandboxes=self.sandboxes,
             managed_files=str(self.operation.managed_files),
+            max_conf_num=1 if known.max_conf_num is None else known.max_conf_num,
+            default_network=known.default_network,
         )
 
     def config(self, name: str) -> Config | None:
@@ -60,7 +63,11 @@ def sha256_of(data: bytes) -> str:
 
 def survey(operation: Operation) -> Survey:
     """Looks at the node. Raises nothing: what cannot be read is a finding."""
-    return _look(operation, folders.find(operation.root, operation.paths), None)
+    if operation.paths.known is not None:
+        return _look(operation, folders.find(operation.root, operation.paths), None)
+    own = runtime_config.read(operation.root, operation.runtime)
+    found = folders.find(operation.root, operation.paths, own.stated)
+    return _look(operation, replace(found, findings=(*own.findings, *found.findings)), None)
 
 
 def again(earlier: Survey) -> Survey:

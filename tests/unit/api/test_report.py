@@ -38,7 +38,12 @@ def test_nothing_of_what_the_agent_sends_is_lost() -> None:
     """The agent's own types and these models do not drift apart."""
     sent = operation.Report(
         runtime=operation.RuntimeReport("containerd", "1.6.2", "1.0.1", "1.0.0"),
-        paths=operation.FoundPaths("/etc/cni/net.d", ("/opt/cni/bin",), "/var/lib/cni"),
+        paths=operation.FoundPaths(
+            "/etc/cni/net.d",
+            ("/opt/cni/bin",),
+            "/var/lib/cni",
+            operation.Known("runtime config /a", 3, "pod-net", "/etc/cni/template"),
+        ),
         files=(
             operation.FileReport(
                 name="10-x.conflist",

@@ -60,6 +60,7 @@ def test_the_first_config_folder_and_all_plugin_folders(tmp_path: Path) -> None:
         "confDir": "/second",
         "binDirs": ["/bin1", "/bin3"],
         "cacheDir": None,
+        "source": "preset",
     }
 
 

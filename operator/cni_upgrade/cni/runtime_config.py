@@ -1,0 +1,186 @@
+"""Reads what a runtime's own configuration says of CNI: the one place where it is no guess.
+
+Values only: decoded documents in the order in which the runtime loads them. Sources, each tried
+with `containerd config dump` (tests/unit/node/test_runtime_config.py):
+- containerd 1.x `services/server/config/config.go` LoadConfig and mergeConfig: a later file
+  replaces the whole table of a plugin, and the version of the merged document decides its key.
+- containerd 2.x `cmd/containerd/server/config/config.go`: each file is migrated by its own version,
+  then merged member by member. `bin_dirs` came with 2.1; `bin_dir` of version 3 ended with 2.2.
+- CRI-O `pkg/config/config.go` UpdateFromDropInFile and Validate: member by member, `plugin_dir`
+  stands after `plugin_dirs`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Document = Mapping[str, object]
+Loaded = Sequence[tuple[str, Document]]
+"""Files and what they hold, the first one first."""
+
+_V1 = "cri"
+_V2 = "io.containerd.grpc.v1.cri"
+_V3 = "io.containerd.cri.v1.runtime"
+_MEMBERS = ("conf_dir", "bin_dir", "bin_dirs", "max_conf_num", "conf_template")
+
+
+class RuntimeConfigError(ValueError):
+    """The configuration is not what this runtime reads; the text names file and member."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What was said, and by which files; a member that nobody set is None or empty."""
+
+    conf_dir: str | None = None
+    bin_dirs: tuple[str, ...] = ()
+    max_conf_num: int | None = None
+    default_network: str | None = None
+    conf_template: str | None = None
+    files: tuple[str, ...] = ()
+
+
+def imports(path: str, document: Document) -> tuple[str, ...]:
+    """The `imports` of one containerd file, as they are spelled. Raises RuntimeConfigError."""
+    return _texts(path, "imports", document.get("imports", []))
+
+
+def release(version: str) -> tuple[int, int] | None:
+    """The first two numbers of a runtime's version; None when it does not start with them."""
+    parts = version.removeprefix("v").split(".")
+    if len(parts) < 2 or not all(part.isascii() and part.isdigit() for part in parts[:2]):
+        return None
+    return int(parts[0]), int(parts[1])
+
+
+def containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
+    """What containerd of that release takes from its files; None where its CRI part is off.
+
+    Raises RuntimeConfigError.
+    """
+    for path, document in loaded:
+        disabled = _texts(path, "disabled_plugins", document.get("disabled_plugins", []))
+        if {_V1, _V2, _V3} & set(disabled):
+            return None
+    tables = _first_generation(loaded) if version < (2, 0) else _second_generation(loaded, version)
+    merged: dict[str, tuple[str, object]] = {}
+    for path, table in tables:
+        merged.update({name: (path, table[name]) for name in _MEMBERS if name in table})
+    bin_dirs: tuple[str, ...] = ()
+    if "bin_dirs" in merged:
+        bin_dirs = _texts(merged["bin_dirs"][0], "bin_dirs", merged["bin_dirs"][1])
+    elif "bin_dir" in merged and (folder := _text(*merged["bin_dir"], "bin_dir")):
+        bin_dirs = (folder,)
+    conf_dir = _text(*merged["conf_dir"], "conf_dir") if "conf_dir" in merged else None
+    template = (
+        _text(*merged["conf_template"], "conf_template") if "conf_template" in merged else None
+    )
+    most = _number(*merged["max_conf_num"], "max_conf_num") if "max_conf_num" in merged else None
+    files = dict.fromkeys(path for path, _ in merged.values())
+    return Stated(conf_dir, bin_dirs, most, None, template, tuple(files))
+
+
+def crio(loaded: Loaded) -> Stated:
+    """What CRI-O takes from its files. Raises RuntimeConfigError."""
+    merged: dict[str, tuple[str, object]] = {}
+    for path, document in loaded:
+        network = _table(path, "crio.network", document, "crio", "network")
+        merged.update({name: (path, value) for name, value in network.items()})
+    bin_dirs: tuple[str, ...] = ()
+    used: list[str] = []
+    if "plugin_dirs" in merged:
+        bin_dirs = _texts(merged["plugin_dirs"][0], "plugin_dirs", merged["plugin_dirs"][1])
+        used.append("plugin_dirs")
+    if "plugin_dir" in merged and (folder := _text(*merged["plugin_dir"], "plugin_dir")):
+        # Without plugin_dirs it stands after a default that is not written here.
+        bin_dirs = (*bin_dirs, folder) if bin_dirs else ()
+        used.append("plugin_dir")
+    conf_dir = network_name = None
+    if "network_dir" in merged:
+        conf_dir = _text(*merged["network_dir"], "network_dir")
+        used.append("network_dir")
+    if "cni_default_network" in merged:
+        network_name = _text(*merged["cni_default_network"], "cni_default_network")
+        used.append("cni_default_network")
+    files = dict.fromkeys(merged[name][0] for name in used)
+    return Stated(conf_dir, bin_dirs, None, network_name, None, tuple(files))
+
+
+def _first_generation(loaded: Loaded) -> list[tuple[str, Document]]:
+    version = 1
+    for path, document in loaded:
+        version = _version(path, document) or version
+    if version > 2:
+        raise RuntimeConfigError(
+            f"{loaded[0][0]}: version: expected 1 or 2, which containerd 1.x reads, got {version}"
+        )
+    key = _V1 if version == 1 else _V2
+    last: list[tuple[str, Document]] = []
+    for path, document in loaded:
+        plugins = _table(path, "plugins", document, "plugins")
+        if key in plugins:
+            last = [(path, _table(path, f'plugins."{key}".cni', plugins, key, "cni"))]
+    return last
+
+
+def _second_generation(loaded: Loaded, version: tuple[int, int]) -> list[tuple[str, Document]]:
+    tables: list[tuple[str, Document]] = []
+    for path, document in loaded:
+        stated = _version(path, document)
+        keys = (_V1, _V2, _V3) if stated < 2 else (_V2, _V3) if stated == 2 else (_V3,)
+        plugins = _table(path, "plugins", document, "plugins")
+        found = {key: _table(path, f'plugins."{key}".cni', plugins, key, "cni") for key in keys}
+        told = [key for key, table in found.items() if table]
+        if len(told) > 1:
+            raise RuntimeConfigError(
+                f'{path}: CNI stands in plugins."{told[0]}" and in plugins."{told[1]}": keep one'
+            )
+        tables += [(path, _modern(found[key], key, version)) for key in told]
+    return tables
+
+
+def _modern(table: Document, key: str, version: tuple[int, int]) -> Document:
+    """`bin_dir` as the release takes it: moved into `bin_dirs` by a migration, or not read."""
+    if "bin_dir" not in table:
+        return table
+    rest = {name: value for name, value in table.items() if name != "bin_dir"}
+    if key != _V3 or version < (2, 2):
+        folder = table["bin_dir"]
+        return {**rest, "bin_dirs": [folder] if folder else rest.get("bin_dirs", [])}
+    return rest
+
+
+def _version(path: str, document: Document) -> int:
+    value = document.get("version", 0)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RuntimeConfigError(f"{path}: version: expected a whole number")
+    return value
+
+
+def _table(path: str, shown: str, document: Document, *names: str) -> Document:
+    """The table at that place; an empty one where there is none."""
+    value: object = document
+    for name in names:
+        value = value.get(name, {}) if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping):
+        raise RuntimeConfigError(f"{path}: {shown}: expected a table")
+    return value
+
+
+def _text(path: str, value: object, name: str) -> str | None:
+    """A string; an empty one says nothing."""
+    if not isinstance(value, str):
+        raise RuntimeConfigError(f"{path}: {name}: expected a string")
+    return value or None
+
+
+def _number(path: str, value: object, name: str) -> int:
+    """A count of files: whatever is below 1 means all of them, which 0 says."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RuntimeConfigError(f"{path}: {name}: expected a whole number")
+    return min(max(value, 0), 1 << 16)
+
+
+def _texts(path: str, name: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise RuntimeConfigError(f"{path}: {name}: expected a list of strings")
+    return tuple(each for each in value if each)

@@ -1,0 +1,200 @@
+"""Finds the runtime's own configuration on the host and reads it, within bounds.
+
+A file that cannot be read, or two that could both be the one in use, are findings: the folders are
+then those of the operator's configuration, and the report says so.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.runtime_config import (
+    Document,
+    RuntimeConfigError,
+    Stated,
+    containerd,
+    crio,
+    imports,
+    release,
+)
+from cni_upgrade.node import files
+from cni_upgrade.node.folders import BrokenLinkError, resolve
+
+CONTAINERD = ("/etc/containerd/config.toml", "/var/snap/microk8s/current/args/containerd.toml")
+RANCHER = (
+    "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
+    "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
+)
+"""Of k3s and RKE2, whose containerd calls itself so: 1.7.22-k3s1."""
+CRIO = "/etc/crio/crio.conf"
+CRIO_DROP_INS = "/etc/crio/crio.conf.d"
+
+_MOST_FILES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the configuration says; None where there is none, or none that can be relied on."""
+
+    stated: Stated | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def read(root: str, runtime: str) -> Found:
+    """What the runtime (as Kubernetes names it; "" when not known) reads. Raises nothing."""
+    name, _, version = runtime.partition("://")
+    places = (RANCHER if "-k3s" in version else CONTAINERD) if version else (*CONTAINERD, *RANCHER)
+    stated: list[Stated] = []
+    try:
+        if name in ("containerd", ""):
+            stated += [
+                each
+                for path in places
+                if (each := _containerd(root, path, release(version))) is not None
+            ]
+        if name in ("cri-o", "") and (each := _crio(root)) is not None:
+            stated.append(each)
+    except RuntimeConfigError as error:
+        return Found(None, (_finding(str(error), "mend it, or see why it cannot be read"),))
+    if len(stated) > 1:
+        both = " and ".join(", ".join(each.files) for each in stated)
+        text = f"{both}: it is not known which of them the runtime reads"
+        return Found(None, (_finding(text, "remove the one that nothing uses"),))
+    return Found(stated[0] if stated else None)
+
+
+def _finding(message: str, action: str) -> Finding:
+    return Finding(
+        Code.RUNTIME_CONFIG,
+        Severity.WARNING,
+        "runtime config",
+        f"{message}; the folders are the usual ones, not those that the runtime names",
+        action,
+    )
+
+
+def _containerd(root: str, path: str, version: tuple[int, int] | None) -> Stated | None:
+    """containerd's LoadConfig: file, then its imports, then theirs; each file once."""
+    waiting, loaded = [path], dict[str, Document]()
+    while waiting:
+        here = waiting.pop(0)
+        if here in loaded:
+            continue
+        if len(loaded) == _MOST_FILES:
+            raise RuntimeConfigError(f"{here}: more than {_MOST_FILES} files are imported")
+        document = _document(root, here)
+        if document is None:
+            if here == path:
+                return None
+            raise RuntimeConfigError(f"{here}: is imported, and is not there")
+        loaded[here] = document
+        for pattern in imports(here, document):
+            waiting += _imported(root, here, pattern, version)
+    stated_version = loaded[path].get("version")
+    second = isinstance(stated_version, int) and stated_version > 2
+    made = containerd(tuple(loaded.items()), version or ((2, 2) if second else (1, 7)))
+    return made if made is not None and made.files else None
+
+
+def _imported(root: str, parent: str, pattern: str, version: tuple[int, int] | None) -> list[str]:
+    if not pattern.startswith("/"):
+        if "*" in pattern and (version is None or version < (2, 0)):
+            # Read from the process's working folder up to some release of 1.6.
+            raise RuntimeConfigError(
+                f"{parent}: imports: {pattern!r}: releases of containerd 1.x differ about a "
+                "relative pattern: expected an absolute one"
+            )
+        pattern = f"{parent.rpartition('/')[0]}/{pattern}"
+    clean: list[str] = []
+    for part in pattern.split("/"):
+        if part == "..":
+            clean[-1:] = []
+        elif part not in ("", "."):
+            clean.append(part)
+    if "*" not in pattern:
+        return [f"/{'/'.join(clean)}"]
+    if any(mark in pattern for mark in "[\\"):
+        raise RuntimeConfigError(f"{parent}: imports: {pattern!r}: expected only * and ? in it")
+    found = [""]
+    for part in clean:
+        if "*" not in part and "?" not in part:
+            found = [f"{folder}/{part}" for folder in found]
+            continue
+        from fnmatch import fnmatchcase  # costs the start of an agent that needs none
+
+        found = [
+            f"{folder}/{name}"
+            for folder in found
+            for name in _names(root, folder or "/")
+            if fnmatchcase(name, part)
+        ]
+    return [each for each in found if _kind(root, each) is not None]
+
+
+def _crio(root: str) -> Stated | None:
+    """CRI-O's UpdateFromFile and UpdateFromPath: every file below the folder counts."""
+    loaded: list[tuple[str, Document]] = []
+    for path in (CRIO, *_below(root, CRIO_DROP_INS, 0)):
+        document = _document(root, path)
+        if document is not None:
+            loaded.append((path, document))
+        if len(loaded) > _MOST_FILES:
+            raise RuntimeConfigError(f"{CRIO_DROP_INS}: holds more than {_MOST_FILES} files")
+    made = crio(loaded)
+    return made if made.files else None
+
+
+def _below(root: str, folder: str, depth: int) -> Iterator[str]:
+    """As filepath.Walk goes: by name, into folders, not through links to folders."""
+    if depth > 8:
+        raise RuntimeConfigError(f"{folder}: is nested too deep")
+    for name in _names(root, folder):
+        path = f"{folder}/{name}"
+        if _kind(root, path) == stat.S_IFDIR:
+            yield from _below(root, path, depth + 1)
+        else:
+            yield path
+
+
+def _names(root: str, folder: str) -> list[str]:
+    """What is in a folder, by name; nothing where there is none. Raises RuntimeConfigError."""
+    try:
+        with files.opened_folder(resolve(root, folder)) as descriptor:
+            return files.names(descriptor)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise RuntimeConfigError(f"{folder}: cannot be read: {error.strerror}") from error
+
+
+def _kind(root: str, path: str) -> int | None:
+    """What stands there itself, be it a link: S_IFDIR and so on; None for nothing."""
+    parent, _, name = path.rpartition("/")
+    try:
+        return stat.S_IFMT(os.lstat(f"{resolve(root, parent or '/')}/{name}").st_mode)
+    except OSError:
+        return None
+
+
+def _document(root: str, path: str) -> Document | None:
+    """A TOML file; None where there is none. Raises RuntimeConfigError."""
+    try:
+        parent, _, name = resolve(root, path).rpartition("/")
+        with files.opened_folder(parent or "/") as descriptor:
+            data = files.read_file(descriptor, name)
+    except BrokenLinkError as error:
+        raise RuntimeConfigError(f"{path}: leads to {error.target}, which is not there") from error
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise RuntimeConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except files.UnreadableError as error:
+        raise RuntimeConfigError(f"{path}: cannot be read: {error}") from error
+    import tomllib  # 12 ms that only a node with such a file pays
+
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise RuntimeConfigError(f"{path}: is not TOML: {error}") from error

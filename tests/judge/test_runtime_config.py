@@ -1,0 +1,129 @@
+"""containerd itself says what it makes of its configuration (`containerd config dump`)."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cni_upgrade.cni.runtime_config import Stated
+from cni_upgrade.node import runtime_config
+from cni_upgrade.node.runtime_config import CONTAINERD
+from tests.cluster import build as cluster
+
+RELEASES = ("1.6.2", "1.6.38", "2.4.2")
+DEFAULT = Stated("/etc/cni/net.d", ("/opt/cni/bin",), 1)
+
+V1 = "plugins.cri.cni"
+V2 = 'plugins."io.containerd.grpc.v1.cri".cni'
+V3 = 'plugins."io.containerd.cri.v1.runtime".cni'
+
+# `@` is containerd's own folder.
+FIRST: dict[str, dict[str, str]] = {
+    "nothing": {"config.toml": "version = 2\n"},
+    "version 2": {
+        "config.toml": f'version = 2\n[{V2}]\nbin_dir = "/a"\nconf_dir = "/c"\nmax_conf_num = 3\n'
+    },
+    "version 1": {"config.toml": f'[{V1}]\nbin_dir = "/a"\nconf_dir = "/c"\n'},
+    "an import of one member": {
+        "config.toml": f'version = 2\nimports = ["@/d/*.toml"]\n'
+        f'[{V2}]\nbin_dir = "/a"\nconf_dir = "/c"\n',
+        "d/1.toml": f'version = 2\n[{V2}]\nbin_dir = "/b"\n',
+    },
+    "an import of another part of the plugin": {
+        "config.toml": f'version = 2\nimports = ["@/d/*.toml"]\n[{V2}]\nconf_dir = "/c"\n',
+        "d/1.toml": 'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "x"\n',
+    },
+    "imports in order": {
+        "config.toml": 'version = 2\nimports = ["@/d/*.toml", "@/z.toml"]\n',
+        "d/2.toml": f'version = 2\n[{V2}]\nconf_dir = "/two"\n',
+        "d/1.toml": f'version = 2\n[{V2}]\nconf_dir = "/one"\n',
+        "d/.0.toml": f'version = 2\n[{V2}]\nconf_dir = "/zero"\n',
+        "d/3.txt": f'version = 2\n[{V2}]\nconf_dir = "/three"\n',
+        "z.toml": f'version = 2\nimports = ["@/config.toml", "far.toml"]\n[{V2}]\n'
+        "max_conf_num = 0\n",
+        "far.toml": f"version = 2\n[{V2}]\nmax_conf_num = 2\n",
+    },
+    "an import without a version": {
+        "config.toml": 'version = 2\nimports = ["@/d/*.toml"]\n',
+        "d/1.toml": f'[{V2}]\nbin_dir = "/b"\n',
+    },
+    "a folder in the pattern": {
+        "config.toml": 'version = 2\nimports = ["@/*/x.toml"]\n',
+        "d/x.toml": f'version = 2\n[{V2}]\nbin_dir = "/b"\n',
+        "e/y.toml": f'version = 2\n[{V2}]\nbin_dir = "/never"\n',
+    },
+    "a template": {"config.toml": f'version = 2\n[{V2}]\nconf_template = "/t"\n'},
+}
+SECOND: dict[str, dict[str, str]] = {
+    "version 3": {
+        "config.toml": f'version = 3\n[{V3}]\nbin_dirs = ["/a", "/b"]\nconf_dir = "/c"\n'
+    },
+    "bin_dir, which is read no more": {"config.toml": f'version = 3\n[{V3}]\nbin_dir = "/a"\n'},
+    "both": {"config.toml": f'version = 3\n[{V3}]\nbin_dir = "/a"\nbin_dirs = ["/z"]\n'},
+    "lists are replaced": {
+        "config.toml": f'version = 3\nimports = ["d/*.toml"]\n[{V3}]\nbin_dirs = ["/a", "/b"]\n',
+        "d/1.toml": f'version = 3\n[{V3}]\nbin_dirs = ["/c", "/a"]\n',
+    },
+    "a version 3 table without a version": {
+        "config.toml": 'version = 3\nimports = ["d/*.toml"]\n',
+        "d/1.toml": f'[{V3}]\nbin_dirs = ["/b"]\nconf_dir = "/c"\n',
+    },
+    "a version 2 import": {
+        "config.toml": f'version = 3\nimports = ["d/*.toml"]\n[{V3}]\nconf_dir = "/c"\n',
+        "d/1.toml": f'version = 2\n[{V2}]\nbin_dir = "/b"\n',
+    },
+}
+CASES = [(release, name, files) for release in RELEASES for name, files in FIRST.items()] + [
+    ("2.4.2", name, files) for name, files in SECOND.items()
+]
+
+
+@pytest.mark.parametrize(
+    ("release", "files"),
+    [(release, files) for release, _, files in CASES],
+    ids=[f"{release}-{name}".replace(" ", "-") for release, name, _ in CASES],
+)
+def test_containerd_agrees(release: str, files: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "etc/containerd"
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("@", "/etc/containerd"))
+    found = runtime_config.read(str(tmp_path), f"containerd://{release}")
+    assert found.findings == ()
+    said = found.stated or Stated()
+    ours = Stated(
+        said.conf_dir or DEFAULT.conf_dir,
+        said.bin_dirs or DEFAULT.bin_dirs,
+        DEFAULT.max_conf_num if said.max_conf_num is None else said.max_conf_num,
+        None,
+        said.conf_template,
+    )
+    # containerd has no root of its own: its copy names where the files really are.
+    for name, text in files.items():
+        (folder / name).write_text(text.replace("@", str(folder)))
+    assert ours == dumped(release, str(tmp_path) + CONTAINERD[0])
+
+
+def dumped(release: str, path: str) -> Stated:
+    component = f"containerd-{release}"
+    cluster.ensure([component])
+    binary = cluster.home(component) / "containerd"
+    done = subprocess.run(
+        [str(binary), "--config", path, "config", "dump"],
+        capture_output=True,
+        check=True,
+        timeout=60,
+        text=True,
+    )
+    plain = re.sub(r"^time=.*$", "", done.stdout, flags=re.MULTILINE)
+    plugins: dict[str, Any] = tomllib.loads(plain)["plugins"]
+    key = "io.containerd.cri.v1.runtime"
+    cni = plugins[key if key in plugins else "io.containerd.grpc.v1.cri"]["cni"]
+    bin_dirs = cni["bin_dirs"] if "bin_dirs" in cni else [cni["bin_dir"]]
+    return Stated(
+        cni["conf_dir"], tuple(bin_dirs), cni["max_conf_num"], None, cni["conf_template"] or None
+    )

@@ -1,0 +1,257 @@
+"""The folders are those that the runtime itself names, or said to be the usual ones."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cni_upgrade.cni.findings import Severity
+from cni_upgrade.cni.runtime_config import Stated
+from cni_upgrade.node import runtime_config
+from cni_upgrade.node.agent import run
+from cni_upgrade.node.operation import Kind, Operation, Paths
+from tests.unit.node.host import Host, codes, report
+
+V2 = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\n'
+ETC = "etc/containerd/config.toml"
+K3S = "var/lib/rancher/k3s/agent/etc/containerd/config.toml"
+K3S_CONF = "/var/lib/rancher/k3s/agent/etc/cni/net.d"
+
+
+def put(root: Path, path: str, text: str) -> None:
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(text)
+
+
+def wrong(root: Path, runtime: str = "containerd://1.6.2") -> str:
+    """The one finding's text, of a configuration that is not to be relied on."""
+    found = runtime_config.read(str(root), runtime)
+    assert found.stated is None
+    (finding,) = found.findings
+    assert (str(finding.code), finding.severity) == ("RuntimeConfig", Severity.WARNING)
+    return finding.message
+
+
+def test_nothing_there_is_nothing_known(tmp_path: Path) -> None:
+    for runtime in ("", "containerd://1.6.2", "containerd://1.7.1-k3s1", "cri-o://1.30.0"):
+        assert runtime_config.read(str(tmp_path), runtime) == runtime_config.Found()
+
+
+def test_a_file_that_says_nothing_of_cni(tmp_path: Path) -> None:
+    put(tmp_path, ETC, "version = 2\n")
+    put(tmp_path, "etc/crio/crio.conf", "[crio.runtime]\n")
+    for runtime in ("containerd://1.6.2", "cri-o://1.30.0"):
+        assert runtime_config.read(str(tmp_path), runtime).stated is None
+
+
+def test_k3s_reads_its_own(tmp_path: Path) -> None:
+    put(tmp_path, ETC, V2 + 'conf_dir = "/etc/cni/net.d"\n')
+    put(tmp_path, K3S, V2 + f'conf_dir = "{K3S_CONF}"\n')
+    own = runtime_config.read(str(tmp_path), "containerd://1.7.22-k3s1").stated
+    assert own == Stated(K3S_CONF, files=(f"/{K3S}",))
+    other = runtime_config.read(str(tmp_path), "containerd://1.7.22").stated
+    assert other == Stated("/etc/cni/net.d", files=(f"/{ETC}",))
+
+
+def test_two_that_could_be_meant(tmp_path: Path) -> None:
+    put(tmp_path, ETC, V2 + 'conf_dir = "/a"\n')
+    put(tmp_path, "var/snap/microk8s/current/args/containerd.toml", V2 + 'conf_dir = "/b"\n')
+    said = wrong(tmp_path, "containerd://1.7.0")
+    assert "/etc/containerd/config.toml and /var/snap" in said
+    assert "is not known which" in said
+
+
+def test_containerd_without_its_cri_part_is_not_the_one(tmp_path: Path) -> None:
+    put(tmp_path, ETC, 'disabled_plugins = ["cri"]\n[plugins.cri.cni]\nconf_dir = "/a"\n')
+    assert runtime_config.read(str(tmp_path), "containerd://1.6.2").stated is None
+
+
+@pytest.mark.parametrize(
+    ("text", "runtime", "said"),
+    [
+        ("version = \n", "containerd://1.6.2", "/etc/containerd/config.toml: is not TOML"),
+        ("version = 3\n", "containerd://1.6.2", "version: expected 1 or 2"),
+        ("version = true\n", "containerd://2.0.0", "version: expected a whole number"),
+        (V2 + "conf_dir = 5\n", "containerd://1.6.2", "conf_dir: expected a string"),
+        (V2 + "max_conf_num = '1'\n", "containerd://1.6.2", "max_conf_num: expected a whole"),
+        ("version = 2\nplugins = 3\n", "containerd://1.6.2", "plugins: expected a table"),
+        ("version = 2\nimports = 'x'\n", "containerd://1.6.2", "imports: expected a list"),
+        ("imports = ['/nope.toml']\n", "containerd://1.6.2", "/nope.toml: is imported, and is not"),
+        ("imports = ['d/*.toml']\n", "containerd://1.6.2", "expected an absolute one"),
+        ("imports = ['/d/[a]*.toml']\n", "containerd://2.1.0", "expected only * and ?"),
+        (
+            V2 + 'conf_dir = "/a"\n[plugins."io.containerd.cri.v1.runtime".cni]\nconf_dir = "/b"\n',
+            "containerd://2.1.0",
+            "keep one",
+        ),
+        ("x = '" + "x" * (1 << 20) + "'\n", "containerd://1.6.2", "larger than 1048576 bytes"),
+    ],
+)
+def test_what_cannot_be_relied_on(tmp_path: Path, text: str, runtime: str, said: str) -> None:
+    put(tmp_path, ETC, text)
+    assert said in wrong(tmp_path, runtime)
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    put(tmp_path, ETC, "")
+    (tmp_path / ETC).write_bytes(b"\xff\xfe")
+    assert "is not TOML" in wrong(tmp_path)
+
+
+def test_a_link_that_is_not_mounted(tmp_path: Path) -> None:
+    (tmp_path / "etc/containerd").mkdir(parents=True)
+    (tmp_path / ETC).symlink_to("/nix/store/x/config.toml")
+    assert "leads to /nix/store/x/config.toml, which is not there" in wrong(tmp_path)
+
+
+def test_a_fifo_does_not_hang(tmp_path: Path) -> None:
+    (tmp_path / "etc/containerd").mkdir(parents=True)
+    os.mkfifo(tmp_path / ETC)
+    assert "it is no plain file" in wrong(tmp_path)
+
+
+def test_too_many_imports(tmp_path: Path) -> None:
+    put(tmp_path, ETC, 'imports = ["/d/*"]\n')
+    for number in range(64):
+        put(tmp_path, f"d/{number}", "version = 2\n")
+    assert "more than 64 files" in wrong(tmp_path)
+
+
+def test_bin_dir_of_version_3(tmp_path: Path) -> None:
+    """Deprecated in 2.1 in favour of bin_dirs, and gone after it."""
+    text = '[plugins."io.containerd.cri.v1.runtime".cni]\nbin_dir = "/a"\nconf_dir = "/c"\n'
+    put(tmp_path, ETC, f"version = 3\n{text}")
+    for release, bin_dirs in (("2.0.5", ("/a",)), ("2.1.3", ("/a",)), ("2.2.0", ())):
+        stated = runtime_config.read(str(tmp_path), f"containerd://{release}").stated
+        assert stated == Stated("/c", bin_dirs, files=(f"/{ETC}",))
+
+
+def test_crio_and_its_drop_ins(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "etc/crio/crio.conf",
+        '[crio.network]\nnetwork_dir = "/a"\nplugin_dirs = ["/p", "/q"]\nplugin_dir = "/r"\n',
+    )
+    put(tmp_path, "etc/crio/crio.conf.d/20-x", '[crio.network]\ncni_default_network = "n"\n')
+    put(tmp_path, "etc/crio/crio.conf.d/10-a/b.conf", '[crio.network]\nnetwork_dir = "/b"\n')
+    put(tmp_path, "etc/crio/crio.conf.d/10-a.conf", '[crio.network]\nnetwork_dir = "/last"\n')
+    stated = runtime_config.read(str(tmp_path), "cri-o://1.30.0").stated
+    # filepath.Walk compares names: 10-a comes before 10-a.conf.
+    last = "/etc/crio/crio.conf.d/10-a.conf"
+    assert stated == Stated(
+        "/last",
+        ("/p", "/q", "/r"),
+        default_network="n",
+        files=("/etc/crio/crio.conf", last, "/etc/crio/crio.conf.d/20-x"),
+    )
+
+
+def test_an_audit_looks_where_the_runtime_does(host: Host) -> None:
+    """A folder that stands first among the usual ones is left by something else."""
+    host.config()
+    stray = host.root / K3S_CONF.strip("/")
+    stray.mkdir(parents=True)
+    usual = Paths((K3S_CONF, "/etc/cni/net.d"), ("/usr/lib/cni", "/opt/cni/bin"))
+    asked = replace(host.audit(), paths=usual)
+    found = report(run(asked)).paths
+    assert (found.conf_dir, found.known.source) == (K3S_CONF, "preset")
+    put(host.root, ETC, V2 + 'conf_dir = "/etc/cni/net.d/"\nbin_dir = "/opt/cni/bin"\n')
+    found = report(run(asked)).paths
+    assert (found.conf_dir, found.bin_dirs) == ("/etc/cni/net.d", ("/opt/cni/bin",))
+    assert found.known.source == "runtime config /etc/containerd/config.toml"
+
+
+def test_a_member_that_is_not_stated_is_a_presets(host: Host) -> None:
+    host.config()
+    put(host.root, ETC, V2 + 'conf_dir = "/etc/cni/net.d"\n')
+    known = report(run(host.audit())).paths.known
+    assert known.source == "runtime config /etc/containerd/config.toml; plugins: preset"
+    put(host.root, ETC, V2 + 'bin_dir = "/opt/cni/bin"\n')
+    known = report(run(host.audit())).paths.known
+    assert known.source == "runtime config /etc/containerd/config.toml; configs: preset"
+
+
+def test_a_config_folder_that_is_not_allowed(host: Host) -> None:
+    """What stands in the usual folder is not what this runtime reads: nothing is written."""
+    host.config()
+    put(host.root, ETC, V2 + 'conf_dir = "/root/.ssh"\n')
+    (host.root / "root/.ssh").mkdir(parents=True)
+    before = host.tree()
+    result = run(host.audit())
+    seen = report(result)
+    assert (seen.paths.conf_dir, seen.verdict, seen.files) == (None, "NoConfig", ())
+    assert "FolderNotAllowed" in codes(result)
+    assert any("/root/.ssh" in each.message for each in seen.findings)
+    assert host.tree() == before
+
+
+def test_plugin_folders_up_to_the_first_that_is_not_allowed(host: Host) -> None:
+    """The plugin that we would ask might not be the one that the runtime runs."""
+    host.config()
+    host.runtime = "containerd://2.1.0"
+    table = '[plugins."io.containerd.cri.v1.runtime".cni]\n'
+    put(host.root, ETC, f'version = 3\n{table}bin_dirs = ["/opt/cni/bin", "/x", "/usr/lib/cni"]\n')
+    (host.root / "usr/lib/cni").mkdir(parents=True)
+    result = run(host.audit())
+    assert report(result).paths.bin_dirs == ("/opt/cni/bin",)
+    assert "FolderNotAllowed" in codes(result)
+    put(host.root, ETC, f'version = 3\n{table}bin_dirs = ["/x", "/opt/cni/bin"]\n')
+    result = run(host.audit())
+    assert report(result).paths.bin_dirs == ()
+    assert report(result).verdict == "Blocked"
+
+
+def test_a_folder_under_another_name(host: Host) -> None:
+    """k3s names data/<hash>/bin; allowed is data/current/bin, and current leads there."""
+    data = host.root / "var/lib/rancher/k3s/data"
+    (data / "1234/bin").mkdir(parents=True)
+    (data / "current").symlink_to("/var/lib/rancher/k3s/data/1234")
+    put(host.root, ETC, V2 + 'bin_dir = "/var/lib/rancher/k3s/data/1234/bin"\n')
+    current = "/var/lib/rancher/k3s/data/current/bin"
+    asked = replace(host.audit(), paths=Paths(bin_dirs=("/opt/cni/bin", current)))
+    assert report(run(asked)).paths.bin_dirs == (current,)
+
+
+def test_the_number_of_files_that_containerd_loads(host: Host) -> None:
+    host.config("10-a.conflist")
+    host.config("20-b.conflist")
+    put(host.root, ETC, V2 + 'conf_dir = "/etc/cni/net.d"\nmax_conf_num = 0\n')
+    seen = report(run(host.audit()))
+    assert [file.active for file in seen.files] == [True, True]
+    assert seen.paths.known.max_conf_num == 0
+
+
+def test_the_network_that_crio_takes_by_name(host: Host) -> None:
+    host.runtime = "cri-o://1.30.0"
+    host.config("10-a.conflist")
+    host.config("20-b.conflist", '{"name": "other", "plugins": [{"type": "bridge"}]}')
+    put(host.root, "etc/crio/crio.conf", '[crio.network]\ncni_default_network = "other"\n')
+    seen = report(run(host.audit()))
+    assert {file.name: file.active for file in seen.files} == {
+        "10-a.conflist": False,
+        "20-b.conflist": True,
+    }
+
+
+def test_an_apply_goes_by_what_the_audit_found(host: Host) -> None:
+    """The runtime's configuration is not mounted for it."""
+    host.config("10-a.conflist")
+    host.config("20-b.conflist")
+    put(host.root, ETC, V2 + 'conf_dir = "/etc/cni/net.d"\nmax_conf_num = 2\n')
+    audited = report(run(host.audit()))
+    (host.root / ETC).unlink()
+    known = replace(Paths(), known=audited.paths.known)
+    applied = run(replace(host.apply(), paths=known))
+    assert applied.outcome == "Done", applied.error
+    assert len(applied.changes) == 2
+    assert report(applied).paths == replace(audited.paths)
+
+
+def test_what_is_known_crosses_to_the_node_and_back(host: Host) -> None:
+    put(host.root, ETC, V2 + 'conf_dir = "/etc/cni/net.d"\nmax_conf_num = 2\n')
+    host.config()
+    paths = replace(Paths(), known=report(run(host.audit())).paths.known)
+    asked = replace(host.operation(Kind.AUDIT), paths=paths)
+    assert Operation.from_json(asked.to_json()) == asked
+    assert Paths().to_json().keys() == {"confDirs", "binDirs", "cacheDir", "stateDir"}
