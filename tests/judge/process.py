@@ -41,15 +41,30 @@ class Judge:
         """What libcni makes of a folder (mode read)."""
         return self._ask(str(path))
 
+    @staticmethod
+    def folders(judges: Sequence["Judge"], path: Path) -> list[Any]:
+        """What each of them makes of it, all of them at work at once."""
+        for judge in judges:
+            judge._tell(str(path))
+        return [judge._answer() for judge in judges]
+
     def command(self, **request: str) -> str:
         """Run one command of libcni (mode run); the error, empty when it went well."""
         return str(self._ask(json.dumps(request))["error"])
 
     def _ask(self, line: str) -> Any:
-        if self._process.stdin is None or self._process.stdout is None:
+        self._tell(line)
+        return self._answer()
+
+    def _tell(self, line: str) -> None:
+        if self._process.stdin is None:
             raise RuntimeError("the judge has no pipes")
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
+
+    def _answer(self) -> Any:
+        if self._process.stdout is None:
+            raise RuntimeError("the judge has no pipes")
         answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the judge of libcni {self.release} ended")

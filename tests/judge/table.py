@@ -202,6 +202,15 @@ ROWS: tuple[Row, ...] = (
         f'{{{_HEAD}, "plugins": [{{"type": "bridge", "ipam": {{}}, "IPAM": {{"type": "dhcp"}}}}]}}',
         chain=("bridge", "dhcp"),
     ),
+    _list(
+        "an empty type of ipam undoes an earlier one",
+        f'{{{_HEAD}, "plugins": [{{"type": "bridge", "ipam": {{"type": "dhcp", "type": ""}}}}]}}',
+    ),
+    _list(
+        "also one of another spelling of ipam",
+        f'{{{_HEAD}, "plugins": [{{"type": "bridge", "ipam": {{"type": ""}}, '
+        '"IPAM": {"type": "dhcp"}}]}',
+    ),
     _list("ipam is text", f'{{{_HEAD}, "plugins": [{{"type": "bridge", "ipam": "x"}}]}}',
           loaded_by=()),
     _list("a capability is text",

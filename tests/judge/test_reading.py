@@ -2,18 +2,20 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import binary
 
 from cni_upgrade.cni import config, folder, runtimes
 from cni_upgrade.cni.findings import Code
 from cni_upgrade.cni.rewrite import rewrite
 from tests.judge.build import RELEASES
-from tests.judge.folders import Folder, folders
+from tests.judge.folders import BYTES, Folder
+from tests.judge.folders import folder as generated
 from tests.judge.process import Judge
 
 FOLDERS = int(os.environ.get("JUDGE_FOLDERS", "10000"))
@@ -24,6 +26,8 @@ CONTAINERD = {
     "1.2.3": "containerd://2.0.14",
     "1.3.0": "containerd://2.1.3",
 }
+Answers = dict[str, Any]
+"""What one release of libcni says of each file, by its name."""
 
 
 @pytest.fixture(scope="module")
@@ -58,39 +62,51 @@ def inline(made: Folder, network: str) -> Mapping[str, bytes]:
     return made.files if network == "" else made.inlined.get(network, {})
 
 
-def read(made: Folder, name: str, release: str) -> config.Config:
-    """Read one file as the node room does: once to learn the network, then with its folder."""
-    first = config.read(name, made.files[name], "1.2.3")
-    network = first.network
+def network_of(made: Folder, name: str) -> str:
+    """Read one file as the node room does, once to learn the network."""
+    network = config.read(name, made.files[name], "1.2.3").network
     if network is None:
         alone = b'{"type": "placeholder"}'
         network = config.read(name, made.files[name], "1.3.0", {"x.conf": alone}).network
-    return config.read(name, made.files[name], release, inline(made, network or ""))
+    return network or ""
 
 
-def agree(judge: Judge, made: Folder, path: Path) -> dict[str, Any]:
-    """Every file of the folder, and the one that containerd takes; the answer by file."""
-    answer = judge.folder(path)
-    names = [file["name"] for file in answer["files"]]
-    assert folder.loadable(made.files) == names
-    ours = {name: read(made, name, judge.release) for name in names}
+def agree(judges: Sequence[Judge], made: Folder, path: Path) -> dict[str, Answers]:
+    """Every file of the folder, and the one that containerd takes; each release's answers."""
+    inlines = {name: inline(made, network_of(made, name)) for name in folder.loadable(made.files)}
+    answers = Judge.folders(judges, path)
+    return {
+        judge.release: agree_with(judge.release, made, inlines, answer)
+        for judge, answer in zip(judges, answers, strict=True)
+    }
+
+
+def agree_with(
+    release: str, made: Folder, inlines: Mapping[str, Mapping[str, bytes]], answer: Any
+) -> Answers:
+    """One release of libcni, and what it answered; the answer by file."""
+    assert list(inlines) == [file["name"] for file in answer["files"]]
+    ours = {
+        name: config.read(name, made.files[name], release, inlined)
+        for name, inlined in inlines.items()
+    }
     for file in answer["files"]:
         mine = ours[file["name"]]
-        assert (mine.error is None) == (file["error"] == ""), (judge.release, file, mine.error)
+        assert (mine.error is None) == (file["error"] == ""), (release, file, mine.error)
         if mine.error is not None:
             assert (mine.error.code == Code.CRASHES) == file["error"].startswith("panic"), file
             continue
         assert mine.network == file["network"]
-        assert (mine.version or "") == file["version"], (judge.release, file, mine)
-        assert mine.plugins == tuple(dict.fromkeys(file["chain"])), (judge.release, file, mine)
+        assert (mine.version or "") == file["version"], (release, file, mine)
+        assert mine.plugins == tuple(dict.fromkeys(file["chain"])), (release, file, mine)
         assert mine.check_disabled == file["disableCheck"]
         if any(told != file["version"] for told in file["told"]):
             assert any(note.code == Code.HIDDEN_VERSION for note in mine.notes), (file, mine)
-    runtime = runtimes.lookup(CONTAINERD[judge.release])
-    assert runtime.libcni == judge.release
+    runtime = runtimes.lookup(CONTAINERD[release])
+    assert runtime.libcni == release
     loaded = folder.active(list(ours.values()), runtime)
     taken = answer["containerd"]
-    assert bool(loaded.files) == (taken["error"] == ""), (judge.release, taken, loaded)
+    assert bool(loaded.files) == (taken["error"] == ""), (release, taken, loaded)
     if loaded.files:
         assert loaded.files[0].network == taken["network"]
         assert (loaded.files[0].version or "") == taken["version"]
@@ -102,30 +118,31 @@ def agree(judge: Judge, made: Folder, path: Path) -> dict[str, Any]:
     max_examples=FOLDERS,
     deadline=None,
     database=None,
+    phases=(Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )
-@given(made=folders())
+@given(data=binary(min_size=BYTES, max_size=BYTES))
 def test_generated_folders_are_read_as_libcni_reads_them(
-    made: Folder, judges: list[Judge], place: Path
+    data: bytes, judges: list[Judge], place: Path
 ) -> None:
+    made = generated(data)
     path = lay(place, made)
-    before = {judge.release: agree(judge, made, path) for judge in judges}
+    before = agree(judges, made, path)
     rewritten = dict(made.files)
     for name in folder.loadable(made.files):
-        if any(not answer[name]["error"] for answer in before.values()):
-            network = next(a[name]["network"] for a in before.values() if not a[name]["error"])
-            given_inline = inline(made, network)
-            rewritten[name] = rewrite(
-                made.files[name], config.kind_of(name), "1.0.0", given_inline
-            ).data
-    after_made = Folder(rewritten, made.inlined)
-    path = lay(place, after_made)
-    for judge in judges:
-        after = agree(judge, after_made, path)
-        for name, file in before[judge.release].items():
+        loaded = [answers[name] for answers in before.values() if not answers[name]["error"]]
+        if loaded:
+            given_inline = inline(made, loaded[0]["network"])
+            done = rewrite(made.files[name], config.kind_of(name), "1.0.0", given_inline)
+            rewritten[name] = done.data
+            (path / name).write_bytes(done.data)
+    after = agree(judges, Folder(rewritten, made.inlined), path)
+    for release, answers in before.items():
+        for name, file in answers.items():
             if file["error"] == "":
-                assert after[name]["error"] == "", (judge.release, file, after[name])
-                assert after[name]["version"] == "1.0.0"
-                assert after[name]["chain"] == file["chain"]
-                own = len(after[name]["told"]) - len(inline(made, file["network"]))
-                assert set(after[name]["told"][:own]) <= {"1.0.0"}
+                new = after[release][name]
+                assert new["error"] == "", (release, file, new)
+                assert new["version"] == "1.0.0"
+                assert new["chain"] == file["chain"]
+                own = len(new["told"]) - len(inline(made, file["network"]))
+                assert set(new["told"][:own]) <= {"1.0.0"}

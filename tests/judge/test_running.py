@@ -7,7 +7,7 @@ each held against what the verdict said, and so are the addresses that are left 
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from cni_upgrade.cni import config, runtimes
 from cni_upgrade.cni.facts import Facts, Sandbox, Target
 from cni_upgrade.cni.rewrite import rewrite
 from cni_upgrade.cni.verdict import Judgement, judge
+from tests.judge.ahead import Ahead, ahead
 from tests.judge.build import RELEASES
 from tests.judge.world import World, can_run
 
@@ -144,20 +145,36 @@ CASES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def stories(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ahead]:
+    with ahead(request, tmp_path_factory, "test_the_prediction_holds", told) as running:
+        yield running
+
+
 @pytest.mark.parametrize(("story", "release", "runtime"), CASES)
-def test_the_prediction_holds(story: Story, release: str, runtime: str, tmp_path: Path) -> None:
+def test_the_prediction_holds(
+    story: Story, release: str, runtime: str, stories: Ahead, request: pytest.FixtureRequest
+) -> None:
+    """`told` has done it by now, or is about to."""
+    stories.end(request)
+
+
+def told(story: Story, release: str, runtime: str, folder: Path) -> None:
+    """Live one story, without and with the rewrite, and hold it against what was said."""
     assert runtimes.lookup(runtime).libcni == release
-    today = Node(story, runtime, release, tmp_path / "today")
+    today = Node(story, runtime, release, folder / "today")
     with today.world:
         said = judge(today.facts(), story.target)
         added, deleted, old_deleted = live(today)
     outcome = (added, deleted and old_deleted is not False)
     assert outcome == (said.baseline.add, said.baseline.del_), said
-    shutil.rmtree(tmp_path / "today")
+    shutil.rmtree(folder / "today")
     if release in story.to and runtime.startswith("containerd"):
         assert said.files[0].to == story.to[release]
     if said.files[0].action == "Rewrite":
-        after_the_rewrite(story, said, runtime, release, tmp_path / "after")
+        after_the_rewrite(story, said, runtime, release, folder / "after")
 
 
 def after_the_rewrite(

@@ -317,7 +317,8 @@ def _binaries(node: Node) -> Iterator[str]:
         yield kind
     ipam = ""
     for value in golang.fields(node, "ipam"):
-        ipam = _last_string(value, "type") or ipam
+        for named in golang.fields(value, "type"):
+            ipam = str(named.scalar) if named.kind == "string" else ipam
     if ipam:
         yield ipam
     if kind == "flannel":

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cni_upgrade.cni import config, golang, versions
 from cni_upgrade.cni.document import Node, parse
 from cni_upgrade.cni.rewrite import RELEASES, RewriteError, diff, rewrite
-from tests.judge.folders import content
+from tests.judge.folders import BYTES, Choices, content
 from tests.unit.cni import samples
 
 GENERATED = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
@@ -27,7 +27,8 @@ def loads(name: str, data: bytes) -> bool:
 def loadable(draw: st.DrawFn) -> tuple[str, bytes]:
     """A file that some release of libcni loads."""
     name = draw(NAMES)
-    return name, draw(content(name).filter(lambda data: loads(name, data)))
+    made = st.binary(min_size=BYTES, max_size=BYTES).map(lambda each: content(Choices(each), name))
+    return name, draw(made.filter(lambda data: loads(name, data)))
 
 
 @GENERATED
