@@ -653,6 +653,18 @@ def uncordoned_by_hand() -> Rollout:
     return r
 
 
+def target_changed_while_looking() -> Rollout:
+    """The answer to the old question is not taken for one to the new question."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": {"cni": {"version": "0.4.0"}}})
+    right_after(r, "CreateJob audit")
+    r.say("== target: 1.0.0")
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": {"cni": {"version": "1.0.0"}}})
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Done"}, "1.0.0")
+    return r
+
+
 def managed_elsewhere() -> Rollout:
     """Another program writes the file: left to it, named."""
     r = of(old("node-a", managed_by="flannel: ConfigMap kube-flannel-cfg"))
@@ -704,5 +716,6 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     proof_without_a_place,
     audit_without_an_image,
     uncordoned_by_hand,
+    target_changed_while_looking,
     managed_elsewhere,
 )
