@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from tests.e2e.api import condition, wait
 from tests.e2e.world import World
 
 
 def test_a_silent_node_is_sent_nothing(world: World) -> None:
     node = world.machine("node-b").node
     node.stop("kubelet")
-    wait(
-        lambda: condition(world.node("node-b"), "Ready").get("status") == "Unknown",
-        "the cluster notices that node-b is silent",
-        120,
-    )
+    world.call_silent("node-b")
     world.policy(nodes=["node-a", "node-b"], mode="Enforce", rollout={"maxUnavailable": 2})
     status = world.await_phase("node-b", "Pending", reason="NodeSilent")
     assert "no Job is sent" in status["message"]

@@ -180,6 +180,21 @@ class World:
         for name in nodes:
             assert self.cordon(name) == (False, None), f"{name} was not given back"
 
+    def call_silent(self, name: str) -> None:
+        """Say of a node whose kubelet was stopped what the cluster says 50 s later, at once."""
+        ready = condition(self.node(name), "Ready")
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        unknown = {
+            **ready,
+            "status": "Unknown",
+            "reason": "NodeStatusUnknown",
+            "message": "Kubelet stopped posting node status.",
+            "lastTransitionTime": now,
+        }
+        others = [c for c in self.node(name)["status"]["conditions"] if c["type"] != "Ready"]
+        body = {"status": {"conditions": [*others, unknown]}}
+        self.api.patch(f"{CORE}/nodes/{name}/status", body)
+
     # -- pods --
 
     def run_pod(self, name: str, node: str) -> None:
