@@ -4,6 +4,7 @@ So no bound, enum or required field can be added without the API server being as
 Patterns and CEL need a person's examples: `BY_HAND` of test_rules.py must name every one of them.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ ITEM = "[]"
 VALUE = "{}"
 BY_HAND = {"pattern", "x-kubernetes-validations", "x-kubernetes-int-or-string", "list-map"}
 _BOUNDS = ("maxLength", "maxItems", "maxProperties", "minimum", "maximum", "enum", "required")
+_WORDS = ("word", "containerd>=2.0")
 _WRONG_TYPES: dict[str, Any] = {
     "string": 5,
     "integer": "five",
@@ -77,7 +79,8 @@ def sample(schema: Schema) -> Any:
         case "string" if "format" in schema:
             return "2026-01-02T03:04:05Z"
         case _:
-            return "word"
+            pattern = schema.get("pattern", "")
+            return next((each for each in _WORDS if re.search(pattern, each)), _WORDS[0])
 
 
 def placed(schema: Schema, path: Sequence[str], value: Any) -> Any:

@@ -192,6 +192,17 @@ CASES = (
         bad=(0, -1, "0%", "00%", "05%", "101%", "200%", "1000%", "5", "", "ten", "10 %", 1.5, True),
         says="spec.rollout.maxUnavailable",
     ),
+    Case(
+        "policy",
+        "spec.readinessFor.[]",
+        ("pattern",),
+        good=("containerd>=1.6", "containerd>=2.0", "cri-o>=1.24", "containerd>=1.6.38"),
+        bad=(
+            *("", "containerd", "containerd>=2", "docker>=20.1", "containerd>1.6", "cri-o>=1.x"),
+            *("containerd >= 1.6", "containerd>=1.6.38.1", "containerd>=12345.0"),
+        ),
+        says="spec.readinessFor[0]",
+    ),
     Case("policy", "spec.drain.deadline", ("pattern",), **DURATIONS, says="spec.drain.deadline"),
     Case("policy", "spec.verify.deadline", ("pattern",), **DURATIONS, says="spec.verify.deadline"),
     *(

@@ -229,6 +229,12 @@ class Verify(Model):
     )
 
 
+RuntimeRange = Annotated[
+    str,
+    Field(max_length=32, pattern=r"^(containerd|cri-o)>=[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?$"),
+]
+
+
 class PolicySpec(Model):
     """What is wanted."""
 
@@ -256,6 +262,12 @@ class PolicySpec(Model):
         description="What to do with a config that another program, such as a network add-on, "
         "writes. Skip (default): leave it and say where to mend its source. Override: rewrite "
         "it all the same; the other program may put it back.",
+    )
+    readiness_for: Annotated[tuple[RuntimeRange, ...], Field(max_length=8)] = Field(
+        default=(),
+        description="Runtimes that the nodes may be moved to, each as containerd>=2.0 or "
+        "cri-o>=1.24: every audit then says whether pods would still be created and deleted "
+        "under each release from there on. Nothing is changed because of it.",
     )
     rollout: Rollout = Field(
         default=Rollout(), description="How many nodes may be worked on and unavailable at once."
@@ -326,6 +338,21 @@ class NodeFailure(Model):
     since: Time | None = Field(default=None, description="Since when the node is in this phase.")
 
 
+class ReadinessCounts(Model):
+    """How many of the matched nodes could move to one runtime as they are."""
+
+    runtime: Word = Field(description="The runtime, as spec.readinessFor names it.")
+    ready: Count = Field(
+        default=0, description="Nodes on which pods would still be created and deleted."
+    )
+    not_ready: Count = Field(
+        default=0, description="Nodes on which they would not; each node state says why."
+    )
+    unknown: Count = Field(
+        default=0, description="Nodes that were not asked yet, or could not tell."
+    )
+
+
 class PolicyStatus(Model):
     """How far it is."""
 
@@ -352,6 +379,12 @@ class PolicyStatus(Model):
         default_factory=dict,
         description="Number of matched nodes by the CNI version of their active config; the key "
         '"missing" counts configs without one.',
+    )
+    readiness: Annotated[
+        tuple[ReadinessCounts, ...], Field(max_length=8), BeforeValidator(first(8))
+    ] = Field(
+        default=(),
+        description="For each runtime of spec.readinessFor, how many nodes are ready for it.",
     )
     failures: Annotated[
         tuple[NodeFailure, ...], Field(max_length=10), BeforeValidator(first(10))

@@ -187,6 +187,20 @@ class Finding(Model):
     action: Line | None = Field(default=None, description="What a person can do about it.")
 
 
+class Readiness(Model):
+    """Whether the node could move to another runtime as it is."""
+
+    runtime: Word = Field(description="The runtime that was asked about, as the policy names it.")
+    ready: bool | None = Field(
+        default=None,
+        description="Whether pods would be created and deleted under every release of it, with "
+        "the files as they are; absent when unknown.",
+    )
+    why: Line = Field(
+        default="", description="What would fail under which releases, or why it is not known."
+    )
+
+
 class Report(Model):
     """Everything that an audit tells of a node."""
 
@@ -229,4 +243,10 @@ class Report(Model):
     )
     findings: Annotated[tuple[Finding, ...], Field(max_length=128), BeforeValidator(first(128))] = (
         Field(default=(), description="What is wrong or worth knowing, and what to do about it.")
+    )
+    readiness: Annotated[tuple[Readiness, ...], Field(max_length=8), BeforeValidator(first(8))] = (
+        Field(
+            default=(),
+            description="Whether the node could move to the runtimes of the policy's readinessFor.",
+        )
     )

@@ -47,6 +47,7 @@ def audit(
         managed_files=ManagedFiles(policy.spec.managed_files.value),
         root=HOST,
         paths=Paths(preset.conf_dirs, preset.bin_dirs, preset.cache_dir, config.state_dir),
+        readiness_for=policy.spec.readiness_for,
     )
     return _named(draft, policy.metadata.uid, node, state)
 
@@ -84,6 +85,7 @@ def apply(
         ),
         files=files,
         keep=policy.spec.backup.keep,
+        readiness_for=policy.spec.readiness_for,
     )
     return _named(draft, policy.metadata.uid, node, state)
 

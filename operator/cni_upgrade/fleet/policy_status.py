@@ -16,6 +16,7 @@ from cni_upgrade.api.policy import (
     NodeFailure,
     PolicyStatus,
     PolicySummary,
+    ReadinessCounts,
 )
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
@@ -121,7 +122,23 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
         ),
         summary=summary,
         versions=dict(sorted(Counter(s.status.found for s in states if s.status.found).items())),
+        readiness=tuple(
+            _readiness(runtime, states, len(matched))
+            for runtime in dict.fromkeys(policy.spec.readiness_for)
+        ),
         failures=_failures(states),
+    )
+
+
+def _readiness(runtime: str, states: list[CNINodeState], matched: int) -> ReadinessCounts:
+    """A node that answers to another policy may not have been asked: it is unknown."""
+    told = Counter(
+        next((each.ready for each in s.status.readiness if each.runtime == runtime), None)
+        for s in states
+    )
+    ready, not_ready = told[True], told[False]
+    return ReadinessCounts(
+        runtime=runtime, ready=ready, not_ready=not_ready, unknown=matched - ready - not_ready
     )
 
 

@@ -31,6 +31,7 @@ def audit_key(
         policy.spec.target.cni.to_api(),
         policy.spec.managed_files.value,
         preset.model_dump(mode="json") if preset else None,
+        policy.spec.readiness_for,
         policy.metadata.annotations.get(names.RETRY),
         state.metadata.annotations.get(names.RETRY),
     ]

@@ -44,6 +44,9 @@ def of_report(report: Report) -> Iterator[str]:
         f"afterwards: ADD {_word(report.after.add)}, DEL {_word(report.after.delete)}, "
         f"DEL of what runs {_word(report.after.existing_delete)}"
     )
+    for each in report.readiness:
+        reason = f": {each.why}" if each.why else ""
+        yield f"ready for {each.runtime}: {_word(each.ready)}{reason}"
     for finding in report.findings:
         yield (
             f"{finding.severity} {finding.code} {finding.component}: {finding.message}. "

@@ -2,9 +2,9 @@
 
 Kubernetes keeps 4,096 bytes of a container's termination message and no more. In order: the
 compact JSON as it is; `gz:` and base64 of its gzip; a summary with `"truncated": true`, again
-plain or packed. What is cut, in order: the diffs, the plugins' supported lists, healthy files,
-Info findings, reasons, plugins, Warnings, then the number of files and changes; the error and
-the Fault findings are the last to lose anything.
+plain or packed. What is cut, in order: the diffs, the plugins' supported lists, why a node is not
+ready for another runtime, healthy files, Info findings, reasons, plugins, Warnings, then the
+number of files and changes; the error and the Fault findings are the last to lose anything.
 """
 
 import base64
@@ -124,6 +124,7 @@ def _cuts() -> Iterator[Callable[[Document], None]]:
     yield lambda document: _shorten(_list(document, "changes"), ("diff",), 3 * _SHORT)
     yield lambda document: _shorten(_list(document, "changes"), ("diff",), 0)
     yield _drop_supported
+    yield lambda document: _shorten(_list(document, "report", "readiness"), ("why",), _SHORT)
     yield _drop_healthy
     yield lambda document: _drop_findings(document, "Info")
     yield lambda document: _shorten(_list(document, "report", "files"), ("why",), _SHORT)

@@ -21,6 +21,7 @@ SCHEMA = 1
 _ID = re.compile(r"(audit|apply|restore)-[0-9a-f]{20}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BACKUP = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}")
+_MOST_RUNTIMES = 8
 _LONGEST_NODE_NAME = 253  # a DNS subdomain, RFC 1123
 
 
@@ -234,6 +235,8 @@ class Operation:
     files: tuple[FileOrder, ...] = ()
     backup: str | None = None
     keep: int = 5
+    readiness_for: tuple[str, ...] = ()
+    """Runtimes that the node might move to, such as containerd>=2.0: is it ready for them?"""
 
     @classmethod
     def from_json(cls, document: object) -> "Operation":
@@ -256,6 +259,7 @@ class Operation:
             files=members.many("files", FileOrder.read),
             backup=members.text_or_none("backup"),
             keep=members.integer("keep", 5),
+            readiness_for=members.texts("readinessFor"),
         )
         operation._check()
         return operation
@@ -269,6 +273,11 @@ class Operation:
             )
         if self.keep < 1:
             raise MemberError(f"keep: expected at least 1, got {self.keep}")
+        if len(self.readiness_for) > _MOST_RUNTIMES:
+            raise MemberError(
+                f"readinessFor: expected at most {_MOST_RUNTIMES} runtimes, "
+                f"got {len(self.readiness_for)}"
+            )
         if self.root and not self.root.startswith("/"):
             raise MemberError(f"root: expected an absolute path or nothing, got {self.root!r:.200}")
         names = [order.name for order in self.files]
@@ -296,6 +305,8 @@ class Operation:
             "files": [order.to_json() for order in self.files],
             "backup": self.backup,
             "keep": self.keep,
+            # Left out where nothing is asked, so that an operation is what it was before this.
+            **({"readinessFor": list(self.readiness_for)} if self.readiness_for else {}),
         }
 
 
@@ -554,6 +565,24 @@ class After:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """Whether pods would come and go as the node is, if its runtime were that; None: not known."""
+
+    runtime: str
+    ready: bool | None
+    why: str = ""
+
+    @classmethod
+    def read(cls, members: Members) -> "ReadinessReport":
+        """From an entry of `readiness` of a report."""
+        return cls(members.text("runtime"), members.flag_or_none("ready"), members.text("why", ""))
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of `readiness` of a report."""
+        return {"runtime": self.runtime, "ready": self.ready, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One node as it was found. `sandboxes` counts running ones by the version of their ADD."""
 
@@ -566,6 +595,7 @@ class Report:
     after: After
     verdict: Verdict
     findings: tuple[Finding, ...]
+    readiness: tuple[ReadinessReport, ...] = ()
 
     @classmethod
     def read(cls, members: Members) -> "Report":
@@ -580,6 +610,7 @@ class Report:
             after=members.one("after", After.read),
             verdict=members.choice("verdict", Verdict),
             findings=members.many("findings", _read_finding),
+            readiness=members.many("readiness", ReadinessReport.read),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -594,6 +625,7 @@ class Report:
             "after": self.after.to_json(),
             "verdict": str(self.verdict),
             "findings": [_finding_to_json(finding) for finding in self.findings],
+            "readiness": [each.to_json() for each in self.readiness],
         }
 
 

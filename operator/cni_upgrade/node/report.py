@@ -19,6 +19,7 @@ from cni_upgrade.node.operation import (
     Baseline,
     FileReport,
     PluginReport,
+    ReadinessReport,
     Report,
     RuntimeReport,
     Source,
@@ -90,7 +91,22 @@ def make(survey: Survey, judgement: Judgement) -> Report:
         after=after,
         verdict=outcome,
         findings=tuple(sorted(dict.fromkeys(findings), key=lambda each: _RANKS[each.severity])),
+        readiness=tuple(_readiness(survey, wanted) for wanted in survey.operation.readiness_for),
     )
+
+
+def _readiness(survey: Survey, wanted: str) -> ReadinessReport:
+    """The node as it is, before any rewrite, under each release of that runtime."""
+    from cni_upgrade.cni.readiness import UnknownRuntimeError, readiness  # as a rule not asked
+
+    try:
+        found = readiness(survey.facts(), wanted)
+    except UnknownRuntimeError as error:
+        return ReadinessReport(wanted, None, str(error))
+    whys = [f"{each.releases}: {each.why}" for each in found.obstacles]
+    if found.ready is None:
+        whys = ["what a plugin or this runtime supports is not known: see the findings"]
+    return ReadinessReport(wanted, found.ready, "; ".join(whys))
 
 
 def _file(file: verdict.FileJudgement) -> FileReport:

@@ -73,6 +73,7 @@ def test_nothing_of_what_the_agent_sends_is_lost() -> None:
                 action="a",
             ),
         ),
+        readiness=(operation.ReadinessReport("containerd>=2.0", False, "F1"),),
     ).to_json()
     assert Report.model_validate(sent).to_api() == sent
     assert NodeStateStatus.model_validate(sent).findings[0].code == "F1"

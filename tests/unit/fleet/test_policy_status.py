@@ -176,3 +176,30 @@ def test_a_policy_that_is_being_deleted_is_left_alone() -> None:
     )
     assert list(turns(world(going, "Done"))) == []
     assert going.kind == names.POLICY_KIND
+
+
+def test_readiness_is_counted_for_each_runtime() -> None:
+    """A node that was not asked, or could not tell, is unknown, and never counts as ready."""
+    made = policy(mode="Audit", readinessFor=["containerd>=2.0", "cri-o>=1.24", "containerd>=2.0"])
+    seen = world(made, "Compatible", "Waiting", "Compatible", "Compatible", "")
+    answers: tuple[list[dict[str, Any]], ...] = (
+        [{"runtime": "containerd>=2.0", "ready": True}, {"runtime": "cri-o>=1.24", "ready": False}],
+        [{"runtime": "containerd>=2.0", "ready": False}],
+        [{"runtime": "containerd>=2.0"}],
+        [],
+    )
+    states = {
+        name: record.model_copy(
+            update={"status": record.status.model_copy(update={"readiness": answer})}
+        )
+        for (name, record), answer in zip(seen.states.items(), answers, strict=True)
+    }
+    counts = status(replace(seen, states=states))["status"]["readiness"]
+    assert counts == [
+        {"runtime": "containerd>=2.0", "ready": 1, "notReady": 1, "unknown": 3},
+        {"runtime": "cri-o>=1.24", "ready": 0, "notReady": 1, "unknown": 4},
+    ]
+
+
+def test_no_question_about_runtimes_no_counts() -> None:
+    assert status(world(AUDIT, "Compatible"))["status"]["readiness"] == []

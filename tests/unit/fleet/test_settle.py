@@ -83,6 +83,7 @@ def key(**more: Any) -> str:
         {"target": {"cni": {"selection": "Exact"}}},
         {"managedFiles": "Override"},
         {"paths": "k3s"},
+        {"readinessFor": ["containerd>=2.0"]},
         {"annotated": "1"},
     ],
 )

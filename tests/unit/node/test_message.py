@@ -20,9 +20,11 @@ from cni_upgrade.node.operation import (
     FileReport,
     FoundPaths,
     Kind,
+    Known,
     OperationError,
     Outcome,
     PluginReport,
+    ReadinessReport,
     Report,
     Result,
     RuntimeReport,
@@ -74,7 +76,17 @@ reports = st.builds(
     Report,
     runtime=st.builds(RuntimeReport, name=text, version=text, libcni=maybe, max=maybe),
     paths=st.builds(
-        FoundPaths, conf_dir=maybe, bin_dirs=st.lists(text).map(tuple), cache_dir=maybe
+        FoundPaths,
+        conf_dir=maybe,
+        bin_dirs=st.lists(text).map(tuple),
+        cache_dir=maybe,
+        known=st.builds(
+            Known,
+            source=st.text(min_size=1, max_size=80),
+            max_conf_num=st.none() | st.integers(0, 9),
+            default_network=maybe,
+            conf_template=maybe,
+        ),
     ),
     files=st.lists(files, max_size=12).map(tuple),
     plugins=st.lists(plugins, max_size=12).map(tuple),
@@ -96,6 +108,10 @@ reports = st.builds(
     ),
     verdict=st.sampled_from(Verdict),
     findings=st.lists(findings, max_size=12).map(tuple),
+    readiness=st.lists(
+        st.builds(ReadinessReport, runtime=text, ready=st.none() | st.booleans(), why=long),
+        max_size=8,
+    ).map(tuple),
 )
 changes = st.builds(
     Change, name=text, from_version=maybe, to=maybe, before=text, after=text, diff=long

@@ -26,6 +26,7 @@ def test_round_trip() -> None:
         paths=Paths(bin_dirs=("/a", "/b")),
         files=(FileOrder("10-x.conflist", SHA, "1.0.0"),),
         keep=3,
+        readiness_for=("containerd>=2.0",),
     )
     assert Operation.from_json(json.loads(json.dumps(apply.to_json()))) == apply
 
@@ -52,6 +53,8 @@ def test_unknown_members_are_passed_over() -> None:
         ({"files": [{"name": "../x", "sha256": SHA, "to": "1.0.0"}]}, "files[0].name"),
         ({"files": [{"name": "x", "sha256": "AB", "to": "1.0.0"}]}, "files[0].sha256"),
         ({"files": [{"name": "x", "sha256": SHA, "to": "1"}] * 2}, "each name once"),
+        ({"readinessFor": "containerd>=2.0"}, "readinessFor: expected a list of strings"),
+        ({"readinessFor": ["containerd>=2.0"] * 9}, "readinessFor: expected at most 8"),
         ({"keep": 0}, "keep: expected at least 1"),
         ({"root": "host"}, "root: expected an absolute path"),
         ({"backup": "../../etc"}, "backup: expected the id of a backup"),
