@@ -43,11 +43,13 @@ $(READY): requirements/dev.txt hack/preflight.sh
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@rm -f $(VENV)/.ready-* && touch $@
 
-UV_COMPILE = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
+UV_OPTIONS = --quiet --universal --python-version 3.11 --generate-hashes --no-header
+UV_COMPILE = $(PY) -m uv pip compile pyproject.toml $(UV_OPTIONS)
 lock: $(READY) ## resolve pyproject.toml anew into requirements/*.txt (UPGRADE=1: newest versions)
 	$(UV_COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/agent.txt
 	$(UV_COMPILE) $(if $(UPGRADE),--upgrade) --extra operator -o requirements/operator.txt
 	$(UV_COMPILE) $(if $(UPGRADE),--upgrade) --extra operator --group dev -o requirements/dev.txt
+	$(PY) -m uv pip compile --group fuzz $(UV_OPTIONS) $(if $(UPGRADE),--upgrade) -o requirements/fuzz.txt
 
 fmt: $(READY) ## format the Python code, mend what ruff can mend
 	$(PY) -m ruff check --fix-only --quiet .
@@ -57,7 +59,7 @@ crds: $(READY) ## write crds/ from the models
 
 ##@ Check it
 
-.PHONY: lint test test-unit test-api test-e2e
+.PHONY: lint test test-unit test-judge test-api test-e2e
 lint: $(READY) ## ruff, mypy --strict, the arrows between rooms, CRD drift
 	@bad=; check() { echo "lint: $$*"; "$$@" || bad="$$bad; $$*"; }; \
 	check $(PY) -m ruff check --quiet .; \
@@ -69,6 +71,9 @@ lint: $(READY) ## ruff, mypy --strict, the arrows between rooms, CRD drift
 
 test-unit: $(READY) ## the pure core and the agent, without a cluster: seconds
 	$(PY) -m pytest tests/unit
+test-judge: $(READY) ## is every config read as five releases of libcni read it? (root for namespaces)
+	@sh hack/preflight.sh go
+	$(PY) -m pytest tests/judge
 test-api: $(READY) ## against a real etcd and API server
 	@sh hack/preflight.sh go
 	$(PY) -m pytest tests/api
@@ -76,6 +81,28 @@ test-e2e: $(READY) machine ## on real nodes: each fault shown and cured
 	$(PY) -m pytest tests/e2e
 test: $(READY) machine lint ## lint and every tier; the last line counts the tests
 	@$(PY) hack/run_tests.py
+
+##@ Try it hard, and measure it (docs/engine.md has the results)
+
+.PHONY: torture fuzz bench-node
+torture: $(READY) ## an apply killed at, and failed at, every system call: the better part of an hour
+	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/node/test_torture.py -rP --tb=short
+# Beside the other packages, and only here: the tests do without it.
+FUZZER := $(VENV)/fuzz-$(shell sha256sum requirements/fuzz.txt | cut -c1-16)
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS ?= config rewrite report operation results_cache
+$(FUZZER): $(READY)
+	@rm -rf $(VENV)/fuzz-*
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --target $@.part -r requirements/fuzz.txt
+	@mv $@.part $@
+fuzz: $(FUZZER) ## any bytes for what reads files and messages, FUZZ_SECONDS (300) for each of FUZZ_TARGETS
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
+	  PYTHONPATH=operator:.:$(FUZZER) $(PY) -m tests.fuzz.run $$target \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -verbosity=0 -print_final_stats=1; \
+	done
+bench-node: $(READY) machine ## what an agent costs a node, from the image itself (root)
+	$(PY) -m tests.bench.node
 
 ##@ Ship it
 

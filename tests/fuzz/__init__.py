@@ -1,0 +1,1 @@
+"""Any bytes at all, given to what reads files and messages that others wrote."""

@@ -1,0 +1,138 @@
+"""What must hold of any bytes: no error but the named ones, and nothing lost on the way.
+
+Plain functions, so that the kept corpus is replayed with all tests and without a fuzzer.
+"""
+
+import base64
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from cni_upgrade.cni import config, document, versions
+from cni_upgrade.cni.document import DocumentError, TooDeepError
+from cni_upgrade.cni.rewrite import RELEASES, RewriteError, rewrite
+from cni_upgrade.node import message, sandboxes
+from cni_upgrade.node.members import MemberError
+from cni_upgrade.node.message import MessageError
+from cni_upgrade.node.operation import Operation, Result
+from tests.judge.folders import Choices, content
+
+NAMES = ("10-a.conflist", "10-b.conf")
+ENTRY = f"net-{'c0ffee00' * 8}-eth0"
+
+
+def file_of(data: bytes) -> tuple[str, str, bytes]:
+    """A file's name, a version, and content: the bytes themselves or a likely config of them."""
+    choices = Choices(data[:3])
+    name, to = choices.pick(NAMES), choices.pick(versions.KNOWN)
+    rest = data[3:]
+    return name, to, content(Choices(rest), name) if choices.once_in(2) else rest
+
+
+def config_file(data: bytes) -> None:
+    """A file is read or refused; the parser takes what JSON is, and keeps every byte."""
+    name, _, text = file_of(data)
+    for release in RELEASES:
+        read = config.read(name, text, release)
+        assert read.error is None or not read.plugins
+    try:
+        parsed = document.parse(text)
+    except TooDeepError:
+        return
+    except DocumentError:
+        assert not _python_takes(text)
+        return
+    assert document.to_bytes(parsed.text) == text
+    assert _python_takes(text)
+    for node in parsed.root.walk():
+        piece = document.to_bytes(parsed.text[node.start : node.end])
+        assert document.parse(piece).root.plain() == node.plain()
+
+
+def _python_takes(text: bytes) -> bool:
+    """Whether Python's own parser reads it, which besides JSON takes only NaN and infinities."""
+    try:
+        json.loads(document.to_text(text), parse_int=str, parse_float=str, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def rewritten(data: bytes) -> None:
+    """What some libcni loads can be rewritten, and each then reads the version asked for."""
+    name, to, text = file_of(data)
+    kind = config.kind_of(name)
+    before = {release: config.read(name, text, release) for release in RELEASES}
+    loaded = [release for release in RELEASES if before[release].error is None]
+    try:
+        done = rewrite(text, kind, to)
+    except RewriteError:
+        assert not loaded
+        return
+    assert loaded
+    for release in loaded:
+        after = config.read(name, done.data, release)
+        assert (after.error, after.version) == (None, to)
+        assert (after.network, after.plugins) == (before[release].network, before[release].plugins)
+    assert rewrite(done.data, kind, to).data == done.data
+    json.dumps(done.patch).encode()
+
+
+def report(data: bytes) -> None:
+    """A message is a result or a MessageError; a result fits again, and is the same again."""
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        result = message.decode(text)
+    except MessageError:
+        return
+    assert Result.from_json(json.loads(message.compact(result))) == _clean(result)
+    packed = message.encode(result)
+    assert len(packed) <= message.LIMIT
+    again = message.decode(packed.decode("ascii"))
+    assert again.outcome == result.outcome
+    assert again.truncated or again == _clean(result)
+
+
+def _clean(result: Result) -> Result:
+    """The result without lone surrogates, which no message can carry."""
+    text = json.dumps(result.to_json(), ensure_ascii=False)
+    return Result.from_json(json.loads(text.encode("utf-8", "replace")))
+
+
+def operation(data: bytes) -> None:
+    """An operation is read strictly or refused by name, and comes back as it was."""
+    try:
+        asked = Operation.from_json(json.loads(data))
+    except (MemberError, ValueError, RecursionError):
+        return  # as the agent has it
+    assert Operation.from_json(json.loads(json.dumps(asked.to_json()))) == asked
+
+
+def results_cache(data: bytes) -> None:
+    """Every entry of libcni's cache counts as one sandbox, whatever stands in it."""
+    entry = data[1:]
+    if data[:1] > b"\x7f":
+        packed = base64.b64encode(entry).decode()
+        names = {"networkName": "net", "containerId": "c0ffee", "ifName": "eth0"}
+        entry = json.dumps({"kind": "cniCacheV1", **names, "config": packed}).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "results", ENTRY)
+        path.parent.mkdir()
+        path.write_bytes(entry)
+        running, findings = sandboxes.read(folder)
+    assert len(running) == 1
+    assert len(findings) == (running[0].version == sandboxes.UNKNOWN)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "config": config_file,
+    "rewrite": rewritten,
+    "report": report,
+    "operation": operation,
+    "results_cache": results_cache,
+}
