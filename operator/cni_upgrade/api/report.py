@@ -239,7 +239,8 @@ class Report(Model):
     )
     verdict: Word | None = Field(
         default=None,
-        description="Of the whole node: Compatible, Rewrite, Blocked, Managed or NoConfig.",
+        description="Of the whole node: Compatible, Rewrite, Blocked, Managed, NoConfig or NotCni "
+        "(pods get their network without CNI).",
     )
     findings: Annotated[tuple[Finding, ...], Field(max_length=128), BeforeValidator(first(128))] = (
         Field(default=(), description="What is wrong or worth knowing, and what to do about it.")

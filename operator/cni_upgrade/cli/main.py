@@ -46,6 +46,8 @@ NOTHING_TO_DO = 0
 FOUND = 1
 COULD_NOT = 2
 
+_GOOD = (Verdict.COMPATIBLE, Verdict.NOT_CNI)
+
 CONFIG_FOLDERS = (
     "/etc/cni/net.d",
     "/var/lib/rancher/k3s/agent/etc/cni/net.d",
@@ -231,7 +233,7 @@ def _surveyed(options: argparse.Namespace) -> tuple[Survey, Report]:
 
 def _found(seen: Report) -> int:
     serious = any(finding.severity is not Severity.INFO for finding in seen.findings)
-    return FOUND if serious or seen.verdict is not Verdict.COMPATIBLE else NOTHING_TO_DO
+    return FOUND if serious or seen.verdict not in _GOOD else NOTHING_TO_DO
 
 
 def _audit(options: argparse.Namespace) -> int:
@@ -311,7 +313,7 @@ def _apply(options: argparse.Namespace) -> int:
     )
     if not orders:
         _print(tables.of_plan(made))
-        return NOTHING_TO_DO if made.verdict is Verdict.COMPATIBLE else COULD_NOT
+        return NOTHING_TO_DO if made.verdict in _GOOD else COULD_NOT
     return _carry_out(replace(_operation(options, Kind.APPLY), files=orders), options.output)
 
 

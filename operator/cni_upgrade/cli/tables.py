@@ -12,6 +12,7 @@ _VERDICTS = {
     Verdict.BLOCKED: "what must be done cannot be done safely; the first fault says why",
     Verdict.MANAGED: "another program writes the file; mend its source",
     Verdict.NO_CONFIG: "there is no config to read",
+    Verdict.NOT_CNI: "pods get their network without CNI: nothing is to be done",
 }
 
 

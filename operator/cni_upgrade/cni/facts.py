@@ -70,6 +70,10 @@ class Facts:
     managed_files: str = "Skip"
     max_conf_num: int = 1
     default_network: str | None = None
+    conf_template: str | None = None
+    """The template from which containerd makes a config where it can load none."""
+    without_cni: str | None = None
+    """What gives pods their network in place of CNI, as far as it is known for certain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class Code(StrEnum):
 
     # The files.
     NO_CONFIG = "NoConfig", "there is no config that the runtime would load"
+    NOT_CNI = "NotCni", "pods get their network without CNI: nothing here concerns this node"
     UNPARSABLE = "Unparsable", "the file is not the JSON that libcni reads"
     INVALID = "Invalid", "the file is JSON, and not a config that libcni accepts"
     CRASHES = "Crashes", "the runtime's process would crash on reading the file"

@@ -77,7 +77,7 @@ class Judgement:
     baseline: Baseline
     after: After
     verdict: str
-    """Compatible, Rewrite, Blocked, Managed or NoConfig."""
+    """Compatible, Rewrite, Blocked, Managed, NoConfig or NotCni."""
     findings: tuple[Finding, ...]
 
 
@@ -99,6 +99,8 @@ def judge(facts: Facts, target: Target) -> Judgement:
     """
     versions.order(target.version)
     runtime = runtimes.lookup(facts.runtime)
+    if facts.without_cni is not None:
+        return _not_cni(facts.configs, runtime, facts.without_cni)
     libcni = runtime.libcni
     configs = [each.under(libcni) if libcni else each for each in facts.configs]
     loaded = folder.active(
@@ -110,13 +112,7 @@ def judge(facts: Facts, target: Target) -> Judgement:
     if failed is not None and failed.error is not None:
         return _not_loaded(configs, failed, failed.error, runtime, [*loaded.findings, *findings])
     if not loaded.files:
-        finding = Finding(
-            Code.NO_CONFIG,
-            Severity.FAULT,
-            "",
-            "there is no CNI config that the runtime would take: no pod can get a network",
-            "install a network, or say where its config is",
-        )
+        finding = _no_config(configs, runtime, facts)
         files = tuple(_bystander(config, runtime) for config in configs)
         return Judgement(
             files,
@@ -127,7 +123,11 @@ def judge(facts: Facts, target: Target) -> Judgement:
         )
     judged = [_judge_active(config, runtime, facts, target) for config in loaded.files]
     by_name = {each.file.name: each.file for each in judged}
-    files = tuple(by_name.get(config.name) or _bystander(config, runtime) for config in configs)
+    files = tuple(
+        _templated(by_name.get(config.name) or _bystander(config, runtime), runtime, facts)
+        for config in configs
+    )
+    findings += _template_findings(files, facts)
     for each in judged:
         findings += each.findings
     findings += loaded.findings
@@ -135,6 +135,73 @@ def judge(facts: Facts, target: Target) -> Judgement:
     return Judgement(
         files, _baseline(judged), _after(judged), _verdict(judged, runtime), _ranked(findings)
     )
+
+
+TEMPLATED = "10-containerd-net.conflist"
+"""What containerd calls the file that it makes (`pkg/cri/server/update_runtime_config.go`)."""
+
+
+def _no_config(configs: Sequence[Config], runtime: Runtime, facts: Facts) -> Finding:
+    """Why the runtime takes nothing of the folder, as far as that can be told."""
+    message = "there is no CNI config that the runtime would take: no pod can get a network"
+    action = (
+        "see whether the network add-on runs on this node, for it writes the file, or install one; "
+        "paths.source tells how the folder is known"
+    )
+    if facts.conf_template and runtime.name != "cri-o":
+        message += (
+            f"; containerd makes {TEMPLATED} from {facts.conf_template} once the kubelet tells it "
+            "the pod CIDR of the node"
+        )
+        action = (
+            "see whether the node has a spec.podCIDR, which the controller manager gives "
+            "(--allocate-node-cidrs), and whether containerd's log complains about the template"
+        )
+    elif runtime.name == "cri-o" and facts.default_network and configs:
+        networks = ", ".join(shown(str(each.network)) for each in configs if each.network)
+        message += (
+            f"; cni_default_network is {shown(facts.default_network)}, and the folder has "
+            f"{networks or 'no network that could be read'}"
+        )
+        action = "set cni_default_network in CRI-O's configuration, or install that network"
+    return Finding(Code.NO_CONFIG, Severity.FAULT, "", message, action)
+
+
+def _not_cni(configs: Sequence[Config], runtime: Runtime, instead: str) -> Judgement:
+    """kubenet of dockershim, or no plugin at all: no file of the folder is read."""
+    why = f"pods of this node get their network without CNI: {instead}"
+    finding = Finding(
+        Code.NOT_CNI,
+        Severity.INFO,
+        runtime.label,
+        why,
+        "nothing; before this node moves to another runtime it needs a CNI network",
+    )
+    files = tuple(_bystander(config, runtime) for config in configs)
+    return Judgement(
+        files, Baseline(None, None), After(None, None, None, why=why), "NotCni", (finding,)
+    )
+
+
+def _templated(file: FileJudgement, runtime: Runtime, facts: Facts) -> FileJudgement:
+    if not facts.conf_template or runtime.name == "cri-o" or file.name != TEMPLATED:
+        return file
+    source = f"containerd: conf_template {facts.conf_template}"
+    return replace(file, managed_by=file.managed_by or source)
+
+
+def _template_findings(files: Sequence[FileJudgement], facts: Facts) -> Iterator[Finding]:
+    """A rewrite holds: containerd makes the file again only where it can load no config."""
+    for file in files:
+        if facts.conf_template and file.name == TEMPLATED and file.action == "Rewrite":
+            yield Finding(
+                Code.CONF_TEMPLATE,
+                Severity.WARNING,
+                file.name,
+                f"containerd makes this file from {facts.conf_template} where it finds no config: "
+                "on a new node, or if it were removed",
+                f"write cniVersion {file.to} into {facts.conf_template} too",
+            )
 
 
 def _not_loaded(

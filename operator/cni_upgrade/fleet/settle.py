@@ -79,6 +79,9 @@ def verdict_phase(report: Report) -> tuple[Phase, str, str]:
         case Verdict.NO_CONFIG:
             text = _said(worst) if worst else "no CNI config was found"
             return Phase.BLOCKED, "NoConfig", _with_action(text, worst)
+        case Verdict.NOT_CNI:
+            text = report.after.why or "pods of this node get their network without CNI"
+            return Phase.COMPATIBLE, "NotCni", text
         case _:
             refused = next((f.why for f in report.files if f.action == "Refuse"), None)
             text = _said(worst) if worst else refused or "cannot be done safely"

@@ -79,6 +79,7 @@ class Verdict(StrEnum):
     BLOCKED = "Blocked"
     MANAGED = "Managed"
     NO_CONFIG = "NoConfig"
+    NOT_CNI = "NotCni"
 
 
 class Source(StrEnum):

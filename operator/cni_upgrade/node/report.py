@@ -43,8 +43,12 @@ def make(survey: Survey, judgement: Judgement) -> Report:
     """The node's report. Raises nothing."""
     runtime = runtimes.lookup(survey.operation.runtime)
     listed = [_file(file) for file in judgement.files]
-    findings = [*judgement.findings, *survey.findings]
     outcome = Verdict(judgement.verdict)
+    findings = [*judgement.findings, *survey.findings]
+    if outcome is Verdict.NOT_CNI:  # no folder matters
+        findings = list(judgement.findings)
+    elif survey.folders.conf_dir is None:  # then it is the folder that must be spoken of first
+        findings = [*survey.findings, *judgement.findings]
     after = After(
         judgement.after.add,
         judgement.after.del_,

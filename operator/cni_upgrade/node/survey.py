@@ -14,7 +14,7 @@ from cni_upgrade.cni import config, folder
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
-from cni_upgrade.node import files, folders, probe, runtime_config, sandboxes
+from cni_upgrade.node import files, folders, kubelet, probe, runtime_config, sandboxes
 from cni_upgrade.node.folders import Folders, resolve
 from cni_upgrade.node.operation import Operation
 
@@ -32,6 +32,7 @@ class Survey:
     supports: Mapping[str, Support]
     sandboxes: tuple[Sandbox, ...]
     findings: tuple[Finding, ...]
+    without_cni: str | None = None
 
     def facts(self, configs: Sequence[Config] | None = None) -> Facts:
         """What the engine judges; with `configs` in place of those that were found."""
@@ -44,6 +45,8 @@ class Survey:
             managed_files=str(self.operation.managed_files),
             max_conf_num=1 if known.max_conf_num is None else known.max_conf_num,
             default_network=known.default_network,
+            conf_template=known.conf_template,
+            without_cni=self.without_cni,
         )
 
     def config(self, name: str) -> Config | None:
@@ -89,7 +92,15 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
     if found.cache_dir is not None:
         running, broken = sandboxes.read(found.cache_dir[1])
         findings += broken
-    return Survey(operation, found, tuple(configs), supports, tuple(running), tuple(findings))
+    return Survey(
+        operation,
+        found,
+        tuple(configs),
+        supports,
+        tuple(running),
+        tuple(findings),
+        kubelet.network_without_cni(operation.root, operation.runtime),
+    )
 
 
 def _configs(root: str, host: str, real: str, findings: list[Finding]) -> list[Config]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -364,6 +365,47 @@ def test_a_network_pinned_by_name_that_is_not_there_is_no_config() -> None:
     configs = [config.read("10-a.conflist", samples.bridge("1.0.0"))]
     found = judge(Facts("cri-o://1.30.0", configs, NEW, default_network="other"), Target())
     assert found.verdict == "NoConfig"
+
+    assert "cni_default_network is other, and the folder has containerd-net" in (
+        found.findings[0].message
+    )
+
+
+def test_an_empty_folder_under_a_template_waits_for_containerd() -> None:
+    """Kubenet of the nodes without dockershim: the file comes with the node's pod CIDR."""
+    facts = Facts("containerd://1.6.2", [], NEW, conf_template="/etc/cni/kubenet.template")
+    found = judge(facts, Target())
+    assert found.verdict == "NoConfig"
+    assert "10-containerd-net.conflist from /etc/cni/kubenet.template" in found.findings[0].message
+    assert "spec.podCIDR" in found.findings[0].action
+    plain = judge(replace(facts, conf_template=None), Target()).findings[0]
+    assert "template" not in plain.message
+    assert "network add-on" in plain.action
+
+
+def test_a_file_made_from_a_template_is_rewritten_and_its_template_named() -> None:
+    """containerd makes it again only where it can load no config: a rewrite holds."""
+    configs = [
+        config.read(name, samples.bridge())
+        for name in ("10-containerd-net.conflist", "20-other.conflist")
+    ]
+    facts = Facts("containerd://1.6.2", configs, NEW, conf_template="/t")
+    found = judge(facts, Target())
+    assert found.verdict == "Rewrite"
+    assert [each.managed_by for each in found.files] == ["containerd: conf_template /t", None]
+    warned = next(each for each in found.findings if each.code == "ConfTemplate")
+    assert warned.action == "write cniVersion 1.0.0 into /t too"
+    assert "ConfTemplate" not in codes(judge(replace(facts, conf_template=None), Target()))
+
+
+def test_a_node_without_cni_is_left_alone_whatever_lies_in_the_folder() -> None:
+    configs = [config.read("10-a.conflist", samples.bridge())]
+    instead = "--network-plugin=kubenet in /etc/default/kubelet"
+    found = judge(Facts("docker://20.10.7", configs, {}, without_cni=instead), Target())
+    assert (found.verdict, codes(found)) == ("NotCni", ["NotCni"])
+    assert [(each.active, each.action) for each in found.files] == [(False, "None")]
+    assert (found.baseline.add, found.after.add) == (None, None)
+    assert instead in str(found.after.why)
 
 
 @pytest.mark.parametrize("data", [b'{"plugins": [{"type": "bridge"}], "name": ""}'])

@@ -9,7 +9,7 @@ from cni_upgrade.api import names
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.fleet.settle import audit_key, planned, seen, verdict_phase
-from cni_upgrade.node.operation import Report, Verdict
+from cni_upgrade.node.operation import After, Report, Verdict
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.samples import node, policy, report, state
 from tests.unit.fleet.scenarios import crio, f1, f2, healthy, old
@@ -36,6 +36,11 @@ def no_config() -> Report:
             "written by flannel",
         ),
         (no_config(), ("Blocked", "NoConfig"), "no CNI config was found"),
+        (
+            replace(no_config(), verdict=Verdict.NOT_CNI, after=After(None, None, None, why="w")),
+            ("Compatible", "NotCni"),
+            "w",
+        ),
         (
             replace(report(f1()), verdict=Verdict.BLOCKED, findings=(FAULT,)),
             ("Blocked", "Loopback"),

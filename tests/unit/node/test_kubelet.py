@@ -1,0 +1,62 @@
+"""A node of dockershim may do without CNI; every other one uses it, whatever a stray flag says."""
+
+from pathlib import Path
+
+import pytest
+
+from cni_upgrade.node.agent import run
+from cni_upgrade.node.kubelet import network_without_cni
+from cni_upgrade.node.operation import Verdict
+from tests.unit.node.host import Host, report
+
+KUBEADM = "var/lib/kubelet/kubeadm-flags.env"
+DROP_INS = "etc/systemd/system/kubelet.service.d"
+
+
+def put(root: Path, path: str, text: str) -> None:
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('KUBELET_KUBEADM_ARGS="--network-plugin=kubenet --x=y"', "--network-plugin=kubenet in "),
+        ('KUBELET_KUBEADM_ARGS="--network-plugin noop"', "--network-plugin=noop in "),
+        ('KUBELET_KUBEADM_ARGS="--network-plugin=kubenet --network-plugin=cni"', None),
+        ('KUBELET_KUBEADM_ARGS="--network-plugin=cni"', None),
+        ('KUBELET_KUBEADM_ARGS="--network-plugin-mtu=1500"', None),
+        ("", None),
+    ],
+)
+def test_the_flag(tmp_path: Path, text: str, expected: str | None) -> None:
+    put(tmp_path, KUBEADM, text)
+    said = network_without_cni(str(tmp_path), "docker://20.10.7")
+    assert said == (expected and f"{expected}/{KUBEADM}")
+    assert network_without_cni(str(tmp_path), "containerd://1.6.2") is None
+
+
+def test_two_places_that_differ_are_not_known(tmp_path: Path) -> None:
+    put(tmp_path, f"{DROP_INS}/10-a.conf", "ExecStart=kubelet --network-plugin=kubenet")
+    put(tmp_path, f"{DROP_INS}/20-b.conf", "ExecStart=kubelet --network-plugin=cni")
+    assert network_without_cni(str(tmp_path), "docker://20.10.7") is None
+    (tmp_path / DROP_INS / "20-b.conf").rename(tmp_path / DROP_INS / "20-b.bak")
+    said = network_without_cni(str(tmp_path), "docker://20.10.7")
+    assert said == f"--network-plugin=kubenet in /{DROP_INS}/10-a.conf"
+
+
+def test_what_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
+    put(tmp_path, KUBEADM, "--network-plugin=kubenet" + " " * (1 << 16))
+    (tmp_path / "etc/default").mkdir(parents=True)
+    (tmp_path / "etc/default/kubelet").symlink_to("kubelet")
+    assert network_without_cni(str(tmp_path), "docker://20.10.7") is None
+
+
+def test_the_audit_of_such_a_node(tmp_path: Path) -> None:
+    host = Host(tmp_path / "host", runtime="docker://20.10.7")
+    put(host.root, KUBEADM, '"--network-plugin=kubenet"')
+    host.conf.rmdir()
+    seen = report(run(host.audit()))
+    assert seen.verdict is Verdict.NOT_CNI
+    assert [each.code for each in seen.findings] == ["NotCni"], "the folder does not matter"
+    assert str(seen.after.why).endswith(f"--network-plugin=kubenet in /{KUBEADM}")
