@@ -91,20 +91,26 @@ def _without(outcome: Outcome, code: str, text: str) -> Result:
 
 
 def _tell(result: Result) -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files are bytes, not text
-    for line in lines.of(result):
-        print(line)
-    print(message.compact(result), flush=True)
+    """The message first: the controller decides by it, and a log may have lost its reader."""
     path = os.environ.get(TERMINATION_LOG, "/dev/termination-log")
+    problem = ""
     try:
         with open(path, "wb") as log:  # noqa: PTH123 - pathlib costs 8 ms of the start
             log.write(message.encode(result))
     except OSError as error:
-        print(
-            f"{path}: the result could not be written: {error.strerror}; it stands above",
-            file=sys.stderr,
-        )
+        problem = f"{path}: the result could not be written: {error.strerror}; it is in the log"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files are bytes, not text
+    try:
+        for line in lines.of(result):
+            print(line)
+        print(message.compact(result), flush=True)
+    except OSError as error:
+        problem = f"{problem} the log could not be written: {error.strerror}".strip()
+        # Python flushes once more when it exits, and would make a failure of that.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if problem:
+        print(problem, file=sys.stderr)
 
 
 def _unexpected(

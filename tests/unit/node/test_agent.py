@@ -188,6 +188,22 @@ def test_a_message_that_cannot_be_written(host: Host, tmp_path: Path) -> None:
     assert json.loads(ran.stdout.splitlines()[-1])["outcome"] == "Done"
 
 
+def test_a_log_that_nobody_can_write(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            COMMAND,
+            env=environment(path, json.dumps(host.audit().to_json())),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 0
+    assert ran.stderr == "the log could not be written: No space left on device\n"
+    assert decode(path.read_text()).outcome is Outcome.DONE
+
+
 def test_names_that_are_not_utf8(host: Host, tmp_path: Path) -> None:
     name = os.fsdecode(b"10-\xff\xfe.conflist")
     host.config(name)
