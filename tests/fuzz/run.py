@@ -11,9 +11,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["cni_upgrade"]):
-    from tests.fuzz.targets import TARGETS
-
-CORPUS = Path(__file__).resolve().parent / "corpus"
+    from tests.fuzz.targets import CORPUS, TARGETS
 
 
 def grown(target: str) -> Path:

@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from cni_upgrade.cni import config, document, versions
 from cni_upgrade.cni.document import DocumentError, TooDeepError
@@ -19,6 +20,12 @@ from cni_upgrade.node.operation import Operation, Result
 from tests.judge.folders import Choices, content
 
 NAMES = ("10-a.conflist", "10-b.conf")
+CORPUS = Path(__file__).parent / "corpus"
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, 1, -1, 10**30, 1.5, float("inf"), "", [], {}, [[]], [{}], {"": None}),
+    *("x", "..", "/", "/a/../b", "a\0b", "\ud800", "\u20ac" * 900, "x" * 5000, ["x" * 90] * 90),
+    *("audit", "apply", "restore", "Done", "Rewrite", "Fault", "Info", "f" * 64),
+)
 ENTRY = f"net-{'c0ffee00' * 8}-eth0"
 
 
@@ -83,9 +90,34 @@ def rewritten(data: bytes) -> None:
     json.dumps(done.patch).encode()
 
 
+def document_of(data: bytes, sample: str) -> bytes:
+    """The bytes themselves, or a document that is right but for a few members that they name."""
+    if data[:1] <= b"\x7f":
+        return data
+    choices = Choices(data[1:])
+    found = json.loads((CORPUS / sample).read_bytes())
+    for _ in range(1 + choices.number(4)):
+        found = _spoiled(found, choices)
+    return json.dumps(found).encode()
+
+
+def _spoiled(value: Any, choices: Choices) -> Any:
+    """One value somewhere within becomes another, goes, or comes twice."""
+    if isinstance(value, dict) and value and not choices.once_in(8):
+        key = choices.pick(list(value))
+        if choices.once_in(8):
+            return {name: each for name, each in value.items() if name != key}
+        return {**value, key: _spoiled(value[key], choices)}
+    if isinstance(value, list) and value and not choices.once_in(8):
+        place = choices.number(len(value))
+        new = _spoiled(value[place], choices)
+        return [*value, new] if choices.once_in(4) else [*value[:place], new, *value[place + 1 :]]
+    return choices.pick(ODD)
+
+
 def report(data: bytes) -> None:
     """A message is a result or a MessageError; a result fits again, and is the same again."""
-    text = data.decode("utf-8", "surrogateescape")
+    text = document_of(data, "report/seed-audit").decode("utf-8", "surrogateescape")
     try:
         result = message.decode(text)
     except MessageError:
@@ -107,7 +139,7 @@ def _clean(result: Result) -> Result:
 def operation(data: bytes) -> None:
     """An operation is read strictly or refused by name, and comes back as it was."""
     try:
-        asked = Operation.from_json(json.loads(data))
+        asked = Operation.from_json(json.loads(document_of(data, "operation/seed-apply")))
     except (MemberError, ValueError, RecursionError):
         return  # as the agent has it
     assert Operation.from_json(json.loads(json.dumps(asked.to_json()))) == asked
