@@ -1,0 +1,186 @@
+"""Plays what a bare API server lacks: nodes, their kubelets, a scheduler and a Job controller.
+
+Only as far as the controller looks: an agent's Job gets a pod whose termination message is a real
+encoded result, a proof pod is bound, gets its network, and goes when it is deleted.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cni_upgrade.node.message import encode
+from cni_upgrade.node.operation import Operation
+from tests.api.server import MERGE_PATCH, Answer, Server
+from tests.unit.fleet.node_model import SimNode
+
+SYSTEM, AGENTS, PROOF = "cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"
+JOBS = f"/apis/batch/v1/namespaces/{AGENTS}/jobs"
+NODES = "/api/v1/nodes"
+Object = dict[str, Any]
+
+
+def pods(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+class Patient:
+    """A Server that outlives its API server: asks again until that is back."""
+
+    def __init__(self, kubeconfig: Path, seconds: float = 60) -> None:
+        self._kubeconfig = kubeconfig
+        self._server = Server(kubeconfig)
+        self._seconds = seconds
+
+    def request(self, method: str, path: str, body: object = None, **more: Any) -> Answer:
+        deadline = time.monotonic() + self._seconds
+        while True:
+            try:
+                answer = self._server.request(method, path, body, **more)
+            except (OSError, http.client.HTTPException):
+                self._server = Server(self._kubeconfig)
+                starting = True
+            else:
+                # While it starts it refuses: what it authorizes by is not read yet.
+                starting = answer.status in (403, 429) or answer.status >= 500
+                if not starting:
+                    return answer
+            assert time.monotonic() < deadline, f"{method} {path}: no answer"
+            time.sleep(0.1)
+
+    def items(self, path: str) -> list[Object]:
+        answer = self.request("GET", path)
+        return answer.body["items"] if answer.ok else []
+
+    def create(self, path: str, body: object) -> None:
+        answer = self.request("POST", path, body)
+        assert answer.ok or answer.status == 409, answer.message
+
+    def patch(self, path: str, body: object) -> None:
+        answer = self.request("PATCH", path, body, content=MERGE_PATCH)
+        assert answer.ok or answer.status in (404, 409), answer.message
+
+
+def add_node(api: Patient, name: str) -> None:
+    """A Ready node."""
+    labels = {"kubernetes.io/hostname": name}
+    api.create(
+        NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+    )
+    info = {
+        "containerRuntimeVersion": "containerd://1.6.20",
+        "kubeletVersion": "v1.34.4",
+        "bootID": "boot-1",
+    }
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "."}
+    api.patch(f"{NODES}/{name}/status", {"status": {"conditions": [ready], "nodeInfo": info}})
+
+
+class Fleet:
+    """Nodes with disks, played by a thread of its own until the end of the block."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.disks: dict[str, SimNode] = {}
+        self.hold: Callable[[Operation], bool] = lambda operation: False
+        """Whether an agent is still at work."""
+        self.hold_proof: Callable[[Object], bool] = lambda pod: False
+        """Whether a proof pod gets no network yet, or does not go yet."""
+        self.agents: list[str] = []
+        """Every agent that ran, by the name of its Job."""
+        self._kubeconfig = kubeconfig
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._died: list[BaseException] = []
+
+    def __enter__(self) -> Fleet:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def add(self, api: Patient, *names: str, **kind: Any) -> None:
+        for name in names:
+            self.disks[name] = SimNode(name, **{"version": None, **kind})
+            add_node(api, name)
+
+    def _play(self) -> None:
+        api = Patient(self._kubeconfig, seconds=120)
+        while not self._stop.is_set():
+            self._jobs(api)
+            self._proofs(api)
+            time.sleep(0.1)
+
+    def _jobs(self, api: Patient) -> None:
+        there = {pod["metadata"]["labels"].get("job-name") for pod in api.items(pods(AGENTS))}
+        for job in api.items(JOBS):
+            meta, template = job["metadata"], job["spec"]["template"]
+            [container] = template["spec"]["containers"]
+            operation = Operation.from_json(json.loads(container["env"][0]["value"]))
+            if meta["name"] in there or self.hold(operation) or operation.node not in self.disks:
+                continue
+            name = f"{meta['name']}-x"
+            labels = {
+                **template["metadata"]["labels"],
+                "batch.kubernetes.io/job-name": meta["name"],
+                "job-name": meta["name"],
+            }
+            body = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "name": name,
+                    "labels": labels,
+                    "annotations": template["metadata"]["annotations"],
+                },
+                "spec": {**template["spec"], "nodeName": operation.node},
+            }
+            api.create(pods(AGENTS), body)
+            result = self.disks[operation.node].run(operation, ())
+            self.agents.append(meta["name"])
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            ended = {
+                "exitCode": 0,
+                "reason": "Completed",
+                "message": encode(result).decode(),
+                "startedAt": at,
+                "finishedAt": at,
+            }
+            self._status(api, f"{pods(AGENTS)}/{name}", "Succeeded", {"terminated": ended}, [])
+
+    def _proofs(self, api: Patient) -> None:
+        for pod in api.items(pods(PROOF)):
+            meta, path = pod["metadata"], f"{pods(PROOF)}/{pod['metadata']['name']}"
+            disk = self.disks.get(meta["annotations"]["cniupgrade.dev/node"])
+            if disk is None or self.hold_proof(pod):
+                continue
+            if "deletionTimestamp" in meta:
+                if disk.deletes("1.0.0"):
+                    api.request("DELETE", f"{path}?gracePeriodSeconds=0")
+            elif not pod["spec"].get("nodeName"):
+                target = {"apiVersion": "v1", "kind": "Node", "name": disk.name}
+                body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": meta["name"]}}
+                api.create(f"{path}/binding", {**body, "target": target})
+            elif pod["status"]["phase"] == "Pending" and disk.adds():
+                ready = [{"type": "PodReadyToStartContainers", "status": "True"}]
+                self._status(api, path, "Running", {"running": {}}, ready)
+
+    def _status(
+        self, api: Patient, path: str, phase: str, state: Object, conditions: list[Object]
+    ) -> None:
+        container = {
+            "name": "agent" if phase == "Succeeded" else "proof",
+            "image": "x",
+            "imageID": "x",
+            "ready": False,
+            "restartCount": 0,
+            "state": state,
+        }
+        status = {"phase": phase, "conditions": conditions, "containerStatuses": [container]}
+        api.patch(f"{path}/status", {"status": status})
