@@ -20,7 +20,7 @@ from tests.e2e.api import CORE, SYSTEM
 from tests.e2e.machine import Machine
 from tests.e2e.world import NODES, ROOT, World
 
-_NAME = "e2e"
+_NAME = os.environ.get("E2E_CLUSTER", "e2e")
 _KEEP = os.environ.get("E2E_KEEP", "") not in ("", "0")
 _world = pytest.StashKey[World]()
 
