@@ -90,7 +90,7 @@ torture: $(READY) ## an apply killed at, and failed at, every system call: the b
 # Beside the other packages, and only here: the tests do without it.
 FUZZER := $(VENV)/fuzz-$(shell sha256sum requirements/fuzz.txt | cut -c1-16)
 FUZZ_SECONDS ?= 300
-FUZZ_TARGETS ?= config rewrite report operation results_cache
+FUZZ_TARGETS ?= config rewrite report operation results_cache node build_info
 $(FUZZER): $(READY)
 	@rm -rf $(VENV)/fuzz-*
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --target $@.part -r requirements/fuzz.txt

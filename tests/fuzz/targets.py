@@ -13,10 +13,10 @@ from typing import Any
 from cni_upgrade.cni import config, document, versions
 from cni_upgrade.cni.document import DocumentError, TooDeepError
 from cni_upgrade.cni.rewrite import RELEASES, RewriteError, rewrite
-from cni_upgrade.node import message, sandboxes
+from cni_upgrade.node import agent, buildinfo, message, sandboxes
 from cni_upgrade.node.members import MemberError
 from cni_upgrade.node.message import MessageError
-from cni_upgrade.node.operation import Operation, Result
+from cni_upgrade.node.operation import Kind, Operation, Result
 from tests.judge.folders import Choices, content
 
 NAMES = ("10-a.conflist", "10-b.conf")
@@ -25,6 +25,12 @@ ODD: tuple[Any, ...] = (
     *(None, True, 0, 1, -1, 10**30, 1.5, float("inf"), "", [], {}, [[]], [{}], {"": None}),
     *("x", "..", "/", "/a/../b", "a\0b", "\ud800", "\u20ac" * 900, "x" * 5000, ["x" * 90] * 90),
     *("audit", "apply", "restore", "Done", "Rewrite", "Fault", "Info", "f" * 64),
+)
+RUNTIMES = (
+    ("containerd://1.6.2", ""),
+    ("containerd://1.7.30", "etc/containerd/config.toml"),
+    ("containerd://2.1.3", "etc/containerd/config.toml"),
+    ("cri-o://1.31.0", "etc/crio/crio.conf"),
 )
 ENTRY = f"net-{'c0ffee00' * 8}-eth0"
 
@@ -161,10 +167,40 @@ def results_cache(data: bytes) -> None:
     assert len(findings) == (running[0].version == sandboxes.UNKNOWN)
 
 
+def node(data: bytes) -> None:
+    """A whole audit, with a config and a runtime's own configuration of any bytes: it ends well."""
+    name, _, text = file_of(data)
+    choices = Choices(data[-3:])
+    runtime, place = choices.pick(RUNTIMES)
+    with tempfile.TemporaryDirectory() as folder:
+        conf = Path(folder, "etc/cni/net.d", name)
+        conf.parent.mkdir(parents=True)
+        conf.write_bytes(text)
+        if place:
+            settings = Path(folder, place)
+            settings.parent.mkdir(parents=True)
+            settings.write_bytes(text if choices.once_in(2) else data[3:-3])
+        order = Operation(f"audit-{0:020x}", Kind.AUDIT, "node", runtime, root=folder)
+        result = agent.run(order)
+    assert result.report is not None
+    assert message.decode(message.encode(result).decode("ascii")).outcome == result.outcome
+
+
+def build_info(data: bytes) -> None:
+    """Any file can pretend to be a Go program; what it links is known or not, and no error."""
+    with tempfile.NamedTemporaryFile() as binary:
+        binary.write(data)
+        binary.flush()
+        bound = buildinfo.highest_version(binary.name)
+    assert bound is None or versions.known(bound)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "config": config_file,
     "rewrite": rewritten,
     "report": report,
     "operation": operation,
     "results_cache": results_cache,
+    "node": node,
+    "build_info": build_info,
 }

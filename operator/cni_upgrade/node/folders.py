@@ -52,6 +52,8 @@ def resolve(root: str, path: str) -> str:
     Raises FileNotFoundError; BrokenLinkError when a link on the way leads to what is not there;
     OSError (ELOOP) for a circle of links, PermissionError, NotADirectoryError.
     """
+    if "\0" in path:  # JSON and TOML can name one; the kernel is never asked, and Python objects
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     waiting = path.split("/")[::-1]
     real: list[str] = []
     links = 0

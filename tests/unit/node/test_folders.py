@@ -38,6 +38,12 @@ def test_nothing_climbs_out(tmp_path: Path) -> None:
     assert resolve(str(root), "/../../secret") == str(root / "secret")
 
 
+def test_a_path_that_no_system_call_takes_is_not_there(tmp_path: Path) -> None:
+    """A network named "a\\u0000b" is valid JSON, and its folder is looked for."""
+    with pytest.raises(FileNotFoundError):
+        resolve(str(tmp_path), "/etc/cni/net.d/a\0b")
+
+
 def test_a_circle_ends(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("/b")
     (tmp_path / "b").symlink_to("a")
