@@ -22,6 +22,9 @@ _PAGE = "500"
 _TIMEOUT = 30  # seconds for one request; a page of 500 nodes took under one
 _MERGE = "application/merge-patch+json"
 
+_MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
+"""What the kubernetes client raises, by accident, of YAML that is no kubeconfig."""
+
 
 class NoCredentialsError(Exception):
     """Nothing says where the API server is or who we are; the text says what is missing."""
@@ -41,7 +44,7 @@ async def connect(user_agent: str, kubeconfig: str | None = None) -> client.ApiC
                 kubeconfig, client_configuration=configuration
             )
         api = client.ApiClient(configuration)
-    except (ConfigException, OSError, ValueError, yaml.YAMLError) as error:
+    except (ConfigException, yaml.YAMLError, OSError, *_MISSHAPEN) as error:
         text = " ".join(str(error).split())
         raise NoCredentialsError(f"no way to reach the API server: {text}") from error
     api.user_agent = user_agent
