@@ -1,0 +1,136 @@
+"""The port over an API server in memory: it can refuse, be silent, and tells what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cni_upgrade.controller.executor import Executor
+from cni_upgrade.controller.loop import Loop
+from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.store import Store
+from cni_upgrade.kube.client import Client, connect
+from cni_upgrade.kube.port import KubeError, Listed, Object
+from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, POLICIES, Resource
+from tests.unit.fleet.api_model import ApiError
+from tests.unit.fleet.cluster_model import CONFIG, Cluster
+
+KINDS = {
+    NODES: "Node",
+    PODS: "Pod",
+    JOBS: "Job",
+    POLICIES: "CNIUpgradePolicy",
+    NODE_STATES: "CNINodeState",
+    EVENTS: "Event",
+}
+Refuse = Callable[[str, str, str], KubeError | None]
+"""(verb, plural, name) -> what is said against it."""
+
+
+def silence() -> KubeError:
+    return KubeError(0, "NoAnswer", "no answer from the API server")
+
+
+class Memory:
+    """Kube, spoken to a cluster in memory."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster()
+        self.asked: list[tuple[str, str, str]] = []
+        self.refuse: Refuse = lambda verb, plural, name: None
+
+    def _ask(self, verb: str, resource: Resource, name: str) -> str:
+        self.asked.append((verb, resource.plural, name))
+        if (error := self.refuse(verb, resource.plural, name)) is not None:
+            raise error
+        return KINDS[resource]
+
+    def writes(self) -> list[tuple[str, str, str]]:
+        return [a for a in self.asked if a[0] != "list"]
+
+    async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Listed:
+        field, _, value = query.get("fieldSelector", "").partition("=")
+        kind = self._ask("list", resource, value)
+        found = [
+            raw
+            for raw in self.cluster.api.all(kind)
+            if namespace in (None, raw["metadata"].get("namespace"))
+            and (field != "metadata.name" or raw["metadata"]["name"] == value)
+            and (field != "spec.nodeName" or raw["spec"].get("nodeName") == value)
+            and _selected(query.get("labelSelector", ""), raw["metadata"].get("labels") or {})
+        ]
+        return Listed(found, str(self.cluster.api.version))
+
+    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        kind = self._ask("create", resource, body["metadata"]["name"])
+        return _said(lambda: self.cluster.api.create(kind, body))
+
+    async def patch(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, sub: str = ""
+    ) -> Object:
+        kind = self._ask("patch", resource, name)
+        return _said(
+            lambda: self.cluster.api.patch(kind, name, body, sub=sub, namespace=namespace or "")
+        )
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str
+    ) -> Object:
+        kind = self._ask("delete", resource, name)
+        _said(lambda: self.cluster.api.delete(kind, name, uid, namespace or ""))
+        left = self.cluster.api.find(kind, name, namespace or "")
+        return left or {"kind": "Status", "status": "Success"}
+
+    async def evict(self, namespace: str, name: str, uid: str) -> None:
+        self._ask("evict", PODS, name)
+        _said(lambda: self.cluster.evict(namespace, name, uid))
+
+    async def allowed(
+        self, verb: str, resource: Resource, namespace: str | None, sub: str = ""
+    ) -> bool:
+        return True
+
+
+def _selected(selector: str, labels: dict[str, str]) -> bool:
+    key, _, value = selector.partition("=")
+    return not selector or labels.get(key) == value
+
+
+def _said(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except ApiError as error:
+        raise KubeError(error.status, f"HTTP{error.status}", error.message) from error
+
+
+class Made:
+    """A controller around such an API server, without its watches."""
+
+    def __init__(self, kube: Memory, client: Client) -> None:
+        self.kube = kube
+        self.store = Store(CONFIG, "")
+        self.executor = Executor(kube, self.store)
+        self.metrics = Metrics(client, self.executor)
+        self.loop = Loop(kube, self.store, self.executor, self.metrics)
+
+    async def pass_(self) -> None:
+        """The world goes on a little, the store is as new as the lists, one plan is carried out."""
+        self.kube.cluster.tick()
+        await self.loop.resync()
+        await self.loop.once()
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "SERVER"}}]
+users: [{name: u, user: {token: secret}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+"""
+
+
+async def client_of(path: Any, server: str) -> Client:
+    """A Client for a server, by a kubeconfig that is written to `path`."""
+    path.write_text(KUBECONFIG.replace("SERVER", server))
+    return Client(await connect("test", str(path)))

@@ -1,0 +1,145 @@
+"""The executor: every refusal teaches it something, and no write is made on an old view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cni_upgrade.api import names
+from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.kube.port import KubeError
+from tests.unit.controller.kube_model import Made, silence
+from tests.unit.fleet.cluster_model import AGENTS, PROOF
+from tests.unit.fleet.node_model import SimNode
+
+
+@pytest.fixture
+async def known(made: Made) -> Made:
+    """A node with a record and a policy, all of it known."""
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", "1.0.0"))
+    cluster.apply_policy("cure", {"mode": "Audit"})
+    await made.pass_()
+    await made.loop.resync()
+    made.kube.asked.clear()
+    assert cluster.state("node-a") is not None
+    return made
+
+
+async def carry(made: Made, *decisions: d.Decision) -> bool:
+    world = made.store.snapshot(made.kube.cluster.now)
+    return await made.executor.carry_out([Turn("node-a", decisions)], world)
+
+
+def set_status(**status: Any) -> d.SetStatus:
+    return d.SetStatus(names.NODE_STATE_KIND, "node-a", status)
+
+
+async def test_who_saw_an_older_record_does_not_write_and_reads_the_new_one(known: Made) -> None:
+    api = known.kube.cluster.api
+    api.patch("CNINodeState", "node-a", {"status": {"message": "by another"}}, sub="status")
+    uncordon = d.Uncordon("node-a", "0")
+    assert await carry(known, set_status(message="by us"), uncordon), "there is something to plan"
+    assert known.kube.cluster.status("node-a")["message"] == "by another"
+    assert known.store.states.items["node-a"].status.message == "by another"
+    assert ("patch", "nodes", "node-a") not in known.kube.asked, "the turn ends with its intent"
+    assert known.store.errors == {}, "to be second is no error"
+
+
+async def test_a_cordon_on_an_old_view_is_refused_and_the_node_is_read(known: Made) -> None:
+    cluster = known.kube.cluster
+    seen = known.store.nodes.items["node-a"].resource_version
+    cluster.cordon("node-a")
+    assert await carry(known, d.Cordon("node-a", seen, "apply-0"))
+    assert names.CORDONED_BY not in cluster.node("node-a")["metadata"].get("annotations", {})
+    assert known.store.nodes.items["node-a"].unschedulable
+
+
+async def test_a_record_that_is_gone_is_forgotten_at_once(known: Made) -> None:
+    known.kube.cluster.api.remove("CNINodeState", "node-a")
+    assert await carry(known, set_status(message="too late"))
+    assert "node-a" not in known.store.states.items
+
+
+async def test_a_job_that_is_there_already_is_read_and_not_sent_again(known: Made) -> None:
+    body = {"metadata": {"name": "apply-0", "namespace": AGENTS}}
+    there = known.kube.cluster.api.create("Job", body)
+    assert await carry(known, d.CreateJob("apply-0", "node-a", body))
+    assert known.store.jobs.items["apply-0"].uid == there["metadata"]["uid"]
+
+
+async def test_what_was_deleted_already_is_forgotten(known: Made) -> None:
+    api = known.kube.cluster.api
+    for name in ("apply-0", "apply-1"):
+        known.store.jobs.put(api.create("Job", {"metadata": {"name": name, "namespace": AGENTS}}))
+    jobs = dict(known.store.jobs.items)
+    for name in jobs:
+        api.remove("Job", name, AGENTS)
+    api.create("Job", {"metadata": {"name": "apply-1", "namespace": AGENTS}})
+    for name, job in jobs.items():
+        assert await carry(known, d.DeleteJob(name, job.uid))
+    assert known.store.jobs.items == {}
+    assert api.find("Job", "apply-1", AGENTS), "another one of that name stays"
+
+
+async def test_a_proof_pod_that_is_to_go_stays_known_until_it_went(known: Made) -> None:
+    api = known.kube.cluster.api
+    body = {"metadata": {"name": "proof", "namespace": PROOF}, "spec": {"nodeName": "node-a"}}
+    assert await carry(known, d.CreateProof("proof", "node-a", body))
+    pod = known.store.proofs.items["proof"]
+    assert await carry(known, d.DeleteProof("proof", pod.uid))
+    assert known.store.proofs.items["proof"].deleting
+    api.remove("Pod", "proof", PROOF)
+    assert await carry(known, d.DeleteProof("proof", pod.uid))
+    assert "proof" not in known.store.proofs.items
+
+
+def _says(error: KubeError, verb: str) -> Callable[[str, str, str], KubeError | None]:
+    return lambda asked, plural, name: error if asked == verb else None
+
+
+@pytest.mark.parametrize("status", [403, 422, 429, 500, 503])
+async def test_a_refusal_is_told_in_the_next_message_until_it_is_over(
+    known: Made, status: int
+) -> None:
+    known.kube.refuse = _says(KubeError(status, "Refused", "said the server"), "patch")
+    assert not await carry(known, set_status(message="x"))
+    assert known.store.errors == {"node-a": "said the server"}
+    assert known.executor.refused["Refused"] == 1
+    known.kube.refuse = lambda verb, plural, name: None
+    assert await carry(known, set_status(message="x"))
+    assert known.store.errors == {}
+
+
+async def test_a_server_that_does_not_answer_is_asked_no_more(known: Made) -> None:
+    known.kube.refuse = lambda verb, plural, name: silence()
+    turns = [Turn(f"turn-{n}", (set_status(message="x"),)) for n in range(100)]
+    world = known.store.snapshot(known.kube.cluster.now)
+    assert not await known.executor.carry_out(turns, world)
+    assert known.executor.silent
+    assert len(known.kube.asked) <= 10, "as many as are asked at once"
+
+
+async def test_an_event_that_is_lost_ends_nothing(known: Made) -> None:
+    known.kube.refuse = _says(KubeError(500, "InternalError", "no"), "create")
+    emit = d.Emit(names.NODE_STATE_KIND, "node-a", "uid", "Normal", "Done", "text")
+    assert await carry(known, emit, set_status(message="after it"))
+    assert known.kube.cluster.status("node-a")["message"] == "after it"
+
+
+async def test_what_an_eviction_was_answered_is_kept(known: Made) -> None:
+    cluster = known.kube.cluster
+    cluster.budgets.add("web-node-a-0")
+    [pod] = cluster.pods_on("node-a", "default")
+    uid = pod["metadata"]["uid"]
+    evict = d.Evict("node-a", "default", "web-node-a-0", uid)
+    assert await carry(known, evict)
+    assert "disruption budget" in known.store.evictions[uid].blocked_by
+    cluster.budgets.clear()
+    assert await carry(known, evict)
+    assert known.store.evictions[uid].blocked_by == ""
+    cluster.api.remove("Pod", "web-node-a-0", "default")
+    assert await carry(known, evict), "who is gone need not be evicted"

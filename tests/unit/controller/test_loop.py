@@ -1,0 +1,191 @@
+"""The loop: level-triggered, so whatever is lost, late or refused, it comes to the same end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from cni_upgrade.controller import loop as loops
+from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.resources import JOBS
+from tests.unit.controller.kube_model import Made, silence
+from tests.unit.fleet.cluster_model import AGENTS, PROOF
+from tests.unit.fleet.node_model import SimNode
+
+
+@asynccontextmanager
+async def running(made: Made) -> AsyncIterator[None]:
+    task = asyncio.create_task(made.loop.run())
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def becomes(true: Callable[[], object]) -> None:
+    """Looks until it is so; the loop under test tells nobody."""
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def until(made: Made, true: Callable[[], object]) -> None:
+    """Passes, each on whole lists, until it is so."""
+    for _ in range(60):
+        await made.pass_()
+        if true():
+            return
+    raise AssertionError(f"node-a is {made.kube.cluster.status('node-a')}")
+
+
+async def at_step(made: Made, step: str) -> None:
+    def there() -> bool:
+        operation = made.kube.cluster.status("node-a").get("operation") or {}
+        return bool(operation.get("step") == step)
+
+    await until(made, there)
+
+
+async def test_a_rollout_by_lists_alone_and_silence_after_it(made: Made) -> None:
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", None))
+    cluster.apply_policy("cure", {"mode": "Enforce"})
+    await until(made, lambda: cluster.status("node-a").get("phase") == "Done")
+    for _ in range(3):
+        await made.pass_()
+    made.kube.asked.clear()
+    for _ in range(5):
+        await made.pass_()
+    assert made.kube.writes() == []
+
+
+async def test_a_proof_pod_that_went_unheard_is_no_reason_to_roll_back(made: Made) -> None:
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", "0.4.0"))
+    cluster.apply_policy("cure", {"mode": "Enforce"})
+    await at_step(made, "ProveDelete")
+    await made.loop.resync()
+    assert made.store.proofs.items
+    # The watch is down, as after a restart of the API server; the pod goes, and time passes.
+    for _ in range(4):
+        cluster.tick(600)
+    assert not cluster.pods_on("node-a", PROOF)
+    for _ in range(4):
+        await made.loop.once()
+    assert cluster.status("node-a")["phase"] == "Done"
+    assert [entry["kind"] for entry in cluster.status("node-a")["history"]] == ["apply"]
+
+
+async def test_an_answer_that_went_unheard_is_read_when_its_job_has_ended(made: Made) -> None:
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", "0.4.0"))
+    cluster.apply_policy("cure", {"mode": "Enforce"})
+    await at_step(made, "Apply")
+    for _ in range(6):
+        cluster.tick()
+    # Of the two watches, that of the pods lags.
+    made.store.jobs.replace(await made.kube.list(JOBS, AGENTS))
+    for _ in range(3):
+        await made.loop.once()
+    assert len([j for j in cluster.api.all("Job") if j["metadata"]["name"][:5] == "apply"]) == 1
+    assert cluster.status("node-a")["operation"]["step"].startswith("Prove")
+
+
+async def test_strangers_in_our_namespaces_are_not_seen(made: Made) -> None:
+    for space in (AGENTS, PROOF):
+        body = {"metadata": {"name": "stranger", "namespace": space}, "spec": {}, "status": {}}
+        made.kube.cluster.api.create("Pod", body)
+    await made.loop.resync()
+    assert made.store.agents.items == {}
+    assert made.store.proofs.items == {}
+
+
+async def test_half_a_view_changes_nothing_but_says_so(made: Made) -> None:
+    made.kube.cluster.add_node(SimNode("node-a", None))
+    made.kube.cluster.apply_policy("cure", {"mode": "Enforce"})
+    made.store.denied = ("list nodes",)
+    refused = KubeError(403, "Forbidden", "no nodes for you")
+    made.kube.refuse = lambda verb, plural, name: refused if plural == "nodes" else None
+    await made.pass_()
+    [policy] = made.kube.cluster.api.all("CNIUpgradePolicy")
+    stalled = {c["type"]: c["message"] for c in policy["status"]["conditions"]}["Stalled"]
+    assert "list nodes" in stalled
+    assert {plural for _, plural, _ in made.kube.writes()} == {"cniupgradepolicies", "events"}
+    assert not made.loop.listed.is_set(), "what is known is not to be planned on afterwards"
+
+
+async def test_it_goes_on_when_the_api_server_is_back(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "BUSY_TICK", 0.01)
+    made.kube.cluster.add_node(SimNode("node-a", "1.0.0"))
+    made.kube.cluster.apply_policy("cure", {"mode": "Audit"})
+    made.kube.refuse = lambda verb, plural, name: silence()
+    async with running(made):
+        await becomes(lambda: len(made.kube.asked) >= 3)
+        assert made.loop.ready() == "the cluster has not been listed yet"
+        assert made.loop.alive() == "", "a restart of ours brings no API server back"
+        made.kube.refuse = lambda verb, plural, name: None
+        made.loop.wake()
+        await becomes(lambda: not made.loop.ready())
+        made.kube.refuse = lambda verb, plural, name: silence()
+        made.loop.relist()
+        await becomes(lambda: not made.loop.listed.is_set())
+        made.kube.refuse = lambda verb, plural, name: None
+        await asyncio.wait_for(made.loop.listed.wait(), 20)
+
+
+async def test_a_list_that_expired_on_its_way_is_begun_anew(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "BUSY_TICK", 0.01)
+    expired = [KubeError(410, "Expired", "too old resource version")]
+    made.kube.refuse = lambda verb, plural, name: expired.pop() if expired else None
+    async with running(made):
+        await asyncio.wait_for(made.loop.listed.wait(), 20)
+
+
+async def test_a_hung_loop_is_not_alive_and_an_old_view_is_not_ready(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await made.pass_()
+    assert (made.loop.alive(), made.loop.ready()) == ("", "")
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + loops.STALE + 1)
+    assert "has not moved" in made.loop.alive()
+    assert "no pass was finished" in made.loop.ready()
+    made.executor.progress = time.monotonic()
+    assert made.loop.alive() == "", "a long pass that gets on is no hang"
+
+
+async def test_own_writes_lead_on_without_any_news(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "DEBOUNCE", 0.0)
+    made.kube.cluster.add_node(SimNode("node-a", "1.0.0"))
+    made.kube.cluster.apply_policy("cure", {"mode": "Audit"})
+    async with running(made):
+        await becomes(lambda: list(made.kube.cluster.api.all("Job")))
+
+
+async def test_a_deletion_that_went_unheard_is_tried_once(made: Made) -> None:
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", "1.0.0"))
+    cluster.apply_policy("cure", {"mode": "Audit"})
+    await until(made, lambda: cluster.status("node-a").get("phase") == "Compatible")
+    labels = {"cniupgrade.dev/component": "proof"}
+    meta = {"name": "proof-old-0", "namespace": PROOF, "labels": labels}
+    made.store.proofs.put(cluster.api.create("Pod", {"metadata": meta, "spec": {}}))
+    cluster.api.remove("Pod", "proof-old-0", PROOF)
+    made.kube.asked.clear()
+    for _ in range(5):
+        await made.loop.once()
+    assert made.kube.writes() == [("delete", "pods", "proof-old-0")]

@@ -1,0 +1,194 @@
+"""The store: what is old never replaces what is new, and what is gone does not come back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cni_upgrade.controller.store import Shelf, Store, at_steps
+from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.planner import plan
+from cni_upgrade.kube.port import Listed, Object
+from tests.unit.fleet.cluster_model import AGENTS, CONFIG
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def raw(version: int, name: str = "node-a", uid: str = "1") -> Object:
+    return {"metadata": {"name": name, "uid": uid, "resourceVersion": str(version)}}
+
+
+def shelf() -> Shelf[Node]:
+    return Shelf(Node.of, lambda node: str(node["metadata"]["name"]))
+
+
+def test_only_what_is_newer_is_news() -> None:
+    nodes = shelf()
+    assert nodes.put(raw(5))
+    assert not nodes.put(raw(5))
+    assert not nodes.put(raw(4))
+    assert nodes.put(raw(6))
+    assert nodes.items["node-a"].resource_version == "6"
+
+
+def test_late_words_about_a_former_owner_of_a_name_are_no_news() -> None:
+    nodes = shelf()
+    nodes.put(raw(9, uid="2"))
+    assert not nodes.put(raw(7, uid="1"))
+    assert not nodes.drop(raw(8, uid="1"))
+    assert nodes.items["node-a"].uid == "2"
+    assert nodes.drop(raw(10, uid="2"))
+    assert nodes.items == {}
+
+
+def test_a_list_from_before_a_deletion_brings_nothing_back() -> None:
+    nodes = shelf()
+    nodes.put(raw(5))
+    nodes.drop(raw(6))
+    nodes.replace(Listed([raw(5)], "5"))
+    assert nodes.items == {}
+    nodes.replace(Listed([], "6"))
+    nodes.replace(Listed([raw(7, uid="2")], "7"))
+    assert nodes.items["node-a"].uid == "2"
+
+
+def test_a_whole_list_takes_out_what_it_lacks_unless_that_is_newer() -> None:
+    nodes = shelf()
+    nodes.put(raw(5, "old"))
+    nodes.put(raw(9, "own-write"))
+    nodes.replace(Listed([raw(6, "listed")], "7"))
+    assert sorted(nodes.items) == ["listed", "own-write"]
+
+
+def test_a_list_of_one_says_nothing_about_others() -> None:
+    nodes = shelf()
+    nodes.put(raw(5, "a"))
+    nodes.put(raw(6, "b"))
+    nodes.put(raw(9, "c"))
+    nodes.replace_one("a", Listed([], "8"))
+    nodes.replace_one("b", Listed([raw(7, "b")], "8"))
+    nodes.replace_one("c", Listed([], "8"))
+    known = {name: node.resource_version for name, node in nodes.items.items()}
+    assert known == {"b": "7", "c": "9"}
+
+
+def state(name: str, version: int = 1, policy: str = "", **status: Any) -> Object:
+    ref = {"policyRef": {"name": policy, "uid": f"{policy}-uid"}} if policy else {}
+    return {
+        "metadata": {"name": name, "uid": f"{name}-state", "resourceVersion": str(version)},
+        "spec": {"nodeUID": f"{name}-uid", **ref},
+        "status": status,
+    }
+
+
+def policy(name: str, mode: str = "Enforce") -> Object:
+    meta = {"name": name, "uid": f"{name}-uid", "resourceVersion": "1", "generation": 1}
+    return {"metadata": meta, "spec": {"nodeSelector": {}, "mode": mode}}
+
+
+def audit_job(name: str, node: str, *conditions: str) -> Object:
+    meta = {
+        "name": name,
+        "uid": f"{name}-uid",
+        "resourceVersion": "3",
+        "annotations": {"cniupgrade.dev/node": node},
+    }
+    said = [{"type": condition, "status": "True"} for condition in conditions]
+    return {"metadata": meta, "status": {"conditions": said}}
+
+
+def store() -> Store:
+    made = Store(CONFIG, "")
+    for name in ("node-a", "node-b"):
+        made.nodes.put(raw(1, name, uid=f"{name}-uid"))
+    return made
+
+
+def test_a_record_of_a_newer_writer_leaves_its_node_alone() -> None:
+    made = store()
+    made.policies.put(policy("cure"))
+    made.states.put(state("node-a", history=[{"at": "no time"}]))
+    made.jobs.put(audit_job("audit-0", "node-a"))
+    assert made.states.unreadable == {"node-a"}
+    subjects = [turn.subject for turn in plan(made.snapshot(NOW))]
+    assert "node-a" not in subjects
+    assert "leftovers" not in subjects, "its Job belongs to a record that cannot be read"
+    assert "node-b" in subjects
+    assert made.states.put(state("node-a", version=2))
+    assert made.states.unreadable == set()
+    assert "node-a" in made.snapshot(NOW).states
+
+
+def test_a_policy_of_a_newer_writer_does_not_look_deleted() -> None:
+    made = store()
+    made.policies.put(policy("newer", mode="Rehearse"))
+    made.states.put(state("node-a", policy="newer"))
+    assert made.policies.unreadable == {"newer"}
+    assert list(made.snapshot(NOW).nodes) == ["node-b"]
+    assert plan(made.snapshot(NOW)) == ()
+
+
+def test_a_record_that_makes_no_sense_stops_its_own_node_only() -> None:
+    made = store()
+    made.policies.put(policy("cure"))
+    wrong = {"id": "apply-0", "kind": "apply", "step": "Fly", "input": "{", "job": "apply-0"}
+    made.states.put(state("node-a", operation=wrong))
+    turns = {turn.subject: turn.decisions for turn in plan(made.snapshot(NOW))}
+    assert "cannot be acted on" in str(turns["node-a"])
+    assert "node-b" in turns
+
+
+def event(version: int, text: str, kind: str = "Pod", of: str = "Warning") -> Object:
+    return {
+        "metadata": {
+            "name": f"e-{version}",
+            "uid": f"e-{version}",
+            "resourceVersion": str(version),
+        },
+        "type": of,
+        "reason": "Failed",
+        "message": text,
+        "involvedObject": {"kind": kind, "uid": "pod-uid"},
+    }
+
+
+def test_the_newest_warning_is_kept_in_whatever_order_they_come() -> None:
+    made = store()
+    assert made.heard(event(7, "newer"))
+    assert not made.heard(event(5, "older"))
+    assert not made.heard(event(9, "fine", of="Normal"))
+    assert not made.heard(event(9, "a node", kind="Node"))
+    assert made.snapshot(NOW).warnings == {"pod-uid": "Failed: newer"}
+
+
+def test_notes_about_what_is_gone_are_forgotten() -> None:
+    made = store()
+    made.heard(event(7, "x"))
+    made.evicted("pod-uid", "a budget")
+    made.forget(datetime.now(UTC))
+    assert made.warnings == {}
+    assert list(made.evictions) == ["pod-uid"]
+    made.forget(datetime.now(UTC) + timedelta(hours=2))
+    assert made.evictions == {}
+
+
+def agent(version: int, job: str, state: Object) -> Object:
+    labels = {"batch.kubernetes.io/job-name": job}
+    meta = {"name": f"{job}-x", "namespace": AGENTS, "uid": f"{job}-x", "labels": labels}
+    status = {"containerStatuses": [{"state": state}]}
+    return {"metadata": {**meta, "resourceVersion": str(version)}, "status": status}
+
+
+def test_a_job_that_ended_before_its_pod_was_heard_is_asked_for() -> None:
+    made = store()
+    operation = {"id": "audit-0", "kind": "audit", "step": "Job", "job": "audit-0"}
+    made.states.put(state("node-a", operation=operation))
+    made.jobs.put(audit_job("audit-0", "node-a", "Complete"))
+    made.jobs.put(audit_job("audit-of-yesterday", "node-b", "Complete"))
+    made.agents.put(agent(4, "audit-0", {"running": {}}))
+    assert made.unanswered() == ["audit-0"]
+    made.agents.put(agent(5, "audit-0", {"terminated": {"exitCode": 0}}))
+    assert made.unanswered() == []
+    assert at_steps(made.states.items.values(), Step.JOB) == {"node-a"}
+    assert at_steps(made.states.items.values(), Step.DRAIN) == set()
