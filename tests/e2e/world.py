@@ -16,7 +16,6 @@ from tests.e2e.api import (
     AGENTS,
     CORE,
     POLICIES,
-    PROOF,
     STATES,
     SYSTEM,
     Api,
@@ -279,17 +278,6 @@ class World:
                         if datetime.fromisoformat(entry["requestReceivedTimestamp"]) >= self.began:
                             yield entry
 
-    def jobs_created(self, node: str, kind: str) -> list[str]:
-        """Jobs of one kind that the operator created for a node since the test began."""
-        wanted = {
-            operation["id"]
-            for operation in self.status(node).get("history", [])
-            if operation["kind"] == kind
-        }
-        asked = self.asked("create", "jobs", f"{kind}-", OPERATOR_USER)
-        found = [entry["objectRef"]["name"] for entry in asked]
-        return [name for name in found if name in wanted] if wanted else found
-
     # -- a known state --
 
     def tidy(self) -> None:
@@ -384,8 +372,3 @@ class World:
         done = self.kubectl(*words)
         lines = (done.stdout + done.stderr).rstrip().splitlines()[-tail:]
         return "\n".join([f"$ kubectl {' '.join(words)}", *lines])
-
-
-def proof_pods(world: World) -> list[Object]:
-    """The operator's own pods on the pod networks."""
-    return world.api.items(f"{CORE}/namespaces/{PROOF}/pods")
