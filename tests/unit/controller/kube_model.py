@@ -63,15 +63,17 @@ class Memory:
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         kind = self._ask("create", resource, body["metadata"]["name"])
-        return _said(lambda: self.cluster.api.create(kind, body))
+        made: Object = _said(lambda: self.cluster.api.create(kind, body))
+        return made
 
     async def patch(
         self, resource: Resource, namespace: str | None, name: str, body: Object, sub: str = ""
     ) -> Object:
         kind = self._ask("patch", resource, name)
-        return _said(
+        patched: Object = _said(
             lambda: self.cluster.api.patch(kind, name, body, sub=sub, namespace=namespace or "")
         )
+        return patched
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str
