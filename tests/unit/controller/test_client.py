@@ -1,0 +1,190 @@
+"""The client against a server of our own that answers as a sick API server, or a proxy, does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from cni_upgrade.kube import client as clients
+from cni_upgrade.kube.client import Client, NoCredentialsError, connect
+from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.resources import JOBS, NODES
+from cni_upgrade.kube.rights import Right, missing
+from tests.unit.controller.kube_model import client_of
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def serving(answer: Answer, folder: Path) -> AsyncIterator[Client]:
+    """A client of a server that answers everything so."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    client = await client_of(folder / "kubeconfig", f"http://127.0.0.1:{port}")
+    try:
+        yield client
+    finally:
+        await client.close()
+        await runner.cleanup()
+
+
+def says(status: int, text: str) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text=text, content_type="application/json")
+
+    return answer
+
+
+STATUS = '{"kind":"Status","reason":"%s","message":"said it"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "reason", "message"),
+    [
+        (409, STATUS % "Conflict", "Conflict", "said it"),
+        (410, STATUS % "Expired", "Expired", "said it"),
+        (429, STATUS % "TooManyRequests", "TooManyRequests", "said it"),
+        (500, STATUS % "InternalError", "InternalError", "said it"),
+        (502, "<html>bad gateway</html>", "HTTPError", "GET /api/v1/nodes: HTTP 502: <html>"),
+        (503, "null", "HTTPError", "GET /api/v1/nodes: HTTP 503: null"),
+        (504, "{}", "HTTP504", "GET /api/v1/nodes: HTTP504"),
+        (200, "<html>log in</html>", "NoAnswer", "GET /api/v1/nodes: HTTP 200 with an answer"),
+    ],
+)
+async def test_every_refusal_is_one_error_that_says_what(
+    tmp_path: Path, status: int, text: str, reason: str, message: str
+) -> None:
+    async with serving(says(status, text), tmp_path) as client:
+        with pytest.raises(KubeError) as refused:
+            await client.list(NODES)
+        error = refused.value
+        assert error.status == (0 if status == 200 else status)
+        assert error.reason == reason
+        assert error.message.startswith(message)
+        assert error.unreachable == (status not in (409, 410, 429))
+        assert client.requests == {("GET", "nodes", status): 1}
+        assert not client.doubted.is_set()
+
+
+async def test_what_is_forbidden_puts_the_rights_in_doubt(tmp_path: Path) -> None:
+    async with serving(says(403, STATUS % "Forbidden"), tmp_path) as client:
+        with pytest.raises(KubeError, match="said it"):
+            await client.patch(NODES, None, "node-a", {})
+        assert client.doubted.is_set()
+
+
+async def test_a_server_that_is_silent_is_waited_for_only_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_TIMEOUT", 0.2)
+
+    async def never(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async def half(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = 100
+        await response.prepare(request)
+        await response.write(b'{"items"')
+        await asyncio.sleep(60)
+        return response
+
+    async def torn(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    for answer in (never, half, torn):
+        async with serving(answer, tmp_path) as client:
+            with pytest.raises(KubeError, match="GET /api/v1/nodes: no answer") as refused:
+                await client.list(NODES)
+            assert refused.value.status == 0
+            assert client.requests == {("GET", "nodes", 0): 1}
+
+
+async def test_nobody_listens(client: Client) -> None:
+    with pytest.raises(KubeError, match="no answer from the API server"):
+        await client.list(NODES)
+
+
+async def test_pages_are_put_together_and_a_page_that_expired_ends_the_list(
+    tmp_path: Path,
+) -> None:
+    pages = {
+        "": '{"metadata":{"resourceVersion":"7","continue":"second"},"items":[{"n":1}]}',
+        "second": '{"metadata":{"resourceVersion":"7"},"items":[{"n":2}]}',
+    }
+
+    async def paged(request: web.Request) -> web.StreamResponse:
+        assert request.query["limit"] == "500"
+        assert request.query["labelSelector"] == "a=b"
+        text = pages.get(request.query.get("continue", ""))
+        return web.Response(status=200 if text else 410, text=text or STATUS % "Expired")
+
+    async with serving(paged, tmp_path) as client:
+        listed = await client.list(JOBS, "agents", labelSelector="a=b")
+        assert (list(listed.items), listed.resource_version) == ([{"n": 1}, {"n": 2}], "7")
+        del pages["second"]
+        with pytest.raises(KubeError, match="said it"):
+            await client.list(JOBS, "agents", labelSelector="a=b")
+
+
+async def test_a_patch_is_a_merge_patch_and_a_deletion_names_the_uid(tmp_path: Path) -> None:
+    heard: list[tuple[str, str, str, str | None, dict[str, object]]] = []
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        kind = request.headers["Content-Type"]
+        token = request.headers.get("Authorization")
+        heard.append((request.method, request.path, kind, token, await request.json()))
+        return web.json_response({"kind": "Status"})
+
+    async with serving(note, tmp_path) as client:
+        await client.patch(NODES, None, "n", {"spec": {"unschedulable": None}}, "status")
+        answer = await client.delete(JOBS, "agents", "j", "uid-1", "Background")
+        await client.evict("default", "web", "uid-2")
+    assert answer == {"kind": "Status"}
+    patched, deleted, evicted = heard
+    assert patched[:2] == ("PATCH", "/api/v1/nodes/n/status")
+    assert patched[2:4] == ("application/merge-patch+json", "Bearer secret")
+    assert patched[4] == {"spec": {"unschedulable": None}}, "null takes a member away"
+    assert deleted[:2] == ("DELETE", "/apis/batch/v1/namespaces/agents/jobs/j")
+    precise = {"preconditions": {"uid": "uid-1"}, "propagationPolicy": "Background"}
+    assert deleted[4] == precise
+    assert evicted[:2] == ("POST", "/api/v1/namespaces/default/pods/web/eviction")
+    assert evicted[4]["deleteOptions"] == {"preconditions": {"uid": "uid-2"}}
+
+
+async def test_rights_are_asked_for_one_by_one(tmp_path: Path) -> None:
+    async def review(request: web.Request) -> web.StreamResponse:
+        asked = (await request.json())["spec"]["resourceAttributes"]
+        allowed = (asked["verb"], asked["resource"]) != ("patch", "nodes")
+        return web.json_response({"status": {"allowed": allowed}}, status=201)
+
+    async with serving(review, tmp_path) as client:
+        lacking = await missing(client, "agents", "proof")
+        assert lacking == (Right("patch", NODES),)
+        assert [str(right) for right in lacking] == ["patch nodes"]
+
+
+@pytest.mark.parametrize("text", ["", "clusters: [", "clusters: []", "clusters: 3", "[]"])
+async def test_a_kubeconfig_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "kubeconfig").write_text(text)
+    with pytest.raises(NoCredentialsError, match="no way to reach the API server: ") as refused:
+        await connect("test", str(tmp_path / "kubeconfig"))
+    assert "\n" not in str(refused.value)
+
+
+async def test_outside_of_a_pod_without_a_kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(NoCredentialsError, match="no way to reach the API server: "):
+        await connect("test")

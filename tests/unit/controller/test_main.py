@@ -1,0 +1,133 @@
+"""What cannot start says why in one line; the pages for probes and for Prometheus."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+
+from cni_upgrade.controller import web
+from cni_upgrade.controller.main import main
+from tests.unit.controller.kube_model import KUBECONFIG, Made
+from tests.unit.fleet.node_model import SimNode
+
+SHIPPED = Path(__file__).parents[3] / "manifests" / "config.yaml"
+
+
+def _config() -> str:
+    return str(yaml.safe_load(SHIPPED.read_text())["data"]["config.yaml"])
+
+
+def refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object
+) -> str:
+    """What the command says as it refuses to start."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr(sys, "argv", ["controller", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.count("\n") == 1, said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "config.yaml: No such file"),
+        (b"a: [\n b", "config.yaml: not YAML: while parsing"),
+        (b"\xff\xfe\x00", "config.yaml: not YAML: 'utf-8' codec"),
+        (b"", "operator configuration: the document: "),
+        (_config().encode() + b"agentImagee: x\n", "operator configuration: agentImagee: "),
+        (_config().replace("/etc/cni/net.d", "etc/cni").encode(), "'etc/cni' is not an absolute"),
+    ],
+)
+def test_a_wrong_configuration(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | None,
+    said: str,
+) -> None:
+    path = tmp_path / "config.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    assert said in refused(monkeypatch, capsys, "--config", path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    config, kubeconfig = tmp_path / "config.yaml", tmp_path / "kubeconfig"
+    config.write_text(_config())
+    kubeconfig.write_text(KUBECONFIG.replace("SERVER", "http://127.0.0.1:9"))
+    return config, kubeconfig
+
+
+def test_no_credentials(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, kubeconfig = files
+    text = "no way to reach the API server"
+    assert text in refused(monkeypatch, capsys, "--config", config)
+    kubeconfig.write_text("clusters: [\n\n")
+    words = ["--config", config, "--kubeconfig", kubeconfig]
+    assert text in refused(monkeypatch, capsys, *words)
+
+
+@pytest.mark.parametrize("which", ["--metrics-port", "--health-port"])
+def test_a_port_that_is_taken(
+    files: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    which: str,
+) -> None:
+    config, kubeconfig = files
+    words: list[object] = ["--config", config, "--kubeconfig", kubeconfig]
+    words += ["--metrics-port", 0, "--health-port", 0]
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        words[words.index(which) + 1] = port
+        said = refused(monkeypatch, capsys, *words)
+    assert said.startswith(f"port {port} of the host cannot be listened on: Address already in use")
+
+
+async def test_probes_and_metrics(made: Made) -> None:
+    runners = await web.serve(made.loop, made.store, made.metrics, 0, 0)
+    # Port 0 is another one for each family of addresses; those of IPv4 are pairs.
+    ports = [next(a[1] for a in runner.addresses if len(a) == 2) for runner in runners]
+    metrics, health = (f"http://127.0.0.1:{port}" for port in ports)
+    async with aiohttp.ClientSession() as session:
+
+        async def get(url: str) -> tuple[int, str]:
+            async with session.get(url) as answer:
+                return answer.status, await answer.text()
+
+        assert await get(f"{health}/healthz") == (200, "ok\n")
+        assert await get(f"{health}/readyz") == (503, "the cluster has not been listed yet\n")
+        made.kube.cluster.add_node(SimNode("node-a", None))
+        made.kube.cluster.apply_policy("cure", {"mode": "Audit", "paused": True})
+        for _ in range(12):
+            await made.pass_()
+        assert await get(f"{health}/readyz") == (200, "ok\n")
+        made.store.denied = ("list nodes", "watch nodes")
+        assert await get(f"{health}/readyz") == (503, "missing rights: list nodes, watch nodes\n")
+        assert await get(f"{health}/healthz") == (200, "ok\n")
+        status, page = await get(f"{metrics}/metrics")
+        assert status == 200
+        for line in (
+            'cni_upgrade_nodes{phase="Waiting"} 1.0',
+            'cni_upgrade_nodes{phase="Done"} 0.0',
+            'cni_upgrade_node_versions{version="missing"} 1.0',
+            'cni_upgrade_policy_paused{policy="cure"} 1.0',
+            'cni_upgrade_decisions_total{kind="CreateJob"} 1.0',
+        ):
+            assert line in page
+    for runner in runners:
+        await runner.cleanup()
