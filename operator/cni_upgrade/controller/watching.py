@@ -82,6 +82,8 @@ def settings() -> kopf.OperatorSettings:
     # A silent watch is closed and begun anew, so that a dead connection is noticed.
     made.watching.server_timeout = 300
     made.watching.client_timeout = 330
+    # At most one page of nodes at a time in memory.
+    made.watching.chunk_size = 500
     # After an outage nobody waits 21 seconds for the next try.
     made.networking.error_backoffs = (1, 1, 2, 3, 5)
     made.networking.request_timeout = 60
