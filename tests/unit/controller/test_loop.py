@@ -12,7 +12,7 @@ import pytest
 
 from cni_upgrade.controller import loop as loops
 from cni_upgrade.kube.port import KubeError
-from cni_upgrade.kube.resources import JOBS
+from cni_upgrade.kube.resources import JOBS, NODES
 from tests.unit.controller.kube_model import Made, silence
 from tests.unit.fleet.cluster_model import AGENTS, PROOF
 from tests.unit.fleet.node_model import SimNode
@@ -136,8 +136,13 @@ async def test_it_goes_on_when_the_api_server_is_back(
         made.kube.refuse = lambda verb, plural, name: None
         made.loop.wake()
         await becomes(lambda: not made.loop.ready())
+        # Another node of that name is heard of, and what that asks for cannot be written.
+        await becomes(lambda: made.kube.cluster.status("node-a").get("operation"))
+        made.kube.cluster.remove_node("node-a")
+        made.kube.cluster.add_node(SimNode("node-a", "1.0.0"))
+        made.store.nodes.replace(await made.kube.list(NODES))
         made.kube.refuse = lambda verb, plural, name: silence()
-        made.loop.relist()
+        made.loop.wake()
         await becomes(lambda: not made.loop.listed.is_set())
         made.kube.refuse = lambda verb, plural, name: None
         await asyncio.wait_for(made.loop.listed.wait(), 20)
