@@ -70,9 +70,14 @@ class World:
             self._netns("delete", name)
 
     def install(self, release: str, *binaries: str) -> None:
-        """Put plugins of a release in the plugin folder, over what is there."""
+        """Put plugins of a release in the plugin folder, over what is there.
+
+        As links: a copy is open for writing while it is made, and a program that another thread
+        starts at that instant would inherit it, so that it could not be run (ETXTBSY).
+        """
         for binary in binaries:
-            shutil.copy(plugin_folder(release) / binary, self.bin / binary)
+            (self.bin / binary).unlink(missing_ok=True)
+            (self.bin / binary).symlink_to(plugin_folder(release) / binary)
 
     def plugins(self) -> dict[str, Support]:
         """What each binary in the plugin folder says that it supports."""
