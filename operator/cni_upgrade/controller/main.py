@@ -108,6 +108,13 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
         await client.close()
 
 
+def _brief(record: logging.LogRecord) -> bool:
+    """kopf says in 50 lines of its own insides that a watch was refused; one will do."""
+    if record.name.startswith("kopf"):
+        record.exc_info = None
+    return True
+
+
 def main() -> None:
     """The controller's command: exit 0 on SIGTERM or SIGINT, 2 where it cannot start."""
     parser = argparse.ArgumentParser(prog="cni-upgrade-controller", description=__doc__)
@@ -119,6 +126,8 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_brief)
     logging.getLogger("kopf").setLevel(logging.WARNING)
     # It says at each start that signals are not its own: they are ours.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

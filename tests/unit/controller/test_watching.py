@@ -59,16 +59,15 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize(("status", "why"), [(403, "APIForbiddenError"), (500, "APIServerError")])
 async def test_a_watch_that_is_refused_ends_with_a_reason_and_takes_nothing_with_it(
-    gate: type[Gate], status: int, why: str
+    gate: type[Gate],
 ) -> None:
-    gate.status = status
+    gate.status = 403
     client = Client(api := await connect("test"))
     mine = signal.getsignal(signal.SIGTERM)
     bystander = asyncio.create_task(asyncio.sleep(60))
     said = await watching.watch(Store(CONFIG, ""), lambda: None, login(api))
-    assert why in said
+    assert said.startswith("APIForbiddenError: ")
     assert "\n" not in said
     assert not bystander.done(), "kopf ends every task of the loop that it runs in"
     assert signal.getsignal(signal.SIGTERM) == mine
@@ -81,7 +80,7 @@ async def test_watches_that_ended_begin_anew_after_a_look_at_the_rights(
     made: Made, gate: type[Gate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(main, "AGAIN", 0.01)
-    gate.status = 403
+    gate.status = 500
     client = Client(api := await connect("test"))
     granted = asyncio.Event()
     watch = asyncio.create_task(main._watch(client, made.store, made.loop, granted, login(api)))
