@@ -19,14 +19,16 @@ RUN python3 -m venv /build/venv \
 COPY operator/cni_upgrade/__init__.py /rootfs/app/cni_upgrade/
 COPY operator/cni_upgrade/cni /rootfs/app/cni_upgrade/cni
 COPY operator/cni_upgrade/node /rootfs/app/cni_upgrade/node
-RUN python3 /build/python_runtime.py /rootfs
+RUN python3 /build/python_runtime.py /rootfs && mv /rootfs/app /app
 
 FROM scratch AS agent
 ARG VERSION=0.0.0
 LABEL org.opencontainers.image.title="cni-upgrade-agent" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
+# Python in a layer of its own: a new release of the agent is a few hundred kB to a node.
 COPY --from=agent-build /rootfs /
+COPY --from=agent-build /app /app
 ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8
 WORKDIR /
 # The files that it mends belong to root; its pod drops every capability.

@@ -307,6 +307,7 @@ def build(targets: Sequence[Target], tars: dict[str, Path], context: Path, log: 
                 log,
                 *store,
                 "bud",
+                "--layers",
                 "--isolation",
                 "chroot",
                 "--network",
