@@ -23,6 +23,7 @@ import yaml
 from cni_upgrade.api import names
 from tests.api.conftest import eventually
 from tests.api.nodes import AGENTS, JOBS, NODES, PROOF, SYSTEM, Fleet, Object, Patient, pods
+from tests.api.server import MERGE_PATCH
 from tests.cluster.control import ControlPlane
 
 ROOT = Path(__file__).parents[2]
@@ -238,7 +239,7 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
                 assert not [f for f in meta.get("finalizers") or [] if "kopf" in f]
         settled = len(world.writes())
         # What a kubelet does all day: each heartbeat is news and a pass, and nothing is written.
-        for beat in range(8):
+        for beat in range(4):
             patch = {"status": {"conditions": [{"type": "Ready", "message": f"beat {beat}"}]}}
             world.api.request(
                 "PATCH",
@@ -302,6 +303,17 @@ def test_controller_and_api_server_killed_at_every_turn(world: World, fleet: Fle
     assert _given_back(world)
 
 
+def test_a_status_by_an_old_view_is_refused(world: World) -> None:
+    """What keeps two controllers apart; the executor sends it so with every status."""
+    world.policy()
+    path = f"{POLICIES}/cure"
+    seen = world.api.request("GET", path).body["metadata"]["resourceVersion"]
+    patch = {"metadata": {"resourceVersion": seen}, "status": {"message": "first"}}
+    assert world.api.request("PATCH", f"{path}/status", patch, content=MERGE_PATCH).ok
+    patch["status"] = {"message": "second"}
+    assert world.api.request("PATCH", f"{path}/status", patch, content=MERGE_PATCH).status == 409
+
+
 def test_two_at_once_are_harmless(world: World, fleet: Fleet) -> None:
     fleet.add(world.api, *(f"node-{n}" for n in range(4)))
     before = len(world.writes())
@@ -348,19 +360,17 @@ def test_rights_that_are_missing_and_rights_that_are_taken(world: World, fleet: 
             world.await_reason("Audited")
             assert it.get(it.health, "/readyz")[0] == 200
             # Now while it runs: the right to cordon, when it is needed next.
-            for rule in rules:
-                if rule["resources"] == ["nodes"]:
-                    rule["verbs"].remove("patch")
-            world.api.patch(ROLE, {"rules": rules})
+            seen = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}
+            world.api.patch(ROLE, {"rules": [*without, seen]})
             world.api.patch(f"{POLICIES}/cure", {"spec": {"mode": "Enforce"}})
             stalled = world.await_reason("PermissionDenied", "Stalled")
             assert stalled["message"].count("patch nodes") == 1
-            world.kubectl("apply", "-k", str(ROOT))
+            world.api.patch(ROLE, {"rules": rules})
             world.await_reason("Enforced")
             assert it.process.poll() is None, "it was to wait, not to exit"
             assert _given_back(world)
     finally:
-        world.kubectl("apply", "-k", str(ROOT))
+        world.api.patch(ROLE, {"rules": rules})
 
 
 def test_kinds_that_come_after_the_controller(world: World, fleet: Fleet) -> None:
