@@ -70,13 +70,13 @@ lint: $(READY) ## ruff, mypy --strict, the arrows between rooms, CRD drift
 	[ -z "$$bad" ] || { echo "lint: failed: $${bad#; }"; exit 1; }
 
 test-unit: $(READY) ## the pure core and the agent, without a cluster: seconds
-	$(PY) -m pytest tests/unit
+	@$(PY) hack/run_tests.py tests/unit
 test-judge: $(READY) ## is every config read as five releases of libcni read it? (root for namespaces)
 	@sh hack/preflight.sh go
-	$(PY) -m pytest tests/judge
+	@$(PY) hack/run_tests.py tests/judge
 test-api: $(READY) ## against a real etcd and API server
 	@sh hack/preflight.sh go
-	$(PY) -m pytest tests/api
+	@$(PY) hack/run_tests.py tests/api
 test-e2e: $(READY) machine ## on real nodes: each fault shown and cured
 	$(PY) -m pytest tests/e2e
 test: $(READY) machine lint ## lint and every tier; the last line counts the tests

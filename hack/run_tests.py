@@ -20,6 +20,15 @@ ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("passed", "failed", "errors", "skipped")
 QUICK_FIRST = ("unit", "judge", "api", "e2e")
 
+SHARED = ("-n", "auto", "--maxprocesses", "4", "--max-worker-restart", "0")
+WORKERS = {
+    "unit": SHARED,
+    # By the file: what a file shares, such as an API server, is then started once.
+    "judge": (*SHARED, "--dist", "loadfile"),
+    "api": (*SHARED, "--dist", "loadfile"),
+}
+"""How a tier is shared out to processes. One that is not here shares a cluster: one process."""
+
 
 def tiers() -> list[str]:
     """Every folder of tests/ that holds tests: a new one is run without being listed anywhere."""
@@ -43,7 +52,8 @@ def counted(report: Path) -> Counter[str]:
 
 
 def tier(folder: str, report: Path, options: list[str]) -> Counter[str]:
-    command = (sys.executable, "-m", "pytest", folder, f"--junit-xml={report}", *options)
+    workers = WORKERS.get(Path(folder).name, ())
+    command = (sys.executable, "-m", "pytest", folder, f"--junit-xml={report}", *workers, *options)
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     if report.exists():
         totals = counted(report)
