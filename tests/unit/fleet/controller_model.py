@@ -44,6 +44,7 @@ class Controller:
         self.denied: tuple[str, ...] = ()
         self._seen: dict[tuple[str, str, str], tuple[str, Any]] = {}
         self._evictions: dict[str, Eviction] = {}
+        self._planned: dict[tuple[str, str], str] = {}
         self.errors: dict[str, str] = {}
         self.refresh()
 
@@ -82,6 +83,11 @@ class Controller:
             if state.status.operation and state.status.operation.step in ("Drain", "DrainAfter")
         ]
         pods = {name: self._pods_of(name) for name in draining}
+        self._planned = {
+            (kind, name): item.metadata.resource_version
+            for kind, items in (("CNIUpgradePolicy", policies), ("CNINodeState", states))
+            for name, item in items.items()
+        }
         return Snapshot(
             now=self._cluster.now,
             config=self.config,
@@ -118,7 +124,7 @@ class Controller:
 
     @_do.register
     def _(self, decision: d.CreateState) -> None:
-        self._own("CNINodeState", self._cluster.api.create("CNINodeState", decision.body))
+        self._create("CNINodeState", decision.body)
 
     @_do.register
     def _(self, decision: d.DeleteState) -> None:
@@ -133,18 +139,31 @@ class Controller:
             },
             "spec": {"policyRef": decision.policy_ref},
         }
-        self._own("CNINodeState", self._cluster.api.patch("CNINodeState", decision.name, body))
+        self._patch("CNINodeState", decision.name, body)
 
     @_do.register
     def _(self, decision: d.SetStatus) -> None:
-        body = {"status": decision.status}
+        # Of the view that the plan was made from, not of what a write since then has answered.
+        version = self._planned[decision.kind, decision.name]
+        body = {"metadata": {"resourceVersion": version}, "status": decision.status}
+        self._patch(decision.kind, decision.name, body, sub="status")
+
+    def _patch(self, kind: str, name: str, body: Raw, sub: str = "") -> None:
+        """A patch that carries a version: what is there now is known afterwards in any case."""
         try:
-            raw = self._cluster.api.patch(decision.kind, decision.name, body, sub="status")
+            self._own(kind, self._cluster.api.patch(kind, name, body, sub=sub))
         except ApiError as error:
-            if error.status != 404:
+            if error.status not in (404, 409):
                 raise
+            self._look(kind, name)
+            raise ApiError(409, error.message) from error
+
+    def _look(self, kind: str, name: str, namespace: str = "") -> None:
+        found = self._cluster.api.find(kind, name, namespace)
+        if found is None:
+            self._seen.pop((kind, namespace, name), None)
         else:
-            self._own(decision.kind, raw)
+            self._put((kind, namespace, name), found)
 
     @_do.register
     def _(self, decision: d.CreateJob) -> None:
@@ -177,7 +196,7 @@ class Controller:
             "metadata": {"resourceVersion": version, "annotations": {names.CORDONED_BY: owner}},
             "spec": {"unschedulable": unschedulable},
         }
-        self._own("Node", self._cluster.api.patch("Node", node, body))
+        self._patch("Node", node, body)
 
     @_do.register
     def _(self, decision: d.Evict) -> None:
@@ -200,6 +219,8 @@ class Controller:
         except ApiError as error:
             if error.status != 409:
                 raise
+            meta = body["metadata"]
+            self._look(kind, meta["name"], meta.get("namespace", ""))
 
     def _delete(self, kind: str, name: str, uid: str, namespace: str = "") -> None:
         try:
