@@ -73,7 +73,9 @@ class Observed(Model):
         description="Digest of everything that the last audit depended on; a different one asks "
         "for a new audit.",
     )
-    audited_at: Time | None = Field(default=None, description="When the last audit ended.")
+    audited_at: Time | None = Field(
+        default=None, description="When the last audit ended; absent when it brought no answer."
+    )
     boot_id: Word = Field(
         default="", alias="bootID", description="Boot ID of the node at the last audit."
     )
@@ -226,7 +228,8 @@ class NodeStateStatus(Report):
     found: Word | None = Field(
         default=None,
         description='CNI version of the active config as last seen; "missing" when it has none, '
-        "absent when there is no active config.",
+        '"invalid" when the file is no config that libcni reads, "unreadable" when it could not '
+        "be read, absent when there is no active config.",
     )
     target: Word | None = Field(
         default=None,

@@ -378,7 +378,7 @@ class PolicyStatus(Model):
     versions: Counts = Field(
         default_factory=dict,
         description="Number of matched nodes by the CNI version of their active config; the key "
-        '"missing" counts configs without one.',
+        '"missing" counts configs without one, "invalid" and "unreadable" files that are none.',
     )
     readiness: Annotated[
         tuple[ReadinessCounts, ...], Field(max_length=8), BeforeValidator(first(8))

@@ -34,17 +34,7 @@ def audited(view: View, result: Result) -> Move:
         return look_failed(
             view, error.code if error else "AuditFailed", error.message if error else "no report"
         )
-    policy = next(
-        (
-            p
-            for p in view.world.policies.values()
-            if view.operation.policy and p.metadata.uid == view.operation.policy.uid
-        ),
-        None,
-    )
-    # The answer to a question that nobody asks any more is still true, but it is asked again.
-    asked = policy is not None and _still_asked(view, policy)
-    key = audit_key(view.node, view.state, policy, view.world.config) if policy and asked else ""
+    key = _key(view)
     phase, reason, message = verdict_phase(result.report)
     before = status.observed
     # A new look because something has changed starts to count anew. Else a change that is blocked
@@ -64,6 +54,24 @@ def audited(view: View, result: Result) -> Move:
     return Move(seen(status, result.report).model_copy(update=update))
 
 
+def _key(view: View) -> str:
+    """The audit key of the question that was asked; empty where nobody asks it any more.
+
+    An answer to an old question is still true, but another one is asked for.
+    """
+    policy = next(
+        (
+            p
+            for p in view.world.policies.values()
+            if view.operation.policy and p.metadata.uid == view.operation.policy.uid
+        ),
+        None,
+    )
+    if policy is None or not _still_asked(view, policy):
+        return ""
+    return audit_key(view.node, view.state, policy, view.world.config)
+
+
 def _still_asked(view: View, policy: CNIUpgradePolicy) -> bool:
     """Whether the policy would ask the same today: it may have changed while the agent looked."""
     preset = view.world.config.preset(policy.spec.paths)
@@ -74,13 +82,16 @@ def _still_asked(view: View, policy: CNIUpgradePolicy) -> bool:
 
 
 def look_failed(view: View, reason: str, why: str) -> Move:
-    attempts = view.status.attempts
+    key, before = _key(view), view.status.observed
+    # A person's retry, or a reboot, starts to count anew.
+    changed = before is not None and before.audit_key != key
+    attempts = 0 if changed else view.status.attempts
     rest = pause(view, attempts)
     update: dict[str, Any] = {
         "phase": Phase.PENDING,
         "reason": reason,
         "message": f"the audit failed, is tried again in {int(rest.total_seconds())} s: {why}",
-        "observed": None,
+        "observed": observed(view.node, key, None, False),
         "operation": None,
         "last_operation": last(view, "Lost", None),
         "attempts": attempts + 1,

@@ -103,8 +103,16 @@ def _let_end(view: View, writer: Writer) -> Move:
 def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
     seen, pause = view.status.observed, view.status.next_attempt_at
     if seen is None or view.status.phase not in _JUDGED:
-        # Pending again (its policy was gone, its paths were wrong), or no phase to rest in.
-        return pause is None or view.now >= pause
+        # Pending again (its policy was gone, its paths were wrong), or no phase to rest in. A look
+        # that failed is not waited out where a person asks again, or the node has changed.
+        return (
+            pause is None
+            or view.now >= pause
+            or (
+                seen is not None
+                and seen.audit_key != audit_key(view.node, view.state, policy, view.world.config)
+            )
+        )
     node = view.node
     if view.status.phase in FAILED:
         # Another look leads to another try and lets the other nodes go on: that is for a person

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Any
 
 from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Observed, Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.report import FileReport
 from cni_upgrade.api.report import Report as ApiReport
+from cni_upgrade.cni.findings import Code
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.node.operation import Report, Verdict
@@ -43,13 +46,29 @@ def seen(status: NodeStateStatus, report: Report) -> NodeStateStatus:
     facts = ApiReport.model_validate(report.to_json())
     active = next((file for file in facts.files if file.active), None)
     update: dict[str, Any] = {name: getattr(facts, name) for name in ApiReport.model_fields}
-    update["found"] = None if active is None else active.version or "missing"
+    update["found"] = None if active is None else _found(active, facts)
     update["target"] = None if active is None else active.to
     return status.model_copy(update=update)
 
 
-def observed(node: Node, key: str, at: Any, truncated: bool) -> Observed:
-    """What the audit was made from."""
+_NO_CONFIG = frozenset(
+    {Code.UNPARSABLE, Code.INVALID, Code.CRASHES, Code.TOO_DEEP, Code.TEMPLATE_NOT_RENDERED}
+)
+"""Findings about a file of which libcni reads nothing, its version included."""
+
+
+def _found(active: FileReport, facts: ApiReport) -> str:
+    """The version as people count it; a file without one may just as well be no config at all."""
+    codes = {finding.code for finding in facts.findings if finding.component == active.name}
+    if active.version is not None:
+        return active.version
+    if Code.FILE_UNREADABLE in codes:
+        return "unreadable"
+    return "invalid" if codes & _NO_CONFIG else "missing"
+
+
+def observed(node: Node, key: str, at: datetime | None, truncated: bool) -> Observed:
+    """What the audit was made from; `at` is None for one that brought no answer."""
     return Observed(
         audit_key=key,
         audited_at=at,

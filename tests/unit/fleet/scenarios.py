@@ -641,6 +641,23 @@ def audit_without_an_image() -> Rollout:
     return r
 
 
+def retried_after_a_lost_audit() -> Rollout:
+    """A person has mended the registry and does not wait for the pause to be over."""
+    r = of(f1())
+    r.cluster.disks["node-a"].faults = ["pull", "pull", "pull"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.cluster.status("node-a").get("attempts") == 2)
+    r.until(lambda: r.phase("node-a") == "Pending")
+    assert "is tried again in 120 s" in message(r, "node-a")
+    r.say("== the image is there; node-a is annotated with cniupgrade.dev/retry")
+    r.cluster.disks["node-a"].faults = []
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.until(lambda: r.phase("node-a") == "Auditing", seconds=10)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
 def uncordoned_by_hand() -> Rollout:
     """Somebody uncordons the node in the middle: it is cordoned again before a file is written."""
     r = of(f1())
@@ -715,6 +732,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     retried_after_failed,
     proof_without_a_place,
     audit_without_an_image,
+    retried_after_a_lost_audit,
     uncordoned_by_hand,
     target_changed_while_looking,
     managed_elsewhere,

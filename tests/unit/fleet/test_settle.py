@@ -11,6 +11,7 @@ from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.fleet.settle import audit_key, planned, seen, verdict_phase
 from cni_upgrade.node.operation import After, Report, Verdict
 from tests.unit.fleet.cluster_model import CONFIG
+from tests.unit.fleet.node_model import FILE
 from tests.unit.fleet.samples import node, policy, report, state
 from tests.unit.fleet.scenarios import crio, f1, f2, healthy, old
 
@@ -54,6 +55,24 @@ def test_verdict(found: Report, expected: tuple[str, str], words: str) -> None:
     assert (phase, reason) == expected
     assert words in message
     assert message
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("Unparsable", "invalid"),
+        ("TemplateNotRendered", "invalid"),
+        ("FileUnreadable", "unreadable"),
+        ("F1", "missing"),
+    ],
+)
+def test_a_file_that_is_no_config_is_not_called_one_without_a_version(
+    code: str, found: str
+) -> None:
+    wrong = Finding(code, Severity.FAULT, FILE, "it is wrong", "mend it")
+    assert seen(NodeStateStatus(), replace(report(f1()), findings=(wrong,))).found == found
+    elsewhere = replace(wrong, component="20-other.conflist")
+    assert seen(NodeStateStatus(), replace(report(f1()), findings=(elsewhere,))).found == "missing"
 
 
 def test_the_active_file_says_what_was_found_and_what_is_to_be_reached() -> None:
