@@ -8,6 +8,7 @@ kind of config. Sources: the install manifests and installers of each project.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cni_upgrade.cni import sources
 from cni_upgrade.cni.config import Config
 
 
@@ -36,16 +37,17 @@ def _runs(*binaries: str) -> Callable[[Config], bool]:
 
 # The first that matches counts: a meta-plugin stands before the plugins it delegates to.
 _MARKS: tuple[_Mark, ...] = (
+    _Mark(Writer("multus-thick", sources.named("multus-thick")), _runs("multus-shim")),
     _Mark(
         Writer("multus", "the multus DaemonSet (flag --cni-version, or its master's config)"),
-        _runs("multus", "multus-shim"),
+        _runs("multus"),
     ),
     _Mark(
-        Writer("canal", "ConfigMap canal-config key cni_network_config"),
+        Writer("canal", sources.named("canal")),
         lambda config: "canal" in config.name and "calico" in config.plugins,
     ),
     _Mark(
-        Writer("calico", "ConfigMap calico-config key cni_network_config, or the Installation"),
+        Writer("calico", f"{sources.named('calico')}, or the tigera operator's Installation"),
         _runs("calico"),
     ),
     _Mark(
@@ -56,7 +58,7 @@ _MARKS: tuple[_Mark, ...] = (
         Writer("aws-cni", "DaemonSet aws-node, whose init container copies 10-aws.conflist"),
         _runs("aws-cni"),
     ),
-    _Mark(Writer("antrea", "ConfigMap antrea-config key antrea-cni.conflist"), _runs("antrea")),
+    _Mark(Writer("antrea", sources.named("antrea")), _runs("antrea")),
     _Mark(
         Writer("azure", "the installer azure-vnet, which writes 10-azure.conflist"),
         _runs("azure-vnet"),
@@ -70,7 +72,7 @@ _MARKS: tuple[_Mark, ...] = (
         _runs("weave-net"),
     ),
     _Mark(
-        Writer("kube-router", "ConfigMap kube-router-cfg key cni-conf.json"),
+        Writer("kube-router", sources.named("kube-router")),
         lambda config: "kuberouter" in config.name or "kube-router" in config.name,
     ),
     _Mark(
@@ -78,10 +80,7 @@ _MARKS: tuple[_Mark, ...] = (
         lambda config: config.network == "kindnet" or "kindnet" in config.name,
     ),
     _Mark(
-        Writer(
-            "flannel",
-            "ConfigMap kube-flannel-cfg key cni-conf.json (on k3s and RKE2 the k3s process itself)",
-        ),
+        Writer("flannel", f"{sources.named('flannel')} (on k3s the k3s process itself)"),
         _runs("flannel"),
     ),
 )

@@ -79,13 +79,40 @@ def rewrite(
         operations, splices = _edit_list(document, to)
     else:
         operations, splices = _edit_conf(document, to)
-    new = to_bytes(_spliced(document.text, splices))
-    _judge(document, new, operations)
+    new = _carried_out(document, operations, splices)
     after = _readings(new, kind, inline)
     for release in loaded:
         if after[release].version != to or after[release].plugins != before[release].plugins:
             raise RewriteError(f"libcni {release} would not read the result as {to}")
     return Rewritten(new, operations, diff(data, new))
+
+
+def pin(data: bytes, to: str) -> Rewritten:
+    """Give settings from which a program makes a config one `cniVersion`.
+
+    Every spelling that a Go program takes for `cniVersion` becomes one key; nothing else of the
+    document is understood here. Raises RewriteError when it is no JSON object, or the version no
+    released one.
+    """
+    if not versions.known(to):
+        raise RewriteError(f"{to!r} is no released CNI version")
+    try:
+        document = parse(data)
+    except DocumentError as error:
+        raise RewriteError(str(error)) from error
+    if document.root.kind != "object":
+        raise RewriteError(f"it is not an object but {golang.named(document.root)}")
+    operations, splices = _edit_conf(document, to)
+    new = _carried_out(document, operations, splices)
+    return Rewritten(new, operations, diff(data, new))
+
+
+def _carried_out(
+    document: Document, operations: list[Operation], splices: Sequence[_Splice]
+) -> bytes:
+    new = to_bytes(_spliced(document.text, splices))
+    _judge(document, new, operations)
+    return new
 
 
 def _readings(

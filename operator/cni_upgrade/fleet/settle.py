@@ -92,9 +92,12 @@ def verdict_phase(report: Report) -> tuple[Phase, str, str]:
         case Verdict.REWRITE:
             return Phase.WAITING, "ChangeNeeded", planned(report)
         case Verdict.MANAGED:
-            writer = next((f.managed_by for f in report.files if f.managed_by), None)
-            text = _said(worst) if worst else f"written by {writer or 'another program'}"
-            return Phase.MANAGED_ELSEWHERE, "ManagedElsewhere", _with_action(text, worst)
+            # Where to mend it is what a person needs here, rather than what a rewrite would do.
+            owned = next((f for f in report.findings if f.code == "Managed"), None)
+            writer = next((f.managed_by for f in report.files if f.managed_by), "another program")
+            said = worst or owned
+            text = _said(said) if said else f"written by {writer}"
+            return Phase.MANAGED_ELSEWHERE, "ManagedElsewhere", _with_action(text, owned or worst)
         case Verdict.NO_CONFIG:
             text = _said(worst) if worst else "no CNI config was found"
             return Phase.BLOCKED, "NoConfig", _with_action(text, worst)

@@ -18,6 +18,15 @@ from tests.unit.fleet.scenarios import crio, f1, f2, healthy, old
 FAULT = Finding("Loopback", Severity.FAULT, "loopback", "the plugin is missing", "install it")
 
 
+MANAGED = Finding(
+    "Managed",
+    Severity.WARNING,
+    "10-flannel.conflist",
+    "flannel writes this file and would put it back",
+    "set cniVersion 1.0.0 at its source: ConfigMap kube-flannel/kube-flannel-cfg",
+)
+
+
 def no_config() -> Report:
     disk = healthy()
     disk.no_config = True
@@ -35,6 +44,17 @@ def no_config() -> Report:
             report(old("n", managed_by="flannel")),
             ("ManagedElsewhere", "ManagedElsewhere"),
             "written by flannel",
+        ),
+        (
+            replace(report(f1()), verdict=Verdict.MANAGED, findings=(FAULT, MANAGED)),
+            ("ManagedElsewhere", "ManagedElsewhere"),
+            "the plugin is missing; set cniVersion 1.0.0 at its source: "
+            "ConfigMap kube-flannel/kube-flannel-cfg",
+        ),
+        (
+            replace(report(old("n")), verdict=Verdict.MANAGED, findings=(MANAGED,)),
+            ("ManagedElsewhere", "ManagedElsewhere"),
+            "flannel writes this file and would put it back; set cniVersion 1.0.0 at its source",
         ),
         (no_config(), ("Blocked", "NoConfig"), "no CNI config was found"),
         (
