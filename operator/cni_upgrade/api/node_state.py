@@ -255,6 +255,12 @@ class NodeStateStatus(Report):
     last_operation: LastOperation | None = Field(
         default=None, description="The operation that ended last."
     )
+    leftovers: Words = Field(
+        default=(),
+        description="What of the operator's is still on the node and cannot go, such as a proof "
+        "pod that hangs in Terminating because deleting pods does not work there; it goes by "
+        "itself once that works.",
+    )
     attempts: Count = Field(
         default=0, description="How often the present change was tried without success."
     )

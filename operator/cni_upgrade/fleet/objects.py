@@ -36,6 +36,8 @@ class Node:
     runtime: str
     kubelet: str
     boot_id: str
+    system: str
+    """The operating system, `linux` or `windows`; empty before the kubelet has said it."""
     deleting: bool
 
     @classmethod
@@ -61,6 +63,7 @@ class Node:
             runtime=info.get("containerRuntimeVersion", ""),
             kubelet=info.get("kubeletVersion", ""),
             boot_id=info.get("bootID", ""),
+            system=info.get("operatingSystem", ""),
             deleting="deletionTimestamp" in meta,
         )
 

@@ -76,7 +76,7 @@ def apply(
         paths=Paths(
             (paths.conf_dir,),
             paths.bin_dirs,
-            paths.cache_dir or config.auto.cache_dir,
+            paths.cache_dir or (config.preset(policy.spec.paths) or config.auto).cache_dir,
             config.state_dir,
             # What the audit read is not mounted for an apply.
             Known(paths.source, paths.max_conf_num, paths.default_network, paths.conf_template)

@@ -58,9 +58,13 @@ AT_WORK = frozenset(
 FAILED = frozenset({Phase.FAILED, Phase.ROLLED_BACK})
 GOOD = frozenset({Phase.COMPATIBLE, Phase.DONE})
 
+UNPLANNABLE = "Unplannable"
+"""The reason of a node whose record the planner could not act on, whatever its phase says."""
+
 _RESTING = frozenset(Phase) - AT_WORK
 MOVES: dict[Phase, frozenset[Phase]] = {
-    Phase.PENDING: frozenset({Phase.AUDITING}),
+    # Blocked without a look: a node that is not Linux.
+    Phase.PENDING: frozenset({Phase.AUDITING, Phase.BLOCKED}),
     Phase.AUDITING: frozenset(
         {
             Phase.PENDING,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -23,10 +24,10 @@ from cni_upgrade.fleet.decisions import (
     SetStatus,
     Uncordon,
 )
-from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer, writers
 from cni_upgrade.fleet.patch import merge_patch
-from cni_upgrade.fleet.phases import FAILED
+from cni_upgrade.fleet.phases import FAILED, UNPLANNABLE
 from cni_upgrade.fleet.selection import Governance, govern
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
@@ -34,6 +35,9 @@ from cni_upgrade.fleet.view import Move, View, moved
 
 _MOST_MOVES = 20
 """Steps that a node may take in one pass without anything to do; more would be a circle."""
+
+_HANGS = timedelta(seconds=60)
+"""How long a pod may take to go before the record of its node says that it does not."""
 
 _QUIET = frozenset({Phase.PENDING, Phase.AUDITING, Phase.WAITING})
 """Phases that are not worth an Event each time; the record has them."""
@@ -59,7 +63,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         if state.status.operation is not None and state.status.operation.kind == "audit"
     )
     after = dict(world.states)
-    writing = writers(world)
+    writing, hanging = writers(world), _hanging(world)
     # The controller's own node goes last: if it is lost, the others are done.
     for node in sorted(world.nodes.values(), key=lambda n: (n.name == world.own_node, n.name)):
         if node.deleting:
@@ -92,7 +96,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         began = move.status.operation
         if began is not None and began.kind == "audit" and state.status.operation is None:
             audits += 1
-        status = _finished(view, move.status)
+        status = _finished(view, move.status, hanging.get(node.name, ()))
         after[node.name] = state.model_copy(update={"status": status})
         decisions = (*_written(state, status), *move.acts)
         if any(isinstance(act, Claim) for act in move.acts):
@@ -129,10 +133,16 @@ def _take(budget: Budget | None, node: str) -> tuple[str, str] | None:
 def _contained(view: View) -> Move:
     """The node's move; a record that makes no sense stops its own node, and no other."""
     try:
-        return _advance(view)
+        move = _advance(view)
     except (LookupError, ValueError, RuntimeError) as error:
         text = f"the record of this node cannot be acted on: {error}; delete it, it is made anew"
-        return Move(view.status.model_copy(update={"reason": "Unplannable", "message": text}))
+        return Move(view.status.model_copy(update={"reason": UNPLANNABLE, "message": text}))
+    operation = move.status.operation
+    if move.status.reason == UNPLANNABLE and operation is not None:
+        # It can be again: the reason is what is being done, not what once could not be done.
+        status = move.status.model_copy(update={"reason": operation.step})
+        return Move(status, move.acts)
+    return move
 
 
 def _advance(view: View) -> Move:
@@ -173,7 +183,7 @@ def _new_state(node: Node, governance: Governance) -> dict[str, Any]:
     }
 
 
-def _finished(view: View, status: NodeStateStatus) -> NodeStateStatus:
+def _finished(view: View, status: NodeStateStatus, hanging: Sequence[Pod]) -> NodeStateStatus:
     """The status with all that follows from the rest of it."""
     watchers = view.governance.watchers
     acting = view.policy.metadata.name if view.policy else None
@@ -183,12 +193,37 @@ def _finished(view: View, status: NodeStateStatus) -> NodeStateStatus:
             "policies": tuple(name for name in watchers if name != acting)
             if view.state.spec.policy_ref
             else watchers,
+            "leftovers": tuple(
+                _left(pod) for pod in hanging if pod.name not in _asked_after(status)
+            ),
         }
     )
     conditions = node_conditions.conditions(
         status, view.state.status.conditions, view.state.metadata.generation, view.now
     )
     return status.model_copy(update={"conditions": conditions})
+
+
+def _hanging(world: Snapshot) -> dict[str, list[Pod]]:
+    """By node: proof pods that were deleted and do not go."""
+    found: dict[str, list[Pod]] = {}
+    for pod in sorted(world.proofs.values(), key=lambda pod: pod.name):
+        if pod.deleted is not None and world.now - pod.deleted >= _HANGS:
+            found.setdefault(pod.for_node, []).append(pod)
+    return found
+
+
+def _asked_after(status: NodeStateStatus) -> tuple[str | None, ...]:
+    """Proof pods that an operation waits for: what they mean is for the proof to say."""
+    known = status.operation.proof if status.operation else None
+    return (known.old_pod, known.new_pod) if known else ()
+
+
+def _left(pod: Pod) -> str:
+    return (
+        f"proof pod {pod.key} is to go since {pod.deleted:%Y-%m-%dT%H:%M:%SZ} and does not: "
+        "deleting pods does not work on this node; it goes once that works"
+    )
 
 
 def _written(state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]:

@@ -20,7 +20,7 @@ from cni_upgrade.api.policy import (
 )
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
-from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD
+from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, UNPLANNABLE
 from cni_upgrade.fleet.selection import govern, matches, paused, seniority
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -90,6 +90,8 @@ def _reason(conditions: tuple[Condition, ...]) -> str:
 
 
 def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
+    if world.denied:
+        return _blind(policy, world)
     matched = sorted(
         node.name
         for node in world.nodes.values()
@@ -98,11 +100,15 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
     states = [world.states[name] for name in matched if name in world.states]
     phases = Counter(str(state.status.phase) for state in states)
     phases[str(Phase.PENDING)] += len(matched) - len(states)
+    # Whatever their phase says, they stand still until a person acts.
+    stuck = [state for state in states if state.status.reason == UNPLANNABLE]
+    moving = phases - Counter(str(state.status.phase) for state in stuck)
+    moving[UNPLANNABLE] = len(stuck)
     held = _held(policy, matched, world)
-    verdict = _verdict(policy, matched, states, phases, held, world)
+    verdict = _verdict(policy, matched, states, moving, held, world)
 
     def total(*wanted: Phase) -> int:
-        return sum(phases[str(phase)] for phase in wanted)
+        return sum(moving[str(phase)] for phase in wanted)
 
     summary = PolicySummary(
         matched=len(matched),
@@ -110,7 +116,7 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
         done=total(Phase.DONE),
         working=total(*AT_WORK),
         waiting=total(Phase.WAITING, Phase.PENDING),
-        blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE),
+        blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE) + len(stuck),
         failed=total(*FAILED),
     )
     return PolicyStatus(
@@ -127,6 +133,19 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
             for runtime in dict.fromkeys(policy.spec.readiness_for)
         ),
         failures=_failures(states),
+    )
+
+
+def _blind(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
+    """What can be said while nodes may not be listed: the reason, and the counts of before."""
+    text = f"the API server refuses the operator: {', '.join(world.denied)}; see manifests/rbac"
+    verdict = _Verdict(False, "PermissionDenied", text, stalled=True)
+    return policy.status.model_copy(
+        update={
+            "observed_generation": policy.metadata.generation,
+            "conditions": _conditions(policy, None, _Held((), (), 0), verdict, world),
+            "message": text,
+        }
     )
 
 
@@ -175,10 +194,17 @@ def _failures(states: list[CNINodeState]) -> tuple[NodeFailure, ...]:
             ),
         )
         for state in sorted(
-            (s for s in states if s.status.phase in _TROUBLE),
-            key=lambda s: (_TROUBLE.index(Phase(s.status.phase)), s.metadata.name),
+            (s for s in states if _grave(s) is not None),
+            key=lambda s: (_grave(s) or 0, s.metadata.name),
         )[:_MOST_FAILURES]
     )
+
+
+def _grave(state: CNINodeState) -> int | None:
+    """The place of a node among those that need a person, the gravest first; None: not one."""
+    if state.status.phase in _TROUBLE:
+        return _TROUBLE.index(Phase(state.status.phase))
+    return len(_TROUBLE) if state.status.reason == UNPLANNABLE else None
 
 
 def _counted(phases: Counter[str]) -> str:
@@ -194,9 +220,6 @@ def _verdict(
     world: Snapshot,
 ) -> _Verdict:
     """Where the policy is, the gravest thing first."""
-    if world.denied:
-        text = f"the API server refuses the operator: {', '.join(world.denied)}; see manifests/rbac"
-        return _Verdict(False, "PermissionDenied", text, stalled=True)
     if world.config.preset(policy.spec.paths) is None:
         allowed = ", ".join(("auto", *sorted(world.config.presets)))
         text = f"spec.paths {policy.spec.paths!r} is not allowed here; expected one of {allowed}"
@@ -208,6 +231,8 @@ def _verdict(
     if policy.spec.mode == Mode.AUDIT:
         if looking:
             return _Verdict(False, "Auditing", text, reconciling=True)
+        if phases[UNPLANNABLE]:
+            return _Verdict(False, "NodesBlocked", text, stalled=True)
         return _Verdict(True, "Audited", text)
     return _enforced(policy, states, phases, held, looking, text)
 
@@ -247,13 +272,15 @@ def _enforced(
 
 
 def _conditions(
-    policy: CNIUpgradePolicy, matched: int, held: _Held, verdict: _Verdict, world: Snapshot
+    policy: CNIUpgradePolicy, matched: int | None, held: _Held, verdict: _Verdict, world: Snapshot
 ) -> tuple[Condition, ...]:
-    def condition(kind: str, holds: bool, reason: str, message: str) -> Condition:
+    """`matched` None: it is not known how many nodes there are."""
+
+    def condition(kind: str, holds: bool | None, reason: str, message: str) -> Condition:
         return Condition.model_validate(
             {
                 "type": kind,
-                "status": "True" if holds else "False",
+                "status": "Unknown" if holds is None else "True" if holds else "False",
                 "observedGeneration": policy.metadata.generation,
                 "lastTransitionTime": world.now,
                 "reason": reason,
@@ -263,7 +290,9 @@ def _conditions(
 
     found = [
         condition(READY, verdict.ready, verdict.reason, verdict.message),
-        condition(
+        condition(NODES_MATCHED, None, verdict.reason, "not known: the nodes may not be looked at")
+        if matched is None
+        else condition(
             NODES_MATCHED,
             matched > 0,
             "NodesMatch" if matched else "NoNodeMatches",

@@ -13,7 +13,7 @@ from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.decisions import Claim, Uncordon
 from cni_upgrade.fleet.draining import drain_first
 from cni_upgrade.fleet.orphans import Writer
-from cni_upgrade.fleet.phases import AT_WORK, FAILED, Step
+from cni_upgrade.fleet.phases import AT_WORK, FAILED, UNPLANNABLE, Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
@@ -42,6 +42,12 @@ def next_move(view: View) -> Move:
         return Move(view.status, (claim,))
     if policy is None:
         return _rest(view, Phase.PENDING, "NoPolicy", "no policy selects this node any more")
+    if view.node.system not in ("", "linux"):
+        text = (
+            f"the node runs {view.node.system}, and only the CNI configs of Linux nodes are read "
+            "and written; leave such nodes out of spec.nodeSelector (label kubernetes.io/os)"
+        )
+        return _rest(view, Phase.BLOCKED, "NotLinux", text)
     preset = view.world.config.preset(policy.spec.paths)
     if preset is None:
         return _rest(
@@ -125,6 +131,8 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
         )
         asked = seen.audit_key != audit_key(node, view.state, policy, view.world.config)
         return asked or (pause is not None and view.now >= pause)
+    if view.status.reason == UNPLANNABLE:
+        return True  # What it was before is not known any more.
     if seen.audit_key != audit_key(node, view.state, policy, view.world.config):
         return True
     if pause is not None and view.now >= pause:

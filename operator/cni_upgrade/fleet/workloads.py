@@ -55,17 +55,27 @@ def _mounts(
     wanted = [(folder, True, "Directory") for folder in paths.conf_dirs]
     plugins = {config.plugin_mounts.get(folder, folder) for folder in paths.bin_dirs}
     wanted += [(folder, False, "Directory") for folder in sorted(plugins)]
-    if cache:
-        wanted.append((paths.cache_dir, False, "Directory"))
+    if folder := paths.cache_dir if cache else _above(paths.cache_dir, preset):
+        wanted.append((folder, False, "Directory"))
     # Ours to make: the one folder that may not be there yet.
     wanted.append((config.state_dir, True, "DirectoryOrCreate"))
     return wanted
 
 
+def _above(folder: str, preset: Preset) -> str | None:
+    """The folder of the audit's mounts that a missing one would appear in, None where none would.
+
+    A pod that was added since the audit has made the results cache, and an agent that does not see
+    it would judge a rewrite without the sandboxes that it is about.
+    """
+    holders = [each for each in preset.mounts if f"{folder}/".startswith(f"{each.rstrip('/')}/")]
+    return max(holders, key=len, default=None)
+
+
 def agent_job(
     name: str, operation: Operation, preset: Preset, config: OperatorConfig, *, cache: bool
 ) -> dict[str, Any]:
-    """The Job that carries out one operation on one node; `cache`: its results cache exists."""
+    """The Job that carries out one operation on one node; `cache`: its results cache was found."""
     mounts = _mounts(operation, preset, config, cache)
     deadline = (
         config.audit_deadline_seconds

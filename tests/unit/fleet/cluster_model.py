@@ -67,6 +67,7 @@ class Cluster:
                         "containerRuntimeVersion": disk.runtime,
                         "kubeletVersion": "v1.34.4",
                         "bootID": "boot-1",
+                        "operatingSystem": "linux",
                     },
                 },
             },
@@ -113,6 +114,10 @@ class Cluster:
 
     def reboot(self, name: str, boot: str) -> None:
         self._set_status(name, {"nodeInfo": {"bootID": boot}})
+
+    def set_system(self, name: str, system: str) -> None:
+        """The operating system that its kubelet tells."""
+        self._set_status(name, {"nodeInfo": {"operatingSystem": system}})
 
     def _set_status(self, name: str, status: Raw) -> None:
         self.api.patch("Node", name, {"status": status})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from cni_upgrade.api import names
@@ -382,7 +383,10 @@ def check_move(view: View, move: Move) -> None:
 
 
 def check_given_back(cluster: Cluster) -> None:
-    """In the end no node carries a cordon of ours, and no proof pod is left that could go."""
+    """In the end no node carries a cordon of ours, and no proof pod is left that could go.
+
+    One that cannot go is named in the record of its node.
+    """
     for node in cluster.api.all("Node"):
         name = node["metadata"]["name"]
         assert not _marked(node), f"{name} still carries our mark"
@@ -390,5 +394,10 @@ def check_given_back(cluster: Cluster) -> None:
             assert not node["spec"].get("unschedulable"), f"{name} is still cordoned"
     for pod in cluster.api.all("Pod"):
         if pod["metadata"]["namespace"] == PROOF:
-            leaving = "deletionTimestamp" in pod["metadata"]
+            leaving = pod["metadata"].get("deletionTimestamp")
             assert leaving, f"proof pod {pod['metadata']['name']} was left behind"
+            state = cluster.state(pod["spec"].get("nodeName", ""))
+            hangs = cluster.now - datetime.fromisoformat(leaving) >= timedelta(seconds=60)
+            if hangs and state is not None:
+                told = " ".join(state["status"].get("leftovers", ()))
+                assert pod["metadata"]["name"] in told, "a pod that hangs is not told of"

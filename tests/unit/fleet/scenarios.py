@@ -136,6 +136,47 @@ def paused_after_the_write() -> Rollout:
     return r
 
 
+def called_off_with_a_pod_that_cannot_go() -> Rollout:
+    """The pod from before the change hangs where deleting is broken: said, and gone once cured."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.until(lambda: r.cluster.pods_on("node-a", PROOF) != [])
+    r.say("== paused by annotation")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "true")
+    r.dead = False
+    r.settle()
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "Paused")
+    [left] = r.cluster.status("node-a")["leftovers"]
+    assert "proof-old" in left
+    r.say("== resumed")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert r.cluster.status("node-a")["leftovers"] == []
+    assert list(r.cluster.pods_on("node-a", PROOF)) == []
+    return r
+
+
+def not_linux() -> Rollout:
+    """A node of another system is blocked without a look, and stops nobody."""
+    r = of(f1("node-a"), healthy("node-w"))
+    r.cluster.set_system("node-w", "windows")
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-w": "Blocked"}
+    assert reason(r, "node-w") == "NotLinux"
+    assert "audit-#2" not in r.transcript, "no agent is sent there"
+    summary = r.cluster.policy("cure")["status"]["summary"]
+    assert (summary["blocked"], summary["failed"]) == (1, 0)
+    r.say("== the policy selects Linux nodes")
+    r.cluster.apply_policy("cure", {"nodeSelector": {"matchLabels": {"zone": "a"}}})
+    r.cluster.api.patch("Node", "node-w", {"metadata": {"labels": {"zone": "w"}}})
+    r.play(60)
+    assert ready(r, "cure") == "Enforced"
+    return r
+
+
 def budget_blocks_a_drain() -> Rollout:
     """A disruption budget holds a pod until the deadline: blocked, given back, tried later."""
     r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
@@ -697,6 +738,8 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     audit_then_enforce,
     paused_before_the_write,
     paused_after_the_write,
+    called_off_with_a_pod_that_cannot_go,
+    not_linux,
     budget_blocks_a_drain,
     budget_never_gives_way,
     agent_killed_once,

@@ -107,6 +107,31 @@ def test_a_missing_right_goes_before_everything() -> None:
     assert "create jobs.batch in x" in obj["status"]["message"]
 
 
+def test_who_may_not_look_does_not_say_that_there_is_nothing() -> None:
+    """The counts of before stay; that no node matches is not known."""
+    written = parse_policy(status(world(ENFORCE, "Done", "Done")))
+    obj = status(world(written, denied=("list nodes",)))
+    assert obj["status"]["nodes"]["matched"] == 2
+    [matched] = [c for c in obj["status"]["conditions"] if c["type"] == "NodesMatched"]
+    assert (matched["status"], matched["reason"]) == ("Unknown", "PermissionDenied")
+    assert "0 nodes" not in str(obj["status"])
+    assert health(obj) == FAILED
+
+
+@pytest.mark.parametrize("phase", ["Applying", "Done", "Waiting", "Pending"])
+def test_a_record_that_cannot_be_acted_on_is_told_whatever_its_phase(phase: str) -> None:
+    seen = world(ENFORCE, "Done", phase)
+    stuck = seen.states["node-1"]
+    spoiled = stuck.status.model_copy(update={"reason": "Unplannable", "message": "delete it"})
+    states = {**seen.states, "node-1": stuck.model_copy(update={"status": spoiled})}
+    obj = status(replace(seen, states=states))
+    assert (ready(obj), health(obj)) == ("NodesBlocked", FAILED)
+    [told] = obj["status"]["failures"]
+    assert (told["node"], told["reason"], told["message"]) == ("node-1", "Unplannable", "delete it")
+    assert obj["status"]["summary"]["blocked"] == 1
+    assert obj["status"]["summary"]["done"] == 1
+
+
 def test_two_enforce_policies_both_say_so() -> None:
     seen = world(ENFORCE, "Done")
     both = replace(seen, policies={"cure": ENFORCE, "second": policy("second")})

@@ -50,6 +50,27 @@ def test_a_record_that_makes_no_sense_stops_its_own_node_and_says_so(
     assert set(phases(r).values()) <= {"Done", "Compatible"}
 
 
+def test_a_record_that_makes_sense_again_goes_on() -> None:
+    r = spoiled("operation", "step", value="a step of tomorrow")
+    r.play(30)
+    assert reason(r, "node-a") == "Unplannable"
+    step = {"status": {"operation": {"step": "Apply"}}}
+    r.cluster.api.patch("CNINodeState", "node-a", step, sub="status")
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-d": "Compatible"}
+    assert reason(r, "node-a") == "Done"
+
+
+def test_a_resting_record_that_made_no_sense_is_looked_at_anew() -> None:
+    r = of(healthy())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    lost = {"status": {"reason": "Unplannable", "message": "what it was is lost"}}
+    r.cluster.api.patch("CNINodeState", "node-d", lost, sub="status")
+    r.settle()
+    assert (phases(r), reason(r, "node-d")) == ({"node-d": "Compatible"}, "Compatible")
+
+
 def test_an_input_that_is_no_operation_is_said_when_it_is_to_be_sent() -> None:
     r = spoiled("operation", "input", value="{}")
     for job in list(r.cluster.api.all("Job")):

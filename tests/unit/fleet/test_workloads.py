@@ -204,6 +204,23 @@ def test_a_cache_that_is_not_there_is_not_mounted() -> None:
     assert order.paths.cache_dir not in [v["hostPath"]["path"] for v in volumes]
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_cache_that_may_appear_is_seen_in_the_folder_above_it(name: str) -> None:
+    """A pod that is added after the audit makes it; without it a rewrite is judged blindly."""
+    preset = PRESETS[name]
+    order = operation(Kind.APPLY, preset, preset.conf_dirs[-1])
+    spec = agent_job(order.id, order, preset, CONFIG, cache=False)["spec"]["template"]["spec"]
+    paths = {v["name"]: v["hostPath"]["path"] for v in spec["volumes"]}
+    holders = [
+        mount
+        for mount in spec["containers"][0]["volumeMounts"]
+        if order.paths.cache_dir.startswith(paths[mount["name"]] + "/")
+    ]
+    assert holders, f"{preset.cache_dir} would not be seen"
+    assert all(mount["readOnly"] for mount in holders)
+    assert {paths[mount["name"]] for mount in holders} <= READABLE
+
+
 def test_a_proof_pod_passes_the_restricted_level() -> None:
     pod = proof_pod("proof-new-x", "apply-0123456789abcdef0123", "node-a", CONFIG)
     spec = pod["spec"]
