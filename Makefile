@@ -82,9 +82,9 @@ test-e2e: $(READY) machine ## on real nodes: each fault shown and cured
 test: $(READY) machine lint ## lint and every tier; the last line counts the tests
 	@$(PY) hack/run_tests.py
 
-##@ Try it hard, and measure it (docs/engine.md has the results)
+##@ Try it hard, and measure it (docs/engine.md and docs/scale.md have the results)
 
-.PHONY: torture fuzz bench-node
+.PHONY: torture fuzz bench-node bench-fleet
 torture: $(READY) ## an apply killed at, and failed at, every system call: the better part of an hour
 	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/node/test_torture.py -rP --tb=short
 # Beside the other packages, and only here: the tests do without it.
@@ -103,6 +103,11 @@ fuzz: $(FUZZER) ## any bytes for what reads files and messages, FUZZ_SECONDS (30
 	done
 bench-node: $(READY) machine ## what an agent costs a node, from the image itself (root)
 	$(PY) -m tests.bench.node
+NODES ?= 100 500
+BENCH ?=
+bench-fleet: $(READY) ## what NODES (100 500) played nodes cost the controller; BENCH=--help lists more
+	@sh hack/preflight.sh go
+	$(PY) -m tests.bench.fleet $(NODES) $(BENCH)
 
 ##@ Ship it
 

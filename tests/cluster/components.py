@@ -111,6 +111,12 @@ CATALOGUE = (
         cgo=True,
         c_programs=(CProgram("pinns", "github.com/cri-o/cri-o", "pinns/src"),),
     ),
+    Component(
+        name="kwok",
+        packages=("tool",),
+        binaries=("kwok",),
+        ldflags=("-s", "-w", "-X sigs.k8s.io/kwok/pkg/consts.Version=v0.7.0"),
+    ),
 )
 
 CONTROL_PLANE = ("pause", "etcd", "kubernetes")

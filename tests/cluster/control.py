@@ -32,6 +32,24 @@ _AUDIT_POLICY = {
 
 
 @dataclass(frozen=True)
+class Controllers:
+    """kube-controller-manager and kube-scheduler for nodes that are played, and their limits.
+
+    None is the program's own default: 20 requests/s (burst 30) for each of the controllers,
+    50 (100) for the scheduler, five Jobs worked on at a time.
+    """
+
+    qps: int | None = None
+    job_syncs: int | None = None
+
+    def limits(self) -> list[str]:
+        """The options that both programs know."""
+        if self.qps is None:
+            return []
+        return [f"--kube-api-qps={self.qps}", f"--kube-api-burst={2 * self.qps}"]
+
+
+@dataclass(frozen=True)
 class Ports:
     """The ports of one control plane; kept, so that its kubeconfig stays true over restarts."""
 
@@ -66,13 +84,22 @@ def _sweep() -> None:
 
 
 class ControlPlane:
-    """etcd and kube-apiserver in a folder; with `nodes_at`, all that real nodes need as well."""
+    """etcd and kube-apiserver in a folder; with `nodes_at`, all that real nodes need as well.
 
-    def __init__(self, folder: Path, *, nodes_at: str | None = None) -> None:
+    With `controllers`, what makes pods of Jobs and brings them to nodes that somebody plays.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        nodes_at: str | None = None,
+        controllers: Controllers | None = None,
+    ) -> None:
         """Take the folder of its state and the address at which nodes reach it, if there are any.
 
-        Without nodes there is no controller that would make service accounts, so the admission
-        plugin that asks for them is off; and nothing listens beyond this machine.
+        Without either there is no controller that would make service accounts, so the admission
+        plugin that asks for them is off. Without nodes nothing listens beyond this machine.
         """
         self.folder = folder
         self.pki = folder / "pki"
@@ -80,10 +107,12 @@ class ControlPlane:
         self.audit_log = folder / "logs" / "audit.log"
         self.kubeconfig = folder / "kubeconfig"
         self._nodes_at = nodes_at
+        self._controllers = Controllers() if nodes_at else controllers
+        self._played = controllers is not None
 
     @classmethod
     @contextmanager
-    def temporary(cls) -> Iterator[ControlPlane]:
+    def temporary(cls, controllers: Controllers | None = None) -> Iterator[ControlPlane]:
         """Run etcd and kube-apiserver for the length of a block, in a folder that goes with it."""
         debian.ensure()
         build.ensure(CONTROL_PLANE)
@@ -93,7 +122,7 @@ class ControlPlane:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder = Path(tempfile.mkdtemp(dir=root))
             process.record(os.getpid(), folder / "owner")
-        plane = cls(folder)
+        plane = cls(folder, controllers=controllers)
         try:
             plane.up()
             yield plane
@@ -129,7 +158,7 @@ class ControlPlane:
     def programs(self) -> dict[str, int | None]:
         """Answer each program's pid, or nothing for one that does not run."""
         names = ["etcd", "kube-apiserver"]
-        if self._nodes_at:
+        if self._controllers:
             names += ["kube-controller-manager", "kube-scheduler"]
         return {name: process.living_pid(self._pidfile(name)) for name in names}
 
@@ -142,7 +171,7 @@ class ControlPlane:
         self._ensure("etcd", self._start_etcd)
         self._ensure("kube-apiserver", self._start_apiserver)
         self._await_ready()
-        if self._nodes_at:
+        if self._controllers:
             self._ensure("kube-controller-manager", self._start_controllers)
             self._ensure("kube-scheduler", self._start_scheduler)
 
@@ -231,7 +260,8 @@ class ControlPlane:
             "--profiling=false",
             f"--audit-policy-file={policy}",
             f"--audit-log-path={self.audit_log}",
-            "--audit-log-maxsize=50",
+            # Where requests are counted, none may be thrown away.
+            f"--audit-log-maxsize={8000 if self._played else 50}",
             "--audit-log-maxbackup=2",
             "--enable-admission-plugins=NodeRestriction",
             f"--kubelet-certificate-authority={ca}",
@@ -242,13 +272,12 @@ class ControlPlane:
         ]
         if self._nodes_at:
             return [*argv, "--bind-address=0.0.0.0", f"--advertise-address={self._nodes_at}"]
-        return [
-            *argv,
+        argv += [
             "--bind-address=127.0.0.1",
             # The endpoint of the `kubernetes` service may not be a loopback address.
             "--endpoint-reconciler-type=none",
-            "--disable-admission-plugins=ServiceAccount",
         ]
+        return argv if self._controllers else [*argv, "--disable-admission-plugins=ServiceAccount"]
 
     def _component_kubeconfig(self, name: str) -> Path:
         pair = pki.issue(self.pki, name, user=f"system:{name}")
@@ -258,7 +287,8 @@ class ControlPlane:
 
     def _start_controllers(self) -> list[str | Path]:
         name = "kube-controller-manager"
-        return [
+        ours = self._controllers or Controllers()
+        argv: list[str | Path] = [
             build.home("kubernetes") / name,
             f"--kubeconfig={self._component_kubeconfig(name)}",
             "--bind-address=127.0.0.1",
@@ -268,7 +298,14 @@ class ControlPlane:
             "--use-service-account-credentials=true",
             "--leader-elect=false",
             "--profiling=false",
+            *ours.limits(),
         ]
+        if ours.job_syncs is not None:
+            argv.append(f"--concurrent-job-syncs={ours.job_syncs}")
+        if self._played:
+            # Nobody renews the Leases of nodes that are played.
+            argv.append("--controllers=*,-node-lifecycle-controller")
+        return argv
 
     def _start_scheduler(self) -> list[str | Path]:
         name = "kube-scheduler"
@@ -279,4 +316,5 @@ class ControlPlane:
             f"--secure-port={self.ports.scheduler}",
             "--leader-elect=false",
             "--profiling=false",
+            *(self._controllers or Controllers()).limits(),
         ]

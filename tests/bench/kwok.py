@@ -1,0 +1,301 @@
+"""Nodes without machines: Node objects of a real one's size, and kwok, which plays their kubelets.
+
+A pod of ours takes as long as `Pace` says, which is all that the figures know of a kubelet: an
+agent's pod runs and ends with its message, a proof pod gets its network, a deleted one goes.
+Leases are not renewed (5,000 of them use two cores by themselves, and no Lease reaches the
+controller); the Node's own status is written every five minutes, as by a kubelet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import local
+from typing import Any
+
+import yaml
+
+from tests.api.server import Server
+from tests.bench.answers import RUNTIME, Answers
+from tests.cluster import build, process
+
+Object = dict[str, Any]
+
+LABEL = "bench.cniupgrade.dev/fleet"
+"""On every node that is ours."""
+
+_KUBELET = "v1.34.4"
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that a node's kubelet takes."""
+
+    start: float = 0.5
+    """Until a pod's sandbox stands and its containers run."""
+    run: float = 0.5
+    """That an agent runs."""
+    stop: float = 0.5
+    """Until a deleted pod is gone."""
+
+    @property
+    def agent(self) -> float:
+        return self.start + self.run
+
+    @property
+    def proof(self) -> float:
+        """A pod from before that goes, and a fresh one that comes and goes."""
+        return 2 * (self.start + self.stop)
+
+
+def node(number: int) -> Object:
+    """A Node of about 10 KB, Ready, as a kubelet of a cloud registers it and keeps it."""
+    name = f"node-{number:05}"
+    zone = f"eu-1{'abc'[number % 3]}"
+    now = "2026-01-02T03:04:05Z"
+    conditions = [
+        {
+            "type": kind,
+            "status": "True" if kind == "Ready" else "False",
+            "reason": reason,
+            "message": f"kubelet says that {reason}",
+            "lastHeartbeatTime": now,
+            "lastTransitionTime": now,
+        }
+        for kind, reason in (
+            ("Ready", "KubeletReady"),
+            ("MemoryPressure", "KubeletHasSufficientMemory"),
+            ("DiskPressure", "KubeletHasNoDiskPressure"),
+            ("PIDPressure", "KubeletHasSufficientPID"),
+        )
+    ]
+    room = {"cpu": "16", "memory": "65536Mi", "pods": "110", "ephemeral-storage": "200Gi"}
+    images = [
+        {
+            "names": [
+                f"registry.example.com/team-{n % 7}/service-{n}@sha256:{n:064x}",
+                f"registry.example.com/team-{n % 7}/service-{n}:2026.1.{n}",
+            ],
+            "sizeBytes": 50_000_000 + n,
+        }
+        for n in range(45)
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                LABEL: "true",
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                "node.kubernetes.io/instance-type": "m-16",
+                "topology.kubernetes.io/region": "eu-1",
+                "topology.kubernetes.io/zone": zone,
+            },
+            "annotations": {
+                "node.alpha.kubernetes.io/ttl": "0",
+                "csi.volume.kubernetes.io/nodeid": json.dumps({"disk.example.com": f"i-{number}"}),
+                "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+            },
+        },
+        "spec": {"podCIDR": f"10.{number // 256}.{number % 256}.0/24", "providerID": f"x://{name}"},
+        "status": {
+            "phase": "Running",
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "capacity": room,
+            "allocatable": room,
+            "conditions": conditions,
+            "images": images,
+            "nodeInfo": {
+                "architecture": "amd64",
+                "bootID": f"boot-{number}",
+                "containerRuntimeVersion": RUNTIME,
+                "kernelVersion": "6.1.0",
+                "kubeProxyVersion": _KUBELET,
+                "kubeletVersion": _KUBELET,
+                "machineID": f"{number:032x}",
+                "operatingSystem": "linux",
+                "osImage": "Debian GNU/Linux 12 (bookworm)",
+                "systemUUID": f"{number:032x}",
+            },
+        },
+    }
+
+
+def add_nodes(kubeconfig: Path, count: int) -> None:
+    """Create them, some at a time."""
+    _each(kubeconfig, "POST", (("/api/v1/nodes", node(number)) for number in range(count)))
+
+
+def create(kubeconfig: Path, path: str, bodies: Iterable[Object]) -> None:
+    """Create objects of one collection, some at a time."""
+    _each(kubeconfig, "POST", ((path, body) for body in bodies))
+
+
+def _each(kubeconfig: Path, method: str, wanted: Iterable[tuple[str, Object]]) -> None:
+    mine = local()
+
+    def ask(one: tuple[str, Object]) -> None:
+        if not hasattr(mine, "server"):
+            mine.server = Server(kubeconfig)
+        answer = mine.server.request(method, *one)
+        if not answer.ok:
+            raise RuntimeError(f"{method} {one[0]}: {answer.message}")
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _ in pool.map(ask, wanted):
+            pass
+
+
+def _stage(name: str, kind: str, where: list[Object], seconds: float, then: Object) -> Object:
+    return {
+        "apiVersion": "kwok.x-k8s.io/v1alpha1",
+        "kind": "Stage",
+        "metadata": {"name": name},
+        "spec": {
+            "resourceRef": {"apiGroup": "v1", "kind": kind},
+            "selector": {"matchExpressions": where},
+            "delay": {"durationMilliseconds": round(1000 * seconds)},
+            "next": then,
+        },
+    }
+
+
+def _is(key: str, *values: str) -> Object:
+    return {"key": key, "operator": "In", "values": list(values)}
+
+
+_COMPONENT = '.metadata.labels["cniupgrade.dev/component"]'
+_GONE = {"key": ".metadata.deletionTimestamp", "operator": "Exists"}
+_WANTED = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
+
+_STARTED = """
+{{ $now := Now }}
+conditions:
+{{ range $_, $type := list "PodReadyToStartContainers" "Initialized" "ContainersReady" "Ready" }}
+- lastTransitionTime: {{ $now | Quote }}
+  status: "True"
+  type: {{ $type }}
+{{ end }}
+containerStatuses:
+{{ range .spec.containers }}
+- image: {{ .image | Quote }}
+  name: {{ .name | Quote }}
+  ready: true
+  started: true
+  restartCount: 0
+  state:
+    running:
+      startedAt: {{ $now | Quote }}
+{{ end }}
+hostIP: 127.0.0.1
+podIP: 10.0.0.1
+phase: Running
+startTime: {{ $now | Quote }}
+"""
+
+_ENDED = """
+{{ $now := Now }}
+{{ $id := index .metadata.labels "cniupgrade.dev/operation" }}
+{{ $node := index .metadata.annotations "cniupgrade.dev/node" }}
+{{ $message := `%(apply)s` }}
+{{ if hasPrefix "audit-" $id }}{{ $message = `%(audit)s` }}{{ end }}
+containerStatuses:
+{{ range .spec.containers }}
+- image: {{ .image | Quote }}
+  name: {{ .name | Quote }}
+  ready: false
+  started: false
+  restartCount: 0
+  state:
+    terminated:
+      exitCode: 0
+      reason: Completed
+      startedAt: {{ $now | Quote }}
+      finishedAt: {{ $now | Quote }}
+      message: {{ $message | replace "@ID@" $id | replace "@NODE@" $node | Quote }}
+{{ end }}
+phase: Succeeded
+"""
+
+_HEARTBEAT = """
+{{ $now := Now }}
+conditions:
+{{ range .status.conditions }}
+- lastHeartbeatTime: {{ $now | Quote }}
+  lastTransitionTime: {{ .lastTransitionTime | Quote }}
+  message: {{ .message | Quote }}
+  reason: {{ .reason | Quote }}
+  status: {{ .status | Quote }}
+  type: {{ .type | Quote }}
+{{ end }}
+"""
+
+
+def stages(answers: Answers, pace: Pace, heartbeat: float) -> list[Object]:
+    """What a kubelet does, as kwok reads it."""
+    pending = _is(".status.phase", "Pending")
+    running = _is(".status.phase", "Running")
+    ended = _ENDED % {"audit": answers.audit, "apply": answers.apply}
+    beat = _stage(
+        "node-heartbeat",
+        "Node",
+        [_is(".status.phase", "Running")],
+        heartbeat / 2,
+        {"statusTemplate": _HEARTBEAT},
+    )
+    # kwok takes a time between the two: on average one heartbeat, and not all at once.
+    beat["spec"]["delay"]["jitterDurationMilliseconds"] = round(1500 * heartbeat)
+    return [
+        _stage("pod-start", "Pod", [_WANTED, pending], pace.start, {"statusTemplate": _STARTED}),
+        _stage(
+            "agent-end",
+            "Pod",
+            [_WANTED, running, _is(_COMPONENT, "agent")],
+            pace.run,
+            {"statusTemplate": ended},
+        ),
+        _stage(
+            "pod-stop", "Pod", [_GONE], pace.stop, {"finalizers": {"empty": True}, "delete": True}
+        ),
+        beat,
+    ]
+
+
+@contextmanager
+def playing(folder: Path, kubeconfig: Path, played: list[Object]) -> Iterator[int]:
+    """Run kwok for the length of a block; answers its pid."""
+    build.ensure(("kwok",))
+    options = {
+        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+        "kind": "KwokConfiguration",
+        "options": {
+            "podPlayStageParallelism": 32,
+            "nodePlayStageParallelism": 8,
+            "nodeLeaseDurationSeconds": 0,
+        },
+    }
+    config = folder / "kwok.yaml"
+    config.write_text(yaml.safe_dump_all([options, *played]))
+    pidfile = folder / "kwok.pid"
+    pid = process.spawn(
+        [
+            build.home("kwok") / "kwok",
+            f"--kubeconfig={kubeconfig}",
+            f"--config={config}",
+            f"--manage-nodes-with-label-selector={LABEL}=true",
+        ],
+        log=folder / "kwok.log",
+        pidfile=pidfile,
+    )
+    try:
+        yield pid
+    finally:
+        process.stop(pidfile, grace=3)

@@ -1,0 +1,33 @@
+"""What a process has used so far, as the kernel counts it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """CPU seconds since its start; memory now and at its largest, in MB (10^6 bytes)."""
+
+    cpu: float
+    memory: float
+    peak: float
+
+    @classmethod
+    def of(cls, pid: int) -> Usage:
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        sizes = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+
+        def size(name: str) -> float:
+            return int(sizes[name][0]) * 1024 / 1e6
+
+        return cls(
+            cpu=(int(stat[11]) + int(stat[12])) / _TICKS,
+            memory=size("VmRSS"),
+            peak=size("VmHWM"),
+        )
