@@ -19,7 +19,7 @@ from cni_upgrade.cni.rewrite import rewrite
 from cni_upgrade.cni.verdict import Judgement, judge
 from tests.judge.ahead import Ahead, ahead
 from tests.judge.build import RELEASES
-from tests.judge.world import World, can_run
+from tests.judge.world import NULL, World, can_run
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="needs root, for network namespaces")
 
@@ -86,6 +86,9 @@ STORIES = (
     Story("raised by hand, only faulty", "0.4.0", None, target=Target(rewrite="OnlyFaulty")),
     Story("a spelling that nothing matches", "1.0"),
     Story("a version that libcni cannot compare", "v1.0.0", "0.4.0"),
+    Story("null, where nothing is loaded", NULL, to={"0.8.1": "0.4.0", "1.0.1": "1.0.0"}),
+    Story("null under a pod", NULL, "0.3.1", to={"0.8.1": "0.4.0", "1.0.1": "1.0.0"}),
+    Story("null over plugins that take none", NULL, plugins="0.9.1", chain=("firewall",)),
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from cni_upgrade.cni import config
 from cni_upgrade.cni.findings import Code
+from cni_upgrade.cni.rewrite import RewriteError, rewrite
 from tests.judge.process import Judge
 from tests.judge.table import ALL, ROWS, Row
 
@@ -35,6 +36,24 @@ def test_libcni_agrees_with_the_row(row: Row, judge: Judge, tmp_path: Path) -> N
     assert file["version"] == version
     assert tuple(file["chain"]) == row.chain
     assert file["told"] == [version if row.told is None else row.told] * len(file["told"])
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if not row.loaded_by], ids=lambda row: row.title
+)
+def test_what_a_rewrite_mends_libcni_loads(row: Row, judge: Judge, tmp_path: Path) -> None:
+    """And where we say that no rewrite helps, none was made."""
+    found = config.read(row.name, row.data, judge.release)
+    assert found.error is not None
+    if not found.mendable:
+        with pytest.raises(RewriteError):
+            rewrite(row.data, config.kind_of(row.name), "0.4.0")
+        return
+    done = rewrite(row.data, config.kind_of(row.name), "0.4.0")
+    (tmp_path / row.name).write_bytes(done.data)
+    file = judge.folder(tmp_path)["files"][0]
+    assert (file["error"], file["version"], file["network"]) == ("", "0.4.0", "net")
+    assert set(file["told"]) == {"0.4.0"}
 
 
 def test_go_reads_deeper_than_this_project(judge: Judge, tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from tests.judge.process import Judge
 
 _COUNT = itertools.count()
 
+NULL = "null"
+"""As a version: JSON's null, with which no release of libcni loads a list."""
+
 
 def plugin_folder(release: str) -> Path:
     """The built plugins of a release of containernetworking/plugins."""
@@ -86,6 +89,8 @@ class World:
     def write(self, version: str | None, *plugins: str) -> bytes:
         """The node's config at a version: a bridge with host-local, then the other plugins."""
         config: dict[str, object] = {} if version is None else {"cniVersion": version}
+        if version == NULL:
+            config["cniVersion"] = None
         config["name"] = "net"
         ipam = {
             "type": "host-local",

@@ -6,12 +6,20 @@ NetworkConfFromFile) of the releases 0.8.1 to 1.3.0; go-cni `opts.go` loadFromCo
 list. What differs between releases of libcni is asked by the release's number.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from cni_upgrade.cni import golang, versions
-from cni_upgrade.cni.document import Document, DocumentError, Node, TooDeepError, parse, to_bytes
+from cni_upgrade.cni.document import (
+    Document,
+    DocumentError,
+    Member,
+    Node,
+    TooDeepError,
+    parse,
+    to_bytes,
+)
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 
 Kind = Literal["conf", "conflist", "other"]
@@ -26,7 +34,11 @@ _NAME_REST = _NAME_FIRST | frozenset("_.-")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One file as one release of libcni reads it; `error` is set when it would not be loaded."""
+    """One file as one release of libcni reads it; `error` is set when it would not be loaded.
+
+    Where the error is BAD_VERSION the other members are those of the file without any version: all
+    that keeps libcni from loading it is what a rewrite replaces.
+    """
 
     name: str
     kind: Kind
@@ -45,6 +57,11 @@ class Config:
     data: bytes = field(default=b"", repr=False)
     inline: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
+    @property
+    def mendable(self) -> bool:
+        """Whether it is not loaded, and would be if only it had another cniVersion."""
+        return self.error is not None and self.error.code == Code.BAD_VERSION
+
     def under(self, libcni: str) -> "Config":
         """The same file as that release of libcni reads it."""
         return read(self.name, self.data, libcni, self.inline)
@@ -56,6 +73,13 @@ class _NotLoadedError(Exception):
     def __init__(self, code: Code, message: str) -> None:
         self.code = code
         super().__init__(message)
+
+
+class _BadVersionError(_NotLoadedError):
+    """libcni would return an error because of the list's cniVersion or cniVersions."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.BAD_VERSION, message)
 
 
 def kind_of(name: str) -> Kind:
@@ -80,17 +104,52 @@ def read(
     inline = inline or {}
     try:
         document = parse(data)
-        reader = _read_list if kind == "conflist" else _read_conf
-        return reader(name, kind, document, release, inline)
     except TooDeepError as error:
         return _refused(name, kind, data, inline, Code.TOO_DEEP, str(error))
     except DocumentError as error:
         code = Code.TEMPLATE_NOT_RENDERED if template_marks(data) else Code.UNPARSABLE
         return _refused(name, kind, data, inline, code, str(error))
+    reader = _read_list if kind == "conflist" else _read_conf
+    try:
+        return reader(name, kind, document, release, inline)
+    except (golang.VersionError, _BadVersionError) as error:
+        reason = str(error)
     except golang.DecodeError as error:
         return _refused(name, kind, data, inline, Code.INVALID, str(error))
     except _NotLoadedError as error:
         return _refused(name, kind, data, inline, error.code, str(error))
+    try:
+        rest = reader(name, kind, _versionless(document, kind), release, inline)
+    except (golang.DecodeError, _NotLoadedError) as error:
+        reason = f"{reason}; and with another cniVersion: {error}"
+        return _refused(name, kind, data, inline, Code.INVALID, reason)
+    action = "write a released version as a string; a rewrite does"
+    finding = Finding(Code.BAD_VERSION, Severity.FAULT, name, reason, action)
+    return replace(rest, version=None, versions=(), error=finding, data=data)
+
+
+def _versionless(document: Document, kind: Kind) -> Document:
+    """Without what a rewrite replaces or removes, whatever it holds."""
+    if kind != "conflist":
+        return _stripped(document, lambda member: golang.fold(member.key) == "cniversion")
+    members = tuple(
+        replace(member, value=replace(member.value, items=tuple(map(_bare, member.value.items))))
+        if member.key == "plugins"
+        else member
+        for member in document.root.members
+    )
+    whole = replace(document, root=replace(document.root, members=members))
+    return _stripped(whole, lambda member: member.key in ("cniVersion", "cniVersions"))
+
+
+def _bare(plugin: Node) -> Node:
+    gone = overriding(plugin)
+    return replace(plugin, members=tuple(each for each in plugin.members if each not in gone))
+
+
+def _stripped(document: Document, goes: Callable[[Member], bool]) -> Document:
+    members = tuple(member for member in document.root.members if not goes(member))
+    return replace(document, root=replace(document.root, members=members))
 
 
 def template_marks(data: bytes) -> tuple[str, ...]:
@@ -216,7 +275,10 @@ def _text(members: Mapping[str, Node], key: str) -> str | None:
     if node is None:
         return None
     if node.kind != "string":
-        raise _NotLoadedError(Code.INVALID, f"invalid {key} type: {golang.named(node)}")
+        what = f"{key} is not a string but {golang.named(node)}"
+        if key == "cniVersion":
+            raise _BadVersionError(what)
+        raise _NotLoadedError(Code.INVALID, what)
     return str(node.scalar)
 
 
@@ -226,7 +288,7 @@ def _version_list(members: Mapping[str, Node], libcni: tuple[int, int, int]) -> 
         return None
     strings = [str(item.scalar) for item in node.items if item.kind == "string"]
     if libcni >= (1, 2, 0) and (node.kind != "array" or len(strings) != len(node.items)):
-        raise _NotLoadedError(Code.INVALID, "cniVersions is not an array of strings")
+        raise _BadVersionError("cniVersions is not an array of strings")
     return strings
 
 
@@ -243,7 +305,7 @@ def _effective(version: str, others: list[str]) -> str:
         try:
             order = versions.libcni_order(spelling or versions.IMPLIED)
         except ValueError as error:
-            raise _NotLoadedError(Code.INVALID, f"cniVersions: {shown(str(error))}") from None
+            raise _BadVersionError(f"cniVersions: {shown(str(error))}") from None
         if order <= own:
             candidates.append((order, spelling))
     if not candidates:
@@ -354,6 +416,21 @@ def hidden_in_plugin(key: str) -> bool:
     InjectConf); the plugin, a Go program too, takes the last key that folds to it.
     """
     return golang.fold(key) == "cniversion" and key > "cniVersion"
+
+
+def overriding(plugin: Node) -> list[Member]:
+    """The members of a plugin's object that keep the list's version from reaching the plugin.
+
+    Those that are hidden in it, and those of a kind for which libcni loads nothing at all; of
+    duplicates the last one counts.
+    """
+    last = {member.key: member.value.kind for member in plugin.members}
+    return [
+        member
+        for member in plugin.members
+        if golang.fold(member.key) == "cniversion"
+        and (hidden_in_plugin(member.key) or last[member.key] not in ("string", "null"))
+    ]
 
 
 def _version_keys(document: Document, kind: Kind) -> list[str]:

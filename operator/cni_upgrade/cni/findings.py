@@ -53,6 +53,13 @@ class Code(StrEnum):
     NOT_CNI = "NotCni", "pods get their network without CNI: nothing here concerns this node"
     UNPARSABLE = "Unparsable", "the file is not the JSON that libcni reads"
     INVALID = "Invalid", "the file is JSON, and not a config that libcni accepts"
+    BAD_VERSION = (
+        "BadVersion",
+        (
+            "cniVersion or cniVersions is not of the kind that libcni reads, so the file is not "
+            "loaded; a rewrite makes it a string"
+        ),
+    )
     CRASHES = "Crashes", "the runtime's process would crash on reading the file"
     TOO_DEEP = "TooDeep", "the file is nested deeper than this project reads"
     TEMPLATE_NOT_RENDERED = "TemplateNotRendered", "the file still holds a template's placeholders"

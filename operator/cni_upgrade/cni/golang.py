@@ -21,6 +21,10 @@ class DecodeError(ValueError):
     """Go's decoder would refuse the document."""
 
 
+class VersionError(DecodeError):
+    """Go's decoder would refuse the document because of its cniVersion."""
+
+
 @dataclass(slots=True)
 class PluginConf:
     """What libcni takes from one plugin's object (`pkg/types/types.go` NetConf)."""
@@ -130,7 +134,8 @@ def _string(node: Node, key: str, what: str, before: str = "") -> str:
         if found.kind == "string":
             value = str(found.scalar)
         elif found.kind != "null":
-            raise DecodeError(f"{what} is not a string but {named(found)}")
+            error = VersionError if key == "cniversion" else DecodeError
+            raise error(f"{what} is not a string but {named(found)}")
     return value
 
 

@@ -22,6 +22,7 @@ CURABLE = frozenset(
         Code.F2,
         Code.TOO_NEW,
         Code.VERSION_UNKNOWN,
+        Code.BAD_VERSION,
         Code.SANDBOX_LIMIT,
         Code.VERSIONLESS_RESULT,
     }

@@ -60,17 +60,21 @@ def rewrite(
 
     In a list `cniVersions` goes, for libcni 1.2 and later prefer it, and so do the keys of plugins
     that would override the list's version. In a single-plugin config every spelling that libcni
-    takes for `cniVersion` becomes one key.
+    takes for `cniVersion` becomes one key. A version of a kind that libcni does not load (`null`
+    in a list, a number) is replaced like any other.
 
-    Raises RewriteError when the bytes are not a config that libcni loads, when the version is not
-    a released one, and when the result would not be read as wanted.
+    Raises RewriteError when the bytes are not a config that libcni loads (or would load if it had
+    another version), when the version is not a released one, and when the result would not be
+    read as wanted.
     """
     if not versions.known(to):
         raise RewriteError(f"{to!r} is no released CNI version")
     if kind not in ("conf", "conflist"):
         raise RewriteError(f"a file of kind {kind!r} is no CNI config")
     before = _readings(data, kind, inline)
-    loaded = [release for release, reading in before.items() if reading.error is None]
+    loaded = [
+        release for release, reading in before.items() if reading.error is None or reading.mendable
+    ]
     if not loaded:
         error = before[config.NEWEST_LIBCNI].error
         raise RewriteError(f"{error.code}: {error.message}" if error else "not a config")
@@ -82,8 +86,11 @@ def rewrite(
     new = _carried_out(document, operations, splices)
     after = _readings(new, kind, inline)
     for release in loaded:
-        if after[release].version != to or after[release].plugins != before[release].plugins:
+        new_reading = after[release]
+        if new_reading.error or new_reading.version != to:
             raise RewriteError(f"libcni {release} would not read the result as {to}")
+        if new_reading.plugins != before[release].plugins:
+            raise RewriteError(f"libcni {release} would read another chain from the result")
     return Rewritten(new, operations, diff(data, new))
 
 
@@ -150,7 +157,7 @@ def _edit_list(document: Document, to: str) -> tuple[list[Operation], list[_Spli
     splices += _without(root, [*own[:-1], *gone])
     plugins = [member.value for member in root.members if member.key == "plugins"]
     for place, plugin in enumerate(plugins[-1].items if plugins else ()):
-        hidden = [each for each in plugin.members if config.hidden_in_plugin(each.key)]
+        hidden = config.overriding(plugin)
         operations += _removals(f"/plugins/{place}", {each.key: each.value for each in hidden})
         splices += _without(plugin, hidden)
     return operations, splices

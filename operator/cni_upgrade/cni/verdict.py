@@ -103,10 +103,15 @@ def judge(facts: Facts, target: Target) -> Judgement:
         return _not_cni(facts.configs, runtime, facts.without_cni)
     libcni = runtime.libcni
     configs = [each.under(libcni) if libcni else each for each in facts.configs]
-    loaded = folder.active(
-        configs, runtime, facts.max_conf_num, facts.default_network, facts.plugins
-    )
+    loaded = _active(configs, runtime, facts)
+    bad = {each.name: each.error for each in configs if each.mendable}
+    if bad and not loaded.files:
+        # Nothing is loaded, and a rewrite mends these: what would the runtime take then?
+        configs = [replace(each, error=None) if each.mendable else each for each in configs]
+        loaded = _active(configs, runtime, facts)
     findings = list(_runtime_findings(runtime))
+    if not loaded.files:
+        findings += [each for each in bad.values() if each is not None]
     invalid = [each for each in configs if each.error is not None and each.kind != "other"]
     failed = loaded.failed or (invalid[0] if invalid and not loaded.files else None)
     if failed is not None and failed.error is not None:
@@ -121,7 +126,10 @@ def judge(facts: Facts, target: Target) -> Judgement:
             "NoConfig",
             (finding, *findings),
         )
-    judged = [_judge_active(config, runtime, facts, target) for config in loaded.files]
+    judged = [
+        _judge_active(config, runtime, facts, target, bad.get(config.name))
+        for config in loaded.files
+    ]
     by_name = {each.file.name: each.file for each in judged}
     files = tuple(
         _templated(by_name.get(config.name) or _bystander(config, runtime), runtime, facts)
@@ -135,6 +143,10 @@ def judge(facts: Facts, target: Target) -> Judgement:
     return Judgement(
         files, _baseline(judged), _after(judged), _verdict(judged, runtime), _ranked(findings)
     )
+
+
+def _active(configs: Sequence[Config], runtime: Runtime, facts: Facts) -> folder.Loaded:
+    return folder.active(configs, runtime, facts.max_conf_num, facts.default_network, facts.plugins)
 
 
 TEMPLATED = "10-containerd-net.conflist"
@@ -262,7 +274,10 @@ class _Plan:
     needs_drain: bool = False
 
 
-def _judge_active(config: Config, runtime: Runtime, facts: Facts, target: Target) -> _Judged:
+def _judge_active(
+    config: Config, runtime: Runtime, facts: Facts, target: Target, fault: Finding | None
+) -> _Judged:
+    """`fault` is why the file is not loaded today; a rewrite to any version takes it away."""
     node = health.Node(
         runtime,
         [facts.plugins.get(binary) or Support(binary) for binary in config.plugins],
@@ -274,9 +289,10 @@ def _judge_active(config: Config, runtime: Runtime, facts: Facts, target: Target
             if each.network != "cni-loopback"
         ],
     )
+    not_loaded = health.Outcome(False, (fault,) if fault else ())
     before = (
-        health.add(config, config.version, node),
-        health.delete(config, config.version, node),
+        not_loaded if fault else health.add(config, config.version, node),
+        not_loaded if fault else health.delete(config, config.version, node),
     )
     plan = _plan(config, node, target, before)
     writer = managed.writer(config)
@@ -303,6 +319,8 @@ def _judge_active(config: Config, runtime: Runtime, facts: Facts, target: Target
         health.delete_next(config, reached, node),
         health.delete_existing(config, reached, node),
     )
+    if fault and plan.action != "Rewrite":
+        after = (not_loaded, not_loaded, not_loaded)
     file = replace(
         _bystander(config, runtime),
         active=True,
@@ -317,7 +335,7 @@ def _judge_active(config: Config, runtime: Runtime, facts: Facts, target: Target
         *_incurable(before, config),
         *_support_findings(node.chain),
         *config.notes,
-        *_remarks(config, node, reached),
+        *(() if fault else _remarks(config, node, reached)),
     )
     return _Judged(file, before, after, plan.needs_drain, findings)
 
@@ -330,7 +348,7 @@ def _plan(
 ) -> _Plan:
     """Choose the version to reach, or say why none may be chosen."""
     version = config.version
-    said = shown(version) if version else "missing"
+    said = _said(config, before)
     faulty = any(outcome.curable for outcome in before)
     exact = target.selection == "Exact"
     if template := next((n for n in config.notes if n.code == Code.TEMPLATE_NOT_RENDERED), None):
@@ -346,18 +364,29 @@ def _plan(
             return _left_above(config, version, target)
     if node.runtime.libcni is None:
         return _refused(config, f"it is not known what {node.runtime.label} supports")
-    return _reach(config, node, target, faulty, before[1])
+    return _reach(config, node, target, faulty, before)
+
+
+def _said(config: Config, before: tuple[health.Outcome, health.Outcome]) -> str:
+    """What the version is today, as a reason begins."""
+    if before[0].has(Code.BAD_VERSION):
+        return "not loaded"
+    return shown(config.version) if config.version else "missing"
 
 
 def _reach(
-    config: Config, node: health.Node, target: Target, faulty: bool, delete: health.Outcome
+    config: Config,
+    node: health.Node,
+    target: Target,
+    faulty: bool,
+    before: tuple[health.Outcome, health.Outcome],
 ) -> _Plan:
     version = config.version
-    said = shown(version) if version else "missing"
+    said = _said(config, before)
     exact = target.selection == "Exact"
     open_without_pods = compat.reach(node.runtime, node.chain, (), target.version, exact=exact)
     reach = compat.reach(node.runtime, node.chain, node.sandboxes, target.version, exact=exact)
-    if reach.version is None and exact and open_without_pods.version and delete.works:
+    if reach.version is None and exact and open_without_pods.version and before[1].works:
         why = f"{said}; {reach.why}: drain the node first, for the target is to be met exactly"
         return _Plan("Rewrite", open_without_pods.version, why, needs_drain=True)
     if reach.version is None:

@@ -52,7 +52,14 @@ def seen(status: NodeStateStatus, report: Report) -> NodeStateStatus:
 
 
 _NO_CONFIG = frozenset(
-    {Code.UNPARSABLE, Code.INVALID, Code.CRASHES, Code.TOO_DEEP, Code.TEMPLATE_NOT_RENDERED}
+    {
+        Code.UNPARSABLE,
+        Code.INVALID,
+        Code.BAD_VERSION,
+        Code.CRASHES,
+        Code.TOO_DEEP,
+        Code.TEMPLATE_NOT_RENDERED,
+    }
 )
 """Findings about a file of which libcni reads nothing, its version included."""
 

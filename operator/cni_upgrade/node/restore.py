@@ -85,7 +85,7 @@ def _check_sandboxes(node: Node, current: Config, old: Config) -> None:
         sandbox
         for sandbox in node.survey.sandboxes
         if (runtime.deletes_with == "cached" or sandbox.network == current.network)
-        and (sandbox.version or None) != old.version
+        and (old.error is not None or (sandbox.version or None) != old.version)
     ]
     libcni = runtime.libcni
     now, then = (each.under(libcni) if libcni else each for each in (current, old))
@@ -105,6 +105,8 @@ def _check_sandboxes(node: Node, current: Config, old: Config) -> None:
 
 def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outcome:
     runtime = runtimes.lookup(node.operation.runtime)
+    if config.error is not None and runtime.deletes_with != "cached":
+        return health.Outcome(False, (config.error,))
     supports = node.survey.supports
     chain = [supports.get(binary) or Support(binary) for binary in config.plugins]
     loopback = supports.get(survey.LOOPBACK) if runtime.loopback_at else None

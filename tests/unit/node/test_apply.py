@@ -333,3 +333,22 @@ def test_asked_to_stop_before_anything_is_written() -> None:
         stop._stop(15, None)
     with pytest.raises(stop.StoppedError, match="SIGTERM"):
         stop._stop(15, None)
+
+
+def test_a_file_that_libcni_does_not_load(host: Host) -> None:
+    text = VERSIONLESS.replace("{\n", '{\n  "cniVersion": null,\n', 1)
+    path = host.config(text=text)
+    found = report(audited(host))
+    assert (found.verdict, found.baseline.add) == (Verdict.REWRITE, False)
+    assert {plugin.type for plugin in found.plugins} >= {"bridge", "host-local", "portmap"}
+    result = run(host.apply())
+    assert result.outcome is Outcome.DONE, result.error
+    assert report(result).verdict is Verdict.COMPATIBLE
+    assert path.read_text() == text.replace("null", '"1.0.0"', 1)
+    host.sandbox("1.0.0")
+    back = run(host.restore(result.backup))
+    assert refused(back) == "Unsafe"
+    assert "BadVersion" in str(back.error)
+    (host.results / next(iter(host.results.iterdir())).name).unlink()
+    assert run(host.restore(result.backup, number=1)).outcome is Outcome.DONE
+    assert path.read_text() == text
