@@ -24,14 +24,23 @@ class Model(BaseModel):
 
         `deep` makes no difference between values that cannot change.
         """
-        changes = dict(update or {})
-        if unknown := changes.keys() - type(self).model_fields.keys():
+        changes = update or {}
+        known = self.__dict__
+        if unknown := changes.keys() - known.keys():
             raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
-        return self.model_validate({**dict(self), **changes})
+        # A fleet at rest is copied to what it is already: nothing is to be checked again then.
+        if all(_same(known[name], value) for name, value in changes.items()):
+            return self
+        return self.model_validate({**known, **changes})
 
     def to_api(self) -> dict[str, Any]:
         """The JSON that the API server gets: camelCase, without what is not known."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+def _same(one: object, other: object) -> bool:
+    """Equal and of one type: a word that is not checked yet is not the member of an enum."""
+    return one is other or (type(one) is type(other) and one == other)
 
 
 def _whole_seconds(value: datetime) -> datetime:

@@ -16,6 +16,17 @@ def conditions(
 ) -> tuple[Condition, ...]:
     """Ready always; Reconciling and Stalled only while true, as kstatus reads them."""
     phase = str(status.phase)
+    wanted = [(READY, "True" if status.phase in GOOD else "False")]
+    if status.phase in AT_WORK:
+        wanted.append((RECONCILING, "True"))
+    if status.phase in _NEEDS_A_PERSON:
+        wanted.append((STALLED, "True"))
+    said = (generation, phase, status.message)
+    if [(c.type, c.status) for c in before] == wanted and all(
+        (c.observed_generation, c.reason, c.message) == said for c in before
+    ):
+        # So it is with nearly every node in nearly every pass.
+        return before
 
     def condition(kind: str, holds: str) -> Condition:
         return Condition.model_validate(
@@ -29,9 +40,4 @@ def conditions(
             }
         )
 
-    found = [condition(READY, "True" if status.phase in GOOD else "False")]
-    if status.phase in AT_WORK:
-        found.append(condition(RECONCILING, "True"))
-    if status.phase in _NEEDS_A_PERSON:
-        found.append(condition(STALLED, "True"))
-    return keep_times(before, tuple(found))
+    return keep_times(before, tuple(condition(kind, holds) for kind, holds in wanted))

@@ -150,7 +150,7 @@ def _advance(view: View) -> Move:
     for _ in range(_MOST_MOVES):
         busy = view.status.operation is not None
         move = work.next_move(view) if busy else rest.next_move(view)
-        if move.acts or move.status == view.status:
+        if move.acts or move.status is view.status or move.status == view.status:
             return move
         view = moved(view, move.status)
     raise RuntimeError(
@@ -228,7 +228,7 @@ def _left(pod: Pod) -> str:
 
 def _written(state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]:
     # Comparing is cheap, writing out two statuses of every node that rests is not.
-    if status != state.status and (patch := _changes(state.status, status)):
+    if status is not state.status and (patch := _changes(state.status, status)):
         yield SetStatus(names.NODE_STATE_KIND, state.metadata.name, patch)
     if status.phase != state.status.phase and status.phase not in _QUIET:
         bad = status.phase in FAILED or status.phase in (Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)

@@ -64,14 +64,13 @@ def govern(
     A claim holds until its policy is gone, does not select the node any more or leaves Enforce;
     until an operation that is under way has ended it holds in any case.
     """
-    selecting = sorted(
-        (
-            p
-            for p in policies
-            if not p.metadata.deletion_timestamp and matches(p.spec.node_selector, node.labels)
-        ),
-        key=seniority,
-    )
+    selecting = [
+        p
+        for p in policies
+        if not p.metadata.deletion_timestamp and matches(p.spec.node_selector, node.labels)
+    ]
+    if len(selecting) > 1:
+        selecting.sort(key=seniority)
     enforcing = [p for p in selecting if p.spec.mode == Mode.ENFORCE]
     claim = state.spec.policy_ref if state else None
     held = next((p for p in enforcing if claim and p.metadata.uid == claim.uid), None)

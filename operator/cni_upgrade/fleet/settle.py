@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Observed, Phase
-from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.policy import CniTarget, CNIUpgradePolicy
 from cni_upgrade.api.report import FileReport
 from cni_upgrade.api.report import Report as ApiReport
 from cni_upgrade.cni.findings import Code
-from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.config import OperatorConfig, Preset
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.node.operation import Report, Verdict
 
@@ -25,20 +26,36 @@ def audit_key(
 
     A person's `cniupgrade.dev/retry` is part of it: a new value asks for a new look.
     """
-    preset = config.preset(policy.spec.paths)
-    parts = [
-        node.uid,
-        node.boot_id,
-        node.runtime,
-        node.kubelet,
-        policy.spec.target.cni.to_api(),
-        policy.spec.managed_files.value,
+    spec = policy.spec
+    asked = _asked(
+        spec.target.cni, spec.managed_files.value, config.preset(spec.paths), spec.readiness_for
+    )
+    return _digest(
+        (node.uid, node.boot_id, node.runtime, node.kubelet),
+        asked,
+        (policy.metadata.annotations.get(names.RETRY), state.metadata.annotations.get(names.RETRY)),
+    )
+
+
+@lru_cache(maxsize=256)
+def _asked(
+    target: CniTarget, managed_files: str, preset: Preset | None, readiness_for: tuple[str, ...]
+) -> tuple[str, ...]:
+    """A policy's part of the key, as JSON: the same for all of its nodes."""
+    parts = (
+        target.to_api(),
+        managed_files,
         preset.model_dump(mode="json") if preset else None,
-        policy.spec.readiness_for,
-        policy.metadata.annotations.get(names.RETRY),
-        state.metadata.annotations.get(names.RETRY),
-    ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
+        readiness_for,
+    )
+    return tuple(json.dumps(part, sort_keys=True) for part in parts)
+
+
+@lru_cache(maxsize=32768)
+def _digest(node: tuple[str, ...], asked: tuple[str, ...], retries: tuple[str | None, ...]) -> str:
+    """The key is asked for in every pass, for every node, and hardly ever changes."""
+    parts = (*map(json.dumps, node), *asked, *map(json.dumps, retries))
+    return hashlib.sha256(f"[{', '.join(parts)}]".encode()).hexdigest()[:20]
 
 
 def seen(status: NodeStateStatus, report: Report) -> NodeStateStatus:

@@ -146,6 +146,15 @@ class TestCopies:
         assert entry.model_copy() == entry
         assert entry.model_copy(update={"to": "1.0.0"}).from_ == "missing"
 
+    def test_of_what_it_is_already_is_itself(self) -> None:
+        status = NodeStateStatus(phase=Phase.DONE, message="done", policies=("a",))
+        same = {"phase": Phase.DONE, "message": "done", "policies": ("a",)}
+        assert status.model_copy(update=same) is status
+
+    def test_turn_a_word_into_the_member_that_it_is(self) -> None:
+        status = NodeStateStatus(phase=Phase.DONE).model_copy(update={"phase": "Done"})
+        assert status.phase is Phase.DONE
+
     def test_refuse_what_is_not_a_field(self) -> None:
         with pytest.raises(TypeError, match="NodeStateStatus has no mesage"):
             NodeStateStatus().model_copy(update={"mesage": "x"})

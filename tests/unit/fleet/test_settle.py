@@ -1,5 +1,7 @@
 """From a report to a phase: every verdict, with the words that a person needs."""
 
+import hashlib
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -147,3 +149,25 @@ def test_what_an_answer_depends_on_asks_again(change: dict[str, Any]) -> None:
 )
 def test_what_it_does_not_depend_on_asks_nothing(change: dict[str, Any]) -> None:
     assert key(**change) == key()
+
+
+def test_the_key_is_what_every_release_makes_of_the_same() -> None:
+    """Another digest of the same facts would send an agent to every node after an upgrade."""
+    one, wanted, record = node(), policy(readinessFor=["containerd>=2.0"]), state()
+    preset = CONFIG.preset("auto")
+    assert preset is not None
+    parts = [
+        one.uid,
+        one.boot_id,
+        one.runtime,
+        one.kubelet,
+        wanted.spec.target.cni.to_api(),
+        wanted.spec.managed_files.value,
+        preset.model_dump(mode="json"),
+        wanted.spec.readiness_for,
+        None,
+        None,
+    ]
+    text = json.dumps(parts, sort_keys=True)
+    expected = hashlib.sha256(text.encode()).hexdigest()[:20]
+    assert audit_key(one, record, wanted, CONFIG) == expected
