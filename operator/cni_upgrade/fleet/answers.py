@@ -26,6 +26,8 @@ class Lost:
     """No answer will come, and nothing of this operation runs on the node any more."""
 
     why: str
+    ran: bool = True
+    """False where it is certain that no container of it ever was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Pending:
     """It was sent; this is what it waits for."""
 
     message: str
+    idle: bool = False
+    """No container of it was created yet, so nothing was done."""
 
 
 def agent(view: View) -> Answer | Lost | Absent | Pending:
@@ -51,7 +55,7 @@ def agent(view: View) -> Answer | Lost | Absent | Pending:
         except MessageError as error:
             why = f"exit code {pod.ended.exit_code}"
             why += f" ({pod.ended.reason})" if pod.ended.reason else ""
-            return Lost(f"the agent ended without an answer, {why}: {error}")
+            return Lost(f"the agent ended without an answer, {why}: {error}", ran=pod.began)
         if result.id != operation.id or result.node != view.node.name:
             return Lost(f"the agent answered for {result.id} on {result.node}, not for this")
         return Answer(result)
@@ -72,12 +76,13 @@ def agent(view: View) -> Answer | Lost | Absent | Pending:
     if view.late() and operation.kind == "audit":
         return Lost("no answer in time")
     if not view.agents():
-        return Pending(view.world.warnings.get(job.uid) or "its pod is not there yet")
+        return Pending(view.world.warnings.get(job.uid) or "its pod is not there yet", idle=True)
     pod = view.agents()[0]
     if not pod.node:
-        return Pending(view.world.warnings.get(pod.uid) or "its pod is not scheduled yet")
+        why = view.world.warnings.get(pod.uid) or "its pod is not scheduled yet"
+        return Pending(why, idle=True)
     if view.silent:
         return Pending("the node is silent; the agent may still run")
     if pod.waiting:
-        return Pending(view.world.warnings.get(pod.uid) or pod.waiting)
-    return Pending("it runs")
+        return Pending(view.world.warnings.get(pod.uid) or pod.waiting, idle=not pod.began)
+    return Pending("it runs", idle=not pod.began)

@@ -102,6 +102,8 @@ class Pod:
     waiting: str
     """`reason: message` of the first container that waits, empty where none does."""
     ended: Ended | None
+    began: bool
+    """A container of it was created, if only to be killed."""
 
     @property
     def deleting(self) -> bool:
@@ -125,7 +127,8 @@ class Pod:
         meta = raw["metadata"]
         spec = raw.get("spec") or {}
         status = raw.get("status") or {}
-        states = [c.get("state") or {} for c in status.get("containerStatuses") or ()]
+        containers = status.get("containerStatuses") or ()
+        states = [c.get("state") or {} for c in containers]
         waiting: Raw = next((s["waiting"] for s in states if "waiting" in s), {})
         ended = next((s["terminated"] for s in states if "terminated" in s), None)
         annotations = meta.get("annotations") or {}
@@ -158,6 +161,9 @@ class Pod:
                 reason=ended.get("reason", ""),
                 message=ended.get("message", ""),
             ),
+            # A kubelet that gives a pod up says "terminated" of a container that never was; only
+            # the runtime gives it an id.
+            began=any(c.get("containerID") for c in containers),
         )
 
 
@@ -174,6 +180,7 @@ class Job:
     """`reason: message` once the Job failed or is about to (FailureTarget), empty before."""
     complete: bool
     deleting: bool
+    created: datetime | None
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -192,4 +199,5 @@ class Job:
             failed=": ".join(filter(None, (failed.get("reason"), failed.get("message")))),
             complete="Complete" in conditions,
             deleting="deletionTimestamp" in meta,
+            created=instant(meta.get("creationTimestamp")),
         )

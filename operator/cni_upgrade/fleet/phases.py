@@ -27,6 +27,7 @@ class Step(StrEnum):
     DRAIN = "Drain"  # evict, within budgets, until the deadline
     BASELINE = "Baseline"  # a pod added before the change, where adding works today
     APPLY = "Apply"  # the agent backs up and writes
+    TAKE_BACK = "TakeBack"  # the agent did not start: its Job goes, and the node is given back
     DRAIN_AFTER = "DrainAfter"  # drain asked for, but deleting pods only works from now on
     PROVE_OLD = "ProveOld"  # the pod added before the change is deleted after it
     PROVE_ADD = "ProveAdd"  # a fresh pod gets its network
@@ -40,6 +41,7 @@ PHASE_OF: dict[Step, Phase] = {
     Step.DRAIN: Phase.DRAINING,
     Step.BASELINE: Phase.APPLYING,
     Step.APPLY: Phase.APPLYING,
+    Step.TAKE_BACK: Phase.APPLYING,
     Step.DRAIN_AFTER: Phase.PROVING,
     Step.PROVE_OLD: Phase.PROVING,
     Step.PROVE_ADD: Phase.PROVING,

@@ -84,6 +84,7 @@ def _drain_limit(view: View) -> int:
 
 _LIMITS: dict[Step, Callable[[View], int]] = {
     Step.APPLY: _agent_limit,
+    Step.TAKE_BACK: lambda _: writing.GOING,
     Step.DRAIN_AFTER: _drain_limit,
     Step.PROVE_OLD: proving.limit,
     Step.PROVE_ADD: proving.limit,
@@ -98,6 +99,7 @@ _STEPS: dict[Step, Callable[[View], Move]] = {
     Step.DRAIN: writing.drain,
     Step.BASELINE: writing.baseline,
     Step.APPLY: writing.apply,
+    Step.TAKE_BACK: writing.take_back,
     Step.DRAIN_AFTER: writing.drain_later,
     Step.PROVE_OLD: proving.prove_old,
     Step.PROVE_ADD: proving.prove_add,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.fleet import answers, proof
-from cni_upgrade.fleet.decisions import Cordon, CreateProof
+from cni_upgrade.fleet.decisions import Cordon, CreateProof, DeleteJob
 from cni_upgrade.fleet.draining import drain_after, drain_first, drain_settings, evict
 from cni_upgrade.fleet.ending import noted, proof_so_far, remarked, restore_next, rolls_back, verify
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.proving import prove
-from cni_upgrade.fleet.sending import GRACE_SECONDS, send, write_lost
+from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.node.operation import Outcome, Result
+
+_TIME_TO_START = 0.75
+"""Of its Job's deadline, for an agent to start in: the rest is for the work itself."""
+
+GOING = 120
+"""Seconds for a pod to go whose container never was: its grace period and then some."""
 
 
 def cordon(view: View) -> Move:
@@ -106,13 +114,62 @@ def apply(view: View) -> Move:
     match answers.agent(view):
         case answers.Answer(result):
             return applied(view, result)
-        case answers.Lost(why):
+        case answers.Lost(why, ran):
+            if not ran and agents_sent(view) == 1:
+                return _not_started(view, why)
             return write_lost(view, Step.APPLY, why)
         case answers.Absent():
             # Somebody uncordoned it meanwhile: no file is written on a node that takes pods.
             return send(view) if view.node.unschedulable else cordon_now(view)
-        case answers.Pending(message):
+        case answers.Pending(message, idle):
+            if idle and _out_of_time(view):
+                on = at_step(view, Step.TAKE_BACK, f"the agent did not start: {message}", GOING)
+                return Move(with_operation(on.status, blockers=(message,)))
             return wait(view, f"the agent backs up and writes: {message}")
+
+
+def _out_of_time(view: View) -> bool:
+    """Whether an agent that starts only now might be killed, by its Job's deadline, as it writes.
+
+    Only of the first one: what a second one is for, the first may have begun.
+    """
+    job = view.world.jobs.get(view.job)
+    if view.silent or job is None or job.created is None or agents_sent(view) > 1:
+        return False
+    given = timedelta(seconds=_TIME_TO_START * view.world.config.apply_deadline_seconds)
+    return view.now - job.created >= given
+
+
+def take_back(view: View) -> Move:
+    """The agent's Job goes while no container of it is there; one that came up by then counts."""
+    [why] = view.operation.blockers or ("no reason was seen",)
+    job = view.world.jobs.get(view.job)
+    match answers.agent(view):
+        case answers.Answer(result):
+            return applied(view, result)
+        case answers.Absent():
+            return _not_started(view, why)
+        case answers.Lost(_, ran) if not ran:
+            return _not_started(view, why)
+        case answers.Lost(lost):
+            if job is None and not view.agents():
+                # Too long ago to be sure: asked again under its id, the node tells what it knows.
+                return apply_next(view)
+            return write_lost(view, Step.APPLY, lost)
+        case answers.Pending(_, idle):
+            if job is not None and not job.deleting:
+                if not idle:
+                    return apply_next(view)
+                act = DeleteJob(job.name, job.uid)
+                text = f"the agent did not start and is being taken back: {why}"
+                return wait(view, text, act, blockers=(why,))
+            return wait(view, f"the agent did not start and is going: {why}", blockers=(why,))
+
+
+def _not_started(view: View, why: str) -> Move:
+    """No verdict on the change: it is tried again after a pause, with another audit first."""
+    text = f"inconclusive, no agent ran and nothing was touched; tried again: {why}"
+    return release(view, Phase.BLOCKED, "AgentNotStarted", text)
 
 
 def applied(view: View, result: Result) -> Move:

@@ -309,8 +309,9 @@ class Cluster:
             waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
             state = {"waiting": waiting} if fault == "pull" else {"running": {}}
             phase = "Pending" if fault == "pull" else "Running"
+            made = {} if fault == "pull" else {"containerID": "containerd://1"}
             self._patch_pod(
-                pod, {"status": {"phase": phase, "containerStatuses": [{"state": state}]}}
+                pod, {"status": {"phase": phase, "containerStatuses": [{"state": state, **made}]}}
             )
         elif stage in ("none", "killed", "killed-after-write", "hangs"):
             if stage == "hangs":
@@ -327,13 +328,20 @@ class Cluster:
                     message, code = encode(result).decode(), 0
             ended = {"exitCode": code, "reason": "Completed" if code == 0 else "OOMKilled"}
             terminated = {"terminated": {**ended, "message": message}}
+            container = {"containerID": "containerd://1", "state": terminated}
             self._stages[uid] = "ended" if code == 0 else "died"
             # The message is there a second before the pod's phase.
-            self._patch_pod(pod, {"status": {"containerStatuses": [{"state": terminated}]}})
+            self._patch_pod(pod, {"status": {"containerStatuses": [container]}})
         elif stage in ("ended", "died"):
             phase = "Succeeded" if stage == "ended" else "Failed"
             if pod["status"]["phase"] != phase:
                 self._patch_pod(pod, {"status": {"phase": phase}})
+
+    def pull(self, node: str) -> None:
+        """The image that agents wait for comes in: they start."""
+        for pod in self.pods_on(node, AGENTS):
+            if self._stages.get(pod["metadata"]["uid"]) == "pull":
+                self._stages[pod["metadata"]["uid"]] = "new"
 
     def on_write(self, node: str, operation: Operation) -> None:
         """Called as an agent is about to write; invariants listen here."""

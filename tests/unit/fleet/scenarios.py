@@ -699,6 +699,37 @@ def retried_after_a_lost_audit() -> Rollout:
     return r
 
 
+def apply_without_an_image() -> Rollout:
+    """No agent ever ran: no failure, given back and tried again; the other node has its turn."""
+    r = of(f1("node-a"), f1("node-b"))
+    r.cluster.disks["node-a"].faults = ["none", "pull"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    assert reason(r, "node-a") == "AgentNotStarted"
+    assert "no such image" in message(r, "node-a")
+    assert not r.cluster.disks["node-a"].writes
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+    assert not any("NodeFailed" in line for line in r.lines)
+    return r
+
+
+def agent_starts_as_it_is_taken_back() -> Rollout:
+    """The image comes at the last moment: what the agent did counts, nothing is done twice."""
+    r = of(f1())
+    r.cluster.disks["node-a"].faults = ["none", "pull"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    dies_before(r, "DeleteJob")
+    r.say("== the image is there")
+    r.cluster.pull("node-a")
+    r.play(5)
+    r.dead = False
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert r.cluster.disks["node-a"].writes == ["missing -> 1.0.0 by apply"]
+    return r
+
+
 def uncordoned_by_hand() -> Rollout:
     """Somebody uncordons the node in the middle: it is cordoned again before a file is written."""
     r = of(f1())
@@ -775,6 +806,8 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     retried_after_failed,
     proof_without_a_place,
     audit_without_an_image,
+    apply_without_an_image,
+    agent_starts_as_it_is_taken_back,
     retried_after_a_lost_audit,
     uncordoned_by_hand,
     target_changed_while_looking,
