@@ -362,6 +362,43 @@ def wide(table: dict[str, Any]) -> list[str]:
     return [c["name"] for c in table["columnDefinitions"] if c["priority"] > 0]
 
 
+class TestSelecting:
+    """What a person asks of thousands of node states."""
+
+    def shown(self, kubectl: Kubectl, *words: str) -> list[str]:
+        done = kubectl("get", "cns", "-o", "name", *words)
+        assert done.returncode == 0, done.stderr
+        return [line.partition("/")[2] for line in done.stdout.split()]
+
+    def test_by_phase_reason_version_verdict_and_policy(
+        self, node_states: Collection, kubectl: Kubectl
+    ) -> None:
+        for name, phase, found in (("a", "Failed", "1.0.0"), ("b", "Done", "0.4.0")):
+            made = node_state(name)
+            made["metadata"]["labels"] = {names.LABEL_POLICY: f"policy-{name}"}
+            made = node_states.create(made)
+            made["status"] = {
+                "phase": phase,
+                "reason": f"Why{phase}",
+                "found": found,
+                "verdict": "Compatible",
+            }
+            assert node_states.put(name, made, subresource="/status").ok
+        assert self.shown(kubectl, "--field-selector=status.phase=Failed") == ["a"]
+        assert self.shown(kubectl, "--field-selector=status.phase!=Done") == ["a"]
+        assert self.shown(kubectl, "--field-selector=status.reason=WhyDone") == ["b"]
+        assert self.shown(kubectl, "--field-selector=status.found=0.4.0") == ["b"]
+        assert self.shown(kubectl, "--field-selector=status.verdict=Compatible") == ["a", "b"]
+        both = (f"--selector={names.LABEL_POLICY}=policy-b", "--field-selector=status.phase=Failed")
+        assert self.shown(kubectl, *both) == []
+
+    def test_by_a_field_that_is_none_of_them(self, server: Server, kubectl: Kubectl) -> None:
+        assert server
+        done = kubectl("get", "cns", "--field-selector=status.message=x")
+        assert done.returncode != 0
+        assert "field label not supported" in done.stderr
+
+
 class TestExplain:
     def test_every_field_says_something(self, server: Server) -> None:
         schemas = eventually(lambda: published(server), "the API server publishes the schemas")

@@ -40,6 +40,9 @@ class Resource:
     singular: str
     short: str
     columns: tuple[Column, ...]
+    selectable: tuple[str, ...] = ()
+    """Fields that `kubectl get --field-selector` takes. Source: KEP-4358, on by default since
+    Kubernetes 1.31; older API servers leave them out, and select by labels only."""
 
     @property
     def file_name(self) -> str:
@@ -85,6 +88,8 @@ NODE_STATE: Final = Resource(
         _AGE,
         Column("Message", "string", ".status.message", "What is waited for.", True),
     ),
+    # No labels: metadata and status are two writes, and these change with every step.
+    (".status.phase", ".status.reason", ".status.found", ".status.verdict"),
 )
 RESOURCES: Final = (POLICY, NODE_STATE)
 
@@ -92,8 +97,9 @@ RESOURCES: Final = (POLICY, NODE_STATE)
 def crd(resource: Resource) -> dict[str, Any]:
     """The CustomResourceDefinition; raises UnsayableError on what a CRD cannot express."""
     schema = structural_schema(resource.model)
-    for column in resource.columns:
-        _require(schema, column.path)
+    for path in (*(column.path for column in resource.columns), *resource.selectable):
+        _require(schema, path)
+    selectable = [{"jsonPath": path} for path in resource.selectable]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -117,6 +123,7 @@ def crd(resource: Resource) -> dict[str, Any]:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [_column(c) for c in resource.columns],
+                    **({"selectableFields": selectable} if selectable else {}),
                     "schema": {"openAPIV3Schema": schema},
                 }
             ],
