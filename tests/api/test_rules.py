@@ -205,6 +205,7 @@ CASES = (
     ),
     Case("policy", "spec.drain.deadline", ("pattern",), **DURATIONS, says="spec.drain.deadline"),
     Case("policy", "spec.verify.deadline", ("pattern",), **DURATIONS, says="spec.verify.deadline"),
+    Case("policy", "spec.verify.soak", ("pattern",), **DURATIONS, says="spec.verify.soak"),
     *(
         Case(
             kind,

@@ -114,9 +114,26 @@ class ProofStatus(Model):
         description="Whether the pod from before the change could be deleted; absent while not "
         "known.",
     )
+    soaked: bool = Field(
+        default=False,
+        description="Whether the soak of spec.verify.soak is over, so that this is the last pod.",
+    )
     outcome: Word | None = Field(
         default=None,
         description="What the proof shows, compared with the baseline; absent while it runs.",
+    )
+
+
+class HungPods(Model):
+    """Pods of the node that hung in creation or deletion, before and after the last change."""
+
+    before: Words = Field(
+        default=(),
+        description="Pods, as namespace/name, that got no network or could not be deleted "
+        "before the last change; 64 at most.",
+    )
+    after: Words = Field(
+        default=(), description="Those of them that still hung when the node was given back."
     )
 
 
@@ -156,6 +173,11 @@ class OperationStatus(Model):
     )
     proof: ProofStatus | None = Field(
         default=None, description="The proof of this operation: its pods and what they show."
+    )
+    hung: Words | None = Field(
+        default=None,
+        description="Pods, as namespace/name, that hung in creation or deletion before the "
+        "change; absent until they were looked for.",
     )
     blockers: Words = Field(
         default=(),
@@ -260,6 +282,11 @@ class NodeStateStatus(Report):
         description="What of the operator's is still on the node and cannot go, such as a proof "
         "pod that hangs in Terminating because deleting pods does not work there; it goes by "
         "itself once that works.",
+    )
+    hung: HungPods | None = Field(
+        default=None,
+        description="Pods of the node that hung before the last change, and after it; absent "
+        "before the first change.",
     )
     attempts: Count = Field(
         default=0, description="How often the present change was tried without success."

@@ -227,6 +227,12 @@ class Verify(Model):
         default="2m",
         description="How long the proof may take, for example 90s or 2m. Default 2m.",
     )
+    soak: Duration | None = Field(
+        default=None,
+        description="How long a proved node stays cordoned and watched before it is proved once "
+        "more and given back, for example 5m; shows a network add-on that puts its file back. "
+        "Left out: not at all.",
+    )
 
 
 RuntimeRange = Annotated[
@@ -324,6 +330,11 @@ class PolicySummary(Model):
         "another program manages.",
     )
     failed: Count = Field(default=0, description="Nodes whose change failed or was rolled back.")
+    freed: Count = Field(
+        default=0,
+        description="Pods that hung in creation or deletion before their node's last change and "
+        "did not any more after it.",
+    )
 
 
 class NodeFailure(Model):

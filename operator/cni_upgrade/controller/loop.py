@@ -11,6 +11,7 @@ from cni_upgrade.api import names
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.store import Store, at_steps
+from cni_upgrade.fleet.hanging import wants_pods
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.planner import plan
@@ -120,7 +121,7 @@ class Loop:
     async def once(self) -> None:
         """One pass: look where it matters, plan, carry out."""
         if not self._store.denied:
-            await self._list_draining()
+            await self._list_pods()
             await self._list_judged()
         world = self._store.snapshot(datetime.now(UTC))
         with self._metrics.planning():
@@ -135,9 +136,9 @@ class Loop:
             # What was written may allow more, and our own writes bring no news.
             self.wake()
 
-    async def _list_draining(self) -> None:
-        """Pods are not watched cluster-wide: only a draining node's are of interest."""
-        wanted = at_steps(self._store.states.items.values(), Step.DRAIN, Step.DRAIN_AFTER)
+    async def _list_pods(self) -> None:
+        """Pods are not watched cluster-wide: only those of a few nodes are of interest."""
+        wanted = (name for name, s in self._store.states.items.items() if wants_pods(s))
         pods: dict[str, tuple[Pod, ...]] = {}
         for name in sorted(wanted):
             listed = await self._kube.list(PODS, fieldSelector=f"spec.nodeName={name}")

@@ -99,6 +99,8 @@ class Pod:
     empty_dir: bool
     sandbox_ready: bool
     """PodReadyToStartContainers is True: the sandbox stands and its network was added."""
+    addressed: bool
+    """It has an address: its network was added, also where the condition is not known."""
     waiting: str
     """`reason: message` of the first container that waits, empty where none does."""
     ended: Ended | None
@@ -153,6 +155,7 @@ class Pod:
                 c["type"] == "PodReadyToStartContainers" and c["status"] == "True"
                 for c in status.get("conditions") or ()
             ),
+            addressed=bool(status.get("podIP")),
             waiting=": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))),
             ended=None
             if ended is None

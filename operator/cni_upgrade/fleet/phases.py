@@ -32,6 +32,8 @@ class Step(StrEnum):
     PROVE_OLD = "ProveOld"  # the pod added before the change is deleted after it
     PROVE_ADD = "ProveAdd"  # a fresh pod gets its network
     PROVE_DELETE = "ProveDelete"  # and gives it back
+    SOAK = "Soak"  # the proof holds so far; the node is watched and proved once more
+    FREE = "Free"  # pods that hung before the change get the time to be freed by it
     RESTORE = "Restore"  # the agent puts the backup back
     RELEASE = "Release"  # uncordon if the cordon is ours, then rest
 
@@ -46,6 +48,8 @@ PHASE_OF: dict[Step, Phase] = {
     Step.PROVE_OLD: Phase.PROVING,
     Step.PROVE_ADD: Phase.PROVING,
     Step.PROVE_DELETE: Phase.PROVING,
+    Step.SOAK: Phase.PROVING,
+    Step.FREE: Phase.PROVING,
     Step.RESTORE: Phase.ROLLING_BACK,
 }
 """The phase that a person sees at each step. Cordon is part of what it is for, Draining or

@@ -118,6 +118,9 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
         waiting=total(Phase.WAITING, Phase.PENDING),
         blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE) + len(stuck),
         failed=total(*FAILED),
+        freed=sum(
+            len(s.status.hung.before) - len(s.status.hung.after) for s in states if s.status.hung
+        ),
     )
     return PolicyStatus(
         observed_generation=policy.metadata.generation,

@@ -8,7 +8,8 @@ from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase, ProofStatus
 from cni_upgrade.fleet import proof
 from cni_upgrade.fleet.decisions import CreateProof, DeleteProof
-from cni_upgrade.fleet.ending import done, proof_so_far, restore_next, rolls_back, verify
+from cni_upgrade.fleet.ending import proof_so_far, restore_next, rolls_back, verify
+from cni_upgrade.fleet.freeing import free_next
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
@@ -16,7 +17,7 @@ from cni_upgrade.fleet.workloads import proof_pod
 
 def prove(view: View) -> Move:
     if not verify(view).proof:
-        return done(view, "written; not proved, spec.verify.proof is false")
+        return free_next(view, "written; not proved, spec.verify.proof is false")
     view = moved(view, view.status.model_copy(update={"attempts": 0}))
     known = proof_so_far(view)
     if known.old_pod is None or known.old_pod not in view.world.proofs:
@@ -91,15 +92,36 @@ def prove_delete(view: View) -> Move:
     known = proof_so_far(view)
     pod = view.world.proofs.get(known.new_pod or "")
     if pod is None:
+        seconds = soak_limit(view)
+        if seconds and not known.soaked:
+            until = f"{view.now + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+            return at_step(view, Step.SOAK, f"proved; soaking until {until}", seconds)
         shown = known.model_copy(update={"delete": True, "outcome": "Proved"})
         status = with_operation(view.status, proof=shown)
         old = ", one from before the change was deleted" if known.old_delete else ""
-        return done(moved(view, status), f"proved: a fresh pod was added and deleted{old}")
+        again = f", once more after {verify(view).soak}" if known.soaked else ""
+        return free_next(
+            moved(view, status), f"proved: a fresh pod was added and deleted{again}{old}"
+        )
     if overdue(view, pod.deleted):
         bad = known.model_copy(update={"delete": False})
         return failed_proof(view, bad, proof.stuck(pod, view.world))
     acts = () if pod.deleting else (DeleteProof(pod.name, pod.uid),)
     return wait(view, f"pod {pod.key} is to go", *acts)
+
+
+def soak_limit(view: View) -> int:
+    """Seconds that a proved node is watched."""
+    soak = verify(view).soak
+    return duration.seconds(soak) if soak else 0
+
+
+def soak(view: View) -> Move:
+    """Time passes on a proved node; then it is proved once more."""
+    if not view.late():
+        return wait(view, view.status.message)
+    again = {"add": None, "delete": None, "soaked": True}
+    return prove_add_next(view, proof_so_far(view).model_copy(update=again))
 
 
 def inconclusive(view: View, known: ProofStatus, why: str) -> Move:

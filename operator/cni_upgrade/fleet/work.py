@@ -8,7 +8,7 @@ from datetime import timedelta
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.api.policy import Mode
-from cni_upgrade.fleet import ending, looking, proving, writing
+from cni_upgrade.fleet import ending, freeing, looking, proving, writing
 from cni_upgrade.fleet.draining import drain_settings
 from cni_upgrade.fleet.phases import UNTOUCHED, Step
 from cni_upgrade.fleet.selection import matches, paused
@@ -89,6 +89,8 @@ _LIMITS: dict[Step, Callable[[View], int]] = {
     Step.PROVE_OLD: proving.limit,
     Step.PROVE_ADD: proving.limit,
     Step.PROVE_DELETE: proving.limit,
+    Step.SOAK: proving.soak_limit,
+    Step.FREE: freeing.limit,
     Step.RESTORE: _agent_limit,
 }
 """Seconds that a step may take of a kubelet that answers, once a file was or may be written."""
@@ -104,6 +106,8 @@ _STEPS: dict[Step, Callable[[View], Move]] = {
     Step.PROVE_OLD: proving.prove_old,
     Step.PROVE_ADD: proving.prove_add,
     Step.PROVE_DELETE: proving.prove_delete,
+    Step.SOAK: proving.soak,
+    Step.FREE: freeing.free,
     Step.RESTORE: writing.restore,
     Step.RELEASE: ending.release_step,
 }

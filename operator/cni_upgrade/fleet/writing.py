@@ -10,6 +10,7 @@ from cni_upgrade.fleet import answers, proof
 from cni_upgrade.fleet.decisions import Cordon, CreateProof, DeleteJob
 from cni_upgrade.fleet.draining import drain_after, drain_first, drain_settings, evict
 from cni_upgrade.fleet.ending import noted, proof_so_far, remarked, restore_next, rolls_back, verify
+from cni_upgrade.fleet.hanging import hanging
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.proving import prove
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
@@ -40,6 +41,11 @@ def cordon_now(view: View) -> Move:
 
 
 def drain_or_baseline(view: View) -> Move:
+    pods = view.world.pods.get(view.node.name)
+    if pods is None:
+        return wait(view, "the node's pods are being listed")
+    hung = hanging(pods, view.world.config.namespaces, view.now)
+    view = moved(view, with_operation(view.status, hung=hung))
     if drain_first(view):
         seconds = duration.seconds(drain_settings(view).deadline)
         return at_step(view, Step.DRAIN, "the node is being drained", seconds, cordoned=True)

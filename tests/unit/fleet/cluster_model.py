@@ -39,6 +39,8 @@ class Cluster:
         """The version at which a pod got its network, by uid."""
         self.budgets: set[str] = set()
         """Names of pods that a disruption budget keeps."""
+        self.held: set[str] = set()
+        """Names of pods that a finalizer keeps."""
         self.foreign_cordons: set[str] = set()
         self.full: set[str] = set()
         """Nodes to which no pod is scheduled."""
@@ -76,9 +78,18 @@ class Cluster:
             self.add_pod(disk.name, f"web-{disk.name}-{number}")
 
     def add_pod(
-        self, node: str, name: str, *, owner: str = "ReplicaSet", empty_dir: bool = False
+        self,
+        node: str,
+        name: str,
+        *,
+        owner: str = "ReplicaSet",
+        empty_dir: bool = False,
+        fresh: bool = False,
     ) -> None:
-        """A running pod; without an owner nobody would create it again."""
+        """A running pod, or a fresh one that is to get its network first.
+
+        Without an owner nobody would create it again.
+        """
         owners = [{"kind": owner, "name": "x", "uid": f"{owner}-uid", "controller": True}]
         made = self.api.create(
             "Pod",
@@ -92,9 +103,11 @@ class Cluster:
                     "nodeName": node,
                     "volumes": [{"name": "v", "emptyDir": {}}] if empty_dir else [],
                 },
-                "status": {"phase": "Running"},
+                "status": {"phase": "Pending" if fresh else "Running"},
             },
         )
+        if fresh:
+            return
         self.added[made["metadata"]["uid"]] = self.disks[node].version or "missing"
         self._stages[made["metadata"]["uid"]] = "up"
 
@@ -294,6 +307,8 @@ class Cluster:
 
     def _take_down(self, pod: Raw, disk: SimNode) -> None:
         meta = pod["metadata"]
+        if meta["name"] in self.held:
+            return
         added = self.added.get(meta["uid"])
         if added is not None and not disk.deletes(added):
             self.warnings[meta["uid"]] = "FailedKillPod: plugin type=bridge failed (delete)"

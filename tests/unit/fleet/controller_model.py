@@ -17,6 +17,7 @@ from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.hanging import wants_pods
 from cni_upgrade.fleet.objects import Job, Node, Pod
 from cni_upgrade.fleet.snapshot import Eviction, Snapshot
 from tests.unit.fleet.api_model import ApiError, Raw
@@ -71,18 +72,13 @@ class Controller:
         }
 
     def snapshot(self) -> Snapshot:
-        """As Store.snapshot; the pods of draining nodes are listed anew, as Loop.once does."""
+        """As Store.snapshot; the pods of some nodes are listed anew, as Loop.once does."""
         states: dict[str, CNINodeState] = self._all("CNINodeState")
         policies: dict[str, CNIUpgradePolicy] = self._all("CNIUpgradePolicy")
         agents: dict[str, list[Pod]] = defaultdict(list)
         for pod in self._all("Pod", AGENTS).values():
             agents[pod.labels.get("batch.kubernetes.io/job-name", "")].append(pod)
-        draining = [
-            name
-            for name, state in states.items()
-            if state.status.operation and state.status.operation.step in ("Drain", "DrainAfter")
-        ]
-        pods = {name: self._pods_of(name) for name in draining}
+        pods = {name: self._pods_of(name) for name, s in states.items() if wants_pods(s)}
         self._planned = {
             (kind, name): item.metadata.resource_version
             for kind, items in (("CNIUpgradePolicy", policies), ("CNINodeState", states))

@@ -764,6 +764,78 @@ def managed_elsewhere() -> Rollout:
     return r
 
 
+def hung_pods_are_freed() -> Rollout:
+    """Pods hang in deletion on one node and in creation on another; the change frees them."""
+    r = of(f1(), f2())
+    r.cluster.api.delete("Pod", "web-node-a-0", namespace="default")
+    r.cluster.add_pod("node-b", "web-new", fresh=True)
+    r.play(90)
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+    for node, pod in (("node-a", "default/web-node-a-0"), ("node-b", "default/web-new")):
+        assert r.cluster.status(node)["hung"] == {"before": [pod], "after": []}
+        assert message(r, node).endswith("; 1 of 1 pods that hung were freed")
+    assert r.cluster.policy("cure")["status"]["summary"]["freed"] == 2
+    return r
+
+
+def a_pod_that_hangs_on() -> Rollout:
+    """CRI-O deletes pods of before with what it cached: no use to wait, and it is said."""
+    r = of(crio("node-a"))
+    r.cluster.api.delete("Pod", "web-node-a-0", namespace="default")
+    r.play(90)
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    hung = {"before": ["default/web-node-a-0"], "after": ["default/web-node-a-0"]}
+    assert (r.phase("node-a"), r.cluster.status("node-a")["hung"]) == ("Done", hung)
+    assert "1 hang on: default/web-node-a-0" in message(r, "node-a")
+    assert r.cluster.policy("cure")["status"]["summary"]["freed"] == 0
+    return r
+
+
+def a_pod_that_hangs_for_a_reason_of_its_own() -> Rollout:
+    """Not every pod that hangs is ours to free: the wait has an end."""
+    r = of(f1())
+    r.cluster.api.delete("Pod", "web-node-a-0", namespace="default")
+    r.cluster.held.add("web-node-a-0")
+    r.play(90)
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Free")
+    since = r.cluster.now
+    r.settle()
+    assert (r.cluster.now - since).total_seconds() >= 120
+    assert (r.phase("node-a"), ready(r, "cure")) == ("Done", "Enforced")
+    assert "1 hang on: default/web-node-a-0" in message(r, "node-a")
+    return r
+
+
+def soaked() -> Rollout:
+    """A proved node is kept for five minutes and proved once more."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", {**ENFORCE, "verify": {"soak": "5m"}})
+    r.until(lambda: r.step_of("node-a") == "Soak")
+    assert r.cluster.node("node-a")["spec"]["unschedulable"]
+    since = r.cluster.now
+    r.settle()
+    assert r.phase("node-a") == "Done"
+    assert (r.cluster.now - since).total_seconds() >= 300
+    assert "once more after 5m" in message(r, "node-a")
+    return r
+
+
+def put_back_while_it_soaks() -> Rollout:
+    """A writer that nobody knew of puts its file back: the second proof shows it."""
+    r = of(f2())
+    r.cluster.apply_policy("cure", {**ENFORCE, "verify": {"soak": "5m"}})
+    r.until(lambda: r.step_of("node-b") == "Soak")
+    r.say("== somebody writes the old file")
+    r.cluster.disks["node-b"].edit("1.0.0")
+    r.settle()
+    assert (r.phase("node-b"), reason(r, "node-b")) == ("Failed", "StillBroken")
+    return r
+
+
 SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     mixed_cluster_cured,
     audit_then_enforce,
@@ -812,4 +884,9 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     uncordoned_by_hand,
     target_changed_while_looking,
     managed_elsewhere,
+    hung_pods_are_freed,
+    a_pod_that_hangs_on,
+    a_pod_that_hangs_for_a_reason_of_its_own,
+    soaked,
+    put_back_while_it_soaks,
 )

@@ -160,6 +160,7 @@ def test_counts_and_versions() -> None:
         "waiting": 2,
         "blocked": 1,
         "failed": 1,
+        "freed": 0,
     }
     assert obj["versions"] == {"1.0.0": 5}
 

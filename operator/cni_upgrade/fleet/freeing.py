@@ -1,0 +1,52 @@
+"""The last step of a change: pods that hung before it get the time to be freed by it."""
+
+from __future__ import annotations
+
+from cni_upgrade.api import duration
+from cni_upgrade.api.node_state import HungPods
+from cni_upgrade.fleet.ending import done, verify
+from cni_upgrade.fleet.hanging import hanging
+from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.view import Move, View, at_step, moved, wait
+
+
+def limit(view: View) -> int:
+    """Seconds that pods get; the kubelet tries each again every ten or so."""
+    return duration.seconds(verify(view).deadline)
+
+
+def free_next(view: View, message: str) -> Move:
+    """Wait for the pods that hung before the change, where there are any; then done."""
+    hung = view.operation.hung
+    if not hung:
+        return done(_counted(view, ()), message)
+    return at_step(view, Step.FREE, message, limit(view))
+
+
+def free(view: View) -> Move:
+    """Whether they are free decides nothing: what hangs on may do so for another reason."""
+    proved, _, _ = view.status.message.partition(_WAITS)
+    before = view.operation.hung or ()
+    pods = view.world.pods.get(view.node.name)
+    if pods is None:
+        return wait(view, view.status.message)
+    still = set(hanging(pods, view.world.config.namespaces, view.now))
+    left = tuple(name for name in before if name in still)
+    after = view.status.after
+    stuck = after is not None and after.existing_delete is False
+    leaving = {pod.key for pod in pods if pod.deleting}
+    # Pods that the audit says cannot be deleted are counted and not waited for.
+    hope = tuple(name for name in left if not (stuck and name in leaving))
+    if hope and not view.late():
+        return wait(view, f"{proved}{_WAITS}{len(hope)} of {len(before)}: {', '.join(hope[:3])}")
+    on = f"; {len(left)} hang on: {', '.join(left[:3])}" if left else ""
+    freed = f"; {len(before) - len(left)} of {len(before)} pods that hung were freed{on}"
+    return done(_counted(view, left), f"{proved}{freed}")
+
+
+_WAITS = "; waits for pods that hung, "
+
+
+def _counted(view: View, left: tuple[str, ...]) -> View:
+    hung = HungPods(before=view.operation.hung or (), after=left)
+    return moved(view, view.status.model_copy(update={"hung": hung}))

@@ -1,0 +1,66 @@
+"""Which pods hang, and which only look like it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from cni_upgrade.fleet.config import Namespaces
+from cni_upgrade.fleet.hanging import hanging
+from tests.unit.fleet.api_model import stamp
+from tests.unit.fleet.samples import NOW, pod
+
+LONG_AGO, JUST_NOW = stamp(NOW - timedelta(seconds=60)), stamp(NOW - timedelta(seconds=59))
+READY = [{"type": "PodReadyToStartContainers", "status": "True"}]
+
+
+def leaving(since: str = LONG_AGO, **more: Any) -> dict[str, Any]:
+    return {"metadata": {"deletionTimestamp": since}, **more}
+
+
+def coming(since: str = LONG_AGO, **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"creationTimestamp": since},
+        "status": {"phase": "Pending", **status},
+    }
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [leaving(), leaving(status={"phase": "Succeeded"}), coming()],
+    ids=["leaving", "leaving though it ran to its end", "coming"],
+)
+def test_it_hangs(patch: dict[str, Any]) -> None:
+    assert hanging([pod("web", **patch)], Namespaces(), NOW) == ("default/web",)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {},
+        leaving(JUST_NOW),
+        leaving(spec={"hostNetwork": True}),
+        coming(JUST_NOW),
+        coming(conditions=READY),
+        coming(podIP="10.0.0.1"),
+        coming(phase="Failed"),
+        {**coming(), "spec": {"hostNetwork": True}},
+    ],
+    ids=[
+        "it runs",
+        "leaving since a moment",
+        "leaving, the host's network",
+        "coming since a moment",
+        "it pulls its image",
+        "it pulls its image, an older kubelet",
+        "the kubelet refused it",
+        "coming, the host's network",
+    ],
+)
+def test_it_does_not(patch: dict[str, Any]) -> None:
+    assert hanging([pod("web", **patch)], Namespaces(), NOW) == ()
+
+
+@pytest.mark.parametrize("space", ["cni-upgrade-agents", "cni-upgrade-proof", "cni-upgrade-system"])
+def test_pods_of_ours_do_not_count(space: str) -> None:
+    assert hanging([pod("web", space, **leaving())], Namespaces(), NOW) == ()
