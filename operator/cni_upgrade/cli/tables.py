@@ -1,105 +1,136 @@
-"""Tables that explain themselves: what a person reads first stands first, in whole sentences."""
+"""Tables that explain themselves: a title that says what is shown, reasons beneath their row.
 
+What decides stands last, where a terminal shows it: the verdict, and the command that comes next.
+"""
+
+import shutil
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 
+from cni_upgrade.cli.look import Look
+from cni_upgrade.cli.stories import STORIES
 from cni_upgrade.node.backup import Backup
-from cni_upgrade.node.operation import Action, Kind, Report, Result, Verdict
+from cni_upgrade.node.operation import (
+    PRESET,
+    Action,
+    FileReport,
+    Kind,
+    Report,
+    Result,
+    Source,
+    Verdict,
+)
+from cni_upgrade.node.sandboxes import MISSING
+
+_NARROWEST, _WIDEST = 60, 100
+_BENEATH = " " * 6
 
 _VERDICTS = {
     Verdict.COMPATIBLE: "nothing is to be done",
     Verdict.REWRITE: "a rewrite helps; `cni-upgrade diff` shows it, `cni-upgrade apply` does it",
-    Verdict.BLOCKED: "what must be done cannot be done safely; the first fault says why",
-    Verdict.MANAGED: "another program writes the file; mend its source",
-    Verdict.NO_CONFIG: "there is no config to read",
+    Verdict.BLOCKED: "something is wrong or not known, and no rewrite is safe as things are",
+    Verdict.MANAGED: "another program writes the file and would put it back; mend its source",
+    Verdict.NO_CONFIG: "there is no config that the runtime would read",
     Verdict.NOT_CNI: "pods get their network without CNI: nothing is to be done",
 }
+_LOOSE_REWRITE = "another version is to be written; `cni-upgrade diff FILE` shows it as a patch"
+_NOT_KNOWN = "nothing is to be written; whether pods come and go with it is not known"
+_SOURCES = {
+    Source.VERSION: "its own answer",
+    Source.BUILDINFO: "the library built in: at most",
+    Source.UNKNOWN: "-",
+}
+_ACTIONS = {
+    Action.NONE: "leave",
+    Action.REWRITE: "rewrite",
+    Action.REFUSE: "refuse",
+    Action.MANAGED: "leave to its writer",
+}
+
+Row = tuple[Sequence[str], Sequence[str]]
+"""The cells, and what is to be said beneath them."""
 
 
-def of_report(report: Report) -> Iterator[str]:
-    """A node's report: runtime, files, plugins, pods, what works, findings, verdict."""
-    runtime = report.runtime
-    if runtime.libcni is not None:
-        known = f"carries libcni {runtime.libcni}, which reads up to {runtime.max}"
-    elif runtime.name:
-        known = "it is not known which libcni it carries"
-    else:
-        known = "not given, so nothing can be promised: --runtime containerd://1.6.2"
-    yield f"Runtime  {f'{runtime.name} {runtime.version}'.strip() or '-'}: {known}"
-    yield f"Configs  {report.paths.conf_dir or 'no folder'}"
-    yield f"Plugins  {', '.join(report.paths.bin_dirs) or 'no folder'}"
-    yield f"Known    from {report.paths.known.source}"
-    if report.sandboxes:
-        counts = ", ".join(f"{count} at {version}" for version, count in report.sandboxes.items())
-        yield f"Pods     added to a network and running: {counts}"
+def of_look(look: Look) -> Iterator[str]:
+    """What was found, what works, what is wrong, and the verdict."""
+    report = look.report
+    yield from _head(look)
     if report.files:
-        yield ""
         yield from _table(
-            ("FILE", "USED", "VERSION", "TO", "ACTION", "WHY"),
+            "Config files; USED: the runtime reads it, TO: the version to reach",
+            ("FILE", "USED", "VERSION", "TO", "ACTION"),
             [
                 (
-                    file.name,
-                    "yes" if file.active else "no",
-                    file.version or "missing",
-                    file.to or "-",
-                    str(file.action),
-                    file.why,
+                    (
+                        file.name,
+                        "yes" if file.active else "no",
+                        file.version or "missing",
+                        file.to or "none",
+                        _ACTIONS[file.action],
+                    ),
+                    (file.why,),
                 )
                 for file in report.files
             ],
         )
     if report.plugins:
-        yield ""
         yield from _table(
+            "Plugins, and the CNI versions that each supports",
             ("PLUGIN", "SUPPORTS", "KNOWN FROM"),
             [
-                (plugin.type, _range(plugin.supported, plugin.max), str(plugin.source))
-                for plugin in report.plugins
+                ((each.type, _range(each.supported, each.max), _SOURCES[each.source]), ())
+                for each in report.plugins
             ],
         )
-    baseline, after = report.baseline, report.after
-    yield ""
-    yield from _table(
-        ("", "TODAY", "AFTER THE REWRITE", "WHY"),
-        [
-            ("creating a pod", _word(baseline.add), _word(after.add), baseline.add_why or ""),
-            ("deleting a pod", _word(baseline.delete), _word(after.delete),
-             baseline.delete_why or ""),
-            ("deleting those that run", "", _word(after.existing_delete), after.why or ""),
-        ],
-    )  # fmt: skip
-    if report.findings:
-        yield ""
-        for finding in report.findings:
-            yield f"{finding.severity} {finding.code}  {finding.component}: {finding.message}"
-            yield f"    {finding.action}"
-    yield ""
-    yield f"Verdict  {report.verdict}: {_VERDICTS[report.verdict]}"
+    yield from _pods(report)
+    if report.readiness:
+        yield from _table(
+            "Would pods come and go under another runtime, with the files as they are?",
+            ("RUNTIME", "READY"),
+            [
+                ((each.runtime, _word(each.ready, "yes", "no")), (each.why,))
+                for each in report.readiness
+            ],
+        )
+    yield from _findings(report)
+    yield from _verdict(look)
 
 
-def of_plan(report: Report) -> Iterator[str]:
+def of_plan(look: Look) -> Iterator[str]:
     """Only the files for which something is to be done, or would be."""
+    files = [file for file in look.report.files if file.action is not Action.NONE]
+    if look.path is not None:
+        yield f"{look.path}:"
+    if files:
+        yield from _plan(files)
+    elif look.blocked:
+        yield from (line for each in look.faults[:1] for line in _wrapped(each.message, ""))
+        yield ""
+    yield from _verdict(look)
+
+
+def _plan(files: Sequence[FileReport]) -> Iterator[str]:
     rows = [
-        (file.name, file.version or "missing", file.to or "-", str(file.action), file.why)
-        for file in report.files
-        if file.action is not Action.NONE
-    ]
-    if rows:
-        yield from _table(("FILE", "VERSION", "TO", "ACTION", "WHY"), rows)
-    else:
-        yield f"{report.verdict}: {_VERDICTS[report.verdict]}"
+        ((file.name, file.version or "missing", file.to or "none", _ACTIONS[file.action]),
+         (file.why,))
+        for file in files
+    ]  # fmt: skip
+    yield from _table("What is to be done", ("FILE", "VERSION", "TO", "ACTION"), rows)
 
 
 def of_changes(result: Result) -> Iterator[str]:
     """How an apply or a restore ended."""
     yield f"{result.kind} {result.id}: {result.outcome}"
     if result.error is not None:
-        yield f"{result.error.code}: {result.error.message}"
+        yield from _wrapped(f"{result.error.code}: {result.error.message}", "")
     for change in result.changes:
         yield f"{change.name}: {change.from_version or 'missing'} -> {change.to or 'missing'}"
-        yield from change.diff.splitlines()
+        yield from (line.expandtabs() for line in change.diff.splitlines())
     if result.backup is not None and result.kind is Kind.APPLY:
         yield f"backup {result.backup}; `cni-upgrade restore {result.backup}` puts it back"
+    if result.report is not None:
+        yield from _wrapped(f"now: {result.report.verdict}: {_VERDICTS[result.report.verdict]}", "")
 
 
 def of_backups(backups: Sequence[Backup], folder: str) -> Iterator[str]:
@@ -107,18 +138,105 @@ def of_backups(backups: Sequence[Backup], folder: str) -> Iterator[str]:
     if not backups:
         yield f"no backups in {folder}"
         return
-    rows = [
+    rows: list[Row] = [
         (
-            backup.id,
-            time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(backup.created // 10**9)),
-            backup.folder,
-            ", ".join(f"{saved.name} (before {saved.to})" for saved in backup.files),
+            (
+                backup.id,
+                time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(backup.created // 10**9)),
+                backup.folder,
+            ),
+            [f"{saved.name}, as it was before {saved.to} was written" for saved in backup.files],
         )
         for backup in backups
     ]
-    yield from _table(("BACKUP", "MADE", "OF", "FILES"), rows)
-    yield ""
+    yield from _table("Backups, the newest last", ("BACKUP", "MADE", "OF"), rows)
     yield f"Plain copies: {folder}/<BACKUP>/files/"
+    yield "`cni-upgrade restore <BACKUP>` puts one back"
+
+
+def _head(look: Look) -> Iterator[str]:
+    report, runtime = look.report, look.report.runtime
+    if runtime.libcni is not None:
+        known = f"carries libcni {runtime.libcni}, which reads CNI versions up to {runtime.max}"
+    elif runtime.name:
+        known = "it is not known which libcni it carries, so nothing can be promised"
+    else:
+        known = "not named, so nothing can be promised: --runtime containerd://1.6.2"
+    if look.path is not None:
+        yield from _label("Config", f"{look.path}, on no machine")
+    yield from _label("Runtime", f"{f'{runtime.name} {runtime.version}'.strip() or '-'}: {known}")
+    if look.path is None:
+        source = report.paths.known.source
+        by = "a usual place" if source == PRESET else f"known from {source}"
+        folder = report.paths.conf_dir
+        yield from _label("Configs", f"{folder} ({by})" if folder else "no folder")
+    bins = ", ".join(report.paths.bin_dirs)
+    yield from _label("Plugins", bins or ("not looked at" if look.path else "no folder"))
+    if report.sandboxes:
+        counts = ", ".join(_added(version, count) for version, count in report.sandboxes.items())
+        yield from _label("Pods", f"in the results cache: {counts}")
+    yield ""
+
+
+def _added(version: str, count: int) -> str:
+    return f"{count} added {'with no version' if version == MISSING else f'at {version}'}"
+
+
+def _label(name: str, text: str) -> Iterator[str]:
+    yield from textwrap.wrap(
+        text,
+        _width(),
+        initial_indent=f"{name:<7}  ",
+        subsequent_indent=" " * 9,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _pods(report: Report) -> Iterator[str]:
+    """With a column of its own for what a rewrite would change, where one is planned."""
+    before, after = report.baseline, report.after
+    rewriting = any(file.action is Action.REWRITE for file in report.files)
+    rows: list[tuple[list[str], list[str]]] = [
+        (["creating a pod", _word(before.add)], [before.add_why or ""]),
+        (["deleting a pod", _word(before.delete)], [before.delete_why or ""]),
+    ]
+    if rewriting:
+        rows[0][0].append(_word(after.add))
+        rows[1][0].append(_word(after.delete))
+        existing = f"after the rewrite: {after.why}" if after.why else ""
+        rows.append((["deleting one from before", "", _word(after.existing_delete)], [existing]))
+        yield from _table(
+            "What works today, and once the files carry TO",
+            ("", "TODAY", "AFTER THE REWRITE"),
+            rows,
+        )
+    else:
+        yield from _table("What works today", ("", "TODAY"), rows)
+
+
+def _findings(report: Report) -> Iterator[str]:
+    for finding in report.findings:
+        where = "" if finding.component in finding.message else f"{finding.component}: "
+        yield f"{finding.severity} {finding.code}"
+        yield from _wrapped(f"{where}{finding.message}", _BENEATH)
+        yield from _wrapped(f"to do: {finding.action}", _BENEATH)
+        yield ""
+
+
+def _verdict(look: Look) -> Iterator[str]:
+    verdict, baseline = look.report.verdict, look.report.baseline
+    meaning = _VERDICTS[verdict]
+    if look.path is not None and verdict is Verdict.REWRITE:
+        meaning = _LOOSE_REWRITE
+    elif verdict is Verdict.COMPATIBLE and None in (baseline.add, baseline.delete):
+        meaning = _NOT_KNOWN
+    yield from _label("Verdict", f"{verdict}: {meaning}")
+    told = next((each.code for each in look.report.findings if each.code in STORIES), None)
+    if told is not None:
+        yield f"         `cni-upgrade explain {told}` tells more"
+    if look.path is not None:
+        yield ""
 
 
 def _range(supported: Sequence[str], highest: str | None) -> str:
@@ -127,13 +245,33 @@ def _range(supported: Sequence[str], highest: str | None) -> str:
     return f"at most {highest}" if highest else "unknown"
 
 
-def _word(works: bool | None) -> str:
-    return {True: "works", False: "fails", None: "unknown"}[works]
+def _word(works: bool | None, yes: str = "works", no: str = "fails") -> str:
+    return {True: yes, False: no, None: "unknown"}[works]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns as wide as their widest cell; the last one runs on."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join(cells).rstrip()
+def _table(title: str, header: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
+    """Columns as wide as their widest cell, reasons beneath, and a blank line at the end."""
+    yield title
+    widths = [max(map(len, column)) for column in zip(header, *(r for r, _ in rows), strict=True)]
+    for cells, notes in ((header, ()), *rows):
+        padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
+        yield f"  {'  '.join(padded)}".rstrip()
+        for note in notes:
+            yield from _wrapped(note, _BENEATH)
+    yield ""
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Lines no wider than the terminal, and never than what the eye follows; words stay whole."""
+    return textwrap.wrap(
+        text,
+        _width(),
+        initial_indent=indent,
+        subsequent_indent=indent or "    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _width() -> int:
+    return min(_WIDEST, max(_NARROWEST, shutil.get_terminal_size((_WIDEST, 24)).columns))

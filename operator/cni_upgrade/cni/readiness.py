@@ -40,20 +40,28 @@ def readiness(facts: Facts, wanted: str) -> Readiness:
 
     Raises UnknownRuntimeError for what is not of that form, or meets no known release.
     """
-    name, minimum = _parsed(wanted)
-    rows = [row for row in runtimes.TABLE if row.name == name and row.last >= minimum]
-    if not rows:
-        raise UnknownRuntimeError(f"{wanted!r}: no release of {name} that is known here")
     obstacles: list[Obstacle] = []
     unknown = False
-    for row in rows:
-        first = ".".join(str(number) for number in max(row.first, minimum))
+    for name, first, last in releases(wanted):
         found = judge(replace(facts, runtime=f"{name}://{first}"), Target()).baseline
         unknown = unknown or found.add is None or found.del_ is None
         why = found.add_why or found.del_why
         if why:
-            obstacles.append(Obstacle(f"{name} {first} to {row.until}", why))
+            obstacles.append(Obstacle(f"{name} {first} to {last}", why))
     return Readiness(wanted, False if obstacles else None if unknown else True, tuple(obstacles))
+
+
+def releases(wanted: str) -> list[tuple[str, str, str]]:
+    """The runs of releases meant: the runtime's name, the first release and the last.
+
+    Raises UnknownRuntimeError for what is not of the form containerd>=1.6, or meets none.
+    """
+    name, minimum = _parsed(wanted)
+    rows = [row for row in runtimes.TABLE if row.name == name and row.last >= minimum]
+    if not rows:
+        raise UnknownRuntimeError(f"{wanted!r}: no release of {name} that is known here")
+    firsts = [".".join(str(number) for number in max(row.first, minimum)) for row in rows]
+    return [(name, first, row.until) for first, row in zip(firsts, rows, strict=True)]
 
 
 def _parsed(wanted: str) -> tuple[str, tuple[int, int, int]]:

@@ -473,7 +473,16 @@ def _support_findings(chain: Sequence[Support]) -> Iterator[Finding]:
 
 
 def _remarks(config: Config, node: health.Node, reached: str | None) -> Iterator[Finding]:
-    if not config.version and node.runtime.libcni and not node.runtime.f1:
+    if not config.version and not node.runtime.libcni:
+        yield Finding(
+            Code.VERSION_MISSING,
+            Severity.WARNING,
+            config.name,
+            "cniVersion is missing: containerd up to 1.6.3 cannot delete pods with that, and CRI-O "
+            "up to 1.23 cannot create them either",
+            "write a cniVersion that every plugin and the runtime support",
+        )
+    elif not config.version and not node.runtime.f1:
         yield Finding(
             Code.VERSION_MISSING,
             Severity.WARNING,
@@ -511,7 +520,9 @@ def _runtime_findings(runtime: Runtime) -> Iterator[Finding]:
             Severity.FAULT,
             runtime.name or "runtime",
             f"it is not known which libcni {runtime.label} carries",
-            "extend the table in operator/cni_upgrade/cni/runtimes.py",
+            "extend the table in operator/cni_upgrade/cni/runtimes.py"
+            if runtime.name
+            else "name the runtime and its version, as the node's status has them",
         )
 
 

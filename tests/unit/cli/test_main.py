@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cni_upgrade.cli.main import main
 from cni_upgrade.cni.findings import Code
@@ -37,7 +38,7 @@ def test_from_the_audit_to_the_restore(host: Host, capsys: Captured) -> None:
     assert "Plugins  /opt/cni/bin" in text
 
     assert ask(host, "plan") == 1
-    assert "Rewrite" in capsys.readouterr().out
+    assert "missing  1.0.0  rewrite" in capsys.readouterr().out
     assert ask(host, "diff") == 1
     assert '+  "cniVersion": "1.0.0",' in capsys.readouterr().out
     assert ask(host, "backups") == 0
@@ -53,10 +54,11 @@ def test_from_the_audit_to_the_restore(host: Host, capsys: Captured) -> None:
 
     assert ask(host, "backups", "-o", "json") == 0
     backups = json.loads(capsys.readouterr().out)
-    assert [file["name"] for file in backups[0]["files"]] == ["10-pod.conflist"]
+    made = backups["backups"][0]
+    assert [file["name"] for file in made["files"]] == ["10-pod.conflist"]
     assert ask(host, "backups") == 0
-    assert backups[0]["id"] in capsys.readouterr().out
-    assert ask(host, "restore", backups[0]["id"]) == 0
+    assert made["id"] in capsys.readouterr().out
+    assert ask(host, "restore", made["id"]) == 0
     assert (host.conf / "10-pod.conflist").read_text() == VERSIONLESS
 
 
@@ -69,7 +71,7 @@ def test_json_is_the_agents_result(host: Host, capsys: Captured) -> None:
     plan = json.loads(capsys.readouterr().out)
     assert plan["files"][0]["patch"][-1] == {"op": "add", "path": "/cniVersion", "value": "1.0.0"}
     assert ask(host, "diff", "-o", "json") == 1
-    assert set(json.loads(capsys.readouterr().out)) == {"10-pod.conflist"}
+    assert set(json.loads(capsys.readouterr().out)["diffs"]) == {"10-pod.conflist"}
     assert ask(host, "apply", "-o", "json") == 0
     assert Result.from_json(json.loads(capsys.readouterr().out)).changes
 
@@ -78,8 +80,9 @@ def test_options_reach_the_engine(host: Host, capsys: Captured) -> None:
     for name in ("host-local", "portmap", "loopback"):
         host.plugin(name, "0.4.0")
     assert ask(host, "plan", "--exact") == 1
-    assert "Refuse" in capsys.readouterr().out
+    assert "refuse" in capsys.readouterr().out
     assert ask(host, "apply", "--exact") == 2
+    assert "nothing was written: Blocked: 10-pod.conflist" in capsys.readouterr().err
     assert ask(host, "diff", "--exact") == 2
     assert "Blocked: 10-pod.conflist: host-local supports" in capsys.readouterr().err
     assert ask(host, "plan", "--target", "0.3.1") == 1
@@ -94,22 +97,35 @@ def test_folders_of_ones_own(host: Host, capsys: Captured) -> None:
     host.bin.rename(host.root / "bin")
     assert ask(host, "audit") == 1
     assert "FolderMissing" in capsys.readouterr().out
-    assert (
-        ask(
-            host,
-            "apply",
-            "--config-dir",
-            "/conf",
-            "--bin-dir",
-            "bin",
-            "--bin-dir",
-            "/none",
-            "--state-dir",
-            "/state",
-        )
-        == 0
-    )
+    (host.root / "more").mkdir()
+    folders = ("--config-dir", "/conf", "--bin-dir", "bin", "--bin-dir", "/more")
+    assert ask(host, "apply", *folders, "--state-dir", "/state") == 0
     assert (host.root / "state/backups").is_dir()
+
+
+@pytest.mark.parametrize("option", ["--config-dir", "--bin-dir", "--cache-dir"])
+def test_a_folder_that_was_named_must_be_there(option: str, host: Host, capsys: Captured) -> None:
+    """A typing error is not a machine without configs, plugins or running pods."""
+    assert ask(host, "audit", option, "/none") == 2
+    assert f"{option} /none beneath {host.root}: No such file" in capsys.readouterr().err
+
+
+def test_what_the_runtimes_configuration_names_is_looked_at(host: Host, capsys: Captured) -> None:
+    """Nothing stands between a person and a folder: the usual ones are no limit, as an agent's
+    are; and what is named by hand goes before what the runtime names."""
+    host.conf.rename(host.root / "conf")
+    own = host.root / "etc/containerd/config.toml"
+    own.parent.mkdir()
+    own.write_text(
+        'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\n'
+        'conf_dir = "/conf"\nbin_dir = "/b"\n'
+    )
+    host.bin.rename(host.root / "b")
+    assert ask(host, "plan") == 1
+    assert "missing  1.0.0  rewrite" in capsys.readouterr().out
+    host.bin.mkdir()
+    assert ask(host, "plan", "--bin-dir", "/opt/cni/bin") == 1
+    assert "bridge is not there" in capsys.readouterr().out
 
 
 def test_without_a_root_a_path_is_meant_from_here(
@@ -148,6 +164,12 @@ def test_an_unknown_runtime_promises_nothing(host: Host, capsys: Captured) -> No
         (["audit", "--target", "1.0"], "expected one of 0.1.0"),
         (["restore", "../../etc"], "expected the id of a backup"),
         (["explain", "F99"], "there is no code"),
+        (["audit", "--runtime", "1.6.2"], "expected one of containerd://VERSION"),
+        (["audit", "--runtime", "crio://1.23.0"], "cri-o://VERSION"),
+        (["audit", "--readiness", "containerd"], "in quotes"),
+        (["audit", "--root", "/none"], "--root /none: No such file"),
+        (["audit", "--root", "/", "--config-dir", "/none"], "--config-dir /none: No such file"),
+        (["apply", "--root", "/usr", "--state-dir", "../etc"], "without `..`"),
     ],
 )
 def test_what_makes_no_sense(arguments: list[str], text: str, capsys: Captured) -> None:
@@ -158,6 +180,53 @@ def test_what_makes_no_sense(arguments: list[str], text: str, capsys: Captured) 
 def test_a_restore_that_cannot_be(host: Host, capsys: Captured) -> None:
     assert ask(host, "restore", "20261123T225404Z-3f2a9c1b") == 2
     assert "BackupMissing" in capsys.readouterr().out
+
+
+def test_readiness(host: Host, capsys: Captured) -> None:
+    asked = ("--readiness", "containerd>=2.0", "--readiness", "cri-o>=1.23")
+    assert ask(host, "audit", *asked, "-o", "json") == 1
+    answers = json.loads(capsys.readouterr().out)["report"]["readiness"]
+    assert [each["ready"] for each in answers] == [True, False]
+    assert ask(host, "audit", *asked) == 1
+    text = capsys.readouterr().out
+    assert "containerd>=2.0  yes" in text
+    assert "cri-o>=1.23      no" in text
+    assert ask(host, "apply") == 0
+    assert ask(host, "audit", *asked) == 0
+    host.plugin("bridge", "0.4.0")
+    host.config(text=VERSIONLESS.replace("{", '{"cniVersion": "0.4.0",', 1))
+    assert ask(host, "audit") == 0
+    for name in ("host-local", "portmap", "loopback"):
+        host.plugin(name, "0.4.0")
+    assert ask(host, "audit", "--readiness", "containerd>=1.6") == 1, "loopback and 1.6.3"
+
+
+def test_yaml_is_the_same_document(host: Host, capsys: Captured) -> None:
+    for verb in ("audit", "plan", "diff", "backups", "apply"):
+        documents = []
+        for form, read in (("yaml", yaml.safe_load), ("json", json.loads)):
+            ask(host, verb, "-o", form)
+            documents.append(read(capsys.readouterr().out))
+        for document in documents:
+            document.pop("id", None)
+            if verb != "apply":  # the second one has nothing to do
+                assert document == documents[0], verb
+
+
+def test_what_a_terminal_would_obey_is_escaped(host: Host, capsys: Captured) -> None:
+    (host.conf / "00-\x1b[31mred\n.conf").write_text('{"name": "x\\u009b", "type": "bridge"}')
+    ask(host, "audit")
+    text = capsys.readouterr().out
+    assert "00-\\x1b[31mred\\n.conf" in text
+    assert all(line.isprintable() for line in text.splitlines())
+
+
+def test_the_machine_beneath_a_root_has_its_own_name(host: Host, capsys: Captured) -> None:
+    ask(host, "audit", "-o", "json")
+    assert json.loads(capsys.readouterr().out)["node"] == ""
+    (host.root / "etc/hostname").write_text("node-a\n")
+    ask(host, "audit", "-o", "json")
+    assert json.loads(capsys.readouterr().out)["node"] == "node-a"
 
 
 def test_explain(capsys: Captured) -> None:

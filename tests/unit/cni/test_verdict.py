@@ -309,6 +309,14 @@ def test_an_unknown_runtime_is_never_assumed_good(version: str | None) -> None:
     assert found.files[0].action == ("None" if version == "1.0.0" else "Refuse")
     assert (found.baseline.add, found.baseline.del_) == (None, None)
     assert codes(found, Severity.FAULT)[0] == "RuntimeUnknown"
+    assert ("VersionMissing" in codes(found, Severity.WARNING)) is (version is None)
+
+
+def test_who_does_not_name_a_runtime_is_asked_for_it() -> None:
+    finding = next(
+        each for each in node("", "1.0.0", NEW).findings if each.code == "RuntimeUnknown"
+    )
+    assert "name the runtime" in finding.action
 
 
 def test_a_managed_file_is_left_to_its_writer_unless_told() -> None:

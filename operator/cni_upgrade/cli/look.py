@@ -1,0 +1,87 @@
+"""What is looked at and what was made of it: a machine, or config files that are on none."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cni_upgrade.cli.answer import CannotError
+from cni_upgrade.cli.options import reason
+from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff, rewrite
+from cni_upgrade.node import files, report
+from cni_upgrade.node.operation import Action, FileReport, Operation, Report, Verdict
+from cni_upgrade.node.survey import Survey, survey
+
+STDIN = "-"
+GOOD = (Verdict.COMPATIBLE, Verdict.NOT_CNI)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A survey and its report; `path` is where the one config file stands, None for a machine."""
+
+    survey: Survey
+    report: Report
+    path: str | None = None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something is to be done and cannot be."""
+        return self.report.verdict in (Verdict.BLOCKED, Verdict.NO_CONFIG)
+
+    @property
+    def good(self) -> bool:
+        """Whether there is nothing that a person should do, or know before doing more."""
+        serious = any(each.severity is not Severity.INFO for each in self.report.findings)
+        ready = all(each.ready for each in self.report.readiness)
+        return self.report.verdict in GOOD and not serious and ready
+
+    @property
+    def faults(self) -> list[Finding]:
+        """What is wrong, the first first."""
+        return [each for each in self.report.findings if each.severity is Severity.FAULT]
+
+    def rewritten(self, file: FileReport) -> Rewritten | None:
+        """The file as an apply would write it; None where it would not. Raises CannotError."""
+        config = self.survey.config(file.name)
+        if file.action is not Action.REWRITE or file.to is None or config is None:
+            return None
+        try:
+            return rewrite(config.data, config.kind, file.to, config.inline)
+        except RewriteError as error:
+            raise CannotError(f"{file.name} cannot be written at {file.to}: {error}") from error
+
+    def patch(self, file: FileReport) -> str:
+        """What an apply would change of the file, as a unified diff; empty for nothing."""
+        change, config = self.rewritten(file), self.survey.config(file.name)
+        if change is None or config is None:
+            return ""
+        return diff(config.data, change.data, self._patched(file))
+
+    def _patched(self, file: FileReport) -> str:
+        """The path in a patch: from here where the file is beneath, as `git apply` takes it."""
+        if self.path is None or self.path == STDIN:
+            return file.name
+        path = Path(self.path)
+        inside = path.is_absolute() and path.is_relative_to(Path.cwd())
+        return str(path.relative_to(Path.cwd()) if inside else path).lstrip("/")
+
+
+def at_machine(operation: Operation) -> Look:
+    """The machine as it is. Raises CannotError where its configs could not be looked at."""
+    seen = survey(operation)
+    if seen.folders.conf_dir is not None:
+        host, real = seen.folders.conf_dir
+        try:
+            with files.opened_folder(real) as folder:
+                files.names(folder)
+        except OSError as error:
+            raise CannotError(f"{host}: {reason(error)}") from error
+    return Look(seen, report.make(seen, report.judge(seen)))
+
+
+def without_pods(made: Report) -> Report:
+    """A report of a file that is on no machine: whether running pods bear a rewrite is unknown."""
+    why = made.after.why
+    if made.verdict is Verdict.REWRITE:
+        why = "it is not known here which pods run where the file is used, nor since which version"
+    return replace(made, after=replace(made.after, existing_delete=None, why=why))

@@ -1,0 +1,123 @@
+"""Config files that are on no node: in a repository, in a ConfigMap, on standard input.
+
+Nothing is known of a node then but what was named: without --runtime and --bin-dir nothing is
+promised. Each file is judged by itself, as the one that the runtime reads; in a folder each that
+libcni would load counts. The writer that puts a file back on a node is no obstacle, for what is
+looked at may be its source.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from cni_upgrade.cli.answer import CannotError
+from cni_upgrade.cli.look import STDIN, Look, without_pods
+from cni_upgrade.cli.options import named_bin_dirs, operation, reason
+from cni_upgrade.cni import config, folder
+from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.facts import Support
+from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.node import files, probe, report
+from cni_upgrade.node.folders import Folders, resolve
+from cni_upgrade.node.operation import Kind, Known, ManagedFiles, Paths
+from cni_upgrade.node.survey import LOOPBACK, Survey, config_file
+
+KNOWN = Known("nothing but what was named: the file is on no node")
+
+_OF_A_MACHINE = ("root", "config_dir", "cache_dir", "state_dir")
+
+
+def looks(options: argparse.Namespace) -> list[Look]:
+    """What is made of each file that was named. Raises CannotError."""
+    for option in _OF_A_MACHINE:
+        if getattr(options, option):
+            raise CannotError(
+                f"--{option.replace('_', '-')} is about a machine and FILE is on none: give one "
+                "of them"
+            )
+    paths = Paths(bin_dirs=named_bin_dirs(options, ""), known=KNOWN)
+    asked = replace(operation(options, Kind.AUDIT, paths), managed_files=ManagedFiles.OVERRIDE)
+    bin_dirs = tuple((each, resolve("", each)) for each in paths.bin_dirs)
+    found = list(_configs(options.files))
+    answers = _asked(bin_dirs, [each for _, each in found], asked.target.version)
+    seen = Folders(None, bin_dirs, None, (), KNOWN)
+    made = []
+    for path, each in found:
+        survey = Survey(asked, seen, (each,), answers if bin_dirs else _unasked(each), (), ())
+        made.append(Look(survey, without_pods(report.make(survey, report.judge(survey))), path))
+    return made
+
+
+def _configs(paths: list[str]) -> Iterator[tuple[str, Config]]:
+    for path in paths:
+        if path == STDIN:
+            yield STDIN, _of_stdin()
+        else:
+            yield from ((each, _of_file(each)) for each in _files(path))
+
+
+def _files(path: str) -> list[str]:
+    """The file, or those in the folder that libcni would load. Raises CannotError."""
+    try:
+        if not Path(path).is_dir():
+            Path(path).stat()
+            names = None
+        else:
+            names = [each.name for each in Path(path).iterdir() if not each.is_dir()]
+    except OSError as error:
+        raise CannotError(f"{path}: {reason(error)}") from error
+    if names is None and config.kind_of(path) != "other":
+        return [path]
+    if names is None:
+        raise CannotError(
+            f"{path}: libcni reads *.conflist, *.conf and *.json; to judge a config that stands "
+            f"in something else, give it alone on standard input (FILE {STDIN})"
+        )
+    if not folder.loadable(names):
+        raise CannotError(
+            f"{path}: it holds no *.conflist, *.conf or *.json; folders in it are not searched"
+        )
+    return [str(Path(path) / name) for name in folder.loadable(names)]
+
+
+def _of_file(path: str) -> Config:
+    whole = Path(path).absolute()
+    findings: list[Finding] = []
+    read = config_file("", str(whole.parent), whole.name, findings)
+    if findings:
+        raise CannotError(findings[0].message)
+    return read
+
+
+def _of_stdin() -> Config:
+    """A list if it holds plugins, for there is no name to tell it by."""
+    data = sys.stdin.buffer.read(files.CONFIG_LIMIT + 1)
+    if not data.strip():
+        raise CannotError("standard input is empty: expected a CNI config")
+    if len(data) > files.CONFIG_LIMIT:
+        raise CannotError(f"standard input is larger than {files.CONFIG_LIMIT} bytes")
+    alone = config.read("stdin.conf", data)
+    is_alone = alone.error is None or alone.error.code == Code.MISSING_TYPE
+    return replace(alone if is_alone else config.read("stdin.conflist", data), data=data)
+
+
+def _asked(
+    bin_dirs: tuple[tuple[str, str], ...], configs: list[Config], version: str
+) -> dict[str, Support]:
+    """What the plugins support that are in the folders named."""
+    types = dict.fromkeys((*(each for one in configs for each in one.plugins), LOOPBACK))
+    return probe.probe("", bin_dirs, types, version)
+
+
+def _unasked(file: Config) -> dict[str, Support]:
+    """No folder was named, so nothing is known, not even what is missing."""
+    finding = Finding(
+        Code.PLUGIN_UNKNOWN,
+        Severity.WARNING,
+        "plugins",
+        f"none was asked which versions it supports: {', '.join(dict.fromkeys(file.plugins))}",
+        "name the folder that holds the plugins of the nodes: --bin-dir",
+    )
+    return {each: Support(each, finding=finding) for each in file.plugins}

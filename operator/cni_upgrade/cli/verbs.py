@@ -1,0 +1,171 @@
+"""The verbs: each takes what was asked and gives an answer; none prints."""
+
+import argparse
+from dataclasses import replace
+
+from cni_upgrade.cli import loose, schema, stories, tables
+from cni_upgrade.cli.answer import COULD_NOT, FOUND, NOTHING_TO_DO, Answer, CannotError
+from cni_upgrade.cli.look import GOOD, Look, at_machine
+from cni_upgrade.cli.options import named, operation, reason
+from cni_upgrade.node import backup, state
+from cni_upgrade.node.agent import run
+from cni_upgrade.node.members import MemberError
+from cni_upgrade.node.operation import (
+    SCHEMA,
+    Action,
+    FileOrder,
+    Kind,
+    Operation,
+    Outcome,
+    Result,
+    check_backup_id,
+)
+
+
+def audit(options: argparse.Namespace) -> Answer:
+    """What works, what breaks, and why."""
+    looks = _looks(options)
+    lines = [line for look in looks for line in tables.of_look(look)]
+    code = NOTHING_TO_DO if all(look.good for look in looks) else FOUND
+    if not options.files:
+        asked = looks[0].survey.operation
+        made = Result(asked.id, asked.kind, asked.node, Outcome.DONE, report=looks[0].report)
+        return Answer(code, made.to_json(), lines)
+    return Answer(
+        code,
+        {
+            "schema": SCHEMA,
+            "configs": [{"path": each.path, "report": each.report.to_json()} for each in looks],
+        },
+        lines,
+    )
+
+
+def plan(options: argparse.Namespace) -> Answer:
+    """Which file would be written at which version."""
+    looks = _looks(options)
+    plans = [_plan(look) for look in looks]
+    lines = [line for look in looks for line in tables.of_plan(look)]
+    quiet = all(
+        not look.blocked and all(file.action is Action.NONE for file in look.report.files)
+        for look in looks
+    )
+    document = {"schema": SCHEMA, **({"configs": plans} if options.files else plans[0])}
+    return Answer(NOTHING_TO_DO if quiet else FOUND, document, lines)
+
+
+def _plan(look: Look) -> dict[str, object]:
+    document: dict[str, object] = {} if look.path is None else {"path": look.path}
+    document["verdict"] = str(look.report.verdict)
+    document["files"] = [
+        {**file.to_json(), "patch": change.patch if change else []}
+        for file in look.report.files
+        for change in [look.rewritten(file)]
+    ]
+    document["findings"] = look.report.to_json()["findings"]
+    return document
+
+
+def diff(options: argparse.Namespace) -> Answer:
+    """The lines that an apply would change."""
+    patches: dict[str, str] = {}
+    refused: list[str] = []
+    for look in _looks(options):
+        for file in look.report.files:
+            patch = look.patch(file)
+            if patch:
+                patches[look.path or file.name] = patch
+        if look.blocked:
+            refused.append(_refusal(look))
+    code = COULD_NOT if refused else FOUND if patches else NOTHING_TO_DO
+    return Answer(
+        code,
+        {"schema": SCHEMA, "diffs": patches},
+        patch="".join(patches.values()),
+        error="\n".join(refused),
+    )
+
+
+def _refusal(look: Look) -> str:
+    refused = [f"{each.name}: {each.why}" for each in look.report.files if each.to is None]
+    faults = [each.message for each in look.faults[:1]]
+    where = "" if look.path is None else f"{look.path}: "
+    return f"{where}{look.report.verdict}: {'; '.join(refused or faults)}"
+
+
+def apply(options: argparse.Namespace) -> Answer:
+    """Backs up and writes what the plan says."""
+    look = at_machine(operation(options, Kind.AUDIT))
+    orders = tuple(
+        FileOrder(file.name, file.sha256, file.to)
+        for file in look.report.files
+        if file.action is Action.REWRITE and file.to is not None
+    )
+    if orders:
+        return _carry_out(named(replace(look.survey.operation, kind=Kind.APPLY, files=orders)))
+    asked = look.survey.operation
+    done = look.report.verdict in GOOD
+    return Answer(
+        NOTHING_TO_DO if done else COULD_NOT,
+        Result(asked.id, asked.kind, asked.node, Outcome.DONE, report=look.report).to_json(),
+        list(tables.of_plan(look)),
+        error="" if done else f"nothing was written: {_refusal(look)}",
+    )
+
+
+def restore(options: argparse.Namespace) -> Answer:
+    """Puts a backup back."""
+    try:
+        check_backup_id(options.backup)
+    except MemberError as error:
+        raise CannotError(str(error)) from error
+    return _carry_out(named(replace(operation(options, Kind.RESTORE), backup=options.backup)))
+
+
+def _carry_out(asked: Operation) -> Answer:
+    result = run(asked)
+    lines = list(tables.of_changes(result))
+    if result.outcome is not Outcome.DONE or result.report is None:
+        code = COULD_NOT
+    elif asked.kind is Kind.RESTORE:
+        code = NOTHING_TO_DO
+    else:
+        serious = any(each.severity != "Info" for each in result.report.findings)
+        code = FOUND if serious or result.report.verdict not in GOOD else NOTHING_TO_DO
+    return Answer(code, result.to_json(), lines)
+
+
+def backups(options: argparse.Namespace) -> Answer:
+    """Lists the backups."""
+    asked = operation(options, Kind.AUDIT)
+    folder = f"{asked.root}{asked.paths.state_dir}/{backup.FOLDER}"
+    try:
+        place = state.find(asked)
+        found = [] if place is None else backup.everything(place)
+    except OSError as error:
+        raise CannotError(f"{folder}: {reason(error)}") from error
+    document = {
+        "schema": SCHEMA,
+        "folder": folder,
+        "backups": [each.to_json() for each in found],
+    }
+    return Answer(NOTHING_TO_DO, document, list(tables.of_backups(found, folder)))
+
+
+def explain(options: argparse.Namespace) -> Answer:
+    """What the code of a finding means."""
+    told = stories.lines(options.code) if options.code else stories.index()
+    if told is None:
+        raise CannotError(f"there is no code {options.code!r}; `cni-upgrade explain` lists them")
+    return Answer(NOTHING_TO_DO, None, told)
+
+
+def print_schema(_options: argparse.Namespace) -> Answer:
+    """The JSON schema of what `-o json` and `-o yaml` show."""
+    return Answer(NOTHING_TO_DO, schema.document())
+
+
+def _looks(options: argparse.Namespace) -> list[Look]:
+    if options.files:
+        return loose.looks(options)
+    return [at_machine(operation(options, Kind.AUDIT))]

@@ -1,0 +1,155 @@
+"""Config files that are on no node: what is not known of a node is never promised."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cni_upgrade.cli.main import main
+from tests.unit.node.host import VERSIONLESS, Host
+
+Captured = pytest.CaptureFixture[str]
+RUNTIME = ("--runtime", "containerd://1.6.20")
+FLANNEL = '{"name": "cbr0", "cniVersion": "0.3.1", "plugins": [{"type": "flannel"}]}'
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With plugins beside it, as a job in CI would unpack them."""
+    host = Host(tmp_path / "host")
+    host.plugins()
+    host.plugin("flannel")
+    host.bin.rename(tmp_path / "plugins")
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/10-pod.conflist").write_text(VERSIONLESS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def report(capsys: Captured) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)["configs"][0]["report"]
+    return found
+
+
+def test_without_runtime_and_plugins_nothing_is_promised(
+    repository: Path, capsys: Captured
+) -> None:
+    assert main(["audit", "deploy", "-o", "json"]) == 1
+    found = report(capsys)
+    assert found["verdict"] == "Blocked"
+    assert found["baseline"]["add"] is None
+    assert found["baseline"]["del"] is None
+    assert found["after"]["existingDel"] is None
+    assert main(["plan", "deploy"]) == 1
+    assert main(["diff", "deploy"]) == 2
+    assert "it is not known what the runtime supports" in capsys.readouterr().err
+
+
+def test_a_healthy_file_alone_is_not_called_safe(repository: Path, capsys: Captured) -> None:
+    healthy = VERSIONLESS.replace("{", '{"cniVersion": "1.0.0",', 1)
+    (repository / "deploy/10-pod.conflist").write_text(healthy)
+    assert main(["audit", "deploy"]) == 1
+    assert "Verdict  Blocked" in capsys.readouterr().out
+    assert main(["audit", "deploy", *RUNTIME]) == 1
+    text = capsys.readouterr().out
+    assert "name the folder that holds the plugins" in text
+    assert "whether pods come and go with it is not known" in text
+    assert main(["audit", "deploy", *RUNTIME, "--bin-dir", "plugins"]) == 0
+    assert "Verdict  Compatible" in capsys.readouterr().out
+    assert main(["plan", "deploy", *RUNTIME, "--bin-dir", "plugins"]) == 0
+    assert main(["diff", "deploy", *RUNTIME, "--bin-dir", "plugins"]) == 0
+
+
+def test_the_pods_that_run_where_it_is_used_are_not_known(
+    repository: Path, capsys: Captured
+) -> None:
+    assert main(["audit", "deploy", *RUNTIME, "--bin-dir", "plugins", "-o", "json"]) == 1
+    found = report(capsys)
+    assert found["verdict"] == "Rewrite"
+    assert found["after"]["add"] is True
+    assert found["after"]["existingDel"] is None
+
+
+def test_git_applies_what_diff_shows(repository: Path, capsys: Captured) -> None:
+    config = repository / "deploy/10-pod.conflist"
+    for path in ("deploy", "./deploy/10-pod.conflist", str(config)):
+        config.write_text(VERSIONLESS)
+        assert main(["diff", path, *RUNTIME, "--bin-dir", "plugins"]) == 1
+        patch = capsys.readouterr().out
+        ran = subprocess.run(["git", "apply", "-"], input=patch, text=True, check=False)
+        assert ran.returncode == 0, path
+        assert '"cniVersion": "1.0.0"' in config.read_text()
+
+
+def test_standard_input(
+    repository: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source of a managed file is no file that its writer puts back."""
+    more = (*RUNTIME, "--bin-dir", "plugins")
+
+    def ask(verb: str, text: str, *options: str) -> int:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        return main([verb, "-", *options])
+
+    flannel = FLANNEL.replace('"flannel"', '"flannel", "ipam": {"type": "host-local"}')
+    assert ask("diff", flannel, *more) == 1
+    assert '+{"name": "cbr0", "cniVersion": "1.0.0"' in capsys.readouterr().out
+    assert ask("plan", '{"name": "a", "type": "bridge", "cniVersion": "0.4.0"}', *more) == 1
+    assert "stdin.conf  " in capsys.readouterr().out
+    assert ask("audit", "{,}", *more) == 1
+    assert "Unparsable" in capsys.readouterr().out
+    assert ask("audit", " \n", *more) == 2
+    assert "standard input is empty" in capsys.readouterr().err
+
+
+def test_each_file_is_judged_by_itself(repository: Path, capsys: Captured) -> None:
+    """Also those that a runtime would not come to; and one that is refused hides no other."""
+    (repository / "deploy/00-broken.conf").write_text("{")
+    (repository / "deploy/20-alone.conf").write_text('{"name": "a", "type": "ipvlan"}')
+    (repository / "deploy/notes.txt").write_text("no config")
+    (repository / "deploy/more.conf").mkdir()
+    more = (*RUNTIME, "--bin-dir", "plugins")
+    assert main(["plan", "deploy", *more, "-o", "json"]) == 1
+    verdicts = {
+        Path(each["path"]).name: each["verdict"]
+        for each in json.loads(capsys.readouterr().out)["configs"]
+    }
+    assert verdicts == {
+        "00-broken.conf": "Blocked",
+        "10-pod.conflist": "Rewrite",
+        "20-alone.conf": "Blocked",
+    }
+    assert main(["diff", "deploy", *more, "-o", "json"]) == 2
+    told = capsys.readouterr()
+    assert set(json.loads(told.out)["diffs"]) == {"deploy/10-pod.conflist"}
+    assert "20-alone.conf: ipvlan is not there" in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["none"], "none: No such file"),
+        (["plugins"], "it holds no *.conflist"),
+        (["plugins/bridge"], "on standard input"),
+        (["deploy", "--root", "/"], "--root is about a machine"),
+        (["deploy", "--cache-dir", "/var/lib/cni"], "--cache-dir is about a machine"),
+        (["deploy", "--bin-dir", "none"], "No such file"),
+    ],
+)
+def test_what_cannot_be(
+    arguments: list[str], text: str, repository: Path, capsys: Captured
+) -> None:
+    assert main(["audit", *arguments]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_this_machine_does_not_matter(repository: Path, capsys: Captured) -> None:
+    """Neither its plugins nor its runtime's configuration: the job runs on no node."""
+    assert main(["audit", "deploy", *RUNTIME, "-o", "json"]) == 1
+    found = report(capsys)
+    assert found["paths"]["binDirs"] == []
+    assert found["paths"]["confDir"] is None
