@@ -143,7 +143,9 @@ def _out_of_time(view: View) -> bool:
     if view.silent or job is None or job.created is None or agents_sent(view) > 1:
         return False
     given = timedelta(seconds=_TIME_TO_START * view.world.config.apply_deadline_seconds)
-    return view.now - job.created >= given
+    # The step may have waited long for the Job to be sent, and the API server's clock is not ours.
+    since = max(job.created, view.operation.step_since or job.created)
+    return view.now - since >= given
 
 
 def take_back(view: View) -> Move:

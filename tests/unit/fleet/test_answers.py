@@ -1,15 +1,19 @@
 """What became of an agent: every state of its Job and pod, seen in time and too late."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
-from cni_upgrade.fleet import answers
+from cni_upgrade.fleet import answers, writing
 from cni_upgrade.fleet.answers import Absent, Answer, Lost, Pending
 from cni_upgrade.fleet.objects import Job, Pod
+from cni_upgrade.fleet.view import with_operation
 from cni_upgrade.node.message import encode
-from tests.unit.fleet.samples import ID, agent, job, pod, result, view
+from tests.unit.fleet.cluster_model import AGENTS
+from tests.unit.fleet.samples import ID, NOW, agent, job, pod, result, view
 
 OTHER = "apply-ffffffffffffffffffff"
 GOOD = encode(result()).decode()
@@ -96,3 +100,31 @@ def test_what_it_waits_for(pods: list[Pod], ready: str, word: str) -> None:
     pending = heard(job(), *pods, ready=ready)
     assert isinstance(pending, Pending)
     assert word in pending.message
+
+
+def created(seconds_ago: int, step_seconds_ago: int) -> Any:
+    """A view of an apply whose Job and step are so old, with a pod that waits for its image."""
+    waiting = {"waiting": {"reason": "ErrImagePull"}}
+    idle = pod(f"{ID}-x", AGENTS, status={"containerStatuses": [{"state": waiting}]})
+    made = replace(job(), created=NOW - timedelta(seconds=seconds_ago))
+    seen = view(seconds_left=600, jobs={ID: made}, agents={ID: [idle]})
+    since = NOW - timedelta(seconds=step_seconds_ago)
+    return replace(seen, status=with_operation(seen.status, step="Apply", step_since=since))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step_seconds", "step"),
+    [(225, 225, "TakeBack"), (224, 900, "Apply"), (9999, 224, "Apply")],
+    ids=["in time", "sent late", "the API server's clock is behind"],
+)
+def test_an_agent_has_its_time_to_start(seconds: int, step_seconds: int, step: str) -> None:
+    move = writing.apply(created(seconds, step_seconds))
+    assert move.status.operation is not None
+    assert move.status.operation.step == step
+
+
+def test_only_what_never_was_is_no_attempt() -> None:
+    assert heard(job(), agent("", code=137)) == Lost(ANY, ran=False)
+    container = {"containerID": "containerd://1", "state": {"terminated": {"exitCode": 137}}}
+    ran = pod(f"{ID}-x", AGENTS, status={"containerStatuses": [container]})
+    assert heard(job(), ran) == Lost(ANY, ran=True)
