@@ -196,6 +196,10 @@ def enforce(kubectl: Kubectl) -> None:
         time.sleep(0.4)
     else:
         raise NotSeenError("the policy is not Ready after 300 s")
+    for node in NODES:
+        hung = _state(kubectl, node).get("hung", {})
+        for pod in hung.get("before", ()):
+            note(f"{node}: {pod} hung" + (" on" if pod in hung["after"] else ", and is free"))
     kubectl.show("get", "cniupgradepolicies", "-o", "wide")
     kubectl.show("get", "cninodestates", "-o", "wide")
 

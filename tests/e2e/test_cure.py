@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
+from cni_upgrade.fleet.hanging import LONG
 from tests.e2e.api import Object, wait
 from tests.e2e.machine import Snapshot
 from tests.e2e.world import NODES, OPERATOR_USER, RESTING, World
@@ -49,6 +51,7 @@ def story(installed: World) -> Story:
     world.await_running("stays-node-a")
     world.await_running("before-node-d")
     world.delete_pod("before-node-a")
+    begun = time.monotonic()
     shown = {
         "before-node-a": world.await_warning("before-node-a", _NO_VERSION),
         "before-node-b": world.await_warning("before-node-b", _WRONG_VERSION),
@@ -68,6 +71,8 @@ def story(installed: World) -> Story:
         job for kind in ("apply-", "restore-") for job in world.asked("create", "jobs", kind)
     ]
 
+    # A pod that hangs since less than this is not called hung.
+    time.sleep(max(0.0, begun + LONG.total_seconds() + 2 - time.monotonic()))
     world.change("p", mode="Enforce", rollout={"maxUnavailable": "100%"})
     # Not "is Ready": a node that ends badly must not hide what became of the others.
     wait(lambda: _at_rest(world), "every node rests", 180)
@@ -119,6 +124,7 @@ def _cured(story: Story, node: str, found: str, to: str) -> None:
     assert backup.read_bytes() == original, "the backup is to be the old file, byte for byte"
     assert (entry["from"], entry["to"], entry["outcome"]) == (found, to, "Done")
     assert f'+  "cniVersion": "{to}",' in entry["diff"]
+    assert status["hung"] == {"before": [f"default/before-{node}"], "after": []}
     story.world.not_cordoned(node)
     assert story.world.asked("patch", "nodes", node, OPERATOR_USER), "the node was to be cordoned"
 
@@ -196,4 +202,5 @@ def test_the_policy_counts_them(story: Story) -> None:
     assert status["nodes"] == {"matched": 4, "byPhase": {"Compatible": 1, "Done": 3}}
     assert status["versions"] == {"0.4.0": 1, "1.0.0": 3}
     assert status["message"] == "4 nodes: 1 Compatible, 3 Done"
+    assert status["summary"]["freed"] == 3
     assert "failures" not in status or not status["failures"]

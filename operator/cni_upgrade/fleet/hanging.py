@@ -10,7 +10,7 @@ from cni_upgrade.fleet.config import Namespaces
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import Step
 
-LONG = timedelta(seconds=60)
+LONG = timedelta(seconds=30)
 """A pod gets its network, and gives it back, within seconds; the kubelet tries again after ten."""
 
 

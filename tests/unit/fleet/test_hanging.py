@@ -10,7 +10,7 @@ from cni_upgrade.fleet.hanging import hanging
 from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.samples import NOW, pod
 
-LONG_AGO, JUST_NOW = stamp(NOW - timedelta(seconds=60)), stamp(NOW - timedelta(seconds=59))
+LONG_AGO, JUST_NOW = stamp(NOW - timedelta(seconds=30)), stamp(NOW - timedelta(seconds=29))
 READY = [{"type": "PodReadyToStartContainers", "status": "True"}]
 
 
