@@ -6,21 +6,31 @@ from datetime import datetime
 
 from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
 from cni_upgrade.api.node_state import NodeStateStatus, Phase
-from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD
+from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, UNPLANNABLE
 
 _NEEDS_A_PERSON = FAILED | {Phase.BLOCKED, Phase.MANAGED_ELSEWHERE}
 
 
 def conditions(
-    status: NodeStateStatus, before: tuple[Condition, ...], generation: int, now: datetime
+    status: NodeStateStatus,
+    before: tuple[Condition, ...],
+    generation: int,
+    now: datetime,
+    *,
+    outdated: bool = False,
 ) -> tuple[Condition, ...]:
-    """Ready always; Reconciling and Stalled only while true, as kstatus reads them."""
+    """Ready always; Reconciling and Stalled only while true, and never both, as kstatus reads them.
+
+    `outdated`: something else is asked for by now than what the phase answers.
+    """
     phase = str(status.phase)
-    wanted = [(READY, "True" if status.phase in GOOD else "False")]
-    if status.phase in AT_WORK:
-        wanted.append((RECONCILING, "True"))
-    if status.phase in _NEEDS_A_PERSON:
+    stuck = status.reason == UNPLANNABLE
+    good = status.phase in GOOD and not stuck and not outdated
+    wanted = [(READY, "True" if good else "False")]
+    if stuck or status.phase in _NEEDS_A_PERSON:
         wanted.append((STALLED, "True"))
+    elif status.phase in AT_WORK or (status.phase in GOOD and outdated):
+        wanted.append((RECONCILING, "True"))
     said = (generation, phase, status.message)
     if [(c.type, c.status) for c in before] == wanted and all(
         (c.observed_generation, c.reason, c.message) == said for c in before

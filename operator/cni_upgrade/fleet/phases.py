@@ -64,6 +64,9 @@ AT_WORK = frozenset(
 FAILED = frozenset({Phase.FAILED, Phase.ROLLED_BACK})
 GOOD = frozenset({Phase.COMPATIBLE, Phase.DONE})
 
+ROUTINE = "RoutineAudit"
+"""Reason of a good node that is looked at again though nothing that we know of has changed."""
+
 UNPLANNABLE = "Unplannable"
 """The reason of a node whose record the planner could not act on, whatever its phase says."""
 

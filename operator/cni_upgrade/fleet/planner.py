@@ -27,8 +27,9 @@ from cni_upgrade.fleet.decisions import (
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer, writers
 from cni_upgrade.fleet.patch import merge_patch
-from cni_upgrade.fleet.phases import FAILED, UNPLANNABLE
+from cni_upgrade.fleet.phases import FAILED, GOOD, UNPLANNABLE
 from cni_upgrade.fleet.selection import Governance, govern
+from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.view import Move, View, moved
@@ -199,9 +200,22 @@ def _finished(view: View, status: NodeStateStatus, hanging: Sequence[Pod]) -> No
         }
     )
     conditions = node_conditions.conditions(
-        status, view.state.status.conditions, view.state.metadata.generation, view.now
+        status,
+        view.state.status.conditions,
+        view.state.metadata.generation,
+        view.now,
+        outdated=_outdated(view, status),
     )
     return status.model_copy(update={"conditions": conditions})
+
+
+def _outdated(view: View, status: NodeStateStatus) -> bool:
+    """Whether a good node waits for a look that may find it to be good no more."""
+    due = status.next_attempt_at
+    if view.policy is None or due is None or due > view.now or status.phase not in GOOD:
+        return False
+    seen, key = status.observed, audit_key(view.node, view.state, view.policy, view.world.config)
+    return seen is None or seen.audit_key != key
 
 
 def _hanging(world: Snapshot) -> dict[str, list[Pod]]:

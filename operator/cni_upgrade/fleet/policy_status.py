@@ -20,7 +20,7 @@ from cni_upgrade.api.policy import (
 )
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
-from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, UNPLANNABLE
+from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.selection import govern, matches, paused, seniority
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -32,6 +32,7 @@ OVERLAPPING = "Overlapping"
 
 _TROUBLE = (Phase.FAILED, Phase.ROLLED_BACK, Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
 _MOST_FAILURES = 10
+_LOOKED_AT = GOOD | {Phase.AUDITING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class _Held:
     """Other Enforce policies that select nodes which this one has."""
     unseen: int
     """Nodes that look good, but for what was wanted before: they are to be audited again."""
+    again: int = 0
+    """Good nodes that are looked at again, though nothing that we know of has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,10 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
     moving = phases - Counter(str(state.status.phase) for state in stuck)
     moving[UNPLANNABLE] = len(stuck)
     held = _held(policy, matched, world)
-    verdict = _verdict(policy, matched, states, moving, held, world)
+    # A routine look is no work: until it has found something, the last answer holds.
+    resting = moving + Counter({str(Phase.COMPATIBLE): held.again})
+    resting[str(Phase.AUDITING)] -= held.again
+    verdict = _verdict(policy, matched, states, resting, held, world)
 
     def total(*wanted: Phase) -> int:
         return sum(moving[str(phase)] for phase in wanted)
@@ -167,22 +173,25 @@ def _readiness(runtime: str, states: list[CNINodeState], matched: int) -> Readin
 def _held(policy: CNIUpgradePolicy, matched: list[str], world: Snapshot) -> _Held:
     elsewhere: list[tuple[str, str]] = []
     rivals: set[str] = set()
-    unseen = 0
+    unseen = again = 0
     for name in matched:
         node, state = world.nodes[name], world.states.get(name)
         governance = govern(node, state, world.policies.values())
         acting = governance.policy
-        if acting is policy and state is not None and state.status.phase in GOOD:
+        if acting is not None and state is not None and state.status.phase in _LOOKED_AT:
             seen = state.status.observed
-            wanted = audit_key(node, state, policy, world.config)
-            unseen += seen is None or seen.audit_key != wanted
+            known = seen and seen.audit_key == audit_key(node, state, acting, world.config)
+            if state.status.phase == Phase.AUDITING:
+                again += bool(known) and state.status.reason == ROUTINE
+            elif acting is policy:
+                unseen += not known
         if acting is None or acting.spec.mode != Mode.ENFORCE:
             continue
         if acting.metadata.uid == policy.metadata.uid:
             rivals.update(governance.rivals)
         elif policy.metadata.name in governance.rivals:
             elsewhere.append((name, acting.metadata.name))
-    return _Held(tuple(elsewhere), tuple(sorted(rivals)), unseen)
+    return _Held(tuple(elsewhere), tuple(sorted(rivals)), unseen, again)
 
 
 def _failures(states: list[CNINodeState]) -> tuple[NodeFailure, ...]:

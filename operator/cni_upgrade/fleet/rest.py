@@ -13,7 +13,7 @@ from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.decisions import Claim, Uncordon
 from cni_upgrade.fleet.draining import drain_first
 from cni_upgrade.fleet.orphans import Writer
-from cni_upgrade.fleet.phases import AT_WORK, FAILED, UNPLANNABLE, Step
+from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE, Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
@@ -156,7 +156,7 @@ def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
     seconds = view.world.config.audit_deadline_seconds + GRACE_SECONDS
     update: dict[str, Any] = {
         "phase": Phase.AUDITING,
-        "reason": "Audit",
+        "reason": ROUTINE if _routine(view, policy) else "Audit",
         "message": "an agent is being sent to look",
         "serial": serial,
         "operation": orders.opened(
@@ -164,6 +164,14 @@ def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
         ),
     }
     return Move(view.status.model_copy(update=update))
+
+
+def _routine(view: View, policy: CNIUpgradePolicy) -> bool:
+    """Whether a good node is looked at again though nothing that we know of has changed."""
+    seen = view.status.observed
+    if seen is None or view.status.phase not in GOOD:
+        return False
+    return seen.audit_key == audit_key(view.node, view.state, policy, view.world.config)
 
 
 def _pending(view: View, reason: str, message: str) -> Move:

@@ -11,9 +11,9 @@ from cni_upgrade.fleet.phases import AT_WORK, MOVES, PHASE_OF, Step
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.proof import pod_name
 from cni_upgrade.fleet.work import _STEPS
-from tests.unit.fleet.cluster_model import PROOF
+from tests.unit.fleet.cluster_model import CONFIG, PROOF
 from tests.unit.fleet.rollout import Rollout
-from tests.unit.fleet.scenarios import ENFORCE, f1, healthy, message, of, phases, reason
+from tests.unit.fleet.scenarios import ENFORCE, f1, healthy, message, of, old, phases, reason
 
 
 def spoiled(*path: str, value: Any) -> Rollout:
@@ -44,6 +44,8 @@ def test_a_record_that_makes_no_sense_stops_its_own_node_and_says_so(
     r.play(120)
     assert reason(r, "node-a") == "Unplannable"
     assert "delete it" in message(r, "node-a")
+    found = {c["type"]: c["status"] for c in r.cluster.status("node-a")["conditions"]}
+    assert found == {"Ready": "False", "Stalled": "True"}
     assert r.phase("node-z") == "Compatible"
     r.cluster.api.delete("CNINodeState", "node-a")
     r.settle()
@@ -145,6 +147,46 @@ def test_a_resting_node_is_looked_at_again_in_time() -> None:
     r.cluster.disks["node-d"].edit("0.4.0")
     r.play(r.controller.config.reaudit_seconds + 600)
     assert phases(r) == {"node-d": "Done"}
+
+
+def test_a_routine_look_is_no_news_of_the_policy() -> None:
+    """What GitOps tools see stays as it was; what the look finds is said."""
+    r = of(healthy(), old("node-e"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    before = len(r.lines)
+    r.play(CONFIG.reaudit_seconds + 600)
+    told = r.lines[before:]
+    assert sum("CreateJob audit" in line for line in told) == 2
+    assert not [line for line in told if "policy cure" in line]
+    r.cluster.disks["node-d"].edit(None)
+    before = len(r.lines)
+    r.play(CONFIG.reaudit_seconds + 600)
+    told = [line for line in r.lines[before:] if "policy cure" in line]
+    assert "Enforced -> RollingOut [Reconciling]" in told[0]
+    assert "-> Enforced" in told[-1]
+
+
+def waits(r: Rollout, node: str) -> bool:
+    return "waits for one of 1 audits" in r.cluster.status(node)["message"]
+
+
+def test_a_good_node_that_waits_for_another_look_is_not_ready() -> None:
+    """Every audit slot is taken: what was good for the old target is not shown as good."""
+    r = of(healthy("node-a"), healthy("node-b"))
+    r.cluster.apply_policy("cure", {"mode": "Audit"})
+    r.settle()
+    ready = {"type": "Ready", "status": "True"}
+    assert ready.items() <= r.cluster.status("node-b")["conditions"][0].items()
+    r.controller.config = CONFIG.model_copy(update={"audit_parallel": 1})
+    r.cluster.apply_policy("cure", {"mode": "Audit", "target": {"cni": {"version": "0.4.0"}}})
+    r.until(lambda: waits(r, "node-b"))
+    found = {c["type"]: c["status"] for c in r.cluster.status("node-b")["conditions"]}
+    assert r.phase("node-b") == "Compatible"
+    assert found == {"Ready": "False", "Reconciling": "True"}
+    r.settle()
+    assert r.phase("node-b") == "Compatible" or r.phase("node-b") == "Waiting"
+    assert not waits(r, "node-b")
 
 
 def test_events_tell_what_is_done_and_when_a_person_is_needed() -> None:
