@@ -69,13 +69,16 @@ class Look:
 def at_machine(operation: Operation) -> Look:
     """The machine as it is. Raises CannotError where its configs could not be looked at."""
     seen = survey(operation)
-    if seen.folders.conf_dir is not None:
-        host, real = seen.folders.conf_dir
+    cache = seen.folders.cache_dir
+    results = cache and (f"{cache[0]}/results", f"{cache[1]}/results")
+    for host, real in filter(None, (seen.folders.conf_dir, results)):
         try:
-            with files.opened_folder(real) as folder:
-                files.names(folder)
-        except OSError as error:
+            with files.opened_folder(real):
+                continue
+        except PermissionError as error:
             raise CannotError(f"{host}: {reason(error)}") from error
+        except OSError:
+            continue  # that it is not there, or is no folder, is a finding about the machine
     return Look(seen, report.make(seen, report.judge(seen)))
 
 

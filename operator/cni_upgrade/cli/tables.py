@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from cni_upgrade.cli.look import Look
 from cni_upgrade.cli.stories import STORIES
+from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.node.backup import Backup
 from cni_upgrade.node.operation import (
     PRESET,
@@ -93,7 +94,7 @@ def of_look(look: Look) -> Iterator[str]:
                 for each in report.readiness
             ],
         )
-    yield from _findings(report)
+    yield from _findings(report.findings)
     yield from _verdict(look)
 
 
@@ -129,8 +130,11 @@ def of_changes(result: Result) -> Iterator[str]:
         yield from (line.expandtabs() for line in change.diff.splitlines())
     if result.backup is not None and result.kind is Kind.APPLY:
         yield f"backup {result.backup}; `cni-upgrade restore {result.backup}` puts it back"
-    if result.report is not None:
-        yield from _wrapped(f"now: {result.report.verdict}: {_VERDICTS[result.report.verdict]}", "")
+    report = result.report
+    if report is not None:
+        yield ""
+        yield from _findings([each for each in report.findings if each.severity != Severity.INFO])
+        yield from _label("Verdict", f"{report.verdict}: {_VERDICTS[report.verdict]}")
 
 
 def of_backups(backups: Sequence[Backup], folder: str) -> Iterator[str]:
@@ -215,8 +219,8 @@ def _pods(report: Report) -> Iterator[str]:
         yield from _table("What works today", ("", "TODAY"), rows)
 
 
-def _findings(report: Report) -> Iterator[str]:
-    for finding in report.findings:
+def _findings(findings: Sequence[Finding]) -> Iterator[str]:
+    for finding in findings:
         where = "" if finding.component in finding.message else f"{finding.component}: "
         yield f"{finding.severity} {finding.code}"
         yield from _wrapped(f"{where}{finding.message}", _BENEATH)

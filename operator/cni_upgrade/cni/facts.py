@@ -54,9 +54,14 @@ class Sandbox:
     """One running pod's attachment to a network, and the version at which it was added."""
 
     network: str
+    """Empty where an entry of the results cache does not even tell that."""
     container_id: str
     ifname: str
     version: str | None
+
+    def may_be_on(self, network: str | None) -> bool:
+        """Whether it is on that network, as far as that is known."""
+        return self.network in ("", network)
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,7 +285,7 @@ def _judge_active(
         [
             each
             for each in facts.sandboxes
-            if each.network == config.network or runtime.deletes_with == "cached"
+            if each.may_be_on(config.network) or runtime.deletes_with == "cached"
             if each.network != "cni-loopback"
         ],
     )

@@ -49,14 +49,16 @@ class Folders:
 def resolve(root: str, path: str) -> str:
     """Where the host's absolute `path` stands beneath `root`, with every link resolved.
 
-    Raises FileNotFoundError; BrokenLinkError when a link on the way leads to what is not there;
-    OSError (ELOOP) for a circle of links, PermissionError, NotADirectoryError.
+    Raises FileNotFoundError; BrokenLinkError when a link on the way leads to what is not there
+    (and not when what is missing stands beneath a link that leads somewhere); OSError (ELOOP) for
+    a circle of links, PermissionError, NotADirectoryError.
     """
     if "\0" in path:  # JSON and TOML can name one; the kernel is never asked, and Python objects
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     waiting = path.split("/")[::-1]
     real: list[str] = []
     links = 0
+    asked_for = len(waiting)  # so many parts, at most, are of the path itself and of no link
     while waiting:
         part = waiting.pop()
         if part in ("", "."):
@@ -68,7 +70,7 @@ def resolve(root: str, path: str) -> str:
         try:
             mode = os.lstat(here).st_mode
         except FileNotFoundError as error:
-            if links:
+            if len(waiting) >= asked_for:
                 rest = "/".join((*real, part, *waiting[::-1]))
                 raise BrokenLinkError(f"/{rest}") from error
             raise
@@ -81,6 +83,7 @@ def resolve(root: str, path: str) -> str:
         target = os.readlink(here)  # noqa: PTH115 - pathlib costs the agent 8 ms of its start
         if target.startswith("/"):
             real.clear()
+        asked_for = min(asked_for, len(waiting))
         waiting.extend(target.split("/")[::-1])
     return "/".join((root, *real)) if real else root or "/"
 

@@ -84,7 +84,7 @@ def _check_sandboxes(node: Node, current: Config, old: Config) -> None:
     newer = [
         sandbox
         for sandbox in node.survey.sandboxes
-        if (runtime.deletes_with == "cached" or sandbox.network == current.network)
+        if (runtime.deletes_with == "cached" or sandbox.may_be_on(current.network))
         and (old.error is not None or (sandbox.version or None) != old.version)
     ]
     libcni = runtime.libcni

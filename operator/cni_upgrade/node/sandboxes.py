@@ -37,7 +37,8 @@ class _BadEntryError(ValueError):
 def read(cache_dir: str) -> tuple[list[Sandbox], list[Finding]]:
     """Every entry of the cache but the loopback's, in the order of names; broken ones as findings.
 
-    A broken entry still counts as a sandbox, of an unknown version. Raises nothing.
+    A broken entry still counts as a sandbox, of an unknown version, and so does a whole cache that
+    cannot be read: there is no telling which pods run. Raises nothing.
     """
     try:
         with files.opened_folder(f"{cache_dir}/results") as folder:
@@ -45,7 +46,13 @@ def read(cache_dir: str) -> tuple[list[Sandbox], list[Finding]]:
     except FileNotFoundError:
         return [], []  # no pod with a network was ever added here
     except OSError as error:
-        return [], [_unreadable("results", f"the results cache cannot be read: {error.strerror}")]
+        message = f"the results cache cannot be read: {error.strerror}"
+        return [unknown()], [_unreadable("results", message)]
+
+
+def unknown() -> Sandbox:
+    """What stands for all sandboxes of a cache that cannot be read."""
+    return Sandbox("", "", "", UNKNOWN)
 
 
 def count(sandboxes: Iterable[Sandbox]) -> dict[str, int]:

@@ -49,10 +49,7 @@ def locked(operation: Operation) -> Iterator[State]:
     """
     host = operation.paths.state_dir
     try:
-        state = find(operation)
-        if state is None:
-            files.make_folder(f"{operation.root}{host}")
-            state = State(folders.resolve(operation.root, host), host)
+        state = find(operation) or State(_made(operation.root, host), host)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         lock = os.open(f"{state.path}/lock", flags, 0o600)
     except OSError as error:
@@ -66,6 +63,20 @@ def locked(operation: Operation) -> Iterator[State]:
         yield state
     finally:
         files.close(lock)
+
+
+def _made(root: str, host: str) -> str:
+    """The host's folder, made beneath `root` whatever links lead there: the kernel would follow an
+    absolute one out of it. Raises OSError."""
+    try:
+        return folders.resolve(root, host)
+    except FileNotFoundError:
+        parent, _, name = host.rstrip("/").rpartition("/")
+        path = f"{_made(root, parent or '/')}/{name}"
+        if os.path.islink(path):  # noqa: PTH114 - it leads to what is not there, or not mounted
+            raise
+        files.make_folder(path)
+        return path
 
 
 def _wait(lock: int, host: str) -> None:

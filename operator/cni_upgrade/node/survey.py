@@ -92,6 +92,8 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
     if found.cache_dir is not None:
         running, broken = sandboxes.read(found.cache_dir[1])
         findings += broken
+    elif any(each.component == operation.paths.cache_dir for each in found.findings):
+        running = [sandboxes.unknown()]  # it may well be there: a link that leads nowhere here
     return Survey(
         operation,
         found,

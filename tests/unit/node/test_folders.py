@@ -9,6 +9,33 @@ from cni_upgrade.node.folders import BrokenLinkError, find, resolve
 from cni_upgrade.node.operation import Paths
 
 
+@pytest.mark.parametrize(
+    ("path", "broken"),
+    [
+        ("/good/none", False),
+        ("/bad", True),
+        ("/bad/none", True),
+        ("/over/none", False),
+        ("/good/a/to-b/none", False),
+        ("/good/a/to-none", True),
+        ("/none/good", False),
+    ],
+)
+def test_a_link_is_broken_only_where_it_leads_nowhere(
+    path: str, broken: bool, tmp_path: Path
+) -> None:
+    """/opt is a link on some systems: that nothing stands beneath it is no fault of the link."""
+    (tmp_path / "real/a/b").mkdir(parents=True)
+    (tmp_path / "good").symlink_to("/real")
+    (tmp_path / "over").symlink_to("good/a")
+    (tmp_path / "bad").symlink_to("/real/none/more")
+    (tmp_path / "real/a/to-b").symlink_to("/good/a/b")
+    (tmp_path / "real/a/to-none").symlink_to("/over/none")
+    with pytest.raises(FileNotFoundError) as caught:
+        resolve(str(tmp_path), path)
+    assert isinstance(caught.value, BrokenLinkError) is broken
+
+
 def test_a_plain_path(tmp_path: Path) -> None:
     (tmp_path / "opt/cni/bin").mkdir(parents=True)
     assert resolve(str(tmp_path), "/opt/cni/bin") == f"{tmp_path}/opt/cni/bin"

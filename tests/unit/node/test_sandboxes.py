@@ -2,11 +2,13 @@
 
 import base64
 import json
+import shutil
 
 import pytest
 
 from cni_upgrade.node import sandboxes
-from tests.unit.node.host import Host
+from cni_upgrade.node.agent import run
+from tests.unit.node.host import Host, report
 
 
 def read(host: Host) -> tuple[dict[str, int], list[str]]:
@@ -102,5 +104,24 @@ def test_a_cache_that_cannot_be_opened(host: Host) -> None:
     host.results.rmdir()
     host.results.write_text("")
     counts, findings = read(host)
-    assert counts == {}
+    assert counts == {"unknown": 1}
     assert "cannot be read" in findings[0]
+
+
+@pytest.mark.parametrize("how", ["no folder", "a link that leads nowhere", "no entry's name"])
+def test_pods_that_cannot_be_seen_are_not_taken_for_none(host: Host, how: str) -> None:
+    """libcni 1.0.1 could not delete a pod of 1.1.0 once the file carries 1.0.0."""
+    host.plugins()
+    host.config()
+    assert report(run(host.audit())).files[0].to == "1.0.0"
+    if how == "no entry's name":
+        (host.results / "x").write_text("{")
+    else:
+        shutil.rmtree(host.results if how == "no folder" else host.results.parent)
+    if how == "no folder":
+        host.results.write_text("")
+    elif how == "a link that leads nowhere":
+        host.results.parent.symlink_to("/not/mounted")
+    found = report(run(host.audit()))
+    assert found.files[0].to == "0.3.1", "what libcni deletes without the cached result"
+    assert found.sandboxes == {"unknown": 1}
