@@ -33,7 +33,7 @@ def matches(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
 
 
 def paused(policy: CNIUpgradePolicy) -> bool:
-    """By field, or by an annotation that a GitOps tool does not revert. `"false"` is not paused."""
+    """By field, or by annotation, which GitOps leaves (docs/gitops.md); `"false"` is not paused."""
     annotation = policy.metadata.annotations.get(PAUSED)
     return policy.spec.paused or (annotation is not None and annotation.lower() != "false")
 
