@@ -152,7 +152,7 @@ class Fleet:
                 "startedAt": at,
                 "finishedAt": at,
             }
-            self._status(api, f"{pods(AGENTS)}/{name}", "Succeeded", {"terminated": ended}, [])
+            self._status(api, f"{pods(AGENTS)}/{name}", "Succeeded", {"terminated": ended})
 
     def _proofs(self, api: Patient) -> None:
         for pod in api.items(pods(PROOF)):
@@ -168,12 +168,9 @@ class Fleet:
                 body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": meta["name"]}}
                 api.create(f"{path}/binding", {**body, "target": target})
             elif pod["status"]["phase"] == "Pending" and disk.adds():
-                ready = [{"type": "PodReadyToStartContainers", "status": "True"}]
-                self._status(api, path, "Running", {"running": {}}, ready)
+                self._status(api, path, "Running", {"running": {}}, podIP="10.0.0.1")
 
-    def _status(
-        self, api: Patient, path: str, phase: str, state: Object, conditions: list[Object]
-    ) -> None:
+    def _status(self, api: Patient, path: str, phase: str, state: Object, **more: str) -> None:
         container = {
             "name": "agent" if phase == "Succeeded" else "proof",
             "image": "x",
@@ -182,5 +179,5 @@ class Fleet:
             "restartCount": 0,
             "state": state,
         }
-        status = {"phase": phase, "conditions": conditions, "containerStatuses": [container]}
+        status = {"phase": phase, "containerStatuses": [container], **more}
         api.patch(f"{path}/status", {"status": status})

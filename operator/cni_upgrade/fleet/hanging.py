@@ -39,7 +39,7 @@ def _leaving(pod: Pod, now: datetime) -> bool:
 def _coming(pod: Pod, now: datetime) -> bool:
     return (
         pod.phase == "Pending"
-        and not (pod.sandbox_ready or pod.addressed or pod.deleting)
+        and not (pod.addressed or pod.deleting)
         and pod.created is not None
         and now - pod.created >= LONG
     )

@@ -97,10 +97,12 @@ class Pod:
     mirror: bool
     host_network: bool
     empty_dir: bool
-    sandbox_ready: bool
-    """PodReadyToStartContainers is True: the sandbox stands and its network was added."""
     addressed: bool
-    """It has an address: its network was added, also where the condition is not known."""
+    """Its sandbox stands and its network was added.
+
+    The condition that says so is not known to kubelets before 1.29, and those are what this
+    operator is most needed on; the address (`status.podIP`) every kubelet tells.
+    """
     waiting: str
     """`reason: message` of the first container that waits, empty where none does."""
     ended: Ended | None
@@ -151,10 +153,6 @@ class Pod:
             mirror="kubernetes.io/config.mirror" in annotations,
             host_network=bool(spec.get("hostNetwork")),
             empty_dir=any("emptyDir" in volume for volume in spec.get("volumes") or ()),
-            sandbox_ready=any(
-                c["type"] == "PodReadyToStartContainers" and c["status"] == "True"
-                for c in status.get("conditions") or ()
-            ),
             addressed=bool(status.get("podIP")),
             waiting=": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))),
             ended=None

@@ -63,7 +63,7 @@ def prove_add(view: View) -> Move:
     name = known.new_pod or proof.pod_name("new", view.operation.id)
     pod = view.world.proofs.get(name)
     # A pod that ran to its end, while the controller was away, had its network too.
-    if pod is not None and (pod.sandbox_ready or pod.phase == "Succeeded"):
+    if pod is not None and (pod.addressed or pod.phase == "Succeeded"):
         return at_step(
             view,
             Step.PROVE_DELETE,

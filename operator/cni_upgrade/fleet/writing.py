@@ -90,7 +90,7 @@ def baseline(view: View) -> Move:
         )
         return Move(status)
     pod = view.world.proofs.get(name)
-    if pod is not None and pod.sandbox_ready:
+    if pod is not None and pod.addressed:
         return apply_next(view)
     if view.late():
         # It was said to work and does not: that is the baseline then, and no reason to stop. A

@@ -302,8 +302,7 @@ class Cluster:
             return
         self._stages[uid] = "up"
         self.added[uid] = disk.version or "missing"
-        ready = [{"type": "PodReadyToStartContainers", "status": "True"}]
-        self._patch_pod(pod, {"status": {"phase": "Running", "conditions": ready}})
+        self._patch_pod(pod, {"status": {"phase": "Running", "podIP": "10.0.0.1"}})
 
     def _take_down(self, pod: Raw, disk: SimNode) -> None:
         meta = pod["metadata"]
