@@ -1,13 +1,14 @@
 """What is looked at and what was made of it: a machine, or config files that are on none."""
 
+import errno
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cni_upgrade.cli.answer import CannotError
-from cni_upgrade.cli.options import reason
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff, rewrite
-from cni_upgrade.node import files, report
+from cni_upgrade.node import report
 from cni_upgrade.node.operation import Action, FileReport, Operation, Report, Verdict
 from cni_upgrade.node.survey import Survey, survey
 
@@ -67,18 +68,12 @@ class Look:
 
 
 def at_machine(operation: Operation) -> Look:
-    """The machine as it is. Raises CannotError where its configs could not be looked at."""
+    """The machine as it is. Raises CannotError where it could not be looked at by this user."""
     seen = survey(operation)
-    cache = seen.folders.cache_dir
-    results = cache and (f"{cache[0]}/results", f"{cache[1]}/results")
-    for host, real in filter(None, (seen.folders.conf_dir, results)):
-        try:
-            with files.opened_folder(real):
-                continue
-        except PermissionError as error:
-            raise CannotError(f"{host}: {reason(error)}") from error
-        except OSError:
-            continue  # that it is not there, or is no folder, is a finding about the machine
+    denied = os.strerror(errno.EACCES)
+    for finding in seen.findings if os.geteuid() else ():
+        if denied in finding.message:
+            raise CannotError(f"{finding.message}; run it as root")
     return Look(seen, report.make(seen, report.judge(seen)))
 
 

@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error))
     for number in (signal.SIGINT, signal.SIGTERM):  # what is to be done is done
         signal.signal(number, signal.SIG_DFL)
+    if sys.stdout is None:  # `>&-`
+        return _complain("standard output is closed: there is nowhere to answer")
     try:
         _show(answer, asked.output)
     except BrokenPipeError:
@@ -88,7 +90,8 @@ def _version() -> str:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.exit(message=f"cni-upgrade {_version()}\n")
+        print(f"cni-upgrade {_version()}")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -64,6 +64,8 @@ class Config:
 
     def under(self, libcni: str) -> "Config":
         """The same file as that release of libcni reads it."""
+        if self.error is not None and self.error.code == Code.FILE_UNREADABLE:
+            return self  # there are no bytes, which is not the same as an empty file
         return read(self.name, self.data, libcni, self.inline)
 
 

@@ -133,6 +133,14 @@ def test_configs_that_are_none_are_findings(host: Host, tmp_path: Path, text: st
     assert host.tree() == before
 
 
+def test_a_file_that_cannot_be_read_is_not_called_empty(host: Host, tmp_path: Path) -> None:
+    """There are no bytes to read it from again under the node's libcni."""
+    (host.conf / "00-lost.conflist").symlink_to("/nowhere")
+    _, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
+    assert report(result).files[0].why.startswith("FileUnreadable: 00-lost.conflist")
+    assert "Unparsable" not in codes(result)
+
+
 def test_files_that_are_none(host: Host, tmp_path: Path) -> None:
     os.mkfifo(host.conf / "10-fifo.conflist")
     (host.conf / "20-lost.conflist").symlink_to("/nowhere")
