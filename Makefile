@@ -36,7 +36,7 @@ machine: $(READY)
 
 .PHONY: venv lock fmt crds
 venv: $(READY) ## .venv with the locked tools and dependencies
-$(READY): requirements/dev.txt hack/preflight.sh
+$(READY): | requirements/dev.txt hack/preflight.sh
 	@sh hack/preflight.sh venv
 	@echo "venv: installing requirements/dev.txt"
 	@"$$(sh hack/preflight.sh python)" -m venv $(VENV)
