@@ -17,6 +17,7 @@ from cni_upgrade.node.operation import (
     Action,
     FileReport,
     Kind,
+    Outcome,
     Report,
     Result,
     Source,
@@ -131,7 +132,7 @@ def of_changes(result: Result) -> Iterator[str]:
     if result.backup is not None and result.kind is Kind.APPLY:
         yield f"backup {result.backup}; `cni-upgrade restore {result.backup}` puts it back"
     report = result.report
-    if report is not None:
+    if report is not None and result.outcome is not Outcome.REFUSED:  # else it is as it was
         yield ""
         yield from _findings([each for each in report.findings if each.severity != Severity.INFO])
         yield from _label("Verdict", f"{report.verdict}: {_VERDICTS[report.verdict]}")

@@ -47,7 +47,8 @@ def readiness(facts: Facts, wanted: str) -> Readiness:
         unknown = unknown or found.add is None or found.del_ is None
         why = found.add_why or found.del_why
         if why:
-            obstacles.append(Obstacle(f"{name} {first} to {last}", why))
+            several = f" to {last}" if last != first else ""
+            obstacles.append(Obstacle(f"{name} {first}{several}", why))
     return Readiness(wanted, False if obstacles else None if unknown else True, tuple(obstacles))
 
 

@@ -177,7 +177,10 @@ def test_what_makes_no_sense(arguments: list[str], text: str, capsys: Captured) 
 
 def test_a_restore_that_cannot_be(host: Host, capsys: Captured) -> None:
     assert ask(host, "restore", "20261123T225404Z-3f2a9c1b") == 2
-    assert "BackupMissing" in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].endswith("Refused")
+    assert told[1].startswith("BackupMissing: ")
+    assert "Verdict" not in "".join(told), "nothing was touched, and the error is what matters"
 
 
 def test_readiness(host: Host, capsys: Captured) -> None:

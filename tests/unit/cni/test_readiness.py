@@ -24,7 +24,7 @@ def test_a_missing_version_breaks_where_f1_is() -> None:
     assert found.ready is False
     assert [obstacle.releases for obstacle in found.obstacles] == [
         "containerd 1.6.0 to 1.6.2",
-        "containerd 1.6.3 to 1.6.3",
+        "containerd 1.6.3",
     ]
     assert all(obstacle.why.startswith("F1: ") for obstacle in found.obstacles)
     assert readiness(facts(None), "containerd>=1.6.4").ready is True
@@ -32,7 +32,7 @@ def test_a_missing_version_breaks_where_f1_is() -> None:
 
 def test_an_old_loopback_breaks_1_6_3_alone() -> None:
     found = readiness(facts("0.4.0", loopback="0.4.0"), "containerd>=1.6")
-    assert [obstacle.releases for obstacle in found.obstacles] == ["containerd 1.6.3 to 1.6.3"]
+    assert [obstacle.releases for obstacle in found.obstacles] == ["containerd 1.6.3"]
     assert readiness(facts("0.4.0", loopback="0.4.0"), "containerd>=1.7").ready is True
 
 
