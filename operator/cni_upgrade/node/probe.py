@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
-from cni_upgrade.node import buildinfo
+from cni_upgrade.node import buildinfo, stop
 from cni_upgrade.node.folders import BrokenLinkError, resolve
 
 TIME_LIMIT = 5.0
@@ -197,13 +197,15 @@ def _ask(batch: Sequence[tuple[str, str]], version: str) -> dict[str, Support]:
     try:
         for binary, path in batch:
             try:
-                runs[binary] = _Run(path, version)
+                with stop.later():  # a process that is started is one that is ended again
+                    runs[binary] = _Run(path, version)
             except OSError as error:
                 supports[binary] = _bounded(path, _not_started(binary, path, error))
         _attend(runs.values())
     finally:
-        for run in runs.values():
-            run.close()
+        with stop.later():
+            for run in runs.values():
+                run.close()
     paths = dict(batch)
     for binary, run in runs.items():
         answer = _judge(binary, run)

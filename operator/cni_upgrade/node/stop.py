@@ -34,6 +34,17 @@ def held() -> Iterator[None]:
         _held -= 1
 
 
+@contextmanager
+def later() -> Iterator[None]:
+    """What is done in here is done first; a signal that came meanwhile is heard right after."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
     if not _held:
         raise StoppedError(f"stopped by {signal.Signals(number).name} before anything was written")
