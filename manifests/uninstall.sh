@@ -2,7 +2,8 @@
 # Take the CNI upgrade operator out of a cluster: sh manifests/uninstall.sh
 #
 # Ends with no cordon of ours, no Job, no finalizer left, or says what is left and exits 1. Safe to repeat.
-# First the policies go and the controller gets the time to finish what it is doing (WAIT seconds, default 600).
+# First the policies go and the controller gets the time to finish what it is doing (WAIT seconds, default 600),
+# which includes giving back what policies with deletionPolicy Restore have changed.
 # If it does not, it is stopped, and the nodes that carry our mark are uncordoned from here; no other node is.
 #
 # Kept on the nodes: the backups in the state folder (/var/lib/cni-upgrade), which may be wanted yet.
@@ -63,6 +64,27 @@ at_work() {
     echo "$rows" | sed -e '/^$/d' -e '/ audit$/d' -e 's/ .*//'
 }
 
+# Policies that are held by our finalizer: they give back what they changed.
+held() {
+    rows=$(list cniupgradepolicies.cniupgrade.dev \
+        -o 'jsonpath={range .items[*]}{.metadata.name} {.metadata.finalizers}{"\n"}{end}') || return 1
+    echo "$rows" | sed -n '/"cniupgrade\.dev\/restore"/s/ .*//p'
+}
+
+# Take our finalizer off a policy, and no other one: where it stands in the list is tested by the request.
+let_go() {
+    place=0
+    for name in $(k get cniupgradepolicies.cniupgrade.dev "$1" -o 'jsonpath={range .metadata.finalizers[*]}{@}{"\n"}{end}'); do
+        if [ "$name" = cniupgrade.dev/restore ]; then
+            k patch cniupgradepolicies.cniupgrade.dev "$1" --type=json -p "[
+                {\"op\": \"test\", \"path\": \"/metadata/finalizers/$place\", \"value\": \"$name\"},
+                {\"op\": \"remove\", \"path\": \"/metadata/finalizers/$place\"}]" >/dev/null
+            return
+        fi
+        place=$((place + 1))
+    done
+}
+
 ready() {
     list -n $SYSTEM deployment/$NAME -o 'jsonpath={.status.readyReplicas}'
 }
@@ -81,8 +103,9 @@ while :; do
     # Each in an assignment of its own: a list that fails ends the script, it is not an empty list.
     ours=$(cordoned)
     working=$(at_work)
+    held=$(held)
     running=$(ready)
-    left=$(printf '%s\n%s\n' "$ours" "$working" | sed '/^$/d' | sort -u | tr '\n' ' ')
+    left=$(printf '%s\n%s\n%s\n' "$ours" "$working" "$held" | sed '/^$/d' | sort -u | tr '\n' ' ')
     [ -n "$left" ] || break
     if [ -z "$running" ]; then
         say "no controller is running that could finish with: $left"
@@ -99,6 +122,11 @@ done
 say "stopping the controller"
 quiet -n $SYSTEM delete deployment $NAME --cascade=foreground --timeout=${PATIENCE}s ||
     say "the controller's node does not answer"
+
+for policy in $(held); do
+    say "policy $policy: nobody is left to give back what it changed; its nodes keep it"
+    let_go "$policy" || say "policy $policy: its finalizer could not be taken off"
+done
 
 # Foreground: a Job is gone when its pods are; an agent in the middle of a write ends its write.
 say "taking back the agents and proof pods"
@@ -120,7 +148,8 @@ done
 
 say "deleting the rest"
 # The admission policies before the ConfigMap that they read.
-for policy in cni-upgrade-agent-pods cni-upgrade-agent-pods-fixed cni-upgrade-agent-pods-closed cni-upgrade-node-writes; do
+for policy in cni-upgrade-agent-pods cni-upgrade-agent-pods-fixed cni-upgrade-agent-pods-closed cni-upgrade-node-writes \
+    cni-upgrade-policy-writes; do
     quiet delete validatingadmissionpolicybinding $policy
     quiet delete validatingadmissionpolicy $policy
 done

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cni_upgrade.api import names
 from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.fleet.workloads import agent_job, proof_pod
 from cni_upgrade.kube.rights import needed as asked_for
@@ -75,12 +76,16 @@ class Controller(Server):
 
     def patch_node(self, patch: Object) -> str:
         """What the API server says against it; nothing if it is done."""
+        return self.patch(NODE, patch)
+
+    def patch(self, path: str, patch: Object) -> str:
+        """The same of any object."""
         headers = {
             "Content-Type": MERGE_PATCH,
             "Impersonate-User": CONTROLLER,
             "Impersonate-Group": "system:serviceaccounts",
         }
-        self._connection.request("PATCH", NODE, json.dumps(patch), headers)
+        self._connection.request("PATCH", path, json.dumps(patch), headers)
         response = self._connection.getresponse()
         said = json.loads(response.read())
         return "" if response.status == 200 else str(said["message"])
@@ -179,7 +184,7 @@ FORBIDDEN = [
     *rights("create", "jobs.batch", SYSTEM),
     *rights("create", "jobs.batch", PROOF),
     *rights("update patch deletecollection", "jobs.batch", AGENTS),
-    *rights("create update patch delete", "cniupgradepolicies.cniupgrade.dev"),
+    *rights("create update delete", "cniupgradepolicies.cniupgrade.dev"),
     *rights("update", "cninodestates.cniupgrade.dev"),
     *rights("get create update patch delete", "configmaps", SYSTEM, "cni-upgrade-operator"),
     *rights("list", "configmaps", SYSTEM),
@@ -291,6 +296,71 @@ def test_the_controller_changes_nothing_else_of_a_node(
     kept = {"metadata": {"annotations": {"kept.example/a": "1"}, "labels": {"kept": "1"}}}
     assert shipped.request("PATCH", NODE, kept, content=MERGE_PATCH).ok
     assert why in controller.patch_node(patch)
+
+
+# --- the fence around policies --------------------------------------------------------------------
+
+POLICY = f"/apis/{names.API_VERSION}/{names.POLICY_PLURAL}/fenced"
+
+
+@pytest.fixture
+def fenced(shipped: Server, controller: Controller) -> Iterator[Server]:
+    body = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.POLICY_KIND,
+        "metadata": {
+            "name": "fenced",
+            "labels": {"kept": "1"},
+            "finalizers": ["x.example/hold"],
+        },
+        "spec": {"nodeSelector": {}},
+    }
+    assert shipped.request("POST", POLICY.rpartition("/")[0], body).ok
+    eventually(
+        lambda: controller.patch(POLICY, {"spec": {"mode": "Enforce"}}),
+        "admission of policies is in force",
+    )
+    yield shipped
+    shipped.request("PATCH", POLICY, {"metadata": {"finalizers": None}}, content=MERGE_PATCH)
+    shipped.request("DELETE", POLICY)
+
+
+def test_the_controller_adds_and_takes_away_its_own_finalizer(
+    fenced: Server, controller: Controller
+) -> None:
+    for kept in (["x.example/hold", names.FINALIZER], ["x.example/hold"]):
+        assert controller.patch(POLICY, {"metadata": {"finalizers": kept}}) == ""
+        assert fenced.request("GET", POLICY).body["metadata"]["finalizers"] == kept
+
+
+def test_a_policy_that_is_deleted_goes_with_the_last_finalizer(
+    fenced: Server, controller: Controller
+) -> None:
+    alone = {"metadata": {"finalizers": [names.FINALIZER]}}
+    assert fenced.request("PATCH", POLICY, alone, content=MERGE_PATCH).ok
+    assert fenced.request("DELETE", POLICY).ok
+    assert fenced.request("GET", POLICY).body["metadata"]["deletionTimestamp"]
+    assert controller.patch(POLICY, {"metadata": {"finalizers": []}}) == ""
+    assert fenced.request("GET", POLICY).status == 404
+
+
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        ({"spec": {"mode": "Enforce"}}, "for people to say"),
+        ({"spec": {"deletionPolicy": "Restore"}}, "for people to say"),
+        ({"metadata": {"annotations": {names.LET_GO: ""}}}, "labels, annotations"),
+        ({"metadata": {"labels": {"kept": None}}}, "labels, annotations"),
+        ({"metadata": {"finalizers": []}}, "restore alone"),
+        ({"metadata": {"finalizers": ["x.example/hold", "y.example/hold"]}}, "restore alone"),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
+)
+def test_the_controller_changes_nothing_else_of_a_policy(
+    fenced: Server, controller: Controller, patch: Object, why: str
+) -> None:
+    assert fenced
+    assert why in controller.patch(POLICY, patch)
 
 
 # --- the fence around agents ----------------------------------------------------------------------

@@ -34,6 +34,7 @@ DEFAULTS = {
     "backup": {"keep": 5},
     "verify": {"proof": True, "deadline": "2m"},
     "onFailure": "Rollback",
+    "deletionPolicy": "Retain",
     "paused": False,
 }
 NOT_SEEN = {"observedGeneration": -1}

@@ -184,6 +184,58 @@ def test_nothing_is_left_and_foreign_cordons_stay(cluster: Cluster) -> None:
     assert cluster.cordon("somebody-elses") == (True, None)
 
 
+def test_a_policy_that_nobody_is_left_to_give_back_for_is_let_go(cluster: Cluster) -> None:
+    """Our finalizer goes, one of somebody else stays theirs."""
+    cluster.install()
+    for name, others in (("ours", []), ("shared", ["x.example/hold"])):
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.POLICY_KIND,
+            "metadata": {"name": name, "finalizers": [*others, names.FINALIZER]},
+            "spec": {"nodeSelector": {}, "deletionPolicy": "Restore"},
+        }
+        cluster.create(f"{API}/{names.POLICY_PLURAL}", body)
+    code, said = cluster.uninstall(patience=20)
+    assert code == 1, said
+    assert "no controller is running that could finish with: ours shared" in said
+    assert "policy ours: nobody is left to give back what it changed; its nodes keep it" in said
+    path = f"{API}/{names.POLICY_PLURAL}"
+    assert not cluster.server.request("GET", f"{path}/ours").ok
+    shared = cluster.server.request("GET", f"{path}/shared").body["metadata"]
+    assert shared["finalizers"] == ["x.example/hold"]
+    let = {"metadata": {"finalizers": None}}
+    assert cluster.server.request("PATCH", f"{path}/shared", let, content=MERGE_PATCH).ok
+    code, said = cluster.uninstall()
+    assert code == 0, said
+    assert cluster.left() == []
+
+
+def test_a_controller_that_gives_back_gets_the_time(cluster: Cluster) -> None:
+    cluster.install()
+    body = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.POLICY_KIND,
+        "metadata": {"name": "ours", "finalizers": [names.FINALIZER]},
+        "spec": {"nodeSelector": {}, "deletionPolicy": "Restore"},
+    }
+    cluster.create(f"{API}/{names.POLICY_PLURAL}", body)
+    cluster.controller_ready()
+    running = cluster.start_uninstall(wait=120)
+    assert running.stdout is not None
+    said = [running.stdout.readline()]
+    while "finishing with: ours" not in said[-1]:
+        assert running.poll() is None, said
+        said.append(running.stdout.readline())
+    # What the controller does once every node is settled.
+    done = {"metadata": {"finalizers": None}}
+    path = f"{API}/{names.POLICY_PLURAL}/ours"
+    assert cluster.server.request("PATCH", path, done, content=MERGE_PATCH).ok
+    rest, _ = running.communicate(timeout=400)
+    assert running.returncode == 0, rest
+    assert "nobody is left" not in rest
+    assert cluster.left() == []
+
+
 def test_it_is_safe_to_repeat(cluster: Cluster) -> None:
     cluster.uninstall()
     code, said = cluster.uninstall()

@@ -25,6 +25,12 @@ CORDONED_BY: Final = "cniupgrade.dev/cordoned-by"
 RETRY: Final = "cniupgrade.dev/retry"
 """On a node state or a policy: a new value asks for another attempt now."""
 
+LET_GO: Final = "cniupgrade.dev/let-go"
+"""On a policy that is being deleted: ends the giving back at once, unless "false"."""
+
+FINALIZER: Final = "cniupgrade.dev/restore"
+"""On a policy whose deletion gives back what it changed, until that is done or given up."""
+
 # Labels.
 LABEL_POLICY: Final = "cniupgrade.dev/policy"
 LABEL_NODE: Final = "cniupgrade.dev/node"

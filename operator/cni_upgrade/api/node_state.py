@@ -226,6 +226,41 @@ class HistoryEntry(Model):
     )
 
 
+class ChangedFile(Model):
+    """One file that a policy changed."""
+
+    name: Word = Field(description="Name of the file in the folder of configs.")
+    backup: Word = Field(description="Backup on the node that holds it as it was before.")
+    from_: Word = Field(
+        default="missing",
+        alias="from",
+        description='The CNI version before the policy; "missing" when there was none.',
+    )
+    to: Word | None = Field(default=None, description="The CNI version that was written last.")
+    sha256: Word = Field(default="", description="SHA-256 of what was written last.")
+
+
+class Changed(Model):
+    """What a policy changed on the node: what its deletion may give back."""
+
+    policy: PolicyRef = Field(description="The policy that changed them.")
+    files: Annotated[tuple[ChangedFile, ...], Field(max_length=32), BeforeValidator(first(32))] = (
+        Field(default=(), description="Files that are not yet as they were before it.")
+    )
+    drain: bool = Field(
+        default=False,
+        description="True when pods that run keep the files from being given back: they leave "
+        "first.",
+    )
+    restored: Word | None = Field(
+        default=None,
+        description="What became of it when the policy was deleted: Restored, Refused (nothing "
+        "was touched), Failed or GivenUp; absent while the change stands.",
+    )
+    restored_at: Time | None = Field(default=None, description="When that was known.")
+    message: Text = Field(default="", description="The same in one sentence.")
+
+
 class NodeStateStatus(Report):
     """What the node has, and what is done to it."""
 
@@ -276,6 +311,11 @@ class NodeStateStatus(Report):
     )
     last_operation: LastOperation | None = Field(
         default=None, description="The operation that ended last."
+    )
+    changed: Changed | None = Field(
+        default=None,
+        description="What the policy that changed this node last has changed there; absent while "
+        "none has.",
     )
     leftovers: Words = Field(
         default=(),

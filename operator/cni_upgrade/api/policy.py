@@ -37,6 +37,13 @@ class OnFailure(StrEnum):
     STOP = "Stop"
 
 
+class DeletionPolicy(StrEnum):
+    """What becomes of changed nodes when their policy is deleted."""
+
+    RETAIN = "Retain"
+    RESTORE = "Restore"
+
+
 class SelectorOperator(StrEnum):
     """The operators of a label selector."""
 
@@ -294,6 +301,15 @@ class PolicySpec(Model):
         "is, for a person to look at. Either way no other node begins until somebody has looked "
         "and set the annotation cniupgrade.dev/retry.",
     )
+    deletion_policy: DeletionPolicy = Field(
+        default=DeletionPolicy.RETAIN,
+        description="What becomes of the nodes when this policy is deleted. Retain (default): "
+        "nodes that are worked on are brought to a safe end, every file stays as it is, and the "
+        "node states stay as the record of it. Restore: each node that this policy changed is "
+        "given back what stood there before, within the limits of rollout, with drain and proof "
+        "as for a change; a node whose running pods could then not be deleted is refused and "
+        "named. The annotation cniupgrade.dev/let-go on the policy ends that at once.",
+    )
     paused: bool = Field(
         default=False,
         description="Start nothing new; what is under way is brought to a safe end. Default "
@@ -342,7 +358,8 @@ class NodeFailure(Model):
 
     node: Name = Field(description="Name of the node, and of its CNINodeState.")
     phase: Word = Field(
-        description="Phase of the node: Failed, RolledBack, Blocked or ManagedElsewhere."
+        description="Phase of the node: Failed, RolledBack, Blocked or ManagedElsewhere; while "
+        "the policy is deleted, what became of giving it back: Refused, Failed or GivenUp."
     )
     reason: Word = Field(default="", description="One CamelCase word that says why.")
     message: Text = Field(default="", description="What happened and what to do about it.")
@@ -361,6 +378,22 @@ class ReadinessCounts(Model):
     )
     unknown: Count = Field(
         default=0, description="Nodes that were not asked yet, or could not tell."
+    )
+
+
+class RestoreCounts(Model):
+    """How far a deleted policy is with giving back what it changed."""
+
+    nodes: Count = Field(default=0, description="Nodes that it had changed when it was deleted.")
+    restored: Count = Field(default=0, description="Nodes that have their files back.")
+    working: Count = Field(default=0, description="Nodes that are being worked on.")
+    waiting: Count = Field(default=0, description="Nodes that wait for their turn.")
+    refused: Count = Field(
+        default=0, description="Nodes where it would not be safe, or not ours to do; untouched."
+    )
+    failed: Count = Field(default=0, description="Nodes where it went wrong.")
+    given_up: Count = Field(
+        default=0, description="Nodes that could not be reached or had no turn for too long."
     )
 
 
@@ -396,6 +429,10 @@ class PolicyStatus(Model):
     ] = Field(
         default=(),
         description="For each runtime of spec.readinessFor, how many nodes are ready for it.",
+    )
+    restore: RestoreCounts | None = Field(
+        default=None,
+        description="While the policy is deleted with deletionPolicy Restore: how far that is.",
     )
     failures: Annotated[
         tuple[NodeFailure, ...], Field(max_length=10), BeforeValidator(first(10))

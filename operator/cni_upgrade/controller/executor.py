@@ -174,6 +174,19 @@ class Executor:
         await self._guarded(shelf, resource, decision.name, body, "status")
 
     @_do.register
+    async def _(self, decision: d.SetFinalizers) -> None:
+        meta = {
+            "resourceVersion": decision.resource_version,
+            "finalizers": list(decision.finalizers),
+        }
+        shelf = self._store.policies
+        await self._guarded(shelf, POLICIES, decision.policy, {"metadata": meta})
+        known = shelf.items.get(decision.policy)
+        if known and known.metadata.deletion_timestamp and not known.metadata.finalizers:
+            # It went with that write.
+            shelf.drop({"metadata": {"name": decision.policy, "uid": known.metadata.uid}})
+
+    @_do.register
     async def _(self, decision: d.CreateJob) -> None:
         space = self._store.config.namespaces.agents
         await self._create(self._store.jobs, JOBS, space, decision.name, decision.body)

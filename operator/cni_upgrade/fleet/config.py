@@ -72,6 +72,8 @@ class OperatorConfig(_Section):
     """A node at rest is looked at again after this long, since no event tells of a changed file."""
     retry_seconds: int = Field(default=60, ge=1)
     """First pause before a failed step is tried again; doubled each time, an hour at most."""
+    restore_patience_seconds: int = Field(default=3600, ge=60)
+    """A deleted policy that gives back is let go once nothing went on for so long."""
     attempts: int = Field(default=3, ge=1)
     """How often an agent that ended without an answer is sent again."""
 

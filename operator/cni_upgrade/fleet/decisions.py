@@ -51,6 +51,15 @@ class SetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SetFinalizers:
+    """Write a policy's finalizers, guarded by the resourceVersion: ours is added or taken away."""
+
+    policy: str
+    resource_version: str
+    finalizers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CreateJob:
     """Send an agent to a node. The name is the operation's id: sending twice is sending once."""
 
@@ -128,6 +137,7 @@ Decision = (
     | DeleteState
     | Claim
     | SetStatus
+    | SetFinalizers
     | CreateJob
     | DeleteJob
     | Cordon

@@ -13,13 +13,13 @@ from cni_upgrade.api.node_state import (
     ProofStatus,
 )
 from cni_upgrade.api.policy import OnFailure, Verify
-from cni_upgrade.fleet import orders
+from cni_upgrade.fleet import changed, orders
 from cni_upgrade.fleet.decisions import Uncordon
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
 from cni_upgrade.fleet.settle import seen
 from cni_upgrade.fleet.view import Move, View, moved, release, wait
-from cni_upgrade.node.operation import Result
+from cni_upgrade.node.operation import Kind, Result
 
 
 def verify(view: View) -> Verify:
@@ -47,7 +47,11 @@ def last(view: View, outcome: str, backup: str | None) -> LastOperation:
 def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateStatus:
     """The status with the answer's facts and a line of history."""
     status = view.status if result.report is None else seen(view.status, result.report)
-    if result.report is not None and view.status.baseline is not None:
+    if (
+        result.report is not None
+        and view.status.baseline is not None
+        and view.operation.step != Step.GIVE_BACK
+    ):
         # The baseline is what worked before we came; the proof is compared with that.
         status = status.model_copy(update={"baseline": view.status.baseline})
     changes = result.changes
@@ -65,6 +69,7 @@ def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateSt
     update = {
         "history": (*status.history, entry)[-10:],
         "last_operation": last(view, outcome, result.backup),
+        "changed": changed.after(status.changed, view.operation, result),
     }
     return status.model_copy(update=update)
 
@@ -77,7 +82,25 @@ def remarked(view: View, kind: str, outcome: str, message: str) -> NodeStateStat
     return view.status.model_copy(update={"history": (*view.status.history, entry)[-10:]})
 
 
+def gave_back(view: View, outcome: str, message: str) -> Move:
+    """End the giving back of a node: what became of it stands in its record, and no phase waits."""
+    status = view.status
+    if status.changed is None:
+        raise LookupError(f"node {view.node.name}: nothing is known that could be given back")
+    update = {
+        "changed": changed.settled(status.changed, outcome, message, view.now),
+        "attempts": 0,
+        "next_attempt_at": None,
+        # Whoever governs it next looks for himself.
+        "observed": None,
+    }
+    reason = outcome if outcome == changed.RESTORED else "NotRestored"
+    return release(moved(view, status.model_copy(update=update)), Phase.PENDING, reason, message)
+
+
 def done(view: View, message: str) -> Move:
+    if view.operation.kind == Kind.RESTORE:
+        return gave_back(view, changed.RESTORED, f"what stood there before is back; {message}")
     after = view.status.after
     stuck = ""
     if after is not None and after.existing_delete is False and after.why:

@@ -8,6 +8,7 @@ from cni_upgrade.fleet.ending import done, verify
 from cni_upgrade.fleet.hanging import hanging
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.view import Move, View, at_step, moved, wait
+from cni_upgrade.node.operation import Kind
 
 
 def limit(view: View) -> int:
@@ -18,6 +19,8 @@ def limit(view: View) -> int:
 def free_next(view: View, message: str) -> Move:
     """Wait for the pods that hung before the change, where there are any; then done."""
     hung = view.operation.hung
+    if view.operation.kind == Kind.RESTORE:
+        return done(view, message)  # It cures nothing, so it frees nobody.
     if not hung:
         return done(_counted(view, ()), message)
     return at_step(view, Step.FREE, message, limit(view))

@@ -6,8 +6,9 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from cni_upgrade.api.node_state import CNINodeState, OperationStatus, PolicyRef
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, OperationStatus, PolicyRef
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
+from cni_upgrade.api.report import NodePaths
 from cni_upgrade.fleet.config import OperatorConfig, Preset
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import Step
@@ -73,16 +74,7 @@ def apply(
         target=_target(policy.spec),
         managed_files=ManagedFiles(policy.spec.managed_files.value),
         root=HOST,
-        paths=Paths(
-            (paths.conf_dir,),
-            paths.bin_dirs,
-            paths.cache_dir or (config.preset(policy.spec.paths) or config.auto).cache_dir,
-            config.state_dir,
-            # What the audit read is not mounted for an apply.
-            Known(paths.source, paths.max_conf_num, paths.default_network, paths.conf_template)
-            if paths.source
-            else None,
-        ),
+        paths=_paths(paths, paths.conf_dir, policy, config),
         files=files,
         keep=policy.spec.backup.keep,
         readiness_for=policy.spec.readiness_for,
@@ -97,6 +89,32 @@ def restore(view: View, backup: str) -> Operation:
     draft = replace(given, kind=Kind.RESTORE, files=(), backup=backup)
     policy_uid = current.policy.uid if current.policy else ""
     return _named(draft, policy_uid, view.node, view.state, serial=view.status.serial)
+
+
+def give_back(
+    node: Node,
+    state: CNINodeState,
+    status: NodeStateStatus,
+    policy: CNIUpgradePolicy,
+    config: OperatorConfig,
+    backup: str,
+) -> Operation:
+    """Put back a backup of before a policy. Raises ValueError where its folder is not known."""
+    paths = status.paths
+    if paths is None or paths.conf_dir is None:
+        raise ValueError(f"node {node.name}: the last look names no folder of configs")
+    draft = Operation(
+        id=_NOT_YET,
+        kind=Kind.RESTORE,
+        node=node.name,
+        runtime=node.runtime,
+        target=_target(policy.spec),
+        managed_files=ManagedFiles(policy.spec.managed_files.value),
+        root=HOST,
+        paths=_paths(paths, paths.conf_dir, policy, config),
+        backup=backup,
+    )
+    return _named(draft, policy.metadata.uid, node, state, serial=status.serial)
 
 
 def opened(
@@ -126,6 +144,23 @@ def opened(
 def read(status: OperationStatus) -> Operation:
     """The operation as it was recorded, so that a restarted controller sends the same."""
     return Operation.from_json(json.loads(status.input or "{}"))
+
+
+def _paths(
+    found: NodePaths, conf_dir: str, policy: CNIUpgradePolicy, config: OperatorConfig
+) -> Paths:
+    """The folders that the last look has found, for one that writes."""
+    known = None
+    if found.source:
+        known = Known(found.source, found.max_conf_num, found.default_network, found.conf_template)
+    return Paths(
+        (conf_dir,),
+        found.bin_dirs,
+        found.cache_dir or (config.preset(policy.spec.paths) or config.auto).cache_dir,
+        config.state_dir,
+        # What the audit read is not mounted for those who write.
+        known,
+    )
 
 
 def _target(spec: PolicySpec) -> Target:

@@ -35,6 +35,7 @@ class Step(StrEnum):
     SOAK = "Soak"  # the proof holds so far; the node is watched and proved once more
     FREE = "Free"  # pods that hung before the change get the time to be freed by it
     RESTORE = "Restore"  # the agent puts the backup back
+    GIVE_BACK = "GiveBack"  # the same for a policy that was deleted, and wants it so
     RELEASE = "Release"  # uncordon if the cordon is ours, then rest
 
 
@@ -51,6 +52,7 @@ PHASE_OF: dict[Step, Phase] = {
     Step.SOAK: Phase.PROVING,
     Step.FREE: Phase.PROVING,
     Step.RESTORE: Phase.ROLLING_BACK,
+    Step.GIVE_BACK: Phase.ROLLING_BACK,
 }
 """The phase that a person sees at each step. Cordon is part of what it is for, Draining or
 Applying; Release keeps the phase that led to it."""
@@ -71,7 +73,10 @@ UNPLANNABLE = "Unplannable"
 """The reason of a node whose record the planner could not act on, whatever its phase says."""
 
 _RESTING = frozenset(Phase) - AT_WORK
-MOVES: dict[Phase, frozenset[Phase]] = {
+_GIVEN_BACK = frozenset({Phase.WAITING, Phase.ROLLING_BACK})
+"""From wherever it rests, a node whose policy was deleted waits for its turn to be given back."""
+
+_MOVES: dict[Phase, frozenset[Phase]] = {
     # Blocked without a look: a node that is not Linux.
     Phase.PENDING: frozenset({Phase.AUDITING, Phase.BLOCKED}),
     Phase.AUDITING: frozenset(
@@ -88,7 +93,9 @@ MOVES: dict[Phase, frozenset[Phase]] = {
     Phase.WAITING: frozenset(
         {Phase.AUDITING, Phase.DRAINING, Phase.APPLYING, Phase.BLOCKED, Phase.PENDING}
     ),
-    Phase.DRAINING: frozenset({Phase.APPLYING, Phase.WAITING, Phase.BLOCKED, Phase.PENDING}),
+    Phase.DRAINING: frozenset(
+        {Phase.APPLYING, Phase.ROLLING_BACK, Phase.WAITING, Phase.BLOCKED, Phase.PENDING}
+    ),
     Phase.APPLYING: frozenset(
         {
             Phase.PROVING,
@@ -100,13 +107,27 @@ MOVES: dict[Phase, frozenset[Phase]] = {
             Phase.PENDING,
         }
     ),
-    Phase.PROVING: frozenset({Phase.DONE, Phase.FAILED, Phase.ROLLING_BACK}),
+    Phase.PROVING: frozenset({Phase.DONE, Phase.FAILED, Phase.ROLLING_BACK, Phase.PENDING}),
     Phase.DONE: frozenset({Phase.AUDITING, Phase.PENDING}),
-    Phase.ROLLING_BACK: frozenset({Phase.ROLLED_BACK, Phase.FAILED}),
+    Phase.ROLLING_BACK: frozenset(
+        {
+            Phase.ROLLED_BACK,
+            Phase.FAILED,
+            # For a deleted policy: pods go first, a pod shows that it works, it is over.
+            Phase.DRAINING,
+            Phase.PROVING,
+            Phase.WAITING,
+            Phase.PENDING,
+        }
+    ),
     Phase.ROLLED_BACK: frozenset({Phase.AUDITING, Phase.PENDING}),
     Phase.FAILED: frozenset({Phase.AUDITING, Phase.PENDING}),
     Phase.BLOCKED: frozenset(
         {Phase.AUDITING, Phase.WAITING, Phase.DRAINING, Phase.APPLYING, Phase.PENDING}
     ),
     Phase.MANAGED_ELSEWHERE: frozenset({Phase.AUDITING, Phase.PENDING}),
+}
+MOVES = {
+    phase: (moves | _GIVEN_BACK) - {phase} if phase in _RESTING else moves
+    for phase, moves in _MOVES.items()
 }

@@ -11,8 +11,9 @@ from typing import Any
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Phase
-from cni_upgrade.fleet import node_conditions, policy_status, rest, work
+from cni_upgrade.fleet import leaving, node_conditions, policy_status, rest, work
 from cni_upgrade.fleet.budget import Budget
+from cni_upgrade.fleet.changed import RESTORED
 from cni_upgrade.fleet.decisions import (
     Claim,
     CreateState,
@@ -64,6 +65,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         if state.status.operation is not None and state.status.operation.kind == "audit"
     )
     after = dict(world.states)
+    going = leaving.all_leaving(world)
     writing, hanging = writers(world), _hanging(world)
     # The controller's own node goes last: if it is lost, the others are done.
     for node in sorted(world.nodes.values(), key=lambda n: (n.name == world.own_node, n.name)):
@@ -91,6 +93,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             governance=governance,
             may_audit=audits < world.config.audit_parallel,
             writer=writing.get(node.name),
+            leaving=leaving.of(state, governance, going),
             gate=partial(_take, budget, node.name),
         )
         move = _contained(view)
@@ -108,7 +111,9 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         if decisions:
             yield Turn(node.name, decisions)
     yield from _leftovers(world, after)
-    yield from policy_status.turns(replace(world, states=after))
+    seen = replace(world, states=after)
+    yield from policy_status.turns(seen)
+    yield from leaving.turns(seen, going)
 
 
 def _ungoverned(node: Node, writer: Writer | None) -> Iterator[Turn]:
@@ -253,6 +258,18 @@ def _written(state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]
             "Warning" if bad else "Normal",
             str(status.phase),
             _told(status),
+        )
+    settled = status.changed.restored if status.changed else None
+    before = state.status.changed.restored if state.status.changed else None
+    if status.changed and settled and settled != before:
+        good = settled == RESTORED
+        yield Emit(
+            names.NODE_STATE_KIND,
+            state.metadata.name,
+            state.metadata.uid,
+            "Normal" if good else "Warning",
+            settled if good else "NotRestored",
+            status.changed.message,
         )
 
 

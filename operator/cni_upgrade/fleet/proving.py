@@ -7,12 +7,21 @@ from datetime import datetime, timedelta
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase, ProofStatus
 from cni_upgrade.fleet import proof
+from cni_upgrade.fleet.changed import FAILED
 from cni_upgrade.fleet.decisions import CreateProof, DeleteProof
-from cni_upgrade.fleet.ending import proof_so_far, restore_next, rolls_back, verify
+from cni_upgrade.fleet.ending import (
+    done,
+    gave_back,
+    proof_so_far,
+    restore_next,
+    rolls_back,
+    verify,
+)
 from cni_upgrade.fleet.freeing import free_next
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
+from cni_upgrade.node.operation import Kind
 
 
 def prove(view: View) -> Move:
@@ -132,6 +141,8 @@ def inconclusive(view: View, known: ProofStatus, why: str) -> Move:
         again = at_step(view, Step.PROVE_ADD, text, limit(view))
         return Move(again.status.model_copy(update={"attempts": tried}))
     status = with_operation(view.status, proof=known.model_copy(update={"outcome": "Inconclusive"}))
+    if view.operation.kind == Kind.RESTORE:
+        return done(moved(view, status), f"not proved in {tried} attempts: {why}")
     return release(
         moved(view, status),
         Phase.FAILED,
@@ -142,6 +153,9 @@ def inconclusive(view: View, known: ProofStatus, why: str) -> Move:
 
 
 def failed_proof(view: View, known: ProofStatus, why: str) -> Move:
+    if view.operation.kind == Kind.RESTORE:
+        text = f"what stood there before is back, and a pod shows that it does not work: {why}"
+        return gave_back(view, FAILED, text)
     worse = proof.worse(known, view.status.baseline)
     outcome = "Worse" if worse else "AsBroken"
     status = with_operation(view.status, proof=known.model_copy(update={"outcome": outcome}))

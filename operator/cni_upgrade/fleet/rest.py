@@ -9,9 +9,10 @@ from typing import Any
 from cni_upgrade.api.names import LABEL_POLICY
 from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
 from cni_upgrade.api.policy import CNIUpgradePolicy, DrainPolicy, Mode
-from cni_upgrade.fleet import orders
+from cni_upgrade.fleet import giving_back, orders
 from cni_upgrade.fleet.decisions import Claim, Uncordon
 from cni_upgrade.fleet.draining import drain_first
+from cni_upgrade.fleet.leaving import held, restores
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE, Step
 from cni_upgrade.fleet.selection import paused
@@ -40,8 +41,11 @@ def next_move(view: View) -> Move:
     policy = view.policy
     if (claim := _claim(view)) is not None:
         return Move(view.status, (claim,))
+    if view.leaving is not None:
+        return giving_back.next_move(view, view.leaving)
     if policy is None:
-        return _rest(view, Phase.PENDING, "NoPolicy", "no policy selects this node any more")
+        text = giving_back.told(view.status) or "no policy selects this node any more"
+        return _rest(view, Phase.PENDING, "NoPolicy", text)
     if view.node.system not in ("", "linux"):
         text = (
             f"the node runs {view.node.system}, and only the CNI configs of Linux nodes are read "
@@ -69,6 +73,8 @@ def _claim(view: View) -> Claim | None:
     """The write that makes the record say who governs the node, if it does not."""
     policy, held = view.policy, view.state.spec.policy_ref
     wanted = policy if policy is not None and policy.spec.mode == Mode.ENFORCE else None
+    if view.leaving is not None:
+        policy = wanted = view.leaving.policy
     label = policy.metadata.name if policy is not None else None
     if label is not None and len(label) > _LONGEST_LABEL:
         label = None
@@ -198,6 +204,11 @@ def _begin(view: View, policy: CNIUpgradePolicy) -> Move:
         return _waiting(view, "AuditOnly", f"policy {name} only audits; spec.mode: Enforce applies")
     if paused(policy):
         return _waiting(view, "Paused", f"policy {name} is paused")
+    if restores(policy) and not held(policy):
+        why = (
+            f"policy {name} gets its finalizer first: deleted later, it gives back what it changes"
+        )
+        return _waiting(view, "NoFinalizer", why)
     after = view.status.after
     needs_drain = bool(after and after.needs_drain)
     if needs_drain and policy.spec.drain.policy == DrainPolicy.NEVER:

@@ -11,6 +11,7 @@ from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState, Ending, NodeStateStatus, OperationStatus, Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
 from cni_upgrade.fleet.decisions import Decision
+from cni_upgrade.fleet.leaving import Leaving
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import PHASE_OF, Step
@@ -31,6 +32,8 @@ class View:
     """A place for one more audit is free."""
     writer: Writer | None
     """An agent that may write here, though at rest no operation stands for it."""
+    leaving: Leaving | None
+    """The deleted policy for which the node is still to get back what stood there before."""
     gate: Callable[[], tuple[str, str] | None]
     """Why no change may begin on this node now, as (reason, message), or None; asked last."""
 

@@ -8,23 +8,27 @@ from datetime import timedelta
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.api.policy import Mode
-from cni_upgrade.fleet import ending, freeing, looking, proving, writing
+from cni_upgrade.fleet import ending, freeing, giving_back, looking, proving, writing
 from cni_upgrade.fleet.draining import drain_settings
 from cni_upgrade.fleet.phases import UNTOUCHED, Step
 from cni_upgrade.fleet.selection import matches, paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.view import Move, View, release, with_operation
+from cni_upgrade.node.operation import Kind
 
 
 def next_move(view: View) -> Move:
     """The move of a node that has an operation under way."""
     step = Step(view.operation.step)
-    if step in UNTOUCHED and (stop := _called_off(view)) is not None:
+    steps, called_off = _STEPS, _called_off
+    if view.operation.kind == Kind.RESTORE and step in _GIVING_BACK:
+        steps, called_off = _GIVING_BACK, giving_back.called_off
+    if step in UNTOUCHED and (stop := called_off(view)) is not None:
         return stop
     if (held := _held(view, step)) is not None:
         return held
-    return _STEPS[step](view)
+    return steps[step](view)
 
 
 def _held(view: View, step: Step) -> Move | None:
@@ -39,7 +43,7 @@ def _held(view: View, step: Step) -> Move | None:
         deadline = view.now + timedelta(seconds=limit(view))
         return Move(with_operation(view.status, deadline=deadline))
     status = with_operation(view.status, deadline=None) if running else view.status
-    if step in (Step.APPLY, Step.RESTORE):
+    if step in (Step.APPLY, Step.RESTORE, Step.GIVE_BACK):
         # The agent's answer may be there already; nothing is sent to a silent node.
         return Move(status) if running else None
     text = "the node's Ready is Unknown; goes on where it was once the kubelet answers"
@@ -92,8 +96,16 @@ _LIMITS: dict[Step, Callable[[View], int]] = {
     Step.SOAK: proving.soak_limit,
     Step.FREE: freeing.limit,
     Step.RESTORE: _agent_limit,
+    Step.GIVE_BACK: _agent_limit,
 }
 """Seconds that a step may take of a kubelet that answers, once a file was or may be written."""
+
+_GIVING_BACK: dict[Step, Callable[[View], Move]] = {
+    Step.CORDON: giving_back.cordon,
+    Step.DRAIN: giving_back.drain,
+    Step.GIVE_BACK: giving_back.give_back,
+}
+"""Steps of an operation that gives back what a deleted policy changed; the proof is as for any."""
 
 _STEPS: dict[Step, Callable[[View], Move]] = {
     Step.JOB: looking.audit,
@@ -109,6 +121,7 @@ _STEPS: dict[Step, Callable[[View], Move]] = {
     Step.SOAK: proving.soak,
     Step.FREE: freeing.free,
     Step.RESTORE: writing.restore,
+    Step.GIVE_BACK: giving_back.give_back,
     Step.RELEASE: ending.release_step,
 }
 """Each looks at the cluster before it acts, and is safe to repeat."""

@@ -36,7 +36,7 @@ def needed(agents: str, proof: str) -> Iterator[Right]:
     for resource in (NODES, POLICIES, NODE_STATES):
         yield from (Right(verb, resource) for verb in _WATCH)
     yield Right("patch", NODES)
-    yield Right("patch", POLICIES, sub="status")
+    yield from (Right("patch", POLICIES, sub=sub) for sub in ("", "status"))
     yield from (Right(verb, NODE_STATES) for verb in ("create", "patch", "delete"))
     yield Right("patch", NODE_STATES, sub="status")
     yield Right("list", PODS)

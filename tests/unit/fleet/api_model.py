@@ -113,14 +113,19 @@ class Api:
                     new["metadata"] = {**new["metadata"], "generation": generation}
         if new == old:
             return old
-        return self._store((kind, namespace, name), new)
+        stored = self._store((kind, namespace, name), new)
+        meta = stored["metadata"]
+        if kind == "CNIUpgradePolicy" and "deletionTimestamp" in meta and not meta["finalizers"]:
+            self.remove(kind, name, namespace)
+        return stored
 
     def delete(self, kind: str, name: str, uid: str | None = None, namespace: str = "") -> None:
-        """Delete; a Pod with a node only gets its deletionTimestamp, its kubelet does the rest."""
+        """Delete; a Pod with a node, or what has a finalizer, only gets its deletionTimestamp."""
         old = self.get(kind, name, namespace)
         if uid is not None and old["metadata"]["uid"] != uid:
             raise ApiError(409, f"{kind} {name}: the UID in the precondition is another one")
-        if kind == "Pod" and old["spec"].get("nodeName"):
+        held = kind == "Pod" and old["spec"].get("nodeName")
+        if held or old["metadata"].get("finalizers"):
             if "deletionTimestamp" not in old["metadata"]:
                 self.patch(
                     kind,

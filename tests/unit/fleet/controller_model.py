@@ -162,6 +162,20 @@ class Controller:
             self._put((kind, namespace, name), found)
 
     @_do.register
+    def _(self, decision: d.SetFinalizers) -> None:
+        meta = {
+            "resourceVersion": decision.resource_version,
+            "finalizers": list(decision.finalizers),
+        }
+        name = decision.policy
+        self._own(
+            "CNIUpgradePolicy",
+            self._cluster.api.patch("CNIUpgradePolicy", name, {"metadata": meta}),
+        )
+        if self._cluster.api.find("CNIUpgradePolicy", name) is None:
+            del self._seen["CNIUpgradePolicy", "", name]
+
+    @_do.register
     def _(self, decision: d.CreateJob) -> None:
         self._create("Job", decision.body)
 

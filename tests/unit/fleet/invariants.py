@@ -57,6 +57,12 @@ class Carried:
         return parse_node_state(after).status
 
     @property
+    def gives_back(self) -> bool:
+        """Whether what began is to undo the change of a deleted policy."""
+        operation = self.began.operation if self.began else None
+        return operation is not None and operation.kind == "restore"
+
+    @property
     def policy(self) -> CNIUpgradePolicy:
         """The policy of the change that began."""
         if self.began is None or self.began.operation is None or not self.began.operation.policy:
@@ -118,8 +124,17 @@ def unavailable(event: Carried) -> None:
 
 
 def stopped(event: Carried) -> None:
-    """No node begins while one of the policy's nodes is failed or rolled back."""
+    """No node begins while one of the policy's nodes is failed or rolled back.
+
+    One that is given back does; but none after giving back has failed.
+    """
     if event.began is None:
+        return
+    if event.gives_back:
+        for state in event.cluster.states():
+            changed = state["status"].get("changed") or {}
+            ours = changed.get("policy", {}).get("uid") == event.policy.metadata.uid
+            assert not (ours and changed.get("restored") == "Failed"), "it failed elsewhere"
         return
     uid = event.policy.metadata.uid
     for state in event.cluster.states():
@@ -127,7 +142,11 @@ def stopped(event: Carried) -> None:
         if state["status"].get("phase") in FAILED and state["metadata"]["name"] in (
             event.world.nodes
         ):
-            assert claim.get("uid") != uid, f"{state['metadata']['name']} is failed"
+            # One that is claimed in this very pass was another policy's when this was decided.
+            seen = event.world.states.get(state["metadata"]["name"])
+            ref = seen.spec.policy_ref if seen else None
+            known = ref is not None and ref.uid == uid
+            assert not (known and claim.get("uid") == uid), f"{state['metadata']['name']} is failed"
 
 
 def never_to_a_silent_node(event: Carried) -> None:
@@ -151,7 +170,12 @@ def only_looking(event: Carried) -> None:
     if changes and state is not None:
         kept = _operation(state)["policy"]["uid"]
         policy = next((p for p in event.world.policies.values() if p.metadata.uid == kept), None)
-        begun = policy is None or policy.spec.mode == "Enforce" or _operation(state)["cordoned"]
+        begun = (
+            policy is None
+            or policy.spec.mode == "Enforce"
+            or _operation(state)["cordoned"]
+            or bool(policy.metadata.deletion_timestamp)
+        )
         assert begun, f"{node} was changed for a policy that only audits"
 
 
@@ -223,7 +247,7 @@ def _terminated(pod: Raw) -> bool:
 
 def done_once(event: Carried) -> None:
     """No node is changed again after Done while nothing about it has changed."""
-    if event.began is None or not isinstance(event.decision, d.SetStatus):
+    if event.began is None or event.gives_back or not isinstance(event.decision, d.SetStatus):
         return
     name = event.decision.name
     made_of = (
@@ -258,7 +282,10 @@ def drain_never_first(event: Carried) -> None:
         return
     state = event.cluster.state(event.decision.node)
     assert state is not None
-    if _operation(state)["step"] == "Drain":
+    if _operation(state)["kind"] == "restore":
+        disk = event.cluster.disks[event.decision.node]
+        assert disk.works(disk.version)[1], "the eviction would hang"
+    elif _operation(state)["step"] == "Drain":
         assert state["status"]["baseline"].get("del") is not False, "the eviction would hang"
 
 
@@ -337,9 +364,17 @@ def claim_guarded(event: Carried) -> None:
 
 
 def begins_unpaused(event: Carried) -> None:
-    """No change begins for a policy that is paused or only audits."""
+    """No change begins for a policy that is paused or only audits, none is taken back for one
+    that is not deleted, keeps its changes, or does not hold on for it."""
     if event.began is not None:
-        assert event.policy.spec.mode == "Enforce"
+        assert event.gives_back == bool(event.policy.metadata.deletion_timestamp)
+        restores = event.policy.spec.deletion_policy == "Restore"
+        if event.gives_back:
+            assert restores
+        else:
+            assert event.policy.spec.mode == "Enforce"
+        if restores:
+            assert names.FINALIZER in event.policy.metadata.finalizers
         assert not event.policy.spec.paused
         assert event.policy.metadata.annotations.get(names.PAUSED, "false") == "false"
 

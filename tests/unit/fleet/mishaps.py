@@ -42,6 +42,7 @@ def some_policy(random: Random) -> dict[str, Any]:
         "managedFiles": random.choice(["Skip", "Override"]),
         "drain": {"policy": random.choice(["IfRequired", "Always", "Never"]), "deadline": "2m"},
         "verify": {"proof": random.random() < 0.8, "deadline": "1m"},
+        "deletionPolicy": random.choice(["Retain", "Restore"]),
         "onFailure": random.choice(["Rollback", "Stop"]),
     }
 
@@ -109,6 +110,7 @@ class Mishaps:
         cluster.full.clear()
         if cluster.api.find("CNIUpgradePolicy", "other"):
             cluster.api.delete("CNIUpgradePolicy", "other")
+        self._rollout.until(lambda: not self._leaving(), 4 * 3600)
         cluster.apply_policy(
             "cure",
             {
@@ -121,6 +123,11 @@ class Mishaps:
             },
             {names.PAUSED: None},
         )
+
+    def _leaving(self) -> bool:
+        """Whether a policy is deleted and not gone: it must go in the end."""
+        policies = self._cluster.api.all("CNIUpgradePolicy")
+        return any("deletionTimestamp" in policy["metadata"] for policy in policies)
 
     def _foreign_uncordon(self, node: str) -> None:
         if node in self._cluster.foreign_cordons:

@@ -63,6 +63,8 @@ class SimNode:
     results: dict[str, Result] = field(default_factory=dict)
     backups: dict[str, str | None] = field(default_factory=dict)
     edits: int = 0
+    ours: set[str] = field(default_factory=set)
+    """SHA-256 of everything that an agent saved or wrote."""
 
     def works(self, version: str | None) -> tuple[bool, bool]:
         """(ADD, DEL) as a report would say: F1, F2, or all well."""
@@ -153,6 +155,17 @@ class SimNode:
             findings=tuple(findings),
         )
 
+    def _against(self, version: str | None, pods: Sequence[str]) -> OperationError | None:
+        """What a restore is refused for: somebody else's file, pods that could not be deleted."""
+        if self.sha256 not in self.ours:
+            text = f"{FILE} was changed by somebody else since"
+            return OperationError("ChangedSinceBackup", text)
+        newer = [added for added in pods if added != (version or "missing")]
+        if newer and (version is None or version in self.drain_for):
+            text = f"{FILE} at {version or 'no version'} would strand {len(newer)} pods"
+            return OperationError("Unsafe", f"{text}; drain the node, then restore")
+        return None
+
     def run(self, operation: Operation, pods: Sequence[str]) -> Result:
         """What the agent does and answers; the same id gives the same answer."""
         if operation.id in self.results:
@@ -171,9 +184,14 @@ class SimNode:
             backup = f"20260101T000000Z-{len(self.backups):08x}"
             self.backups[backup] = old
             self.edit(order.to)
+            self.ours |= {before, self.sha256}
         else:
             backup = operation.backup or ""
+            if (against := self._against(self.backups[backup], pods)) is not None:
+                refused = replace(draft, outcome=Outcome.REFUSED, error=against, backup=backup)
+                return replace(refused, report=self.report(operation, pods))
             self.edit(self.backups[backup])
+            self.ours.add(self.sha256)
         self.writes.append(
             f"{old or 'missing'} -> {self.version or 'missing'} by {operation.kind.value}"
         )

@@ -194,6 +194,8 @@ class Rollout:
             case d.Claim(policy_ref=ref, label=label):
                 text = f"claimed by {ref['name']}" if ref else f"selected by {label or 'nobody'}"
                 self.say(f"{decision.name}: {text}")
+            case d.SetFinalizers(policy=name, finalizers=kept):
+                self.say(f"policy {name}: finalizers {', '.join(kept) or 'none'}")
             case d.CreateState() | d.DeleteState():
                 self.say(f"{decision.name}: {type(decision).__name__}")
             case _:

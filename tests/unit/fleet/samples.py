@@ -113,5 +113,6 @@ def view(kind: str = "apply", seconds_left: int = 60, ready: str = "True", **wor
         governance=Governance(None, (), ()),
         may_audit=True,
         writer=None,
+        leaving=None,
         gate=lambda: None,
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from cni_upgrade.api import names
 from tests.unit.fleet.cluster_model import PROOF
+from tests.unit.fleet.invariants import check_given_back
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
 
@@ -342,6 +343,198 @@ def two_enforce_policies() -> Rollout:
     r.cluster.api.delete("CNIUpgradePolicy", "first")
     r.settle()
     assert ready(r, "second") == "Enforced"
+    return r
+
+
+RESTORE = {**ENFORCE, "deletionPolicy": "Restore"}
+
+
+def changed(*disks: SimNode, **spec: object) -> Rollout:
+    """A cluster whose nodes a policy has changed that will give them back."""
+    r = of(*disks)
+    r.cluster.apply_policy("cure", {**RESTORE, **spec})
+    r.settle()
+    assert ready(r, "cure") == "Enforced"
+    return r
+
+
+def delete(r: Rollout, policy: str = "cure") -> None:
+    """As `kubectl delete --wait=false`."""
+    r.say(f"== policy {policy} is deleted")
+    r.cluster.api.delete("CNIUpgradePolicy", policy)
+
+
+def until_gone(r: Rollout, seconds: int, policy: str = "cure") -> None:
+    """Play until the policy is gone, and a little longer."""
+    r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", policy) is None, seconds)
+    r.play(30)
+    check_given_back(r.cluster)
+
+
+def outcome(r: Rollout, node: str) -> str:
+    """What became of giving a node back."""
+    return str((r.cluster.status(node).get("changed") or {}).get("restored"))
+
+
+def restored_on_deletion() -> Rollout:
+    """Deleted with Restore: one node after the other has its files back, then the policy goes."""
+    r = changed(old("node-a"), old("node-b"), f1("node-c"), healthy("node-d"))
+    assert [version(r, n) for n in phases(r)] == ["1.0.0"] * 4
+    delete(r)
+    until_gone(r, 300)
+    assert [version(r, n) for n in phases(r)] == ["0.4.0", "0.4.0", None, "1.0.0"]
+    assert [outcome(r, n) for n in phases(r)] == ["Restored"] * 3 + ["None"]
+    assert "not proved" in message(r, "node-c"), "what is back there is its fault"
+    return r
+
+
+def retained_on_deletion() -> Rollout:
+    """Deleted with Retain, the default: the files stay, and no finalizer holds the policy."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    delete(r)
+    assert r.cluster.api.find("CNIUpgradePolicy", "cure") is None
+    r.play(60)
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Pending"}, "1.0.0")
+    return r
+
+
+def restore_drains_first() -> Rollout:
+    """Pods that were added since could not be deleted with the file of before: they go first."""
+    r = changed(f1("node-a"))
+    r.cluster.add_pod("node-a", "since")
+    delete(r)
+    until_gone(r, 300)
+    assert (outcome(r, "node-a"), version(r, "node-a")) == ("Restored", None)
+    assert r.cluster.pods_on("node-a", "default") == []
+    return r
+
+
+def restore_refused() -> Rollout:
+    """The same where no drain is allowed, and where somebody else wrote: named, and let go."""
+    r = changed(f1("node-a"), old("node-b"), old("node-c"), drain={"policy": "Never"})
+    r.cluster.add_pod("node-a", "since")
+    r.cluster.disks["node-b"].edit("1.0.0")
+    delete(r)
+    until_gone(r, 300)
+    assert [outcome(r, n) for n in phases(r)] == ["Refused", "Refused", "Restored"]
+    assert [version(r, n) for n in phases(r)] == ["1.0.0", "1.0.0", "0.4.0"]
+    assert "Unsafe" in message(r, "node-a")
+    assert "ChangedSinceBackup" in message(r, "node-b")
+    return r
+
+
+def restore_that_does_not_work() -> Rollout:
+    """A pod shows that the file of before does not work: no other one begins, all is let go."""
+    r = changed(old("node-a"), old("node-b"))
+    r.cluster.disks["node-a"].surprise = {"0.4.0": (False, False)}
+    delete(r)
+    r.until(lambda: outcome(r, "node-a") == "Failed")
+    r.play(120)
+    assert reason(r, "node-b") == "RestoreStopped"
+    assert ready(r, "cure") == "Restoring"
+    until_gone(r, 3700)
+    assert [outcome(r, n) for n in phases(r)] == ["Failed", "GivenUp"]
+    assert version(r, "node-b") == "1.0.0"
+    return r
+
+
+def restore_of_a_silent_node() -> Rollout:
+    """A node that does not answer does not hold the policy for ever."""
+    r = changed(old("node-a"), old("node-b"), rollout={"maxUnavailable": 2})
+    r.cluster.set_ready("node-a", "Unknown")
+    delete(r)
+    r.play(600)
+    assert (reason(r, "node-a"), outcome(r, "node-b")) == ("NodeSilent", "Restored")
+    assert "given up at" in r.cluster.policy("cure")["status"]["message"]
+    until_gone(r, 3700)
+    assert outcome(r, "node-a") == "GivenUp"
+    return r
+
+
+def silent_while_it_is_given_back() -> Rollout:
+    """The kubelet goes silent with the agent there: the policy goes, the node is finished later."""
+    r = changed(old("node-a"))
+    delete(r)
+    r.until(lambda: r.step_of("node-a") == "GiveBack")
+    r.cluster.tick()
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", "cure") is None, 5000)
+    assert r.cluster.node("node-a")["spec"]["unschedulable"]
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    r.play(120)
+    check_given_back(r.cluster)
+    assert (outcome(r, "node-a"), version(r, "node-a")) == ("Restored", "0.4.0")
+    return r
+
+
+def restore_let_go() -> Rollout:
+    """A person ends it: the node under way is finished, the others keep what they have."""
+    r = changed(old("node-a"), old("node-b"))
+    delete(r)
+    r.until(lambda: r.step_of("node-a") == "ProveAdd")
+    r.say("== let go")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.LET_GO, "")
+    until_gone(r, 60)
+    assert [version(r, n) for n in phases(r)] == ["0.4.0", "1.0.0"]
+    return r
+
+
+def restore_of_a_node_that_goes() -> Rollout:
+    """A node that is removed, with its record, is nobody's business any more."""
+    r = changed(old("node-a"), old("node-b"))
+    r.cluster.set_ready("node-a", "Unknown")
+    r.cluster.set_ready("node-b", "Unknown")
+    delete(r)
+    r.play(60)
+    r.say("== both machines are removed")
+    r.cluster.remove_node("node-a")
+    r.cluster.remove_node("node-b")
+    until_gone(r, 60)
+    return r
+
+
+def taken_over_while_leaving() -> Rollout:
+    """Another Enforce policy has the node by then: what stands there is for that one to say."""
+    r = changed(old("node-a"))
+    r.cluster.apply_policy("next", ENFORCE)
+    delete(r)
+    until_gone(r, 60)
+    r.settle()
+    assert version(r, "node-a") == "1.0.0"
+    assert ready(r, "next") == "Enforced"
+    return r
+
+
+def deleted_in_the_middle_with_restore() -> Rollout:
+    """What was written is proved and finished, then given back; the next node never begins."""
+    r = of(old("node-a"), old("node-b"))
+    r.cluster.apply_policy("cure", RESTORE)
+    r.until(lambda: r.phase("node-a") == "Proving")
+    delete(r)
+    until_gone(r, 300)
+    written = ["0.4.0 -> 1.0.0 by apply", "1.0.0 -> 0.4.0 by restore"]
+    assert r.cluster.disks["node-a"].writes == written
+    assert r.cluster.disks["node-b"].writes == []
+    return r
+
+
+def target_raised_twice_then_restored() -> Rollout:
+    """Of two backups the first one counts: it holds what stood there before the policy."""
+    r = changed(old("node-a", version="0.3.1"), target={"cni": {"version": "0.4.0"}})
+    r.say("== target: 1.0.0")
+    r.cluster.apply_policy("cure", {"target": {"cni": {"version": "1.0.0"}}})
+    r.settle()
+    delete(r)
+    until_gone(r, 300)
+    assert r.cluster.disks["node-a"].writes == [
+        "0.3.1 -> 0.4.0 by apply",
+        "0.4.0 -> 1.0.0 by apply",
+        "1.0.0 -> 0.3.1 by restore",
+    ]
     return r
 
 
@@ -855,6 +1048,18 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     changed_since_audit,
     policy_deleted_before_the_write,
     policy_deleted_after_the_write,
+    retained_on_deletion,
+    restored_on_deletion,
+    restore_drains_first,
+    restore_refused,
+    restore_that_does_not_work,
+    restore_of_a_silent_node,
+    silent_while_it_is_given_back,
+    restore_let_go,
+    restore_of_a_node_that_goes,
+    taken_over_while_leaving,
+    deleted_in_the_middle_with_restore,
+    target_raised_twice_then_restored,
     two_enforce_policies,
     node_replaced,
     foreign_cordon,

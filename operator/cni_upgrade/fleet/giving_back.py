@@ -1,0 +1,224 @@
+"""A node that a deleted policy changed gets back what stood there before, with a change's care.
+
+No pod is added before it, as is done before a change: that pod would itself be one that the config
+of before may not be able to delete. A fresh pod afterwards shows whether it works, where the agent
+predicts that it does; a fault that was there before the policy is back, and is not proved again.
+"""
+
+from __future__ import annotations
+
+from cni_upgrade.api import duration
+from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
+from cni_upgrade.api.policy import DrainPolicy
+from cni_upgrade.fleet import answers, changed, orders, proving
+from cni_upgrade.fleet.draining import drain_settings, evict
+from cni_upgrade.fleet.ending import gave_back, noted, verify
+from cni_upgrade.fleet.leaving import Leaving
+from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.selection import paused
+from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
+from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait
+from cni_upgrade.fleet.writing import cordon_now
+from cni_upgrade.node.operation import Outcome, Result
+
+
+def next_move(view: View, leaving: Leaving) -> Move:
+    """The move of a node at rest that is to be given back."""
+    closed = _closed(view, leaving)
+    if closed is None:
+        return _begin(view, leaving)
+    reason, why = closed
+    if leaving.hopeless(view.now):
+        seconds = int(leaving.patience.total_seconds())
+        text = f"nothing went on for {seconds} s, so this node keeps what was written: {why}"
+        return _settled(view, changed.GIVEN_UP, text)
+    name = leaving.policy.metadata.name
+    text = f"policy {name} was deleted, to be given back: {why}"
+    update = {"phase": Phase.WAITING, "reason": reason, "message": text}
+    return Move(view.status.model_copy(update=update))
+
+
+def _closed(view: View, leaving: Leaving) -> tuple[str, str] | None:
+    """Why it cannot begin now; the place in the budget is taken where it can."""
+    if view.silent:
+        return "NodeSilent", "the node's Ready is Unknown; no Job is sent to it"
+    if view.node.unschedulable:
+        return "CordonedByOther", "somebody else has cordoned the node; waits until they undo it"
+    if paused(leaving.policy):
+        return "Paused", f"policy {leaving.policy.metadata.name} is paused"
+    if leaving.failed:
+        return "RestoreStopped", f"no other node begins after {leaving.failed} failed"
+    if leaving.places.take(view.node.name) is not None:
+        # Who has the places changes with every node; that would be a write on each that waits.
+        return "Turn", "waits for a place (spec.rollout.maxUnavailable and maxParallel)"
+    return None
+
+
+def _settled(view: View, outcome: str, message: str) -> Move:
+    """It ends without having begun."""
+    if view.status.changed is None:
+        raise LookupError(f"node {view.node.name}: nothing is known that could be given back")
+    update = {
+        "phase": Phase.PENDING,
+        "reason": "NotRestored",
+        "message": message,
+        "changed": changed.settled(view.status.changed, outcome, message, view.now),
+        "observed": None,
+        "next_attempt_at": None,
+    }
+    return Move(view.status.model_copy(update=update))
+
+
+def _begin(view: View, leaving: Leaving) -> Move:
+    policy, known = leaving.policy, view.status.changed
+    backups = changed.backups(known) if known else ()
+    if not backups:
+        return _settled(view, changed.RESTORED, "nothing that it wrote stands there any more")
+    try:
+        operation = orders.give_back(
+            view.node, view.state, view.status, policy, view.world.config, backups[0]
+        )
+    except ValueError as error:
+        return _settled(view, changed.REFUSED, str(error))
+    serial = view.status.serial + 1
+    name, uid = policy.metadata.name, policy.metadata.uid
+    ref = PolicyRef(name=name, uid=uid, since=view.now)
+    update = {
+        "phase": Phase.ROLLING_BACK,
+        "reason": Step.CORDON.value,
+        "message": "the node is being cordoned",
+        "serial": serial,
+        "operation": orders.opened(operation, Step.CORDON, ref, serial, view.now, None),
+    }
+    return Move(view.status.model_copy(update=update))
+
+
+def called_off(view: View) -> Move | None:
+    """Before anything was written, a change of mind gives the node back at once."""
+    leaving = view.leaving
+    if leaving is None:
+        why = "the policy was let go, or another one has the node"
+    elif paused(leaving.policy):
+        why = f"policy {leaving.policy.metadata.name} is paused"
+    elif view.silent:
+        why = "the node's Ready is Unknown"
+    else:
+        return None
+    text = f"called off before anything was written: {why}"
+    return release(view, Phase.PENDING, "CalledOff", text)
+
+
+def cordon(view: View) -> Move:
+    if not view.node.unschedulable:
+        return cordon_now(view)
+    if not view.our_cordon:
+        text = "somebody else has cordoned the node meanwhile"
+        return release(view, Phase.PENDING, "CordonedByOther", text)
+    if _drains(view):
+        seconds = duration.seconds(drain_settings(view).deadline)
+        return at_step(view, Step.DRAIN, "the node is being drained", seconds, cordoned=True)
+    return _write_next(view)
+
+
+def _drains(view: View) -> bool:
+    """Whether pods go first: asked for, or found to be needed. Never where deleting is broken."""
+    status = view.status
+    # After a change "after" tells of today; until the next audit "baseline" tells of before it.
+    today = status.after.existing_delete if status.after else None
+    if status.verdict != "Compatible" and status.baseline is not None:
+        today = status.baseline.delete
+    needed = status.changed is not None and status.changed.drain
+    return today is not False and (needed or drain_settings(view).policy == DrainPolicy.ALWAYS)
+
+
+def drain(view: View) -> Move:
+    return evict(
+        view,
+        lambda: _write_next(view),
+        lambda why: gave_back(view, changed.REFUSED, f"DrainBlocked: {why}"),
+    )
+
+
+def _write_next(view: View) -> Move:
+    seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
+    text = "the agent is being sent to put the backup back"
+    return at_step(view, Step.GIVE_BACK, text, seconds, cordoned=True)
+
+
+def give_back(view: View) -> Move:
+    match answers.agent(view):
+        case answers.Answer(result):
+            return _answered(view, result)
+        case answers.Lost(why):
+            if agents_sent(view) >= view.world.config.attempts:
+                text = f"{agents_sent(view)} agents ended without an answer; last: {why}"
+                return gave_back(view, changed.FAILED, text)
+            return write_lost(view, Step.GIVE_BACK, why)
+        case answers.Absent():
+            return send(view) if view.node.unschedulable else cordon_now(view)
+        case answers.Pending(message):
+            return wait(view, f"the agent puts the backup back: {message}")
+
+
+def _answered(view: View, result: Result) -> Move:
+    error = f"{result.error.code}: {result.error.message}" if result.error else ""
+    message = error or f"backup {result.backup} was put back"
+    told = moved(view, noted(view, result, result.outcome.value, message))
+    match result.outcome:
+        case Outcome.DONE:
+            return _next_backup(told) or _prove(told, result)
+        case Outcome.REFUSED:
+            if result.error and result.error.code == "Unsafe" and _may_drain(view):
+                known = told.status.changed
+                status = told.status.model_copy(
+                    update={"changed": known.model_copy(update={"drain": True}) if known else None}
+                )
+                text = f"pods that run are in the way, so the node is drained first: {error}"
+                return release(moved(told, status), Phase.WAITING, "DrainFirst", text)
+            return gave_back(told, changed.REFUSED, f"nothing was touched: {error}")
+        case _:
+            return gave_back(told, changed.FAILED, error)
+
+
+def _may_drain(view: View) -> bool:
+    known = view.status.changed
+    wanted = drain_settings(view).policy != DrainPolicy.NEVER
+    return wanted and known is not None and not known.drain
+
+
+def _next_backup(view: View) -> Move | None:
+    """Files that were changed at different times stand in different backups: one after another."""
+    known = view.status.changed
+    backups = changed.backups(known) if known else ()
+    if not backups:
+        return None
+    operation = orders.restore(view, backups[0])
+    serial = view.status.serial + 1
+    seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
+    ref = view.operation.policy
+    opened = orders.opened(operation, Step.GIVE_BACK, ref, serial, view.now, seconds)
+    kept = opened.model_copy(update={"cordoned": view.operation.cordoned})
+    return Move(view.status.model_copy(update={"serial": serial, "operation": kept}))
+
+
+def _prove(view: View, result: Result) -> Move:
+    found = result.report.baseline if result.report else None
+    why = ""
+    if found is None:
+        why = "the agent could not look at the node afterwards"
+    elif found.add is False or found.delete is False:
+        why = found.add_why or found.delete_why or "pods cannot be added or deleted with it"
+    elif not verify(view).proof:
+        why = "spec.verify.proof is false"
+    if why:
+        text = f"what stood there before is back; not proved: {why}"
+        return gave_back(view, changed.RESTORED, text)
+    return proving.prove(view)
+
+
+def told(status: NodeStateStatus) -> str:
+    """What became of the last policy's change, for a node that nobody governs any more."""
+    known = status.changed
+    if known is None or known.restored is None:
+        return ""
+    return f"policy {known.policy.name} was deleted, {known.restored}: {known.message}"

@@ -1,0 +1,305 @@
+"""Policies that are deleted and give back what they changed: who is left, and when it is enough.
+
+A policy with `deletionPolicy: Restore` carries our finalizer from before its first change. It goes
+once every node is settled; a node that is gone, silent, refused or failed does not keep it, and
+what has no turn for `restorePatienceSeconds` is given up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cni_upgrade.api import names
+from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
+from cni_upgrade.api.node_state import Changed, CNINodeState
+from cni_upgrade.api.policy import (
+    CNIUpgradePolicy,
+    DeletionPolicy,
+    Mode,
+    NodeFailure,
+    PolicyStatus,
+    RestoreCounts,
+)
+from cni_upgrade.fleet.budget import Budget, changing
+from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
+from cni_upgrade.fleet.decisions import Decision, Emit, SetFinalizers, SetStatus
+from cni_upgrade.fleet.patch import merge_patch
+from cni_upgrade.fleet.selection import Governance, matches, seniority
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.turn import Turn
+
+_UNSETTLED = (FAILED, REFUSED, GIVEN_UP)
+_MOST_FAILURES = 10
+
+
+def restores(policy: CNIUpgradePolicy) -> bool:
+    """Whether its deletion gives back what it changed."""
+    return policy.spec.deletion_policy == DeletionPolicy.RESTORE
+
+
+def let_go(policy: CNIUpgradePolicy) -> bool:
+    """Whether a person has ended the giving back, by annotation."""
+    annotation = policy.metadata.annotations.get(names.LET_GO)
+    return annotation is not None and annotation.lower() != "false"
+
+
+def held(policy: CNIUpgradePolicy) -> bool:
+    """Whether the policy carries our finalizer."""
+    return names.FINALIZER in policy.metadata.finalizers
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """One policy that is deleted and gives back, in one pass."""
+
+    policy: CNIUpgradePolicy
+    places: Budget
+    patience: timedelta
+    progress: datetime
+    """When the last node was settled, or the policy deleted."""
+    moving: bool
+    """A node is worked on and can be expected to end."""
+    failed: str
+    """The first node on which it went wrong; empty while there is none. No other one begins."""
+
+    def hopeless(self, now: datetime) -> bool:
+        """Whether nothing has gone on for so long that who waits is given up."""
+        return not self.moving and now - self.progress >= self.patience
+
+
+def all_leaving(world: Snapshot) -> dict[str, Leaving]:
+    """The policies that are giving back, by uid."""
+    return {
+        policy.metadata.uid: _leaving(policy, world)
+        for policy in world.policies.values()
+        if policy.metadata.deletion_timestamp
+        and restores(policy)
+        and held(policy)
+        and not let_go(policy)
+    }
+
+
+def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
+    uid = policy.metadata.uid
+    mine = [(s, c) for s in world.states.values() if (c := _mine(s, uid)) is not None]
+    ends = [c.restored_at for _, c in mine if c.restored_at is not None]
+    begun = policy.metadata.deletion_timestamp or world.now
+    patience = timedelta(seconds=world.config.restore_patience_seconds)
+    selector = policy.spec.node_selector
+    nodes = [
+        node
+        for node in world.nodes.values()
+        if matches(selector, node.labels)
+        or ((state := world.states.get(node.name)) and _mine(state, uid) is not None)
+    ]
+    return Leaving(
+        policy=policy,
+        # What failed before has no say: only a failure of giving back stops that.
+        places=Budget(policy, nodes, {name: s for name, s in world.states.items() if changing(s)}),
+        patience=patience,
+        progress=max([begun, *ends]),
+        moving=any(_moving(state, uid, patience, world) for state in world.states.values()),
+        failed=min((s.metadata.name for s, c in mine if c.restored == FAILED), default=""),
+    )
+
+
+def _mine(state: CNINodeState, uid: str) -> Changed | None:
+    changed = state.status.changed
+    return changed if changed is not None and changed.policy.uid == uid else None
+
+
+def _works_for(state: CNINodeState, uid: str) -> bool:
+    operation = state.status.operation
+    ref = operation.policy if operation else None
+    return ref is not None and ref.uid == uid and changing(state)
+
+
+def _moving(state: CNINodeState, uid: str, patience: timedelta, world: Snapshot) -> bool:
+    """Whether a change or restore of this policy is under way that can be expected to end."""
+    operation, node = state.status.operation, world.nodes.get(state.metadata.name)
+    if operation is None or not _works_for(state, uid):
+        return False
+    if node is None or node.ready == "Unknown":
+        return False
+    deadline = operation.deadline or (operation.step_since or world.now) + patience
+    return world.now < deadline + patience
+
+
+def of(
+    state: CNINodeState, governance: Governance, leaving: Mapping[str, Leaving]
+) -> Leaving | None:
+    """The deleted policy for which a node is still to be given back, if there is one.
+
+    Not where another Enforce policy has the node by now: what stands there is for that one to say.
+    """
+    changed = state.status.changed
+    if changed is None or changed.restored is not None:
+        return None
+    taken = governance.policy is not None and governance.policy.spec.mode == Mode.ENFORCE
+    return None if taken else leaving.get(changed.policy.uid)
+
+
+def turns(world: Snapshot, leaving: Mapping[str, Leaving]) -> Iterator[Turn]:
+    """The finalizers that are due, and the status of the policies that are giving back."""
+    for policy in sorted(world.policies.values(), key=seniority):
+        decisions = tuple(_decisions(policy, world, leaving.get(policy.metadata.uid)))
+        if decisions:
+            yield Turn(f"policy {policy.metadata.name}", decisions)
+
+
+def _decisions(
+    policy: CNIUpgradePolicy, world: Snapshot, leaving: Leaving | None
+) -> Iterator[Decision]:
+    finalizers = policy.metadata.finalizers
+    kept = tuple(name for name in finalizers if name != names.FINALIZER)
+    if leaving is not None:
+        left = list(_left(leaving, world))
+        status = _status(leaving, world, left)
+        patch = merge_patch(policy.status.to_api(), status.to_api())
+        if patch:
+            # What it says must be said before it goes.
+            yield SetStatus(names.POLICY_KIND, policy.metadata.name, patch)
+            return
+        if not left:
+            yield _event(policy, status.message)
+            yield SetFinalizers(policy.metadata.name, policy.metadata.resource_version, kept)
+        return
+    wanted = not policy.metadata.deletion_timestamp and restores(policy) and _needed(policy, world)
+    if wanted and not held(policy):
+        yield SetFinalizers(
+            policy.metadata.name,
+            policy.metadata.resource_version,
+            (*finalizers, names.FINALIZER),
+        )
+    elif not wanted and held(policy):
+        yield SetFinalizers(policy.metadata.name, policy.metadata.resource_version, kept)
+
+
+def _needed(policy: CNIUpgradePolicy, world: Snapshot) -> bool:
+    """Whether the policy may have something to give back, now or after its next step."""
+    uid = policy.metadata.uid
+    return policy.spec.mode == Mode.ENFORCE or any(
+        _mine(state, uid) is not None or _works_for(state, uid) for state in world.states.values()
+    )
+
+
+def _left(leaving: Leaving, world: Snapshot) -> Iterator[str]:
+    """Nodes that keep the finalizer: to be given back yet, or worked on with hope of an end."""
+    uid = leaving.policy.metadata.uid
+    for name, state in sorted(world.states.items()):
+        node = world.nodes.get(name)
+        if node is None or node.deleting or node.uid != state.spec.node_uid:
+            continue
+        if changing(state):
+            if _works_for(state, uid) and not leaving.hopeless(world.now):
+                yield name
+            continue
+        changed = _mine(state, uid)
+        if changed is None or changed.restored is not None:
+            continue
+        claim = state.spec.policy_ref
+        if claim is None or claim.uid == uid:
+            yield name
+
+
+def _status(leaving: Leaving, world: Snapshot, left: list[str]) -> PolicyStatus:
+    policy, uid = leaving.policy, leaving.policy.metadata.uid
+    mine = {n: s for n, s in sorted(world.states.items()) if _mine(s, uid) is not None}
+    outcomes = Counter(
+        c.restored for s in mine.values() if (c := _mine(s, uid)) is not None and c.restored
+    )
+    working = sum(_works_for(state, uid) for state in world.states.values())
+    counts = RestoreCounts(
+        nodes=len(mine),
+        restored=outcomes[RESTORED],
+        working=working,
+        waiting=sum(not changing(world.states.get(name)) for name in left),
+        refused=outcomes[REFUSED],
+        failed=outcomes[FAILED],
+        given_up=outcomes[GIVEN_UP],
+    )
+    failures = _failures(mine.values())
+    message = _message(leaving, counts, failures, world)
+    ended = "Restored" if counts.restored == counts.nodes else "NotRestored"
+    found = _conditions(leaving, "Restoring" if left else ended, message, bool(left), world.now)
+    return policy.status.model_copy(
+        update={
+            "observed_generation": policy.metadata.generation,
+            "conditions": found,
+            "message": message,
+            # Counted while it governs nodes; it does not any more.
+            "nodes": None,
+            "summary": None,
+            "restore": counts,
+            "failures": failures,
+        }
+    )
+
+
+def _message(
+    leaving: Leaving, counts: RestoreCounts, failures: tuple[NodeFailure, ...], world: Snapshot
+) -> str:
+    parts = [f"deleted: {counts.restored} of {counts.nodes} nodes have their files back"]
+    parts += [f"{counts.working} worked on, to the end in any case"] if counts.working else []
+    parts += [f"{counts.waiting} waiting"] if counts.waiting else []
+    parts += [f"{counts.refused} refused"] if counts.refused else []
+    parts += [f"{counts.failed} failed"] if counts.failed else []
+    parts += [f"{counts.given_up} given up"] if counts.given_up else []
+    text = ", ".join(parts)
+    if failures:
+        text += f"; first {failures[0].node}: {failures[0].message}"
+    if counts.waiting:
+        until = leaving.progress + leaving.patience
+        stopped = f"no other one begins after {leaving.failed} failed; " if leaving.failed else ""
+        text += (
+            f"; {stopped}what does not begin is given up at {until:%Y-%m-%dT%H:%M:%SZ}, or at once "
+            f"with the annotation {names.LET_GO}"
+        )
+    return text
+
+
+def _failures(states: Iterable[CNINodeState]) -> tuple[NodeFailure, ...]:
+    told = [
+        NodeFailure(
+            node=state.metadata.name,
+            phase=changed.restored or "",
+            reason=state.status.reason,
+            message=changed.message,
+            since=changed.restored_at,
+        )
+        for state in states
+        if (changed := state.status.changed) is not None and changed.restored in _UNSETTLED
+    ]
+    return tuple(sorted(told, key=lambda f: (_UNSETTLED.index(f.phase), f.node))[:_MOST_FAILURES])
+
+
+def _conditions(
+    leaving: Leaving, reason: str, message: str, going_on: bool, now: datetime
+) -> tuple[Condition, ...]:
+    def condition(kind: str, status: str) -> Condition:
+        return Condition.model_validate(
+            {
+                "type": kind,
+                "status": status,
+                "observedGeneration": leaving.policy.metadata.generation,
+                "lastTransitionTime": now,
+                "reason": reason,
+                "message": message,
+            }
+        )
+
+    found = [condition(READY, "False")]
+    if leaving.failed or (not going_on and reason == "NotRestored"):
+        found.append(condition(STALLED, "True"))
+    elif going_on:
+        found.append(condition(RECONCILING, "True"))
+    return keep_times(leaving.policy.status.conditions, tuple(found))
+
+
+def _event(policy: CNIUpgradePolicy, message: str) -> Emit:
+    clean = not policy.status.failures
+    kind, meta = ("Normal" if clean else "Warning"), policy.metadata
+    return Emit(names.POLICY_KIND, meta.name, meta.uid, kind, "Restored", message)  # type: ignore[arg-type]
