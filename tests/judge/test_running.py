@@ -180,16 +180,22 @@ def told(story: Story, release: str, runtime: str, folder: Path) -> None:
         after_the_rewrite(story, said, runtime, release, folder / "after")
 
 
-def after_the_rewrite(
+def rewritten(
     story: Story, said: Judgement, runtime: str, release: str, folder: Path
-) -> None:
+) -> tuple[bool, bool, bool | None]:
     """Live it once more, with the engine's rewrite before the pods come and go."""
     node = Node(story, runtime, release, folder)
     with node.world:
         assert said.files[0].to is not None
         done = rewrite(node.world.file.read_bytes(), "conflist", said.files[0].to)
         node.world.file.write_bytes(done.data)
-        added, deleted, old_deleted = live(node)
+        return live(node)
+
+
+def after_the_rewrite(
+    story: Story, said: Judgement, runtime: str, release: str, folder: Path
+) -> None:
+    added, deleted, old_deleted = rewritten(story, said, runtime, release, folder)
     assert (added, deleted) == (said.after.add, said.after.del_), said
     if old_deleted is not None:
         assert old_deleted == said.after.existing_del, said
