@@ -158,7 +158,8 @@ class Loop:
                 await self._kube.list(PODS, spaces.proof, labelSelector=PROOFS_ONLY)
             )
         for job in store.unanswered():
-            selector = f"batch.kubernetes.io/job-name={job}"
+            # Not batch.kubernetes.io/job-name, which control planes before 1.27 do not write.
+            selector = f"job-name={job}"
             listed = await self._kube.list(PODS, spaces.agents, labelSelector=selector)
             for raw in listed.items:
                 store.agents.put(raw)

@@ -160,11 +160,7 @@ class Store:
             for state in self.states.items.values()
             if state.status.operation is not None
         }
-        ended = {
-            pod.labels.get("batch.kubernetes.io/job-name")
-            for pod in self.agents.items.values()
-            if pod.ended
-        }
+        ended = {pod.job for pod in self.agents.items.values() if pod.ended}
         return sorted(
             job.name
             for job in self.jobs.items.values()
@@ -177,7 +173,7 @@ class Store:
         agents: dict[str, list[Pod]] = defaultdict(list)
         for pod in self.agents.items.values():
             if pod.for_node not in hands_off:
-                agents[pod.labels.get("batch.kubernetes.io/job-name", "")].append(pod)
+                agents[pod.job].append(pod)
         return Snapshot(
             now=now,
             config=self.config,

@@ -15,6 +15,10 @@ from cni_upgrade.api.names import LABEL_NODE
 
 Raw = Mapping[str, Any]
 
+_JOB_NAME = ("batch.kubernetes.io/job-name", "job-name")
+"""The labels by which Kubernetes ties a pod to its Job: the first one from 1.27 on, the second one
+in every release. Source: k8s.io/api/batch/v1/types.go."""
+
 
 def instant(text: str | None) -> datetime | None:
     """An RFC 3339 time as the API server writes it (`2026-01-02T03:04:05Z`), or None."""
@@ -120,6 +124,11 @@ class Pod:
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def job(self) -> str:
+        """The name of the Job that made it, empty for a pod of none."""
+        return next((self.labels[key] for key in _JOB_NAME if key in self.labels), "")
 
     @property
     def for_node(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from cni_upgrade.controller.store import Shelf, Store, at_steps
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import Step
@@ -173,22 +175,25 @@ def test_notes_about_what_is_gone_are_forgotten() -> None:
     assert made.evictions == {}
 
 
-def agent(version: int, job: str, state: Object) -> Object:
-    labels = {"batch.kubernetes.io/job-name": job}
+def agent(version: int, job: str, state: Object, label: str = "job-name") -> Object:
+    labels = {label: job}
     meta = {"name": f"{job}-x", "namespace": AGENTS, "uid": f"{job}-x", "labels": labels}
     status = {"containerStatuses": [{"state": state}]}
     return {"metadata": {**meta, "resourceVersion": str(version)}, "status": status}
 
 
-def test_a_job_that_ended_before_its_pod_was_heard_is_asked_for() -> None:
+@pytest.mark.parametrize("label", ["job-name", "batch.kubernetes.io/job-name"])
+def test_a_job_that_ended_before_its_pod_was_heard_is_asked_for(label: str) -> None:
+    """Kubernetes before 1.27 writes the first label alone."""
     made = store()
     operation = {"id": "audit-0", "kind": "audit", "step": "Job", "job": "audit-0"}
     made.states.put(state("node-a", operation=operation))
     made.jobs.put(audit_job("audit-0", "node-a", "Complete"))
     made.jobs.put(audit_job("audit-of-yesterday", "node-b", "Complete"))
-    made.agents.put(agent(4, "audit-0", {"running": {}}))
+    made.agents.put(agent(4, "audit-0", {"running": {}}, label))
     assert made.unanswered() == ["audit-0"]
-    made.agents.put(agent(5, "audit-0", {"terminated": {"exitCode": 0}}))
+    made.agents.put(agent(5, "audit-0", {"terminated": {"exitCode": 0}}, label))
     assert made.unanswered() == []
+    assert [pod.uid for pod in made.snapshot(NOW).agents["audit-0"]] == ["audit-0-x"]
     assert at_steps(made.states.items.values(), Step.JOB) == {"node-a"}
     assert at_steps(made.states.items.values(), Step.DRAIN) == set()

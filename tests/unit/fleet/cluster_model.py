@@ -241,7 +241,8 @@ class Cluster:
 
     def _spawn(self, job: Raw) -> None:
         template, meta = job["spec"]["template"], job["metadata"]
-        labels = {**template["metadata"]["labels"], "batch.kubernetes.io/job-name": meta["name"]}
+        # All that a control plane before 1.27 writes; a newer one adds a second label.
+        labels = {**template["metadata"]["labels"], "job-name": meta["name"]}
         self.api.create(
             "Pod",
             {

@@ -77,7 +77,7 @@ class Controller:
         policies: dict[str, CNIUpgradePolicy] = self._all("CNIUpgradePolicy")
         agents: dict[str, list[Pod]] = defaultdict(list)
         for pod in self._all("Pod", AGENTS).values():
-            agents[pod.labels.get("batch.kubernetes.io/job-name", "")].append(pod)
+            agents[pod.job].append(pod)
         pods = {name: self._pods_of(name) for name, s in states.items() if wants_pods(s)}
         self._planned = {
             (kind, name): item.metadata.resource_version
