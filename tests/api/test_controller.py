@@ -388,6 +388,52 @@ def test_kinds_that_come_after_the_controller(world: World, fleet: Fleet) -> Non
         world.kubectl("apply", "-f", str(ROOT / "crds"))
 
 
+def without_cel(schema: Any) -> Any:
+    """A CRD as an API server before 1.25 reads it."""
+    if isinstance(schema, dict):
+        kept = {k: v for k, v in schema.items() if k != "x-kubernetes-validations"}
+        return {key: without_cel(value) for key, value in kept.items()}
+    return [without_cel(each) for each in schema] if isinstance(schema, list) else schema
+
+
+def test_a_policy_that_an_older_api_server_lets_in(world: World, fleet: Fleet) -> None:
+    fleet.add(world.api, "node-a")
+    crd = yaml.safe_load((ROOT / "crds/cniupgrade.dev_cniupgradepolicies.yaml").read_text())
+    older = world.folder / "without-cel.yaml"
+    older.write_text(yaml.safe_dump(without_cel(crd)))
+    requirement = {"key": "zone", "operator": "NotIn", "values": []}
+    selector = {"matchExpressions": [requirement]}
+    world.kubectl("apply", "-f", str(older))
+
+    try:
+        eventually(lambda: _accepts(world, selector), "the CEL rules are gone")
+        with world.controller() as it:
+            world.policy(nodeSelector=selector)
+            stalled = world.await_reason("NotUnderstood", "Stalled")
+            assert "values: at least one is needed" in stalled["message"]
+            assert world.condition("Ready")["status"] == "False"
+            time.sleep(1)
+            assert world.api.items(STATES) == [], "NotIn of nothing is not every node"
+            world.api.patch(
+                f"{POLICIES}/cure", {"spec": {"nodeSelector": {"matchExpressions": []}}}
+            )
+            world.await_reason("Enforced")
+            assert not world.condition("Stalled")
+            assert it.process.poll() is None
+    finally:
+        world.kubectl("apply", "-f", str(ROOT / "crds"))
+
+
+def _accepts(world: World, selector: Object) -> bool:
+    body = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.POLICY_KIND,
+        "metadata": {"name": "tried"},
+        "spec": {"nodeSelector": selector},
+    }
+    return world.api.request("POST", f"{POLICIES}?dryRun=All", body).ok
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_wherever_it_is(world: World, number: int) -> None:
     with world.controller() as it:

@@ -26,11 +26,19 @@ class FieldProblem:
 class UnreadableResourceError(Exception):
     """An object that does not fit its model, with every field that is wrong."""
 
-    def __init__(self, kind: str, name: str, problems: tuple[FieldProblem, ...]) -> None:
-        super().__init__(f"{kind} {name}: {'; '.join(map(str, problems))}")
+    def __init__(
+        self, kind: str, obj: Mapping[str, object], problems: tuple[FieldProblem, ...]
+    ) -> None:
         self.kind = kind
-        self.name = name
+        self.name = _name(obj)
+        self.obj = obj
         self.problems = problems
+        super().__init__(f"{kind} {self.name}: {self.text}")
+
+    @property
+    def text(self) -> str:
+        """Every field that is wrong, without the object's name."""
+        return "; ".join(map(str, self.problems))
 
 
 _M = TypeVar("_M", bound=Model)
@@ -50,8 +58,8 @@ def _parse(model: type[_M], obj: Mapping[str, object]) -> _M:
     try:
         return model.model_validate(obj)
     except ValidationError as error:
-        problems = tuple(FieldProblem(_path(e), e["msg"]) for e in error.errors())
-        raise UnreadableResourceError(model.__name__, _name(obj), problems) from error
+        problems = tuple(FieldProblem(_path(e), _said(e)) for e in error.errors())
+        raise UnreadableResourceError(model.__name__, obj, problems) from error
 
 
 def _path(error: ErrorDetails) -> str:
@@ -59,6 +67,11 @@ def _path(error: ErrorDetails) -> str:
     for part in error["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
     return path.removeprefix(".") or "the object"
+
+
+def _said(error: ErrorDetails) -> str:
+    """What is wrong, without pydantic's word for a rule that is code."""
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _name(obj: object) -> str:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Count, Counts, Model, Name, Text, Time, Word, first
@@ -68,6 +68,15 @@ LabelValue = Annotated[
 ]
 
 
+# CEL rules of the CRD that the models check once more: API servers before 1.25 drop them.
+_VALUES_WANTED = "values: at least one is needed for the operators In and NotIn"
+_VALUES_UNWANTED = "values: must be left out for the operators Exists and DoesNotExist"
+_LONGEST_NAME = 63
+_NAME_TOO_LONG = (
+    f"metadata.name: at most {_LONGEST_NAME} characters, because it becomes the value of a label"
+)
+
+
 class LabelSelectorRequirement(Model):
     """One requirement on the labels of a node."""
 
@@ -77,12 +86,12 @@ class LabelSelectorRequirement(Model):
                 {
                     "rule": "!(self.operator in ['In', 'NotIn']) || "
                     "(has(self.values) && size(self.values) > 0)",
-                    "message": "values: at least one is needed for the operators In and NotIn",
+                    "message": _VALUES_WANTED,
                 },
                 {
                     "rule": "self.operator in ['In', 'NotIn'] || "
                     "!has(self.values) || size(self.values) == 0",
-                    "message": "values: must be left out for the operators Exists and DoesNotExist",
+                    "message": _VALUES_UNWANTED,
                 },
             ]
         }
@@ -97,6 +106,16 @@ class LabelSelectorRequirement(Model):
         default=(),
         description="Values for In and NotIn (at least one); left out for Exists and DoesNotExist.",
     )
+
+    @model_validator(mode="after")
+    def _values_fit(self) -> Self:
+        """`NotIn` of nothing would be every node."""
+        if self.operator in (SelectorOperator.IN, SelectorOperator.NOT_IN):
+            if not self.values:
+                raise ValueError(_VALUES_WANTED)
+        elif self.values:
+            raise ValueError(_VALUES_UNWANTED)
+        return self
 
 
 class LabelSelector(Model):
@@ -453,9 +472,8 @@ class CNIUpgradePolicy(Model):
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
-                    "rule": "size(self.metadata.name) <= 63",
-                    "message": "metadata.name: at most 63 characters, because it becomes the value "
-                    "of a label",
+                    "rule": f"size(self.metadata.name) <= {_LONGEST_NAME}",
+                    "message": _NAME_TOO_LONG,
                 }
             ]
         }
@@ -468,3 +486,9 @@ class CNIUpgradePolicy(Model):
     status: PolicyStatus = Field(
         default=PolicyStatus(), description="How far it is; written by the controller."
     )
+
+    @model_validator(mode="after")
+    def _name_fits(self) -> Self:
+        if len(self.metadata.name) > _LONGEST_NAME:
+            raise ValueError(_NAME_TOO_LONG)
+        return self

@@ -59,7 +59,7 @@ class Executor:
                 (names.NODE_STATE_KIND, world.states),
             )
             for name, item in items.items()
-        }
+        } | {(names.POLICY_KIND, name): it.resource_version for name, it in world.unread.items()}
         return all(await asyncio.gather(*(self._turn(turn) for turn in turns)))
 
     async def _turn(self, turn: Turn) -> bool:

@@ -127,7 +127,7 @@ class Loop:
         with self._metrics.planning():
             turns = plan(world)
         done = await self._executor.carry_out(turns, world)
-        unreadable = self._store.policies.unreadable | self._store.states.unreadable
+        unreadable = [*self._store.policies.unreadable, *self._store.states.unreadable]
         self._metrics.observe(world, len(unreadable))
         if self._executor.silent:
             raise KubeError(0, "NoAnswer", "the API server does not answer")

@@ -18,7 +18,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.objects import Job, Node, Pod
 from cni_upgrade.fleet.phases import Step
-from cni_upgrade.fleet.snapshot import Eviction, Snapshot
+from cni_upgrade.fleet.snapshot import Eviction, Snapshot, Unread
 from cni_upgrade.kube.port import Listed
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,9 @@ class Shelf(Generic[T]):
         self._versions: dict[str, tuple[str, int]] = {}
         self._gone: set[str] = set()
         self.items: dict[str, T] = {}
-        self.unreadable: set[str] = set()
-        """Keys of objects that are there and make no sense to us: written by a newer controller."""
+        self.unreadable: dict[str, UnreadableResourceError] = {}
+        """Objects that are there and make no sense to us: written by a newer controller, or past an
+        API server that does not know all our rules."""
 
     def put(self, raw: Raw) -> bool:
         """Take an object in; False where it is not newer than what is known."""
@@ -63,9 +64,9 @@ class Shelf(Generic[T]):
         except UnreadableResourceError as error:
             log.error("%s", error)
             self.items.pop(key, None)
-            self.unreadable.add(key)
+            self.unreadable[key] = error
         else:
-            self.unreadable.discard(key)
+            self.unreadable.pop(key, None)
         return True
 
     def drop(self, raw: Raw) -> bool:
@@ -100,7 +101,7 @@ class Shelf(Generic[T]):
     def _forget(self, key: str) -> None:
         del self._versions[key]
         self.items.pop(key, None)
-        self.unreadable.discard(key)
+        self.unreadable.pop(key, None)
 
 
 def _name(raw: Raw) -> str:
@@ -178,6 +179,7 @@ class Store:
             now=now,
             config=self.config,
             policies=dict(self.policies.items),
+            unread={k: Unread.of(error) for k, error in self.policies.unreadable.items()},
             nodes={k: v for k, v in self.nodes.items.items() if k not in hands_off},
             states={k: v for k, v in self.states.items.items() if k not in hands_off},
             jobs={k: v for k, v in self.jobs.items.items() if v.for_node not in hands_off},
@@ -205,7 +207,7 @@ class Store:
             )
             if ref is not None and ref.name in self.policies.unreadable
         }
-        return frozenset(self.states.unreadable | owned)
+        return frozenset(self.states.unreadable.keys() | owned)
 
 
 def at_steps(states: Iterable[CNINodeState], *steps: Step) -> set[str]:

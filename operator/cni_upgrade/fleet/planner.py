@@ -11,7 +11,7 @@ from typing import Any
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Phase
-from cni_upgrade.fleet import leaving, node_conditions, policy_status, rest, work
+from cni_upgrade.fleet import leaving, node_conditions, policy_status, rest, unread, work
 from cni_upgrade.fleet.budget import Budget
 from cni_upgrade.fleet.changed import RESTORED
 from cni_upgrade.fleet.decisions import (
@@ -54,6 +54,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
     if world.denied:
         # Half a view is no view: what we may not list would look as if it were not there.
         yield from policy_status.turns(world)
+        yield from unread.turns(world)
         return
     budgets = {
         policy.metadata.uid: Budget(policy, world.nodes.values(), world.states)
@@ -114,6 +115,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
     seen = replace(world, states=after)
     yield from policy_status.turns(seen)
     yield from leaving.turns(seen, going)
+    yield from unread.turns(world)
 
 
 def _ungoverned(node: Node, writer: Writer | None) -> Iterator[Turn]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Self
 
 from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.parse import UnreadableResourceError
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.objects import Job, Node, Pod
@@ -22,12 +24,39 @@ class Eviction:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A policy that does not fit our model: what can be known of it all the same."""
+
+    uid: str
+    resource_version: str
+    generation: int
+    observed_generation: int | None
+    """The generation that the status was written for, by whom ever."""
+    problem: str
+    """Every field that is wrong."""
+
+    @classmethod
+    def of(cls, error: UnreadableResourceError) -> Self:
+        obj: Mapping[str, Any] = error.obj
+        meta, status = obj["metadata"], obj.get("status") or {}
+        return cls(
+            uid=meta["uid"],
+            resource_version=meta.get("resourceVersion", ""),
+            generation=meta.get("generation", 0),
+            observed_generation=status.get("observedGeneration"),
+            problem=error.text,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The cluster as the store knows it. Mappings are keyed by name unless said otherwise."""
 
     now: datetime
     config: OperatorConfig
     policies: Mapping[str, CNIUpgradePolicy] = field(default_factory=dict)
+    unread: Mapping[str, Unread] = field(default_factory=dict)
+    """Policies that do not fit our model."""
     nodes: Mapping[str, Node] = field(default_factory=dict)
     states: Mapping[str, CNINodeState] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from cni_upgrade.api.crd import RESOURCES, crd
 from cni_upgrade.api.meta import ObjectMeta
 from cni_upgrade.api.node_state import (
     CNINodeState,
@@ -231,6 +232,44 @@ class TestUnreadable:
     def test_an_object_without_name_is_still_an_error_of_ours(self, obj: dict[str, object]) -> None:
         with pytest.raises(UnreadableResourceError, match=r"CNINodeState \(no name\)"):
             parse_node_state(obj)
+
+
+def cel_messages(schema: object) -> set[str]:
+    """The message of every CEL rule in a schema."""
+    found: set[str] = set()
+    if isinstance(schema, dict):
+        found = {rule["message"] for rule in schema.get("x-kubernetes-validations", ())}
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        found = found.union(*map(cel_messages, schema))
+    return found
+
+
+def requirement(operator: str, *values: str) -> dict[str, object]:
+    expression = {"key": "zone", "operator": operator, "values": values}
+    return policy(nodeSelector={"matchExpressions": [expression]})
+
+
+REFUSED_BY_CEL = (
+    requirement("In"),
+    requirement("NotIn"),
+    requirement("Exists", "a"),
+    requirement("DoesNotExist", "a"),
+    {**policy(), "metadata": {"name": "x" * 64}},
+)
+
+
+def test_what_cel_refuses_is_not_understood_either() -> None:
+    """API servers before 1.25 drop the CEL rules of a CRD without a word."""
+    said: set[str] = set()
+    for obj in REFUSED_BY_CEL:
+        with pytest.raises(UnreadableResourceError) as caught:
+            parse_policy(obj)
+        [problem] = caught.value.problems
+        said.add(problem.message)
+    assert said == cel_messages([crd(resource) for resource in RESOURCES])
+    for obj in (requirement("In", "a"), requirement("Exists"), policy()):
+        parse_policy(obj)
 
 
 @pytest.mark.parametrize("value", [1, 5000, "1%", "10%", "100%"])

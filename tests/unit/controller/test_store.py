@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from cni_upgrade.api.policy import PolicyStatus
 from cni_upgrade.controller.store import Shelf, Store, at_steps
+from cni_upgrade.fleet.decisions import Emit, SetStatus
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.planner import plan
@@ -112,13 +114,13 @@ def test_a_record_of_a_newer_writer_leaves_its_node_alone() -> None:
     made.policies.put(policy("cure"))
     made.states.put(state("node-a", history=[{"at": "no time"}]))
     made.jobs.put(audit_job("audit-0", "node-a"))
-    assert made.states.unreadable == {"node-a"}
+    assert list(made.states.unreadable) == ["node-a"]
     subjects = [turn.subject for turn in plan(made.snapshot(NOW))]
     assert "node-a" not in subjects
     assert "leftovers" not in subjects, "its Job belongs to a record that cannot be read"
     assert "node-b" in subjects
     assert made.states.put(state("node-a", version=2))
-    assert made.states.unreadable == set()
+    assert made.states.unreadable == {}
     assert "node-a" in made.snapshot(NOW).states
 
 
@@ -126,9 +128,44 @@ def test_a_policy_of_a_newer_writer_does_not_look_deleted() -> None:
     made = store()
     made.policies.put(policy("newer", mode="Rehearse"))
     made.states.put(state("node-a", policy="newer"))
-    assert made.policies.unreadable == {"newer"}
+    assert list(made.policies.unreadable) == ["newer"]
     assert list(made.snapshot(NOW).nodes) == ["node-b"]
-    assert plan(made.snapshot(NOW)) == ()
+    assert [turn.subject for turn in plan(made.snapshot(NOW))] == ["policy newer"]
+
+
+def unread_policy(**status: Any) -> Store:
+    made = store()
+    raw = policy("typo", mode="Enforce")
+    requirement = {"key": "zone", "operator": "NotIn", "values": []}
+    raw["spec"]["nodeSelector"] = {"matchExpressions": [requirement]}
+    made.policies.put({**raw, "status": {"observedGeneration": -1, **status}})
+    return made
+
+
+def test_a_policy_that_cannot_be_read_says_so_itself() -> None:
+    """An API server before 1.25 drops the CRD's CEL rules: this policy is stored there."""
+    [turn] = plan(unread_policy().snapshot(NOW))
+    status, event = turn.decisions
+    assert isinstance(status, SetStatus)
+    text = (
+        "not understood, and so not acted on: spec.nodeSelector.matchExpressions[0]: "
+        "values: at least one is needed for the operators In and NotIn"
+    )
+    read = PolicyStatus.model_validate(status.status)
+    assert read.message == text
+    assert [(c.type, c.status, c.reason, c.message) for c in read.conditions] == [
+        ("Ready", "False", "NotUnderstood", text),
+        ("Stalled", "True", "NotUnderstood", text),
+    ]
+    assert event == Emit("CNIUpgradePolicy", "typo", "typo-uid", "Warning", "NotUnderstood", text)
+
+
+def test_a_policy_that_somebody_has_answered_for_is_left_alone() -> None:
+    """Two controllers of different releases do not answer each other for ever."""
+    assert plan(unread_policy(observedGeneration=1).snapshot(NOW)) == ()
+    made = unread_policy()
+    made.denied = ("list nodes",)
+    assert [turn.subject for turn in plan(made.snapshot(NOW))] == ["policy typo"]
 
 
 def test_a_record_that_makes_no_sense_stops_its_own_node_only() -> None:
