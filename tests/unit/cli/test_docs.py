@@ -28,7 +28,7 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("line", commands())
 def test_the_command_is_understood(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With --help at its end nothing is done; options that there are not are left to us."""
-    arguments = [each for each in shlex.split(re.sub(r"\$\(.*?\)", "x", line))[1:] if each != "CODE"]
+    arguments = [each for each in shlex.split(line)[1:] if each != "CODE"]
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "--help"])
     assert ended.value.code == 0, line
