@@ -16,6 +16,12 @@ STDIN = "-"
 GOOD = (Verdict.COMPATIBLE, Verdict.NOT_CNI)
 
 
+def good(report: Report) -> bool:
+    """Whether there is nothing that a person should do, or know before doing more."""
+    serious = any(each.severity is not Severity.INFO for each in report.findings)
+    return report.verdict in GOOD and not serious and all(each.ready for each in report.readiness)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """A survey and its report; `path` is where the one config file stands, None for a machine."""
@@ -28,13 +34,6 @@ class Look:
     def blocked(self) -> bool:
         """Whether something is to be done and cannot be."""
         return self.report.verdict in (Verdict.BLOCKED, Verdict.NO_CONFIG)
-
-    @property
-    def good(self) -> bool:
-        """Whether there is nothing that a person should do, or know before doing more."""
-        serious = any(each.severity is not Severity.INFO for each in self.report.findings)
-        ready = all(each.ready for each in self.report.readiness)
-        return self.report.verdict in GOOD and not serious and ready
 
     @property
     def faults(self) -> list[Finding]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cni_upgrade.cli import loose, schema, stories, tables
 from cni_upgrade.cli.answer import COULD_NOT, FOUND, NOTHING_TO_DO, Answer, CannotError
-from cni_upgrade.cli.look import GOOD, Look, at_machine
+from cni_upgrade.cli.look import GOOD, Look, at_machine, good
 from cni_upgrade.cli.options import named, operation, reason
 from cni_upgrade.node import backup, state
 from cni_upgrade.node.agent import run
@@ -26,7 +26,7 @@ def audit(options: argparse.Namespace) -> Answer:
     """What works, what breaks, and why."""
     looks = _looks(options)
     lines = [line for look in looks for line in tables.of_look(look)]
-    code = NOTHING_TO_DO if all(look.good for look in looks) else FOUND
+    code = NOTHING_TO_DO if all(good(look.report) for look in looks) else FOUND
     if not options.files:
         asked = looks[0].survey.operation
         made = Result(asked.id, asked.kind, asked.node, Outcome.DONE, report=looks[0].report)
@@ -130,8 +130,7 @@ def _carry_out(asked: Operation) -> Answer:
     elif asked.kind is Kind.RESTORE:
         code = NOTHING_TO_DO
     else:
-        serious = any(each.severity != "Info" for each in result.report.findings)
-        code = FOUND if serious or result.report.verdict not in GOOD else NOTHING_TO_DO
+        code = NOTHING_TO_DO if good(result.report) else FOUND
     return Answer(code, result.to_json(), lines)
 
 
