@@ -3,33 +3,24 @@
 import json
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from cni_upgrade.api import names
 from cni_upgrade.api.crd import RESOURCES
+from tests.api.controllers import World
+from tests.api.nodes import Fleet
 from tests.api.server import Answer, Collection, Server
+from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
 
 CRDS = Path(__file__).parents[2] / "crds"
 _CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_WAIT_SECONDS = 30
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def eventually(ask: Callable[[], Any], wanted: str) -> Any:
-    """The first answer that is not false."""
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"{wanted}: not within {_WAIT_SECONDS} s"
-        time.sleep(0.1)
-    return answer
 
 
 @pytest.fixture(scope="session")
@@ -103,3 +94,24 @@ def kubectl(
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A control plane of its own with the operator's manifests."""
+    with ControlPlane.temporary() as plane:
+        yield World(plane, tmp_path_factory.mktemp("controller"))
+
+
+@pytest.fixture
+def world(shared: World) -> Iterator[World]:
+    """The operator's world; emptied after the test."""
+    yield shared
+    shared.clean()
+
+
+@pytest.fixture
+def fleet(world: World) -> Iterator[Fleet]:
+    """Nodes that are played while the test runs."""
+    with Fleet(world.plane.kubeconfig) as playing:
+        yield playing

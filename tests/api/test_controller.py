@@ -2,209 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from cni_upgrade.api import names
-from tests.api.conftest import eventually
-from tests.api.nodes import AGENTS, JOBS, NODES, PROOF, SYSTEM, Fleet, Object, Patient, pods
+from tests.api.controllers import POLICIES, ROLE, ROOT, STATES, World, applied, given_back
+from tests.api.nodes import JOBS, NODES, Fleet, Object
 from tests.api.server import MERGE_PATCH
-from tests.cluster.control import ControlPlane
-
-ROOT = Path(__file__).parents[2]
-OPERATOR = "cni-upgrade-operator"
-USER = f"system:serviceaccount:{SYSTEM}:{OPERATOR}"
-POLICIES = f"/apis/{names.API_VERSION}/{names.POLICY_PLURAL}"
-STATES = f"/apis/{names.API_VERSION}/{names.NODE_STATE_PLURAL}"
-ROLE = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{OPERATOR}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Controller:
-    """One process of it, as the operator's service account."""
-
-    def __init__(self, config: Path, kubeconfig: Path, log: Path) -> None:
-        self.metrics, self.health = _free_port(), _free_port()
-        self._log = log
-        words = ["--config", config, "--kubeconfig", kubeconfig]
-        words += ["--metrics-port", self.metrics, "--health-port", self.health]
-        with log.open("a") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "cni_upgrade.controller", *map(str, words)],
-                env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def get(self, port: int, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(20)
-
-
-class World:
-    """An API server with the operator's manifests, and nodes that are played."""
-
-    def __init__(self, plane: ControlPlane, folder: Path) -> None:
-        self.plane = plane
-        self.folder = folder
-        self.api = Patient(plane.kubeconfig)
-        self.kubectl("apply", "-k", str(ROOT))
-        shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text())
-        self.config = folder / "config.yaml"
-        self.config.write_text(shipped["data"]["config.yaml"])
-        token = self.kubectl("create", "token", "-n", SYSTEM, OPERATOR).strip()
-        ours = yaml.safe_load(plane.kubeconfig.read_text())
-        ours["users"][0]["user"] = {"token": token}
-        self.kubeconfig = folder / "kubeconfig"
-        self.kubeconfig.write_text(yaml.safe_dump(ours))
-        self._started = 0
-
-    def kubectl(self, *words: str) -> str:
-        done = subprocess.run(
-            [str(self.plane.kubectl), f"--kubeconfig={self.plane.kubeconfig}", *words],
-            env={**os.environ, "HOME": str(self.folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    @contextmanager
-    def controller(self) -> Iterator[Controller]:
-        self._started += 1
-        made = Controller(self.config, self.kubeconfig, self.folder / f"{self._started}.log")
-        try:
-            yield made
-        finally:
-            made.process.kill()
-            made.process.wait()
-        assert "Traceback" not in made.log, made.log
-
-    def restart_api(self) -> None:
-        """The API server is killed and started again; etcd stays."""
-        pid = self.plane.programs()["kube-apiserver"]
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        eventually(lambda: self.plane.programs()["kube-apiserver"] is None, "it is dead")
-        self.plane.up()
-
-    def policy(self, name: str = "cure", mode: str = "Enforce", **spec: Any) -> None:
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.POLICY_KIND,
-            "metadata": {"name": name},
-            "spec": {"nodeSelector": {}, "mode": mode, **spec},
-        }
-        self.api.create(POLICIES, body)
-
-    def condition(self, kind: str, policy: str = "cure") -> Object:
-        status = self.api.request("GET", f"{POLICIES}/{policy}").body.get("status") or {}
-        return next((c for c in status.get("conditions") or [] if c["type"] == kind), {})
-
-    def await_reason(self, reason: str, kind: str = "Ready") -> Object:
-        def there() -> Object | None:
-            found = self.condition(kind)
-            return found if found.get("reason") == reason else None
-
-        found: Object = eventually(there, f"{kind} says {reason}, not {self.condition(kind)}")
-        return found
-
-    def status(self, node: str) -> Object:
-        answer = self.api.request("GET", f"{STATES}/{node}")
-        return (answer.body.get("status") or {}) if answer.ok else {}
-
-    def asked(self) -> list[Object]:
-        """Requests of the operator so far, by the audit log."""
-        lines = self.plane.audit_log.read_text().splitlines()
-        events = [json.loads(line) for line in lines if USER in line]
-        return [e for e in events if e["user"]["username"] == USER]
-
-    def writes(self) -> list[tuple[str, str, str, int]]:
-        """(verb, resource, name, status) of everything that was not read."""
-        found = []
-        for event in self.asked():
-            ref = event.get("objectRef") or {}
-            what = "/".join(filter(None, (ref.get("resource"), ref.get("subresource"))))
-            if event["verb"] not in ("get", "list", "watch") and "accessreviews" not in what:
-                name, code = ref.get("name", ""), event["responseStatus"]["code"]
-                found.append((event["verb"], what, name, code))
-        return found
-
-    def clean(self) -> None:
-        for path in (POLICIES, STATES, JOBS, NODES):
-            self.api.request("DELETE", f"{path}?propagationPolicy=Background")
-        for space in (AGENTS, PROOF, "default"):
-            self.api.request("DELETE", f"{pods(space)}?gracePeriodSeconds=0")
-        left = (POLICIES, STATES, JOBS, NODES, pods(AGENTS), pods(PROOF), pods("default"))
-        eventually(lambda: not any(self.api.items(path) for path in left), "all is gone")
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with ControlPlane.temporary() as plane:
-        yield World(plane, tmp_path_factory.mktemp("controller"))
-
-
-@pytest.fixture
-def world(shared: World) -> Iterator[World]:
-    yield shared
-    shared.clean()
-
-
-@pytest.fixture
-def fleet(world: World) -> Iterator[Fleet]:
-    with Fleet(world.plane.kubeconfig) as playing:
-        yield playing
-
-
-def _applied(world: World, since: int) -> Counter[str]:
-    """How often each apply Job was asked for and made, by name."""
-    return Counter(
-        name
-        for verb, what, name, code in world.writes()[since:]
-        if verb == "create" and what == "jobs" and name.startswith("apply-") and code == 201
-    )
-
-
-def _given_back(world: World) -> bool:
-    nodes = world.api.items(NODES)
-    marks = [node["metadata"].get("annotations") or {} for node in nodes]
-    cordons = [node["spec"].get("unschedulable") for node in nodes]
-    return not any(cordons) and not any(names.CORDONED_BY in mark for mark in marks)
+from tests.api.waiting import eventually
 
 
 def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
@@ -216,8 +26,8 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
         world.policy()
         world.await_reason("Enforced")
         assert {n: d.version for n, d in fleet.disks.items()} == dict.fromkeys(fleet.disks, "1.0.0")
-        assert list(_applied(world, before).values()) == [1, 1]
-        assert _given_back(world)
+        assert list(applied(world, before).values()) == [1, 1]
+        assert given_back(world)
         said = Counter((verb, what) for verb, what, _, code in world.writes()[before:])
         assert {code for *_, code in world.writes()[before:]} <= {200, 201}
         assert set(said) == {
@@ -298,9 +108,9 @@ def test_controller_and_api_server_killed_at_every_turn(world: World, fleet: Fle
     assert {n: d.version for n, d in fleet.disks.items()} == dict.fromkeys(fleet.disks, "1.0.0")
     assert [len(d.writes) for d in fleet.disks.values()] == [1, 1, 1]
     # The audit log of the API server that was killed may lack its last lines, never have more.
-    assert all(times == 1 for times in _applied(world, before).values())
+    assert all(times == 1 for times in applied(world, before).values())
     assert len([name for name in fleet.agents if name.startswith("apply-")]) == 3
-    assert _given_back(world)
+    assert given_back(world)
 
 
 def test_a_status_by_an_old_view_is_refused(world: World) -> None:
@@ -330,13 +140,13 @@ def test_two_at_once_are_harmless(world: World, fleet: Fleet) -> None:
         assert world.writes()[settled:] == [], "they do not answer each other for ever"
     written = world.writes()[before:settled]
     assert [len(d.writes) for d in fleet.disks.values()] == [1, 1, 1, 1]
-    assert sorted(_applied(world, before).values()) == [1, 1, 1, 1]
+    assert sorted(applied(world, before).values()) == [1, 1, 1, 1]
     for node in fleet.disks:
         phases = [entry["kind"] for entry in world.status(node)["history"]]
         assert phases == ["apply"], "what was done once is told once"
         cordons = [w for w in written if w[:3] == ("patch", "nodes", node) and w[3] == 200]
         assert len(cordons) == 2, f"{node}: one cordon, one uncordon"
-    assert _given_back(world)
+    assert given_back(world)
     assert len(written) < 400
 
 
@@ -368,7 +178,7 @@ def test_rights_that_are_missing_and_rights_that_are_taken(world: World, fleet: 
             world.api.patch(ROLE, {"rules": rules})
             world.await_reason("Enforced")
             assert it.process.poll() is None, "it was to wait, not to exit"
-            assert _given_back(world)
+            assert given_back(world)
     finally:
         world.api.patch(ROLE, {"rules": rules})
 

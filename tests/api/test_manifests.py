@@ -15,8 +15,9 @@ from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.fleet.workloads import agent_job, proof_pod
 from cni_upgrade.kube.rights import needed as asked_for
 from cni_upgrade.node.operation import FileOrder, Kind, Operation, Paths
-from tests.api.conftest import Kubectl, eventually
+from tests.api.conftest import Kubectl
 from tests.api.server import MERGE_PATCH, Answer, Server
+from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
 
 ROOT = Path(__file__).parents[2]
@@ -156,9 +157,9 @@ NEEDED: list[Right] = [
             right.resource.group,
             right.resource.plural + (f"/{right.sub}" if right.sub else ""),
             right.namespace or "",
-            "",
+            right.name,
         )
-        for right in asked_for(AGENTS, PROOF)
+        for right in asked_for(SYSTEM, AGENTS, PROOF)
     ),
     *rights("create", "pods/eviction", "kube-system"),
     *rights("list watch", "jobs.batch", PROOF),  # kopf watches each kind in both namespaces
@@ -190,6 +191,10 @@ FORBIDDEN = [
     *rights("list", "configmaps", SYSTEM),
     *rights("list", "configmaps"),
     *rights("get update", "leases.coordination.k8s.io", "kube-node-lease", "node-a"),
+    *rights("get patch", "leases.coordination.k8s.io", SYSTEM, "another"),
+    *rights("list watch delete update", "leases.coordination.k8s.io", SYSTEM),
+    *rights("get list watch", "namespaces"),
+    *rights("get update patch", "namespaces", name=AGENTS),
     *rights("get", "pods/log", AGENTS),
     *rights("get", "pods", SYSTEM),
     *rights("update patch delete", "events", "default"),

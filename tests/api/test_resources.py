@@ -11,9 +11,10 @@ from cni_upgrade.api.meta import ObjectMeta
 from cni_upgrade.api.node_state import HistoryEntry, NodeStateStatus, Phase
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy, LabelSelector, PolicySpec
-from tests.api.conftest import CRDS, Kubectl, eventually
+from tests.api.conftest import CRDS, Kubectl
 from tests.api.objects import AT, node_state, policy
 from tests.api.server import APPLY_PATCH, Answer, Collection, Server
+from tests.api.waiting import eventually
 from tests.unit.api.kstatus import Health, health
 
 DEFAULTS = {

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api import names
-from tests.api.conftest import eventually
 from tests.api.server import MERGE_PATCH, Server
+from tests.api.waiting import eventually
 from tests.cluster import process
 from tests.cluster.control import ControlPlane
 

@@ -313,7 +313,7 @@ async def plan_times(kubeconfig: Path, config: OperatorConfig, times: int) -> li
     try:
         store = Store(config, "")
         executor = Executor(client, store)
-        await Loop(client, store, executor, Metrics(client, executor)).resync()
+        await Loop(client, store, executor, Metrics(client, executor), lambda: False).resync()
     finally:
         await client.close()
     world = store.snapshot(datetime.now(UTC))

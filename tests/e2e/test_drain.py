@@ -45,8 +45,9 @@ def test_a_budget_blocks_until_it_is_lifted(world: World) -> None:
     world.api.create(budgets, budget)
     web = wait(lambda: _running(world, "web"), "the deployment's pod runs")["metadata"]
     watch = wait(lambda: _running(world, "watch"), "the daemon's pod runs")["metadata"]
-    # The controller on the node that is drained: it must neither leave nor wait for itself.
-    world.api.patch(DEPLOYMENT, _selects({"kubernetes.io/hostname": _NODE}))
+    # The controller on the node that is drained, alone: it must neither leave nor wait for itself.
+    selector = {"nodeSelector": {"kubernetes.io/hostname": _NODE}}
+    world.api.patch(DEPLOYMENT, {"spec": {"replicas": 1, "template": {"spec": selector}}})
     controller = wait(lambda: _moved(world), f"the controller is on {_NODE}", 90)
 
     drain = {"policy": "Always", "deadline": "8s"}
@@ -75,10 +76,6 @@ def test_a_budget_blocks_until_it_is_lifted(world: World) -> None:
     wait(lambda: _running(world, "web"), "the deployment's pod runs again, on the node given back")
     now = world.controller() or {}
     assert now["metadata"]["uid"] == controller["metadata"]["uid"], "it evicted itself"
-
-
-def _selects(labels: Object) -> Object:
-    return {"spec": {"template": {"spec": {"nodeSelector": labels}}}}
 
 
 def _moved(world: World) -> Object | None:

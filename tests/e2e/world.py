@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NODES = ("node-a", "node-b", "node-c", "node-d")
 OPERATOR = "cni-upgrade-operator"
 OPERATOR_USER = f"system:serviceaccount:{SYSTEM}:{OPERATOR}"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/{OPERATOR}"
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/{OPERATOR}"
 CONTROLLER = "cni_upgrade.controller"
 AGENT = "cni_upgrade.node.agent"
@@ -234,20 +235,25 @@ class World:
     # -- the operator --
 
     def controller(self) -> Object | None:
-        """The controller's pod that is not on its way out."""
+        """The pod of the controller that leads and is not on its way out."""
+        lease = self.api.get(LEASE) or {"spec": {}}
+        leader = str(lease["spec"].get("holderIdentity", "")).partition("_")[0]
         path = f"{CORE}/namespaces/{SYSTEM}/pods"
-        alive = [p for p in self.api.items(path) if "deletionTimestamp" not in p["metadata"]]
-        return alive[0] if alive else None
+        for pod in self.api.items(path):
+            if pod["metadata"]["name"] == leader and "deletionTimestamp" not in pod["metadata"]:
+                return pod
+        return None
 
     def await_controller(self, seconds: float = 90) -> Object:
-        """Wait until the controller that the Deployment now asks for is ready."""
+        """Wait until the controllers that the Deployment now asks for are ready, and one leads."""
 
         def ready() -> Object | None:
             deployment = self.api.get(DEPLOYMENT) or {}
             status = deployment.get("status", {})
             as_asked = (
                 status.get("observedGeneration") == deployment["metadata"]["generation"]
-                and status.get("updatedReplicas") == status.get("replicas") == 1
+                and status.get("updatedReplicas") == status.get("replicas")
+                and status.get("readyReplicas") == deployment["spec"]["replicas"]
             )
             pod = self.controller() if as_asked else None
             return pod if pod and condition(pod, "Ready").get("status") == "True" else None
@@ -294,7 +300,7 @@ class World:
                 machine.node.start(program)
             machine.mend_plugins()
         hostname = {"nodeSelector": {"kubernetes.io/hostname": None}}
-        self.api.patch(DEPLOYMENT, {"spec": {"template": {"spec": hostname}}})
+        self.api.patch(DEPLOYMENT, {"spec": {"replicas": 2, "template": {"spec": hostname}}})
         self.await_controller()
         wait(lambda: not self.api.items(STATES), "the node states are deleted")
         wait(lambda: not self._agents(), "the agents are gone", 90)

@@ -20,6 +20,8 @@ NODE_STATE_SHORT: Final = "cns"
 # Annotations.
 PAUSED: Final = "cniupgrade.dev/paused"
 """On a policy: pauses it unless "false", also where GitOps would revert an edit of its spec."""
+STOP: Final = "cniupgrade.dev/stop"
+"""On the namespace of the agents: nothing begins anywhere, unless "false". Its value says why."""
 CORDONED_BY: Final = "cniupgrade.dev/cordoned-by"
 """On a Node: who cordoned it; only a cordon that carries our mark is ever undone by us."""
 RETRY: Final = "cniupgrade.dev/retry"

@@ -40,6 +40,7 @@ class Executor:
         self._store = store
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._versions: dict[tuple[str, str], str] = {}
+        self._stopped = ""
         self.progress = time.monotonic()
         """When a decision was last answered, on the monotonic clock."""
         self.silent = False
@@ -52,6 +53,7 @@ class Executor:
     async def carry_out(self, turns: Iterable[Turn], world: Snapshot) -> bool:
         """Take all turns; True where each went to its end, or something was learned from it."""
         self.silent = False
+        self._stopped = world.stopped
         self._versions = {
             (kind, name): item.metadata.resource_version
             for kind, items in (
@@ -65,8 +67,9 @@ class Executor:
     async def _turn(self, turn: Turn) -> bool:
         async with self._places:
             for decision in turn.decisions:
-                # Each request would wait as long for nothing as the one before it.
-                if self.silent:
+                # Each request would wait as long for nothing as the one before it; and what was
+                # planned before everything was stopped is not begun after it.
+                if self.silent or self._store.stopped != self._stopped:
                     return False
                 try:
                     await self._do(decision)

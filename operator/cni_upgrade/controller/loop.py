@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cni_upgrade.api import names
@@ -16,7 +17,7 @@ from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.kube.port import Kube, KubeError
-from cni_upgrade.kube.resources import JOBS, NODE_STATES, NODES, PODS, POLICIES
+from cni_upgrade.kube.resources import JOBS, NAMESPACES, NODE_STATES, NODES, PODS, POLICIES
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,17 @@ PROOFS_ONLY = f"{names.LABEL_COMPONENT}=proof"
 class Loop:
     """Decides and acts, over and over; killed anywhere, the next process goes on."""
 
-    def __init__(self, kube: Kube, store: Store, executor: Executor, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        store: Store,
+        executor: Executor,
+        metrics: Metrics,
+        leads: Callable[[], bool],
+    ) -> None:
+        """`leads`: whether this replica is the one that plans and writes."""
         self._kube = kube
+        self._leads = leads
         self._store = store
         self._executor = executor
         self._metrics = metrics
@@ -94,7 +104,8 @@ class Loop:
     def _tick(self) -> float:
         if self._failures:
             return min(BUSY_TICK * 2.0 ** min(self._failures - 1, 10), IDLE_TICK)
-        busy = any(s.status.operation for s in self._store.states.items.values())
+        states = self._store.states.items.values()
+        busy = self._leads() and any(s.status.operation for s in states)
         return BUSY_TICK if busy else IDLE_TICK
 
     async def resync(self) -> None:
@@ -105,6 +116,8 @@ class Loop:
             store.policies.replace(await self._kube.list(POLICIES))
             return
         for shelf, resource, namespace, query in (
+            # First: whether anything may begin is known before what could.
+            (store.rooms, NAMESPACES, None, {"fieldSelector": f"metadata.name={spaces.agents}"}),
             (store.nodes, NODES, None, {}),
             (store.policies, POLICIES, None, {}),
             (store.states, NODE_STATES, None, {}),
@@ -119,7 +132,11 @@ class Loop:
         store.forget(datetime.now(UTC))
 
     async def once(self) -> None:
-        """One pass: look where it matters, plan, carry out."""
+        """One pass: look where it matters, plan, carry out. A replica that waits only looks."""
+        if not self._leads():
+            self._metrics.follow(len(self._store.denied))
+            self._passed = time.monotonic()
+            return
         if not self._store.denied:
             await self._list_pods()
             await self._list_judged()

@@ -7,14 +7,18 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
+import uuid
 from pathlib import Path
 
 import yaml
 from aiohttp.web import AppRunner
 
-from cni_upgrade.controller import watching, web
+from cni_upgrade.controller import switch, watching, web
 from cni_upgrade.controller.executor import COMPONENT, Executor
+from cni_upgrade.controller.leading import Leading
+from cni_upgrade.controller.lease import Election, Timing
 from cni_upgrade.controller.login import login
 from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
@@ -48,7 +52,7 @@ async def _check_rights(client: Client, store: Store, loop: Loop, granted: async
     while True:
         client.doubted.clear()
         try:
-            missing = await rights.missing(client, spaces.agents, spaces.proof)
+            missing = await rights.missing(client, spaces.system, spaces.agents, spaces.proof)
         except KubeError as error:
             log.warning("rights could not be asked for: %s", error)
             await asyncio.sleep(2)
@@ -84,23 +88,39 @@ async def _watch(
         await asyncio.sleep(AGAIN)
 
 
+async def _lead(leading: Leading, loop: Loop) -> None:
+    """Until cancelled; nothing of ours is written any more when the lease is given back."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(leading.run())
+            tasks.create_task(loop.run())
+    finally:
+        await leading.release()
+
+
 async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
-    """Until cancelled. Nothing has to be tidied: the next process goes on from the cluster."""
+    """Until cancelled; the lease is given back then. There is no more to tidy."""
     api = await connect(COMPONENT, arguments.kubeconfig)
     client = Client(api)
     store = Store(config, os.environ.get("NODE_NAME", ""))
     executor = Executor(client, store)
     metrics = Metrics(client, executor)
-    loop = Loop(client, store, executor, metrics)
+    # Not the pod's name alone: a container that was started again is another one.
+    identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:12]}"
+    election = Election(identity, Timing.of(arguments.lease_seconds))
+    leading = Leading(client, config.namespaces.system, election, lambda: loop.relist())
+    client.fence = leading.left
+    loop = Loop(client, store, executor, metrics, leading.leads)
     granted = asyncio.Event()
     runners: list[AppRunner] = []
     try:
         runners = await web.serve(
-            loop, store, metrics, arguments.metrics_port, arguments.health_port
+            loop, leading, store, metrics, arguments.metrics_port, arguments.health_port
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_check_rights(client, store, loop, granted))
-            tasks.create_task(loop.run())
+            tasks.create_task(_lead(leading, loop))
+            tasks.create_task(switch.follow(client, store, loop.wake))
             tasks.create_task(_watch(client, store, loop, granted, login(api)))
     finally:
         for runner in runners:
@@ -122,6 +142,12 @@ def main() -> None:
     parser.add_argument("--kubeconfig", help="default: the pod's service account")
     parser.add_argument("--metrics-port", type=int, default=web.METRICS_PORT)
     parser.add_argument("--health-port", type=int, default=web.HEALTH_PORT)
+    parser.add_argument(
+        "--lease-seconds",
+        type=float,
+        default=Timing().duration,
+        help="a replica that is gone is replaced after so long; default %(default)s",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"

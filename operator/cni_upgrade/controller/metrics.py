@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -12,6 +13,9 @@ from prometheus_client.registry import Collector
 
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.controller.executor import Executor
+from cni_upgrade.fleet.objects import Job
+from cni_upgrade.fleet.phases import AT_WORK, FAILED
+from cni_upgrade.fleet.policy_status import PAUSED
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.kube.client import Client
@@ -47,23 +51,51 @@ class _Counted(Collector):
         yield refused
 
 
+_TROUBLE = FAILED | {Phase.BLOCKED, Phase.MANAGED_ELSEWHERE}
+
+
 class Metrics:
-    """One registry of our own, so that a test may have two."""
+    """One registry of our own, so that a test may have two.
+
+    What the fleet looks like is told by the replica that leads alone, so that a sum over replicas
+    is right; it is taken from the records, so that it is right after a restart too.
+    """
 
     def __init__(self, client: Client, executor: Executor) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Counted(client, executor))
-        self._phases = Gauge(
-            "cni_upgrade_nodes", "Nodes by phase.", ("phase",), registry=self._registry
-        )
-        self._versions = Gauge(
+        self._fleet: list[Gauge] = []
+        self._phases = self._of_fleet("cni_upgrade_nodes", "Nodes by phase.", "phase")
+        self._versions = self._of_fleet(
             "cni_upgrade_node_versions",
             "Nodes by the CNI version of their active config.",
-            ("version",),
-            registry=self._registry,
+            "version",
         )
-        self._paused = Gauge(
-            "cni_upgrade_policy_paused", "1 while paused.", ("policy",), registry=self._registry
+        self._trouble = self._of_fleet(
+            "cni_upgrade_nodes_in_trouble",
+            "Nodes that failed, were rolled back or are blocked, by reason.",
+            "phase",
+            "reason",
+        )
+        self._jobs = self._of_fleet(
+            "cni_upgrade_jobs", "Jobs of agents that are there, by kind and state.", "kind", "state"
+        )
+        self._paused = self._of_fleet("cni_upgrade_policy_paused", "1 while paused.", "policy")
+        self._paused_since = self._of_fleet(
+            "cni_upgrade_policy_paused_since_timestamp_seconds",
+            "When a policy was paused; absent while it is not.",
+            "policy",
+        )
+        self._stopped = self._of_fleet(
+            "cni_upgrade_stopped", "1 while everything is stopped by annotation.", "namespace"
+        )
+        self._stopped_since = self._of_fleet(
+            "cni_upgrade_stopped_since_timestamp_seconds",
+            "When everything was stopped; absent while it is not.",
+            "namespace",
+        )
+        self._leader = Gauge(
+            "cni_upgrade_leader", "1 while this replica leads.", registry=self._registry
         )
         self._denied = Gauge(
             "cni_upgrade_missing_rights",
@@ -81,26 +113,89 @@ class Metrics:
             registry=self._registry,
             buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
         )
+        self._durations = Histogram(
+            "cni_upgrade_phase_seconds",
+            "How long nodes were in a phase of work; not counted where this replica did not see "
+            "them enter it.",
+            ("phase",),
+            registry=self._registry,
+            buckets=(1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600),
+        )
+        self._entered: dict[str, tuple[str, datetime | None]] = {}
+
+    def _of_fleet(self, name: str, text: str, *labels: str) -> Gauge:
+        made = Gauge(name, text, labels, registry=self._registry)
+        self._fleet.append(made)
+        return made
 
     def planning(self) -> AbstractContextManager[object]:
         """Times one pass."""
         return self._planning.time()
 
+    def follow(self, denied: int) -> None:
+        """This replica does not lead: it says nothing of the fleet."""
+        self._leader.set(0)
+        self._denied.set(denied)
+        self._entered.clear()
+        for gauge in self._fleet:
+            gauge.clear()
+
     def observe(self, world: Snapshot, unreadable: int) -> None:
         """Take the figures of a snapshot."""
+        self._leader.set(1)
         self._unreadable.set(unreadable)
+        self._denied.set(len(world.denied))
+        for gauge in self._fleet:
+            gauge.clear()
         phases = Counter(str(state.status.phase) for state in world.states.values())
         for phase in Phase:
             self._phases.labels(phase.value).set(phases[phase.value])
         versions = Counter(s.status.found or "none" for s in world.states.values())
-        self._versions.clear()
         for version, count in versions.items():
             self._versions.labels(version).set(count)
-        self._paused.clear()
+        trouble = Counter(
+            (str(s.status.phase), s.status.reason)
+            for s in world.states.values()
+            if s.status.phase in _TROUBLE
+        )
+        for labels, count in trouble.items():
+            self._trouble.labels(*labels).set(count)
+        jobs = Counter((name.partition("-")[0], _state(job)) for name, job in world.jobs.items())
+        for labels, count in jobs.items():
+            self._jobs.labels(*labels).set(count)
+        self._observe_halts(world)
+        self._observe_durations(world)
+
+    def _observe_halts(self, world: Snapshot) -> None:
+        agents = world.config.namespaces.agents
+        self._stopped.labels(agents).set(bool(world.stopped))
+        if world.stopped and world.stopped_since is not None:
+            self._stopped_since.labels(agents).set(world.stopped_since.timestamp())
         for policy in world.policies.values():
-            self._paused.labels(policy.metadata.name).set(paused(policy))
-        self._denied.set(len(world.denied))
+            name = policy.metadata.name
+            self._paused.labels(name).set(paused(policy))
+            since = [c.last_transition_time for c in policy.status.conditions if c.type == PAUSED]
+            if paused(policy) and since:
+                self._paused_since.labels(name).set(since[0].timestamp())
+
+    def _observe_durations(self, world: Snapshot) -> None:
+        entered: dict[str, tuple[str, datetime | None]] = {}
+        for name, state in world.states.items():
+            phase = str(state.status.phase)
+            known = self._entered.get(name)
+            if known is not None and known[0] == phase:
+                entered[name] = known
+                continue
+            if known is not None and known[1] is not None and known[0] in AT_WORK:
+                seconds = (world.now - known[1]).total_seconds()
+                self._durations.labels(known[0]).observe(max(0.0, seconds))
+            entered[name] = (phase, None if known is None else world.now)
+        self._entered = entered
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
         return generate_latest(self._registry)
+
+
+def _state(job: Job) -> str:
+    return "failed" if job.failed else "complete" if job.complete else "active"

@@ -16,7 +16,7 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.config import OperatorConfig
-from cni_upgrade.fleet.objects import Job, Node, Pod
+from cni_upgrade.fleet.objects import Job, Namespace, Node, Pod
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.snapshot import Eviction, Snapshot, Unread
 from cni_upgrade.kube.port import Listed
@@ -120,12 +120,19 @@ class Store:
         self.jobs: Shelf[Job] = Shelf(Job.of, _name)
         self.agents: Shelf[Pod] = Shelf(Pod.of, _name)
         self.proofs: Shelf[Pod] = Shelf(Pod.of, _name)
+        self.rooms: Shelf[Namespace] = Shelf(Namespace.of, _name)
         self.warnings: dict[str, tuple[int, str]] = {}
         """By the uid of a pod or Job: version and text of the newest Warning about it."""
         self.node_pods: dict[str, tuple[Pod, ...]] = {}
         self.evictions: dict[str, Eviction] = {}
         self.errors: dict[str, str] = {}
         self.denied: tuple[str, ...] = ()
+
+    @property
+    def stopped(self) -> str:
+        """Why everything is stopped, by the agents' namespace; empty while it is not."""
+        room = self.rooms.items.get(self.config.namespaces.agents)
+        return room.stopped if room else ""
 
     def heard(self, event: Raw) -> bool:
         """A Kubernetes Event about an agent's Job or a pod of ours; True for a new warning."""
@@ -175,6 +182,7 @@ class Store:
         for pod in self.agents.items.values():
             if pod.for_node not in hands_off:
                 agents[pod.job].append(pod)
+        room = self.rooms.items.get(self.config.namespaces.agents)
         return Snapshot(
             now=now,
             config=self.config,
@@ -191,6 +199,8 @@ class Store:
             own_node=self.own_node,
             denied=self.denied,
             errors=dict(self.errors),
+            stopped=self.stopped,
+            stopped_since=room.since if room else None,
         )
 
     def _hands_off(self) -> frozenset[str]:

@@ -6,6 +6,7 @@ import os
 
 from aiohttp import web
 
+from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.store import Store
@@ -23,7 +24,12 @@ def _text(reason: str) -> web.Response:
 
 
 async def serve(
-    loop: Loop, store: Store, metrics: Metrics, metrics_port: int, health_port: int
+    loop: Loop,
+    leading: Leading,
+    store: Store,
+    metrics: Metrics,
+    metrics_port: int,
+    health_port: int,
 ) -> list[web.AppRunner]:
     """Start both. Raises PortError where a port of the host is taken."""
 
@@ -33,7 +39,8 @@ async def serve(
     async def readyz(_: web.Request) -> web.Response:
         if store.denied:
             return _text(f"missing rights: {', '.join(store.denied)}")
-        return _text(loop.ready())
+        # A replica that waits for the lease is ready too: it sees the cluster, and could take over.
+        return _text(leading.waits() or loop.ready())
 
     async def figures(_: web.Request) -> web.Response:
         return web.Response(

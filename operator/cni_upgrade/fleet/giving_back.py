@@ -17,6 +17,7 @@ from cni_upgrade.fleet.leaving import Leaving
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
+from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait
 from cni_upgrade.fleet.writing import cordon_now
 from cni_upgrade.node.operation import Outcome, Result
@@ -28,7 +29,7 @@ def next_move(view: View, leaving: Leaving) -> Move:
     if closed is None:
         return _begin(view, leaving)
     reason, why = closed
-    if leaving.hopeless(view.now):
+    if leaving.hopeless(view.now) and not view.world.stopped:
         seconds = int(leaving.patience.total_seconds())
         text = f"nothing went on for {seconds} s, so this node keeps what was written: {why}"
         return _settled(view, changed.GIVEN_UP, text)
@@ -44,6 +45,8 @@ def _closed(view: View, leaving: Leaving) -> tuple[str, str] | None:
         return "NodeSilent", "the node's Ready is Unknown; no Job is sent to it"
     if view.node.unschedulable:
         return "CordonedByOther", "somebody else has cordoned the node; waits until they undo it"
+    if view.world.stopped:
+        return STOPPED, stopped(view.world)
     if paused(leaving.policy):
         return "Paused", f"policy {leaving.policy.metadata.name} is paused"
     if leaving.failed:
@@ -98,6 +101,8 @@ def called_off(view: View) -> Move | None:
     leaving = view.leaving
     if leaving is None:
         why = "the policy was let go, or another one has the node"
+    elif view.world.stopped:
+        why = stopped(view.world)
     elif paused(leaving.policy):
         why = f"policy {leaving.policy.metadata.name} is paused"
     elif view.silent:

@@ -11,6 +11,7 @@ from cni_upgrade.fleet.ending import last
 from cni_upgrade.fleet.phases import GOOD
 from cni_upgrade.fleet.sending import pause, send
 from cni_upgrade.fleet.settle import audit_key, observed, seen, verdict_phase
+from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, wait
 from cni_upgrade.node.operation import Outcome, Result, digest
 
@@ -22,9 +23,21 @@ def audit(view: View) -> Move:
         case answers.Lost(why):
             return look_failed(view, "AuditLost", why)
         case answers.Absent():
-            return send(view)
+            return _not_sent(view) if view.world.stopped else send(view)
         case answers.Pending(message):
             return wait(view, f"the audit is under way: {message}")
+
+
+def _not_sent(view: View) -> Move:
+    """The switch was thrown before the agent was on its way: as if it had not been ordered."""
+    update: dict[str, Any] = {
+        "phase": Phase.PENDING,
+        "reason": STOPPED,
+        "message": stopped(view.world),
+        "observed": None,
+        "operation": None,
+    }
+    return Move(view.status.model_copy(update=update))
 
 
 def audited(view: View, result: Result) -> Move:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from cni_upgrade.api.names import LABEL_NODE
+from cni_upgrade.api.names import LABEL_NODE, STOP
 
 Raw = Mapping[str, Any]
 
@@ -210,4 +210,32 @@ class Job:
             complete="Complete" in conditions,
             deleting="deletionTimestamp" in meta,
             created=instant(meta.get("creationTimestamp")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """The namespace of the agents: only whether it carries the switch that stops everything."""
+
+    name: str
+    stopped: str
+    """Why everything is stopped, in the words of who did it; empty while it is not."""
+    since: datetime | None
+    """When that annotation was last written, by the API server's clock."""
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        meta = raw["metadata"]
+        said = (meta.get("annotations") or {}).get(STOP)
+        stopped = said is not None and said.lower() != "false"
+        written = [
+            instant(entry.get("time"))
+            for entry in meta.get("managedFields") or ()
+            if f"f:{STOP}"
+            in ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations", {})
+        ]
+        return cls(
+            name=meta["name"],
+            stopped=(said or "no reason was given") if stopped else "",
+            since=max(filter(None, written), default=None) if stopped else None,
         )

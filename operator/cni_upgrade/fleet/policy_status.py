@@ -24,6 +24,7 @@ from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.selection import govern, matches, paused, seniority
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.turn import Turn
 
 NODES_MATCHED = "NodesMatched"
@@ -238,8 +239,12 @@ def _verdict(
         return _Verdict(False, "PathsNotAllowed", text, stalled=True)
     if not matched:
         return _Verdict(False, "NoNodeMatches", "spec.nodeSelector matches no node")
+    busy = any(phases[str(phase)] for phase in AT_WORK)
     looking = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + held.unseen
     text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
+    if world.stopped:
+        # What is under way comes to its end.
+        return _Verdict(False, STOPPED, f"{stopped(world)}; {text}", reconciling=busy)
     if policy.spec.mode == Mode.AUDIT:
         if looking:
             return _Verdict(False, "Auditing", text, reconciling=True)
@@ -315,6 +320,8 @@ def _conditions(
         found.append(condition(RECONCILING, True, verdict.reason, verdict.message))
     if verdict.stalled:
         found.append(condition(STALLED, True, verdict.reason, verdict.message))
+    if world.stopped:
+        found.append(condition(STOPPED, True, STOPPED, stopped(world)))
     if paused(policy):
         text = "no node begins; nodes that were written to are finished, the others given back"
         found.append(condition(PAUSED, True, "Paused", text))

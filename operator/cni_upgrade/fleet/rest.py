@@ -18,6 +18,7 @@ from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, moved
 
 _LONGEST_LABEL = 63
@@ -148,6 +149,8 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
 
 
 def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
+    if view.world.stopped:
+        return _pending(view, STOPPED, stopped(view.world))
     if view.silent:
         return _pending(view, "NodeSilent", "the node's Ready is Unknown; no Job is sent to it")
     if not view.may_audit:
@@ -202,6 +205,8 @@ def _begin(view: View, policy: CNIUpgradePolicy) -> Move:
     name = policy.metadata.name
     if policy.spec.mode == Mode.AUDIT:
         return _waiting(view, "AuditOnly", f"policy {name} only audits; spec.mode: Enforce applies")
+    if view.world.stopped:
+        return _waiting(view, STOPPED, stopped(view.world))
     if paused(policy):
         return _waiting(view, "Paused", f"policy {name} is paused")
     if restores(policy) and not held(policy):

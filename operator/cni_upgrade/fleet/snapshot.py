@@ -76,3 +76,6 @@ class Snapshot:
     """Rights that the API server refuses us, e.g. `create jobs.batch in cni-upgrade-agents`."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """What the API server last said to the last write of a node's turn, where it said no."""
+    stopped: str = ""
+    """Why everything is stopped; empty while it is not. Nothing may begin then, anywhere."""
+    stopped_since: datetime | None = None

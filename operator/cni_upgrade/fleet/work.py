@@ -14,6 +14,7 @@ from cni_upgrade.fleet.phases import UNTOUCHED, Step
 from cni_upgrade.fleet.selection import matches, paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.stopping import stopped
 from cni_upgrade.fleet.view import Move, View, release, with_operation
 from cni_upgrade.node.operation import Kind
 
@@ -63,6 +64,8 @@ def _called_off(view: View) -> Move | None:
         why = f"policy {name} does not enforce any more"
     elif not matches(policy.spec.node_selector, view.node.labels):
         why = f"policy {name} does not select the node any more"
+    elif view.world.stopped:
+        why = stopped(view.world)
     elif paused(policy):
         why = f"policy {name} is paused"
     elif view.silent:

@@ -14,6 +14,7 @@ from cni_upgrade.fleet.hanging import hanging
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.proving import prove
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
+from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.node.operation import Outcome, Result
@@ -124,6 +125,11 @@ def apply(view: View) -> Move:
             if not ran and agents_sent(view) == 1:
                 return _not_started(view, why)
             return write_lost(view, Step.APPLY, why)
+        case answers.Absent() if view.world.stopped and agents_sent(view) == 1:
+            # As far as is known nothing was written; another look is to say so. An agent that is
+            # sent again may have a journal to end, and goes.
+            unseen = moved(view, view.status.model_copy(update={"observed": None}))
+            return release(unseen, Phase.PENDING, STOPPED, stopped(view.world))
         case answers.Absent():
             # Somebody uncordoned it meanwhile: no file is written on a node that takes pods.
             return send(view) if view.node.unschedulable else cordon_now(view)

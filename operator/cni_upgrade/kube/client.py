@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -16,11 +17,18 @@ from kubernetes.aio import client, config
 from kubernetes.aio.config import ConfigException
 
 from cni_upgrade.kube.port import KubeError, Listed, Object
-from cni_upgrade.kube.resources import ACCESS_REVIEWS, PODS, Resource
+from cni_upgrade.kube.resources import ACCESS_REVIEWS, LEASES, PODS, Resource
 
 _PAGE = "500"
 _TIMEOUT = 30  # seconds for one request; a page of 500 nodes took under one
+_AGAIN = 5
+"""How often a request is sent again that the API server was too busy for."""
+_LONGEST_WAIT = 10.0  # seconds, whatever Retry-After says: the next pass asks again anyway
+_WATCH_GRACE = 5  # seconds that a watch may last beyond its time
 _MERGE = "application/merge-patch+json"
+
+_UNFENCED = (LEASES, ACCESS_REVIEWS)
+"""What every replica writes: the lease itself, and questions that are asked by POST."""
 
 _MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
 """What the kubernetes client raises, by accident, of YAML that is no kubeconfig."""
@@ -58,6 +66,8 @@ class Client:
         self._api = api
         self.requests: dict[tuple[str, str, int], int] = {}
         """Requests so far by (verb, plural, HTTP status), for the metrics."""
+        self.fence: Callable[[], float] = lambda: _TIMEOUT
+        """Seconds that a write which begins now may take: 0 while another replica leads."""
         self.doubted = asyncio.Event()
         """Set when a request was forbidden: a right may have been taken away."""
 
@@ -73,6 +83,35 @@ class Client:
         query: dict[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Object:
+        """One request, sent again where the API server says when: 429 or 5xx with Retry-After.
+
+        A write that was done after all is harmless to repeat: it is guarded by a version, or its
+        name says what it is.
+        """
+        for _ in range(_AGAIN):
+            try:
+                return await self._once(method, resource, path, body, query, content_type)
+            except KubeError as error:
+                if error.retry_after is None or path.endswith("/eviction"):
+                    # A disruption budget says so too: the planner asks again, and others meanwhile.
+                    raise
+                await asyncio.sleep(min(error.retry_after, _LONGEST_WAIT))
+        return await self._once(method, resource, path, body, query, content_type)
+
+    async def _once(
+        self,
+        method: str,
+        resource: Resource,
+        path: str,
+        body: Any,
+        query: dict[str, str] | None,
+        content_type: str,
+    ) -> Object:
+        timeout: float = _TIMEOUT
+        if method != "GET" and resource not in _UNFENCED:
+            timeout = min(timeout, self.fence())
+            if timeout <= 0:
+                raise KubeError(0, "NotLeading", f"{method} {path}: this replica does not lead")
         try:
             # Reads the service account's token anew when it is due, hence inside.
             request = await self._api.param_serialize(
@@ -83,7 +122,7 @@ class Client:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
+            response = await self._api.call_api(*request, _request_timeout=timeout)
             data = await response.read()  # type: ignore[no-untyped-call]
         except (TimeoutError, aiohttp.ClientError, OSError, ConfigException) as error:
             self._count(method, resource, 0)
@@ -95,7 +134,9 @@ class Client:
         if response.status >= 400:
             if response.status == 403:
                 self.doubted.set()
-            raise _refusal(method, path, response.status, data)
+            refusal = _refusal(method, path, response.status, data)
+            refusal.retry_after = _later(response.status, response.headers.get("Retry-After"))
+            raise refusal
         try:
             answer: Object = json.loads(data)
         except ValueError as error:
@@ -117,6 +158,45 @@ class Client:
             if not meta.get("continue"):
                 return Listed(items, meta.get("resourceVersion", ""))
             more["continue"] = meta["continue"]
+
+    async def watch(
+        self, resource: Resource, since: str, seconds: int, **query: str
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """(type, object) of what happens after a list, for so many seconds.
+
+        Raises KubeError where it is refused, breaks off or is silent beyond its time.
+        """
+        path, words = resource.path(), {"watch": "true", "resourceVersion": since}
+        words |= {"timeoutSeconds": str(seconds), "allowWatchBookmarks": "false", **query}
+        # The server ends it in time; one that does not is a connection that is dead.
+        limit = aiohttp.ClientTimeout(total=seconds + _WATCH_GRACE)
+        try:
+            request = await self._api.param_serialize(
+                "GET",
+                path,
+                query_params=list(words.items()),
+                header_params={"Accept": "application/json"},
+                auth_settings=["BearerToken"],
+            )
+            response = await self._api.call_api(*request, _request_timeout=limit)
+            self._count("WATCH", resource, response.status)
+            if response.status >= 400:
+                data = await response.read()  # type: ignore[no-untyped-call]
+                raise _refusal("GET", path, response.status, data)
+            async with response.response:
+                async for line in response.response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        said = event["object"]
+                        status = int(said.get("code") or 0)
+                        raise KubeError(status, said.get("reason", ""), said.get("message", ""))
+                    yield event["type"], event["object"]
+        except (TimeoutError, aiohttp.ClientError, OSError, ConfigException, ValueError) as error:
+            text = f"watch of {path}: {error or type(error).__name__}"
+            raise KubeError(0, "NoAnswer", text) from error
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        return await self._ask("GET", resource, resource.path(namespace, name))
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         return await self._ask("POST", resource, resource.path(namespace), body)
@@ -143,7 +223,7 @@ class Client:
         await self._ask("POST", PODS, PODS.path(namespace, name, "eviction"), body)
 
     async def allowed(
-        self, verb: str, resource: Resource, namespace: str | None, sub: str = ""
+        self, verb: str, resource: Resource, namespace: str | None, sub: str = "", name: str = ""
     ) -> bool:
         attributes = {
             "verb": verb,
@@ -152,6 +232,7 @@ class Client:
             "resource": resource.plural,
             "subresource": sub,
             "namespace": namespace or "",
+            "name": name,
         }
         body = {
             "apiVersion": "authorization.k8s.io/v1",
@@ -160,6 +241,13 @@ class Client:
         }
         answer = await self._ask("POST", ACCESS_REVIEWS, ACCESS_REVIEWS.path(), body)
         return bool(answer.get("status", {}).get("allowed"))
+
+
+def _later(status: int, retry_after: str | None) -> float | None:
+    """Seconds after which to ask again. Source: k8s.io/client-go v0.37 rest/with_retry.go."""
+    # The header's other form, a date, no API server sends.
+    waits = (status == 429 or status >= 500) and retry_after is not None and retry_after.isdigit()
+    return float(retry_after) if waits and retry_after is not None else None
 
 
 def _refusal(method: str, path: str, status: int, data: bytes) -> KubeError:

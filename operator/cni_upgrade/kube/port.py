@@ -22,6 +22,8 @@ class KubeError(Exception):
         self.reason = reason
         self.message = message or reason
         self.causes = tuple(causes)
+        self.retry_after: float | None = None
+        """Seconds after which the API server wants to be asked again, where it says so."""
 
     @property
     def gone(self) -> bool:
@@ -52,6 +54,9 @@ class Kube(Protocol):
     async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Listed:
         """All objects, in pages; `query` is labelSelector or fieldSelector."""
 
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        """One object; 404 where it is not there."""
+
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         """A new object; 409 where the name is taken."""
 
@@ -72,6 +77,6 @@ class Kube(Protocol):
         """Ask a pod to leave; 429 where a disruption budget keeps it."""
 
     async def allowed(
-        self, verb: str, resource: Resource, namespace: str | None, sub: str = ""
+        self, verb: str, resource: Resource, namespace: str | None, sub: str = "", name: str = ""
     ) -> bool:
-        """Whether we may; asked of the API server itself."""
+        """Whether we may, to all or to the object of that name; asked of the API server itself."""

@@ -10,7 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cni_upgrade.kube.port import Kube
-from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, POLICIES, Resource
+from cni_upgrade.kube.resources import (
+    EVENTS,
+    JOBS,
+    LEASES,
+    NAMESPACES,
+    NODE_STATES,
+    NODES,
+    PODS,
+    POLICIES,
+    Resource,
+)
+
+LEASE = "cni-upgrade-operator"
+"""Name of the Lease that says which replica leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +34,26 @@ class Right:
     resource: Resource
     namespace: str | None = None
     sub: str = ""
+    name: str = ""
+    """The one object that it is about; empty for all."""
 
     def __str__(self) -> str:
-        name = self.resource.plural + (f"/{self.sub}" if self.sub else "")
+        resource = self.resource.plural + (f"/{self.sub}" if self.sub else "")
         group = f".{self.resource.group}" if self.resource.group else ""
-        return f"{self.verb} {name}{group}" + (f" in {self.namespace}" if self.namespace else "")
+        where = f" in {self.namespace}" if self.namespace else ""
+        return f"{self.verb} {resource}{group}" + (f" {self.name}" if self.name else "") + where
 
 
 _WATCH = ("list", "watch")
 
 
-def needed(agents: str, proof: str) -> Iterator[Right]:
-    """The rights of a controller whose agents and proof pods live in those namespaces."""
+def needed(system: str, agents: str, proof: str) -> Iterator[Right]:
+    """The rights of a controller that lives, and whose agents and proofs live, in those."""
+    # Without these there is no leader, and nobody to say that anything is missing.
+    yield Right("create", LEASES, system)
+    yield from (Right(verb, LEASES, system, name=LEASE) for verb in ("get", "patch"))
+    # The annotation that stops everything.
+    yield from (Right(verb, NAMESPACES, name=agents) for verb in _WATCH)
     for resource in (NODES, POLICIES, NODE_STATES):
         yield from (Right(verb, resource) for verb in _WATCH)
     yield Right("patch", NODES)
@@ -51,12 +72,14 @@ def needed(agents: str, proof: str) -> Iterator[Right]:
     yield Right("create", EVENTS, "default")
 
 
-async def missing(kube: Kube, agents: str, proof: str) -> tuple[Right, ...]:
+async def missing(kube: Kube, system: str, agents: str, proof: str) -> tuple[Right, ...]:
     """The rights that the API server refuses us."""
     return tuple(
         [
             right
-            for right in needed(agents, proof)
-            if not await kube.allowed(right.verb, right.resource, right.namespace, right.sub)
+            for right in needed(system, agents, proof)
+            if not await kube.allowed(
+                right.verb, right.resource, right.namespace, right.sub, right.name
+            )
         ]
     )

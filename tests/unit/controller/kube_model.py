@@ -11,7 +11,17 @@ from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.store import Store
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.port import KubeError, Listed, Object
-from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, POLICIES, Resource
+from cni_upgrade.kube.resources import (
+    EVENTS,
+    JOBS,
+    LEASES,
+    NAMESPACES,
+    NODE_STATES,
+    NODES,
+    PODS,
+    POLICIES,
+    Resource,
+)
 from tests.unit.fleet.api_model import ApiError
 from tests.unit.fleet.cluster_model import CONFIG, Cluster
 
@@ -22,6 +32,8 @@ KINDS = {
     POLICIES: "CNIUpgradePolicy",
     NODE_STATES: "CNINodeState",
     EVENTS: "Event",
+    LEASES: "Lease",
+    NAMESPACES: "Namespace",
 }
 Refuse = Callable[[str, str, str], KubeError | None]
 """(verb, plural, name) -> what is said against it."""
@@ -46,7 +58,7 @@ class Memory:
         return KINDS[resource]
 
     def writes(self) -> list[tuple[str, str, str]]:
-        return [a for a in self.asked if a[0] != "list"]
+        return [a for a in self.asked if a[0] not in ("get", "list")]
 
     async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Listed:
         field, _, value = query.get("fieldSelector", "").partition("=")
@@ -60,6 +72,13 @@ class Memory:
             and _selected(query.get("labelSelector", ""), raw["metadata"].get("labels") or {})
         ]
         return Listed(found, str(self.cluster.api.version))
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        kind = self._ask("get", resource, name)
+        found: Object | None = self.cluster.api.find(kind, name, namespace or "")
+        if found is None:
+            raise KubeError(404, "NotFound", f"{kind} {name} not found")
+        return found
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         kind = self._ask("create", resource, body["metadata"]["name"])
@@ -88,7 +107,7 @@ class Memory:
         _said(lambda: self.cluster.evict(namespace, name, uid))
 
     async def allowed(
-        self, verb: str, resource: Resource, namespace: str | None, sub: str = ""
+        self, verb: str, resource: Resource, namespace: str | None, sub: str = "", name: str = ""
     ) -> bool:
         return True
 
@@ -113,7 +132,8 @@ class Made:
         self.store = Store(CONFIG, "")
         self.executor = Executor(kube, self.store)
         self.metrics = Metrics(client, self.executor)
-        self.loop = Loop(kube, self.store, self.executor, self.metrics)
+        self.leads = True
+        self.loop = Loop(kube, self.store, self.executor, self.metrics, lambda: self.leads)
 
     async def pass_(self) -> None:
         """The world goes on a little, the store is as new as the lists, one plan is carried out."""

@@ -171,7 +171,7 @@ async def test_rights_are_asked_for_one_by_one(tmp_path: Path) -> None:
         return web.json_response({"status": {"allowed": allowed}}, status=201)
 
     async with serving(review, tmp_path) as client:
-        lacking = await missing(client, "agents", "proof")
+        lacking = await missing(client, "system", "agents", "proof")
         assert lacking == (Right("patch", NODES),)
         assert [str(right) for right in lacking] == ["patch nodes"]
 

@@ -123,6 +123,26 @@ async def test_a_server_that_does_not_answer_is_asked_no_more(known: Made) -> No
     assert len(known.kube.asked) <= 10, "as many as are asked at once"
 
 
+async def test_what_was_planned_before_everything_was_stopped_is_not_begun(known: Made) -> None:
+    made = {"metadata": {"name": AGENTS, "annotations": {names.STOP: "now"}}}
+    space = known.kube.cluster.api.create("Namespace", made)
+    turn = Turn("node-a", (set_status(message="one"), set_status(message="two")))
+    world = known.store.snapshot(known.kube.cluster.now)
+    whole = known.kube.patch
+
+    async def thrown_meanwhile(*words: Any, **more: Any) -> Any:
+        answer = await whole(*words, **more)
+        known.store.rooms.put(space)
+        return answer
+
+    known.kube.patch = thrown_meanwhile  # type: ignore[method-assign]
+    assert not await known.executor.carry_out([turn, turn], world)
+    assert len(known.kube.writes()) == 1
+    world = known.store.snapshot(known.kube.cluster.now)
+    assert world.stopped == "now"
+    assert await known.executor.carry_out([Turn("node-a", (set_status(message="x"),))], world)
+
+
 async def test_an_event_that_is_lost_ends_nothing(known: Made) -> None:
     known.kube.refuse = _says(KubeError(500, "InternalError", "no"), "create")
     emit = d.Emit(names.NODE_STATE_KIND, "node-a", "uid", "Normal", "Done", "text")

@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from cni_upgrade.controller import web
+from cni_upgrade.controller.leading import Leading
+from cni_upgrade.controller.lease import Election, Timing
 from cni_upgrade.controller.main import main
-from tests.unit.controller.kube_model import KUBECONFIG, Made
+from tests.unit.controller.kube_model import KUBECONFIG, Made, silence
 from tests.unit.fleet.node_model import SimNode
 
 SHIPPED = Path(__file__).parents[3] / "manifests" / "config.yaml"
@@ -99,7 +101,8 @@ def test_a_port_that_is_taken(
 
 
 async def test_probes_and_metrics(made: Made) -> None:
-    runners = await web.serve(made.loop, made.store, made.metrics, 0, 0)
+    leading = Leading(made.kube, "system", Election("one", Timing()), lambda: None)
+    runners = await web.serve(made.loop, leading, made.store, made.metrics, 0, 0)
     # Port 0 is another one for each family of addresses; those of IPv4 are pairs.
     ports = [next(a[1] for a in runner.addresses if len(a) == 2) for runner in runners]
     metrics, health = (f"http://127.0.0.1:{port}" for port in ports)
@@ -110,6 +113,15 @@ async def test_probes_and_metrics(made: Made) -> None:
                 return answer.status, await answer.text()
 
         assert await get(f"{health}/healthz") == (200, "ok\n")
+        made.kube.refuse = lambda verb, plural, name: silence()
+        await leading.once()
+        status, text = await get(f"{health}/readyz")
+        assert (status, text.startswith("the lease could not be read yet: no answer")) == (
+            503,
+            True,
+        )
+        made.kube.refuse = lambda verb, plural, name: None
+        await leading.once()
         assert await get(f"{health}/readyz") == (503, "the cluster has not been listed yet\n")
         made.kube.cluster.add_node(SimNode("node-a", None))
         made.kube.cluster.apply_policy("cure", {"mode": "Audit", "paused": True})

@@ -46,6 +46,8 @@ class Cluster:
         """Nodes to which no pod is scheduled."""
         self.quota: str = ""
         """Why no proof pod may be created, if so."""
+        self.stopped: str = ""
+        """Why everything is stopped, if so: the annotation on the agents' namespace."""
         self._spawned: set[str] = set()
         self._stages: dict[str, str] = {}
 

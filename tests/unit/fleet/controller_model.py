@@ -6,6 +6,7 @@ keeps: so a crash is a new view, and a stale pass is one without a refresh.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import singledispatchmethod
@@ -33,6 +34,11 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+def first_sent(job: str) -> bool:
+    """Whether a Job begins an operation; what manifests/admission.yaml refuses while stopped."""
+    return re.fullmatch(r"(audit|apply)-[0-9a-f]{20}", job) is not None
+
+
 class Controller:
     """One life of the controller process; a crash is a new one."""
 
@@ -51,6 +57,8 @@ class Controller:
 
     def refresh(self, kinds: tuple[str, ...] = KINDS) -> None:
         """Let the watches bring what is new; what is not named stays as old as it is."""
+        if kinds == KINDS:
+            self._stopped = self._cluster.stopped
         objects = self._cluster.api.objects
         for key in [k for k in self._seen if k[0] in kinds and k not in objects]:
             del self._seen[key]
@@ -99,6 +107,7 @@ class Controller:
             own_node=self.own_node,
             denied=self.denied,
             errors=dict(self.errors),
+            stopped=self._stopped,
         )
 
     def _pods_of(self, node: str) -> tuple[Pod, ...]:
@@ -177,6 +186,8 @@ class Controller:
 
     @_do.register
     def _(self, decision: d.CreateJob) -> None:
+        if self._cluster.stopped and first_sent(decision.name):
+            raise ApiError(403, f"everything is stopped: {self._cluster.stopped}")
         self._create("Job", decision.body)
 
     @_do.register

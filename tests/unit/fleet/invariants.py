@@ -22,6 +22,7 @@ from cni_upgrade.fleet.view import Move, View
 from cni_upgrade.node.operation import Operation
 from tests.unit.fleet.api_model import Raw
 from tests.unit.fleet.cluster_model import AGENTS, PROOF, Cluster
+from tests.unit.fleet.controller_model import first_sent
 
 
 @dataclass
@@ -379,6 +380,20 @@ def begins_unpaused(event: Carried) -> None:
         assert event.policy.metadata.annotations.get(names.PAUSED, "false") == "false"
 
 
+def begins_nothing_while_stopped(event: Carried) -> None:
+    """While everything is stopped no operation begins, an audit as little as a change."""
+    decision = event.decision
+    if not event.world.stopped:
+        return
+    if isinstance(decision, d.CreateJob):
+        assert not first_sent(decision.name), f"{decision.name} was sent"
+    if isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState":
+        after = event.cluster.state(decision.name)
+        begun = _operation(after or {}).get("id", "")
+        # Of a node that is at work the way back may begin.
+        assert not begun or _operation(event.before), f"{begun} has begun"
+
+
 RULES: tuple[Callable[[Carried], None], ...] = (
     parallel,
     unavailable,
@@ -398,6 +413,7 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     readable,
     claim_guarded,
     begins_unpaused,
+    begins_nothing_while_stopped,
 )
 
 

@@ -82,6 +82,9 @@ class Mishaps:
             ),
             "sees a budget": lambda n: self._cluster.budgets.add(f"web-{n}-0"),
             "sees a quota": self._quota,
+            "sees everything stopped": lambda n: self._stop("a trial"),
+            "sees everything go on": lambda n: self._stop(""),
+            "sees everything go on again": lambda n: self._stop(""),
             "is full": self._cluster.full.add,
             "has room": self._cluster.full.discard,
             "is without the controller for long": self._downtime,
@@ -106,7 +109,7 @@ class Mishaps:
             self._foreign_uncordon(name)
             disk.faults, disk.surprise = [], {}
         cluster.budgets.clear()
-        cluster.quota = ""
+        cluster.quota = cluster.stopped = ""
         cluster.full.clear()
         if cluster.api.find("CNIUpgradePolicy", "other"):
             cluster.api.delete("CNIUpgradePolicy", "other")
@@ -132,6 +135,9 @@ class Mishaps:
     def _foreign_uncordon(self, node: str) -> None:
         if node in self._cluster.foreign_cordons:
             self._cluster.uncordon(node)
+
+    def _stop(self, why: str) -> None:
+        self._cluster.stopped = why
 
     def _uncordon(self, node: str) -> None:
         self._rollout.ledger.meddled.add(node)

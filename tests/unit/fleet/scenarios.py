@@ -137,6 +137,59 @@ def paused_after_the_write() -> Rollout:
     return r
 
 
+def stopped_before_the_write() -> Rollout:
+    """All at once: nodes that were not written to are given back, and no audit is sent either."""
+    r = of(f1("node-a"), f1("node-b"), f1("node-c"))
+    r.cluster.apply_policy("cure", {**ENFORCE, "rollout": {"maxUnavailable": 2, "maxParallel": 2}})
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.say("== everything is stopped")
+    r.cluster.stopped = "the images are wrong"
+    r.cluster.add_node(healthy("node-d"))
+    r.play(120)
+    waiting = dict.fromkeys(("node-a", "node-b", "node-c"), "Waiting")
+    assert phases(r) == {**waiting, "node-d": "Pending"}
+    assert {reason(r, f"node-{n}") for n in "abcd"} == {"Stopped"}
+    assert "the images are wrong (kubectl annotate " in message(r, "node-a")
+    assert ready(r, "cure") == "Stopped"
+    assert version(r, "node-a") is None
+    r.say("== goes on")
+    r.cluster.stopped = ""
+    r.settle()
+    assert phases(r) == {**dict.fromkeys(waiting, "Done"), "node-d": "Compatible"}
+    return r
+
+
+def stopped_after_the_write() -> Rollout:
+    """A node that is worse after the write is put back, though everything is stopped."""
+    bad = old("node-a", surprise={"1.0.0": (False, True)})
+    r = of(bad, old("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== everything is stopped")
+    r.cluster.stopped = "pods do not start"
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack", "node-b": "Waiting"}
+    return r
+
+
+def stopped_as_the_agent_is_sent() -> Rollout:
+    """Its record says Apply, the agent is not there: it is not sent, and the node given back."""
+    r = of(f1("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    dies_before(r, "CreateJob")
+    r.say("== everything is stopped")
+    r.cluster.stopped = "a trial"
+    r.dead = False
+    r.play(120)
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Pending"}, None)
+    r.say("== goes on")
+    r.cluster.stopped = ""
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
 def called_off_with_a_pod_that_cannot_go() -> Rollout:
     """The pod from before the change hangs where deleting is broken: said, and gone once cured."""
     r = of(f1())
@@ -1034,6 +1087,9 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     audit_then_enforce,
     paused_before_the_write,
     paused_after_the_write,
+    stopped_before_the_write,
+    stopped_after_the_write,
+    stopped_as_the_agent_is_sent,
     called_off_with_a_pod_that_cannot_go,
     not_linux,
     budget_blocks_a_drain,

@@ -95,8 +95,32 @@ def test_agents_and_controller_preempt_nobody() -> None:
 def test_the_controller_starts_where_every_pod_network_is_broken(pod: Object) -> None:
     assert pod["hostNetwork"] is True
     assert pod["dnsPolicy"] == "Default"
-    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["tolerations"][-1] == {"operator": "Exists"}
     assert pod["priorityClassName"] == "cni-upgrade-controller"
+
+
+def minutes_on(pod: Object, taint: str) -> float | None:
+    """How long the pod stays under a NoExecute taint, None for ever.
+
+    As the taint manager sees it (Kubernetes 1.34): of the tolerations that match, the first one
+    counts. Source: pkg/apis/core/v1/helper GetMatchingTolerations and
+    pkg/controller/tainteviction getMinTolerationTime.
+    """
+    for toleration in pod["tolerations"]:
+        if toleration.get("key", taint) == taint and toleration.get("effect") in (
+            None,
+            "NoExecute",
+        ):
+            seconds = toleration.get("tolerationSeconds")
+            return None if seconds is None else seconds / 60
+    return 0
+
+
+def test_the_controller_leaves_a_node_that_does_not_answer_and_no_other(pod: Object) -> None:
+    assert minutes_on(pod, "node.kubernetes.io/unreachable") == 1
+    # Where every pod network is broken, every node is NotReady.
+    assert minutes_on(pod, "node.kubernetes.io/not-ready") is None
+    assert minutes_on(pod, "example.com/broken") is None
 
 
 def test_the_controller_has_no_right_on_its_own_node(pod: Object) -> None:
@@ -120,10 +144,15 @@ def test_the_controller_has_no_right_on_its_own_node(pod: Object) -> None:
     assert not {"hostPID", "hostIPC"} & set(pod)
 
 
-def test_the_controller_is_one_and_is_probed(pod: Object) -> None:
+def test_two_controllers_on_two_nodes_are_probed(pod: Object) -> None:
     deployment = one("Deployment", "cni-upgrade-operator", "cni-upgrade-system")["spec"]
-    assert deployment["replicas"] == 1
-    assert deployment["strategy"] == {"type": "Recreate"}
+    assert deployment["replicas"] == 2
+    # Their ports are the node's: a new one that comes first would wait for ever.
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    [apart] = pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert apart["topologyKey"] == "kubernetes.io/hostname"
+    labels = deployment["template"]["metadata"]["labels"]
+    assert apart["labelSelector"]["matchLabels"].items() <= labels.items()
     [container] = pod["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"metrics": 8080, "health": 8081}
@@ -162,12 +191,13 @@ def test_a_rule_names_what_it_grants(role: Object, rule: Object) -> None:
 def test_what_is_granted_is_what_the_controller_asks_for() -> None:
     """And what kopf watches besides: every kind in every namespace that it was given."""
     granted = {
-        (verb, group, resource, role["metadata"].get("namespace"))
+        (verb, group, resource, role["metadata"].get("namespace"), name)
         for role in ROLES
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
     }
     asked = {
         (
@@ -175,10 +205,11 @@ def test_what_is_granted_is_what_the_controller_asks_for() -> None:
             right.resource.group,
             right.resource.plural + (f"/{right.sub}" if right.sub else ""),
             right.namespace,
+            right.name,
         )
-        for right in rights.needed("cni-upgrade-agents", "cni-upgrade-proof")
+        for right in rights.needed("cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof")
     }
-    watched = {(verb, "batch", "jobs", "cni-upgrade-proof") for verb in ("list", "watch")}
+    watched = {(verb, "batch", "jobs", "cni-upgrade-proof", "") for verb in ("list", "watch")}
     assert granted == asked | watched
 
 

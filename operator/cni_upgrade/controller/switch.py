@@ -1,0 +1,52 @@
+"""Watches the switch that stops everything: an annotation on the namespace of the agents.
+
+Apart from the other watches, and short: kopf would want a right on every namespace, and a watch
+that died without a word must not keep this one thing from being heard for minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from cni_upgrade.controller.store import Store
+from cni_upgrade.kube.client import Client
+from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.resources import NAMESPACES
+
+log = logging.getLogger(__name__)
+
+SECONDS = 20  # of one watch; the list that follows it heals what was missed
+AGAIN = 1.0  # seconds before a watch that was refused or broke off is begun anew
+
+
+async def follow(client: Client, store: Store, changed: Callable[[], None]) -> None:
+    """Until cancelled. `changed` is called when the switch was thrown, or thrown back."""
+    name = store.config.namespaces.agents
+    query = {"fieldSelector": f"metadata.name={name}"}
+
+    before = store.stopped
+
+    def looked() -> None:
+        nonlocal before
+        if (now := store.stopped) != before:
+            before = now
+            log.warning("everything is stopped: %s" if now else "goes on%s", now)
+            changed()
+
+    while True:
+        try:
+            listed = await client.list(NAMESPACES, **query)
+            store.rooms.replace(listed)
+            looked()
+            events = client.watch(NAMESPACES, listed.resource_version, SECONDS, **query)
+            async for kind, raw in events:
+                if kind == "DELETED":
+                    store.rooms.drop(raw)
+                else:
+                    store.rooms.put(raw)
+                looked()
+        except KubeError as error:
+            log.info("the watch of namespace %s begins anew: %s", name, error)
+            await asyncio.sleep(AGAIN)

@@ -1,0 +1,237 @@
+"""The controller as a process, around an API server with the operator's manifests."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cni_upgrade.api import names
+from tests.api.nodes import AGENTS, JOBS, NODES, PROOF, SYSTEM, Object, Patient, pods
+from tests.api.server import Server
+from tests.api.waiting import eventually
+from tests.cluster.control import ControlPlane
+
+ROOT = Path(__file__).parents[2]
+OPERATOR = "cni-upgrade-operator"
+USER = f"system:serviceaccount:{SYSTEM}:{OPERATOR}"
+POLICIES = f"/apis/{names.API_VERSION}/{names.POLICY_PLURAL}"
+STATES = f"/apis/{names.API_VERSION}/{names.NODE_STATE_PLURAL}"
+ROLE = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{OPERATOR}"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/{OPERATOR}"
+LEASE_SECONDS = 3.0
+"""A fifth of what is shipped, so that the tests wait less."""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Controller:
+    """One process of it, as the operator's service account."""
+
+    def __init__(
+        self, config: Path, kubeconfig: Path, log: Path, name: str, lease_seconds: float
+    ) -> None:
+        self.name, self.kubeconfig = name, kubeconfig
+        self.metrics, self.health = _free_port(), _free_port()
+        self._log = log
+        words = ["--config", config, "--kubeconfig", kubeconfig]
+        words += ["--metrics-port", self.metrics, "--health-port", self.health]
+        words += ["--lease-seconds", lease_seconds]
+        with log.open("a") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cni_upgrade.controller", *map(str, words)],
+                env={**os.environ, "PYTHONPATH": str(ROOT / "operator"), "POD_NAME": name},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def get(self, port: int, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
+class World:
+    """An API server with the operator's manifests, and nodes that are played."""
+
+    def __init__(self, plane: ControlPlane, folder: Path) -> None:
+        self.plane = plane
+        self.folder = folder
+        self.api = Patient(plane.kubeconfig)
+        self.server = Server(plane.kubeconfig)
+        self.kubectl("apply", "-k", str(ROOT))
+        shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text())
+        self.config = folder / "config.yaml"
+        self.config.write_text(shipped["data"]["config.yaml"])
+        self._tokens = 0
+        self._started = 0
+        self.kubeconfig = self.as_operator()
+
+    def as_operator(self, server: str = "") -> Path:
+        """A kubeconfig of the operator's service account, with a token of its own."""
+        self._tokens += 1
+        token = self.kubectl("create", "token", "-n", SYSTEM, OPERATOR).strip()
+        ours = yaml.safe_load(self.plane.kubeconfig.read_text())
+        ours["users"][0]["user"] = {"token": token}
+        if server:
+            ours["clusters"][0]["cluster"] = {"server": server}
+        made = self.folder / f"kubeconfig-{self._tokens}"
+        made.write_text(yaml.safe_dump(ours))
+        return made
+
+    def asked_with(self, it: Controller) -> list[Object]:
+        """Requests so far of one replica, which had a token of its own."""
+        token = yaml.safe_load(it.kubeconfig.read_text())["users"][0]["user"]["token"]
+        claims = token.split(".")[1]
+        number = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["jti"]
+        key = "authentication.kubernetes.io/credential-id"
+        return [
+            event
+            for event in self.asked()
+            if event["user"].get("extra", {}).get(key) == [f"JTI={number}"]
+        ]
+
+    def kubectl(self, *words: str) -> str:
+        done = subprocess.run(
+            [str(self.plane.kubectl), f"--kubeconfig={self.plane.kubeconfig}", *words],
+            env={**os.environ, "HOME": str(self.folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @contextmanager
+    def controller(
+        self, kubeconfig: Path | None = None, config: Path | None = None
+    ) -> Iterator[Controller]:
+        self._started += 1
+        made = Controller(
+            config or self.config,
+            kubeconfig or self.kubeconfig,
+            self.folder / f"{self._started}.log",
+            f"replica-{self._started}",
+            LEASE_SECONDS,
+        )
+        try:
+            yield made
+        finally:
+            made.process.kill()
+            made.process.wait()
+        assert "Traceback" not in made.log, made.log
+
+    def restart_api(self) -> None:
+        """The API server is killed and started again; etcd stays."""
+        pid = self.plane.programs()["kube-apiserver"]
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: self.plane.programs()["kube-apiserver"] is None, "it is dead")
+        self.plane.up()
+
+    def policy(self, name: str = "cure", mode: str = "Enforce", **spec: Any) -> None:
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.POLICY_KIND,
+            "metadata": {"name": name},
+            "spec": {"nodeSelector": {}, "mode": mode, **spec},
+        }
+        self.api.create(POLICIES, body)
+
+    def condition(self, kind: str, policy: str = "cure") -> Object:
+        status = self.api.request("GET", f"{POLICIES}/{policy}").body.get("status") or {}
+        return next((c for c in status.get("conditions") or [] if c["type"] == kind), {})
+
+    def await_reason(self, reason: str, kind: str = "Ready") -> Object:
+        def there() -> Object | None:
+            found = self.condition(kind)
+            return found if found.get("reason") == reason else None
+
+        found: Object = eventually(there, f"{kind} says {reason}, not {self.condition(kind)}")
+        return found
+
+    def lease(self) -> Object:
+        """What the lease says."""
+        answer = self.api.request("GET", LEASE)
+        return answer.body["spec"] if answer.ok else {}
+
+    def leader(self) -> str:
+        """Name of the replica that has the lease, empty for nobody."""
+        return str(self.lease().get("holderIdentity", "")).partition("_")[0]
+
+    def status(self, node: str) -> Object:
+        answer = self.api.request("GET", f"{STATES}/{node}")
+        return (answer.body.get("status") or {}) if answer.ok else {}
+
+    def asked(self) -> list[Object]:
+        """Requests of the operator so far, by the audit log."""
+        lines = self.plane.audit_log.read_text().splitlines()
+        events = [json.loads(line) for line in lines if USER in line]
+        return [e for e in events if e["user"]["username"] == USER]
+
+    def writes(self) -> list[tuple[str, str, str, int]]:
+        """(verb, resource, name, status) of everything that was not read, but the lease."""
+        found = []
+        for event in self.asked():
+            ref = event.get("objectRef") or {}
+            what = "/".join(filter(None, (ref.get("resource"), ref.get("subresource"))))
+            if event["verb"] in ("get", "list", "watch") or what == "leases":
+                continue
+            if "accessreviews" not in what:
+                name, code = ref.get("name", ""), event["responseStatus"]["code"]
+                found.append((event["verb"], what, name, code))
+        return found
+
+    def clean(self) -> None:
+        self.kubectl("annotate", "namespace", AGENTS, f"{names.STOP}-")
+        for path in (POLICIES, STATES, JOBS, NODES, LEASE):
+            self.api.request("DELETE", f"{path}?propagationPolicy=Background")
+        for space in (AGENTS, PROOF, "default"):
+            self.api.request("DELETE", f"{pods(space)}?gracePeriodSeconds=0")
+        left = (POLICIES, STATES, JOBS, NODES, pods(AGENTS), pods(PROOF), pods("default"))
+        eventually(lambda: not any(self.api.items(path) for path in left), "all is gone")
+
+
+def applied(world: World, since: int) -> Counter[str]:
+    """How often each apply Job was asked for and made, by name."""
+    return Counter(
+        name
+        for verb, what, name, code in world.writes()[since:]
+        if verb == "create" and what == "jobs" and name.startswith("apply-") and code == 201
+    )
+
+
+def given_back(world: World) -> bool:
+    nodes = world.api.items(NODES)
+    marks = [node["metadata"].get("annotations") or {} for node in nodes]
+    cordons = [node["spec"].get("unschedulable") for node in nodes]
+    return not any(cordons) and not any(names.CORDONED_BY in mark for mark in marks)
