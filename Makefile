@@ -84,7 +84,10 @@ test: $(READY) machine lint ## lint and every tier; the last line counts the tes
 
 ##@ Try it hard, and measure it (docs/engine.md and docs/scale.md have the results)
 
-.PHONY: torture fuzz bench-node bench-fleet
+.PHONY: simulate torture fuzz bench-node bench-fleet
+SEEDS ?= 1000
+simulate: $(READY) ## SEEDS (1000) rollouts in which everything goes wrong, against the rules of tests/unit/fleet
+	FLEET_SEEDS=$(SEEDS) $(PY) -m pytest tests/unit/fleet/test_rollouts.py -n auto
 torture: $(READY) ## an apply killed at, and failed at, every system call: the better part of an hour
 	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/node/test_torture.py -rP --tb=short
 # Beside the other packages, and only here: the tests do without it.

@@ -129,52 +129,178 @@ DURATIONS = {
     "good": ("1s", "90s", "15m", "2h", "1h30m", "9999h99999m999999s"),
     "bad": ("", "5", "0m", "-5m", "15 m", "1.5h", "30m1h", "1d", "10000h", "5m" * 11),
 }
+INT_OR_PERCENT = {
+    "good": (1, 5000, "1%", "10%", "99%", "100%"),
+    "bad": (
+        *(0, -1, "0%", "00%", "05%", "101%", "200%", "1000%", "5", "", "ten", "10 %", 1.5, True),
+    ),
+}
+LABEL_KEYS = {
+    "good": ("zone", "node-role.kubernetes.io/worker", "a_b.c", "x" * 63, "e.io/" + "x" * 63),
+    "bad": ("", "a b", "/zone", "a/b/c", "-a", "x" * 64, "E.io/zone", "a." * 200 + "io/zone"),
+}
+
+
+def selector_cases(path: str, *, within: bool) -> tuple["Case", ...]:
+    """The rules of a label selector. `within`: alone it is not enough for what it stands in."""
+
+    def good(*values: Any) -> tuple[Any, ...]:
+        return () if within else values
+
+    return (
+        Case(
+            "policy",
+            f"{path}.matchLabels.{{}}",
+            ("pattern",),
+            good=good("", "a", "eu-1", "v1.0_b", "x" * 63),
+            bad=("a b", "-a", "a-", "a/b", "x" * 64),
+            says="matchLabels.key",
+        ),
+        Case(
+            "policy",
+            f"{path}.matchExpressions.[].key",
+            ("pattern",),
+            good=good(*LABEL_KEYS["good"]),
+            bad=LABEL_KEYS["bad"],
+            says=".key",
+        ),
+        Case(
+            "policy",
+            f"{path}.matchExpressions.[].values.[]",
+            ("pattern",),
+            # Alone the value is refused for its operator: see the case of the whole requirement.
+            good=(),
+            bad=("a b", "-a", "x" * 64),
+            says=".values[0]",
+        ),
+        Case(
+            "policy",
+            f"{path}.matchExpressions.[]",
+            ("x-kubernetes-validations",),
+            good=good(
+                requirement("In", "a"),
+                requirement("NotIn", "a", ""),
+                requirement("Exists"),
+                requirement("DoesNotExist"),
+                {"key": "zone", "operator": "Exists"},
+                requirement("In", *("x" * 63 for _ in range(64))),
+            ),
+            bad=(
+                requirement("In"),
+                requirement("NotIn"),
+                {"key": "zone", "operator": "In"},
+                requirement("Exists", "a"),
+                requirement("DoesNotExist", "a"),
+            ),
+            says="values: ",
+        ),
+    )
+
+
+SELECTOR = {"matchLabels": {"a": "b"}}
+LABEL = {"key": "env", "values": ["dev", "prod"]}
 CASES = (
+    *selector_cases("spec.nodeSelector", within=False),
+    *selector_cases("spec.rollout.canary.nodeSelector", within=False),
+    # Selectors without by: Selectors are refused: see the case of the whole order.
+    *selector_cases("spec.rollout.order.selectors.[]", within=True),
     Case(
         "policy",
-        "spec.nodeSelector.matchLabels.{}",
-        ("pattern",),
-        good=("", "a", "eu-1", "v1.0_b", "x" * 63),
-        bad=("a b", "-a", "a-", "a/b", "x" * 64),
-        says="matchLabels.key",
-    ),
-    Case(
-        "policy",
-        "spec.nodeSelector.matchExpressions.[].key",
-        ("pattern",),
-        good=("zone", "node-role.kubernetes.io/worker", "a_b.c", "x" * 63, "e.io/" + "x" * 63),
-        bad=("", "a b", "/zone", "a/b/c", "-a", "x" * 64, "E.io/zone", "a." * 200 + "io/zone"),
-        says=".key",
-    ),
-    Case(
-        "policy",
-        "spec.nodeSelector.matchExpressions.[].values.[]",
-        ("pattern",),
-        # Alone the value is refused for its operator: see the case of the whole requirement.
-        good=(),
-        bad=("a b", "-a", "x" * 64),
-        says=".values[0]",
-    ),
-    Case(
-        "policy",
-        "spec.nodeSelector.matchExpressions.[]",
+        "spec.rollout.canary",
         ("x-kubernetes-validations",),
         good=(
-            requirement("In", "a"),
-            requirement("NotIn", "a", ""),
-            requirement("Exists"),
-            requirement("DoesNotExist"),
-            {"key": "zone", "operator": "Exists"},
-            requirement("In", *("x" * 63 for _ in range(64))),
+            {"nodes": 1},
+            {"nodes": "5%", "soak": "1h"},
+            {"nodeSelector": {}},
+            {"nodeSelector": SELECTOR, "soak": "24h"},
+        ),
+        bad=({}, {"soak": "1h"}, {"nodes": 1, "nodeSelector": SELECTOR}),
+        says="canary: exactly one of nodes and nodeSelector is needed",
+    ),
+    Case(
+        "policy",
+        "spec.rollout.canary.nodes",
+        ("pattern", "x-kubernetes-int-or-string"),
+        **INT_OR_PERCENT,
+        says="spec.rollout.canary.nodes",
+    ),
+    Case(
+        "policy",
+        "spec.rollout.order",
+        ("x-kubernetes-validations",),
+        good=(
+            {},
+            {"by": "Name"},
+            {"by": "Zone"},
+            {"by": "Label", "label": LABEL},
+            {"by": "Selectors", "selectors": [SELECTOR, {}]},
+            {"by": "Zone", "selectors": []},
         ),
         bad=(
-            requirement("In"),
-            requirement("NotIn"),
-            {"key": "zone", "operator": "In"},
-            requirement("Exists", "a"),
-            requirement("DoesNotExist", "a"),
+            {"by": "Label"},
+            {"label": LABEL},
+            {"by": "Zone", "label": LABEL},
+            {"by": "Selectors"},
+            {"by": "Selectors", "selectors": []},
+            {"selectors": [SELECTOR]},
+            {"by": "Label", "label": LABEL, "selectors": [SELECTOR]},
         ),
-        says="values: ",
+        says="needed with by: ",
+    ),
+    Case(
+        "policy",
+        "spec.rollout.order.label.key",
+        ("pattern",),
+        good=(),  # Only with by: Label, see above.
+        bad=LABEL_KEYS["bad"],
+        says="spec.rollout.order.label.key",
+    ),
+    Case(
+        "policy",
+        "spec.rollout.order.label.values.[]",
+        ("pattern",),
+        good=(),
+        bad=("a b", "-a", "a-", "a/b", "x" * 64),
+        says="spec.rollout.order.label.values[0]",
+    ),
+    Case(
+        "policy",
+        "spec.rollout.maxFailures",
+        ("pattern", "x-kubernetes-int-or-string"),
+        **INT_OR_PERCENT,
+        says="spec.rollout.maxFailures",
+    ),
+    Case(
+        "policy",
+        "spec.rollout.windows.[].schedule",
+        ("pattern",),
+        good=(),  # A window needs a duration too: see test_a_whole_rollout.
+        bad=("", "@daily", "* * * *", "* * * * * *", "0  0 * * *", "0 0 * * $", "*\n* * * *"),
+        says="spec.rollout.windows[0].schedule",
+    ),
+    Case(
+        "policy",
+        "spec.rollout.windows.[].timeZone",
+        ("pattern",),
+        good=(),
+        bad=("", "../etc", "/etc/localtime", "Europe/", "Europe/Ber lin", "a/b/c/d", "x" * 65),
+        says="spec.rollout.windows[0].timeZone",
+    ),
+    Case(
+        "policy",
+        "spec.rollout.windows.[].duration",
+        ("pattern",),
+        good=(),
+        bad=DURATIONS["bad"],
+        says="spec.rollout.windows[0].duration",
+    ),
+    Case(
+        "policy",
+        "spec.rollout.canary.soak",
+        ("pattern",),
+        good=(),
+        bad=DURATIONS["bad"],
+        says="spec.rollout.canary.soak",
     ),
     Case(
         "policy",
@@ -188,8 +314,7 @@ CASES = (
         "policy",
         "spec.rollout.maxUnavailable",
         ("pattern", "x-kubernetes-int-or-string"),
-        good=(1, 5000, "1%", "10%", "99%", "100%"),
-        bad=(0, -1, "0%", "00%", "05%", "101%", "200%", "1000%", "5", "", "ten", "10 %", 1.5, True),
+        **INT_OR_PERCENT,
         says="spec.rollout.maxUnavailable",
     ),
     Case(
@@ -240,6 +365,27 @@ def test_rules_with_examples_by_hand(asker: Asker, case: Case) -> None:
         answer = asker.ask(case.kind, case.steps(), value)
         assert answer.status == 422, f"{value!r:.80} was taken"
         assert case.says in answer.message
+
+
+def test_a_whole_rollout(asker: Asker) -> None:
+    """What only stands together: labels with their order, a schedule with its duration."""
+    for key in LABEL_KEYS["good"]:
+        for value in ("", "a", "eu-1", "x" * 63):
+            order = {"by": "Label", "label": {"key": key, "values": [value]}}
+            assert asker.ask("policy", ("spec", "rollout", "order"), order).ok
+    selectors = [{"matchExpressions": [requirement("In", "a")]}] * 16
+    whole = {"by": "Selectors", "selectors": selectors}
+    assert asker.ask("policy", ("spec", "rollout", "order"), whole).ok
+    for soak in DURATIONS["good"]:
+        canary = {"nodes": 1, "soak": soak}
+        assert asker.ask("policy", ("spec", "rollout", "canary"), canary).ok
+    schedules = ("0 22 * * 1-5", "*/5 0-6,22-23 1,15 JAN-MAR mon#1", "0 0 L * *", "0 3 LW * 5L")
+    zones = ("UTC", "Etc/GMT+5", "Europe/Berlin", "America/Argentina/Buenos_Aires", "CST6CDT")
+    for schedule in schedules:
+        for zone in zones:
+            windows = [{"schedule": schedule, "duration": "1h30m", "timeZone": zone}]
+            answer = asker.ask("policy", ("spec", "rollout", "windows"), windows)
+            assert answer.ok, answer.message
 
 
 def test_no_rule_is_without_a_test() -> None:

@@ -206,6 +206,14 @@ class LastOperation(Model):
     attempt: Count = Field(default=0, description="Number of that attempt, from 0.")
 
 
+class LastChange(Model):
+    """How the change that ended last has ended."""
+
+    outcome: Word = Field(description="Done, Failed or RolledBack.")
+    at: Time = Field(description="When it ended.")
+    policy: Uid = Field(default="", description="UID of the policy on whose behalf it was made.")
+
+
 class HistoryEntry(Model):
     """One thing that happened to the node."""
 
@@ -327,6 +335,15 @@ class NodeStateStatus(Report):
         default=None,
         description="Pods of the node that hung before the last change, and after it; absent "
         "before the first change.",
+    )
+    last_change: LastChange | None = Field(
+        default=None,
+        description="How the change that ended last has ended; absent before there was one.",
+    )
+    canary: Word = Field(
+        default="",
+        description="Digest of the rollout as whose canary the node was begun; empty for a node "
+        "that was none.",
     )
     attempts: Count = Field(
         default=0, description="How often the present change was tried without success."

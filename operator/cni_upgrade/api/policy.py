@@ -71,6 +71,9 @@ LabelValue = Annotated[
 # CEL rules of the CRD that the models check once more: API servers before 1.25 drop them.
 _VALUES_WANTED = "values: at least one is needed for the operators In and NotIn"
 _VALUES_UNWANTED = "values: must be left out for the operators Exists and DoesNotExist"
+_CANARY_WANTED = "canary: exactly one of nodes and nodeSelector is needed"
+_LABEL_WANTED = "label: needed with by: Label, and only there"
+_SELECTORS_WANTED = "selectors: at least one is needed with by: Selectors, and only there"
 _LONGEST_NAME = 63
 _NAME_TOO_LONG = (
     f"metadata.name: at most {_LONGEST_NAME} characters, because it becomes the value of a label"
@@ -185,8 +188,148 @@ IntOrPercent = Annotated[
 ]
 
 
+class OrderBy(StrEnum):
+    """What divides the nodes into waves."""
+
+    NAME = "Name"
+    ZONE = "Zone"
+    LABEL = "Label"
+    SELECTORS = "Selectors"
+
+
+class CountFailures(StrEnum):
+    """Which failed nodes use up the failure budget."""
+
+    TOTAL = "Total"
+    CONSECUTIVE = "Consecutive"
+
+
+class Cordoned(StrEnum):
+    """What happens about a node that somebody else has cordoned."""
+
+    WAIT = "Wait"
+    SKIP = "Skip"
+
+
+class Canary(Model):
+    """The nodes that go first, and have to pass before any other begins."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.nodes) != has(self.nodeSelector)",
+                    "message": _CANARY_WANTED,
+                }
+            ]
+        }
+    )
+
+    nodes: IntOrPercent | None = Field(
+        default=None,
+        description="How many nodes are changed first: a number or a percentage of the matched "
+        'nodes such as "5%", rounded down, but at least one. Nodes that need no change do not '
+        "count; which ones it is follows from order.",
+    )
+    node_selector: LabelSelector | None = Field(
+        default=None,
+        description="Which of the matched nodes go first, by their labels. A selector that takes "
+        "none of them stops the rollout; it never passes silently.",
+    )
+    soak: Duration = Field(
+        default="10m",
+        description="How long every canary must have been well (Done or Compatible, and Ready) "
+        "before any other node begins, for example 30m or 24h. Default 10m.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.nodes is None) == (self.node_selector is None):
+            raise ValueError(_CANARY_WANTED)
+        return self
+
+
+class LabelOrder(Model):
+    """Waves by the values of one label."""
+
+    key: LabelKey = Field(description="The label of the nodes.")
+    values: Annotated[tuple[LabelValue, ...], Field(min_length=1, max_length=64)] = Field(
+        description="One wave for each value, in this order. Nodes with another value, or "
+        "without the label, come last."
+    )
+
+
+class Order(Model):
+    """In which order the nodes are changed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    # The default {} is checked before the defaults inside it are filled in.
+                    "rule": "(has(self.by) && self.by == 'Label') == has(self.label)",
+                    "message": _LABEL_WANTED,
+                },
+                {
+                    "rule": "(has(self.by) && self.by == 'Selectors') == "
+                    "(has(self.selectors) && size(self.selectors) > 0)",
+                    "message": _SELECTORS_WANTED,
+                },
+            ]
+        }
+    )
+
+    by: OrderBy = Field(
+        default=OrderBy.NAME,
+        description="Name (default): all nodes are one wave, by name. Zone: one wave for each "
+        "topology.kubernetes.io/zone, by name; nodes without one come last. Label: one wave for "
+        "each of label.values. Selectors: one wave for each of selectors. A wave begins when the "
+        "one before it is finished; within a wave of a zone, label or selector the oldest node "
+        "goes first.",
+    )
+    label: LabelOrder | None = Field(
+        default=None, description="With by: Label, the label and the order of its values."
+    )
+    selectors: Annotated[tuple[LabelSelector, ...], Field(max_length=16)] = Field(
+        default=(),
+        description="With by: Selectors, one wave for each, in this order; a node belongs to the "
+        "first that takes it. Nodes that none takes come last.",
+    )
+
+    @model_validator(mode="after")
+    def _what_it_is_by(self) -> Self:
+        if (self.by == OrderBy.LABEL) != (self.label is not None):
+            raise ValueError(_LABEL_WANTED)
+        if (self.by == OrderBy.SELECTORS) != bool(self.selectors):
+            raise ValueError(_SELECTORS_WANTED)
+        return self
+
+
+class MaintenanceWindow(Model):
+    """A time in which nodes may be changed."""
+
+    schedule: Annotated[
+        str, Field(max_length=100, pattern=r"^[0-9A-Za-z*,/#-]+( [0-9A-Za-z*,/#-]+){4}$")
+    ] = Field(
+        description="When the window opens: a cron expression of five fields (minute, hour, day "
+        "of month, month, day of week), for example 0 22 * * 1-5. A time that a change of clocks "
+        "leaves out is taken right after it, one that comes twice is taken once."
+    )
+    duration: Duration = Field(
+        description="How long it stays open, for example 4h. No change begins that could not end "
+        "by then, by its deadlines."
+    )
+    time_zone: Annotated[
+        str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$")
+    ] = Field(
+        default="UTC",
+        description="Time zone of the schedule, as the IANA database names it, for example "
+        "Europe/Berlin. Default UTC.",
+    )
+
+
 class Rollout(Model):
-    """How many nodes at once."""
+    """In which order, when, how many nodes at once, and how many may fail."""
 
     max_unavailable: IntOrPercent = Field(
         default=1,
@@ -200,6 +343,38 @@ class Rollout(Model):
         ge=1,
         description="How many nodes this policy changes at the same time; audits do not count. "
         "Default 10.",
+    )
+    canary: Canary | None = Field(
+        default=None,
+        description="Nodes that go first; all others wait until these are well and have soaked. "
+        "Default: none.",
+    )
+    order: Order = Field(
+        default=Order(), description="In which order the nodes are changed, after the canary."
+    )
+    max_failures: IntOrPercent = Field(
+        default=1,
+        description="How many failed or rolled-back nodes stop the rollout: a number or a "
+        'percentage of the matched nodes such as "5%", rounded down, but at least one. Default 1: '
+        "the first one does. Nodes under way are finished. A canary that fails stops it in any "
+        "case. The annotation cniupgrade.dev/retry with a new value, on a node state or on the "
+        "policy, gives failures back.",
+    )
+    count_failures: CountFailures = Field(
+        default=CountFailures.TOTAL,
+        description="Total (default): every failed node counts until it is retried. Consecutive: "
+        "only those count that ended since the last node that succeeded.",
+    )
+    windows: Annotated[tuple[MaintenanceWindow, ...], Field(max_length=16)] = Field(
+        default=(),
+        description="When nodes may be changed; none means always. A change begins only where "
+        "it can end, by its deadlines, before the window closes. Audits are not bound to them.",
+    )
+    cordoned: Cordoned = Field(
+        default=Cordoned.WAIT,
+        description="What to do about a node that somebody else has cordoned; it is never "
+        "uncordoned. Wait (default): its wave waits for it. Skip: the others go on without it; "
+        "it follows when it is given back.",
     )
 
 
@@ -302,7 +477,9 @@ class PolicySpec(Model):
         "under each release from there on. Nothing is changed because of it.",
     )
     rollout: Rollout = Field(
-        default=Rollout(), description="How many nodes may be worked on and unavailable at once."
+        default=Rollout(),
+        description="In which order and when nodes are changed, how many at once, and how many "
+        "may fail.",
     )
     drain: Drain = Field(
         default=Drain(), description="Whether and how pods are moved away before a change."
@@ -317,8 +494,8 @@ class PolicySpec(Model):
         default=OnFailure.ROLLBACK,
         description="When a node is worse than before a change. Rollback (default): put the "
         "backup back, if that is safe for the pods that run by then. Stop: leave the node as it "
-        "is, for a person to look at. Either way no other node begins until somebody has looked "
-        "and set the annotation cniupgrade.dev/retry.",
+        "is, for a person to look at. Either way the node counts as failed (rollout.maxFailures) "
+        "until somebody has looked and set the annotation cniupgrade.dev/retry.",
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RETAIN,
@@ -416,6 +593,60 @@ class RestoreCounts(Model):
     )
 
 
+class CanaryStatus(Model):
+    """How far the canary is."""
+
+    nodes: Count = Field(default=0, description="Nodes that are canaries.")
+    well: Count = Field(default=0, description="Canaries that are Done or Compatible, and Ready.")
+    soak_since: Time | None = Field(
+        default=None, description="Since when all canaries are well; absent while one is not."
+    )
+    passed_at: Time | None = Field(
+        default=None, description="When the canary had passed; absent before."
+    )
+
+
+class RolloutStatus(Model):
+    """Where the rollout of an Enforce policy is."""
+
+    plan: Word = Field(
+        default="",
+        description="Digest of what is to be reached. When it changes, canary and waves begin "
+        "anew.",
+    )
+    wave: Word = Field(
+        default="", description='The present wave, for example "canary" or "zone eu-1a".'
+    )
+    number: Count = Field(default=0, description="Number of the present wave, from 1; canary is 0.")
+    of: Count = Field(default=0, description="How many waves there are, without the canary.")
+    nodes: Count = Field(default=0, description="Nodes of the present wave.")
+    finished: Count = Field(
+        default=0, description="Nodes of the present wave that it does not wait for any more."
+    )
+    waits_for: Text = Field(
+        default="", description="What is waited for before more can begin; empty when nothing is."
+    )
+    held_since: Time | None = Field(
+        default=None,
+        description="Since when nothing moves because of nodes that nobody works on; absent "
+        "otherwise.",
+    )
+    failures: Count = Field(
+        default=0, description="Failed nodes that count; see spec.rollout.countFailures."
+    )
+    max_failures: Count = Field(
+        default=0, description="At so many the rollout stops; see spec.rollout.maxFailures."
+    )
+    next_window: Time | None = Field(
+        default=None,
+        description="When the next maintenance window opens that is long enough; absent while "
+        "one is open, and where there are none.",
+    )
+    canary: CanaryStatus | None = Field(
+        default=None, description="How far the canary is; absent where there is none."
+    )
+
+
 class PolicyStatus(Model):
     """How far it is."""
 
@@ -437,6 +668,11 @@ class PolicyStatus(Model):
     )
     summary: PolicySummary | None = Field(
         default=None, description="The same counts in few groups, as kubectl get shows them."
+    )
+    rollout: RolloutStatus | None = Field(
+        default=None,
+        description="Where the rollout is: the present wave, what it waits for, and counts. "
+        "Absent for a policy that only audits.",
     )
     versions: Counts = Field(
         default_factory=dict,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.phases import FAILED
-from cni_upgrade.fleet.selection import matches
+
+MAX_UNAVAILABLE = "MaxUnavailable"
 
 
 def limit(value: int | str, total: int) -> int:
@@ -24,72 +24,60 @@ def changing(state: CNINodeState | None) -> bool:
     return operation is not None and operation.kind != "audit"
 
 
-def works_for(state: CNINodeState | None, policy: CNIUpgradePolicy) -> bool:
-    """Whether the operation under way is this policy's."""
-    operation = state.status.operation if state else None
-    ref = operation.policy if operation else None
-    return ref is not None and ref.uid == policy.metadata.uid
-
-
 class Budget:
     """The places of one policy in one pass: `take` gives one away, or says why not."""
 
     def __init__(
         self,
         policy: CNIUpgradePolicy,
-        nodes: Iterable[Node],
+        matched: Mapping[str, Node],
         states: Mapping[str, CNINodeState],
+        working: Iterable[str] = (),
     ) -> None:
-        """`nodes` are all that exist; those that the policy selects are counted."""
-        there = {node.name: node for node in nodes}
-        selector = policy.spec.node_selector
-        self._nodes = {name: n for name, n in there.items() if matches(selector, n.labels)}
-        # A node that is not selected any more, but is still worked on for us, keeps its place.
-        self._working = {
+        """`matched` are the nodes that the policy selects, by name.
+
+        `working` are nodes that are changed for it: one that is not selected any more, but still
+        worked on, keeps its place.
+        """
+        self._working = {name for name in matched if changing(states.get(name))} | set(working)
+        self._idle = {
             name
-            for name in there
-            if changing(state := states.get(name))
-            and (name in self._nodes or works_for(state, policy))
+            for name, node in matched.items()
+            if (node.ready != "True" or node.unschedulable) and name not in self._working
         }
-        self._unavailable = self._working | {
-            node.name for node in self._nodes.values() if node.ready != "True" or node.unschedulable
-        }
-        self._failed = sorted(
-            name
-            for name in self._nodes
-            if (state := states.get(name)) is not None
-            and state.status.phase in FAILED
-            # Another policy's failure stops that one; a retry of ours could not mend it.
-            and (state.spec.policy_ref is None or state.spec.policy_ref.uid == policy.metadata.uid)
-        )
         self._max_parallel = policy.spec.rollout.max_parallel
-        self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(self._nodes))
-        self._name = policy.metadata.name
+        self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(matched))
+
+    @property
+    def held_by(self) -> tuple[str, ...]:
+        """Nodes that use up all of maxUnavailable while nobody works on any node."""
+        full = not self._working and len(self._idle) >= self._max_unavailable
+        return tuple(sorted(self._idle)) if full else ()
 
     def take(self, node: str) -> tuple[str, str] | None:
-        """None and the place is taken; else (reason, message).
+        """None and the place is taken; else (reason, message) for the policy's status.
 
         A node that is unavailable already costs nothing more: curing it makes none worse.
         """
-        if self._failed:
-            return (
-                "RolloutStopped",
-                f"no node begins while {', '.join(self._failed[:3])} is failed or rolled back; "
-                f"look there, then annotate it or policy {self._name} with cniupgrade.dev/retry",
-            )
+        refused = self.refusal(node)
+        if refused is None:
+            self._working.add(node)
+            self._idle.discard(node)
+        return refused
+
+    def refusal(self, node: str) -> tuple[str, str] | None:
+        """Why there is no place for a node, or None."""
         if len(self._working) >= self._max_parallel:
             return (
                 "MaxParallel",
                 f"{len(self._working)} of at most {self._max_parallel} nodes are worked on "
                 "(spec.rollout.maxParallel)",
             )
-        if node not in self._unavailable and len(self._unavailable) >= self._max_unavailable:
+        down = self._working | self._idle
+        if node not in down and len(down) >= self._max_unavailable:
             return (
-                "MaxUnavailable",
-                f"{len(self._unavailable)} of at most {self._max_unavailable} nodes are "
-                f"unavailable: {', '.join(sorted(self._unavailable)[:3])} "
-                "(spec.rollout.maxUnavailable)",
+                MAX_UNAVAILABLE,
+                f"{len(down)} of at most {self._max_unavailable} nodes are unavailable: "
+                f"{', '.join(sorted(down)[:3])} (spec.rollout.maxUnavailable)",
             )
-        self._working.add(node)
-        self._unavailable.add(node)
         return None

@@ -88,17 +88,15 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     ends = [c.restored_at for _, c in mine if c.restored_at is not None]
     begun = policy.metadata.deletion_timestamp or world.now
     patience = timedelta(seconds=world.config.restore_patience_seconds)
-    selector = policy.spec.node_selector
-    nodes = [
-        node
-        for node in world.nodes.values()
-        if matches(selector, node.labels)
-        or ((state := world.states.get(node.name)) and _mine(state, uid) is not None)
-    ]
+    matched = {
+        name: node
+        for name, node in world.nodes.items()
+        if matches(policy.spec.node_selector, node.labels)
+    }
+    working = [name for name in world.nodes if _at_work(world.states.get(name), uid)]
     return Leaving(
         policy=policy,
-        # What failed before has no say: only a failure of giving back stops that.
-        places=Budget(policy, nodes, {name: s for name, s in world.states.items() if changing(s)}),
+        places=Budget(policy, matched, world.states, working),
         patience=patience,
         progress=max([begun, *ends]),
         moving=any(_moving(state, uid, patience, world) for state in world.states.values()),
@@ -115,6 +113,10 @@ def _works_for(state: CNINodeState, uid: str) -> bool:
     operation = state.status.operation
     ref = operation.policy if operation else None
     return ref is not None and ref.uid == uid and changing(state)
+
+
+def _at_work(state: CNINodeState | None, uid: str) -> bool:
+    return state is not None and _works_for(state, uid)
 
 
 def _moving(state: CNINodeState, uid: str, patience: timedelta, world: Snapshot) -> bool:

@@ -42,6 +42,7 @@ class Node:
     boot_id: str
     system: str
     """The operating system, `linux` or `windows`; empty before the kubelet has said it."""
+    created: datetime | None
     deleting: bool
 
     @classmethod
@@ -68,6 +69,7 @@ class Node:
             kubelet=info.get("kubeletVersion", ""),
             boot_id=info.get("bootID", ""),
             system=info.get("operatingSystem", ""),
+            created=instant(meta.get("creationTimestamp")),
             deleting="deletionTimestamp" in meta,
         )
 

@@ -11,9 +11,10 @@ from typing import Any
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Phase
+from cni_upgrade.api.policy import Mode
 from cni_upgrade.fleet import leaving, node_conditions, policy_status, rest, unread, work
-from cni_upgrade.fleet.budget import Budget
 from cni_upgrade.fleet.changed import RESTORED
+from cni_upgrade.fleet.course import Course, Refusal
 from cni_upgrade.fleet.decisions import (
     Claim,
     CreateState,
@@ -29,7 +30,8 @@ from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer, writers
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import FAILED, GOOD, UNPLANNABLE
-from cni_upgrade.fleet.selection import Governance, govern
+from cni_upgrade.fleet.roster import Roster
+from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
@@ -56,10 +58,15 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         yield from policy_status.turns(world)
         yield from unread.turns(world)
         return
-    budgets = {
-        policy.metadata.uid: Budget(policy, world.nodes.values(), world.states)
+    roster = Roster(world)
+    courses = {
+        policy.metadata.uid: Course(policy, world, roster, world.states)
         for policy in world.policies.values()
+        if policy.spec.mode == Mode.ENFORCE and not policy.metadata.deletion_timestamp
     }
+    order: dict[str, int] = {}
+    for each in courses.values():
+        order |= each.waves.order()
     audits = sum(
         1
         for state in world.states.values()
@@ -68,12 +75,16 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
     after = dict(world.states)
     going = leaving.all_leaving(world)
     writing, hanging = writers(world), _hanging(world)
-    # The controller's own node goes last: if it is lost, the others are done.
-    for node in sorted(world.nodes.values(), key=lambda n: (n.name == world.own_node, n.name)):
+
+    def turn_of(node: Node) -> tuple[bool, int, str]:
+        # The controller's own node goes last: if it is lost, the others are done.
+        return node.name == world.own_node, order.get(node.name, 0), node.name
+
+    for node in sorted(world.nodes.values(), key=turn_of):
         if node.deleting:
             continue
         state = world.states.get(node.name)
-        governance = govern(node, state, world.policies.values())
+        governance = roster.governance[node.name]
         if state is None:
             if governance.policy is not None:
                 body = _new_state(node, governance)
@@ -85,7 +96,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             yield _replaced(world, state)
             continue
         acting = governance.policy
-        budget = budgets[acting.metadata.uid] if acting is not None else None
+        course = courses.get(acting.metadata.uid) if acting is not None else None
         view = View(
             world=world,
             node=node,
@@ -95,7 +106,8 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             may_audit=audits < world.config.audit_parallel,
             writer=writing.get(node.name),
             leaving=leaving.of(state, governance, going),
-            gate=partial(_take, budget, node.name),
+            gate=partial(_take, course, node.name),
+            begin=partial(_begin, course, node.name),
         )
         move = _contained(view)
         began = move.status.operation
@@ -113,7 +125,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             yield Turn(node.name, decisions)
     yield from _leftovers(world, after)
     seen = replace(world, states=after)
-    yield from policy_status.turns(seen)
+    yield from policy_status.turns(seen, roster)
     yield from leaving.turns(seen, going)
     yield from unread.turns(world)
 
@@ -134,8 +146,12 @@ def _replaced(world: Snapshot, state: CNINodeState) -> Turn:
     return Turn(state.metadata.name, (*sent, DeleteState(state.metadata.name, state.metadata.uid)))
 
 
-def _take(budget: Budget | None, node: str) -> tuple[str, str] | None:
-    return None if budget is None else budget.take(node)
+def _take(course: Course | None, node: str, drained: bool) -> Refusal | None:
+    return None if course is None else course.take(node, drained)
+
+
+def _begin(course: Course | None, node: str) -> str:
+    return "" if course is None else course.begin(node)
 
 
 def _contained(view: View) -> Move:

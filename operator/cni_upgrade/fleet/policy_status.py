@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from cni_upgrade.api import names
 from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
@@ -17,13 +18,17 @@ from cni_upgrade.api.policy import (
     PolicyStatus,
     PolicySummary,
     ReadinessCounts,
+    RolloutStatus,
 )
+from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE
-from cni_upgrade.fleet.selection import govern, matches, paused, seniority
+from cni_upgrade.fleet.roster import Roster
+from cni_upgrade.fleet.selection import paused, seniority
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.standing import Verdict, enforced, held_since
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.turn import Turn
 
@@ -50,23 +55,16 @@ class _Held:
     """Good nodes that are looked at again, though nothing that we know of has changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """Where a policy is: at most one of the last two is set."""
+def turns(world: Snapshot, roster: Roster | None = None) -> Iterator[Turn]:
+    """The writes that bring every policy's status up to date; none where nothing changed.
 
-    ready: bool
-    reason: str
-    message: str
-    reconciling: bool = False
-    stalled: bool = False
-
-
-def turns(world: Snapshot) -> Iterator[Turn]:
-    """The writes that bring every policy's status up to date; none where nothing changed."""
+    `roster` is that of the pass, which need not be made twice.
+    """
+    roster = roster or Roster(world)
     for policy in sorted(world.policies.values(), key=seniority):
         if policy.metadata.deletion_timestamp:
             continue
-        status = _status(policy, world)
+        status = _status(policy, world, roster)
         patch = merge_patch(policy.status.to_api(), status.to_api())
         if not patch:
             continue
@@ -86,21 +84,31 @@ def turns(world: Snapshot) -> Iterator[Turn]:
                     status.message,
                 )
             )
+        if (wave := _next_wave(policy.status.rollout, status.rollout)) is not None:
+            uid = policy.metadata.uid
+            decisions.append(Emit(names.POLICY_KIND, name, uid, "Normal", "Wave", wave))
         yield Turn(f"policy {name}", tuple(decisions))
+
+
+def _next_wave(before: RolloutStatus | None, now: RolloutStatus | None) -> str | None:
+    """What an Event says of a wave that begins."""
+    if now is None or (before is not None and before.wave == now.wave):
+        return None
+    if not now.wave or (now.of < 2 and now.canary is None):
+        return None
+    number = f" ({now.number} of {now.of})" if now.number else ""
+    nodes = f": {now.nodes} node{'s' if now.nodes != 1 else ''}" if now.nodes else ""
+    return f"wave {now.wave}{number} begins{nodes}"
 
 
 def _reason(conditions: tuple[Condition, ...]) -> str:
     return next((c.reason for c in conditions if c.type == READY), "")
 
 
-def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
+def _status(policy: CNIUpgradePolicy, world: Snapshot, roster: Roster) -> PolicyStatus:
     if world.denied:
         return _blind(policy, world)
-    matched = sorted(
-        node.name
-        for node in world.nodes.values()
-        if matches(policy.spec.node_selector, node.labels)
-    )
+    matched = list(roster.matched(policy))
     states = [world.states[name] for name in matched if name in world.states]
     phases = Counter(str(state.status.phase) for state in states)
     phases[str(Phase.PENDING)] += len(matched) - len(states)
@@ -108,11 +116,16 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
     stuck = [state for state in states if state.status.reason == UNPLANNABLE]
     moving = phases - Counter(str(state.status.phase) for state in stuck)
     moving[UNPLANNABLE] = len(stuck)
-    held = _held(policy, matched, world)
+    held = _held(policy, matched, world, roster)
     # A routine look is no work: until it has found something, the last answer holds.
     resting = moving + Counter({str(Phase.COMPATIBLE): held.again})
     resting[str(Phase.AUDITING)] -= held.again
-    verdict = _verdict(policy, matched, states, resting, held, world)
+    course: Course | None = None
+    since: datetime | None = None
+    if policy.spec.mode == Mode.ENFORCE:
+        course = Course(policy, world, roster, world.states)
+        since = held_since(policy, course, resting, world.now)
+    verdict = _verdict(policy, matched, resting, held, course, since, world)
 
     def total(*wanted: Phase) -> int:
         return sum(moving[str(phase)] for phase in wanted)
@@ -143,13 +156,14 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
             for runtime in dict.fromkeys(policy.spec.readiness_for)
         ),
         failures=_failures(states),
+        rollout=course.status(since) if course is not None else None,
     )
 
 
 def _blind(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
     """What can be said while nodes may not be listed: the reason, and the counts of before."""
     text = f"the API server refuses the operator: {', '.join(world.denied)}; see manifests/rbac"
-    verdict = _Verdict(False, "PermissionDenied", text, stalled=True)
+    verdict = Verdict(False, "PermissionDenied", text, stalled=True)
     return policy.status.model_copy(
         update={
             "observed_generation": policy.metadata.generation,
@@ -171,13 +185,13 @@ def _readiness(runtime: str, states: list[CNINodeState], matched: int) -> Readin
     )
 
 
-def _held(policy: CNIUpgradePolicy, matched: list[str], world: Snapshot) -> _Held:
+def _held(policy: CNIUpgradePolicy, matched: list[str], world: Snapshot, roster: Roster) -> _Held:
     elsewhere: list[tuple[str, str]] = []
     rivals: set[str] = set()
     unseen = again = 0
     for name in matched:
         node, state = world.nodes[name], world.states.get(name)
-        governance = govern(node, state, world.policies.values())
+        governance = roster.governance[name]
         acting = governance.policy
         if acting is not None and state is not None and state.status.phase in _LOOKED_AT:
             seen = state.status.observed
@@ -227,69 +241,39 @@ def _counted(phases: Counter[str]) -> str:
 def _verdict(
     policy: CNIUpgradePolicy,
     matched: list[str],
-    states: list[CNINodeState],
     phases: Counter[str],
     held: _Held,
+    course: Course | None,
+    since: datetime | None,
     world: Snapshot,
-) -> _Verdict:
+) -> Verdict:
     """Where the policy is, the gravest thing first."""
     if world.config.preset(policy.spec.paths) is None:
         allowed = ", ".join(("auto", *sorted(world.config.presets)))
         text = f"spec.paths {policy.spec.paths!r} is not allowed here; expected one of {allowed}"
-        return _Verdict(False, "PathsNotAllowed", text, stalled=True)
+        return Verdict(False, "PathsNotAllowed", text, stalled=True)
     if not matched:
-        return _Verdict(False, "NoNodeMatches", "spec.nodeSelector matches no node")
+        return Verdict(False, "NoNodeMatches", "spec.nodeSelector matches no node")
     busy = any(phases[str(phase)] for phase in AT_WORK)
     looking = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + held.unseen
     text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
     if world.stopped:
         # What is under way comes to its end.
-        return _Verdict(False, STOPPED, f"{stopped(world)}; {text}", reconciling=busy)
-    if policy.spec.mode == Mode.AUDIT:
+        return Verdict(False, STOPPED, f"{stopped(world)}; {text}", reconciling=busy)
+    if course is None:
         if looking:
-            return _Verdict(False, "Auditing", text, reconciling=True)
+            return Verdict(False, "Auditing", text, reconciling=True)
         if phases[UNPLANNABLE]:
-            return _Verdict(False, "NodesBlocked", text, stalled=True)
-        return _Verdict(True, "Audited", text)
-    return _enforced(policy, states, phases, held, looking, text)
-
-
-def _enforced(
-    policy: CNIUpgradePolicy,
-    states: list[CNINodeState],
-    phases: Counter[str],
-    held: _Held,
-    looking: int,
-    text: str,
-) -> _Verdict:
+            return Verdict(False, "NodesBlocked", text, stalled=True)
+        return Verdict(True, "Audited", text)
     if held.elsewhere:
         node, other = held.elsewhere[0]
         text += f"; {len(held.elsewhere)} claimed by others, first {node} by policy {other}"
-    working = sum(phases[str(p)] for p in AT_WORK if p is not Phase.AUDITING)
-    failed = [s.metadata.name for s in states if s.status.phase in FAILED]
-    if failed:
-        return _Verdict(
-            False,
-            "NodeFailed",
-            f"stopped, {', '.join(failed[:3])} failed or was rolled back; {text}",
-            reconciling=False,
-            stalled=True,
-        )
-    if paused(policy):
-        return _Verdict(False, "Paused", f"paused; {text}", reconciling=bool(working))
-    if working or looking or phases[str(Phase.WAITING)]:
-        if not working and not looking and held.elsewhere:
-            return _Verdict(False, "ClaimedByOther", text, stalled=True)
-        return _Verdict(False, "RollingOut", text, reconciling=True)
-    if held.elsewhere:
-        return _Verdict(False, "ClaimedByOther", text, stalled=True)
-    if sum(phases[str(p)] for p in GOOD) == sum(phases.values()):
-        return _Verdict(True, "Enforced", text)
-    return _Verdict(False, "NodesBlocked", text, stalled=True)
+    return enforced(policy, course, phases, len(held.elsewhere), looking, since, world.now, text)
 
 
 def _conditions(
-    policy: CNIUpgradePolicy, matched: int | None, held: _Held, verdict: _Verdict, world: Snapshot
+    policy: CNIUpgradePolicy, matched: int | None, held: _Held, verdict: Verdict, world: Snapshot
 ) -> tuple[Condition, ...]:
     """`matched` None: it is not known how many nodes there are."""
 

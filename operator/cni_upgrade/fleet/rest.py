@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from cni_upgrade.api.names import LABEL_POLICY
 from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
-from cni_upgrade.api.policy import CNIUpgradePolicy, DrainPolicy, Mode
+from cni_upgrade.api.policy import CNIUpgradePolicy, Cordoned, DrainPolicy, Mode
 from cni_upgrade.fleet import giving_back, orders
+from cni_upgrade.fleet.course import drains
 from cni_upgrade.fleet.decisions import Claim, Uncordon
 from cni_upgrade.fleet.draining import drain_first
 from cni_upgrade.fleet.leaving import held, restores
@@ -17,7 +17,7 @@ from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE, Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
-from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.settle import asked_again, audit_key
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, moved
 
@@ -129,14 +129,8 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
     node = view.node
     if view.status.phase in FAILED:
         # Another look leads to another try and lets the other nodes go on: that is for a person
-        # to ask for. A reboot, perhaps because the node is broken now, does not ask.
-        node = replace(
-            node,
-            boot_id=seen.boot_id,
-            runtime=seen.runtime_version,
-            kubelet=seen.kubelet_version,
-        )
-        asked = seen.audit_key != audit_key(node, view.state, policy, view.world.config)
+        # to ask for.
+        asked = asked_again(node, view.state, policy, view.world.config)
         return asked or (pause is not None and view.now >= pause)
     if view.status.reason == UNPLANNABLE:
         return True  # What it was before is not known any more.
@@ -227,10 +221,10 @@ def _begin(view: View, policy: CNIUpgradePolicy) -> Move:
     if view.silent:
         return _waiting(view, "NodeSilent", "the node's Ready is Unknown; no Job is sent to it")
     if view.node.unschedulable:
-        return _waiting(
-            view, "CordonedByOther", "somebody else has cordoned the node; waits until they undo it"
-        )
-    closed = view.gate()
+        skipped = policy.spec.rollout.cordoned == Cordoned.SKIP
+        text = "passed over until they undo it" if skipped else "waits until they undo it"
+        return _waiting(view, "CordonedByOther", f"somebody else has cordoned the node; {text}")
+    closed = view.gate(drains(policy.spec, needs_drain))
     if closed is not None:
         return _waiting(view, *closed)
     try:
@@ -252,7 +246,8 @@ def started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
         "operation": orders.opened(
             operation, Step.CORDON, _ref(policy, view), serial, view.now, None
         ),
+        "canary": view.begin() or view.status.canary,
     }
     status = view.status.model_copy(update=update)
-    drains = drain_first(moved(view, status))
-    return status.model_copy(update={"phase": Phase.DRAINING if drains else Phase.APPLYING})
+    first = drain_first(moved(view, status))
+    return status.model_copy(update={"phase": Phase.DRAINING if first else Phase.APPLYING})

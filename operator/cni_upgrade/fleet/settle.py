@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -56,6 +57,25 @@ def _digest(node: tuple[str, ...], asked: tuple[str, ...], retries: tuple[str | 
     """The key is asked for in every pass, for every node, and hardly ever changes."""
     parts = (*map(json.dumps, node), *asked, *map(json.dumps, retries))
     return hashlib.sha256(f"[{', '.join(parts)}]".encode()).hexdigest()[:20]
+
+
+def asked_again(
+    node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
+) -> bool:
+    """Whether a person asks for another look at a failed node, by a retry or another target.
+
+    A reboot, perhaps because the node is broken now, does not ask.
+    """
+    seen = state.status.observed
+    if seen is None:
+        return False
+    then = replace(
+        node,
+        boot_id=seen.boot_id,
+        runtime=seen.runtime_version,
+        kubelet=seen.kubelet_version,
+    )
+    return seen.audit_key != audit_key(then, state, policy, config)
 
 
 def seen(status: NodeStateStatus, report: Report) -> NodeStateStatus:

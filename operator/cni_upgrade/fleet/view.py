@@ -34,8 +34,11 @@ class View:
     """An agent that may write here, though at rest no operation stands for it."""
     leaving: Leaving | None
     """The deleted policy for which the node is still to get back what stood there before."""
-    gate: Callable[[], tuple[str, str] | None]
-    """Why no change may begin on this node now, as (reason, message), or None; asked last."""
+    gate: Callable[[bool], tuple[str, str] | None]
+    """Why no change, with a drain or without, may begin on this node now, as (reason, message), or
+    None; asked last."""
+    begin: Callable[[], str]
+    """Notes that a change begins; its mark where the node goes first as a canary, or nothing."""
 
     @property
     def now(self) -> datetime:

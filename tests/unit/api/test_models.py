@@ -256,6 +256,12 @@ REFUSED_BY_CEL = (
     requirement("Exists", "a"),
     requirement("DoesNotExist", "a"),
     {**policy(), "metadata": {"name": "x" * 64}},
+    policy(rollout={"canary": {"soak": "1h"}}),
+    policy(rollout={"canary": {"nodes": 1, "nodeSelector": {}}}),
+    policy(rollout={"order": {"by": "Label"}}),
+    policy(rollout={"order": {"label": {"key": "env", "values": ["dev"]}}}),
+    policy(rollout={"order": {"by": "Selectors", "selectors": []}}),
+    policy(rollout={"order": {"by": "Zone", "selectors": [{}]}}),
 )
 
 

@@ -15,8 +15,10 @@ from cni_upgrade.api.node_state import NodeStateStatus, Phase
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED, MOVES
 from cni_upgrade.fleet.selection import govern, matches
+from cni_upgrade.fleet.settle import asked_again
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.view import Move, View
 from cni_upgrade.node.operation import Operation
@@ -31,6 +33,8 @@ class Ledger:
 
     done: dict[str, tuple[object, ...]] = field(default_factory=dict)
     """By node: what an operation was made of that ended well."""
+    ends: list[tuple[str, str, str]] = field(default_factory=list)
+    """(uid of the policy, node, phase) of every change that ended, the last one last."""
     meddled: set[str] = field(default_factory=set)
     """Nodes whose cordon or record somebody changed by hand."""
 
@@ -104,12 +108,7 @@ def unavailable(event: Carried) -> None:
     """A node that works is taken out only while unavailable nodes stay within maxUnavailable."""
     if event.began is None or not isinstance(event.decision, d.SetStatus):
         return
-    policy = event.policy
-    matched = {
-        n.name: n
-        for n in event.world.nodes.values()
-        if matches(policy.spec.node_selector, n.labels)
-    }
+    policy, matched = event.policy, matched_by(event)
     down = {n.name for n in matched.values() if n.ready != "True" or n.unschedulable}
     if event.decision.name in down:
         return
@@ -118,14 +117,12 @@ def unavailable(event: Carried) -> None:
         for s in event.cluster.states()
         if _writing(s) and s["metadata"]["name"] in matched
     }
-    most = policy.spec.rollout.max_unavailable
-    if isinstance(most, str):
-        most = max(1, int(len(matched) * int(most[:-1]) / 100))
+    most = share(policy.spec.rollout.max_unavailable, len(matched))
     assert len(down) <= most, f"{sorted(down)} would be unavailable, {most} may be"
 
 
 def stopped(event: Carried) -> None:
-    """No node begins while one of the policy's nodes is failed or rolled back.
+    """No node begins while as many of the policy's nodes are failed as its budget allows.
 
     One that is given back does; but none after giving back has failed.
     """
@@ -137,17 +134,50 @@ def stopped(event: Carried) -> None:
             ours = changed.get("policy", {}).get("uid") == event.policy.metadata.uid
             assert not (ours and changed.get("restored") == "Failed"), "it failed elsewhere"
         return
-    uid = event.policy.metadata.uid
+    policy, world = event.policy, event.world
+    failed = []
     for state in event.cluster.states():
-        claim = state["spec"].get("policyRef") or {}
-        if state["status"].get("phase") in FAILED and state["metadata"]["name"] in (
-            event.world.nodes
-        ):
-            # One that is claimed in this very pass was another policy's when this was decided.
-            seen = event.world.states.get(state["metadata"]["name"])
-            ref = seen.spec.policy_ref if seen else None
-            known = ref is not None and ref.uid == uid
-            assert not (known and claim.get("uid") == uid), f"{state['metadata']['name']} is failed"
+        name, uid = state["metadata"]["name"], (state["spec"].get("policyRef") or {}).get("uid")
+        node, seen = world.nodes.get(name), world.states.get(name)
+        if state["status"].get("phase") not in FAILED or uid != policy.metadata.uid:
+            continue
+        if node is None or not matches(policy.spec.node_selector, node.labels):
+            continue
+        # One that is claimed in this very pass was another policy's when this was decided.
+        ref = seen.spec.policy_ref if seen else None
+        if seen is None or ref is None or ref.uid != uid:
+            continue
+        # Somebody has asked to try that one again.
+        if not asked_again(node, seen, policy, world.config):
+            failed.append(name)
+    if policy.spec.rollout.count_failures == "Consecutive":
+        ends = [(name, phase) for of, name, phase in event.ledger.ends if of == policy.metadata.uid]
+        last = max((n for n, (_, phase) in enumerate(ends) if phase == "Done"), default=-1)
+        failed = [name for name in failed if name in {name for name, _ in ends[last + 1 :]}]
+    most = share(policy.spec.rollout.max_failures, len(matched_by(event)))
+    assert len(failed) < most, f"{failed} are failed, {most} stop the rollout"
+
+
+def matched_by(event: Carried) -> dict[str, Node]:
+    """The nodes that the policy of a change selects."""
+    wanted = event.policy.spec.node_selector
+    return {n.name: n for n in event.world.nodes.values() if matches(wanted, n.labels)}
+
+
+def share(value: int | str, total: int) -> int:
+    """A number, or a percentage of the total, of which at least one is left."""
+    return value if isinstance(value, int) else max(1, int(total * int(value[:-1]) / 100))
+
+
+def note_ends(event: Carried) -> None:
+    """(No rule of its own: remembers for `stopped` how changes ended, in their order.)"""
+    decision = event.decision
+    if isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState":
+        state, operation = event.cluster.state(decision.name), _operation(event.before)
+        phase = state["status"].get("phase") if state else None
+        if operation.get("kind") in ("apply", "restore") and phase in ("Done", *FAILED):
+            uid = (operation.get("policy") or {}).get("uid", "")
+            event.ledger.ends.append((uid, decision.name, str(phase)))
 
 
 def never_to_a_silent_node(event: Carried) -> None:
@@ -398,6 +428,7 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     parallel,
     unavailable,
     stopped,
+    note_ends,
     never_to_a_silent_node,
     only_looking,
     foreign_cordons,

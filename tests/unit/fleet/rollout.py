@@ -216,6 +216,8 @@ class Rollout:
             self.say(f"{subject}: {was} -> {told}: {new.get('message', '')}")
         elif old.get("message") != new.get("message") and kind == "CNINodeState":
             self.say(f"{subject}: {told}: {new.get('message', '')}")
+        if kind == "CNIUpgradePolicy" and (wave := _wave(new)) not in ("", _wave(old)):
+            self.say(f"{subject}: {wave}")
 
     # Time.
 
@@ -279,3 +281,14 @@ def _shown(conditions: Any) -> str:
     ready = next((c["reason"] for c in conditions if c["type"] == "Ready"), "new")
     more = [c["type"] for c in conditions if c["type"] in ("Stalled", "Reconciling", "Overlapping")]
     return f"{ready} [{', '.join(more)}]" if more else ready
+
+
+def _wave(status: Raw) -> str:
+    """The present wave of a rollout that has several, and whether its canary soaks."""
+    rollout = status.get("rollout") or {}
+    canary = rollout.get("canary") or {}
+    if rollout.get("of", 0) < 2 and not canary:
+        return ""
+    number = f" ({rollout['number']} of {rollout['of']})" if rollout.get("number") else ""
+    soaks = canary.get("soakSince") and not canary.get("passedAt")
+    return f"wave {rollout['wave']}{number}" + (f": {rollout['waitsFor']}" if soaks else "")

@@ -114,5 +114,6 @@ def view(kind: str = "apply", seconds_left: int = 60, ready: str = "True", **wor
         may_audit=True,
         writer=None,
         leaving=None,
-        gate=lambda: None,
+        gate=lambda _: None,
+        begin=lambda: "",
     )

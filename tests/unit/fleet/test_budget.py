@@ -1,4 +1,4 @@
-"""Two limits that are never exceeded, and a stop: each with a reason that names nodes."""
+"""Two limits that are never exceeded, each with a reason that names nodes."""
 
 from typing import Any
 
@@ -36,7 +36,8 @@ def test_a_percentage_is_never_exceeded_and_never_nothing(percent: int, total: i
 
 
 def budget(rollout: dict[str, Any], *nodes: Any, states: Any = ()) -> Budget:
-    return Budget(policy(rollout=rollout), nodes, {s.metadata.name: s for s in states})
+    there = {n.name: n for n in nodes}
+    return Budget(policy(rollout=rollout), there, {s.metadata.name: s for s in states})
 
 
 def test_places_are_given_until_they_are_gone() -> None:
@@ -77,18 +78,17 @@ def test_an_audit_takes_no_place_and_a_restore_does() -> None:
 
 
 def test_a_node_that_left_the_selector_in_the_middle_keeps_its_place() -> None:
-    selecting = policy(nodeSelector={"matchLabels": {"zone": "a"}}, rollout={"maxParallel": 1})
     gone = state("a", operation=operation())
-    places = Budget(selecting, [node("a", zone="b"), node("b", zone="a")], {"a": gone})
+    places = Budget(policy(rollout={"maxParallel": 1}), {"b": node("b")}, {"a": gone}, {"a"})
     assert (places.take("b") or ("",))[0] == "MaxParallel"
 
 
-@pytest.mark.parametrize("phase", ["Failed", "RolledBack"])
-@pytest.mark.parametrize(("claim", "stops"), [("cure", True), (None, True), ("other", False)])
-def test_a_failure_stops_its_own_policy(phase: str, claim: str | None, stops: bool) -> None:
-    places = budget({}, node("a"), node("b"), states=[state("b", claim, phase=phase)])
-    refused = places.take("a")
-    assert (refused is not None and refused[0] == "RolloutStopped") is stops
+def test_a_budget_that_nobody_works_on_names_who_has_it() -> None:
+    down = node("b", ready="False")
+    assert budget({}, node("a"), down).held_by == ("b",)
+    assert budget({"maxUnavailable": 2}, node("a"), down).held_by == ()
+    busy = state("a", operation=operation())
+    assert budget({}, node("a"), down, states=[busy]).held_by == ()
 
 
 def test_a_node_that_is_gone_takes_no_place() -> None:

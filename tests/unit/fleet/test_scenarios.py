@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.fleet.courses import COURSES
 from tests.unit.fleet.rollout import Rollout
 from tests.unit.fleet.scenarios import SCENARIOS
 
+ALL = (*SCENARIOS, *COURSES)
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.mark.parametrize("play", SCENARIOS, ids=lambda play: play.__name__)
+@pytest.mark.parametrize("play", ALL, ids=lambda play: play.__name__)
 def test_scenario(play: Callable[[], Rollout]) -> None:
     transcript = f"{(play.__doc__ or '').strip()}\n\n{play().transcript}"
     golden = GOLDEN / f"{play.__name__}.txt"
@@ -25,4 +27,4 @@ def test_scenario(play: Callable[[], Rollout]) -> None:
 
 
 def test_every_golden_file_has_its_scenario() -> None:
-    assert {path.stem for path in GOLDEN.glob("*.txt")} == {play.__name__ for play in SCENARIOS}
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == {play.__name__ for play in ALL}

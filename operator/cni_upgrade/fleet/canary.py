@@ -1,0 +1,131 @@
+"""The canary: which nodes go first, whether they are well, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cni_upgrade.api import duration
+from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.policy import Canary as CanarySpec
+from cni_upgrade.api.policy import CanaryStatus
+from cni_upgrade.fleet.budget import limit
+from cni_upgrade.fleet.phases import GOOD
+from cni_upgrade.fleet.roster import Member
+from cni_upgrade.fleet.selection import matches
+from cni_upgrade.node.operation import Verdict
+
+_LOOKED_AT_AGAIN = frozenset({Phase.AUDITING, Phase.PENDING})
+_NOTHING_TO_DO = frozenset({Verdict.COMPATIBLE.value, Verdict.NOT_CNI.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """How far a canary is."""
+
+    names: frozenset[str]
+    """Nodes that are canaries, begun ones where they are chosen by number."""
+    places: int
+    """How many more may begin as canaries, of those that no selector names."""
+    status: CanaryStatus
+    waits_for: str
+    """What it waits for; empty once it has passed, and where there is nothing to change."""
+    trouble: str = ""
+    """Why it cannot pass without a person, as one CamelCase word."""
+
+    @property
+    def passed(self) -> bool:
+        return self.status.passed_at is not None
+
+
+def well(member: Member) -> bool:
+    """Whether a canary is as it should be: nothing to do, for what is wanted today, and Ready.
+
+    A look from time to time interrupts nothing, as long as it finds the same.
+    """
+    if member.state is None or not member.seen or member.node.ready != "True":
+        return False
+    status = member.state.status
+    routine = status.phase in _LOOKED_AT_AGAIN and status.verdict in _NOTHING_TO_DO
+    return status.phase in GOOD or routine
+
+
+def canary(
+    spec: CanarySpec,
+    plan: str,
+    members: Collection[Member],
+    waiting: Collection[str],
+    matched: int,
+    before: CanaryStatus | None,
+    now: datetime,
+) -> Canary:
+    """The canary of a rollout.
+
+    `waiting` are the nodes that may yet be changed, `before` is what was written down of this
+    plan's canary: a soak that is under way, or that it has passed, which holds from then on.
+    """
+    if spec.node_selector is not None:
+        chosen = [m for m in members if matches(spec.node_selector, m.node.labels)]
+        places = 0
+        complete = bool(chosen)
+    else:
+        chosen = [m for m in members if m.state is not None and m.state.status.canary == plan]
+        already = {m.node.name for m in chosen}
+        places = max(0, limit(spec.nodes or 1, matched) - len(chosen))
+        complete = places == 0 or not any(name not in already for name in waiting)
+    fine = sum(well(m) for m in chosen)
+    rests = complete and bool(chosen) and fine == len(chosen)
+    soak_since = (before and before.soak_since) or now
+    until = soak_since + timedelta(seconds=duration.seconds(spec.soak))
+    passed_at = before.passed_at if before else None
+    if passed_at is None and rests and now >= until:
+        passed_at = now
+    status = CanaryStatus(
+        nodes=len(chosen),
+        well=fine,
+        soak_since=soak_since if rests or passed_at else None,
+        passed_at=passed_at,
+    )
+    names = frozenset(m.node.name for m in chosen)
+    if passed_at is not None:
+        return Canary(names, 0, status, "")
+    if spec.node_selector is not None and not chosen:
+        text = (
+            f"spec.rollout.canary.nodeSelector takes none of the {len(members)} nodes of this "
+            "policy, so no canary can pass; nothing begins"
+        )
+        return Canary(names, 0, status, text, "CanaryEmpty")
+    failed = sorted(m.node.name for m in chosen if m.failed)
+    if failed:
+        text = (
+            f"canary {_first(failed)} failed or was rolled back; no node begins before it was "
+            "looked at and annotated with cniupgrade.dev/retry"
+        )
+        return Canary(names, 0, status, text, "CanaryFailed")
+    if rests:
+        return Canary(names, 0, status, f"soak of the canary until {until:%Y-%m-%dT%H:%M:%SZ}")
+    if complete and not chosen:
+        return Canary(names, places, status, "")
+    stuck = sorted(
+        f"{m.node.name} ({m.state.status.phase}: {m.state.status.reason})"
+        for m in chosen
+        if m.seen and m.state and m.state.status.phase in (Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
+    )
+    if stuck:
+        text = f"canary {_first(stuck)} cannot be changed, so the canary cannot pass"
+        return Canary(names, places, status, text, "CanaryBlocked")
+    ill = sorted(f"{m.node.name} ({_state(m)})" for m in chosen if not well(m))
+    text = f"{fine} of {len(chosen) + places} canaries are well"
+    return Canary(names, places, status, f"{text}; waits for {_first(ill)}" if ill else text)
+
+
+def _first(texts: list[str]) -> str:
+    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+    return ", ".join(texts[:3]) + more
+
+
+def _state(member: Member) -> str:
+    if member.node.ready != "True":
+        return "not Ready"
+    return str(member.state.status.phase) if member.state else "Pending"

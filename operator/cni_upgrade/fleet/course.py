@@ -1,0 +1,294 @@
+"""The course of one policy's rollout: may this node begin now, and if not, what is waited for.
+
+Failures, windows, the order and the free places are asked in this order, the one that lasts
+longest first. What a node is told does not change with every other node that begins: in a fleet of
+5,000 that would be 5,000 writes each time. The policy's status has the particulars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+
+from cni_upgrade.api import duration
+from cni_upgrade.api.node_state import CNINodeState, Phase
+from cni_upgrade.api.policy import (
+    CNIUpgradePolicy,
+    DrainPolicy,
+    OnFailure,
+    PolicySpec,
+    RolloutStatus,
+)
+from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget
+from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.failures import counted
+from cni_upgrade.fleet.phases import GOOD
+from cni_upgrade.fleet.roster import Member, Roster
+from cni_upgrade.fleet.sending import GRACE_SECONDS
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.waves import Waves
+from cni_upgrade.fleet.windows import WindowError, Windows
+from cni_upgrade.node.operation import Verdict
+
+Refusal = tuple[str, str]
+"""(reason, message): why something may not begin."""
+
+STOPPED = "RolloutStopped"
+CLOSED = "OutsideWindow"
+TURN = "Turn"
+HELD = "NothingMoves"
+
+_LOOKED_AT = frozenset({Phase.PENDING, Phase.AUDITING})
+_UNDECIDED = _LOOKED_AT | {Phase.WAITING}
+
+
+def drains(spec: PolicySpec, needs_drain: bool) -> bool:
+    """Whether a node would be drained, before the change or after it."""
+    policy = spec.drain.policy
+    return policy == DrainPolicy.ALWAYS or (policy == DrainPolicy.IF_REQUIRED and needs_drain)
+
+
+def longest(spec: PolicySpec, config: OperatorConfig, drained: bool) -> int:
+    """How many seconds a change may take by its deadlines, the way back included.
+
+    Drain, a pod from before the change, the agent, three steps of the proof, the soak with two of
+    them again, time for pods that hung, and the agent once more where a change that makes a node
+    worse is undone. An agent that is lost and a kubelet that goes silent make it longer; nobody
+    knows by how much.
+    """
+    verify = spec.verify
+    agent = config.apply_deadline_seconds + GRACE_SECONDS
+    step = duration.seconds(verify.deadline)
+    proof = 4 * step if verify.proof else 0
+    soak = duration.seconds(verify.soak) + 2 * step if verify.proof and verify.soak else 0
+    drain = duration.seconds(spec.drain.deadline) if drained else 0
+    undo = agent if spec.on_failure == OnFailure.ROLLBACK else 0
+    return drain + agent + proof + soak + step + undo
+
+
+class Course:
+    """The limits of one Enforce policy in one pass: `take` begins a node or says why not."""
+
+    def __init__(
+        self,
+        policy: CNIUpgradePolicy,
+        world: Snapshot,
+        roster: Roster,
+        states: Mapping[str, CNINodeState],
+    ) -> None:
+        """`states` are the records to go by, which may be newer than those of the snapshot."""
+        matched = roster.matched(policy)
+        self._policy = policy
+        self._config = world.config
+        self._now = world.now
+        self.members = roster.members(policy, states)
+        self.failures = counted(policy, self.members, len(matched))
+        self.waves = Waves(policy, self.members, len(matched), world.config, world.now)
+        self.places = Budget(policy, matched, states, roster.working_for(policy))
+        self.window_error = ""
+        try:
+            self._windows = Windows(policy.spec.rollout.windows, world.now)
+        except WindowError as error:
+            self.window_error = str(error)
+
+    @property
+    def stopped(self) -> str:
+        """Why nothing begins any more until a person looks; empty while it is not so."""
+        canary = self.waves.canary
+        if canary is not None and canary.trouble in ("CanaryFailed", "CanaryEmpty"):
+            return canary.trouble
+        return "NodeFailed" if self.failures.reached else ""
+
+    def take(self, node: str, drained: bool) -> Refusal | None:
+        """None and the place is taken; else what the node is told."""
+        refused = self._told(node, drained)
+        if refused is None and self.places.take(node) is not None:
+            refused = (
+                TURN,
+                "waits for a place (spec.rollout.maxUnavailable and maxParallel of "
+                f"{self._name}, whose status says who has them)",
+            )
+        return refused
+
+    def begin(self, node: str) -> str:
+        """The node that `take` has let through begins: its mark as a canary, or nothing."""
+        return self.waves.begin(node)
+
+    def _told(self, node: str, drained: bool) -> Refusal | None:
+        if self.stopped:
+            return STOPPED, f"{self._name} has stopped; its status says why and what to do"
+        if self.window_error or self.opens(drained) != self._now:
+            return CLOSED, f"waits for a maintenance window of {self._name}; its status says when"
+        refused = self.waves.refusal(node)
+        return (refused[0], f"{refused[1]} ({self._name})") if refused else None
+
+    @property
+    def _name(self) -> str:
+        return f"policy {self._policy.metadata.name}"
+
+    def opens(self, drained: bool) -> datetime | None:
+        """When a change may begin at the earliest, now included; None: no window is long enough."""
+        return self._windows.opens(self.needs(drained))
+
+    def needs(self, drained: bool) -> int:
+        """Seconds that a change may take."""
+        return longest(self._policy.spec, self._config, drained)
+
+    # What the policy's status says of it.
+
+    @cached_property
+    def waiting(self) -> list[Member]:
+        """Nodes for which a change is due and not begun, in their order."""
+        order = self.waves.order()
+        found = [m for m in self.members if m.state and m.state.status.phase == Phase.WAITING]
+        return sorted(found, key=lambda m: order[m.node.name])
+
+    @cached_property
+    def able(self) -> list[Member]:
+        """Those of them that nothing about themselves keeps from beginning."""
+        return [m for m in self.waiting if m.node.ready != "Unknown" and not m.node.unschedulable]
+
+    @cached_property
+    def looked_at(self) -> bool:
+        """Whether some node is being audited, or will be without anybody's help."""
+        return any(
+            m.node.ready != "Unknown" and (m.state is None or _stale(m) or _unknown(m))
+            for m in self.members
+        )
+
+    def drained(self, member: Member) -> bool:
+        """Whether a node would be drained."""
+        after = member.state.status.after if member.state else None
+        return drains(self._policy.spec, bool(after and after.needs_drain))
+
+    def closed(self) -> tuple[datetime | None, str] | None:
+        """None while a window is open that is long enough for some node that waits.
+
+        Else when the next one opens (None: none is long enough), and that in words.
+        """
+        if not self._policy.spec.rollout.windows or self.window_error:
+            return None
+        wanted = {self.drained(m) for m in self.able} or {False}
+        times = {drained: self.opens(drained) for drained in sorted(wanted)}
+        if self._now in times.values():
+            return None
+        coming = [at for at in times.values() if at is not None]
+        need = self.needs(min(wanted))
+        if not coming:
+            text = (
+                f"no maintenance window is long enough: a change may take {_hours(need)}, by its "
+                f"deadlines, and the longest window is {_hours(self._windows.longest)}"
+            )
+            return None, text
+        text = (
+            f"the next maintenance window of {_hours(need)} opens {min(coming):%Y-%m-%dT%H:%M:%SZ}"
+        )
+        return min(coming), text
+
+    def held(self) -> tuple[str, str] | None:
+        """(reason, message) where something is to be done, and only what is not ours is in its way.
+
+        Nothing of ours is under way then: the nodes that are named are to be mended or given back.
+        """
+        if self.able:
+            refused = self.places.refusal(self.able[0].node.name)
+            holders = self.places.held_by
+            if refused is None or refused[0] != MAX_UNAVAILABLE or not holders:
+                return None
+            by_name = {m.node.name: m for m in self.members}
+            told = ", ".join(_why_down(name, by_name.get(name)) for name in holders[:3])
+            return HELD, f"nothing moves: {refused[1]}, and nobody works on {told}"
+        foreign = [m.node.name for m in self.waiting if m.node.unschedulable]
+        silent = [
+            m.node.name
+            for m in self.members
+            if m.node.ready == "Unknown"
+            and (m.state is None or m.state.status.phase in _UNDECIDED or _stale(m))
+        ]
+        texts = [f"{_names(foreign)} cordoned by somebody else"] if foreign else []
+        texts += [f"{_names(silent)} silent (Ready is Unknown)"] if silent else []
+        return (HELD, f"nothing moves: {' and '.join(texts)}") if texts else None
+
+    def status(self, held_since: datetime | None) -> RolloutStatus:
+        """The part of the policy's status that is about the rollout."""
+        size, finished = self.waves.size
+        closed = self.closed()
+        return RolloutStatus(
+            plan=self.waves.plan,
+            wave=self.waves.name,
+            number=0 if self.waves.testing else min(self.waves.current + 1, self.waves.count),
+            of=self.waves.count,
+            nodes=size,
+            finished=finished,
+            waits_for=self.waits_for(),
+            held_since=held_since,
+            failures=len(self.failures.nodes),
+            max_failures=self.failures.most,
+            next_window=closed[0] if closed else None,
+            canary=self.waves.canary.status if self.waves.canary else None,
+        )
+
+    def waits_for(self) -> str:
+        """What is waited for before more can begin; empty where there is nothing to begin."""
+        canary = self.waves.canary
+        if canary is not None and canary.trouble:
+            return canary.waits_for
+        if self.failures.reached:
+            return (
+                f"{len(self.failures.nodes)} of at most {self.failures.most} nodes failed or were "
+                f"rolled back: {_names(self.failures.nodes)}; look there, then annotate one or "
+                f"{self._name} with cniupgrade.dev/retry"
+            )
+        if self.window_error:
+            return self.window_error
+        soaking = canary is not None and canary.status.soak_since and not canary.passed
+        if canary is not None and soaking:
+            return canary.waits_for
+        able = self.able
+        if not able:
+            held = self.held()
+            return held[1] if held else canary.waits_for if canary and not canary.passed else ""
+        if closed := self.closed():
+            return closed[1]
+        mine = [m for m in able if self.waves.refusal(m.node.name) is None]
+        if not mine:
+            return canary.waits_for if canary and not canary.passed else self._wave_waits()
+        refused = self.places.refusal(mine[0].node.name)
+        return refused[1] if refused else ""
+
+    def _wave_waits(self) -> str:
+        size, finished = self.waves.size
+        return f"{size - finished} of {size} nodes of {self.waves.name} are not finished"
+
+
+def _hours(seconds: int) -> str:
+    """Whole minutes, rounded up, as people write them."""
+    hours, minutes = divmod(-(-seconds // 60), 60)
+    return f"{hours}h{minutes}m" if hours and minutes else f"{hours}h" if hours else f"{minutes}m"
+
+
+def _stale(member: Member) -> bool:
+    """Good for what was wanted before: to be looked at again."""
+    return not member.seen and member.state is not None and member.state.status.phase in GOOD
+
+
+def _unknown(member: Member) -> bool:
+    """Looked at, with an open end: not one more look at a node that is blocked or well."""
+    if member.state is None or member.state.status.phase not in _LOOKED_AT:
+        return False
+    return not member.seen or member.state.status.verdict in (None, Verdict.REWRITE.value)
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _why_down(name: str, member: Member | None) -> str:
+    if member is None:
+        return name
+    why = "cordoned" if member.node.unschedulable else "not Ready"
+    if member.state is None:
+        return f"{name} ({why})"
+    return f"{name} ({why}, {member.state.status.phase}: {member.state.status.reason})"

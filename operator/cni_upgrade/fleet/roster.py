@@ -1,0 +1,80 @@
+"""Who has a say on which node, and what it would be asked: worked out once a pass, for all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.phases import FAILED
+from cni_upgrade.fleet.selection import Governance, govern, seniority
+from cni_upgrade.fleet.settle import asked_again, audit_key
+from cni_upgrade.fleet.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node that a policy governs, with its record."""
+
+    node: Node
+    state: CNINodeState | None
+    seen: bool
+    """Its last audit answers what the policy asks today."""
+    failed: bool
+    """It is failed or rolled back, and nobody has asked to try it again."""
+
+
+class Roster:
+    """The nodes of every policy. Labels and claims decide, not what a pass makes of a node."""
+
+    def __init__(self, world: Snapshot) -> None:
+        policies = sorted(world.policies.values(), key=seniority)
+        self._config = world.config
+        self.governance: dict[str, Governance] = {}
+        self._matched: defaultdict[str, dict[str, Node]] = defaultdict(dict)
+        self._governed: defaultdict[str, list[Node]] = defaultdict(list)
+        self._working: defaultdict[str, set[str]] = defaultdict(set)
+        for name in sorted(world.nodes):
+            node, state = world.nodes[name], world.states.get(name)
+            who = self.governance[name] = govern(node, state, policies)
+            for watcher in who.watchers:
+                self._matched[watcher][name] = node
+            if who.policy is not None:
+                self._governed[who.policy.metadata.uid].append(node)
+            ref = state.status.operation.policy if state and state.status.operation else None
+            if ref is not None and changing(state):
+                self._working[ref.uid].add(name)
+
+    def matched(self, policy: CNIUpgradePolicy) -> Mapping[str, Node]:
+        """The nodes that a policy selects, by name and in the order of their names."""
+        return self._matched[policy.metadata.name]
+
+    def working_for(self, policy: CNIUpgradePolicy) -> set[str]:
+        """Nodes that are changed on behalf of a policy, whether it still selects them or not."""
+        return self._working[policy.metadata.uid]
+
+    def members(
+        self, policy: CNIUpgradePolicy, states: Mapping[str, CNINodeState]
+    ) -> tuple[Member, ...]:
+        """The nodes on which this policy acts, with their records as they are in `states`."""
+        return tuple(
+            self._member(node, states.get(node.name), policy)
+            for node in self._governed[policy.metadata.uid]
+            if not node.deleting
+        )
+
+    def _member(self, node: Node, state: CNINodeState | None, policy: CNIUpgradePolicy) -> Member:
+        observed = state.status.observed if state else None
+        if state is None or observed is None:
+            return Member(node, state, seen=False, failed=_failed(state))
+        seen = observed.audit_key == audit_key(node, state, policy, self._config)
+        failed = _failed(state) and (seen or not asked_again(node, state, policy, self._config))
+        return Member(node, state, seen, failed)
+
+
+def _failed(state: CNINodeState | None) -> bool:
+    return state is not None and state.status.phase in FAILED

@@ -1,0 +1,198 @@
+"""In which order a policy's nodes are changed: the canary first, then wave after wave.
+
+A wave is open once the one before it has nothing left to wait for, and a wave that was finished is
+not reopened: a node that joins later begins when it is found, whatever wave it belongs to. So no
+node that comes or goes can hold up a rollout for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy, Cordoned, OrderBy
+from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.canary import Canary, canary
+from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.phases import FAILED, UNPLANNABLE
+from cni_upgrade.fleet.roster import Member
+from cni_upgrade.fleet.selection import matches
+from cni_upgrade.node.operation import Verdict
+
+ZONE = "topology.kubernetes.io/zone"
+CANARY = "canary"
+OTHERS = "others"
+_LOOKED_AT = frozenset({Phase.AUDITING, Phase.PENDING})
+_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Nodes that are changed together, in their order."""
+
+    name: str
+    members: tuple[Member, ...]
+
+
+def plan_of(policy: CNIUpgradePolicy) -> str:
+    """Digest of what is to be reached: another one begins with its own canary and first wave."""
+    parts = [
+        policy.metadata.uid,
+        policy.spec.target.cni.to_api(),
+        policy.spec.managed_files.value,
+        policy.spec.paths,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def arranged(policy: CNIUpgradePolicy, members: Sequence[Member]) -> list[Wave]:
+    """The waves that have a node, in their order."""
+    order = policy.spec.rollout.order
+    if order.by == OrderBy.NAME:
+        return [Wave("all nodes", tuple(sorted(members, key=lambda m: m.node.name)))]
+    found: dict[tuple[int, str], list[Member]] = {}
+    for member in members:
+        found.setdefault(_place(policy, member), []).append(member)
+    return [
+        Wave(name, tuple(sorted(found[number, name], key=_age))) for number, name in sorted(found)
+    ]
+
+
+def _age(member: Member) -> tuple[datetime, str]:
+    return member.node.created or _BEFORE_ALL, member.node.name
+
+
+def _place(policy: CNIUpgradePolicy, member: Member) -> tuple[int, str]:
+    """Sorts as the waves do, and names them."""
+    order, labels = policy.spec.rollout.order, member.node.labels
+    if order.by == OrderBy.ZONE:
+        zone = labels.get(ZONE)
+        return (0, f"zone {zone}") if zone else (1, "no zone")
+    if order.by == OrderBy.LABEL and order.label is not None:
+        value = labels.get(order.label.key)
+        if value in order.label.values:
+            return order.label.values.index(value), f"{order.label.key}={value}"
+        return len(order.label.values), OTHERS
+    for number, selector in enumerate(order.selectors):
+        if matches(selector, labels):
+            return number, f"selector {number + 1}"
+    return len(order.selectors), OTHERS
+
+
+def holds(member: Member, policy: CNIUpgradePolicy, config: OperatorConfig) -> bool:
+    """Whether a wave waits for this node: it is worked on, or may yet have to be changed."""
+    state, node = member.state, member.node
+    if changing(state):
+        return True
+    if node.ready == "Unknown":
+        return False  # Nothing can be sent there; it follows when it is back.
+    if state is None:
+        return True
+    status = state.status
+    if status.phase in FAILED or status.reason == UNPLANNABLE:
+        return False
+    if not member.seen:
+        # After so many looks without an answer the others do not wait for it any more.
+        return not (status.phase in _LOOKED_AT and status.attempts >= config.attempts)
+    if status.phase == Phase.WAITING or (
+        status.phase in _LOOKED_AT and status.verdict == Verdict.REWRITE
+    ):
+        skipped = policy.spec.rollout.cordoned == Cordoned.SKIP
+        return not (skipped and node.unschedulable)
+    return False
+
+
+class Waves:
+    """The order of one policy's rollout at one instant."""
+
+    def __init__(
+        self,
+        policy: CNIUpgradePolicy,
+        members: Sequence[Member],
+        matched: int,
+        config: OperatorConfig,
+        now: datetime,
+    ) -> None:
+        self.plan = plan_of(policy)
+        known = policy.status.rollout
+        before = known if known is not None and known.plan == self.plan else None
+        self._waves = arranged(policy, members)
+        self._number = {m.node.name: n for n, wave in enumerate(self._waves) for m in wave.members}
+        self._open = [
+            [m.node.name for m in wave.members if holds(m, policy, config)] for wave in self._waves
+        ]
+        spec = policy.spec.rollout.canary
+        self.canary: Canary | None = None
+        if spec is not None:
+            waiting = [name for names in self._open for name in names]
+            marked = before.canary if before else None
+            self.canary = canary(spec, self.plan, members, waiting, matched, marked, now)
+        self._marked = {
+            m.node.name for m in members if m.state and m.state.status.canary == self.plan
+        }
+        self._places = self.canary.places if self.canary else 0
+        self.current = self._present(before.wave if before else "")
+
+    def _present(self, reached: str) -> int:
+        """The first wave, from the one that was reached before, that has something to wait for."""
+        names = [wave.name for wave in self._waves]
+        first = names.index(reached) if reached in names else 0
+        last = max(len(names) - 1, 0)
+        return next((n for n in range(first, len(names)) if self._open[n]), last)
+
+    @property
+    def testing(self) -> bool:
+        """Whether only canaries may begin."""
+        return self.canary is not None and not self.canary.passed
+
+    @property
+    def name(self) -> str:
+        """The present wave's name."""
+        if self.testing:
+            return CANARY
+        return self._waves[self.current].name if self._waves else ""
+
+    @property
+    def count(self) -> int:
+        return len(self._waves)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(nodes, nodes that are not waited for any more) of the present wave."""
+        if self.testing and self.canary is not None:
+            return self.canary.status.nodes, self.canary.status.well
+        if not self._waves:
+            return 0, 0
+        there = len(self._waves[self.current].members)
+        return there, there - len(self._open[self.current])
+
+    def order(self) -> dict[str, int]:
+        """By node: its place in the order, canaries not apart."""
+        ordered = (m.node.name for wave in self._waves for m in wave.members)
+        return {name: place for place, name in enumerate(ordered)}
+
+    def refusal(self, node: str) -> tuple[str, str] | None:
+        """Why it is not this node's turn, as (reason, message), or None."""
+        if self.canary is not None and self.testing:
+            if node in self.canary.names or self._places > 0:
+                return None
+            return "Canary", "waits until the canary has passed"
+        number = self._number.get(node, 0)
+        if number > self.current:
+            return (
+                "Wave",
+                f"waits for its wave, {self._waves[number].name} ({number + 1} of {self.count})",
+            )
+        return None
+
+    def begin(self, node: str) -> str:
+        """The node begins: what marks it as a canary, or nothing."""
+        if self.canary is None or not self.testing or node in self._marked:
+            return ""
+        if node not in self.canary.names:
+            self._places -= 1
+        return self.plan

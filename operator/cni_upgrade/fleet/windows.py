@@ -1,0 +1,130 @@
+"""Maintenance windows: whether something that takes so long may begin now, and when else.
+
+A window opens when its cron expression says and stays open for so many seconds of real time. What
+begins must end, by its deadlines, before it closes. Windows that overlap or touch are one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from cni_upgrade.api import duration
+from cni_upgrade.api.policy import MaintenanceWindow
+
+_HORIZON = timedelta(days=400)
+"""How far ahead an opening is looked for: a window of once a year is found, leap days or not."""
+
+_MOST_SPANS = 100
+"""How many windows are looked at one by one: what repeats shows it in fewer."""
+
+Span = tuple[datetime, datetime]
+"""When a window opens and closes, in UTC."""
+
+
+class WindowError(ValueError):
+    """A window that cannot be understood; the text names the field."""
+
+
+class Windows:
+    """The windows of one policy at one instant. None at all: it is always open."""
+
+    def __init__(self, windows: Sequence[MaintenanceWindow], now: datetime) -> None:
+        """Raises WindowError for a schedule or a time zone that is not one."""
+        self._now = now.astimezone(UTC)
+        self._windows = [
+            (window, _zone(window, number), timedelta(seconds=duration.seconds(window.duration)))
+            for number, window in enumerate(windows)
+        ]
+        for number, (window, zone, _) in enumerate(self._windows):
+            try:
+                CronSim(window.schedule, self._now.astimezone(zone))
+            except CronSimError as error:
+                raise WindowError(
+                    f"spec.rollout.windows[{number}].schedule: {window.schedule!r} is not a cron "
+                    f"expression of five fields, as 0 22 * * 1-5 is: {error}"
+                ) from error
+        self._answers: dict[timedelta, datetime | None] = {}
+
+    def opens(self, seconds: int) -> datetime | None:
+        """When something that takes so long may begin at the earliest, now included.
+
+        None where no window of the next 400 days is long enough.
+        """
+        if not self._windows:
+            return self._now
+        need = timedelta(seconds=seconds)
+        if need not in self._answers:
+            self._answers[need] = self._opens(need)
+        return self._answers[need]
+
+    def _opens(self, need: timedelta) -> datetime | None:
+        for start, end in islice(self._spans(need), _MOST_SPANS):
+            begin = max(start, self._now)
+            if end - begin >= need:
+                return begin
+        # A rare one behind many that are too short.
+        rare = (
+            next(self._times(window, zone, length, running=False), None)
+            for window, zone, length in self._windows
+            if length >= need
+        )
+        return min((span[0] for span in rare if span is not None), default=None)
+
+    def may_begin(self, seconds: int) -> bool:
+        """Whether something that takes so long may begin now."""
+        return self.opens(seconds) == self._now
+
+    @property
+    def longest(self) -> int:
+        """Seconds of the longest window, for a message about one that is too short."""
+        return max((int(length.total_seconds()) for _, _, length in self._windows), default=0)
+
+    def _spans(self, enough: timedelta) -> Iterator[Span]:
+        """Windows that are not over yet, joined where they overlap or touch.
+
+        One that is long enough is not followed to its end: windows may follow each other for ever.
+        """
+        coming = heapq.merge(
+            *(self._times(window, zone, length) for window, zone, length in self._windows)
+        )
+        span: Span | None = None
+        for start, end in coming:
+            if span is None or start > span[1]:
+                if span is not None:
+                    yield span
+                span = (start, end)
+            else:
+                span = (span[0], max(span[1], end))
+            if span[1] - max(span[0], self._now) >= enough:
+                break
+        if span is not None:
+            yield span
+
+    def _times(
+        self, window: MaintenanceWindow, zone: ZoneInfo, length: timedelta, running: bool = True
+    ) -> Iterator[Span]:
+        """When a window opens and closes, from the ones that are open now, or from the next on."""
+        first = self._now - length if running else self._now
+        for local in CronSim(window.schedule, first.astimezone(zone)):
+            start = local.astimezone(UTC)
+            if start > self._now + _HORIZON:
+                return
+            if start + length > self._now:
+                yield start, start + length
+
+
+def _zone(window: MaintenanceWindow, number: int) -> ZoneInfo:
+    try:
+        return ZoneInfo(window.time_zone)
+    except (KeyError, ValueError, OSError) as error:
+        # Not there, no name of a zone at all, or a folder of zones.
+        raise WindowError(
+            f"spec.rollout.windows[{number}].timeZone: {window.time_zone!r} is not in the IANA "
+            "time zone database; expected a name such as Europe/Berlin or UTC"
+        ) from error

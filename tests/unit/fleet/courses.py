@@ -1,0 +1,420 @@
+"""Rollouts over several nodes that a person can follow: canaries, waves, windows, failures.
+
+As in scenarios.py, each function plays one and says what must come of it; their transcripts stand
+in `golden/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from cni_upgrade.api import names
+from tests.unit.fleet.api_model import Raw
+from tests.unit.fleet.node_model import SimNode
+from tests.unit.fleet.rollout import Rollout
+from tests.unit.fleet.scenarios import f1, message, old, phases, ready, reason
+
+ZONE = "topology.kubernetes.io/zone"
+BAD = {"1.0.0": (True, False)}
+"""A node on which deleting pods does not work after the change either."""
+
+
+def enforce(rollout: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    return {"mode": "Enforce", "rollout": dict(rollout), **more}
+
+
+def labelled(*nodes: tuple[SimNode, Mapping[str, str]]) -> Rollout:
+    """A cluster whose nodes joined a minute after each other, in this order."""
+    r = Rollout()
+    for disk, labels in nodes:
+        r.cluster.add_node(disk, labels=labels)
+        r.cluster.tick(60)
+    return r
+
+
+def rolling(r: Rollout, policy: str = "cure") -> Raw:
+    """The policy's status.rollout."""
+    found: Raw = r.cluster.policy(policy)["status"]["rollout"]
+    return found
+
+
+def conditions(r: Rollout, policy: str = "cure") -> set[str]:
+    return {c["type"] for c in r.cluster.policy(policy)["status"]["conditions"]}
+
+
+def began(r: Rollout) -> list[str]:
+    """Nodes in the order in which they were cordoned by us."""
+    return [line.split()[1].rstrip(":") for line in r.lines if line.endswith(": Cordon")]
+
+
+def all_done(r: Rollout) -> None:
+    """Play on until every node is done, and quiet."""
+    r.until(lambda: set(phases(r).values()) <= {"Done", "Compatible"})
+    r.settle()
+
+
+def canary_passes() -> Rollout:
+    """One node goes first and soaks for five minutes; then the others, two at a time."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "abcd"))
+    canary = {"nodes": 1, "soak": "5m"}
+    r.cluster.apply_policy("cure", enforce({"canary": canary, "maxUnavailable": 2}))
+    r.until(lambda: r.phase("node-a") == "Done")
+    r.play(60)
+    assert set(list(phases(r).values())[1:]) == {"Waiting"}
+    assert reason(r, "node-b") == "Canary"
+    assert rolling(r)["wave"] == "canary"
+    until = rolling(r)["waitsFor"].removeprefix("soak of the canary until ")
+    assert until.startswith("2026-01-01T12:0")
+    all_done(r)
+    first = next(line for line in r.lines if line.endswith("node-b: Cordon"))
+    assert first.split()[0] >= "0:09:15", "five minutes after the canary was done"
+    assert ready(r, "cure") == "Enforced"
+    return r
+
+
+def canary_fails() -> Rollout:
+    """A canary that fails stops the rollout whatever the failure budget, until a person asks."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "abc"))
+    r.cluster.disks["node-a"].surprise = BAD
+    canary = {"nodes": 1, "soak": "5m"}
+    r.cluster.apply_policy("cure", enforce({"canary": canary, "maxFailures": "100%"}))
+    r.settle()
+    assert phases(r) == {"node-a": "Failed", "node-b": "Waiting", "node-c": "Waiting"}
+    assert ready(r, "cure") == "CanaryFailed"
+    assert "Stalled" in conditions(r)
+    assert "node-a" in rolling(r)["waitsFor"]
+    r.play(3600)
+    assert began(r) == ["node-a"]
+    r.say("== the plugin is mended, policy cure is annotated with cniupgrade.dev/retry")
+    r.cluster.disks["node-a"].surprise = {}
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, "1")
+    all_done(r)
+    return r
+
+
+def canary_that_matches_nothing() -> Rollout:
+    """A canary that no node is never passes: it is said, and nothing begins."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "ab"))
+    canary = {"nodeSelector": {"matchLabels": {"canary": "yes"}}, "soak": "1m"}
+    r.cluster.apply_policy("cure", enforce({"canary": canary}))
+    r.play(1800)
+    assert ready(r, "cure") == "CanaryEmpty"
+    assert "Stalled" in conditions(r)
+    assert began(r) == []
+    r.say("== node-b is labelled")
+    r.cluster.api.patch("Node", "node-b", {"metadata": {"labels": {"canary": "yes"}}})
+    all_done(r)
+    assert began(r) == ["node-b", "node-a"]
+    return r
+
+
+def canary_that_vanishes() -> Rollout:
+    """The machine goes while it soaks: another node is canary, and soaks from the beginning."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "abc"))
+    r.cluster.apply_policy("cure", enforce({"canary": {"nodes": 1, "soak": "5m"}}))
+    r.until(lambda: r.phase("node-a") == "Done")
+    r.play(120)
+    r.say("== node-a vanishes")
+    r.cluster.remove_node("node-a")
+    r.until(lambda: r.phase("node-b") == "Done")
+    r.play(240)
+    assert phases(r) == {"node-b": "Done", "node-c": "Waiting"}
+    all_done(r)
+    return r
+
+
+def canary_that_is_down_while_it_soaks() -> Rollout:
+    """Not Ready is not well: the soak begins anew once the canary is back."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "ab"))
+    r.cluster.apply_policy("cure", enforce({"canary": {"nodes": 1, "soak": "5m"}}))
+    r.until(lambda: r.phase("node-a") == "Done")
+    r.play(200)
+    r.say("== node-a is not ready")
+    r.cluster.set_ready("node-a", "False")
+    r.play(200)
+    assert "node-a (not Ready)" in rolling(r)["waitsFor"]
+    r.say("== node-a is ready")
+    r.cluster.set_ready("node-a", "True")
+    r.play(240)
+    assert phases(r)["node-b"] == "Waiting"
+    all_done(r)
+    return r
+
+
+def window_closes_mid_rollout() -> Rollout:
+    """What cannot end in the window does not begin; what has begun is finished; then the next."""
+    r = labelled(*((old(f"node-{x}"), {}) for x in "abc"))
+    # The first agent of each hangs until its Job's deadline: a node takes six minutes.
+    for disk in r.cluster.disks.values():
+        disk.faults = ["none", "hangs"]
+    windows = [{"schedule": "0 */2 * * *", "duration": "30m"}]
+    verify = {"deadline": "1m"}
+    r.cluster.apply_policy("cure", enforce({"windows": windows}, verify=verify))
+    r.until(lambda: r.phase("node-b") == "Done")
+    r.play(600)
+    # 6 + 5 + 6 minutes, by the deadlines, would end at 12:32.
+    assert phases(r) == {"node-a": "Done", "node-b": "Done", "node-c": "Waiting"}
+    assert reason(r, "node-c") == "OutsideWindow"
+    assert ready(r, "cure") == "OutsideWindow"
+    assert rolling(r)["nextWindow"] == "2026-01-01T14:00:00Z"
+    assert "Stalled" not in conditions(r)
+    all_done(r)
+    last = next(line for line in r.lines if line.endswith("node-c: Cordon"))
+    assert last.startswith("2:00:"), last
+    return r
+
+
+def window_that_is_too_short() -> Rollout:
+    """No window will ever do: a person is told what is needed, and audits go on."""
+    r = labelled((f1(), {}))
+    windows = [{"schedule": "*/30 * * * *", "duration": "10m", "timeZone": "Europe/Berlin"}]
+    r.cluster.apply_policy("cure", enforce({"windows": windows}))
+    r.play(3600)
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "OutsideWindow")
+    assert ready(r, "cure") == "WindowTooShort"
+    assert "may take 22m" in rolling(r)["waitsFor"]
+    r.say("== the window is an hour long")
+    windows = [{"schedule": "*/30 * * * *", "duration": "1h"}]
+    r.cluster.apply_policy("cure", enforce({"windows": windows}))
+    all_done(r)
+    return r
+
+
+def window_that_is_none() -> Rollout:
+    """A time zone that does not exist is named, with the field."""
+    r = labelled((f1(), {}))
+    windows = [{"schedule": "0 12 * * *", "duration": "2h", "timeZone": "Europe/Atlantis"}]
+    r.cluster.apply_policy("cure", enforce({"windows": windows}))
+    r.settle()
+    assert ready(r, "cure") == "WindowsInvalid"
+    assert "spec.rollout.windows[0].timeZone: 'Europe/Atlantis'" in rolling(r)["waitsFor"]
+    return r
+
+
+def failure_budget_reached() -> Rollout:
+    """Two failures are borne, the third stops the rollout; retry of the policy gives them back."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "abcde"))
+    for name in ("node-a", "node-c", "node-d"):
+        r.cluster.disks[name].surprise = BAD
+    r.cluster.apply_policy("cure", enforce({"maxFailures": 3}))
+    r.settle()
+    assert phases(r) == {
+        "node-a": "Failed",
+        "node-b": "Done",
+        "node-c": "Failed",
+        "node-d": "Failed",
+        "node-e": "Waiting",
+    }
+    assert reason(r, "node-e") == "RolloutStopped"
+    assert ready(r, "cure") == "NodeFailed"
+    assert (rolling(r)["failures"], rolling(r)["maxFailures"]) == (3, 3)
+    r.say("== node-a is given back")
+    r.cluster.disks["node-a"].surprise = {}
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.settle()
+    assert phases(r)["node-e"] == "Done"
+    assert ready(r, "cure") == "NodeFailed", "two nodes still need a person"
+    r.say("== all are given back")
+    r.cluster.disks["node-c"].surprise = r.cluster.disks["node-d"].surprise = {}
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, "1")
+    all_done(r)
+    return r
+
+
+def failures_in_a_row() -> Rollout:
+    """Consecutive: a node that succeeds between them lets the rollout go on."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "abcdef"))
+    for name in ("node-a", "node-c", "node-d"):
+        r.cluster.disks[name].surprise = BAD
+    counting = {"maxFailures": 2, "countFailures": "Consecutive"}
+    r.cluster.apply_policy("cure", enforce(counting))
+    r.settle()
+    assert began(r) == ["node-a", "node-b", "node-c", "node-d"]
+    assert phases(r)["node-e"] == "Waiting"
+    assert rolling(r)["failures"] == 2
+    assert "node-c, node-d" in rolling(r)["waitsFor"]
+    return r
+
+
+def label_order() -> Rollout:
+    """dev, then test, then what has no such label; the oldest first, a node at a time."""
+    r = labelled(
+        (f1("node-a"), {}),
+        (f1("node-b"), {"env": "test"}),
+        (f1("node-c"), {"env": "dev"}),
+        (f1("node-d"), {"env": "dev"}),
+    )
+    order = {"by": "Label", "label": {"key": "env", "values": ["dev", "test"]}}
+    r.cluster.apply_policy("cure", enforce({"order": order}))
+    r.until(lambda: r.phase("node-c") == "Applying")
+    assert reason(r, "node-d") == "Turn"
+    assert reason(r, "node-b") == "Wave"
+    assert "env=test (2 of 3)" in message(r, "node-b")
+    assert (rolling(r)["wave"], rolling(r)["number"], rolling(r)["of"]) == ("env=dev", 1, 3)
+    r.settle()
+    assert began(r) == ["node-c", "node-d", "node-b", "node-a"]
+    return r
+
+
+def selector_order() -> Rollout:
+    """A node belongs to the first selector that takes it."""
+    r = labelled(
+        (f1("node-a"), {"tier": "front"}),
+        (f1("node-b"), {"tier": "back", "spare": ""}),
+        (f1("node-c"), {"tier": "back"}),
+    )
+    selectors = [
+        {"matchExpressions": [{"key": "spare", "operator": "Exists"}]},
+        {"matchLabels": {"tier": "back"}},
+    ]
+    r.cluster.apply_policy("cure", enforce({"order": {"by": "Selectors", "selectors": selectors}}))
+    r.settle()
+    assert began(r) == ["node-b", "node-c", "node-a"]
+    return r
+
+
+def zone_after_zone() -> Rollout:
+    """The oldest node of the first zone begins; one that joins a zone that is over begins at once.
+
+    A node of the first zone that is silent is not waited for, and follows when it is back.
+    """
+    r = labelled(
+        (f1("node-a"), {ZONE: "z2"}),
+        (f1("node-b"), {ZONE: "z1"}),
+        (f1("node-c"), {}),
+        (f1("node-d"), {ZONE: "z1"}),
+        (f1("node-e"), {ZONE: "z1"}),
+    )
+    r.cluster.set_ready("node-e", "Unknown")
+    r.cluster.apply_policy("cure", enforce({"order": {"by": "Zone"}, "maxUnavailable": 2}))
+    r.until(lambda: r.phase("node-a") == "Applying")
+    assert rolling(r)["wave"] == "zone z2"
+    r.say("== node-f joins zone z1, node-e is back")
+    r.cluster.add_node(f1("node-f"), labels={ZONE: "z1"})
+    r.cluster.set_ready("node-e", "True")
+    r.settle()
+    assert began(r)[:3] == ["node-b", "node-d", "node-a"]
+    assert set(began(r)[3:]) == {"node-c", "node-e", "node-f"}
+    return r
+
+
+def foreign_cordon_is_skipped() -> Rollout:
+    """Skip: the next wave does not wait for a node that somebody has cordoned; it follows."""
+    r = labelled((f1("node-a"), {ZONE: "z1"}), (f1("node-b"), {ZONE: "z2"}))
+    r.cluster.cordon("node-a")
+    rollout = {"order": {"by": "Zone"}, "cordoned": "Skip", "maxUnavailable": 2}
+    r.cluster.apply_policy("cure", enforce(rollout))
+    r.settle()
+    assert phases(r) == {"node-a": "Waiting", "node-b": "Done"}
+    assert "passed over" in message(r, "node-a")
+    r.say("== they uncordon node-a")
+    r.cluster.uncordon("node-a")
+    all_done(r)
+    return r
+
+
+def foreign_cordon_is_waited_for() -> Rollout:
+    """Wait: the next wave waits for it, and the policy names it."""
+    r = labelled((f1("node-a"), {ZONE: "z1"}), (f1("node-b"), {ZONE: "z2"}))
+    r.cluster.cordon("node-a")
+    rollout = {"order": {"by": "Zone"}, "maxUnavailable": 2}
+    r.cluster.apply_policy("cure", enforce(rollout))
+    r.settle()
+    assert phases(r) == {"node-a": "Waiting", "node-b": "Waiting"}
+    assert reason(r, "node-b") == "Wave"
+    assert "1 of 1 nodes of zone z1" in rolling(r)["waitsFor"]
+    r.say("== they uncordon node-a")
+    r.cluster.uncordon("node-a")
+    all_done(r)
+    return r
+
+
+def budget_taken_by_a_node_that_nobody_mends() -> Rollout:
+    """A node that is down and cannot be cured has all of maxUnavailable: said, with its name."""
+    r = labelled((f1("node-a"), {}), (f1("node-b"), {}))
+    r.cluster.disks["node-a"].no_config = True
+    r.cluster.set_ready("node-a", "False")
+    r.cluster.apply_policy("cure", enforce({}))
+    r.play(300)
+    assert phases(r) == {"node-a": "Blocked", "node-b": "Waiting"}
+    assert ready(r, "cure") == "NothingMoves"
+    assert "node-a (not Ready, Blocked: NoConfig)" in r.cluster.policy("cure")["status"]["message"]
+    assert "Stalled" not in conditions(r), "a node may be away for a while"
+    r.play(600)
+    assert "Stalled" in conditions(r)
+    r.say("== node-a is given a config, and is ready")
+    r.cluster.disks["node-a"].no_config = False
+    r.cluster.set_ready("node-a", "True")
+    all_done(r)
+    return r
+
+
+def down_nodes_are_cured_first() -> Rollout:
+    """The node that is itself down is the one that may be changed while the budget is used up."""
+    r = labelled((f1("node-a"), {}), (f1("node-b"), {}))
+    r.cluster.set_ready("node-b", "False")
+    r.cluster.apply_policy("cure", enforce({}))
+    r.until(lambda: r.phase("node-b") == "Done")
+    assert phases(r) == {"node-a": "Waiting", "node-b": "Done"}
+    r.say("== node-b is ready")
+    r.cluster.set_ready("node-b", "True")
+    all_done(r)
+    assert began(r) == ["node-b", "node-a"]
+    return r
+
+
+def another_target_begins_anew() -> Rollout:
+    """What was passed for one target says nothing of another: canary and waves once more."""
+    r = labelled((old("node-a"), {}), (old("node-b"), {}))
+    for disk in r.cluster.disks.values():
+        disk.most = "1.1.0"
+    canary = {"nodes": 1, "soak": "2m"}
+    r.cluster.apply_policy("cure", enforce({"canary": canary}))
+    all_done(r)
+    passed = rolling(r)["canary"]["passedAt"]
+    r.say("== target: 1.1.0")
+    target = {"cni": {"version": "1.1.0"}}
+    r.cluster.apply_policy("cure", enforce({"canary": canary}, target=target))
+    r.until(lambda: r.phase("node-a") == "Done" and r.cluster.disks["node-a"].version == "1.1.0")
+    r.play(60)
+    assert phases(r)["node-b"] == "Waiting"
+    all_done(r)
+    assert rolling(r)["canary"]["passedAt"] > passed
+    return r
+
+
+def looked_at_while_it_soaks() -> Rollout:
+    """A look from time to time does not begin the soak of a day anew."""
+    r = labelled((f1("node-a"), {}), (f1("node-b"), {}))
+    r.cluster.apply_policy("cure", enforce({"canary": {"nodes": 1, "soak": "8h"}}))
+    r.until(lambda: r.phase("node-a") == "Done")
+    done = r.cluster.now
+    r.until(lambda: r.phase("node-b") == "Done", seconds=9 * 3600)
+    assert r.cluster.now - done < timedelta(hours=8, minutes=5)
+    assert sum("CreateJob audit" in line and "node-a" in line for line in r.lines) == 2
+    return r
+
+
+COURSES: tuple[Callable[[], Rollout], ...] = (
+    canary_passes,
+    canary_fails,
+    canary_that_matches_nothing,
+    canary_that_vanishes,
+    canary_that_is_down_while_it_soaks,
+    window_closes_mid_rollout,
+    window_that_is_too_short,
+    window_that_is_none,
+    failure_budget_reached,
+    failures_in_a_row,
+    label_order,
+    selector_order,
+    zone_after_zone,
+    foreign_cordon_is_skipped,
+    foreign_cordon_is_waited_for,
+    budget_taken_by_a_node_that_nobody_mends,
+    down_nodes_are_cured_first,
+    another_target_begins_anew,
+    looked_at_while_it_soaks,
+)
