@@ -158,8 +158,10 @@ for crd in $CRDS; do
         say "something holds one of the $crd: see its finalizers"
 done
 quiet delete namespace $AGENTS $PROOF $SYSTEM --timeout=${PATIENCE}s || say "a namespace is not gone yet"
-quiet -n default delete rolebinding $NAME
-quiet -n default delete role $NAME
+for space in default kube-system kube-flannel; do
+    quiet -n $space delete rolebinding $NAME
+    quiet -n $space delete role $NAME
+done
 quiet delete clusterrolebinding $NAME
 quiet delete clusterrole $NAME
 quiet delete priorityclass cni-upgrade-agent cni-upgrade-controller

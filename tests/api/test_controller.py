@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
 
 from cni_upgrade.api import names
+from cni_upgrade.node.operation import Operation, PluginReport, Report, Source
 from tests.api.controllers import POLICIES, ROLE, ROOT, STATES, World, applied, given_back
-from tests.api.nodes import JOBS, NODES, Fleet, Object
+from tests.api.nodes import JOBS, NODES, Fleet, Object, add_node
 from tests.api.server import MERGE_PATCH
 from tests.api.waiting import eventually
+from tests.unit.cni import configmaps
+from tests.unit.fleet.node_model import SimNode
 
 
 def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
@@ -251,3 +257,77 @@ def test_a_signal_ends_it_wherever_it_is(world: World, number: int) -> None:
         began = time.monotonic()
         assert it.end(number) == 0
         assert time.monotonic() - began < 15
+
+
+class Flannel(SimNode):
+    """A node whose file flannel writes, and whose plugins are known."""
+
+    def report(self, operation: Operation, pods: Sequence[str]) -> Report:
+        found = super().report(operation, pods)
+        supported = ("0.3.1", "0.4.0", "1.0.0")
+        plugins = tuple(
+            PluginReport(each, supported, "1.0.0", Source.VERSION)
+            for each in ("flannel", "bridge", "host-local", "portmap")
+        )
+        return replace(found, plugins=plugins)
+
+
+def _source(world: World, action: str) -> Object:
+    """What the policy says of its one source, once it says that."""
+
+    def there() -> Object | None:
+        status = world.api.request("GET", f"{POLICIES}/cure").body.get("status") or {}
+        found = status.get("sources") or [{}]
+        return found[0] if len(found) == 1 and found[0].get("action") == action else None
+
+    answer: Object = eventually(there, f"the source is {action}")
+    return answer
+
+
+def test_a_configmap_is_shown_mended_once_it_may_be_read(world: World, fleet: Fleet) -> None:
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-flannel"}}
+    world.api.create("/api/v1/namespaces", space)
+    name, configmap = "kube-flannel-cfg", "/api/v1/namespaces/kube-flannel/configmaps"
+    text = configmaps.FLANNEL_OLD
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name},
+        "data": {"cni-conf.json": text, "net-conf.json": "{}"},
+    }
+    world.api.create(configmap, body)
+    fleet.disks["node-a"] = Flannel("node-a", None, managed_by="flannel: ConfigMap")
+    add_node(world.api, "node-a")
+    before = len(world.asked())
+    with world.controller() as it:
+        world.policy()
+        found = _source(world, "Unknown")
+        assert f"may not read ConfigMap kube-flannel/{name}" in found["message"]
+        assert world.await_reason("NodesBlocked")
+        assert "list by that name is not granted" in it.log
+    world.kubectl("apply", "-f", str(ROOT / "manifests/sources/kube-flannel.yaml"))
+    # A new process looks at once.
+    with world.controller():
+        found = _source(world, "Rewrite")
+        assert (found["to"], found["nodes"], found["network"]) == ("1.0.0", 1, "cbr0")
+    # The command of docs/operation.md.
+    path = f"{{.status.sources[?(@.name=='{name}')].patch}}"
+    patch = world.kubectl("get", "cup", "cure", "-o", f"jsonpath={path}")
+    words = ("-n", "kube-flannel", "patch", "configmap", name, "--type=json", "-p", patch)
+    world.kubectl(*words)
+    data = world.api.request("GET", f"{configmap}/{name}").body["data"]
+    assert data["net-conf.json"] == "{}"
+    assert json.loads(data["cni-conf.json"]) == {"cniVersion": "1.0.0", **json.loads(text)}
+    with pytest.raises(AssertionError, match="the server rejected our request"):
+        world.kubectl(*words)
+    with world.controller():
+        assert _source(world, "None")["version"] == "1.0.0"
+    reads = []
+    for event in world.asked()[before:]:
+        ref = event.get("objectRef") or {}
+        if ref.get("resource") == "configmaps":
+            reads.append((event["verb"], ref.get("name"), event["responseStatus"]["code"]))
+    assert set(reads) == {("list", name, 200)}, "by name, and never one that is refused"
+    assert len(reads) <= 6
+    assert not [write for write in world.writes() if write[1] == "configmaps"]
+    world.api.request("DELETE", f"{configmap}/{name}")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from cni_upgrade.api import names
+from cni_upgrade.cni.sources import KNOWN
 from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.fleet.workloads import agent_job, proof_pod
 from cni_upgrade.kube.rights import needed as asked_for
@@ -164,6 +165,12 @@ NEEDED: list[Right] = [
     *rights("create", "pods/eviction", "kube-system"),
     *rights("list watch", "jobs.batch", PROOF),  # kopf watches each kind in both namespaces
     *rights("create", "selfsubjectaccessreviews.authorization.k8s.io"),
+    *(
+        right
+        for source in KNOWN
+        if source.namespace == "kube-system"
+        for right in rights("list", "configmaps", "kube-system", source.name)
+    ),
 ]
 FORBIDDEN = [
     *rights("get list watch create update patch delete", "secrets"),
@@ -190,6 +197,10 @@ FORBIDDEN = [
     *rights("get create update patch delete", "configmaps", SYSTEM, "cni-upgrade-operator"),
     *rights("list", "configmaps", SYSTEM),
     *rights("list", "configmaps"),
+    *rights("get list watch update patch delete", "configmaps", "kube-system"),
+    *rights("get watch update patch delete", "configmaps", "kube-system", "calico-config"),
+    *rights("list", "configmaps", "kube-system", "coredns"),
+    *rights("list", "configmaps", "default", "calico-config"),
     *rights("get update", "leases.coordination.k8s.io", "kube-node-lease", "node-a"),
     *rights("get patch", "leases.coordination.k8s.io", SYSTEM, "another"),
     *rights("list watch delete update", "leases.coordination.k8s.io", SYSTEM),

@@ -5,11 +5,18 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Count, Counts, Model, Name, Text, Time, Word, first
 from cni_upgrade.api.condition import Conditions
+from cni_upgrade.api.config_source import ConfigSource
 from cni_upgrade.api.duration import Duration
 from cni_upgrade.api.meta import ObjectMeta
 from cni_upgrade.node.operation import ManagedFiles, RewriteMode, Selection
@@ -695,6 +702,13 @@ class PolicyStatus(Model):
         default=(),
         description="The first ten nodes that need a person, with their reasons; every node's own "
         "story is in its CNINodeState.",
+    )
+    sources: Annotated[tuple[ConfigSource, ...], Field(max_length=8), BeforeValidator(first(8))] = (
+        Field(
+            default=(),
+            description="The ConfigMaps from which network add-ons write the configs of these "
+            "nodes, and how to mend each at its source. The operator changes none of them.",
+        )
     )
 
 

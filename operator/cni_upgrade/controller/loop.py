@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from cni_upgrade.api import names
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.sources import Sources
 from cni_upgrade.controller.store import Store, at_steps
 from cni_upgrade.fleet.hanging import wants_pods
 from cni_upgrade.fleet.objects import Pod
@@ -48,6 +49,7 @@ class Loop:
         self._store = store
         self._executor = executor
         self._metrics = metrics
+        self._sources = Sources(kube, store)
         self._news = asyncio.Event()
         self._failures = 0
         # On the monotonic clock: a node whose time is set right is no hung controller.
@@ -140,6 +142,7 @@ class Loop:
         if not self._store.denied:
             await self._list_pods()
             await self._list_judged()
+            await self._sources.look(time.monotonic())
         world = self._store.snapshot(datetime.now(UTC))
         with self._metrics.planning():
             turns = plan(world)

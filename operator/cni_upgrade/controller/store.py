@@ -18,7 +18,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.objects import Job, Namespace, Node, Pod
 from cni_upgrade.fleet.phases import Step
-from cni_upgrade.fleet.snapshot import Eviction, Snapshot, Unread
+from cni_upgrade.fleet.snapshot import ConfigMap, Eviction, Snapshot, Unread
 from cni_upgrade.kube.port import Listed
 
 log = logging.getLogger(__name__)
@@ -126,6 +126,8 @@ class Store:
         self.node_pods: dict[str, tuple[Pod, ...]] = {}
         self.evictions: dict[str, Eviction] = {}
         self.errors: dict[str, str] = {}
+        self.configmaps: dict[str, ConfigMap] = {}
+        """Of network add-ons, by `namespace/name`."""
         self.denied: tuple[str, ...] = ()
 
     @property
@@ -201,6 +203,7 @@ class Store:
             errors=dict(self.errors),
             stopped=self.stopped,
             stopped_since=room.since if room else None,
+            configmaps=dict(self.configmaps),
         )
 
     def _hands_off(self) -> frozenset[str]:

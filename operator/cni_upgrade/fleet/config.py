@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from cni_upgrade.cni.sources import Source
+
 
 class ConfigError(ValueError):
     """The operator's configuration cannot be used; the text names each field."""
@@ -48,6 +50,38 @@ class Namespaces(_Section):
     proof: str = "cni-upgrade-proof"
 
 
+class ConfigSource(_Section):
+    """A ConfigMap of an installation that goes by other names than `cni/sources.py` knows."""
+
+    namespace: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    key: str = Field(min_length=1)
+    files: tuple[str, ...] = Field(min_length=1)
+    """What the file is called on the nodes, e.g. `10-mynet.conflist`."""
+    placeholders: tuple[str, ...] = ()
+    """What the installer fills in on each node, e.g. `__CNI_MTU__`."""
+
+    @model_validator(mode="after")
+    def _readable(self) -> ConfigSource:
+        for placeholder in self.placeholders:
+            if len(placeholder) < 5:
+                raise ValueError(f"placeholder {placeholder!r} is shorter than 5 characters")
+        return self
+
+    def source(self) -> Source:
+        """As the table has them."""
+        return Source(
+            writer="",
+            namespace=self.namespace,
+            name=self.name,
+            key=self.key,
+            files=self.files,
+            takes_effect="when the program that writes the file does so again",
+            placeholders=self.placeholders,
+            configured=True,
+        )
+
+
 class OperatorConfig(_Section):
     """What the operator may do, set by whoever installs it."""
 
@@ -76,6 +110,9 @@ class OperatorConfig(_Section):
     """A deleted policy that gives back is let go once nothing went on for so long."""
     attempts: int = Field(default=3, ge=1)
     """How often an agent that ended without an answer is sent again."""
+
+    sources: tuple[ConfigSource, ...] = ()
+    """ConfigMaps that are looked at beside the known ones; each needs a right of its own."""
 
     def preset(self, name: str) -> Preset | None:
         """The folders that a policy's `paths` stands for; None where it is not allowed here."""

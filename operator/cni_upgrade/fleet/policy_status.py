@@ -20,6 +20,7 @@ from cni_upgrade.api.policy import (
     ReadinessCounts,
     RolloutStatus,
 )
+from cni_upgrade.fleet import sources
 from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
@@ -157,6 +158,7 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot, roster: Roster) -> Policy
         ),
         failures=_failures(states),
         rollout=course.status(since) if course is not None else None,
+        sources=sources.shown(policy, states, world),
     )
 
 

@@ -49,6 +49,16 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigMap:
+    """A ConfigMap of a network add-on, as it was last looked at."""
+
+    data: Mapping[str, str] | None
+    """None where it is not there."""
+    refused: bool = False
+    """We may not read it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The cluster as the store knows it. Mappings are keyed by name unless said otherwise."""
 
@@ -79,3 +89,5 @@ class Snapshot:
     stopped: str = ""
     """Why everything is stopped; empty while it is not. Nothing may begin then, anywhere."""
     stopped_since: datetime | None = None
+    configmaps: Mapping[str, ConfigMap] = field(default_factory=dict)
+    """By `namespace/name`; only those that some node's file comes from."""

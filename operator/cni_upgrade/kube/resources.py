@@ -26,6 +26,7 @@ class Resource:
 NODES = Resource("", "v1", "nodes")
 PODS = Resource("", "v1", "pods")
 EVENTS = Resource("", "v1", "events")
+CONFIGMAPS = Resource("", "v1", "configmaps")
 JOBS = Resource("batch", "v1", "jobs")
 POLICIES = Resource(names.GROUP, names.VERSION, names.POLICY_PLURAL)
 NODE_STATES = Resource(names.GROUP, names.VERSION, names.NODE_STATE_PLURAL)

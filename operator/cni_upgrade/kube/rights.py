@@ -1,7 +1,8 @@
 """Every right that the controller needs, so that a missing one is named before it is missed.
 
 kopf ends the process when a list or watch is refused; asked beforehand, one missing right is a
-condition and a line that says what to add. `manifests/rbac.yaml` gives exactly these.
+condition and a line that says what to add. `manifests/rbac.yaml` gives exactly these, and
+the right to list ConfigMaps by name, without which nothing stalls (controller/sources.py).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from cni_upgrade.controller.store import Store
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.port import KubeError, Listed, Object
 from cni_upgrade.kube.resources import (
+    CONFIGMAPS,
     EVENTS,
     JOBS,
     LEASES,
@@ -34,6 +35,7 @@ KINDS = {
     EVENTS: "Event",
     LEASES: "Lease",
     NAMESPACES: "Namespace",
+    CONFIGMAPS: "ConfigMap",
 }
 Refuse = Callable[[str, str, str], KubeError | None]
 """(verb, plural, name) -> what is said against it."""
@@ -58,7 +60,7 @@ class Memory:
         return KINDS[resource]
 
     def writes(self) -> list[tuple[str, str, str]]:
-        return [a for a in self.asked if a[0] not in ("get", "list")]
+        return [a for a in self.asked if a[0] not in ("get", "list", "may list")]
 
     async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Listed:
         field, _, value = query.get("fieldSelector", "").partition("=")
@@ -109,7 +111,11 @@ class Memory:
     async def allowed(
         self, verb: str, resource: Resource, namespace: str | None, sub: str = "", name: str = ""
     ) -> bool:
-        return True
+        self.asked.append(("may " + verb, resource.plural, name))
+        error = self.refuse("may " + verb, resource.plural, name)
+        if error is not None and error.status != 403:
+            raise error
+        return error is None
 
 
 def _selected(selector: str, labels: dict[str, str]) -> bool:

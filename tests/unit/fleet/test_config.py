@@ -12,6 +12,8 @@ GOOD = {
     "auto": {"confDirs": ["/etc/cni/net.d"], "binDirs": ["/opt/cni/bin"]},
 }
 
+SOURCE = {"namespace": "net", "name": "mynet", "key": "conf", "files": ["10-mynet.conflist"]}
+
 
 @pytest.mark.parametrize(
     ("change", "named"),
@@ -25,6 +27,9 @@ GOOD = {
         ({"auto": {"confDirs": ["etc"], "binDirs": ["/b"]}}, "'etc' is not an absolute path"),
         ({"auto": {"confDirs": ["/a/../b"], "binDirs": ["/b"]}}, "'/a/../b'"),
         ({"auto": {"confDirs": [], "binDirs": ["/b"]}}, "auto.confDirs"),
+        ({"sources": [{"namespace": "n", "name": "c", "key": "k"}]}, "sources.0.files"),
+        ({"sources": [{**SOURCE, "name": ""}]}, "sources.0.name"),
+        ({"sources": [{**SOURCE, "placeholders": ["__A"]}]}, "'__A' is shorter"),
     ],
 )
 def test_what_is_wrong_is_named(change: dict[str, Any], named: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.cni.sources import KNOWN
 from cni_upgrade.controller.main import CONFIG
 from cni_upgrade.fleet.config import OperatorConfig, Preset, parse
 from cni_upgrade.fleet.workloads import PRIORITY_CLASS
@@ -194,6 +195,7 @@ def test_what_is_granted_is_what_the_controller_asks_for() -> None:
         (verb, group, resource, role["metadata"].get("namespace"), name)
         for role in ROLES
         for rule in role["rules"]
+        if rule["resources"] != ["configmaps"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -211,6 +213,24 @@ def test_what_is_granted_is_what_the_controller_asks_for() -> None:
     }
     watched = {(verb, "batch", "jobs", "cni-upgrade-proof", "") for verb in ("list", "watch")}
     assert granted == asked | watched
+
+
+def test_configmaps_are_read_by_name_and_where_they_are() -> None:
+    optional = objects(MANIFESTS / "sources/kube-flannel.yaml")
+    granted = {
+        f"{role['metadata']['namespace']}/{name}"
+        for role in (*of_kind("Role"), *optional)
+        for rule in role.get("rules") or ()
+        if "configmaps" in rule["resources"]
+        for name in rule["resourceNames"]
+        if rule["verbs"] == ["list"]
+    }
+    assert granted == {source.place for source in KNOWN}
+    [binding] = [obj for obj in optional if obj["kind"] == "RoleBinding"]
+    assert (
+        binding["subjects"] == one("RoleBinding", "cni-upgrade-operator", "kube-system")["subjects"]
+    )
+    assert {obj["metadata"]["namespace"] for obj in optional} == {"kube-flannel"}
 
 
 def test_every_rule_says_why() -> None:
