@@ -1,5 +1,6 @@
 """Config files that are on no node: what is not known of a node is never promised."""
 
+import contextlib
 import io
 import json
 import subprocess
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from cni_upgrade.cli.main import main
+from tests.judge.folders import Choices, content
 from tests.unit.node.host import VERSIONLESS, Host
 
 Captured = pytest.CaptureFixture[str]
@@ -153,3 +157,24 @@ def test_this_machine_does_not_matter(repository: Path, capsys: Captured) -> Non
     found = report(capsys)
     assert found["paths"]["binDirs"] == []
     assert found["paths"]["confDir"] is None
+
+
+@given(st.binary(min_size=64, max_size=256), st.sampled_from([(), RUNTIME]))
+@example(VERSIONLESS.encode(), RUNTIME)
+@settings(max_examples=60, deadline=None)
+def test_whatever_stands_in_a_file_nothing_is_called_safe_that_is_not_known(
+    data: bytes, named: tuple[str, ...]
+) -> None:
+    """Without the plugins no creation and no deletion is said to work, and no exit code is 0."""
+    for text in (data, content(Choices(data), "stdin.conflist"), content(Choices(data), "a.conf")):
+        if not text.strip():
+            continue
+        out = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+            assert main(["audit", "-", *named, "-o", "json"]) == 1
+        found = json.loads(out.getvalue())["configs"][0]["report"]
+        assert found["baseline"]["add"] is not True
+        assert found["baseline"]["del"] is not True
+        assert found["after"]["existingDel"] is None
+        assert not any(each["action"] == "Rewrite" for each in found["files"])
