@@ -21,7 +21,12 @@ DEFAULTS = {
     "mode": "Audit",
     "nodeSelector": {},
     "target": {
-        "cni": {"version": "1.0.0", "selection": "HighestCompatible", "rewrite": "ToTarget"}
+        "cni": {
+            "version": "1.0.0",
+            "selection": "HighestCompatible",
+            "rewrite": "ToTarget",
+            "format": "Keep",
+        }
     },
     "paths": "auto",
     "managedFiles": "Skip",
@@ -154,6 +159,7 @@ class TestMistakes:
                 'supported values: "HighestCompatible", "Exact"',
             ),
             ({"target": {"cni": {"rewrite": "All"}}}, 'supported values: "ToTarget", "OnlyFaulty"'),
+            ({"target": {"cni": {"format": "Conflist"}}}, 'supported values: "Keep", "List"'),
             ({"managedFiles": "Force"}, 'supported values: "Skip", "Override"'),
             ({"drain": {"policy": False}}, "spec.drain.policy in body must be of type string"),
             (

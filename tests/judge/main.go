@@ -33,6 +33,8 @@ type File struct {
 	DisableCheck bool     `json:"disableCheck"`
 	// Told is the version that each plugin reads in the config that libcni hands to it.
 	Told []string `json:"told"`
+	// Given is the whole config that libcni hands to each plugin.
+	Given []json.RawMessage `json:"given"`
 }
 
 // Folder is what is loaded of a folder: each file alone, and what containerd's go-cni takes.
@@ -49,7 +51,8 @@ type Taken struct {
 }
 
 func readFile(path string) (file File) {
-	file = File{Name: filepath.Base(path), Chain: []string{}, Told: []string{}}
+	file = File{Name: filepath.Base(path), Chain: []string{}, Told: []string{},
+		Given: []json.RawMessage{}}
 	defer func() {
 		if crash := recover(); crash != nil {
 			file.Error = fmt.Sprintf("panic: %v", crash)
@@ -89,6 +92,7 @@ func readFile(path string) (file File) {
 			continue
 		}
 		file.Told = append(file.Told, told.CNIVersion)
+		file.Given = append(file.Given, given.Bytes)
 	}
 	return file
 }

@@ -19,7 +19,7 @@ from cni_upgrade.api.condition import Conditions
 from cni_upgrade.api.config_source import ConfigSource
 from cni_upgrade.api.duration import Duration
 from cni_upgrade.api.meta import ObjectMeta
-from cni_upgrade.node.operation import ManagedFiles, RewriteMode, Selection
+from cni_upgrade.node.operation import Form, ManagedFiles, RewriteMode, Selection
 
 
 class Mode(StrEnum):
@@ -159,6 +159,13 @@ class CniTarget(Model):
         default=RewriteMode.TO_TARGET,
         description="ToTarget (default): every config is brought to the version to reach. "
         "OnlyFaulty: a config whose older version works on its node is left as it is.",
+    )
+    format: Form = Field(
+        default=Form.KEEP,
+        description="Keep (default): a single-plugin config (.conf or .json) stays one. List: "
+        "where such a config is brought to the version to reach, it becomes a .conflist of the "
+        "same name, the form that the specification asks for from 1.0.0 on; the list lands first, "
+        "then the old file goes. Where that is not safe it stays one, and a finding says why.",
     )
 
 

@@ -108,6 +108,11 @@ class FileReport(Model):
         default=None,
         description="The program that writes this file, and where its source is, if known.",
     )
+    becomes: Word | None = Field(
+        default=None,
+        description="The list that is to take the place of this single-plugin config; absent when "
+        "it keeps its form.",
+    )
 
 
 class PluginReport(Model):

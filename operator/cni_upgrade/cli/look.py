@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cni_upgrade.cli.answer import CannotError
+from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff, rewrite
 from cni_upgrade.node import report
@@ -46,6 +47,9 @@ class Look:
         if file.action is not Action.REWRITE or file.to is None or config is None:
             return None
         try:
+            if file.becomes is not None:
+                alone = config.network in self.survey.names
+                return convert(config.data, file.to, alone=alone)
             return rewrite(config.data, config.kind, file.to, config.inline)
         except RewriteError as error:
             raise CannotError(f"{file.name} cannot be written at {file.to}: {error}") from error
@@ -55,7 +59,9 @@ class Look:
         change, config = self.rewritten(file), self.survey.config(file.name)
         if change is None or config is None:
             return ""
-        return diff(config.data, change.data, self._patched(file))
+        path = self._patched(file)
+        becomes = f"{path.removesuffix(file.name)}{file.becomes}" if file.becomes else ""
+        return diff(config.data, change.data, path, becomes)
 
     def _patched(self, file: FileReport) -> str:
         """The path in a patch: from here where the file is beneath, as `git apply` takes it."""

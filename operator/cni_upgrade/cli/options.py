@@ -14,6 +14,7 @@ from cni_upgrade.cni.runtime_config import Stated
 from cni_upgrade.node import files, runtime_config
 from cni_upgrade.node.folders import resolve
 from cni_upgrade.node.operation import (
+    Form,
     Kind,
     Known,
     ManagedFiles,
@@ -114,6 +115,11 @@ def aim() -> argparse.ArgumentParser:
         "--only-faulty", action="store_true", help="leave a healthy older version as it is"
     )
     group.add_argument(
+        "--conflist",
+        action="store_true",
+        help="make a .conflist of a single-plugin .conf or .json that is brought to the target",
+    )
+    group.add_argument(
         "--override-managed",
         action="store_true",
         help="write files even if their writer will put its own back",
@@ -169,6 +175,7 @@ def _target(options: argparse.Namespace) -> Target:
         options.target,
         Selection.EXACT if options.exact else Selection.HIGHEST_COMPATIBLE,
         RewriteMode.ONLY_FAULTY if options.only_faulty else RewriteMode.TO_TARGET,
+        Form.LIST if options.conflist else Form.KEEP,
     )
 
 

@@ -103,8 +103,8 @@ def _parts() -> dict[str, Schema]:
                 "name": _text("Its name in the config folder."),
                 "from": _text("The version that it had; null: it was missing.", nullable=True),
                 "to": _text("The version that it has; null: it is missing.", nullable=True),
-                "before": _text("sha256 of the bytes before, in hex."),
-                "after": _text("sha256 of the bytes now, in hex."),
+                "before": _text("sha256 of the bytes before; null: a new file.", nullable=True),
+                "after": _text("sha256 of the bytes now; null: it was removed.", nullable=True),
                 "diff": _text("A unified diff."),
             },
         ),
@@ -117,22 +117,25 @@ def _parts() -> dict[str, Schema]:
             createdNs=_whole("Nanoseconds since 1970."),
             files=_list("SavedFile", "The files in it."),
         ),
-        "SavedFile": _object(
-            "One file in a backup.",
-            name=_text("Its name."),
-            sha256=_text("Of the copy, in hex."),
-            after=_text("sha256 of what was written in its place."),
-            to=_text("The version that was written."),
-            mode=_text("Permission bits, in octal."),
-            uid=_whole("Its owner."),
-            gid=_whole("Its group."),
-            atimeNs=_whole("Last access, nanoseconds since 1970."),
-            mtimeNs=_whole("Last change, nanoseconds since 1970."),
-            xattrs={
-                "type": "object",
-                "description": "Extended attributes, in base64.",
-                "additionalProperties": {"type": "string"},
-            },
+        "SavedFile": _may_have(
+            _object(
+                "One file in a backup.",
+                name=_text("Its name."),
+                sha256=_text("Of the copy, in hex."),
+                after=_text("sha256 of what was written in its place."),
+                to=_text("The version that was written."),
+                mode=_text("Permission bits, in octal."),
+                uid=_whole("Its owner."),
+                gid=_whole("Its group."),
+                atimeNs=_whole("Last access, nanoseconds since 1970."),
+                mtimeNs=_whole("Last change, nanoseconds since 1970."),
+                xattrs={
+                    "type": "object",
+                    "description": "Extended attributes, in base64.",
+                    "additionalProperties": {"type": "string"},
+                },
+            ),
+            becomes=_text("The list that took its place, where one did."),
         ),
         "Report": _object(
             "One node, or one config file, as it was found.",
@@ -170,7 +173,7 @@ def _parts() -> dict[str, Schema]:
             defaultNetwork=_text("The network that CRI-O takes by name, where its config says so."),
             confTemplate=_text("The template of containerd, where its config names one."),
         ),
-        "File": _object("One config file.", **_FILE),
+        "File": _may_have(_object("One config file.", **_FILE), becomes=_BECOMES),
         "Plugin": _object(
             "One plugin binary.",
             type=_text("Its name."),
@@ -281,24 +284,32 @@ _FILE: dict[str, Schema] = {
     "managedBy": _text("The program that writes it, where that is known.", nullable=True),
 }
 
+_BECOMES = _text("The list that is to take its place, where one is asked for and safe.")
+
 _PLAN: dict[str, Schema] = {
     "verdict": _one_of(Verdict, "What is to be done."),
     "files": _array(
         "The config files.",
-        _object(
-            "One config file and the change of it.",
-            **_FILE,
-            patch=_array(
-                "RFC 6902 operations; empty when nothing is to be written.",
-                _may_have(
-                    _object(
-                        "One operation.",
-                        op={"enum": ["add", "remove", "replace", "test"]},
-                        path=_text("A JSON pointer."),
+        _may_have(
+            _object(
+                "One config file and the change of it.",
+                **_FILE,
+                patch=_array(
+                    "RFC 6902 operations; empty when nothing is to be written.",
+                    _may_have(
+                        _object(
+                            "One operation.",
+                            op={"enum": ["add", "move", "remove", "replace", "test"]},
+                            path=_text("A JSON pointer."),
+                        ),
+                        **{
+                            "value": {"description": "What is tested, added or put in place."},
+                            "from": _text("Where what is moved stands, a JSON pointer."),
+                        },
                     ),
-                    value={"description": "What is tested, added or put in place."},
                 ),
             ),
+            becomes=_BECOMES,
         ),
     ),
     "findings": _list("Finding", "Faults first."),

@@ -68,7 +68,7 @@ def of_look(look: Look) -> Iterator[str]:
                         file.name,
                         "yes" if file.active else "no",
                         file.version or "missing",
-                        file.to or "none",
+                        _to(file),
                         _ACTIONS[file.action],
                     ),
                     (file.why,),
@@ -114,11 +114,15 @@ def of_plan(look: Look) -> Iterator[str]:
 
 def _plan(files: Sequence[FileReport]) -> Iterator[str]:
     rows = [
-        ((file.name, file.version or "missing", file.to or "none", _ACTIONS[file.action]),
+        ((file.name, file.version or "missing", _to(file), _ACTIONS[file.action]),
          (file.why,))
         for file in files
     ]  # fmt: skip
     yield from _table("What is to be done", ("FILE", "VERSION", "TO", "ACTION"), rows)
+
+
+def _to(file: FileReport) -> str:
+    return f"{file.to or 'none'}" + (f" as {file.becomes}" if file.becomes else "")
 
 
 def of_changes(result: Result) -> Iterator[str]:
@@ -127,7 +131,7 @@ def of_changes(result: Result) -> Iterator[str]:
     if result.error is not None:
         yield from _wrapped(f"{result.error.code}: {result.error.message}", "")
     for change in result.changes:
-        yield f"{change.name}: {change.from_version or 'missing'} -> {change.to or 'missing'}"
+        yield change.told
         yield from (line.expandtabs() for line in change.diff.splitlines())
     if result.backup is not None and result.kind is Kind.APPLY:
         yield f"backup {result.backup}; `cni-upgrade restore {result.backup}` puts it back"

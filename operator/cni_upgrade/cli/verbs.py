@@ -97,7 +97,7 @@ def apply(options: argparse.Namespace) -> Answer:
     """Backs up and writes what the plan says."""
     look = at_machine(operation(options, Kind.AUDIT))
     orders = tuple(
-        FileOrder(file.name, file.sha256, file.to)
+        FileOrder(file.name, file.sha256, file.to, file.becomes)
         for file in look.report.files
         if file.action is Action.REWRITE and file.to is not None
     )

@@ -1,6 +1,6 @@
 """Holds what is known of one node and what is wanted of it: all that a verdict is made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,6 +77,8 @@ class Facts:
     default_network: str | None = None
     conf_template: str | None = None
     """The template from which containerd makes a config where it can load none."""
+    names: Collection[str] = ()
+    """Everything that stands in the config folder, what libcni does not load included."""
     without_cni: str | None = None
     """What gives pods their network in place of CNI, as far as it is known for certain."""
 
@@ -90,3 +92,5 @@ class Target:
     """HighestCompatible or Exact."""
     rewrite: str = "ToTarget"
     """ToTarget or OnlyFaulty."""
+    form: str = "Keep"
+    """Keep, or List: a single-plugin config that is brought to the target becomes a list."""

@@ -73,6 +73,10 @@ class Code(StrEnum):
     HIDDEN_VERSION = "HiddenVersion", "a duplicate or oddly spelled key decides the cniVersion"
     INLINE_FOLDER = "InlineFolder", "libcni 1.3 appends the files of a folder named as the network"
     CONF_AT_1 = "ConfAt1", "a single-plugin .conf at 1.0.0 or later is outside the specification"
+    KEPT_AS_CONF = (
+        "KeptAsConf",
+        "a single-plugin config was to become a list, and stays as it is because of what stands by",
+    )
     MANAGED = "Managed", "another program writes this file and would put it back"
 
     # The plugins.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cni_upgrade.cni.config import Config, kind_of, names_a_network
-from cni_upgrade.cni.facts import Support
+from cni_upgrade.cni.facts import Facts, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtimes import Runtime
 
@@ -46,6 +46,11 @@ def active(
     if runtime.name == "cri-o":
         return _crio(ordered, default_network, plugins or {})
     return _containerd(ordered, max_conf_num)
+
+
+def in_use(configs: Sequence[Config], runtime: Runtime, facts: Facts) -> Loaded:
+    """What the runtime of a node loads if its folder holds these files."""
+    return active(configs, runtime, facts.max_conf_num, facts.default_network, facts.plugins)
 
 
 def _containerd(ordered: list[Config], max_conf_num: int) -> Loaded:

@@ -6,33 +6,20 @@ the old one, and libcni's reading of it must be the wanted version with the chai
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import jsonpatch
+from cni_upgrade.cni import config, golang, patch, versions
+from cni_upgrade.cni.document import Document, DocumentError, Member, Node, parse, to_bytes
+from cni_upgrade.cni.patch import Operation, RewriteError
+from cni_upgrade.cni.splice import Splice, spliced, without
 
-from cni_upgrade.cni import config, golang, versions
-from cni_upgrade.cni.document import (
-    Document,
-    DocumentError,
-    Member,
-    Node,
-    Number,
-    Plain,
-    parse,
-    to_bytes,
-)
+__all__ = ["RELEASES", "RewriteError", "Rewritten", "diff", "rewrite"]
 
 KEY = "cniVersion"
 
 RELEASES = ("0.8.1", "1.2.3", config.NEWEST_LIBCNI)
 """One release of libcni for each way in which files are read."""
-
-Operation = dict[str, object]
-
-
-class RewriteError(ValueError):
-    """The change cannot be made; nothing was made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +29,6 @@ class Rewritten:
     data: bytes
     patch: list[Operation]
     diff: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Splice:
-    """A piece of the text and what stands there afterwards."""
-
-    start: int
-    end: int
-    text: str
 
 
 def rewrite(
@@ -115,10 +93,10 @@ def pin(data: bytes, to: str) -> Rewritten:
 
 
 def _carried_out(
-    document: Document, operations: list[Operation], splices: Sequence[_Splice]
+    document: Document, operations: list[Operation], splices: Sequence[Splice]
 ) -> bytes:
-    new = to_bytes(_spliced(document.text, splices))
-    _judge(document, new, operations)
+    new = to_bytes(spliced(document.text, splices))
+    patch.prove(document, new, operations)
     return new
 
 
@@ -128,17 +106,23 @@ def _readings(
     return {release: config.read(f"config.{kind}", data, release, inline) for release in RELEASES}
 
 
-def diff(old: bytes, new: bytes, name: str = "") -> str:
-    """A unified diff; bytes that are not UTF-8 are shown as U+FFFD."""
+def diff(old: bytes, new: bytes, name: str = "", new_name: str = "") -> str:
+    """A unified diff; bytes that are no UTF-8 become U+FFFD.
+
+    With `new_name` the file is moved too, as `git apply` and GNU patch take it.
+    """
     if old == new:
         return ""
     lines = difflib.unified_diff(
         _lines(old),
         _lines(new),
         f"a/{name}" if name else "before",
-        f"b/{name}" if name else "after",
+        f"b/{new_name or name}" if name else "after",
     )
-    return "".join(
+    moved = [
+        f"diff --git a/{name} b/{new_name}\n", f"rename from {name}\n", f"rename to {new_name}\n"
+    ]  # fmt: skip
+    return "".join(moved if new_name else []) + "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
 
@@ -148,42 +132,42 @@ def _lines(data: bytes) -> list[str]:
     return [f"{piece}\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
 
 
-def _edit_list(document: Document, to: str) -> tuple[list[Operation], list[_Splice]]:
+def _edit_list(document: Document, to: str) -> tuple[list[Operation], list[Splice]]:
     root = document.root
     own = [member for member in root.members if member.key == KEY]
     gone = [member for member in root.members if member.key == "cniVersions"]
     operations, splices = _set_version(document, own, to)
-    operations += _removals("", {member.key: member.value for member in gone})
-    splices += _without(root, [*own[:-1], *gone])
+    operations += patch.removals("", {member.key: member.value for member in gone})
+    splices += without(root, [*own[:-1], *gone])
     plugins = [member.value for member in root.members if member.key == "plugins"]
     for place, plugin in enumerate(plugins[-1].items if plugins else ()):
         hidden = config.overriding(plugin)
-        operations += _removals(f"/plugins/{place}", {each.key: each.value for each in hidden})
-        splices += _without(plugin, hidden)
+        operations += patch.removals(f"/plugins/{place}", {each.key: each.value for each in hidden})
+        splices += without(plugin, hidden)
     return operations, splices
 
 
-def _edit_conf(document: Document, to: str) -> tuple[list[Operation], list[_Splice]]:
+def _edit_conf(document: Document, to: str) -> tuple[list[Operation], list[Splice]]:
     root = document.root
     spelled = [member for member in root.members if golang.fold(member.key) == KEY.lower()]
     exact = [member for member in spelled if member.key == KEY]
     kept = exact[-1] if exact else None
     operations, splices = _set_version(document, exact, to)
     others = [member for member in spelled if member is not kept]
-    operations += _removals("", {each.key: each.value for each in others if each.key != KEY})
-    splices += _without(root, others)
+    operations += patch.removals("", {each.key: each.value for each in others if each.key != KEY})
+    splices += without(root, others)
     return operations, splices
 
 
 def _set_version(
     document: Document, present: Sequence[Member], to: str
-) -> tuple[list[Operation], list[_Splice]]:
+) -> tuple[list[Operation], list[Splice]]:
     """Replace the value of the member that counts, the last one, or add a first member."""
     root = document.root
     if not present:
         guards = {member.key: member.value for member in root.members if member.key == "name"}
         operations: list[Operation] = [
-            *_tests("", guards),
+            *patch.tests("", guards),
             {"op": "add", "path": f"/{KEY}", "value": to},
         ]
         return operations, [_first_member(document.text, root, to)]
@@ -191,41 +175,21 @@ def _set_version(
     if value.kind == "string" and value.scalar == to:
         return [], []
     operations = [
-        *_tests("", {KEY: value}),
+        *patch.tests("", {KEY: value}),
         {"op": "replace", "path": f"/{KEY}", "value": to},
     ]
-    return operations, [_Splice(value.start, value.end, f'"{to}"')]
+    return operations, [Splice(value.start, value.end, f'"{to}"')]
 
 
-def _tests(path: str, values: dict[str, Node]) -> Iterator[Operation]:
-    """Guards; a value that holds numbers has none, for a patch cannot compare their spelling."""
-    for key, value in values.items():
-        if all(each.kind != "number" for each in value.walk()):
-            yield {"op": "test", "path": f"{path}/{_pointer(key)}", "value": value.plain()}
-
-
-def _removals(path: str, values: dict[str, Node]) -> list[Operation]:
-    operations: list[Operation] = []
-    for key, value in values.items():
-        operations += _tests(path, {key: value})
-        operations.append({"op": "remove", "path": f"{path}/{_pointer(key)}"})
-    return operations
-
-
-def _pointer(key: str) -> str:
-    """A key as RFC 6901 writes it."""
-    return key.replace("~", "~0").replace("/", "~1")
-
-
-def _first_member(text: str, root: Node, to: str) -> _Splice:
+def _first_member(text: str, root: Node, to: str) -> Splice:
     """The new member before all others, in the file's own manner."""
     if not root.members:
-        return _Splice(root.start + 1, root.start + 1, f'"{KEY}": "{to}"')
+        return Splice(root.start + 1, root.start + 1, f'"{KEY}": "{to}"')
     first = root.members[0]
     colon = text[first.key_end : first.value.start]
     if "\n" in colon or "\r" in colon:
         colon = ": "
-    return _Splice(first.start, first.start, f'"{KEY}"{colon}"{to}",{_gap(text, root, colon)}')
+    return Splice(first.start, first.start, f'"{KEY}"{colon}"{to}",{_gap(text, root, colon)}')
 
 
 def _gap(text: str, root: Node, colon: str) -> str:
@@ -243,47 +207,3 @@ def _gap(text: str, root: Node, colon: str) -> str:
         if "\n" not in between and "\r" not in between:
             return between
     return " " if colon.endswith(" ") else ""
-
-
-def _without(node: Node, gone: Sequence[Member]) -> Iterator[_Splice]:
-    """Take members out of an object, each with one comma and the space that was its own."""
-    members = node.members
-    places = [place for place, member in enumerate(members) if any(m is member for m in gone)]
-    while places:
-        first = last = places.pop(0)
-        while places and places[0] == last + 1:
-            last = places.pop(0)
-        if last + 1 < len(members):
-            yield _Splice(members[first].start, members[last + 1].start, "")
-        elif first > 0:
-            yield _Splice(members[first - 1].value.end, members[last].value.end, "")
-        else:
-            yield _Splice(members[first].start, members[last].value.end, "")
-
-
-def _spliced(text: str, splices: Sequence[_Splice]) -> str:
-    for splice in sorted(splices, key=lambda each: (each.start, each.end), reverse=True):
-        text = text[: splice.start] + splice.text + text[splice.end :]
-    return text
-
-
-def _judge(document: Document, new: bytes, operations: list[Operation]) -> None:
-    """The new text must mean what jsonpatch makes of the old one."""
-    try:
-        wanted = jsonpatch.apply_patch(document.root.plain(), operations)
-        found = parse(new).root.plain()
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, DocumentError) as error:
-        raise RewriteError(f"the change could not be proved: {error}") from error
-    if not _same(wanted, found):
-        raise RewriteError("the edited text does not mean what the patch says")
-
-
-def _same(one: Plain, other: Plain) -> bool:
-    """Equality that keeps true apart from 1 and one spelling of a number from another."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, Number) and isinstance(other, Number):
-        return one == other
-    return type(one) is type(other) and one == other

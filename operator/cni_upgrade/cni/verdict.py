@@ -9,8 +9,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from cni_upgrade.cni import compat, folder, health, managed, runtimes, versions
-from cni_upgrade.cni.config import Config
+from cni_upgrade.cni import compat, folder, health, managed, runtimes, succession, versions
+from cni_upgrade.cni.config import Config, read
 from cni_upgrade.cni.facts import Facts, Sandbox, Support, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtimes import Runtime
@@ -46,6 +46,8 @@ class FileJudgement:
     """None, Rewrite, Refuse or Managed."""
     why: str
     managed_by: str | None = None
+    becomes: str | None = None
+    """The name of the list that is to take the place of a single-plugin config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,12 @@ def judge(facts: Facts, target: Target) -> Judgement:
         return _not_cni(facts.configs, runtime, facts.without_cni)
     libcni = runtime.libcni
     configs = [each.under(libcni) if libcni else each for each in facts.configs]
-    loaded = _active(configs, runtime, facts)
+    loaded = folder.in_use(configs, runtime, facts)
     bad = {each.name: each.error for each in configs if each.mendable}
     if bad and not loaded.files:
         # Nothing is loaded, and a rewrite mends these: what would the runtime take then?
         configs = [replace(each, error=None) if each.mendable else each for each in configs]
-        loaded = _active(configs, runtime, facts)
+        loaded = folder.in_use(configs, runtime, facts)
     findings = list(_runtime_findings(runtime))
     if not loaded.files:
         findings += [each for each in bad.values() if each is not None]
@@ -127,7 +129,7 @@ def judge(facts: Facts, target: Target) -> Judgement:
             (finding, *findings),
         )
     judged = [
-        _judge_active(config, runtime, facts, target, bad.get(config.name))
+        _judge_active(config, _Folder(configs, runtime, facts), target, bad.get(config.name))
         for config in loaded.files
     ]
     by_name = {each.file.name: each.file for each in judged}
@@ -145,8 +147,17 @@ def judge(facts: Facts, target: Target) -> Judgement:
     )
 
 
-def _active(configs: Sequence[Config], runtime: Runtime, facts: Facts) -> folder.Loaded:
-    return folder.active(configs, runtime, facts.max_conf_num, facts.default_network, facts.plugins)
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What one file of the folder is judged beside: the others, and who reads them."""
+
+    configs: Sequence[Config]
+    runtime: Runtime
+    facts: Facts
+
+    def load(self, configs: Sequence[Config]) -> Sequence[Config]:
+        """What the runtime would use if these were the files."""
+        return folder.in_use(configs, self.runtime, self.facts).files
 
 
 TEMPLATED = "10-containerd-net.conflist"
@@ -272,12 +283,14 @@ class _Plan:
     why: str
     findings: tuple[Finding, ...] = ()
     needs_drain: bool = False
+    becomes: str | None = None
 
 
 def _judge_active(
-    config: Config, runtime: Runtime, facts: Facts, target: Target, fault: Finding | None
+    config: Config, beside: _Folder, target: Target, fault: Finding | None
 ) -> _Judged:
     """`fault` is why the file is not loaded today; a rewrite to any version takes it away."""
+    runtime, facts = beside.runtime, beside.facts
     node = health.Node(
         runtime,
         [facts.plugins.get(binary) or Support(binary) for binary in config.plugins],
@@ -313,6 +326,8 @@ def _judge_active(
             ),
             needs_drain=False,
         )
+    if target.form == "List" and config.kind == "conf":
+        plan = _as_list(config, beside, target, plan, writer)
     reached = plan.to if plan.action == "Rewrite" else config.version
     after = (
         health.add(config, reached, node),
@@ -327,6 +342,7 @@ def _judge_active(
         to=plan.to,
         action=plan.action,
         why=plan.why,
+        becomes=plan.becomes,
     )
     findings = (
         *_causes(before),
@@ -335,7 +351,7 @@ def _judge_active(
         *_incurable(before, config),
         *_support_findings(node.chain),
         *config.notes,
-        *(() if fault else _remarks(config, node, reached)),
+        *(() if fault else _remarks(config, node, reached, plan)),
     )
     return _Judged(file, before, after, plan.needs_drain, findings)
 
@@ -405,6 +421,56 @@ def _reach(
     return _Plan("Rewrite", reach.version, f"{said}; {reach.why}", _limit(config, reach))
 
 
+def _as_list(
+    config: Config,
+    beside: _Folder,
+    target: Target,
+    plan: _Plan,
+    writer: managed.Writer | None,
+) -> _Plan:
+    """The same plan with a list in the file's place; unchanged, with the reason, where none may be.
+
+    What is not to be touched for its version is not touched for its form either.
+    """
+    if plan.to is None or plan.action not in ("None", "Rewrite"):
+        return plan
+    if plan.action == "None" and target.rewrite == "OnlyFaulty":
+        return plan
+    name = succession.list_name(config.name)
+    reason = _kept(config, beside, plan.to, name, writer)
+    if reason is None:
+        why = f"{plan.why}; {shown(name)} takes its place"
+        return replace(plan, action="Rewrite", why=why, becomes=name)
+    finding = Finding(
+        Code.KEPT_AS_CONF,
+        Severity.WARNING,
+        config.name,
+        f"it does not become {shown(name)}: {reason}",
+        "take away what stands in the way, or leave it: its version is cared for all the same",
+    )
+    return replace(plan, findings=(*plan.findings, finding))
+
+
+def _kept(
+    config: Config, beside: _Folder, to: str, name: str, writer: managed.Writer | None
+) -> str | None:
+    """Why a single-plugin config stays one; None when it may become the list of that name."""
+    from cni_upgrade.cni.conversion import convert  # jsonpatch, which as a rule no audit needs
+    from cni_upgrade.cni.patch import RewriteError
+
+    if writer is not None and beside.facts.managed_files != "Override":
+        return f"{writer.name} would put its own file back beside it"
+    try:
+        made = convert(config.data, to, alone=config.network in beside.facts.names)
+    except RewriteError as error:
+        return str(error)
+    there = next((each for each in beside.configs if each.name == name), None)
+    if name in beside.facts.names and (there is None or there.data != made.data):
+        return f"{shown(name)} is there already, and is not what it would become"
+    new = read(name, made.data, beside.runtime.libcni)
+    return succession.obstacle(beside.load, beside.configs, config, new)
+
+
 def _all_known(node: health.Node) -> bool:
     return all(each.supported is not None for each in node.chain)
 
@@ -472,7 +538,9 @@ def _support_findings(chain: Sequence[Support]) -> Iterator[Finding]:
             )
 
 
-def _remarks(config: Config, node: health.Node, reached: str | None) -> Iterator[Finding]:
+def _remarks(
+    config: Config, node: health.Node, reached: str | None, plan: _Plan
+) -> Iterator[Finding]:
     if not config.version and not node.runtime.libcni:
         yield Finding(
             Code.VERSION_MISSING,
@@ -503,13 +571,14 @@ def _remarks(config: Config, node: health.Node, reached: str | None) -> Iterator
             "(Interface name missing); no runtime here asks for it",
             "nothing, unless something of your own runs CHECK",
         )
-    if config.kind == "conf" and versions.order(reached) >= versions.order("1.0.0"):
+    lasts = config.kind != "conf" or plan.becomes is not None
+    if not lasts and versions.order(reached) >= versions.order("1.0.0"):
         yield Finding(
             Code.CONF_AT_1,
             Severity.INFO,
             config.name,
             f"a single-plugin file at {reached} is outside the specification; libcni takes it",
-            "nothing now; a .conflist is the form that lasts",
+            "nothing now; a .conflist is the form that lasts (ask for it: format List)",
         )
 
 

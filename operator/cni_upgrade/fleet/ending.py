@@ -55,7 +55,8 @@ def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateSt
     ):
         # The baseline is what worked before we came; the proof is compared with that.
         status = status.model_copy(update={"baseline": view.status.baseline})
-    changes = result.changes
+    # Where a list took the place of a single-plugin config, the new file tells both versions.
+    changes = [each for each in result.changes if each.after is not None] or result.changes
     entry = HistoryEntry(
         at=view.now,
         kind=view.operation.kind,

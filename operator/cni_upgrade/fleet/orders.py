@@ -16,6 +16,7 @@ from cni_upgrade.fleet.view import View
 from cni_upgrade.fleet.workloads import HOST
 from cni_upgrade.node.operation import (
     FileOrder,
+    Form,
     Kind,
     Known,
     ManagedFiles,
@@ -59,7 +60,7 @@ def apply(
     """Write what the last audit found to be due. Raises ValueError where that is nothing."""
     status = state.status
     files = tuple(
-        FileOrder(file.name, file.sha256, file.to)
+        FileOrder(file.name, file.sha256, file.to, file.becomes)
         for file in status.files
         if file.action == "Rewrite" and file.sha256 and file.to
     )
@@ -165,7 +166,12 @@ def _paths(
 
 def _target(spec: PolicySpec) -> Target:
     cni = spec.target.cni
-    return Target(cni.version, Selection(cni.selection.value), RewriteMode(cni.rewrite.value))
+    return Target(
+        cni.version,
+        Selection(cni.selection.value),
+        RewriteMode(cni.rewrite.value),
+        Form(cni.format.value),
+    )
 
 
 def _named(

@@ -167,7 +167,7 @@ def _with_action(text: str, finding: Any) -> str:
 def planned(report: Report) -> str:
     """What would be written, file by file."""
     return ", ".join(
-        f"{f.name}: {f.version or 'missing'} -> {f.to}"
+        f"{f.name}: {f.version or 'missing'} -> {f.to}" + (f" as {f.becomes}" if f.becomes else "")
         for f in report.files
         if f.action == "Rewrite"
     )

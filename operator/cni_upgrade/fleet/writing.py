@@ -188,7 +188,7 @@ def _not_started(view: View, why: str) -> Move:
 
 def applied(view: View, result: Result) -> Move:
     error = f"{result.error.code}: {result.error.message}" if result.error else ""
-    names = ", ".join(f"{c.name}: {c.from_version or 'missing'} -> {c.to}" for c in result.changes)
+    names = ", ".join(change.told for change in result.changes)
     told = moved(view, noted(view, result, result.outcome.value, names or error))
     match result.outcome:
         case Outcome.DONE:

@@ -1,17 +1,21 @@
 """Apply: writes what the audit found and the controller ordered, if it still holds, and no more."""
 
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.findings import Code
-from cni_upgrade.cni.verdict import Judgement
+from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff, rewrite
+from cni_upgrade.cni.verdict import FileJudgement, Judgement
 from cni_upgrade.node import backup, files, obstacles, report, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.journal import Entry
 from cni_upgrade.node.metadata import Metadata
 from cni_upgrade.node.operation import FileOrder, Operation, Result
-from cni_upgrade.node.transaction import Write
+from cni_upgrade.node.transaction import Removal, Step, Write
 from cni_upgrade.node.writing import Node, Plan
 
 
@@ -30,35 +34,29 @@ def _plan(node: Node) -> Plan:
             f"{judgement.after.why or 'sandboxes that run could not be deleted'}: "
             "drain the node first",
         )
-    done = {entry.name: entry for entry in node.already}
-    orders = sorted(node.operation.files, key=lambda order: _rank(judgement, order))
-    planned = [_write(node, judgement, order) for order in orders if order.name not in done]
-    writes = [write for write, _ in planned]
-    diffs = {write.entry.name: diff for write, diff in planned}
-    existing = _existing(node)
+    done = {entry.name for entry in node.already}
+    planned = [
+        _planned(node, judgement, order)
+        for order in sorted(node.operation.files, key=lambda order: _rank(judgement, order))
+        if not {order.name, order.becomes or order.name} <= done
+    ]
+    steps = [step for each in planned for step in each.steps]
+    diffs = {each.saved.becomes or each.saved.name: each.diff for each in planned}
+    existing = _existing(node, [each.saved for each in planned])
     if existing is not None:
         diffs.update(_diffs(node, existing))
-        return Plan(writes, node.already, existing.id, _nothing, diffs=diffs)
+        return Plan(steps, node.already, existing.id, _nothing, diffs=diffs)
     created = time.time_ns()
     made = Backup(
         backup.new_id(node.operation.id, created),
         node.operation.id,
         node.host,
         created,
-        tuple(
-            Saved(
-                write.entry.name,
-                write.entry.before,
-                write.entry.after,
-                str(write.entry.to),
-                write.metadata,
-            )
-            for write in writes
-        ),
+        tuple(each.saved for each in planned),
     )
-    contents = {write.entry.name: _config(node, write.entry.name).data for write in writes}
+    contents = {each.saved.name: each.config.data for each in planned}
     return Plan(
-        writes,
+        steps,
         node.already,
         made.id,
         lambda: backup.create(node.state, made, contents),
@@ -71,8 +69,11 @@ def _nothing() -> None:
     """The backup of the killed run is whole: a folder under its own name always is."""
 
 
-def _existing(node: Node) -> Backup | None:
-    """The backup that a killed run of this operation made; a file is written only after it."""
+def _existing(node: Node, planned: Sequence[Saved]) -> Backup | None:
+    """The backup that a killed run of this operation made; a file is written only after it.
+
+    None when it does not hold what is to be written now: then a new one is made.
+    """
     if node.left is None:
         return None
     try:
@@ -81,8 +82,11 @@ def _existing(node: Node) -> Backup | None:
         if node.already:
             raise
         return None
+    held = {(saved.name, saved.sha256, saved.after) for saved in made.files}
     ordered = {order.name for order in node.operation.files}
-    return made if ordered <= {saved.name for saved in made.files} else None
+    whole = ordered <= {saved.name for saved in made.files}
+    same = all((saved.name, saved.sha256, saved.after) in held for saved in planned)
+    return made if whole and same else None
 
 
 def _rank(judgement: Judgement, order: FileOrder) -> tuple[bool, int]:
@@ -112,9 +116,17 @@ def _cannot_read(node: Node, name: str, reason: str) -> OperationRefusedError:
     )
 
 
-def _write(node: Node, judgement: Judgement, order: FileOrder) -> tuple[Write, str]:
-    from cni_upgrade.cni.rewrite import RewriteError, diff, rewrite  # jsonpatch: audits need none
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """One file of the order: what is done for it, what is saved of it, what a person sees of it."""
 
+    config: Config
+    steps: tuple[Step, ...]
+    saved: Saved
+    diff: str
+
+
+def _planned(node: Node, judgement: Judgement, order: FileOrder) -> _Planned:
     config = _config(node, order.name)
     found = survey.sha256(config)
     if found != order.sha256:
@@ -124,26 +136,72 @@ def _write(node: Node, judgement: Judgement, order: FileOrder) -> tuple[Write, s
             f"expected {order.sha256}; audit the node again",
         )
     judged = next(file for file in judgement.files if file.name == order.name)
-    if judged.action != "Rewrite" or judged.to != order.to:
-        allowed = (
-            f"it may be written at {judged.to}"
-            if judged.action == "Rewrite"
-            else (f"nothing may be written ({judged.action})")
-        )
-        raise OperationRefusedError(
-            "NotAllowed",
-            f"{order.name} was to be written at {order.to}, but now {allowed}: "
-            f"{judged.why}; audit the node again",
-        )
+    if not _list_is_in_use(node, judgement, order):
+        _check_allowed(judged, order)
+    metadata = _metadata(node, order.name)
+    if order.becomes is not None:
+        return _as_list(node, order, order.becomes, config, metadata)
+    data = _made(order, lambda: rewrite(config.data, config.kind, order.to, config.inline))
+    after = survey.sha256_of(data)
+    entry = Entry(order.name, found, after, judged.version, order.to)
+    saved = Saved(order.name, found, after, order.to, metadata)
+    shown = diff(config.data, data, order.name)
+    return _Planned(config, (Write(entry, data, metadata),), saved, shown)
+
+
+def _check_allowed(judged: FileJudgement, order: FileOrder) -> None:
+    """Raises OperationRefusedError (NotAllowed) unless the engine says now what was ordered."""
+    if (judged.action, judged.to, judged.becomes) == ("Rewrite", order.to, order.becomes):
+        return
+    wanted = f"at {order.to}" + (f" as {order.becomes}" if order.becomes else "")
+    allowed = f"nothing may be written ({judged.action})"
+    if judged.action == "Rewrite":
+        allowed = f"it may be written at {judged.to}"
+        allowed += f" as {judged.becomes}" if judged.becomes else " under its own name"
+    raise OperationRefusedError(
+        "NotAllowed",
+        f"{order.name} was to be written {wanted}, but now {allowed}: "
+        f"{judged.why}; audit the node again",
+    )
+
+
+def _list_is_in_use(node: Node, judgement: Judgement, order: FileOrder) -> bool:
+    """Whether a killed run of this operation made the list, and the runtime took it at once.
+
+    So it is with `x.json`, which sorts after `x.conflist`. What is left to do changes nothing then.
+    """
+    ours = any(entry.name == order.becomes for entry in node.already)
+    return ours and any(file.active and file.name == order.becomes for file in judgement.files)
+
+
+def _as_list(
+    node: Node, order: FileOrder, name: str, config: Config, metadata: Metadata
+) -> _Planned:
+    """The list lands first; where it stands already, made so by an earlier run, only the rest."""
+    alone = config.network in node.survey.names
+    data = _made(order, lambda: convert(config.data, order.to, alone=alone))
+    before, after = survey.sha256(config), survey.sha256_of(data)
+    landed = Entry(name, None, after, config.version, order.to)
+    gone = Entry(order.name, before, None, config.version, None)
+    steps: tuple[Step, ...] = (Write(landed, data, metadata), Removal(gone, landed))
+    standing = node.survey.config(name)
+    if standing is not None:
+        if standing.data != data:
+            raise OperationRefusedError(
+                "NameTaken", f"{name} stands there and is not what {order.name} would become"
+            )
+        steps = steps[1:]
+    saved = Saved(order.name, before, after, order.to, metadata, name)
+    return _Planned(config, steps, saved, diff(config.data, data, order.name, name))
+
+
+def _made(order: FileOrder, make: Callable[[], Rewritten]) -> bytes:
     try:
-        made = rewrite(config.data, config.kind, order.to, config.inline)
+        return make().data
     except RewriteError as error:
         raise OperationRefusedError(
             "NotAllowed", f"{order.name} cannot be written at {order.to}: {error}"
         ) from error
-    metadata = _metadata(node, order.name)
-    entry = Entry(order.name, found, survey.sha256_of(made.data), judged.version, order.to)
-    return Write(entry, made.data, metadata), diff(config.data, made.data, order.name)
 
 
 def _metadata(node: Node, name: str) -> Metadata:
@@ -156,13 +214,10 @@ def _metadata(node: Node, name: str) -> Metadata:
 
 def _diffs(node: Node, made: Backup) -> dict[str, str]:
     """Of the files that the killed run had written: the backup's bytes against what stands."""
-    from cni_upgrade.cni.rewrite import diff
-
-    names = {entry.name for entry in node.already}
+    names = {entry.name for entry in node.already if entry.after is not None}
     return {
-        saved.name: diff(
-            backup.content(node.state, made, saved), _config(node, saved.name).data, saved.name
-        )
+        now: diff(backup.content(node.state, made, saved), _config(node, now).data, saved.name, now)
         for saved in made.files
-        if saved.name in names
+        for now in [saved.becomes or saved.name]
+        if now in names
     }

@@ -33,13 +33,22 @@ _MANIFEST_LIMIT = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """One file of a backup: sha256 of its bytes and of those that replaced them, both in hex."""
+    """One file of a backup: sha256 of its bytes and of those that replaced them, both in hex.
+
+    `becomes`: the name under which these stand, if not under the file's own.
+    """
 
     name: str
     sha256: str
     after: str
     to: str
     metadata: Metadata
+    becomes: str | None = None
+
+    @property
+    def contents(self) -> tuple[tuple[str, str], ...]:
+        """(name, sha256) of what was saved and of what was written."""
+        return (self.name, self.sha256), (self.becomes or self.name, self.after)
 
     @classmethod
     def read(cls, members: Members) -> "Saved":
@@ -50,9 +59,11 @@ class Saved:
             after=members.text("after"),
             to=members.text("to"),
             metadata=Metadata.read(members),
+            becomes=members.text_or_none("becomes"),
         )
-        if "/" in saved.name or saved.name in ("", ".", ".."):
-            raise MemberError(f"{members.path('name')}: expected the name of a file")
+        for member, name in (("name", saved.name), ("becomes", saved.becomes or saved.name)):
+            if "/" in name or name in ("", ".", ".."):
+                raise MemberError(f"{members.path(member)}: expected the name of a file")
         return saved
 
     def to_json(self) -> dict[str, object]:
@@ -62,6 +73,7 @@ class Saved:
             "sha256": self.sha256,
             "after": self.after,
             "to": self.to,
+            **({} if self.becomes is None else {"becomes": self.becomes}),
             **self.metadata.to_json(),
         }
 
@@ -211,17 +223,29 @@ def known(backups: Sequence[Backup], folder: str, name: str) -> set[str]:
         for backup in backups
         if backup.folder == folder
         for saved in backup.files
-        if saved.name == name
-        for sha256 in (saved.sha256, saved.after)
+        for held, sha256 in saved.contents
+        if held == name
     }
+
+
+def successors(backups: Sequence[Backup], folder: str, name: str) -> list[str]:
+    """The names of the lists that have taken the file's place, as far as the backups tell."""
+    found = (
+        saved.becomes
+        for backup in backups
+        if backup.folder == folder
+        for saved in backup.files
+        if saved.name == name and saved.becomes is not None
+    )
+    return list(dict.fromkeys(found))
 
 
 def _has_only_copy(backup: Backup, others: Sequence[Backup]) -> bool:
     elsewhere = {
-        (other.folder, saved.name, sha256)
+        (other.folder, name, sha256)
         for other in others
         for saved in other.files
-        for sha256 in (saved.sha256, saved.after)
+        for name, sha256 in saved.contents
     }
     return any((backup.folder, saved.name, saved.sha256) not in elsewhere for saved in backup.files)
 

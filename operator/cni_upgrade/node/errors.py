@@ -14,7 +14,7 @@ ABOUT = {
     "ReadOnly": "the folder is on a read-only file system",
     "NoPermission": "the folder cannot be written by this user",
     "NoSpace": "the disk has no room for the files and a reserve",
-    "NameTaken": "the temporary name in the config folder is somebody else's",
+    "NameTaken": "a name that is needed in the config folder is somebody else's",
     "StateFolder": "the folder for backups and results cannot be used",
     "Busy": "another run on the same node did not end in time",
     "Unfinished": "what a killed run left behind cannot be settled",

@@ -22,11 +22,14 @@ _LIMIT = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file: sha256 in hex before and after, and the versions for the change's record."""
+    """One file: sha256 in hex before and after, and the versions for the change's record.
+
+    `before` None: it is not there yet; `after` None: it is to go.
+    """
 
     name: str
-    before: str
-    after: str
+    before: str | None
+    after: str | None
     from_version: str | None
     to: str | None
 
@@ -35,8 +38,8 @@ class Entry:
         """From an entry of `files` of a journal. Raises MemberError."""
         return cls(
             name=members.text("name"),
-            before=members.text("before"),
-            after=members.text("after"),
+            before=members.text_or_none("before"),
+            after=members.text_or_none("after"),
             from_version=members.text_or_none("from"),
             to=members.text_or_none("to"),
         )
@@ -126,12 +129,19 @@ def end(state: State) -> None:
 
 
 def written(journal: Journal, conf_dir: str) -> tuple[Entry, ...]:
-    """The files that carry their new content. `conf_dir` is where the agent opens the folder."""
+    """The files that carry their new content, or are gone if they were to go.
+
+    `conf_dir` is where the agent opens the folder.
+    """
     found: list[Entry] = []
     with files.opened_folder(conf_dir) as folder:
         for entry in journal.entries:
             try:
                 data = files.read_file(folder, entry.name)
+            except FileNotFoundError:
+                if entry.after is None:
+                    found.append(entry)
+                continue
             except (OSError, files.UnreadableError):
                 continue
             if hashlib.sha256(data).hexdigest() == entry.after:

@@ -13,10 +13,7 @@ def of(result: Result) -> Iterator[str]:
     if result.report is not None:
         yield from of_report(result.report)
     for change in result.changes:
-        yield (
-            f"changed {change.name}: cniVersion {change.from_version or 'missing'} -> "
-            f"{change.to or 'missing'}"
-        )
+        yield f"changed {change.told}"
         yield from (f"  {line}" for line in change.diff.splitlines())
     if result.backup is not None:
         yield f"backup {result.backup}"
@@ -33,6 +30,7 @@ def of_report(report: Report) -> Iterator[str]:
     for file in report.files:
         mark = "*" if file.active else " "
         step = f" -> {file.to}" if file.action is Action.REWRITE else ""
+        step += f" as {file.becomes}" if file.becomes else ""
         yield f"{mark} {file.name}: {file.version or 'missing'}{step} {file.action}: {file.why}"
     for plugin in report.plugins:
         yield f"  plugin {plugin.type}: up to {plugin.max or 'unknown'} ({plugin.source})"

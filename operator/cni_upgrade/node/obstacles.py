@@ -63,6 +63,19 @@ def of_file(folder: int, name: str) -> OperationRefusedError | None:
     return None
 
 
+def of_new(folder: int, name: str) -> OperationRefusedError | None:
+    """Why no file of that name can be made; None when nothing stands there. Raises nothing."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return OperationRefusedError("Unreadable", f"{name} cannot be reached: {error.strerror}")
+    return OperationRefusedError(
+        "NameTaken", f"{name} stands there already: move it away if nothing needs it"
+    )
+
+
 def of_folder(folder: int, host: str) -> OperationRefusedError | None:
     """Why no file in the folder can be replaced; None when nothing shows. Raises OSError."""
     if os.fstatvfs(folder).f_flag & os.ST_RDONLY:

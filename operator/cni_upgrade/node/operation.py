@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.succession import list_name
 from cni_upgrade.node.members import MemberError, Members, kind_of
 
 SCHEMA = 1
@@ -45,6 +46,13 @@ class RewriteMode(StrEnum):
 
     TO_TARGET = "ToTarget"
     ONLY_FAULTY = "OnlyFaulty"
+
+
+class Form(StrEnum):
+    """What becomes of a single-plugin config: it stays one, or is made a list."""
+
+    KEEP = "Keep"
+    LIST = "List"
 
 
 class ManagedFiles(StrEnum):
@@ -97,6 +105,7 @@ class Target:
     version: str = "1.0.0"
     selection: Selection = Selection.HIGHEST_COMPATIBLE
     rewrite: RewriteMode = RewriteMode.TO_TARGET
+    form: Form = Form.KEEP
 
     @classmethod
     def read(cls, members: Members) -> "Target":
@@ -105,6 +114,7 @@ class Target:
             version=members.text("version"),
             selection=members.choice("selection", Selection, Selection.HIGHEST_COMPATIBLE),
             rewrite=members.choice("rewrite", RewriteMode, RewriteMode.TO_TARGET),
+            form=members.choice("format", Form, Form.KEEP),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -113,6 +123,8 @@ class Target:
             "version": self.version,
             "selection": str(self.selection),
             "rewrite": str(self.rewrite),
+            # Left out where nothing is asked, so that an operation is what it was before this.
+            **({} if self.form is Form.KEEP else {"format": str(self.form)}),
         }
 
 
@@ -195,16 +207,25 @@ class Paths:
 
 @dataclass(frozen=True, slots=True)
 class FileOrder:
-    """One file that an apply may write: the bytes that the audit saw, and the version to reach."""
+    """One file that an apply may write: the bytes that the audit saw, and the version to reach.
+
+    `becomes`: the name of the list that is to take the place of a single-plugin config.
+    """
 
     name: str
     sha256: str
     to: str
+    becomes: str | None = None
 
     @classmethod
     def read(cls, members: Members) -> "FileOrder":
         """From an entry of `files`. Raises MemberError for a name that is not a plain file name."""
-        order = cls(members.text("name"), members.text("sha256"), members.text("to"))
+        order = cls(
+            members.text("name"),
+            members.text("sha256"),
+            members.text("to"),
+            members.text_or_none("becomes"),
+        )
         if "/" in order.name or "\0" in order.name or order.name in ("", ".", ".."):
             raise MemberError(
                 f"{members.path('name')}: expected the name of a file in the config "
@@ -214,11 +235,21 @@ class FileOrder:
             raise MemberError(
                 f"{members.path('sha256')}: expected 64 hex digits, got {order.sha256!r:.80}"
             )
+        if order.becomes not in (None, list_name(order.name)):
+            raise MemberError(
+                f"{members.path('becomes')}: expected {list_name(order.name)!r:.200}, "
+                f"got {order.becomes!r:.200}"
+            )
         return order
 
     def to_json(self) -> dict[str, object]:
         """An entry of `files`."""
-        return {"name": self.name, "sha256": self.sha256, "to": self.to}
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "to": self.to,
+            **({} if self.becomes is None else {"becomes": self.becomes}),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,7 +454,8 @@ class FileReport:
     """One config file: what it is, and what is to be done with it and why.
 
     `version` is the effective one, None when missing; `to` the one to reach, equal to `version`
-    when nothing is to be done and None when refused; `plugins` every binary of the chain.
+    when nothing is to be done and None when refused; `plugins` every binary of the chain;
+    `becomes` the list that is to take the place of a single-plugin config.
     """
 
     name: str
@@ -437,6 +469,7 @@ class FileReport:
     action: Action
     why: str
     managed_by: str | None = None
+    becomes: str | None = None
 
     @classmethod
     def read(cls, members: Members) -> "FileReport":
@@ -453,6 +486,7 @@ class FileReport:
             action=members.choice("action", Action),
             why=members.text("why", ""),
             managed_by=members.text_or_none("managedBy"),
+            becomes=members.text_or_none("becomes"),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -469,6 +503,7 @@ class FileReport:
             "action": str(self.action),
             "why": self.why,
             "managedBy": self.managed_by,
+            **({} if self.becomes is None else {"becomes": self.becomes}),
         }
 
 
@@ -652,14 +687,26 @@ def _finding_to_json(finding: Finding) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One file that was written. `from_version` None: it was missing; hashes are sha256 in hex."""
+    """One file that was written. `from_version` None: it was missing; hashes are sha256 in hex.
+
+    `before` None: there was no such file (`from_version` is then that of the file whose place it
+    takes); `after` None: the file was removed, for another has taken its place.
+    """
 
     name: str
     from_version: str | None
     to: str | None
-    before: str
-    after: str
+    before: str | None
+    after: str | None
     diff: str
+
+    @property
+    def told(self) -> str:
+        """What was done, in a few words."""
+        if self.after is None:
+            return f"{self.name}: removed"
+        made = ", a new file" if self.before is None else ""
+        return f"{self.name}: {self.from_version or 'missing'} -> {self.to or 'missing'}{made}"
 
     @classmethod
     def read(cls, members: Members) -> "Change":
@@ -668,8 +715,8 @@ class Change:
             name=members.text("name"),
             from_version=members.text_or_none("from"),
             to=members.text_or_none("to"),
-            before=members.text("before"),
-            after=members.text("after"),
+            before=members.text_or_none("before"),
+            after=members.text_or_none("after"),
             diff=members.text("diff", ""),
         )
 

@@ -35,7 +35,7 @@ def judge(survey: Survey, configs: tuple[Config, ...] | None = None) -> Judgemen
     target = survey.operation.target
     return verdict.judge(
         survey.facts(configs),
-        EngineTarget(target.version, str(target.selection), str(target.rewrite)),
+        EngineTarget(target.version, str(target.selection), str(target.rewrite), str(target.form)),
     )
 
 
@@ -65,7 +65,9 @@ def make(survey: Survey, judgement: Judgement) -> Report:
     for place, file in enumerate(listed):
         error = _obstacle(survey, file)
         if error is not None:
-            listed[place] = replace(file, action=Action.REFUSE, to=None, why=str(error))
+            listed[place] = replace(
+                file, action=Action.REFUSE, to=None, why=str(error), becomes=None
+            )
             findings.append(
                 Finding(
                     error.code,
@@ -126,6 +128,7 @@ def _file(file: verdict.FileJudgement) -> FileReport:
         action=Action(file.action),
         why=file.why,
         managed_by=file.managed_by,
+        becomes=file.becomes,
     )
 
 
@@ -134,6 +137,9 @@ def _obstacle(survey: Survey, file: FileReport) -> OperationRefusedError | None:
         return None
     try:
         with files.opened_folder(survey.folders.conf_dir[1]) as folder:
-            return obstacles.of_file(folder, file.name)
+            error = obstacles.of_file(folder, file.name)
+            if file.becomes in survey.names:  # as it is to be, and a plain file?
+                error = error or obstacles.of_file(folder, str(file.becomes))
+            return error
     except OSError as error:
         return OperationRefusedError("Unreadable", f"{file.name} cannot be reached: {error}")

@@ -1,10 +1,14 @@
 """Restore: puts back what a backup holds, unless that would strand the sandboxes that run now.
 
 The same bytes, mode, owner, group, xattrs and times. A file is put back only over what we wrote
-or saved ourselves: what somebody else has written since is theirs.
+or saved ourselves: what somebody else has written since is theirs. Where a list took the file's
+place, the file lands first and the list goes after it.
 """
 
-from cni_upgrade.cni import compat, config, health, runtimes
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from cni_upgrade.cni import compat, config, folder, health, runtimes, succession
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Sandbox, Support
 from cni_upgrade.node import backup, report, sandboxes, survey, writing
@@ -12,7 +16,7 @@ from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.journal import Entry
 from cni_upgrade.node.operation import Operation, Result
-from cni_upgrade.node.transaction import Write
+from cni_upgrade.node.transaction import Removal, Step, Write
 from cni_upgrade.node.writing import Node, Plan
 
 
@@ -34,45 +38,102 @@ def _plan(node: Node) -> Plan:
             f"{node.host}: name that folder, or copy the files by hand",
         )
     backups = backup.everything(node.state)
-    done = {entry.name: entry for entry in node.already}
-    active = {file.name: file.active for file in report.judge(node.survey).files}
-    writes: list[Write] = []
+    active = {file.name for file in report.judge(node.survey).files if file.active}
+    steps: list[Step] = []
     diffs: dict[str, str] = {}
-    for saved in sorted(made.files, key=lambda each: not active.get(each.name)):
+    for saved in sorted(made.files, key=lambda each: active.isdisjoint((each.name, each.becomes))):
         data = backup.content(node.state, made, saved)
-        current = _current(node, made, backups, saved)
-        if saved.name in done or survey.sha256(current) == saved.sha256:
-            continue
-        old = config.read(saved.name, data, inline=current.inline)
-        _check_sandboxes(node, current, old)
+        standing = _standing(node, made, backups, saved)
+        current = standing.used(active)
+        back = config.read(saved.name, data, inline=current.inline)
+        old = standing.file
         entry = Entry(
-            saved.name, survey.sha256(current), saved.sha256, current.version, old.version
-        )
-        writes.append(Write(entry, data, saved.metadata, keep_times=True))
-        diffs[saved.name] = diff(current.data, data, saved.name)
-    return Plan(writes, node.already, made.id, _nothing, diffs=diffs)
+            saved.name, survey.sha256(old) if old else None, saved.sha256, current.version,
+            back.version,
+        )  # fmt: skip
+        if (current.name, survey.sha256(current)) != (saved.name, saved.sha256):
+            _check_sandboxes(node, current, back)
+        if entry.before != entry.after:
+            _check_place(node, standing, back)
+            steps.append(Write(entry, data, saved.metadata, keep_times=True))
+            diffs[saved.name] = diff(current.data, data, current.name, saved.name)
+        if standing.list is not None:
+            gone = standing.list
+            steps.append(
+                Removal(Entry(gone.name, survey.sha256(gone), None, gone.version, None), entry)
+            )
+    return Plan(steps, node.already, made.id, _nothing, diffs=diffs)
 
 
 def _nothing() -> None:
     """What is written over is what a rewrite of the backup's own bytes made: it can be again."""
 
 
-def _current(node: Node, made: Backup, backups: list[Backup], saved: Saved) -> Config:
-    current = node.survey.config(saved.name)
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What stands now of a file that was saved: the file, or the list in its place, or both.
+
+    Both: a conversion was killed between its two steps.
+    """
+
+    file: Config | None
+    list: Config | None
+
+    def used(self, active: Collection[str]) -> Config:
+        """The one that the runtime uses; the file itself if it uses neither."""
+        both = [each for each in (self.file, self.list) if each is not None]
+        return next((each for each in both if each.name in active), both[0])
+
+
+def _standing(node: Node, made: Backup, backups: list[Backup], saved: Saved) -> _Standing:
+    """Raises OperationRefusedError (ChangedSinceBackup) for what others wrote or removed."""
+    file = node.survey.config(saved.name)
+    names = [saved.becomes] if saved.becomes else []
+    if file is None:
+        names = backup.successors(backups, made.folder, saved.name)
+    lists = [each for each in map(node.survey.config, names) if each is not None]
     copy = f"{node.state.host}/{backup.FOLDER}/{made.id}/files/{saved.name}"
-    if current is None:
+    if file is None and not lists:
         raise OperationRefusedError(
             "ChangedSinceBackup",
             f"{saved.name} was removed from {node.host} since: nothing is "
             f"brought back to life; if it is wanted, copy {copy} by hand",
         )
-    if survey.sha256(current) not in backup.known(backups, made.folder, saved.name):
+    for each in (file, *lists):
+        known = each and backup.known(backups, made.folder, each.name)
+        if each is not None and survey.sha256(each) not in (known or ()):
+            raise OperationRefusedError(
+                "ChangedSinceBackup",
+                f"{each.name} was changed by somebody else since: it is neither what was saved "
+                f"nor what was written; if the old one is wanted, copy {copy} by hand",
+            )
+    return _Standing(file, lists[0] if lists else None)
+
+
+def _check_place(node: Node, standing: _Standing, back: Config) -> None:
+    """Raises OperationRefusedError (Unsafe) where the runtime would load another network, or this
+    one twice, while the list makes room for the file.
+
+    A file that libcni never loaded comes back as it was, with all that this means."""
+    if standing.file is not None or standing.list is None or back.error is not None:
+        return
+    runtime, facts = runtimes.lookup(node.operation.runtime), node.survey.facts()
+
+    def under(each: Config) -> Config:
+        return each.under(runtime.libcni) if runtime.libcni else each
+
+    reason = succession.obstacle(
+        lambda configs: folder.in_use(configs, runtime, facts).files,
+        [under(each) for each in facts.configs],
+        under(standing.list),
+        under(back),
+    )
+    if reason is not None:
         raise OperationRefusedError(
-            "ChangedSinceBackup",
-            f"{saved.name} was changed by somebody else since: it is neither "
-            f"what was saved nor what was written; if the old one is wanted, copy {copy} by hand",
+            "Unsafe",
+            f"{back.name} cannot come back in place of {standing.list.name}: {reason}; take away "
+            "what stands in the way, then restore",
         )
-    return current
 
 
 def _check_sandboxes(node: Node, current: Config, old: Config) -> None:

@@ -32,6 +32,8 @@ class Survey:
     supports: Mapping[str, Support]
     sandboxes: tuple[Sandbox, ...]
     findings: tuple[Finding, ...]
+    names: frozenset[str] = frozenset()
+    """Everything that stands in the config folder."""
     without_cni: str | None = None
 
     def facts(self, configs: Sequence[Config] | None = None) -> Facts:
@@ -46,6 +48,7 @@ class Survey:
             max_conf_num=1 if known.max_conf_num is None else known.max_conf_num,
             default_network=known.default_network,
             conf_template=known.conf_template,
+            names=self.names,
             without_cni=self.without_cni,
         )
 
@@ -81,8 +84,9 @@ def again(earlier: Survey) -> Survey:
 def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] | None) -> Survey:
     findings = list(found.findings)
     configs: list[Config] = []
+    names: list[str] = []
     if found.conf_dir is not None:
-        configs = _configs(operation.root, *found.conf_dir, findings)
+        configs, names = _configs(operation.root, *found.conf_dir, findings)
     if supports is None:
         types = dict.fromkeys(binary for each in configs for binary in each.plugins)
         if configs:
@@ -101,16 +105,19 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
         supports,
         tuple(running),
         tuple(findings),
+        frozenset(names),
         kubelet.network_without_cni(operation.root, operation.runtime),
     )
 
 
-def _configs(root: str, host: str, real: str, findings: list[Finding]) -> list[Config]:
+def _configs(
+    root: str, host: str, real: str, findings: list[Finding]
+) -> tuple[list[Config], list[str]]:
+    """The files that libcni would load, and the names of all that stands there."""
     try:
         with files.opened_folder(real) as descriptor:
-            names = folder.loadable(
-                name for name in files.names(descriptor) if not _is_folder(descriptor, name)
-            )
+            names = files.names(descriptor)
+            loaded = folder.loadable(name for name in names if not _is_folder(descriptor, name))
     except OSError as error:
         findings.append(
             Finding(
@@ -121,8 +128,8 @@ def _configs(root: str, host: str, real: str, findings: list[Finding]) -> list[C
                 "see why the agent may not read it",
             )
         )
-        return []
-    return [config_file(root, host, name, findings) for name in names]
+        return [], []
+    return [config_file(root, host, name, findings) for name in loaded], names
 
 
 def _is_folder(descriptor: int, name: str) -> bool:

@@ -3,14 +3,16 @@
 A rename in the same folder is what containerd's watcher reloads on and what cannot tear; a name
 that ends in `.cnitmp` is none that libcni loads (docs: facts on reloading). The active file comes
 first: if we are killed between two renames, what pods need is what has been cured. Every file is
-judged on its own, so no moment between the renames is worse than the one before.
+judged on its own, so no moment between the renames is worse than the one before. Where a list takes
+the place of a single-plugin config it lands first, and the old one goes after it: `succession` has
+said that the runtime loads one of the two at every moment.
 """
 
 import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from cni_upgrade.node import files, journal, obstacles
@@ -22,7 +24,7 @@ from cni_upgrade.node.state import State
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One file to be replaced: new bytes, and what the new file is besides them."""
+    """One file to be made or replaced: new bytes, and what the new file is besides them."""
 
     entry: Entry
     data: bytes
@@ -30,15 +32,27 @@ class Write:
     keep_times: bool = False
 
 
-def check(folder: int, host: str, state: State, writes: Sequence[Write], saved: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One file that goes, once `instead` stands in its place."""
+
+    entry: Entry
+    instead: Entry
+
+
+Step = Write | Removal
+
+
+def check(folder: int, host: str, state: State, steps: Sequence[Step], saved: int) -> None:
     """Raises OperationRefusedError for what can be seen to stand in the way; writes nothing.
 
     `folder` is the config folder, `host` its name on the host, `saved` the bytes of a backup.
     """
     obstacle = obstacles.of_folder(folder, host)
-    for write in writes:
-        obstacle = obstacle or obstacles.of_file(folder, write.entry.name)
-    size = sum(len(write.data) for write in writes)
+    made = {step.entry.name for step in steps if isinstance(step, Write)}
+    for step in steps:
+        obstacle = obstacle or _in_the_way(folder, step, made)
+    size = sum(len(step.data) for step in steps if isinstance(step, Write))
     obstacle = obstacle or obstacles.of_space(folder, host, size)
     if obstacle is None:
         with files.opened_folder(state.path) as own:
@@ -47,31 +61,44 @@ def check(folder: int, host: str, state: State, writes: Sequence[Write], saved: 
         raise obstacle
 
 
+def _in_the_way(folder: int, step: Step, made: Collection[str]) -> OperationRefusedError | None:
+    name = step.entry.name
+    obstacle = (obstacles.of_new if step.entry.before is None else obstacles.of_file)(folder, name)
+    if isinstance(step, Removal) and step.instead.name not in made:
+        obstacle = obstacle or obstacles.of_file(folder, step.instead.name)
+    return obstacle
+
+
 def commit(
     state: State,
     plan: Journal,
     folder: int,
-    writes: Sequence[Write],
+    steps: Sequence[Step],
     save: Callable[[], None],
     replaced: list[Entry],
 ) -> None:
-    """Replaces the files, and notes each in `replaced` as its name is given.
+    """Carries the steps out in their order, and notes each in `replaced` as it is done.
 
-    `save` makes the backup durable; it is called before the first rename.
+    `save` makes the backup durable; it is called before the first of them.
 
     Raises OperationRefusedError when nothing was replaced, OperationFailedError when some were;
     in both cases no temporary file is left, and each file is the old or the new one.
     """
     try:
         journal.begin(state, plan)
-        for write in writes:
-            _make_ready(folder, write)
+        for step in steps:
+            if isinstance(step, Write):
+                _make_ready(folder, step)
         save()
-        for write in writes:
-            _still(folder, write.entry)
-            name = write.entry.name
-            os.rename(temporary(name), name, src_dir_fd=folder, dst_dir_fd=folder)
-            replaced.append(write.entry)
+        for step in steps:
+            _still(folder, step.entry.name, step.entry.before)
+            name = step.entry.name
+            if isinstance(step, Removal):
+                _still(folder, step.instead.name, step.instead.after)
+                os.unlink(name, dir_fd=folder)
+            else:
+                os.rename(temporary(name), name, src_dir_fd=folder, dst_dir_fd=folder)
+            replaced.append(step.entry)
             os.fsync(folder)
     except OSError as error:
         clear(folder, plan)
@@ -128,18 +155,25 @@ def _remove_leftover(folder: int, name: str) -> None:
     os.unlink(name, dir_fd=folder)
 
 
-def _still(folder: int, entry: Entry) -> None:
-    """Right before the rename: what is replaced must be what was judged and saved."""
+def _still(folder: int, name: str, expected: str | None) -> None:
+    """Right before the step: what is replaced must be what was judged and saved, or not there."""
+    if expected is None:
+        if obstacles.of_new(folder, name) is None:
+            return
+        raise OperationRefusedError(
+            "ChangedMeanwhile",
+            f"{name} was made by another program in this very moment; find out which one",
+        )
     try:
-        data = files.read_file(folder, entry.name)
+        data = files.read_file(folder, name)
     except (OSError, files.UnreadableError) as error:
         raise OperationRefusedError(
             "ChangedMeanwhile",
-            f"{entry.name} can no longer be read: {error}; another program writes in this folder",
+            f"{name} can no longer be read: {error}; another program writes in this folder",
         ) from error
-    if hashlib.sha256(data).hexdigest() != entry.before:
+    if hashlib.sha256(data).hexdigest() != expected:
         raise OperationRefusedError(
             "ChangedMeanwhile",
-            f"{entry.name} was changed by another program in this very "
+            f"{name} was changed by another program in this very "
             "moment; find out which one writes it, and mend its source",
         )

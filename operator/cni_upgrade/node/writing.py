@@ -25,7 +25,7 @@ from cni_upgrade.node.journal import Entry, Journal
 from cni_upgrade.node.operation import Operation, OperationError, Outcome, Result
 from cni_upgrade.node.state import State
 from cni_upgrade.node.survey import Survey
-from cni_upgrade.node.transaction import Write
+from cni_upgrade.node.transaction import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Node:
 class Plan:
     """What is to be written; `save` makes the backup `backup` durable, of `saved` bytes."""
 
-    writes: Sequence[Write]
+    steps: Sequence[Step]
     already: tuple[Entry, ...]
     backup: str
     save: Callable[[], None]
@@ -58,7 +58,7 @@ class Plan:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Every file of the operation, those that an earlier run wrote included."""
-        return (*self.already, *(write.entry for write in self.writes))
+        return (*self.already, *(step.entry for step in self.steps))
 
 
 def run(operation: Operation, plan: Callable[[Node], Plan]) -> Result:
@@ -120,7 +120,7 @@ def _run(
         node = Node(operation, place, seen, host, folder, left, already)
         try:
             made = plan(node)
-            transaction.check(folder, host, place, made.writes, made.saved)
+            transaction.check(folder, host, place, made.steps, made.saved)
         except OperationRefusedError as error:
             with stop.held():
                 return _recorded(place, _stopped_short(node, error))
@@ -149,8 +149,8 @@ def _carried_out(node: Node, plan: Plan) -> Result:
     outcome, error = Outcome.DONE, None
     written = list(plan.already)
     try:
-        if plan.writes:
-            transaction.commit(node.state, under_way, node.folder, plan.writes, plan.save, written)
+        if plan.steps:
+            transaction.commit(node.state, under_way, node.folder, plan.steps, plan.save, written)
     except OperationRefusedError as refusal:
         if not plan.already:
             return refused(operation, refusal, survey.again(node.survey))

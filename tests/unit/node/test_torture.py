@@ -1,8 +1,10 @@
 """The apply is killed at each of its system calls, and each of them made to fail: no file tears.
 
-A slice of the points runs with all tests; every point with `CNI_UPGRADE_TORTURE=all`. The calls
-are taken from a trace first, an injection that does not fire fails the test, and because a kill
-cannot show a missing fsync, the order of fsync and rename is read off the trace.
+Three operations: an apply of five files, one of two files of which the second becomes a list (a
+file is made and one removed), and the restore of that. A slice of the points runs with all tests;
+every point with `CNI_UPGRADE_TORTURE=all`. The calls are taken from a trace first, an injection
+that does not fire fails the test, and because a kill cannot show a missing fsync, the order of
+fsync and rename is read off the trace.
 """
 
 import json
@@ -20,14 +22,23 @@ from pathlib import Path
 import pytest
 
 from cni_upgrade.node.message import decode
-from cni_upgrade.node.operation import Operation, Outcome, Result
+from cni_upgrade.node.operation import (
+    Form,
+    Kind,
+    Operation,
+    Outcome,
+    Result,
+    Target,
+)
 from tests.unit.node.host import VERSIONLESS, Host, sha256
-from tests.unit.node.torture_agent import BEGIN, END
+from tests.unit.node.torture_agent import BEGIN, END, FILES
 
 ROOT = Path(__file__).parents[3]
 ALL = os.environ.get("CNI_UPGRADE_TORTURE") == "all"
 SLICE = 8  # points of each kind that the fast run tries
 NAMES = tuple(f"{number}0-net.conflist" for number in range(5))
+FIRST, SECOND, LIST = "00-net.conflist", "10-net.conf", "10-net.conflist"
+KINDS = ("five files", "a list", "back from the list")
 ERRORS = ("ENOSPC", "EIO", "EROFS", "EACCES", "EINTR")
 
 # Calls that a file system can fail; the others are Python's own housekeeping.
@@ -35,6 +46,9 @@ FALLIBLE = re.compile(
     r"open|read|write|stat|fsync|rename|unlink|mkdir|rmdir|chmod|chown|xattr|getdents|flock|utime"
     r"|ioctl|lseek|fcntl|close"
 )
+
+# Those that give or take a file's name.
+NAMING = ("rename", "unlink")
 
 pytestmark = [
     pytest.mark.skipif(
@@ -55,22 +69,49 @@ class Call:
 
 @dataclass(frozen=True)
 class Bench:
-    """A host with five files, an order for them, and what they are before and after."""
+    """A host, an order for it, and what its files are before and after; None: not there."""
 
     host: Host
     order: Operation
     old: dict[str, bytes]
     new: dict[str, bytes]
+    pristine: Path
+
+    @property
+    def changed(self) -> set[str]:
+        return {name for name in self.old | self.new if self.old.get(name) != self.new.get(name)}
 
 
-def build(folder: Path) -> Host:
+ALONE = """{
+  "name": "net1",
+  "type": "bridge",
+  "ipam": {"type": "host-local", "mtu": 1.50E3}
+}
+"""
+
+
+def build(folder: Path, kind: str) -> Host:
     host = Host(folder)
-    for number, name in enumerate(NAMES):
-        path = host.config(name, VERSIONLESS.replace("pod-net", f"net{number}"))
+    names = NAMES if kind == "five files" else (FIRST, SECOND)
+    for name in names:
+        number = int(name[0])
+        text = ALONE if name == SECOND else VERSIONLESS.replace("pod-net", f"net{number}")
+        path = host.config(name, text)
         path.chmod(0o600 + number)
         os.setxattr(path, "user.number", str(number).encode())
     host.state.mkdir()
     return host
+
+
+def apply_of(host: Host, kind: str, *names: str, number: int = 0) -> Operation:
+    """An order for the files as they are now; all of them unless named."""
+    order = host.apply(*names, number=number)
+    if kind == "five files":
+        return order
+    files = tuple(
+        replace(each, becomes=LIST) if each.name == SECOND else each for each in order.files
+    )
+    return replace(order, files=files, target=Target(form=Form.LIST))
 
 
 def contents(host: Host) -> dict[str, bytes]:
@@ -97,6 +138,7 @@ def agent(host: Host, operation: Operation, *strace: str) -> tuple[int, Result |
             "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
             "CNI_UPGRADE_TERMINATION_LOG": str(log),
+            FILES: "0" if len(list(host.conf.iterdir())) == len(NAMES) else "2",
             "CNI_UPGRADE_OPERATION": json.dumps(operation.to_json()),
         },
     )
@@ -129,51 +171,75 @@ def trace(host: Host, operation: Operation) -> list[Call]:
     raise AssertionError("the marks are not in the trace")
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    host = build(tmp_path / "host")
-    order = host.apply()
-    model = build(tmp_path / "model/host")
-    code, result, error = agent(model, replace(order, root=str(model.root)))
+@pytest.fixture(params=KINDS)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    return made(request.param, tmp_path)
+
+
+def made(kind: str, tmp_path: Path) -> Bench:
+    host = build(tmp_path / "host", kind)
+    order = apply_of(host, kind)
+    if kind == "back from the list":
+        done = carried_out(host, order)
+        order = host.restore(done.backup)
+    pristine = tmp_path / "pristine"
+    shutil.copytree(host.root, pristine)
+    old = contents(host)
+    carried_out(host, order)
+    bench = Bench(host, order, old, contents(host), pristine)
+    reset(bench)
+    return bench
+
+
+def carried_out(host: Host, order: Operation) -> Result:
+    code, result, error = agent(host, order)
     assert code == 0, (result, error)
-    return Bench(host, order, contents(host), contents(model))
+    assert result is not None
+    return result
 
 
 def reset(bench: Bench) -> None:
     shutil.rmtree(bench.host.root)
-    build(bench.host.root)
+    shutil.copytree(bench.pristine, bench.host.root)
 
 
 def chosen(calls: Sequence[Call], offset: int = 0) -> list[Call]:
-    """All, or a slice that holds each call that gives a file its name."""
+    """All, or a slice that holds the calls that give or take a name: of many every other one."""
     if ALL:
         return list(calls)
     step = max(1, len(calls) // SLICE)
     some = list(calls[offset % step :: step])
-    return (
-        some
-        + [call for call in calls if call.name.startswith("rename") and call not in some][offset::2]
-    )
+    naming = [call for call in calls if call.name.startswith(NAMING) and call not in some]
+    return some + (naming if len(naming) < SLICE else naming[offset % 2 :: 2])
 
 
 def check_whole(bench: Bench, point: object) -> set[str]:
     """Every file is the old or the new one, with its mode and xattr; the names of the new ones.
 
-    As soon as one is new, the backup holds all of the old ones.
+    Of a file and the list in its place one is always there. As soon as one is new, the backup
+    holds all of the old ones.
     """
     found = {
         name: data for name, data in contents(bench.host).items() if not name.endswith(".cnitmp")
     }
-    assert found.keys() == bench.old.keys(), point
-    new = {name for name, data in found.items() if data != bench.old[name]}
-    for number, name in enumerate(NAMES):
-        assert found[name] in (bench.old[name], bench.new[name]), (point, name)
-        path = bench.host.conf / name
+    assert found.keys() <= bench.old.keys() | bench.new.keys(), point
+    new = {name for name in bench.old | bench.new if found.get(name) != bench.old.get(name)}
+    for name in bench.old | bench.new:
+        assert found.get(name) in (bench.old.get(name), bench.new.get(name)), (point, name)
+    assert not bench.changed & {SECOND, LIST} or found.keys() & {SECOND, LIST}, point
+    for name in found:
+        path, number = bench.host.conf / name, int(name[0])
         assert path.stat().st_mode & 0o7777 == 0o600 + number, (point, name)
         assert os.getxattr(path, "user.number") == str(number).encode(), (point, name)
     if new:
-        assert saved(bench.host) >= set(bench.old.values()), point
+        check_saved(bench, point)
     return new
+
+
+def check_saved(bench: Bench, point: object) -> None:
+    """What an apply writes over can be had again, and what a restore puts back as well."""
+    kept = bench.old if bench.order.kind is Kind.APPLY else bench.new
+    assert saved(bench.host) >= set(kept.values()), point
 
 
 def saved(host: Host) -> set[bytes]:
@@ -194,7 +260,7 @@ def check_end(bench: Bench, point: object) -> None:
     """Everything is new, nothing of ours is left over, and the old files can be had again."""
     assert contents(bench.host) == bench.new, point
     assert not (bench.host.state / "journal.json").exists(), point
-    assert saved(bench.host) >= set(bench.old.values()), point
+    check_saved(bench, point)
     assert not [
         each for each in (bench.host.state / "backups").iterdir() if each.name.startswith(".")
     ], point
@@ -205,23 +271,34 @@ def check_rerun(bench: Bench, point: object) -> None:
     code, result, error = agent(bench.host, bench.order)
     assert result is not None, (point, error)
     assert (code, result.outcome) == (0, Outcome.DONE), (point, result.error, error)
-    assert {change.name for change in result.changes} == set(NAMES), point
-    assert all('+  "cniVersion"' in change.diff for change in result.changes), point
+    if bench.order.kind is Kind.APPLY:
+        assert {change.name for change in result.changes} == bench.changed, point
+        written = [change for change in result.changes if change.after is not None]
+        assert all('+  "cniVersion"' in change.diff for change in written), point
     check_end(bench, point)
 
 
 def check_next(bench: Bench, point: object) -> None:
     """Another operation, ordered from an audit of what the first one left."""
-    left = [name for name in NAMES if (bench.host.conf / name).read_bytes() == bench.old[name]]
-    if left:
-        code, result, error = agent(bench.host, bench.host.apply(*left, number=1))
-        assert result is not None, (point, error)
+    order = next_order(bench)
+    code, result, error = agent(bench.host, order)
+    assert result is not None, (point, error)
+    if order.id != bench.order.id:
         assert (code, result.outcome) == (0, Outcome.DONE), (point, result.error, error)
     else:
-        code, result, error = agent(bench.host, bench.order)
-        assert result is not None, (point, error)
         assert result.outcome in (Outcome.DONE, Outcome.FAILED), (point, result.error)
     check_end(bench, point)
+
+
+def next_order(bench: Bench) -> Operation:
+    """For what is left to do; where nothing is, the first one asked for again."""
+    if bench.order.kind is Kind.RESTORE:
+        return replace(bench.order, id=bench.host.restore(None, number=1).id)
+    found = contents(bench.host)
+    left = [order.name for order in bench.order.files if found.get(order.name) is not None]
+    left = [name for name in left if found[name] == bench.old[name]]
+    kind = "a list" if SECOND in bench.old else "five files"
+    return apply_of(bench.host, kind, *left, number=1) if left else bench.order
 
 
 def kill(bench: Bench, call: Call) -> None:
@@ -249,7 +326,7 @@ def test_killed_at_each_call(bench: Bench) -> None:
         states[len(check_whole(bench, call))] += 1
         (check_rerun if index % 2 else check_next)(bench, call)
     print(f"killed at {len(points)} of {len(calls)} calls; new files at the kill: {dict(states)}")
-    assert ALL is False or set(states) == set(range(6))
+    assert ALL is False or set(states) == set(range(len(bench.changed) + 1))
 
 
 def test_killed_again_while_settling(bench: Bench) -> None:
@@ -274,7 +351,15 @@ def test_killed_again_while_settling(bench: Bench) -> None:
     print(f"killed again at {tried} points")
 
 
-@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize(
+    ("bench", "error"),
+    [
+        (kind, error)
+        for kind in KINDS
+        for error in (ERRORS if ALL or kind == "five files" else ERRORS[:2])
+    ],
+    indirect=["bench"],
+)
 def test_each_call_fails(bench: Bench, error: str) -> None:
     calls = [call for call in trace(bench.host, bench.order) if FALLIBLE.search(call.name)]
     points = chosen(calls, ERRORS.index(error) + 1)
@@ -307,8 +392,9 @@ def test_each_call_fails(bench: Bench, error: str) -> None:
     print(f"{error} at {len(points)} of {len(calls)} calls: {dict(ends)}")
 
 
-def test_fsync_comes_before_the_name(bench: Bench) -> None:
+def test_fsync_comes_before_the_name(tmp_path: Path) -> None:
     """Content is on disk before a name leads to it, and everything that undoes it before that."""
+    bench = made("five files", tmp_path)
     calls = trace(bench.host, bench.order)
     lines = [call.line for call in calls]
     synced: set[str] = set()
@@ -338,3 +424,26 @@ def test_fsync_comes_before_the_name(bench: Bench) -> None:
     assert given[0] == "journal.json"
     assert given[-1] == f"{bench.order.id}.json"
     assert str(bench.host.state / "results") in synced
+
+
+@pytest.mark.parametrize(
+    ("kind", "lands", "goes"), [(KINDS[1], LIST, SECOND), (KINDS[2], SECOND, LIST)]
+)
+def test_what_takes_the_place_is_durable_first(
+    kind: str, lands: str, goes: str, tmp_path: Path
+) -> None:
+    """A power cut between the two leaves both or the new one, never none."""
+    bench = made(kind, tmp_path)
+    lines = [call.line for call in trace(bench.host, bench.order)]
+    folder = re.escape(f"<{bench.host.conf}>")
+
+    def first(pattern: str, after: int = 0) -> int:
+        found = [n for n, line in enumerate(lines) if n > after and re.match(pattern, line)]
+        assert found, pattern
+        return found[0]
+
+    landed = first(rf'rename(?:at2?)?\(\d+{folder}, "[^"]+", \d+{folder}, "{re.escape(lands)}"')
+    gone = first(rf'unlinkat\(\d+{folder}, "{re.escape(goes)}"')
+    assert landed < first(rf"fsync\(\d+{folder}\) += 0", landed) < gone
+    recorded = first(r'rename(?:at2?)?\(.*"[a-z]+-[0-9a-f]{20}\.json"', gone)
+    assert gone < first(rf"fsync\(\d+{folder}\) += 0", gone) < recorded

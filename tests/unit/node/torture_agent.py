@@ -1,8 +1,8 @@
 """The agent as the torture runs it: the same at every run, call by call, between two marks.
 
 Plugins answer from a table (their processes take a different number of polls each time; they are
-asked before anything is written), and every file of the folder counts as active, so that one apply
-writes five. All else is the agent.
+asked before anything is written), and as many files of the folder count as active as the test
+says, so that one apply writes several. All else is the agent.
 """
 
 import os
@@ -17,14 +17,16 @@ from cni_upgrade.node.restore import restore  # noqa: F401
 from cni_upgrade.node.survey import Survey
 from tests.unit.node.host import VERSIONS
 
+FILES = "CNI_UPGRADE_TORTURE_FILES"
 BEGIN = "/cni-upgrade-torture-begins"
 END = "/cni-upgrade-torture-ends"
 
 _facts = Survey.facts
 
 
-def _all_active(survey: Survey, *configs: object) -> Facts:
-    return replace(_facts(survey, *configs), max_conf_num=0)  # type: ignore[arg-type]
+def _so_many_active(survey: Survey, *configs: object) -> Facts:
+    number = int(os.environ[FILES])
+    return replace(_facts(survey, *configs), max_conf_num=number)  # type: ignore[arg-type]
 
 
 def _told(
@@ -35,7 +37,7 @@ def _told(
 
 def main() -> int:
     """Runs the agent between the marks."""
-    Survey.facts = _all_active  # type: ignore[assignment, method-assign]
+    Survey.facts = _so_many_active  # type: ignore[assignment, method-assign]
     probe.probe = _told  # type: ignore[assignment]
     import cni_upgrade.cni.rewrite  # noqa: F401 - an import is a hundred calls that write nothing
 

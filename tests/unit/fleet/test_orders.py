@@ -1,0 +1,57 @@
+"""What a policy asks for reaches the node, and what the node found is what is ordered."""
+
+from dataclasses import replace
+
+from cni_upgrade.fleet import orders
+from cni_upgrade.fleet.ending import noted
+from cni_upgrade.node.operation import Change, Form, Kind, Operation
+from tests.unit.fleet.cluster_model import CONFIG
+from tests.unit.fleet.samples import node, policy, result, state, view
+
+FILE = {
+    "name": "10-x.conf",
+    "sha256": "a" * 64,
+    "kind": "conf",
+    "network": "net",
+    "version": None,
+    "active": True,
+    "plugins": ["bridge"],
+    "to": "1.0.0",
+    "action": "Rewrite",
+    "why": "",
+    "becomes": "10-x.conflist",
+}
+PATHS = {"confDir": "/etc/cni/net.d", "binDirs": ["/opt/cni/bin"], "source": "preset"}
+AS_LIST = {"cni": {"format": "List"}}
+
+
+def test_the_format_is_left_out_unless_asked_for() -> None:
+    """So an operation of before has the digest that it had."""
+    plain = orders.audit(node(), state(), policy(), CONFIG.auto, CONFIG)
+    asked = orders.audit(node(), state(), policy(target=AS_LIST), CONFIG.auto, CONFIG)
+    assert asked.target == replace(plain.target, form=Form.LIST)
+    assert "format" not in plain.target.to_json()
+    assert asked.target.to_json() == {**plain.target.to_json(), "format": "List"}
+
+
+def test_a_list_that_was_found_due_is_ordered() -> None:
+    status = state("node-a", files=[FILE], paths=PATHS)
+    operation = orders.apply(node(), status, policy(target=AS_LIST), CONFIG)
+    assert operation.kind is Kind.APPLY
+    assert operation.files[0].becomes == "10-x.conflist"
+    assert Operation.from_json(operation.to_json()) == operation
+    kept = orders.apply(
+        node(), state("node-a", files=[{**FILE, "becomes": None}], paths=PATHS), policy(), CONFIG
+    )
+    assert "becomes" not in kept.files[0].to_json()
+
+
+def test_the_change_is_told_once() -> None:
+    """The new file carries both versions; that the old one went is part of the same change."""
+    landed = Change("10-x.conflist", None, "1.0.0", None, "b" * 64, "+ a line")
+    gone = Change("10-x.conf", None, None, "a" * 64, None, "")
+    assert landed.told == "10-x.conflist: missing -> 1.0.0, a new file"
+    assert gone.told == "10-x.conf: removed"
+    told = noted(view(), result(changes=(landed, gone)), "Done", "")
+    assert (told.history[-1].from_, told.history[-1].to) == ("missing", "1.0.0")
+    assert told.history[-1].diff == "+ a line"
