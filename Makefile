@@ -84,12 +84,15 @@ test: $(READY) machine lint ## lint and every tier; the last line counts the tes
 
 ##@ Try it hard, and measure it (docs/engine.md and docs/scale.md have the results)
 
-.PHONY: simulate torture fuzz bench-node bench-fleet
+.PHONY: simulate torture kills fuzz bench-node bench-fleet
 SEEDS ?= 1000
 simulate: $(READY) ## SEEDS (1000) rollouts in which everything goes wrong, against the rules of tests/unit/fleet
 	FLEET_SEEDS=$(SEEDS) $(PY) -m pytest tests/unit/fleet/test_rollouts.py -n auto
 torture: $(READY) ## an apply killed at, and failed at, every system call: the better part of an hour
 	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/node/test_torture.py -rP --tb=short
+kills: $(READY) ## rollouts of 20 nodes whose controller dies around every write: about ten minutes
+	@sh hack/preflight.sh go
+	$(PY) -m pytest tests/api/long_kills.py -rP --tb=short
 # Beside the other packages, and only here: the tests do without it.
 FUZZER := $(VENV)/fuzz-$(shell sha256sum requirements/fuzz.txt | cut -c1-16)
 FUZZ_SECONDS ?= 300

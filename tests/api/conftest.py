@@ -13,6 +13,7 @@ from cni_upgrade.api import names
 from cni_upgrade.api.crd import RESOURCES
 from tests.api.controllers import World
 from tests.api.nodes import Fleet
+from tests.api.proxy import Proxy
 from tests.api.server import Answer, Collection, Server
 from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
@@ -115,3 +116,16 @@ def fleet(world: World) -> Iterator[Fleet]:
     """Nodes that are played while the test runs."""
     with Fleet(world.plane.kubeconfig) as playing:
         yield playing
+
+
+@pytest.fixture
+def proxy(world: World) -> Iterator[Proxy]:
+    """A network that fails as it is told."""
+    with Proxy(world.kubeconfig) as serving:
+        yield serving
+
+
+@pytest.fixture
+def through(world: World, proxy: Proxy) -> Path:
+    """The operator's kubeconfig, by way of the proxy."""
+    return world.as_operator(proxy.url)

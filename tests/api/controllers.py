@@ -171,12 +171,13 @@ class World:
         status = self.api.request("GET", f"{POLICIES}/{policy}").body.get("status") or {}
         return next((c for c in status.get("conditions") or [] if c["type"] == kind), {})
 
-    def await_reason(self, reason: str, kind: str = "Ready") -> Object:
+    def await_reason(self, reason: str, kind: str = "Ready", seconds: float = 30) -> Object:
         def there() -> Object | None:
             found = self.condition(kind)
             return found if found.get("reason") == reason else None
 
-        found: Object = eventually(there, f"{kind} says {reason}, not {self.condition(kind)}")
+        text = f"{kind} says {reason}, not {self.condition(kind)}"
+        found: Object = eventually(there, text, seconds)
         return found
 
     def lease(self) -> Object:

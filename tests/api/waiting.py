@@ -6,13 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-_WAIT_SECONDS = 30
 
-
-def eventually(ask: Callable[[], Any], wanted: str) -> Any:
+def eventually(ask: Callable[[], Any], wanted: str, seconds: float = 30) -> Any:
     """The first answer that is not false."""
-    deadline = time.monotonic() + _WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while not (answer := ask()):
-        assert time.monotonic() < deadline, f"{wanted}: not within {_WAIT_SECONDS} s"
+        assert time.monotonic() < deadline, f"{wanted}: not within {seconds:.0f} s"
         time.sleep(0.1)
     return answer

@@ -130,6 +130,10 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
 
 def _brief(record: logging.LogRecord) -> bool:
     """kopf says in 50 lines of its own insides that a watch was refused; one will do."""
+    error = record.exc_info[1] if record.exc_info else None
+    if record.name == "asyncio" and type(error).__module__.startswith("kopf"):
+        # Of a task that kopf has left behind: kopf has said so in a line of its own.
+        return False
     if record.name.startswith("kopf"):
         record.exc_info = None
     return True

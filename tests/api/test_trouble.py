@@ -1,0 +1,277 @@
+"""The controller as a process behind a network that fails in every way that we could think of."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from cni_upgrade.api import names
+from cni_upgrade.controller import watching
+from cni_upgrade.controller.login import login
+from cni_upgrade.controller.store import Store
+from cni_upgrade.kube.client import Client, connect
+from tests.api.controllers import STATES, Controller, World, applied, given_back
+from tests.api.nodes import JOBS, NODES, Fleet, add_node
+from tests.api.proxy import Asked, Deed, Proxy, status_of, wait
+from tests.api.waiting import eventually
+from tests.unit.fleet.cluster_model import CONFIG
+
+TWO = {"maxUnavailable": 2, "maxParallel": 2}
+PAIR = ["node-a", "node-b"]
+
+
+def check_end(world: World, fleet: Fleet, before: int) -> None:
+    """Every node is cured by one agent, given back, and told of once."""
+    world.await_reason("Enforced", seconds=90)
+    assert {d.version for d in fleet.disks.values()} == {"1.0.0"}
+    assert [len(d.writes) for d in fleet.disks.values()] == [1] * len(fleet.disks)
+    assert list(applied(world, before).values()) == [1] * len(fleet.disks)
+    assert given_back(world)
+    for node in fleet.disks:
+        assert [e["kind"] for e in world.status(node)["history"]] == ["apply"]
+
+
+def codes(it: Controller) -> Counter[str]:
+    """Answers by their HTTP status, as the metrics count them."""
+    found: Counter[str] = Counter()
+    for line in it.get(it.metrics, "/metrics")[1].splitlines():
+        if line.startswith("cni_upgrade_api_requests_total{"):
+            code = line.partition('code="')[2].partition('"')[0]
+            found[code] += int(float(line.rpartition(" ")[2]))
+    return found
+
+
+FAULTS: dict[str, Callable[[], Deed]] = {
+    "429": lambda: status_of(429, retry_after=1),
+    "500": lambda: status_of(500),
+    "503": lambda: status_of(503, retry_after=1),
+    "409": lambda: status_of(409),
+    "dropped": lambda: Deed(drop=True),
+    "lost": lambda: Deed(lose=True),
+    "slow": lambda: Deed(before=wait(0.7)),
+    "late": lambda: Deed(after=wait(0.7)),
+}
+
+
+def test_everything_at_once(world: World, fleet: Fleet, proxy: Proxy, through: Path) -> None:
+    everything(world, fleet, proxy, through, seed=1)
+
+
+def everything(world: World, fleet: Fleet, proxy: Proxy, through: Path, seed: int) -> None:
+    """Of requests that are no watches one in six fails, each time in another way."""
+    random = Random(seed)  # noqa: S311
+    happened: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def fault(asked: Asked) -> Deed | None:
+        with lock:
+            quiet = asked.watch or "/leases/" in asked.path or "accessreviews" in asked.path
+            if quiet or random.random() > 1 / 6:
+                return None
+            # What is read meets no conflict.
+            kind = random.choice(sorted(FAULTS if asked.write else FAULTS.keys() - {"409"}))
+            happened[kind] += 1
+        return FAULTS[kind]()
+
+    fleet.add(world.api, *PAIR)
+    before = len(world.writes())
+    with world.controller(through) as it:
+        eventually(lambda: it.get(it.health, "/readyz")[0] == 200, "it is ready")
+        proxy.fault = fault
+        world.policy(rollout=TWO)
+        check_end(world, fleet, before)
+        assert it.process.poll() is None
+        counted = codes(it)
+        print(f"\nseed {seed}: {sum(happened.values())} faults {dict(happened)}; {dict(counted)}")
+        assert sum(happened.values()) >= 10
+        for code in ("409", "429", "500", "503", "0"):
+            kinds = {"0": ("dropped", "lost")}.get(code, (code,))
+            if any(happened[kind] for kind in kinds):
+                assert counted[code], f"{code} is not counted"
+
+
+def test_retry_after_is_kept_to(world: World, fleet: Fleet, proxy: Proxy, through: Path) -> None:
+    at: list[float] = []
+
+    def busy(asked: Asked) -> Deed | None:
+        if not (asked.method == "POST" and asked.path == JOBS):
+            return None
+        at.append(time.monotonic())
+        return status_of(429, retry_after=2) if len(at) <= 2 else None
+
+    fleet.add(world.api, "node-a")
+    proxy.fault = busy
+    with world.controller(through):
+        world.policy(mode="Audit")
+        world.await_reason("Audited")
+    assert [round(b - a) for a, b in itertools.pairwise(at)] == [2, 2]
+    assert len(at) == 3
+
+
+async def test_a_watch_that_dies_without_a_word_is_noticed(
+    world: World, proxy: Proxy, through: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kopf gives a stream up that brings nothing for 70 s, bookmarks included; here for 2 s."""
+    assert watching.settings().watching.inactivity_timeout == 70
+    shipped = watching.settings
+
+    def hasty() -> object:
+        made = shipped()
+        made.watching.inactivity_timeout = 2.0
+        return made
+
+    monkeypatch.setattr(watching, "settings", hasty)
+    dead = True
+    proxy.fault = lambda asked: Deed(mute=lambda: dead and asked.path == NODES)
+    client = Client(api := await connect("test", str(through)))
+    store = Store(CONFIG, "")
+    watch = asyncio.create_task(watching.watch(store, lambda: None, login(api)))
+    try:
+        async with asyncio.timeout(20):
+            while not any(a.watch and a.path == NODES for a in proxy.asked):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(add_node, world.api, "node-late")
+        await asyncio.sleep(1)
+        assert "node-late" not in store.nodes.items
+        dead = False
+        async with asyncio.timeout(10):
+            while "node-late" not in store.nodes.items:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    finally:
+        watch.cancel()
+        await asyncio.wait([watch])
+        await client.close()
+
+
+def test_an_api_server_that_answers_nothing(
+    world: World, fleet: Fleet, proxy: Proxy, through: Path
+) -> None:
+    """Requests hang, the lease runs out, nothing is written; then it goes on."""
+    fleet.add(world.api, *PAIR)
+    before = len(world.writes())
+    hang = threading.Event()
+    fleet.hold = lambda operation: operation.kind == "apply" and not hang.is_set()
+    with world.controller(through) as it:
+        world.policy(rollout=TWO)
+        eventually(lambda: world.status("node-a").get("reason") == "Apply", "it is at work")
+        answers = threading.Event()
+        proxy.fault = lambda asked: Deed(drop=True, before=lambda: answers.wait(60))
+        eventually(lambda: "this replica leads no more" in it.log, "it leads no more")
+        hang.set()
+        written = len(world.writes())
+        time.sleep(2)
+        assert len(world.writes()) == written
+        assert it.get(it.health, "/healthz")[0] == 200, "a restart of ours would help nobody"
+        proxy.fault = lambda asked: None
+        answers.set()
+        check_end(world, fleet, before)
+        assert it.log.count("this replica leads from now on") == 2
+        assert "no answer from the API server" in it.log or "no answer within" in it.log
+
+
+def test_a_write_that_arrives_when_another_one_leads_is_refused(
+    world: World, fleet: Fleet, proxy: Proxy, through: Path
+) -> None:
+    """A request that the network kept for long: the version that it carries is old."""
+    fleet.add(world.api, *PAIR)
+    before = len(world.writes())
+    kept, arrived = threading.Event(), threading.Event()
+
+    def keep(asked: Asked) -> Deed | None:
+        if kept.is_set():
+            return Deed(drop=True)  # it is cut off
+        if asked.method == "PATCH" and asked.path.startswith(STATES):
+            kept.set()
+            return Deed(before=lambda: arrived.wait(60))
+        return None
+
+    with world.controller(through) as one:
+        eventually(lambda: world.leader() == one.name, "the first one leads")
+        eventually(lambda: one.get(one.health, "/readyz")[0] == 200, "it is ready")
+        proxy.fault = keep
+        world.policy(rollout=TWO)
+        eventually(kept.is_set, "a write of it is kept")
+        with world.controller() as two:
+            eventually(lambda: world.leader() == two.name, "the second one leads")
+            check_end(world, fleet, before)
+            settled = len(world.writes())
+            arrived.set()
+            eventually(lambda: len(world.writes()) > settled, "it arrives")
+            late = world.writes()[settled:]
+            assert [(verb, code) for verb, _, _, code in late] == [("patch", 409)]
+            time.sleep(1)
+            check_end(world, fleet, before)
+
+
+def test_records_that_are_edited_or_deleted_are_made_anew(world: World, fleet: Fleet) -> None:
+    fleet.add(world.api, *PAIR)
+    with world.controller():
+        world.policy(rollout=TWO)
+        world.await_reason("Enforced")
+        fresh = {n: world.status(n) for n in PAIR}
+        uid = world.api.request("GET", f"{STATES}/node-a").body["metadata"]["uid"]
+        # Its status emptied, its label and its node's identity changed, and the record gone.
+        edits = [
+            ("PATCH", f"{STATES}/node-a/status", {"status": {"phase": "Failed", "observed": None}}),
+            ("PATCH", f"{STATES}/node-a", {"metadata": {"labels": {names.LABEL_POLICY: "x"}}}),
+            ("PATCH", f"{STATES}/node-b", {"spec": {"nodeUID": "another"}}),
+            ("DELETE", f"{STATES}/node-a", None),
+        ]
+        for method, path, body in edits:
+            if method == "DELETE":
+                world.api.request("DELETE", path)
+            else:
+                world.api.patch(path, body)
+
+            def healed() -> bool:
+                found = {n: world.api.request("GET", f"{STATES}/{n}") for n in PAIR}
+                return all(
+                    answer.ok
+                    and answer.body["metadata"].get("labels", {}).get(names.LABEL_POLICY) == "cure"
+                    and (answer.body["status"].get("phase") in ("Done", "Compatible"))
+                    and not answer.body["status"].get("operation")
+                    and answer.body["status"].get("found") == fresh[n]["found"]
+                    for n, answer in found.items()
+                )
+
+            time.sleep(0.5)
+            eventually(healed, f"{method} {path} is healed")
+        now = world.api.request("GET", f"{STATES}/node-a").body["metadata"]["uid"]
+        assert now != uid
+        world.await_reason("Enforced")
+    assert [len(d.writes) for d in fleet.disks.values()] == [1, 1], "and no file was touched again"
+
+
+def test_an_upgrade_of_the_operator_in_the_middle_runs_no_node_twice(
+    world: World, fleet: Fleet
+) -> None:
+    """Another image of the agent is no other work to do."""
+    fleet.add(world.api, "node-a", "node-b", "node-c")
+    before = len(world.writes())
+    newer = world.folder / "newer.yaml"
+    image = "cniupgrade.dev/agent:dev"
+    assert image in world.config.read_text()
+    # The same image under the name that the admission policy knows, for proofs another one.
+    newer.write_text(
+        world.config.read_text().replace(f"proofImage: {image}", "proofImage: example.com/p:2")
+    )
+    fleet.hold = lambda operation: operation.kind == "apply" and operation.node == "node-b"
+    world.policy()
+    with world.controller() as old:
+        eventually(lambda: world.status("node-a").get("phase") == "Done", "node-a is done")
+        eventually(lambda: world.status("node-b").get("reason") == "Apply", "node-b is at work")
+        old.end()
+    with world.controller(config=newer) as it:
+        eventually(lambda: it.get(it.health, "/readyz")[0] == 200, "the new one is ready")
+        fleet.hold = lambda operation: False
+        check_end(world, fleet, before)
+    audits = Counter(name for name in fleet.agents if name.startswith("audit-"))
+    assert sorted(audits.values()) == [1, 1, 1], "nor is any looked at again"
