@@ -37,6 +37,7 @@ DEFAULTS = {
         "deleteEmptyDirData": False,
         "force": False,
     },
+    "drift": {"maxReverts": 3, "within": "24h"},
     "backup": {"keep": 5},
     "verify": {"proof": True, "deadline": "2m"},
     "onFailure": "Rollback",

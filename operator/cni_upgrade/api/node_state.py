@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from cni_upgrade.api import names
-from cni_upgrade.api.base import Count, Model, Name, Text, Time, Uid, Word, Words, first, last
+from cni_upgrade.api.base import Count, Line, Model, Name, Text, Time, Uid, Word, Words, first, last
 from cni_upgrade.api.condition import Conditions
 from cni_upgrade.api.meta import ObjectMeta
 from cni_upgrade.api.report import Report
@@ -218,7 +218,9 @@ class HistoryEntry(Model):
     """One thing that happened to the node."""
 
     at: Time = Field(description="When it happened.")
-    kind: Word = Field(description="audit, apply or restore.")
+    kind: Word = Field(
+        description="apply or restore; drift where somebody else had changed a file; drain."
+    )
     operation: Name = Field(default="", description="Name of the operation.")
     outcome: Word = Field(default="", description="How it ended, for example Done or Failed.")
     from_: Word | None = Field(
@@ -231,6 +233,34 @@ class HistoryEntry(Model):
     message: Text = Field(default="", description="What happened, in one sentence.")
     diff: Text | None = Field(
         default=None, description="What was changed in the files, as a unified diff, shortened."
+    )
+
+
+class DriftStatus(Model):
+    """Changes of somebody else to a file that was written here."""
+
+    found: Annotated[tuple[Time, ...], Field(max_length=32), BeforeValidator(last(32))] = Field(
+        default=(), description="When such changes were found, oldest first; the last 32."
+    )
+    file: Word = Field(default="", description="Name of the file that was changed last.")
+    sha256: Word | None = Field(
+        default=None,
+        description="SHA-256 of what stands there instead; absent once it was mended.",
+    )
+    spent: bool = Field(
+        default=False,
+        description="True once spec.drift of the policy is used up: nothing is mended until a "
+        "person asks (cniupgrade.dev/retry) or the file holds something else.",
+    )
+    fought: Word | None = Field(
+        default=None,
+        description="SHA-256 of what stood there when it was used up: not mended by itself.",
+    )
+    retry: Word = Field(
+        default="", description="The values of cniupgrade.dev/retry when it was found."
+    )
+    writer: Line = Field(
+        default="", description="Who writes the file, as far as the audit could find out."
     )
 
 
@@ -324,6 +354,10 @@ class NodeStateStatus(Report):
         default=None,
         description="What the policy that changed this node last has changed there; absent while "
         "none has.",
+    )
+    drift: DriftStatus | None = Field(
+        default=None,
+        description="Changes of somebody else to what was written; absent while none was found.",
     )
     leftovers: Words = Field(
         default=(),

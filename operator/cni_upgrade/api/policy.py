@@ -418,6 +418,24 @@ class Drain(Model):
     )
 
 
+class Drift(Model):
+    """What happens when somebody else changes back what was written."""
+
+    max_reverts: int = Field(
+        default=3,
+        ge=0,
+        le=30,
+        description="How often a node is mended, within the time that within says, after somebody "
+        "else has changed a file that was written for this policy. Then the node is "
+        "ManagedElsewhere, and the other program is named as far as it is known. Default 3; 0 "
+        "never mends.",
+    )
+    within: Duration = Field(
+        default="24h",
+        description="The time in which maxReverts counts, for example 12h or 24h. Default 24h.",
+    )
+
+
 class Backup(Model):
     """The copies that are kept on each node."""
 
@@ -497,6 +515,11 @@ class PolicySpec(Model):
     )
     drain: Drain = Field(
         default=Drain(), description="Whether and how pods are moved away before a change."
+    )
+    drift: Drift = Field(
+        default=Drift(),
+        description="How often a file that somebody else has changed back is mended. It is found "
+        "by the audits that every node has from time to time.",
     )
     backup: Backup = Field(
         default=Backup(), description="The copies of CNI configs that are kept on each node."

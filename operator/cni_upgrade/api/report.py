@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from cni_upgrade.api.base import Count, Counts, Line, Model, Word, Words, first
+from cni_upgrade.api.base import Count, Counts, Line, Model, Time, Word, Words, first
 
 
 class RuntimeInfo(Model):
@@ -103,6 +103,12 @@ class FileReport(Model):
     )
     why: Line | None = Field(
         default=None, description="Why this version and not a higher one, or why it is refused."
+    )
+    owner: Word | None = Field(
+        default=None, description="Owner and group of the file, as numbers (0:0 is root)."
+    )
+    modified: Time | None = Field(
+        default=None, description="When its content was last changed, by the node's clock."
     )
     managed_by: Line | None = Field(
         default=None,

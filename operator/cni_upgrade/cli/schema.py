@@ -173,7 +173,7 @@ def _parts() -> dict[str, Schema]:
             defaultNetwork=_text("The network that CRI-O takes by name, where its config says so."),
             confTemplate=_text("The template of containerd, where its config names one."),
         ),
-        "File": _may_have(_object("One config file.", **_FILE), becomes=_BECOMES),
+        "File": _may_have(_object("One config file.", **_FILE), **_SOMETIMES),
         "Plugin": _object(
             "One plugin binary.",
             type=_text("Its name."),
@@ -284,7 +284,11 @@ _FILE: dict[str, Schema] = {
     "managedBy": _text("The program that writes it, where that is known.", nullable=True),
 }
 
-_BECOMES = _text("The list that is to take its place, where one is asked for and safe.")
+_SOMETIMES: dict[str, Schema] = {
+    "becomes": _text("The list that is to take its place, where one is asked for and safe."),
+    "owner": _text("Owner and group, as numbers."),
+    "modified": _text("When its content was last changed, RFC 3339 in UTC."),
+}
 
 _PLAN: dict[str, Schema] = {
     "verdict": _one_of(Verdict, "What is to be done."),
@@ -309,7 +313,7 @@ _PLAN: dict[str, Schema] = {
                     ),
                 ),
             ),
-            becomes=_BECOMES,
+            **_SOMETIMES,
         ),
     ),
     "findings": _list("Finding", "Faults first."),

@@ -103,7 +103,11 @@ class OperatorConfig(_Section):
     job_ttl_seconds: int = Field(default=3600, ge=3600)
     """The report must be readable for an hour at least: it is the record until it is copied."""
     reaudit_seconds: int = Field(default=21600, ge=60)
-    """A node at rest is looked at again after this long, since no event tells of a changed file."""
+    """A node at rest is looked at again after half of this to all of it, each node at its own time,
+    since no event tells of a changed file."""
+    reaudit_parallel: int = Field(default=5, ge=1)
+    """How many such looks at once, of the places of `auditParallel`: new nodes never queue behind
+    them."""
     retry_seconds: int = Field(default=60, ge=1)
     """First pause before a failed step is tried again; doubled each time, an hour at most."""
     restore_patience_seconds: int = Field(default=3600, ge=60)

@@ -14,13 +14,13 @@ from cni_upgrade.api.node_state import (
     ProofStatus,
 )
 from cni_upgrade.api.policy import OnFailure, Verify
-from cni_upgrade.fleet import changed, orders
+from cni_upgrade.fleet import changed, drift, orders
 from cni_upgrade.fleet.decisions import Uncordon
 from cni_upgrade.fleet.phases import FAILED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
 from cni_upgrade.fleet.settle import seen
 from cni_upgrade.fleet.view import Move, View, moved, release, wait
-from cni_upgrade.node.operation import Kind, Result
+from cni_upgrade.node.operation import Kind, Outcome, Result
 
 
 def verify(view: View) -> Verify:
@@ -73,6 +73,8 @@ def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateSt
         "last_operation": last(view, outcome, result.backup),
         "changed": changed.after(status.changed, view.operation, result),
     }
+    if view.operation.kind == Kind.APPLY and result.outcome is Outcome.DONE:
+        update["drift"] = drift.mended(status.drift)
     return status.model_copy(update=update)
 
 

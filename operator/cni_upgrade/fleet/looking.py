@@ -6,7 +6,7 @@ from typing import Any
 
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.fleet import answers, orders
+from cni_upgrade.fleet import answers, drift, orders
 from cni_upgrade.fleet.ending import last
 from cni_upgrade.fleet.phases import GOOD
 from cni_upgrade.fleet.sending import pause, send
@@ -49,6 +49,12 @@ def audited(view: View, result: Result) -> Move:
         )
     key = _key(view)
     phase, reason, message = verdict_phase(result.report)
+    policy = _asker(view)
+    drifted, entry = drift.judged(view, policy, result.report)
+    if phase == Phase.WAITING and drifted is not None and drifted.spent:
+        phase, reason = Phase.MANAGED_ELSEWHERE, drift.SPENT
+        message = drift.left(drifted, policy)
+    history = status.history if entry is None else (*status.history, entry)[-10:]
     before = status.observed
     # A new look because something has changed starts to count anew. Else a change that is blocked
     # again and again (a drain, a file that changes under us) is tried at growing distances.
@@ -60,6 +66,8 @@ def audited(view: View, result: Result) -> Move:
         "message": message,
         "observed": observed(view.node, key, view.now, result.truncated),
         "operation": None,
+        "drift": drifted,
+        "history": history,
         "last_operation": last(view, result.outcome.value, None),
         "attempts": attempts + 1 if phase == Phase.BLOCKED else attempts,
         "next_attempt_at": view.now + pause(view, attempts) if phase == Phase.BLOCKED else None,
@@ -72,17 +80,18 @@ def _key(view: View) -> str:
 
     An answer to an old question is still true, but another one is asked for.
     """
-    policy = next(
-        (
-            p
-            for p in view.world.policies.values()
-            if view.operation.policy and p.metadata.uid == view.operation.policy.uid
-        ),
-        None,
-    )
+    policy = _asker(view)
     if policy is None or not _still_asked(view, policy):
         return ""
     return audit_key(view.node, view.state, policy, view.world.config)
+
+
+def _asker(view: View) -> CNIUpgradePolicy | None:
+    """The policy on whose behalf was looked, while it exists."""
+    ref = view.operation.policy
+    return next(
+        (p for p in view.world.policies.values() if ref and p.metadata.uid == ref.uid), None
+    )
 
 
 def _still_asked(view: View, policy: CNIUpgradePolicy) -> bool:

@@ -66,6 +66,9 @@ AT_WORK = frozenset(
 FAILED = frozenset({Phase.FAILED, Phase.ROLLED_BACK})
 GOOD = frozenset({Phase.COMPATIBLE, Phase.DONE})
 
+ROTATION = "Rotation"
+"""The reason of the same kind of audit of a node that is not good: nobody has asked for it."""
+
 ROUTINE = "RoutineAudit"
 """Reason of a good node that is looked at again though nothing that we know of has changed."""
 

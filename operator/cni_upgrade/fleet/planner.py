@@ -10,9 +10,9 @@ from typing import Any
 
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
-from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Phase
+from cni_upgrade.api.node_state import CNINodeState, DriftStatus, NodeStateStatus, Phase
 from cni_upgrade.api.policy import Mode
-from cni_upgrade.fleet import leaving, node_conditions, policy_status, rest, unread, work
+from cni_upgrade.fleet import drift, leaving, node_conditions, policy_status, rest, unread, work
 from cni_upgrade.fleet.changed import RESTORED
 from cni_upgrade.fleet.course import Course, Refusal
 from cni_upgrade.fleet.decisions import (
@@ -29,7 +29,7 @@ from cni_upgrade.fleet.decisions import (
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer, writers
 from cni_upgrade.fleet.patch import merge_patch
-from cni_upgrade.fleet.phases import FAILED, GOOD, UNPLANNABLE
+from cni_upgrade.fleet.phases import FAILED, GOOD, ROTATION, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.settle import audit_key
@@ -72,6 +72,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         for state in world.states.values()
         if state.status.operation is not None and state.status.operation.kind == "audit"
     )
+    rotating = sum(1 for state in world.states.values() if _rotating(state.status))
     after = dict(world.states)
     going = leaving.all_leaving(world)
     writing, hanging = writers(world), _hanging(world)
@@ -104,6 +105,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             status=state.status,
             governance=governance,
             may_audit=audits < world.config.audit_parallel,
+            may_rotate=rotating < world.config.reaudit_parallel,
             writer=writing.get(node.name),
             leaving=leaving.of(state, governance, going),
             gate=partial(_take, course, node.name),
@@ -113,6 +115,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         began = move.status.operation
         if began is not None and began.kind == "audit" and state.status.operation is None:
             audits += 1
+            rotating += _rotating(move.status)
         status = _finished(view, move.status, hanging.get(node.name, ()))
         after[node.name] = state.model_copy(update={"status": status})
         decisions = (*_written(state, status), *move.acts)
@@ -152,6 +155,11 @@ def _take(course: Course | None, node: str, drained: bool) -> Refusal | None:
 
 def _begin(course: Course | None, node: str) -> str:
     return "" if course is None else course.begin(node)
+
+
+def _rotating(status: NodeStateStatus) -> bool:
+    """Whether the node is being audited though nobody has asked for it."""
+    return status.operation is not None and status.reason in (ROTATION, ROUTINE)
 
 
 def _contained(view: View) -> Move:
@@ -277,6 +285,18 @@ def _written(state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]
             str(status.phase),
             _told(status),
         )
+    known, seen = (each.drift or DriftStatus() for each in (state.status, status))
+    if seen.found and seen.found[-1:] != known.found[-1:]:
+        told = [entry.message for entry in status.history if entry.kind == drift.KIND]
+        if told:
+            yield Emit(
+                names.NODE_STATE_KIND,
+                state.metadata.name,
+                state.metadata.uid,
+                "Warning",
+                "Drift",
+                told[-1],
+            )
     settled = status.changed.restored if status.changed else None
     before = state.status.changed.restored if state.status.changed else None
     if status.changed and settled and settled != before:

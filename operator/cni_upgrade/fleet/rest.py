@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from zlib import crc32
 
 from cni_upgrade.api.names import LABEL_POLICY
 from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
@@ -14,7 +15,7 @@ from cni_upgrade.fleet.decisions import Claim, Uncordon
 from cni_upgrade.fleet.draining import drain_first
 from cni_upgrade.fleet.leaving import held, restores
 from cni_upgrade.fleet.orphans import Writer
-from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE, Step
+from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROTATION, ROUTINE, UNPLANNABLE, Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import asked_again, audit_key
@@ -64,6 +65,8 @@ def next_move(view: View) -> Move:
             + "".join(f", {name}" for name in sorted(view.world.config.presets)),
         )
     if _audit_due(view, policy):
+        return _audit(view, policy)
+    if view.may_rotate and view.may_audit and not view.silent and _rotates(view):
         return _audit(view, policy)
     if view.status.phase == Phase.WAITING or view.status.reason == _DRAIN_FORBIDDEN:
         return _begin(view, policy)
@@ -136,10 +139,22 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
         return True  # What it was before is not known any more.
     if seen.audit_key != audit_key(node, view.state, policy, view.world.config):
         return True
-    if pause is not None and view.now >= pause:
-        return True
-    age = timedelta(seconds=view.world.config.reaudit_seconds)
-    return seen.audited_at is None or view.now - seen.audited_at >= age
+    return seen.audited_at is None or (pause is not None and view.now >= pause)
+
+
+def _rotates(view: View) -> bool:
+    """Whether a node at rest has not been looked at for long, though nobody asks for it.
+
+    After half of the time to all of it, each node at its own: in a fleet that was audited at once
+    the next looks are spread, and those after them ever more.
+    """
+    seen = view.status.observed
+    if seen is None or seen.audited_at is None or view.status.phase not in _JUDGED - FAILED:
+        return False
+    share = 0.5 + 0.5 * crc32(view.node.uid.encode()) / 2**32
+    return view.now - seen.audited_at >= timedelta(
+        seconds=share * view.world.config.reaudit_seconds
+    )
 
 
 def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
@@ -159,7 +174,7 @@ def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
     seconds = view.world.config.audit_deadline_seconds + GRACE_SECONDS
     update: dict[str, Any] = {
         "phase": Phase.AUDITING,
-        "reason": ROUTINE if _routine(view, policy) else "Audit",
+        "reason": _unasked(view, policy) or "Audit",
         "message": "an agent is being sent to look",
         "serial": serial,
         "operation": orders.opened(
@@ -169,12 +184,17 @@ def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
     return Move(view.status.model_copy(update=update))
 
 
-def _routine(view: View, policy: CNIUpgradePolicy) -> bool:
-    """Whether a good node is looked at again though nothing that we know of has changed."""
-    seen = view.status.observed
-    if seen is None or view.status.phase not in GOOD:
-        return False
-    return seen.audit_key == audit_key(view.node, view.state, policy, view.world.config)
+def _unasked(view: View, policy: CNIUpgradePolicy) -> str:
+    """The reason of a look though nothing that we know of has changed; else nothing."""
+    seen, pause = view.status.observed, view.status.next_attempt_at
+    if (
+        seen is None
+        or pause is not None
+        or view.status.phase not in _JUDGED
+        or seen.audit_key != audit_key(view.node, view.state, policy, view.world.config)
+    ):
+        return ""
+    return ROUTINE if view.status.phase in GOOD else ROTATION
 
 
 def _pending(view: View, reason: str, message: str) -> Move:

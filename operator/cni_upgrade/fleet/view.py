@@ -30,6 +30,8 @@ class View:
     governance: Governance
     may_audit: bool
     """A place for one more audit is free."""
+    may_rotate: bool
+    """A place is free for one that looks though nobody has asked for it."""
     writer: Writer | None
     """An agent that may write here, though at rest no operation stands for it."""
     leaving: Leaving | None

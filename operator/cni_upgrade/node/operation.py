@@ -470,6 +470,10 @@ class FileReport:
     why: str
     managed_by: str | None = None
     becomes: str | None = None
+    owner: str | None = None
+    """`uid:gid`"""
+    modified: str | None = None
+    """RFC 3339, in UTC."""
 
     @classmethod
     def read(cls, members: Members) -> "FileReport":
@@ -487,6 +491,8 @@ class FileReport:
             why=members.text("why", ""),
             managed_by=members.text_or_none("managedBy"),
             becomes=members.text_or_none("becomes"),
+            owner=members.text_or_none("owner"),
+            modified=members.text_or_none("modified"),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -504,6 +510,8 @@ class FileReport:
             "why": self.why,
             "managedBy": self.managed_by,
             **({} if self.becomes is None else {"becomes": self.becomes}),
+            **({"owner": self.owner} if self.owner else {}),
+            **({"modified": self.modified} if self.modified else {}),
         }
 
 

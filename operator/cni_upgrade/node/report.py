@@ -4,6 +4,10 @@ An order that would be refused on the node anyway is better not given: what an a
 name, the audit already says.
 """
 
+import contextlib
+import os
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from cni_upgrade.cni import runtimes, verdict
@@ -42,7 +46,8 @@ def judge(survey: Survey, configs: tuple[Config, ...] | None = None) -> Judgemen
 def make(survey: Survey, judgement: Judgement) -> Report:
     """The node's report. Raises nothing."""
     runtime = runtimes.lookup(survey.operation.runtime)
-    listed = [_file(file) for file in judgement.files]
+    traces = _traces(survey)
+    listed = [_traced(_file(file), traces) for file in judgement.files]
     outcome = Verdict(judgement.verdict)
     findings = [*judgement.findings, *survey.findings]
     if outcome is Verdict.NOT_CNI:  # no folder matters
@@ -113,6 +118,28 @@ def _readiness(survey: Survey, wanted: str) -> ReadinessReport:
     if found.ready is None:
         whys = ["what a plugin or this runtime supports is not known: see the findings"]
     return ReadinessReport(wanted, found.ready, "; ".join(whys))
+
+
+def _traces(survey: Survey) -> dict[str, tuple[str, str]]:
+    """By file: whose it is, and when its content was changed. It says who else writes there."""
+    if survey.folders.conf_dir is None:
+        return {}
+    found: dict[str, tuple[str, str]] = {}
+    try:
+        with files.opened_folder(survey.folders.conf_dir[1]) as folder:
+            for config in survey.configs:
+                with contextlib.suppress(OSError):
+                    entry = os.stat(config.name, dir_fd=folder, follow_symlinks=False)
+                    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.st_mtime))
+                    found[config.name] = (f"{entry.st_uid}:{entry.st_gid}", at)
+    except OSError:
+        return found  # the findings say that it cannot be read
+    return found
+
+
+def _traced(file: FileReport, traces: Mapping[str, tuple[str, str]]) -> FileReport:
+    owner, modified = traces.get(file.name, (None, None))
+    return replace(file, owner=owner, modified=modified)
 
 
 def _file(file: verdict.FileJudgement) -> FileReport:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from cni_upgrade.api import names
+from cni_upgrade.api import duration, names
 from cni_upgrade.api.node_state import NodeStateStatus, Phase
 from cni_upgrade.api.parse import parse_node_state, parse_policy
-from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.policy import CNIUpgradePolicy, Drift
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED, MOVES
@@ -35,6 +35,8 @@ class Ledger:
     """By node: what an operation was made of that ended well."""
     ends: list[tuple[str, str, str]] = field(default_factory=list)
     """(uid of the policy, node, phase) of every change that ended, the last one last."""
+    mends: dict[tuple[str, str], list[datetime]] = field(default_factory=dict)
+    """By node and the retry of a person: when what somebody else had changed was written again."""
     meddled: set[str] = field(default_factory=set)
     """Nodes whose cordon or record somebody changed by hand."""
 
@@ -394,6 +396,27 @@ def claim_guarded(event: Carried) -> None:
     assert not _writing(event.before), "the node was handed over in the middle"
 
 
+def drift_budget(event: Carried) -> None:
+    """What somebody else changes back is mended no more often than spec.drift says."""
+    decision = event.decision
+    if not isinstance(decision, d.SetStatus) or decision.kind != "CNINodeState":
+        return
+    after = event.cluster.state(decision.name)
+    drifted = (event.before.get("status") or {}).get("drift") or {}
+    if after is None or not drifted.get("sha256") or not _writing(event.before):
+        return
+    if (after["status"].get("drift") or {}).get("sha256") or not drifted["found"]:
+        return  # Not mended yet, or asked for by a person.
+    uid = (_operation(event.before).get("policy") or {}).get("uid")
+    policy = next((p for p in event.world.policies.values() if p.metadata.uid == uid), None)
+    limit = policy.spec.drift if policy else Drift()
+    mends = event.ledger.mends.setdefault((decision.name, drifted.get("retry", "")), [])
+    mends.append(event.cluster.now)
+    within = timedelta(seconds=duration.seconds(limit.within))
+    recent = [at for at in mends if event.cluster.now - at < within]
+    assert len(recent) <= limit.max_reverts, f"{decision.name} is mended {len(recent)} times"
+
+
 def begins_unpaused(event: Carried) -> None:
     """No change begins for a policy that is paused or only audits, none is taken back for one
     that is not deleted, keeps its changes, or does not hold on for it."""
@@ -445,6 +468,7 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     claim_guarded,
     begins_unpaused,
     begins_nothing_while_stopped,
+    drift_budget,
 )
 
 

@@ -42,6 +42,7 @@ def some_policy(random: Random) -> dict[str, Any]:
         "managedFiles": random.choice(["Skip", "Override"]),
         "drain": {"policy": random.choice(["IfRequired", "Always", "Never"]), "deadline": "2m"},
         "verify": {"proof": random.random() < 0.8, "deadline": "1m"},
+        "drift": {"maxReverts": random.choice([0, 1, 3]), "within": "24h"},
         "deletionPolicy": random.choice(["Retain", "Restore"]),
         "onFailure": random.choice(["Rollback", "Stop"]),
     }
@@ -68,6 +69,7 @@ class Mishaps:
             "is replaced": self._replace,
             "gets a sister": self._join,
             "loses its file to an edit": self._edit,
+            "has its file put back": self._put_back,
             "is relabelled": self._relabel,
             "has trouble with agents": self._fault,
             "loses its jobs": self._lose_jobs,
@@ -161,6 +163,9 @@ class Mishaps:
     def _edit(self, node: str) -> None:
         disk = self._cluster.disks[node]
         disk.edit(self._random.choice([None, "0.3.1", disk.version]))
+
+    def _put_back(self, node: str) -> None:
+        self._cluster.disks[node].put_back("0.3.1")
 
     def _relabel(self, node: str) -> None:
         zone = self._random.choice(["a", "b"])

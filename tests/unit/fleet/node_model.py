@@ -93,6 +93,10 @@ class SimNode:
         """Somebody else writes the file."""
         self.version, self.edits = version, self.edits + 1
 
+    def put_back(self, version: str | None) -> None:
+        """Somebody else writes the file, and always the same."""
+        self.version, self.edits = version, -1
+
     def reach(self, operation: Operation) -> str | None:
         """The version to write, or None where the target cannot be taken."""
         target = operation.target

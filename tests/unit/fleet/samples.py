@@ -112,6 +112,7 @@ def view(kind: str = "apply", seconds_left: int = 60, ready: str = "True", **wor
         status=record.status,
         governance=Governance(None, (), ()),
         may_audit=True,
+        may_rotate=True,
         writer=None,
         leaving=None,
         gate=lambda _: None,

@@ -1082,6 +1082,76 @@ def put_back_while_it_soaks() -> Rollout:
     return r
 
 
+def look_again(r: Rollout) -> None:
+    """Play until every node was looked at again, and a little longer."""
+    r.play(r.controller.config.reaudit_seconds + 60)
+
+
+def until_mended_or_left(r: Rollout) -> None:
+    r.until(lambda: version(r, "node-a") == "1.0.0" or reason(r, "node-a") == "DriftBudgetSpent")
+    r.play(60)
+
+
+def drift_is_mended_then_left() -> Rollout:
+    """Changed back three times in a day: mended. The fourth time it is the other program's."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    for _ in range(4):
+        r.say("== somebody puts the old file back")
+        r.cluster.disks["node-a"].put_back("0.4.0")
+        until_mended_or_left(r)
+    assert phases(r) == {"node-a": "ManagedElsewhere"}
+    assert "not known" in message(r, "node-a")
+    assert ready(r, "cure") == "NodesBlocked"
+    assert len(r.cluster.disks["node-a"].writes) == 4, "the change and three mends"
+    look_again(r)
+    assert len(r.cluster.disks["node-a"].writes) == 4
+    r.say("== a person has mended the source, and asks again")
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Done"}, "1.0.0")
+    kinds = [entry["kind"] for entry in r.cluster.status("node-a")["history"]]
+    assert kinds.count("drift") == 4
+    return r
+
+
+def drift_ends_by_itself() -> Rollout:
+    """The other program writes what we wrote at last: the node is good again without a person."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", {**ENFORCE, "drift": {"maxReverts": 0}})
+    r.settle()
+    written = r.cluster.disks["node-a"].edits
+    r.say("== somebody puts the old file back")
+    r.cluster.disks["node-a"].put_back("0.4.0")
+    r.until(lambda: reason(r, "node-a") == "DriftBudgetSpent")
+    r.say("== the source is mended: the file is what was written")
+    r.cluster.disks["node-a"].version, r.cluster.disks["node-a"].edits = "1.0.0", written
+    look_again(r)
+    assert phases(r) == {"node-a": "Compatible"}
+    assert not r.cluster.status("node-a")["drift"]["spent"]
+    return r
+
+
+def drift_to_something_else() -> Rollout:
+    """Another content has its chance once the time of the budget is over."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", {**ENFORCE, "drift": {"maxReverts": 1, "within": "24h"}})
+    r.settle()
+    for _ in range(2):
+        r.say("== somebody puts the old file back")
+        r.cluster.disks["node-a"].put_back("0.4.0")
+        until_mended_or_left(r)
+    assert reason(r, "node-a") == "DriftBudgetSpent"
+    r.say("== somebody writes another file")
+    r.cluster.disks["node-a"].edit("0.3.1")
+    look_again(r)
+    assert reason(r, "node-a") == "DriftBudgetSpent"
+    r.play(25 * 3600)
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Compatible"}, "1.0.0")
+    return r
+
+
 SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     mixed_cluster_cured,
     audit_then_enforce,
@@ -1150,4 +1220,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     a_pod_that_hangs_for_a_reason_of_its_own,
     soaked,
     put_back_while_it_soaks,
+    drift_is_mended_then_left,
+    drift_ends_by_itself,
+    drift_to_something_else,
 )

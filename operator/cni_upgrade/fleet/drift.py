@@ -1,0 +1,121 @@
+"""Drift: somebody else has changed what we wrote. Mended within a budget, then left to them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cni_upgrade.api import duration, names
+from cni_upgrade.api.node_state import ChangedFile, CNINodeState, DriftStatus, HistoryEntry
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.view import View
+from cni_upgrade.node.operation import Action, FileReport, Report
+
+SPENT = "DriftBudgetSpent"
+KIND = "drift"
+
+
+def judged(
+    view: View, policy: CNIUpgradePolicy | None, report: Report
+) -> tuple[DriftStatus | None, HistoryEntry | None]:
+    """What an audit says of drift, and a line of history where it was not known yet."""
+    known = view.status.drift
+    written = _written(view)
+    hit = next((pair for pair in _pairs(written, report) if _drifted(*pair)), None)
+    if hit is None or policy is None:
+        if known is not None and _as_written(written, report):
+            return mended(known), None
+        return known, None
+    mine, file = hit
+    known = known or DriftStatus()
+    retry = _retry(policy, view.state)
+    if known.spent and retry != known.retry:
+        # A person asks for another try: that one is theirs, and the budget begins anew.
+        again = DriftStatus(file=file.name, sha256=file.sha256, retry=retry, writer=_writer(file))
+        return again, None
+    limit = policy.spec.drift
+    within = timedelta(seconds=duration.seconds(limit.within))
+    if file.sha256 == known.sha256:
+        # Found before, and not mended since. What was fought over stays theirs; what stands there
+        # instead of it has its chance once the window allows.
+        other = known.spent and file.sha256 != known.fought
+        recent = sum(view.now - at < within for at in known.found)
+        spent = recent > limit.max_reverts if other else known.spent
+        return known.model_copy(update={"spent": spent}), None
+    found = (*known.found, view.now)
+    spent = sum(view.now - at < within for at in found) > limit.max_reverts
+    now = DriftStatus(
+        found=found,
+        file=file.name,
+        sha256=file.sha256,
+        spent=spent,
+        fought=(known.fought or file.sha256) if spent else None,
+        retry=retry,
+        writer=_writer(file),
+    )
+    return now, _entry(view, mine, file, now)
+
+
+def mended(known: DriftStatus | None) -> DriftStatus | None:
+    """The record once the file is again what was written."""
+    if known is None:
+        return None
+    return known.model_copy(update={"sha256": None, "spent": False, "fought": None})
+
+
+def left(known: DriftStatus, policy: CNIUpgradePolicy | None) -> str:
+    """What a person reads of a node that is not mended any more."""
+    count = len(known.found)
+    often = f"{count} times, last at {known.found[-1]:%Y-%m-%dT%H:%M:%SZ}" if count else "again"
+    limit = policy.spec.drift if policy else None
+    told = f" (spec.drift: {limit.max_reverts} within {limit.within})" if limit else ""
+    return (
+        f"{known.file} was written and changed back {often}, by {known.writer}; nothing more is "
+        f"written{told}: mend the source of that file, then annotate the node state or the policy "
+        f"with a new value of {names.RETRY}"
+    )
+
+
+def _written(view: View) -> dict[str, ChangedFile]:
+    changed = view.status.changed
+    if changed is None or changed.restored is not None:
+        return {}
+    return {file.name: file for file in changed.files if file.sha256}
+
+
+def _pairs(written: dict[str, ChangedFile], report: Report) -> list[tuple[ChangedFile, FileReport]]:
+    return [(written[f.name], f) for f in report.files if f.name in written and f.sha256]
+
+
+def _drifted(mine: ChangedFile, file: FileReport) -> bool:
+    """Changed, and to be written again. Where what we wrote is to be rewritten, nobody drifted."""
+    return file.sha256 != mine.sha256 and file.action is Action.REWRITE
+
+
+def _as_written(written: dict[str, ChangedFile], report: Report) -> bool:
+    pairs = _pairs(written, report)
+    return bool(pairs) and all(mine.sha256 == file.sha256 for mine, file in pairs)
+
+
+def _retry(policy: CNIUpgradePolicy, state: CNINodeState) -> str:
+    said = (each.metadata.annotations.get(names.RETRY, "") for each in (policy, state))
+    return "/".join(said)
+
+
+def _writer(file: FileReport) -> str:
+    who = file.managed_by or "a program that is not known"
+    traces = [f"file of {file.owner}"] if file.owner else []
+    traces += [f"changed at {file.modified}"] if file.modified else []
+    return f"{who} ({', '.join(traces)})" if traces else who
+
+
+def _entry(view: View, mine: ChangedFile, file: FileReport, now: DriftStatus) -> HistoryEntry:
+    return HistoryEntry(
+        at=view.now,
+        kind=KIND,
+        operation=view.operation.id,
+        outcome=SPENT if now.spent else "Found",
+        from_=mine.to,
+        to=file.version or "missing",
+        message=f"{file.name} was written at {mine.to} and is at {file.version or 'no version'}, "
+        f"by {now.writer}",
+    )
