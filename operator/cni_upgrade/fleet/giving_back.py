@@ -11,6 +11,7 @@ from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
 from cni_upgrade.api.policy import DrainPolicy
 from cni_upgrade.fleet import answers, changed, orders, proving
+from cni_upgrade.fleet.course import CLOSED
 from cni_upgrade.fleet.draining import drain_settings, evict
 from cni_upgrade.fleet.ending import gave_back, noted, verify
 from cni_upgrade.fleet.leaving import Leaving
@@ -22,6 +23,8 @@ from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait
 from cni_upgrade.fleet.writing import cordon_now
 from cni_upgrade.node.operation import Outcome, Result
 
+_TURN = "Turn"
+
 
 def next_move(view: View, leaving: Leaving) -> Move:
     """The move of a node at rest that is to be given back."""
@@ -29,7 +32,11 @@ def next_move(view: View, leaving: Leaving) -> Move:
     if closed is None:
         return _begin(view, leaving)
     reason, why = closed
-    if leaving.hopeless(view.now) and not view.world.stopped:
+    # Time that a window, the switch or our own work takes is no reason to give a node up.
+    ours = view.world.stopped or (reason == _TURN and not leaving.places.held_by)
+    opens = leaving.opens[_drained(view, leaving)]
+    awaited = reason == CLOSED and opens is not None
+    if leaving.hopeless(view.now) and not ours and not awaited:
         seconds = int(leaving.patience.total_seconds())
         text = f"nothing went on for {seconds} s, so this node keeps what was written: {why}"
         return _settled(view, changed.GIVEN_UP, text)
@@ -51,10 +58,18 @@ def _closed(view: View, leaving: Leaving) -> tuple[str, str] | None:
         return "Paused", f"policy {leaving.policy.metadata.name} is paused"
     if leaving.failed:
         return "RestoreStopped", f"no other node begins after {leaving.failed} failed"
+    if leaving.opens[_drained(view, leaving)] != view.now:
+        return CLOSED, "waits for a maintenance window (spec.rollout.windows)"
     if leaving.places.take(view.node.name) is not None:
         # Who has the places changes with every node; that would be a write on each that waits.
-        return "Turn", "waits for a place (spec.rollout.maxUnavailable and maxParallel)"
+        return _TURN, "waits for a place (spec.rollout.maxUnavailable and maxParallel)"
     return None
+
+
+def _drained(view: View, leaving: Leaving) -> bool:
+    """Whether the node would be drained first."""
+    needed = view.status.changed is not None and view.status.changed.drain
+    return needed or leaving.policy.spec.drain.policy == DrainPolicy.ALWAYS
 
 
 def _settled(view: View, outcome: str, message: str) -> Move:

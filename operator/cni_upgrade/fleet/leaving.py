@@ -25,11 +25,13 @@ from cni_upgrade.api.policy import (
 )
 from cni_upgrade.fleet.budget import Budget, changing
 from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
+from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.decisions import Decision, Emit, SetFinalizers, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.selection import Governance, matches, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.fleet.windows import WindowError, Windows
 
 _UNSETTLED = (FAILED, REFUSED, GIVEN_UP)
 _MOST_FAILURES = 10
@@ -64,6 +66,8 @@ class Leaving:
     """A node is worked on and can be expected to end."""
     failed: str
     """The first node on which it went wrong; empty while there is none. No other one begins."""
+    opens: Mapping[bool, datetime | None]
+    """When one may begin at the earliest, by whether it is drained; None: no window is so long."""
 
     def hopeless(self, now: datetime) -> bool:
         """Whether nothing has gone on for so long that who waits is given up."""
@@ -101,7 +105,20 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
         progress=max([begun, *ends]),
         moving=any(_moving(state, uid, patience, world) for state in world.states.values()),
         failed=min((s.metadata.name for s, c in mine if c.restored == FAILED), default=""),
+        opens=_opens(policy, world),
     )
+
+
+def _opens(policy: CNIUpgradePolicy, world: Snapshot) -> dict[bool, datetime | None]:
+    """By whether the node is drained. Windows that cannot be read are never open."""
+    try:
+        windows = Windows(policy.spec.rollout.windows, world.now)
+    except WindowError:
+        return {True: None, False: None}
+    return {
+        drained: windows.opens(longest(policy.spec, world.config, drained))
+        for drained in (True, False)
+    }
 
 
 def _mine(state: CNINodeState, uid: str) -> Changed | None:
@@ -256,6 +273,10 @@ def _message(
     if counts.waiting:
         until = leaving.progress + leaving.patience
         stopped = f"no other one begins after {leaving.failed} failed; " if leaving.failed else ""
+        opens = leaving.opens[False]
+        if opens is not None and opens > world.now:
+            text += f"; the next maintenance window opens {opens:%Y-%m-%dT%H:%M:%SZ}"
+            until = max(until, opens + leaving.patience)
         text += (
             f"; {stopped}what does not begin is given up at {until:%Y-%m-%dT%H:%M:%SZ}, or at once "
             f"with the annotation {names.LET_GO}"

@@ -66,7 +66,8 @@ def next_move(view: View) -> Move:
         )
     if _audit_due(view, policy):
         return _audit(view, policy)
-    if view.may_rotate and view.may_audit and not view.silent and _rotates(view):
+    able = not (view.silent or view.world.stopped)
+    if able and view.may_rotate and view.may_audit and _rotates(view):
         return _audit(view, policy)
     if view.status.phase == Phase.WAITING or view.status.reason == _DRAIN_FORBIDDEN:
         return _begin(view, policy)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState, Ending, NodeStateStatus, OperationStatus, Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
 from cni_upgrade.fleet.decisions import Decision
-from cni_upgrade.fleet.leaving import Leaving
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import PHASE_OF, Step
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.snapshot import Snapshot
+
+if TYPE_CHECKING:  # it asks the rollout's limits, which are about views
+    from cni_upgrade.fleet.leaving import Leaving
 
 
 @dataclass(frozen=True, slots=True)

@@ -393,7 +393,7 @@ def looked_at_while_it_soaks() -> Rollout:
     done = r.cluster.now
     r.until(lambda: r.phase("node-b") == "Done", seconds=9 * 3600)
     assert r.cluster.now - done < timedelta(hours=8, minutes=5)
-    assert sum("CreateJob audit" in line and "node-a" in line for line in r.lines) == 2
+    assert sum("CreateJob audit" in line and "node-a" in line for line in r.lines) >= 2
     return r
 
 

@@ -524,6 +524,38 @@ def silent_while_it_is_given_back() -> Rollout:
     return r
 
 
+def restore_waits_for_its_window() -> Rollout:
+    """Nothing begins outside the policy's windows, and nobody is given up for that."""
+    r = changed(old("node-a"), old("node-b"))
+    # The simulated clock begins at 12:00 UTC.
+    window = {"schedule": "0 22 * * *", "duration": "2h"}
+    r.cluster.apply_policy("cure", {"rollout": {"windows": [window]}})
+    r.settle()
+    delete(r)
+    r.play(2 * 3600)
+    assert reason(r, "node-a") == "OutsideWindow"
+    assert "opens 2026-01-01T22:00:00Z" in r.cluster.policy("cure")["status"]["message"]
+    until_gone(r, 9 * 3600)
+    assert [outcome(r, n) for n in phases(r)] == ["Restored", "Restored"]
+    assert r.cluster.now.hour == 22
+    return r
+
+
+def restore_goes_on_after_a_long_stop() -> Rollout:
+    """The switch holds everything for hours; then all nodes have their turn."""
+    r = changed(old("node-a"), old("node-b"), old("node-c"))
+    r.say("== everything is stopped")
+    r.cluster.stopped = "an incident"
+    delete(r)
+    r.play(2 * 3600)
+    assert reason(r, "node-a") == "Stopped"
+    r.say("== it goes on")
+    r.cluster.stopped = ""
+    until_gone(r, 300)
+    assert [outcome(r, n) for n in phases(r)] == ["Restored"] * 3
+    return r
+
+
 def restore_let_go() -> Rollout:
     """A person ends it: the node under way is finished, the others keep what they have."""
     r = changed(old("node-a"), old("node-b"))
@@ -1181,6 +1213,8 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restore_that_does_not_work,
     restore_of_a_silent_node,
     silent_while_it_is_given_back,
+    restore_waits_for_its_window,
+    restore_goes_on_after_a_long_stop,
     restore_let_go,
     restore_of_a_node_that_goes,
     taken_over_while_leaving,
