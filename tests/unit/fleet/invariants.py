@@ -5,6 +5,7 @@ Each rule is a function of the decision that was just carried out; its docstring
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -286,7 +287,7 @@ def done_once(event: Carried) -> None:
     made_of = (
         event.cluster.node(name)["metadata"]["uid"],
         event.cluster.disks[name].sha256,
-        str(event.policy.spec.target.cni),
+        _target(event.cluster.state(name) or {}),
     )
     assert event.ledger.done.get(name) != made_of, f"{name} is done again"
 
@@ -296,17 +297,22 @@ def note_done(event: Carried) -> None:
     decision = event.decision
     if isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState":
         state = event.cluster.state(decision.name)
-        uid = (_operation(event.before).get("policy") or {}).get("uid")
-        policy = next((p for p in event.world.policies.values() if p.metadata.uid == uid), None)
-        if state is None or policy is None or decision.name not in event.cluster.disks:
+        if state is None or decision.name not in event.cluster.disks:
+            return
+        if not _writing(event.before):
             return
         if state["status"].get("phase") == Phase.DONE and event.before["status"] != "Done":
             files = state["status"]["files"]
             event.ledger.done[decision.name] = (
                 event.cluster.node(decision.name)["metadata"]["uid"],
                 files[0]["sha256"] if files else "",
-                str(policy.spec.target.cni),
+                _target(event.before),
             )
+
+
+def _target(state: Raw) -> str:
+    """What the operation under way was ordered to reach; its policy may want another by now."""
+    return str(json.loads(_operation(state).get("input") or "{}").get("target"))
 
 
 def drain_never_first(event: Carried) -> None:
