@@ -198,8 +198,8 @@ def everything(state: State) -> list[Backup]:
 def prune(state: State, keep: int, needed: Collection[str]) -> None:
     """Removes the oldest until `keep` are left, and what a killed run left unfinished.
 
-    Never the newest, nor one in `needed`, nor the only one that holds an original: bytes that no
-    operation of ours wrote. Raises OSError.
+    Never the newest, nor one in `needed`, nor the only one that holds an original whole: bytes that
+    no operation of ours wrote. Raises OSError.
     """
     backups = everything(state)
     surplus = len(backups) - keep
@@ -207,7 +207,7 @@ def prune(state: State, keep: int, needed: Collection[str]) -> None:
         if surplus <= 0:
             break
         others = [other for other in backups if other is not backup]
-        if backup.id not in needed and not _has_only_copy(backup, others):
+        if backup.id not in needed and not _has_only_copy(state, backup, others):
             _remove(f"{state.path}/{FOLDER}/{backup.id}")
             backups = others
             surplus -= 1
@@ -240,14 +240,30 @@ def successors(backups: Sequence[Backup], folder: str, name: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _has_only_copy(backup: Backup, others: Sequence[Backup]) -> bool:
-    elsewhere = {
-        (other.folder, name, sha256)
-        for other in others
-        for saved in other.files
-        for name, sha256 in saved.contents
-    }
-    return any((backup.folder, saved.name, saved.sha256) not in elsewhere for saved in backup.files)
+def _has_only_copy(state: State, backup: Backup, others: Sequence[Backup]) -> bool:
+    """Whether something in it can be had from no other backup, nor made again by a rewrite.
+
+    A damaged copy is none: each that would be relied on is read.
+    """
+    alike = [(other, saved) for other in others if other.folder == backup.folder
+             for saved in other.files]  # fmt: skip
+    written = {(saved.becomes or saved.name, saved.after) for _, saved in alike}
+    return any(
+        (mine.name, mine.sha256) not in written
+        and not any(
+            (saved.name, saved.sha256) == (mine.name, mine.sha256) and _whole(state, other, saved)
+            for other, saved in alike
+        )
+        for mine in backup.files
+    )
+
+
+def _whole(state: State, backup: Backup, saved: Saved) -> bool:
+    try:
+        content(state, backup, saved)
+    except OperationRefusedError:
+        return False
+    return True
 
 
 def _names(state: State) -> list[str]:

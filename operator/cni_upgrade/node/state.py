@@ -44,10 +44,11 @@ def find(operation: Operation) -> State | None:
 def locked(operation: Operation) -> Iterator[State]:
     """The folder, made if need be, and nobody else's until the end.
 
-    Raises OperationRefusedError: it cannot be made or written (StateFolder), or another run has
-    held it for longer than PATIENCE (Busy).
+    Raises OperationRefusedError: it cannot be made or written, or lies where libcni would find what
+    we keep (StateFolder), or another run has held it for longer than PATIENCE (Busy).
     """
     host = operation.paths.state_dir
+    _check_place(operation)
     try:
         state = find(operation) or State(_made(operation.root, host), host)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -77,6 +78,28 @@ def _made(root: str, host: str) -> str:
             raise
         files.make_folder(path)
         return path
+
+
+def _check_place(operation: Operation) -> None:
+    """libcni from 1.3.0 on loads plugins from a folder in the config folder, and watchers reload
+    at every file that comes there."""
+    own = f"{_real(operation.root, operation.paths.state_dir)}/"
+    for conf_dir in operation.paths.conf_dirs:
+        if own.startswith(f"{_real(operation.root, conf_dir)}/"):
+            raise OperationRefusedError(
+                "StateFolder",
+                f"{operation.paths.state_dir} is in the config folder {conf_dir}: choose a folder "
+                "elsewhere for backups and results",
+            )
+
+
+def _real(root: str, path: str) -> str:
+    """Where the folder is, or would be made."""
+    parent, _, name = path.rstrip("/").rpartition("/")
+    try:
+        return folders.resolve(root, path)
+    except OSError:
+        return f"{_real(root, parent)}/{name}" if name else root
 
 
 def _wait(lock: int, host: str) -> None:

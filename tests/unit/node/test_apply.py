@@ -241,6 +241,21 @@ def test_a_state_folder_that_cannot_be(host: Host) -> None:
     assert refused(run(host.apply())) == "StateFolder"
 
 
+@pytest.mark.parametrize("name", ["/etc/cni/net.d", "/etc/cni/net.d/pod-net/.a", "/srv/linked/b"])
+def test_a_state_folder_among_the_configs(host: Host, name: str) -> None:
+    """libcni 1.3 would load what stands there, if the network has that name."""
+    host.config()
+    (host.root / "srv").mkdir()
+    (host.root / "srv/linked").symlink_to("/etc/cni/net.d")
+    operation = host.apply()
+    operation = replace(operation, paths=replace(operation.paths, state_dir=name))
+    before = host.tree()
+    result = run(operation)
+    assert refused(result) == "StateFolder"
+    assert "is in the config folder /etc/cni/net.d" in str(result.error)
+    assert host.tree() == before
+
+
 def test_two_at_once_wait_for_each_other(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.config()
     operation = host.apply()
@@ -302,6 +317,22 @@ def test_backups_are_kept_as_asked_but_never_the_only_original(host: Host) -> No
     with state.locked(host.apply()) as place:
         kept = [saved.sha256 for each in backup.everything(place) for saved in each.files]
     assert len(set(kept)) == len(kept) == 6, "each original once"
+
+
+def test_a_damaged_copy_is_no_copy(host: Host) -> None:
+    """Two backups of the same bytes; the newer one is spoiled, so the older one is needed."""
+    host.config()
+    first = run(host.apply(number=0))
+    host.config()
+    second = run(host.apply(number=1))
+    copy = host.state / "backups" / str(second.backup) / "files/10-pod.conflist"
+    copy.write_text(copy.read_text() + " ")
+    host.config(text=VERSIONLESS.replace("cni0", "cni9"))
+    assert run(replace(host.apply(number=2), keep=1)).outcome is Outcome.DONE
+    left = {path.name for path in (host.state / "backups").iterdir()}
+    assert first.backup in left
+    assert run(host.restore(first.backup, number=3)).outcome is Outcome.DONE
+    assert (host.conf / "10-pod.conflist").read_text() == VERSIONLESS
 
 
 def test_results_are_not_kept_for_ever(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
