@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from cni_upgrade.cni import config
-from cni_upgrade.cni.findings import Code
+from cni_upgrade.cni.findings import Code, Finding
 from cni_upgrade.cni.rewrite import RewriteError, rewrite
+from cni_upgrade.node.survey import config_file
 from tests.judge.process import Judge
-from tests.judge.table import ALL, ROWS, Row
+from tests.judge.table import ALL, HEAD, PLUGINS, ROWS, Row
 
 
 @pytest.fixture(scope="module", params=ALL)
@@ -65,3 +66,49 @@ def test_go_reads_deeper_than_this_project(judge: Judge, tmp_path: Path) -> None
     error = config.read("10-a.conflist", data, judge.release).error
     assert error is not None
     assert error.code == Code.TOO_DEEP
+
+
+@pytest.mark.parametrize(
+    ("beside", "loads"),
+    [
+        ("nothing", True),
+        ("a file", False),
+        ("an empty folder", True),
+        ("a link to nothing", True),
+        ("a link to a folder", True),
+        ("a folder with a link to nothing", False),
+        ("a folder with a folder in it", True),
+    ],
+)
+@pytest.mark.parametrize("name", ["10-a.conflist", "10-a.conf"])
+def test_what_stands_under_the_networks_name(
+    beside: str, loads: bool, name: str, judge: Judge, tmp_path: Path
+) -> None:
+    """libcni from 1.3.0 on looks for plugins there, for a list; read here as the agent reads it."""
+    folder, place = tmp_path / "net.d", tmp_path / "net.d/net"
+    folder.mkdir()
+    text = "{%s}" % (f"{HEAD}, {PLUGINS}" if name == "10-a.conflist" else f'{HEAD}, "type": "b"')
+    (folder / name).write_text(text)
+    match beside:
+        case "a file":
+            place.write_text("")
+        case "a link to nothing":
+            place.symlink_to("/nowhere")
+        case "a link to a folder":
+            (tmp_path / "other").mkdir()
+            place.symlink_to(tmp_path / "other")
+        case "nothing":
+            pass
+        case _:
+            place.mkdir()
+    if beside == "a folder with a link to nothing":
+        (place / "x.conf").symlink_to("/nowhere")
+    if beside == "a folder with a folder in it":
+        (place / "x.conf").mkdir()
+    expected = loads or name == "10-a.conf" or judge.release != "1.3.0"
+    file = next(each for each in judge.folder(folder)["files"] if each["name"] == name)
+    assert (file["error"] == "") == expected, file
+    findings: list[Finding] = []
+    read = config_file("", str(folder), name, findings).under(judge.release)
+    assert (read.error is None) == expected, read.error
+    assert findings == []

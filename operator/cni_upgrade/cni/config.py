@@ -24,6 +24,10 @@ from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 
 Kind = Literal["conf", "conflist", "other"]
 
+Inline = Mapping[str, bytes | str]
+"""The `.conf` files of the folder that is named as the network; a string says why one cannot be
+read, under the name "" why the folder cannot."""
+
 NEWEST_LIBCNI = "1.3.0"
 """The newest release that this module was held against; assumed where none is given."""
 
@@ -55,7 +59,7 @@ class Config:
     notes: tuple[Finding, ...] = ()
     """What is worth saying of a file that is loaded."""
     data: bytes = field(default=b"", repr=False)
-    inline: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    inline: Inline = field(default_factory=dict, repr=False)
 
     @property
     def mendable(self) -> bool:
@@ -93,9 +97,7 @@ def kind_of(name: str) -> Kind:
     return "conf" if extension in (".conf", ".json") else "other"
 
 
-def read(
-    name: str, data: bytes, libcni: str | None = None, inline: Mapping[str, bytes] | None = None
-) -> Config:
+def read(name: str, data: bytes, libcni: str | None = None, inline: Inline | None = None) -> Config:
     """Read a file's bytes as the given release of libcni does (the newest one by default).
 
     `inline` holds the `.conf` files of the folder that is named as the network, beside the file:
@@ -172,7 +174,7 @@ def _release(libcni: str) -> tuple[int, int, int]:
 
 
 def _refused(
-    name: str, kind: Kind, data: bytes, inline: Mapping[str, bytes], code: Code, message: str
+    name: str, kind: Kind, data: bytes, inline: Inline, code: Code, message: str
 ) -> Config:
     actions = {
         Code.TEMPLATE_NOT_RENDERED: "find out why the program that renders this file did not",
@@ -190,7 +192,7 @@ def _read_conf(
     kind: Kind,
     document: Document,
     libcni: tuple[int, int, int],
-    inline: Mapping[str, bytes],
+    inline: Inline,
 ) -> Config:
     """ConfFromBytes, then ConfListFromConf, which sorts the keys and decodes once more."""
     root = document.root
@@ -233,7 +235,7 @@ def _read_list(
     kind: Kind,
     document: Document,
     libcni: tuple[int, int, int],
-    inline: Mapping[str, bytes],
+    inline: Inline,
 ) -> Config:
     """ConfListFromBytes; from libcni 1.3.0 on with the plugins of the folder beside it."""
     members = golang.as_map(document.root)
@@ -347,14 +349,19 @@ def _plugins(
     return plugins
 
 
-def _inline_plugins(inline: Mapping[str, bytes], libcni: tuple[int, int, int]) -> list[Node]:
+def _inline_plugins(inline: Inline, libcni: tuple[int, int, int]) -> list[Node]:
     """NetworkPluginConfsFromFiles: each file decoded once as it stands, in the order of names."""
     plugins: list[Node] = []
+    if reason := inline.get(""):
+        raise _NotLoadedError(Code.INLINE_FOLDER, f"the folder of its name: {reason!s}")
     for name in sorted(inline, key=lambda each: each.encode("utf-8", "surrogateescape")):
         if not name.endswith(".conf"):
             continue
+        data = inline[name]
+        if isinstance(data, str):
+            raise _NotLoadedError(Code.INLINE_FOLDER, f"inlined {shown(name)}: {data}")
         try:
-            node = parse(inline[name]).root
+            node = parse(data).root
             if not golang.plugin_conf(node, libcni).type:
                 raise _NotLoadedError(Code.MISSING_TYPE, f"inlined {shown(name)}: missing 'type'")
         except (DocumentError, golang.DecodeError) as error:

@@ -6,7 +6,7 @@ the old one, and libcni's reading of it must be the wanted version with the chai
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cni_upgrade.cni import config, golang, patch, versions
@@ -31,9 +31,7 @@ class Rewritten:
     diff: str
 
 
-def rewrite(
-    data: bytes, kind: str, to: str, inline: Mapping[str, bytes] | None = None
-) -> Rewritten:
+def rewrite(data: bytes, kind: str, to: str, inline: config.Inline | None = None) -> Rewritten:
     """Give the config that version, so that it holds under every release of libcni.
 
     In a list `cniVersions` goes, for libcni 1.2 and later prefer it, and so do the keys of plugins
@@ -100,9 +98,7 @@ def _carried_out(
     return new
 
 
-def _readings(
-    data: bytes, kind: str, inline: Mapping[str, bytes] | None
-) -> dict[str, config.Config]:
+def _readings(data: bytes, kind: str, inline: config.Inline | None) -> dict[str, config.Config]:
     return {release: config.read(f"config.{kind}", data, release, inline) for release in RELEASES}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cni_upgrade.cni import config, folder
-from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.config import Config, Inline
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.node import files, folders, kubelet, probe, runtime_config, sandboxes
@@ -168,16 +168,29 @@ def _read(root: str, path: str) -> bytes:
         return files.read_file(descriptor, name)
 
 
-def _inline(root: str, host: str, read: Config) -> dict[str, bytes]:
-    """The `.conf` files of the folder named as the network, which libcni 1.3 adds to a list."""
+def _inline(root: str, host: str, read: Config) -> Inline:
+    """The `.conf` files of the folder named as the network, which libcni 1.3 adds to a list.
+
+    It passes over a folder that is not there, and fails on one that it cannot read, be it that a
+    file stands in its place (`conf.go` NetworkPluginConfsFromFiles).
+    """
     if read.kind != "conflist" or not read.network or "/" in read.network:
         return {}
-    found: dict[str, bytes] = {}
+    found: dict[str, bytes | str] = {}
     try:
         with files.opened_folder(resolve(root, f"{host}/{read.network}")) as descriptor:
             for name in files.names(descriptor):
-                if name.endswith(".conf"):
-                    found[name] = files.read_file(descriptor, name)
-    except (OSError, files.UnreadableError):
-        return found  # as a rule the folder is not there; libcni passes over it too
+                if name.endswith(".conf") and not _is_folder(descriptor, name):
+                    found[name] = _inlined(root, f"{host}/{read.network}/{name}")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        return {"": error.strerror or str(error)}
     return found
+
+
+def _inlined(root: str, path: str) -> bytes | str:
+    try:
+        return _read(root, path)
+    except (OSError, files.UnreadableError) as error:
+        return (error.strerror if isinstance(error, OSError) else None) or str(error)
