@@ -89,6 +89,18 @@ def test_git_applies_what_diff_shows(repository: Path, capsys: Captured) -> None
         assert '"cniVersion": "1.0.0"' in config.read_text()
 
 
+def test_git_applies_what_makes_a_list(repository: Path, capsys: Captured) -> None:
+    """A patch that renames, as git has it."""
+    alone = repository / "deploy/20-alone.conf"
+    alone.write_text('{"name": "a", "type": "bridge", "cniVersion": "0.3.1"}')
+    asked = ("deploy/20-alone.conf", *RUNTIME, "--bin-dir", "plugins", "--conflist")
+    assert main(["diff", *asked]) == 1
+    patch = capsys.readouterr().out
+    subprocess.run(["git", "apply", "-"], input=patch, text=True, check=True)
+    assert not alone.exists()
+    assert main(["audit", "deploy/20-alone.conflist", *asked[1:]]) == 0
+
+
 def test_standard_input(
     repository: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
