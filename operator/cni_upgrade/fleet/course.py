@@ -210,15 +210,19 @@ class Course:
         texts += [f"{_names(silent)} silent (Ready is Unknown)"] if silent else []
         return (HELD, f"nothing moves: {' and '.join(texts)}") if texts else None
 
-    def status(self, held_since: datetime | None) -> RolloutStatus:
-        """The part of the policy's status that is about the rollout."""
-        size, finished = self.waves.size
+    def status(self, held_since: datetime | None, recorded: Waves) -> RolloutStatus:
+        """The part of the policy's status that is about the rollout.
+
+        `recorded` are the waves by what the records say, without what this pass has decided and
+        may yet fail to write: from them the next pass goes on.
+        """
+        size, finished = recorded.size
         closed = self.closed()
         return RolloutStatus(
-            plan=self.waves.plan,
-            wave=self.waves.name,
-            number=0 if self.waves.testing else min(self.waves.current + 1, self.waves.count),
-            of=self.waves.count,
+            plan=recorded.plan,
+            wave=recorded.name,
+            number=0 if recorded.testing else min(recorded.current + 1, recorded.count),
+            of=recorded.count,
             nodes=size,
             finished=finished,
             waits_for=self.waits_for(),
@@ -226,7 +230,7 @@ class Course:
             failures=len(self.failures.nodes),
             max_failures=self.failures.most,
             next_window=closed[0] if closed else None,
-            canary=self.waves.canary.status if self.waves.canary else None,
+            canary=recorded.canary.status if recorded.canary else None,
         )
 
     def waits_for(self) -> str:

@@ -128,7 +128,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             yield Turn(node.name, decisions)
     yield from _leftovers(world, after)
     seen = replace(world, states=after)
-    yield from policy_status.turns(seen, roster)
+    yield from policy_status.turns(seen, roster, courses)
     yield from leaving.turns(seen, going)
     yield from unread.turns(world)
 

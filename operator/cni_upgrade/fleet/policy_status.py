@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,16 +56,18 @@ class _Held:
     """Good nodes that are looked at again, though nothing that we know of has changed."""
 
 
-def turns(world: Snapshot, roster: Roster | None = None) -> Iterator[Turn]:
+def turns(
+    world: Snapshot, roster: Roster | None = None, courses: Mapping[str, Course] | None = None
+) -> Iterator[Turn]:
     """The writes that bring every policy's status up to date; none where nothing changed.
 
-    `roster` is that of the pass, which need not be made twice.
+    `roster` and `courses`, by the policy's uid, are those that the pass began with.
     """
     roster = roster or Roster(world)
     for policy in sorted(world.policies.values(), key=seniority):
         if policy.metadata.deletion_timestamp:
             continue
-        status = _status(policy, world, roster)
+        status = _status(policy, world, roster, (courses or {}).get(policy.metadata.uid))
         patch = merge_patch(policy.status.to_api(), status.to_api())
         if not patch:
             continue
@@ -106,7 +108,9 @@ def _reason(conditions: tuple[Condition, ...]) -> str:
     return next((c.reason for c in conditions if c.type == READY), "")
 
 
-def _status(policy: CNIUpgradePolicy, world: Snapshot, roster: Roster) -> PolicyStatus:
+def _status(
+    policy: CNIUpgradePolicy, world: Snapshot, roster: Roster, began: Course | None
+) -> PolicyStatus:
     if world.denied:
         return _blind(policy, world)
     matched = list(roster.matched(policy))
@@ -157,7 +161,7 @@ def _status(policy: CNIUpgradePolicy, world: Snapshot, roster: Roster) -> Policy
             for runtime in dict.fromkeys(policy.spec.readiness_for)
         ),
         failures=_failures(states),
-        rollout=course.status(since) if course is not None else None,
+        rollout=course.status(since, (began or course).waves) if course is not None else None,
         sources=sources.shown(policy, states, world),
     )
 
