@@ -8,6 +8,7 @@ from typing import Any
 
 from cni_upgrade.api import names
 from tests.unit.fleet.cluster_model import AGENTS, Cluster
+from tests.unit.fleet.courses import ZONE
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
 from tests.unit.fleet.scenarios import crio, f1, f2, healthy, old
@@ -29,10 +30,7 @@ def some_policy(random: Random) -> dict[str, Any]:
     return {
         "mode": "Enforce" if random.random() < 0.9 else "Audit",
         "nodeSelector": {} if random.random() < 0.7 else {"matchLabels": {"zone": "a"}},
-        "rollout": {
-            "maxUnavailable": random.choice([1, 2, "50%", "100%"]),
-            "maxParallel": random.choice([1, 2, 10]),
-        },
+        "rollout": some_rollout(random),
         "target": {
             "cni": {
                 "version": random.choice(["0.4.0", "1.0.0", "1.0.0", "1.1.0"]),
@@ -46,6 +44,43 @@ def some_policy(random: Random) -> dict[str, Any]:
         "deletionPolicy": random.choice(["Retain", "Restore"]),
         "onFailure": random.choice(["Rollback", "Stop"]),
     }
+
+
+def some_rollout(random: Random) -> dict[str, Any]:
+    """An order, limits and hours of any kind. None takes back what a policy said before."""
+    by_label = {"by": "Label", "label": {"key": "zone", "values": ["b", "a"]}, "selectors": None}
+    selectors = [{"matchLabels": {"zone": random.choice("abz")}}, {}]
+    canaries: tuple[dict[str, Any], ...] = (
+        {"nodes": random.choice([1, 2, "50%"]), "nodeSelector": None},
+        {"nodes": None, "nodeSelector": {"matchLabels": {"zone": random.choice("aabz")}}},
+    )
+    zone = random.choice(["UTC", "Europe/Berlin"])
+    # A change takes 7 to 19 minutes by its deadlines, and the clock starts at noon.
+    window = {"schedule": "*/30 * * * *", "duration": random.choice(["8m", "14m", "18m", "20m"])}
+    soak = {"soak": random.choice(["20s", "2m"])}
+    return {
+        "maxUnavailable": random.choice([1, 2, "50%", "100%"]),
+        "maxParallel": random.choice([1, 2, 10]),
+        "canary": {**random.choice(canaries), **soak} if random.random() < 0.4 else None,
+        "order": random.choice(
+            [
+                {"by": "Name", "label": None, "selectors": None},
+                {"by": "Zone", "label": None, "selectors": None},
+                by_label,
+                {"by": "Selectors", "label": None, "selectors": selectors},
+            ]
+        ),
+        "maxFailures": random.choice([1, 1, 2, "50%", "100%"]),
+        "countFailures": random.choice(["Total", "Consecutive"]),
+        "windows": [{**window, "timeZone": zone}] if random.random() < 0.4 else None,
+        "cordoned": random.choice(["Wait", "Skip"]),
+    }
+
+
+def some_labels(random: Random) -> dict[str, str]:
+    """Where a node stands."""
+    zone = random.choice(["z1", "z2", ""])
+    return {"zone": random.choice("ab"), **({ZONE: zone} if zone else {})}
 
 
 class Mishaps:
@@ -75,6 +110,8 @@ class Mishaps:
             "loses its jobs": self._lose_jobs,
             "loses an agent": self._lose_agent,
             "loses its record": self._lose_record,
+            "is to be tried again": self._retry,
+            "is to be tried again with all others": self._retry_all,
             "sees its policy paused": self._pause,
             "sees its policy resumed": self._resume,
             "sees its policy changed": self._change,
@@ -122,6 +159,7 @@ class Mishaps:
                 "mode": "Enforce",
                 "nodeSelector": {"matchLabels": None},
                 "paused": False,
+                "rollout": {"canary": None, "windows": None},
                 "drain": {"policy": "IfRequired", "deadline": "10m"},
                 "managedFiles": "Override",
                 "target": {"cni": {"version": "1.0.0", "selection": "HighestCompatible"}},
@@ -154,11 +192,12 @@ class Mishaps:
         self._vanish(node)
         # An agent of the old machine's that reaches the new one is possible, and harmless.
         self._rollout.ledger.meddled.add(node)
-        self._cluster.add_node(some_node(self._random, node))
+        self._cluster.add_node(some_node(self._random, node), labels=some_labels(self._random))
 
     def _join(self, _: str) -> None:
         self._made += 1
-        self._cluster.add_node(some_node(self._random, f"node-new-{self._made}"))
+        disk = some_node(self._random, f"node-new-{self._made}")
+        self._cluster.add_node(disk, labels=some_labels(self._random))
 
     def _edit(self, node: str) -> None:
         disk = self._cluster.disks[node]
@@ -193,6 +232,16 @@ class Mishaps:
         if self._cluster.state(node):
             self._rollout.ledger.meddled.add(node)
             self._cluster.api.delete("CNINodeState", node)
+
+    def _retry(self, node: str) -> None:
+        if self._cluster.state(node):
+            value = str(self._random.random())
+            self._cluster.annotate("CNINodeState", node, names.RETRY, value)
+
+    def _retry_all(self, _: str) -> None:
+        if self._cluster.api.find("CNIUpgradePolicy", "cure"):
+            value = str(self._random.random())
+            self._cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, value)
 
     def _pause(self, _: str) -> None:
         if self._cluster.api.find("CNIUpgradePolicy", "cure"):

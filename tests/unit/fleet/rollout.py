@@ -19,6 +19,7 @@ from cni_upgrade.fleet.turn import Turn
 from tests.unit.fleet.api_model import ApiError, Raw
 from tests.unit.fleet.cluster_model import AGENTS, PROOF, START, Cluster
 from tests.unit.fleet.controller_model import KINDS, Controller
+from tests.unit.fleet.course_rules import Logbook, check_course
 from tests.unit.fleet.invariants import Carried, Ledger, check, check_given_back, check_write
 
 LONGEST = 6 * 3600
@@ -57,6 +58,7 @@ class Rollout:
     """The controller dies once before the first decision of this kind, then stays dead."""
     own_node: str = ""
     ledger: Ledger = field(default_factory=Ledger)
+    logbook: Logbook = field(default_factory=Logbook)
     lines: list[str] = field(default_factory=list)
     dead: bool = False
     """No process: the cluster goes on alone."""
@@ -155,7 +157,9 @@ class Rollout:
                 self.say(f"{turn.subject}: {type(decision).__name__} refused: {error}")
             return False
         self._tell(turn, decision, before)
-        check(Carried(decision, world, before, self.cluster, self.ledger))
+        event = Carried(decision, world, before, self.cluster, self.ledger)
+        check(event)
+        check_course(event, self.logbook)
         if (number == self.crash_at and not self.crash_before) or chance < chaos.crash:
             raise CrashError
         after = chaos.crash + chaos.refused

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from cni_upgrade.api import names
-from tests.unit.fleet.mishaps import Mishaps, some_node, some_policy
+from tests.unit.fleet.mishaps import Mishaps, some_labels, some_node, some_policy
 from tests.unit.fleet.rollout import Chaos, Rollout
 from tests.unit.fleet.scenarios import ENFORCE, crio, f1, f2, healthy, of, old, phases
 
@@ -71,7 +71,8 @@ def test_everything_goes_wrong(seed: int) -> None:
     r = Rollout(random=random, own_node="node-1")
     r.chaos = Chaos(crash=0.03, refused=0.02, lost=0.02, stale=0.2)
     for number in range(random.randint(1, 5)):
-        r.cluster.add_node(some_node(random, f"node-{number}"), pods=random.randint(0, 2))
+        disk, pods = some_node(random, f"node-{number}"), random.randint(0, 2)
+        r.cluster.add_node(disk, pods=pods, labels=some_labels(random))
     r.cluster.apply_policy("cure", some_policy(random))
     mishaps = Mishaps(r, random)
     try:

@@ -1,0 +1,219 @@
+"""What must hold of the order and the hours of a rollout, whatever fails, as in invariants.py.
+
+They are worked out apart from the planner where that is possible: a window by looking at each of
+its minutes, a soak by the time at which each canary was last worked on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cni_upgrade.api.duration import seconds
+from cni_upgrade.api.policy import CNIUpgradePolicy, MaintenanceWindow
+from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.phases import FAILED
+from cni_upgrade.fleet.roster import Member, Roster
+from cni_upgrade.fleet.selection import matches
+from cni_upgrade.fleet.waves import Wave, arranged, plan_of
+from tests.unit.fleet.invariants import Carried, matched_by, share
+
+_WELL = ("Done", "Compatible")
+_LOOKED_AT = ("Auditing", "Pending", "Waiting", "Blocked", "ManagedElsewhere")
+
+
+@dataclass
+class Logbook:
+    """What happened so far, as far as these rules need to know."""
+
+    well: dict[str, datetime] = field(default_factory=dict)
+    """By node: since when it is well, nothing having been done to it since."""
+    passed: set[str] = field(default_factory=set)
+    """Plans whose canary has passed, and we have seen that it was right."""
+    finished: set[tuple[str, str, str]] = field(default_factory=set)
+    """(plan, order, wave) of waves that were finished, and we have seen that it was right."""
+
+
+def check_course(event: Carried, book: Logbook) -> None:
+    """Every rule of this file, after one decision."""
+    _note_well(event, book)
+    _note_progress(event, book)
+    if event.began is None or event.gives_back:
+        return
+    _within_a_window(event)
+    if not _canary_first(event, book):
+        _wave_after_wave(event, book)
+
+
+def _note_well(event: Carried, book: Logbook) -> None:
+    decision = event.decision
+    if isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState":
+        state = event.cluster.state(decision.name)
+        phase = state["status"].get("phase", "Pending") if state else ""
+        if phase in _WELL:
+            book.well.setdefault(decision.name, event.world.now)
+        elif phase not in _LOOKED_AT:
+            book.well.pop(decision.name, None)
+
+
+def _note_progress(event: Carried, book: Logbook) -> None:
+    """A policy that says that a canary has passed, or which wave is reached, says the truth."""
+    decision = event.decision
+    if not (isinstance(decision, d.SetStatus) and decision.kind == "CNIUpgradePolicy"):
+        return
+    policy = event.world.policies[decision.name]
+    written = event.cluster.policy(decision.name)["status"].get("rollout")
+    if policy.metadata.deletion_timestamp or policy.spec.mode != "Enforce" or not written:
+        return
+    plan = plan_of(policy)
+    if written["plan"] != plan:
+        return  # Written for a policy that was changed meanwhile: it counts for nothing.
+    passed = policy.spec.rollout.canary and (written.get("canary") or {}).get("passedAt")
+    if passed and plan not in book.passed:
+        _soaked(event, policy, book)
+        book.passed.add(plan)
+    waves = _waves(event, policy)
+    names = [wave.name for wave in waves]
+    if written["wave"] in names:
+        for wave in waves[: names.index(written["wave"])]:
+            _finished(policy, wave, book)
+
+
+def _waves(event: Carried, policy: CNIUpgradePolicy) -> list[Wave]:
+    return arranged(policy, Roster(event.world).members(policy, event.world.states))
+
+
+def _finished(policy: CNIUpgradePolicy, wave: Wave, book: Logbook) -> None:
+    """Nothing of it is worked on or could begin, unless it came after the wave was finished."""
+    key = plan_of(policy), policy.spec.rollout.order.model_dump_json(), wave.name
+    if key in book.finished:
+        return
+    for member in wave.members:
+        assert not changing(member.state), f"{member.node.name} of {wave.name} is worked on"
+        assert not _could_begin(member), f"{member.node.name} of {wave.name} waits for its turn"
+    book.finished.add(key)
+
+
+def _could_begin(member: Member) -> bool:
+    there = member.node.ready != "Unknown" and not member.node.unschedulable
+    return there and member.state is not None and member.state.status.phase == "Waiting"
+
+
+def _canary_first(event: Carried, book: Logbook) -> bool:
+    """Before the canary has passed only canaries begin, and never more than are wanted."""
+    policy = event.policy
+    spec, plan = policy.spec.rollout.canary, plan_of(policy)
+    if spec is None or plan in book.passed or not isinstance(event.decision, d.SetStatus):
+        return False
+    name = event.decision.name
+    if spec.node_selector is not None:
+        if matches(spec.node_selector, event.world.nodes[name].labels):
+            return True
+    else:
+        state = event.cluster.state(name)
+        if state is not None and state["status"].get("canary") == plan:
+            marked = [m.node.name for m in _canaries(event, policy)]
+            most = share(spec.nodes or 1, len(matched_by(event)))
+            again = name in marked
+            assert again or len(set(marked) | _begun(event, plan)) <= most, f"{marked} and {name}"
+            return True
+    _soaked(event, policy, book)
+    book.passed.add(plan)
+    return False
+
+
+def _begun(event: Carried, plan: str) -> set[str]:
+    """Canaries by what is recorded now, of nodes that the planner saw."""
+    return {
+        state["metadata"]["name"]
+        for state in event.cluster.states()
+        if state["status"].get("canary") == plan
+        and (state["spec"].get("policyRef") or {}).get("uid") == event.policy.metadata.uid
+        and state["metadata"]["name"] in matched_by(event)
+    }
+
+
+def _canaries(event: Carried, policy: CNIUpgradePolicy) -> Iterator[Member]:
+    spec = policy.spec.rollout.canary
+    for member in Roster(event.world).members(policy, event.world.states):
+        mark = member.state.status.canary if member.state else ""
+        if spec is not None and spec.node_selector is not None:
+            if matches(spec.node_selector, member.node.labels):
+                yield member
+        elif mark == plan_of(policy):
+            yield member
+
+
+def _soaked(event: Carried, policy: CNIUpgradePolicy, book: Logbook) -> None:
+    """There is a canary, each is well and Ready, and was so for the whole soak."""
+    spec = policy.spec.rollout.canary
+    assert spec is not None
+    canaries = list(_canaries(event, policy))
+    assert canaries, "a canary that nobody is has passed"
+    for member in canaries:
+        name, phase = member.node.name, member.state.status.phase if member.state else "Pending"
+        assert phase not in FAILED, f"canary {name} is {phase}"
+        assert member.node.ready == "True", f"canary {name} is not Ready"
+        since = book.well.get(name)
+        assert since is not None, f"canary {name} ({phase}) was never well"
+        soak = timedelta(seconds=seconds(spec.soak))
+        assert event.world.now - since >= soak, f"canary {name} is well only since {since}"
+
+
+def _wave_after_wave(event: Carried, book: Logbook) -> None:
+    """No node begins while an earlier wave has one that is worked on or could begin."""
+    assert isinstance(event.decision, d.SetStatus)
+    waves = _waves(event, event.policy)
+    number = next(
+        n
+        for n, wave in enumerate(waves)
+        if any(m.node.name == event.decision.name for m in wave.members)
+    )
+    for wave in waves[:number]:
+        _finished(event.policy, wave, book)
+
+
+def _within_a_window(event: Carried) -> None:
+    """What begins could end, by its deadlines, before the windows close: minute by minute."""
+    spec, world = event.policy.spec, event.world
+    if not spec.rollout.windows or not isinstance(event.decision, d.SetStatus):
+        return
+    status = world.states[event.decision.name].status
+    needed = spec.drain.policy == "IfRequired" and status.after and status.after.needs_drain
+    need = (
+        2 * (world.config.apply_deadline_seconds + 60)
+        if spec.on_failure == "Rollback"
+        else (world.config.apply_deadline_seconds + 60)
+    )
+    need += seconds(spec.drain.deadline) if spec.drain.policy == "Always" or needed else 0
+    need += seconds(spec.verify.deadline) * (5 if spec.verify.proof else 1)
+    minutes = range(0, need + 60, 60)
+    at = next((m for m in minutes if not _open(spec.rollout.windows, world.now, m, need)), None)
+    assert at is None, f"a change of {need} s began, and in {at} s the windows are closed"
+
+
+def _open(windows: tuple[MaintenanceWindow, ...], now: datetime, later: int, need: int) -> bool:
+    """Whether any window is open so many seconds from now, at the last moment that counts."""
+    instant = now + timedelta(seconds=min(later, need) - (1 if later >= need else 0))
+    return any(
+        _opens(window.schedule, instant.replace(second=0) - timedelta(minutes=back))
+        and instant - instant.replace(second=0) + timedelta(minutes=back)
+        < timedelta(seconds=seconds(window.duration))
+        for window in windows
+        for back in range(seconds(window.duration) // 60 + 1)
+    )
+
+
+def _opens(schedule: str, minute: datetime) -> bool:
+    """Whether a schedule names this minute; of the fields only the first two are not stars."""
+    first, second, *others = schedule.split()
+    assert others == ["*", "*", "*"], schedule
+    return _takes(first, minute.minute) and _takes(second, minute.hour)
+
+
+def _takes(part: str, value: int) -> bool:
+    every = re.fullmatch(r"\*/(\d+)", part)
+    return part == "*" or (value % int(every[1]) == 0 if every else value == int(part))
