@@ -10,9 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cni_upgrade.cni import config, document, versions
+import jsonpatch
+
+from cni_upgrade.cni import config, document, sources, versions
 from cni_upgrade.cni.document import DocumentError, TooDeepError
+from cni_upgrade.cni.facts import Support, Target
 from cni_upgrade.cni.rewrite import RELEASES, RewriteError, rewrite
+from cni_upgrade.cni.source_verdict import User, configmap_patch, judge_source
 from cni_upgrade.node import agent, buildinfo, message, sandboxes
 from cni_upgrade.node.members import MemberError
 from cni_upgrade.node.message import MessageError
@@ -32,6 +36,7 @@ RUNTIMES = (
     ("containerd://2.1.3", "etc/containerd/config.toml"),
     ("cri-o://1.31.0", "etc/crio/crio.conf"),
 )
+KNOWN_PLUGINS = ("flannel", "bridge", "host-local", "portmap", "calico", "multus", "multus-shim")
 ENTRY = f"net-{'c0ffee00' * 8}-eth0"
 
 
@@ -198,6 +203,30 @@ def build_info(data: bytes) -> None:
     assert bound is None or versions.known(bound)
 
 
+def source(data: bytes) -> None:
+    """Any text in a ConfigMap: it is judged or refused, and what is proposed is what was meant."""
+    choices = Choices(data[:4])
+    row = choices.pick(sources.KNOWN)
+    target = Target(choices.pick(versions.KNOWN), choices.pick(("HighestCompatible", "Exact")))
+    runtime, most = choices.pick(RUNTIMES)[0], choices.pick(versions.KNOWN)
+    text = data[4:].decode("utf-8", "surrogateescape")
+    supported = versions.up_to(most)
+    plugins = tuple(Support.told(each, supported) for each in KNOWN_PLUGINS)
+    users = (User("node-a", runtime, plugins, ((None, 1),), most),)
+    found = judge_source(row, text, users, target)
+    assert (found.text is not None) == (found.action == "Rewrite") == bool(found.diff)
+    if found.text is None:
+        return
+    again = judge_source(row, found.text, users, target)
+    assert (again.version, again.network) == (found.to, found.network)
+    assert versions.order(str(found.to)) <= versions.order(target.version)
+    for mark in row.placeholders:
+        assert found.text.count(mark) == text.count(mark)
+    patch = json.loads(json.dumps(configmap_patch(row.key, text, found.text)))
+    mended = jsonpatch.apply_patch({"data": {row.key: text, "other": "x"}}, patch)
+    assert mended == {"data": {row.key: found.text, "other": "x"}}
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "config": config_file,
     "rewrite": rewritten,
@@ -206,4 +235,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "results_cache": results_cache,
     "node": node,
     "build_info": build_info,
+    "source": source,
 }

@@ -116,7 +116,7 @@ def configmap_patch(key: str, old: str, new: str) -> list[dict[str, str]]:
 def _config(source: Source, text: str) -> tuple[Config, placeholders.StoodIn]:
     """A CNI config; a list or one plugin, as its shape says and the file's name will follow."""
     stood_in = _stood_in(source, text)
-    data = stood_in.text.encode("utf-8", "surrogateescape")
+    data = stood_in.text.encode()
     try:
         single = all(member.key != "plugins" for member in parse(data).root.members)
     except DocumentError:
@@ -140,7 +140,7 @@ def _settings(source: Source, text: str) -> tuple[Config, placeholders.StoodIn]:
     """multus' settings, as the config that the daemon makes of them (generator.go MultusConf)."""
     stood_in = _stood_in(source, text)
     try:
-        root = parse(stood_in.text.encode("utf-8", "surrogateescape")).root
+        root = parse(stood_in.text.encode()).root
     except DocumentError as error:
         raise _RefusedError(_unparsable(source, str(error))) from error
     if root.kind != "object":
@@ -155,6 +155,10 @@ def _settings(source: Source, text: str) -> tuple[Config, placeholders.StoodIn]:
 
 
 def _stood_in(source: Source, text: str) -> placeholders.StoodIn:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _RefusedError(_unparsable(source, "it holds half a character")) from error
     try:
         return placeholders.stand_in(text, source.placeholders)
     except placeholders.PlaceholderError as error:
@@ -256,12 +260,12 @@ def _against(source: Source, read: Config, user: User, version: str) -> str:
 def _rewritten(
     source: Source, text: str, stood_in: placeholders.StoodIn, wanted: SourceJudgement
 ) -> SourceJudgement:
-    data = stood_in.text.encode("utf-8", "surrogateescape")
+    data = stood_in.text.encode()
     kind = "conflist" if any(m.key == "plugins" for m in parse(data).root.members) else "conf"
     to = str(wanted.to)
     try:
         made = rewrite.pin(data, to) if _is_multus(source) else rewrite.rewrite(data, kind, to)
-        new = stood_in.back(made.data.decode("utf-8", "surrogateescape"))
+        new = stood_in.back(made.data.decode())
     except (rewrite.RewriteError, placeholders.PlaceholderError) as error:
         return replace(wanted, to=None, action="Refuse", why=f"it cannot be edited: {error}")
     shows = rewrite.diff(text.encode(), new.encode(), _about(source))
