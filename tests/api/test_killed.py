@@ -22,6 +22,7 @@ import yaml
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.kube.client import Client, connect
@@ -200,13 +201,15 @@ class Rollout:
         self.lives += 1
         kube = Mortal(self.client, fate, self.done, lone)
         store = Store(self.config, "")
-        executor = Executor(kube, store)
-        loop = Loop(kube, store, executor, Metrics(self.client, executor), lambda: True)
+        recorder = Recorder(kube)
+        executor = Executor(kube, store, recorder)
+        loop = Loop(kube, store, executor, Metrics(self.client, executor, recorder), lambda: True)
         deadline = time.monotonic() + seconds
         try:
             while time.monotonic() < deadline:
                 await loop.resync()
                 await loop.once()
+                await recorder.send()
                 await asyncio.sleep(0.05)
         except DeathError:
             # What was on its way when it died arrives.

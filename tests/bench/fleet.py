@@ -34,6 +34,7 @@ from cni_upgrade.api import names
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.fleet.planner import plan
@@ -312,8 +313,11 @@ async def plan_times(kubeconfig: Path, config: OperatorConfig, times: int) -> li
     client = Client(await connect("bench", str(kubeconfig)))
     try:
         store = Store(config, "")
-        executor = Executor(client, store)
-        await Loop(client, store, executor, Metrics(client, executor), lambda: False).resync()
+        recorder = Recorder(client)
+        executor = Executor(client, store, recorder)
+        await Loop(
+            client, store, executor, Metrics(client, executor, recorder), lambda: False
+        ).resync()
     finally:
         await client.close()
     world = store.snapshot(datetime.now(UTC))

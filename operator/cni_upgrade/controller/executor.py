@@ -5,27 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from functools import singledispatchmethod
 from typing import Any
 
 from cni_upgrade.api import names
+from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.controller.store import Shelf, Store
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.kube.port import Kube, KubeError
-from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, POLICIES, Resource
+from cni_upgrade.kube.resources import JOBS, NODE_STATES, NODES, PODS, POLICIES, Resource
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 10
 """Turns in flight: enough to keep the API server busy, few enough not to flood it."""
-
-COMPONENT = "cni-upgrade-operator"
 
 
 class Executor:
@@ -35,8 +32,9 @@ class Executor:
     controller, or a person, is never overwritten: the first wins, the other looks again.
     """
 
-    def __init__(self, kube: Kube, store: Store) -> None:
+    def __init__(self, kube: Kube, store: Store, recorder: Recorder) -> None:
         self._kube = kube
+        self._recorder = recorder
         self._store = store
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._versions: dict[tuple[str, str], str] = {}
@@ -246,29 +244,4 @@ class Executor:
 
     @_do.register
     async def _(self, decision: d.Emit) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        body = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{decision.name[:200].rstrip('.-')}.{uuid.uuid4().hex[:16]}"},
-            "involvedObject": {
-                "apiVersion": names.API_VERSION,
-                "kind": decision.kind,
-                "name": decision.name,
-                "uid": decision.uid,
-            },
-            "type": decision.type,
-            "reason": decision.reason,
-            "message": decision.message[:1024],
-            "source": {"component": COMPONENT},
-            "reportingComponent": COMPONENT,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        try:
-            # Events of cluster-scoped objects live in the namespace "default".
-            await self._kube.create(EVENTS, "default", body)
-        except KubeError as error:
-            # An event is a courtesy; the record of what happened is the node state's history.
-            log.warning("event %s on %s was lost: %s", decision.reason, decision.name, error)
+        self._recorder.say(decision)

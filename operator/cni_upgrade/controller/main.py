@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -16,12 +17,13 @@ import yaml
 from aiohttp.web import AppRunner
 
 from cni_upgrade.controller import switch, watching, web
-from cni_upgrade.controller.executor import COMPONENT, Executor
+from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.lease import Election, Timing
 from cni_upgrade.controller.login import login
 from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.recorder import COMPONENT, Recorder
 from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.config import ConfigError, OperatorConfig, parse
 from cni_upgrade.kube import rights
@@ -32,6 +34,7 @@ log = logging.getLogger("cni_upgrade")
 
 CONFIG = Path("/etc/cni-upgrade-operator/config.yaml")
 RECHECK = 5.0  # seconds between two looks at rights that are missing or in doubt
+GOODBYE = 1.0  # seconds for the last Events to be told
 AGAIN = 5.0  # seconds before watches that were ended are begun anew
 
 
@@ -88,13 +91,17 @@ async def _watch(
         await asyncio.sleep(AGAIN)
 
 
-async def _lead(leading: Leading, loop: Loop) -> None:
+async def _lead(leading: Leading, loop: Loop, recorder: Recorder) -> None:
     """Until cancelled; nothing of ours is written any more when the lease is given back."""
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(leading.run())
+            tasks.create_task(recorder.run())
             tasks.create_task(loop.run())
     finally:
+        with contextlib.suppress(KubeError, TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                await recorder.send()
         await leading.release()
 
 
@@ -103,8 +110,9 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
     api = await connect(COMPONENT, arguments.kubeconfig)
     client = Client(api)
     store = Store(config, os.environ.get("NODE_NAME", ""))
-    executor = Executor(client, store)
-    metrics = Metrics(client, executor)
+    recorder = Recorder(client)
+    executor = Executor(client, store, recorder)
+    metrics = Metrics(client, executor, recorder)
     # Not the pod's name alone: a container that was started again is another one.
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:12]}"
     election = Election(identity, Timing.of(arguments.lease_seconds))
@@ -119,7 +127,7 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_check_rights(client, store, loop, granted))
-            tasks.create_task(_lead(leading, loop))
+            tasks.create_task(_lead(leading, loop, recorder))
             tasks.create_task(switch.follow(client, store, loop.wake))
             tasks.create_task(_watch(client, store, loop, granted, login(api)))
     finally:

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.controller.executor import Executor
+from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.fleet.objects import Job
 from cni_upgrade.fleet.phases import AT_WORK, FAILED
 from cni_upgrade.fleet.policy_status import PAUSED
@@ -24,9 +25,10 @@ from cni_upgrade.kube.client import Client
 class _Counted(Collector):
     """Counters that others keep, read at the moment of the scrape."""
 
-    def __init__(self, client: Client, executor: Executor) -> None:
+    def __init__(self, client: Client, executor: Executor, recorder: Recorder) -> None:
         self._client = client
         self._executor = executor
+        self._recorder = recorder
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
@@ -49,6 +51,9 @@ class _Counted(Collector):
         for reason, count in self._executor.refused.items():
             refused.add_metric((reason,), count)
         yield refused
+        lost = CounterMetricFamily("cni_upgrade_events_lost", "Events that were given up.")
+        lost.add_metric((), self._recorder.lost)
+        yield lost
 
 
 _TROUBLE = FAILED | {Phase.BLOCKED, Phase.MANAGED_ELSEWHERE}
@@ -61,9 +66,9 @@ class Metrics:
     is right; it is taken from the records, so that it is right after a restart too.
     """
 
-    def __init__(self, client: Client, executor: Executor) -> None:
+    def __init__(self, client: Client, executor: Executor, recorder: Recorder) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Counted(client, executor))
+        self._registry.register(_Counted(client, executor, recorder))
         self._fleet: list[Gauge] = []
         self._phases = self._of_fleet("cni_upgrade_nodes", "Nodes by phase.", "phase")
         self._versions = self._of_fleet(

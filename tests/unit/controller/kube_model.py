@@ -8,6 +8,7 @@ from typing import Any
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.controller.store import Store
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.port import KubeError, Listed, Object
@@ -136,8 +137,9 @@ class Made:
     def __init__(self, kube: Memory, client: Client) -> None:
         self.kube = kube
         self.store = Store(CONFIG, "")
-        self.executor = Executor(kube, self.store)
-        self.metrics = Metrics(client, self.executor)
+        self.recorder = Recorder(kube)
+        self.executor = Executor(kube, self.store, self.recorder)
+        self.metrics = Metrics(client, self.executor, self.recorder)
         self.leads = True
         self.loop = Loop(kube, self.store, self.executor, self.metrics, lambda: self.leads)
 
@@ -146,6 +148,7 @@ class Made:
         self.kube.cluster.tick()
         await self.loop.resync()
         await self.loop.once()
+        await self.recorder.send()
 
 
 KUBECONFIG = """

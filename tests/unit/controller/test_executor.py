@@ -143,13 +143,6 @@ async def test_what_was_planned_before_everything_was_stopped_is_not_begun(known
     assert await known.executor.carry_out([Turn("node-a", (set_status(message="x"),))], world)
 
 
-async def test_an_event_that_is_lost_ends_nothing(known: Made) -> None:
-    known.kube.refuse = _says(KubeError(500, "InternalError", "no"), "create")
-    emit = d.Emit(names.NODE_STATE_KIND, "node-a", "uid", "Normal", "Done", "text")
-    assert await carry(known, emit, set_status(message="after it"))
-    assert known.kube.cluster.status("node-a")["message"] == "after it"
-
-
 async def test_what_an_eviction_was_answered_is_kept(known: Made) -> None:
     cluster = known.kube.cluster
     cluster.budgets.add("web-node-a-0")

@@ -1,0 +1,108 @@
+"""Kubernetes Events, beside the writes that they tell of: kept until the API server takes them.
+
+They go out one after the other, so that a fleet's Events never crowd out its work, and each has its
+name before it is sent, so that one whose answer was lost is not told twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from datetime import UTC, datetime
+
+from cni_upgrade.api import names
+from cni_upgrade.fleet.decisions import Emit
+from cni_upgrade.kube.port import Kube, KubeError, Object
+from cni_upgrade.kube.resources import EVENTS
+
+log = logging.getLogger(__name__)
+
+COMPONENT = "cni-upgrade-operator"
+
+_MOST = 20_000
+"""Events that wait: more than four for each of 5,000 nodes. The oldest goes first."""
+_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries while the API server is away
+
+
+class Recorder:
+    """Events that wait, and the task that sends them."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._waiting: dict[tuple[str, str, str], Object] = {}
+        """By whom it is about, its reason and its text; in their order."""
+        self._news = asyncio.Event()
+        self.lost = 0
+        """Events that were given up."""
+
+    @property
+    def waiting(self) -> int:
+        """Events that were not sent yet."""
+        return len(self._waiting)
+
+    def say(self, emit: Emit) -> None:
+        """Take an Event in; one that says what a waiting one says only counts."""
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        text = emit.message[:1024]
+        key = (emit.uid, emit.reason, text)
+        if (same := self._waiting.get(key)) is not None:
+            same["count"] += 1
+            same["lastTimestamp"] = now
+            return
+        if len(self._waiting) >= _MOST:
+            self._give_up(self._waiting.pop(next(iter(self._waiting))), "too many wait")
+        self._waiting[key] = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{emit.name[:200].rstrip('.-')}.{uuid.uuid4().hex[:16]}"},
+            "involvedObject": {
+                "apiVersion": names.API_VERSION,
+                "kind": emit.kind,
+                "name": emit.name,
+                "uid": emit.uid,
+            },
+            "type": emit.type,
+            "reason": emit.reason,
+            "message": text,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        self._news.set()
+
+    async def run(self) -> None:
+        """Send what waits, until cancelled; while the API server is away it goes on waiting."""
+        tries = 0
+        while True:
+            try:
+                await self.send()
+                tries = 0
+                self._news.clear()
+                await self._news.wait()
+            except KubeError as error:
+                log.info("%d events wait: %s", self.waiting, error)
+                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+                tries += 1
+
+    async def send(self) -> None:
+        """Send all that waits. Raises KubeError where trying again later may help."""
+        while self._waiting:
+            key, event = next(iter(self._waiting.items()))
+            try:
+                # Events of cluster-scoped objects live in the namespace "default".
+                await self._kube.create(EVENTS, "default", event)
+            except KubeError as error:
+                if error.unreachable or error.status == 429:
+                    raise
+                # 409: it is there, its answer was lost.
+                if not error.conflict:
+                    self._give_up(event, str(error))
+            self._waiting.pop(key, None)
+
+    def _give_up(self, event: Object, why: str) -> None:
+        self.lost += 1
+        name = event["involvedObject"]["name"]
+        log.warning("event %s on %s was lost: %s", event["reason"], name, why)

@@ -1,0 +1,124 @@
+"""Events: none is lost because the API server was away or busy, and none is told twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from cni_upgrade.api import names
+from cni_upgrade.controller import recorder as recorders
+from cni_upgrade.controller.recorder import Recorder
+from cni_upgrade.fleet.decisions import Emit
+from cni_upgrade.kube.port import KubeError
+from tests.unit.controller.kube_model import Memory, silence
+
+
+@pytest.fixture
+def kube() -> Memory:
+    return Memory()
+
+
+def emit(reason: str = "Done", message: str = "text", node: str = "node-a") -> Emit:
+    return Emit(names.NODE_STATE_KIND, node, f"{node}-uid", "Normal", reason, message)
+
+
+def told(kube: Memory) -> list[tuple[str, str, int]]:
+    events = kube.cluster.api.all("Event")
+    return [
+        (e["involvedObject"]["name"], e["reason"], e["count"])
+        for e in sorted(events, key=lambda e: int(e["metadata"]["resourceVersion"]))
+    ]
+
+
+async def test_they_are_told_in_their_order(kube: Memory) -> None:
+    it = Recorder(kube)
+    for reason in ("Applying", "Proving", "Done"):
+        it.say(emit(reason))
+    await it.send()
+    assert told(kube) == [("node-a", r, 1) for r in ("Applying", "Proving", "Done")]
+    assert it.waiting == 0
+
+
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+async def test_one_that_could_not_be_told_waits(kube: Memory, status: int) -> None:
+    it = Recorder(kube)
+    it.say(emit("Done"))
+    it.say(emit("Done", node="node-b"))
+    kube.refuse = lambda verb, plural, name: KubeError(status, "No", "not now")
+    with pytest.raises(KubeError):
+        await it.send()
+    assert (it.waiting, it.lost) == (2, 0)
+    kube.refuse = lambda verb, plural, name: None
+    await it.send()
+    assert [name for name, *_ in told(kube)] == ["node-a", "node-b"]
+
+
+async def test_one_that_waits_is_counted_and_not_told_again(kube: Memory) -> None:
+    it = Recorder(kube)
+    for _ in range(5):
+        it.say(emit("RollingOut", "3 nodes: 3 Waiting"))
+        it.say(emit("Failed", "another"))
+    await it.send()
+    assert told(kube) == [("node-a", "RollingOut", 5), ("node-a", "Failed", 5)]
+
+
+@pytest.mark.parametrize("status", [403, 404, 422])
+async def test_one_that_is_refused_for_good_is_given_up_and_keeps_nobody_else(
+    kube: Memory, status: int
+) -> None:
+    it = Recorder(kube)
+    it.say(emit("Done"))
+    it.say(emit("Done", node="node-b"))
+    kube.refuse = lambda verb, plural, name: (
+        KubeError(status, "No", "never") if name.startswith("node-a.") else None
+    )
+    await it.send()
+    assert [name for name, *_ in told(kube)] == ["node-b"]
+    assert it.lost == 1
+
+
+async def test_one_whose_answer_was_lost_is_told_once(kube: Memory) -> None:
+    it = Recorder(kube)
+    it.say(emit())
+    whole = kube.create
+
+    async def lost(*words: Any) -> Any:
+        await whole(*words)
+        raise silence()
+
+    kube.create = lost  # type: ignore[method-assign, assignment]
+    with pytest.raises(KubeError):
+        await it.send()
+    kube.create = whole  # type: ignore[method-assign]
+    await it.send()
+    assert len(told(kube)) == 1
+    assert (it.waiting, it.lost) == (0, 0)
+
+
+async def test_too_many_cost_the_oldest(kube: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorders, "_MOST", 3)
+    it = Recorder(kube)
+    for number in range(5):
+        it.say(emit(f"R{number}"))
+    await it.send()
+    assert [reason for _, reason, _ in told(kube)] == ["R2", "R3", "R4"]
+    assert it.lost == 2
+
+
+async def test_it_tries_again_by_itself(kube: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorders, "_PAUSES", (0.01,))
+    it = Recorder(kube)
+    refusals = [silence() for _ in range(5)]
+    kube.refuse = lambda verb, plural, name: refusals.pop() if refusals else None
+    task = asyncio.create_task(it.run())
+    it.say(emit("One"))
+    async with asyncio.timeout(5):
+        while len(told(kube)) < 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        it.say(emit("Two"))
+        while len(told(kube)) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert it.lost == 0
