@@ -99,6 +99,12 @@ def of_look(look: Look) -> Iterator[str]:
     yield from _verdict(look)
 
 
+def of_story(told: Sequence[str]) -> Iterator[str]:
+    """What a code means: each paragraph wrapped, the sources as they are."""
+    for line in told:
+        yield from [line] if line.startswith(" ") or not line else _wrapped(line, "")
+
+
 def of_plan(look: Look) -> Iterator[str]:
     """Only the files for which something is to be done, or would be."""
     files = [file for file in look.report.files if file.action is not Action.NONE]

@@ -156,7 +156,7 @@ def explain(options: argparse.Namespace) -> Answer:
     told = stories.lines(options.code) if options.code else stories.index()
     if told is None:
         raise CannotError(f"there is no code {options.code!r}; `cni-upgrade explain` lists them")
-    return Answer(NOTHING_TO_DO, None, told)
+    return Answer(NOTHING_TO_DO, None, list(tables.of_story(told)) if options.code else told)
 
 
 def print_schema(_options: argparse.Namespace) -> Answer:
