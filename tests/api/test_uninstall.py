@@ -117,6 +117,10 @@ class Cluster:
             "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings": "cluster role binding",
             "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles": "role",
             "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings": "role binding",
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles": "role",
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings": (
+                "role binding"
+            ),
             "/apis/scheduling.k8s.io/v1/priorityclasses": "priority class",
             "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies": "policy",
             "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings": "binding",
