@@ -158,7 +158,7 @@ for crd in $CRDS; do
         say "something holds one of the $crd: see its finalizers"
 done
 quiet delete namespace $AGENTS $PROOF $SYSTEM --timeout=${PATIENCE}s || say "a namespace is not gone yet"
-for space in default kube-system kube-flannel; do
+for space in default kube-system kube-flannel medik8s-leases; do
     quiet -n $space delete rolebinding $NAME
     quiet -n $space delete role $NAME
 done

@@ -30,7 +30,14 @@ DEFAULTS = {
     },
     "paths": "auto",
     "managedFiles": "Skip",
-    "rollout": {"maxUnavailable": 1, "maxParallel": 10},
+    "rollout": {
+        "maxUnavailable": 1,
+        "maxParallel": 10,
+        "maxFailures": 1,
+        "countFailures": "Total",
+        "cordoned": "Wait",
+        "order": {"by": "Name"},
+    },
     "drain": {
         "policy": "IfRequired",
         "deadline": "15m",

@@ -329,6 +329,7 @@ CASES = (
         says="spec.readinessFor[0]",
     ),
     Case("policy", "spec.drain.deadline", ("pattern",), **DURATIONS, says="spec.drain.deadline"),
+    Case("policy", "spec.drift.within", ("pattern",), **DURATIONS, says="spec.drift.within"),
     Case("policy", "spec.verify.deadline", ("pattern",), **DURATIONS, says="spec.verify.deadline"),
     Case("policy", "spec.verify.soak", ("pattern",), **DURATIONS, says="spec.verify.soak"),
     *(

@@ -17,7 +17,7 @@ from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.kube.port import Kube, KubeError
-from cni_upgrade.kube.resources import JOBS, NODE_STATES, NODES, PODS, POLICIES, Resource
+from cni_upgrade.kube.resources import JOBS, LEASES, NODE_STATES, NODES, PODS, POLICIES, Resource
 
 log = logging.getLogger(__name__)
 
@@ -216,6 +216,29 @@ class Executor:
             "spec": {"unschedulable": unschedulable},
         }
         await self._guarded(self._store.nodes, NODES, node, body)
+
+    @_do.register
+    async def _(self, decision: d.TakeLease) -> None:
+        shelf, space = self._store.leases, self._store.config.lease_namespace
+        body, version = dict(decision.body), decision.resource_version
+        try:
+            if version:
+                body = {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
+                raw = await self._kube.patch(LEASES, space, decision.name, body)
+            else:
+                raw = await self._kube.create(LEASES, space, body)
+        except KubeError as error:
+            if not (error.conflict or (version and error.gone)):
+                raise
+            # Somebody else was first: who has it is known before anything else is done.
+            await self._look(shelf, LEASES, space, decision.name)
+            raise KubeError(409, error.reason, error.message) from error
+        shelf.put(raw)
+
+    @_do.register
+    async def _(self, decision: d.DropLease) -> None:
+        space = self._store.config.lease_namespace
+        await self._gone(self._store.leases, LEASES, space, decision.name, decision.uid)
 
     @_do.register
     async def _(self, decision: d.Evict) -> None:

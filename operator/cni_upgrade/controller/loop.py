@@ -14,11 +14,12 @@ from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.sources import Sources
 from cni_upgrade.controller.store import Store, at_steps
 from cni_upgrade.fleet.hanging import wants_pods
+from cni_upgrade.fleet.node_lease import HELD
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.kube.port import Kube, KubeError
-from cni_upgrade.kube.resources import JOBS, NAMESPACES, NODE_STATES, NODES, PODS, POLICIES
+from cni_upgrade.kube.resources import JOBS, LEASES, NAMESPACES, NODE_STATES, NODES, PODS, POLICIES
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +130,7 @@ class Loop:
         ):
             shelf.replace(await self._kube.list(resource, namespace, **query))
             self._beat = time.monotonic()
+        await self._list_leases()
         self._due = time.monotonic() + RESYNC
         self.listed.set()
         store.forget(datetime.now(UTC))
@@ -142,6 +144,8 @@ class Loop:
         if not self._store.denied:
             await self._list_pods()
             await self._list_judged()
+            if any(s.status.reason == HELD for s in self._store.states.items.values()):
+                await self._list_leases()
             await self._sources.look(time.monotonic())
         world = self._store.snapshot(datetime.now(UTC))
         with self._metrics.planning():
@@ -155,6 +159,11 @@ class Loop:
         if turns and done:
             # What was written may allow more, and our own writes bring no news.
             self.wake()
+
+    async def _list_leases(self) -> None:
+        """They are not watched: ours are known, and others' matter while a node waits for one."""
+        if space := self._store.config.lease_namespace:
+            self._store.leases.replace(await self._kube.list(LEASES, space))
 
     async def _list_pods(self) -> None:
         """Pods are not watched cluster-wide: only those of a few nodes are of interest."""

@@ -55,7 +55,9 @@ async def _check_rights(client: Client, store: Store, loop: Loop, granted: async
     while True:
         client.doubted.clear()
         try:
-            missing = await rights.missing(client, spaces.system, spaces.agents, spaces.proof)
+            missing = await rights.missing(
+                client, spaces.system, spaces.agents, spaces.proof, store.config.lease_namespace
+            )
         except KubeError as error:
             log.warning("rights could not be asked for: %s", error)
             await asyncio.sleep(2)

@@ -16,7 +16,7 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.config import OperatorConfig
-from cni_upgrade.fleet.objects import Job, Namespace, Node, Pod
+from cni_upgrade.fleet.objects import Job, Lease, Namespace, Node, Pod
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.snapshot import ConfigMap, Eviction, Snapshot, Unread
 from cni_upgrade.kube.port import Listed
@@ -120,6 +120,7 @@ class Store:
         self.jobs: Shelf[Job] = Shelf(Job.of, _name)
         self.agents: Shelf[Pod] = Shelf(Pod.of, _name)
         self.proofs: Shelf[Pod] = Shelf(Pod.of, _name)
+        self.leases: Shelf[Lease] = Shelf(Lease.of, _name)
         self.rooms: Shelf[Namespace] = Shelf(Namespace.of, _name)
         self.warnings: dict[str, tuple[int, str]] = {}
         """By the uid of a pod or Job: version and text of the newest Warning about it."""
@@ -198,6 +199,7 @@ class Store:
             warnings={uid: text for uid, (_, text) in self.warnings.items()},
             pods=dict(self.node_pods),
             evictions=dict(self.evictions),
+            leases=dict(self.leases.items),
             own_node=self.own_node,
             denied=self.denied,
             errors=dict(self.errors),

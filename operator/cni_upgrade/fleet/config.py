@@ -112,6 +112,9 @@ class OperatorConfig(_Section):
     """First pause before a failed step is tried again; doubled each time, an hour at most."""
     restore_patience_seconds: int = Field(default=3600, ge=60)
     """A deleted policy that gives back is let go once nothing went on for so long."""
+    lease_namespace: str = ""
+    """Where a Lease keeps two drainers off one node, `medik8s-leases` where the operators of
+    medik8s are used (manifests/leases/medik8s.yaml); empty: no Lease is taken or looked at."""
     attempts: int = Field(default=3, ge=1)
     """How often an agent that ended without an answer is sent again."""
 

@@ -94,6 +94,24 @@ class Uncordon:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeLease:
+    """Take or renew the Lease on a node: created, or guarded by the resourceVersion."""
+
+    name: str
+    resource_version: str
+    """Of the Lease that is ours or has expired; empty where there is none."""
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class DropLease:
+    """Give the Lease on a node back."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evict:
     """Ask for one pod to leave, by the eviction API, which respects disruption budgets."""
 
@@ -142,6 +160,8 @@ Decision = (
     | DeleteJob
     | Cordon
     | Uncordon
+    | TakeLease
+    | DropLease
     | Evict
     | CreateProof
     | DeleteProof

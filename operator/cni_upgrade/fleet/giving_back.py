@@ -10,7 +10,7 @@ from __future__ import annotations
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
 from cni_upgrade.api.policy import DrainPolicy
-from cni_upgrade.fleet import answers, changed, orders, proving
+from cni_upgrade.fleet import answers, changed, node_lease, orders, proving
 from cni_upgrade.fleet.course import CLOSED
 from cni_upgrade.fleet.draining import drain_settings, evict
 from cni_upgrade.fleet.ending import gave_back, noted, verify
@@ -52,6 +52,8 @@ def _closed(view: View, leaving: Leaving) -> tuple[str, str] | None:
         return "NodeSilent", "the node's Ready is Unknown; no Job is sent to it"
     if view.node.unschedulable:
         return "CordonedByOther", "somebody else has cordoned the node; waits until they undo it"
+    if lease := node_lease.others(view):
+        return node_lease.HELD, lease
     if view.world.stopped:
         return STOPPED, stopped(view.world)
     if paused(leaving.policy):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from cni_upgrade.api.names import LABEL_NODE, STOP
@@ -71,6 +71,38 @@ class Node:
             system=info.get("operatingSystem", ""),
             created=instant(meta.get("creationTimestamp")),
             deleting="deletionTimestamp" in meta,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A Lease on a node: who has it, and until when."""
+
+    name: str
+    uid: str
+    resource_version: str
+    holder: str
+    renewed: datetime | None
+    seconds: int | None
+    transitions: int
+
+    def until(self) -> datetime | None:
+        """When it expires; None where it never was valid."""
+        if self.renewed is None or self.seconds is None:
+            return None
+        return self.renewed + timedelta(seconds=self.seconds)
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        meta, spec = raw["metadata"], raw.get("spec") or {}
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            resource_version=meta.get("resourceVersion", ""),
+            holder=spec.get("holderIdentity") or "",
+            renewed=instant(spec.get("renewTime")),
+            seconds=spec.get("leaseDurationSeconds"),
+            transitions=spec.get("leaseTransitions") or 0,
         )
 
 

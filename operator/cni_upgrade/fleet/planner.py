@@ -12,7 +12,16 @@ from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
 from cni_upgrade.api.node_state import CNINodeState, DriftStatus, NodeStateStatus, Phase
 from cni_upgrade.api.policy import Mode
-from cni_upgrade.fleet import drift, leaving, node_conditions, policy_status, rest, unread, work
+from cni_upgrade.fleet import (
+    drift,
+    leaving,
+    node_conditions,
+    node_lease,
+    policy_status,
+    rest,
+    unread,
+    work,
+)
 from cni_upgrade.fleet.changed import RESTORED
 from cni_upgrade.fleet.course import Course, Refusal
 from cni_upgrade.fleet.decisions import (
@@ -111,7 +120,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             gate=partial(_take, course, node.name),
             begin=partial(_begin, course, node.name),
         )
-        move = _contained(view)
+        move = node_lease.kept(view, _contained(view))
         began = move.status.operation
         if began is not None and began.kind == "audit" and state.status.operation is None:
             audits += 1
@@ -363,5 +372,6 @@ def _leftovers(world: Snapshot, states: dict[str, CNINodeState]) -> Iterator[Tur
         and not (job.complete or job.failed or job.deleting)
         and not any(pod.ended for pod in world.agents.get(job.name, ()))
     ]
+    decisions += node_lease.to_drop(world, states)
     if decisions:
         yield Turn("leftovers", tuple(decisions))

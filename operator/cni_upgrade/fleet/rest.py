@@ -9,7 +9,7 @@ from zlib import crc32
 from cni_upgrade.api.names import LABEL_POLICY
 from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
 from cni_upgrade.api.policy import CNIUpgradePolicy, Cordoned, DrainPolicy, Mode
-from cni_upgrade.fleet import giving_back, orders
+from cni_upgrade.fleet import giving_back, node_lease, orders
 from cni_upgrade.fleet.course import drains
 from cni_upgrade.fleet.decisions import Claim, Uncordon
 from cni_upgrade.fleet.draining import drain_first
@@ -245,6 +245,8 @@ def _begin(view: View, policy: CNIUpgradePolicy) -> Move:
         skipped = policy.spec.rollout.cordoned == Cordoned.SKIP
         text = "passed over until they undo it" if skipped else "waits until they undo it"
         return _waiting(view, "CordonedByOther", f"somebody else has cordoned the node; {text}")
+    if lease := node_lease.others(view):
+        return _waiting(view, node_lease.HELD, lease)
     closed = view.gate(drains(policy.spec, needs_drain))
     if closed is not None:
         return _waiting(view, *closed)

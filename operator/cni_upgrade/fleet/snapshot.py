@@ -11,7 +11,7 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import UnreadableResourceError
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.config import OperatorConfig
-from cni_upgrade.fleet.objects import Job, Node, Pod
+from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class Snapshot:
     """All pods of a node, for the nodes that drain; one that is not a key was not listed."""
     evictions: Mapping[str, Eviction] = field(default_factory=dict)
     """By pod uid."""
+    leases: Mapping[str, Lease] = field(default_factory=dict)
+    """Leases on nodes by their own name, `node-<name of the node>`."""
     own_node: str = ""
     """The node on which the controller runs: its turn comes last."""
     denied: Sequence[str] = ()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
-from cni_upgrade.fleet import answers, proof
+from cni_upgrade.fleet import answers, node_lease, proof
 from cni_upgrade.fleet.decisions import Cordon, CreateProof, DeleteJob
 from cni_upgrade.fleet.draining import drain_after, drain_first, drain_settings, evict
 from cni_upgrade.fleet.ending import noted, proof_so_far, remarked, restore_next, rolls_back, verify
@@ -37,8 +37,12 @@ def cordon(view: View) -> Move:
 
 
 def cordon_now(view: View) -> Move:
+    if held := node_lease.others(view):
+        if view.operation.step == Step.CORDON:
+            return release(view, Phase.WAITING, node_lease.HELD, held)
+        return wait(view, held)
     act = Cordon(view.node.name, view.node.resource_version, view.operation.id)
-    return wait(view, "the node is being cordoned", act)
+    return wait(view, "the node is being cordoned", *node_lease.take(view), act)
 
 
 def drain_or_baseline(view: View) -> Move:

@@ -48,8 +48,13 @@ class Right:
 _WATCH = ("list", "watch")
 
 
-def needed(system: str, agents: str, proof: str) -> Iterator[Right]:
-    """The rights of a controller that lives, and whose agents and proofs live, in those."""
+def needed(system: str, agents: str, proof: str, leases: str = "") -> Iterator[Right]:
+    """The rights of a controller that lives, and whose agents and proofs live, in those.
+
+    `leases`: the namespace of the Leases on nodes, where they are used.
+    """
+    if leases:
+        yield from (Right(verb, LEASES, leases) for verb in ("list", "create", "patch", "delete"))
     # Without these there is no leader, and nobody to say that anything is missing.
     yield Right("create", LEASES, system)
     yield from (Right(verb, LEASES, system, name=LEASE) for verb in ("get", "patch"))
@@ -73,12 +78,14 @@ def needed(system: str, agents: str, proof: str) -> Iterator[Right]:
     yield Right("create", EVENTS, "default")
 
 
-async def missing(kube: Kube, system: str, agents: str, proof: str) -> tuple[Right, ...]:
+async def missing(
+    kube: Kube, system: str, agents: str, proof: str, leases: str = ""
+) -> tuple[Right, ...]:
     """The rights that the API server refuses us."""
     return tuple(
         [
             right
-            for right in needed(system, agents, proof)
+            for right in needed(system, agents, proof, leases)
             if not await kube.allowed(
                 right.verb, right.resource, right.namespace, right.sub, right.name
             )

@@ -27,6 +27,11 @@ CONFIG = OperatorConfig(
 )
 
 
+LEASES = "medik8s-leases"
+LEASED = CONFIG.model_copy(update={"lease_namespace": LEASES})
+"""Where a Lease keeps two drainers apart."""
+
+
 class Cluster:
     """The cluster, its nodes' disks, and everything of Kubernetes that is not the operator."""
 
@@ -169,6 +174,27 @@ class Cluster:
 
     def annotate(self, kind: str, name: str, key: str, value: str | None) -> None:
         self.api.patch(kind, name, {"metadata": {"annotations": {key: value}}})
+
+    def take_lease(self, node: str, holder: str, seconds: int) -> None:
+        """Somebody else takes the Lease on a node, if it is free, as medik8s' operators do."""
+        if self.api.find("Lease", f"node-{node}", LEASES) is None:
+            at = self.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            spec = {"holderIdentity": holder, "leaseDurationSeconds": seconds}
+            meta = {
+                "name": f"node-{node}",
+                "namespace": LEASES,
+                "ownerReferences": [
+                    {"kind": "Node", "name": node, "uid": self.node(node)["metadata"]["uid"]}
+                ],
+            }
+            times = {"acquireTime": at, "renewTime": at, "leaseTransitions": 0}
+            self.api.create("Lease", {"metadata": meta, "spec": {**spec, **times}})
+
+    def drop_lease(self, node: str, holder: str) -> None:
+        """They give it back."""
+        lease = self.api.find("Lease", f"node-{node}", LEASES)
+        if lease is not None and lease["spec"]["holderIdentity"] == holder:
+            self.api.remove("Lease", f"node-{node}", LEASES)
 
     def evict(self, namespace: str, name: str, uid: str) -> None:
         """The eviction API."""

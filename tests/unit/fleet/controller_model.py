@@ -19,13 +19,14 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.hanging import wants_pods
-from cni_upgrade.fleet.objects import Job, Node, Pod
+from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
 from cni_upgrade.fleet.snapshot import Eviction, Snapshot
 from tests.unit.fleet.api_model import ApiError, Raw
 from tests.unit.fleet.cluster_model import AGENTS, CONFIG, PROOF, Cluster
 
-KINDS = ("Node", "CNIUpgradePolicy", "CNINodeState", "Job", "Pod")
+KINDS = ("Lease", "Node", "CNIUpgradePolicy", "CNINodeState", "Job", "Pod")
 _READ: Mapping[str, Callable[[Any], Any]] = {
+    "Lease": Lease.of,
     "Node": Node.of,
     "CNIUpgradePolicy": parse_policy,
     "CNINodeState": parse_node_state,
@@ -104,6 +105,7 @@ class Controller:
             warnings=dict(self._cluster.warnings),
             pods=pods,
             evictions=dict(self._evictions),
+            leases=self._all("Lease", self.config.lease_namespace),
             own_node=self.own_node,
             denied=self.denied,
             errors=dict(self.errors),
@@ -218,6 +220,24 @@ class Controller:
             "spec": {"unschedulable": unschedulable},
         }
         self._patch("Node", node, body)
+
+    @_do.register
+    def _(self, decision: d.TakeLease) -> None:
+        api, body, space = self._cluster.api, dict(decision.body), self.config.lease_namespace
+        try:
+            if version := decision.resource_version:
+                body = {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
+                raw = api.patch("Lease", decision.name, body, namespace=space)
+            else:
+                raw = api.create("Lease", body)
+        except ApiError as error:
+            self.refresh(("Lease",))
+            raise ApiError(409, error.message) from error
+        self._own("Lease", raw)
+
+    @_do.register
+    def _(self, decision: d.DropLease) -> None:
+        self._delete("Lease", decision.name, decision.uid, self.config.lease_namespace)
 
     @_do.register
     def _(self, decision: d.Evict) -> None:

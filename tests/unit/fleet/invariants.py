@@ -16,7 +16,8 @@ from cni_upgrade.api.node_state import NodeStateStatus, Phase
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy, Drift
 from cni_upgrade.fleet import decisions as d
-from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.node_lease import HOLDER
+from cni_upgrade.fleet.objects import Lease, Node
 from cni_upgrade.fleet.phases import FAILED, MOVES
 from cni_upgrade.fleet.selection import govern, matches
 from cni_upgrade.fleet.settle import asked_again
@@ -423,6 +424,35 @@ def drift_budget(event: Carried) -> None:
     assert len(recent) <= limit.max_reverts, f"{decision.name} is mended {len(recent)} times"
 
 
+def lease_never_stolen(event: Carried) -> None:
+    """The Lease on a node is taken only where it is free, ours, or has expired."""
+    if not isinstance(event.decision, d.TakeLease) or not event.before:
+        return
+    before = Lease.of(event.before)
+    until = before.until()
+    free = before.holder == HOLDER or until is None or until < event.cluster.now
+    assert free, f"{before.name} was {before.holder}'s until {until}"
+
+
+def cordoned_with_a_lease(event: Carried) -> None:
+    """Where Leases are used, a node is cordoned only with the Lease on it in our hands."""
+    space = event.world.config.lease_namespace
+    if not space or not isinstance(event.decision, d.Cordon):
+        return
+    raw = event.cluster.api.find("Lease", f"node-{event.decision.node}", space)
+    assert raw is not None, "there is no Lease"
+    assert raw["spec"]["holderIdentity"] == HOLDER, "it is somebody else's"
+
+
+def lease_dropped_last(event: Carried) -> None:
+    """The Lease is given back after the node."""
+    if isinstance(event.decision, d.DropLease) and event.before:
+        owner = event.before["metadata"]["ownerReferences"][0]["name"]
+        state = event.cluster.state(owner)
+        assert state is None or not _writing(state), "the node is still worked on"
+        assert event.before["spec"]["holderIdentity"] == HOLDER, "it is somebody else's"
+
+
 def begins_unpaused(event: Carried) -> None:
     """No change begins for a policy that is paused or only audits, none is taken back for one
     that is not deleted, keeps its changes, or does not hold on for it."""
@@ -475,6 +505,9 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     begins_unpaused,
     begins_nothing_while_stopped,
     drift_budget,
+    lease_never_stolen,
+    cordoned_with_a_lease,
+    lease_dropped_last,
 )
 
 
@@ -510,6 +543,8 @@ def check_given_back(cluster: Cluster) -> None:
         assert not _marked(node), f"{name} still carries our mark"
         if name not in cluster.foreign_cordons:
             assert not node["spec"].get("unschedulable"), f"{name} is still cordoned"
+    for lease in cluster.api.all("Lease"):
+        assert lease["spec"]["holderIdentity"] != HOLDER, "a Lease of ours is left"
     for pod in cluster.api.all("Pod"):
         if pod["metadata"]["namespace"] == PROOF:
             leaving = pod["metadata"].get("deletionTimestamp")

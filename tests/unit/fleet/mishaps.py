@@ -105,6 +105,7 @@ class Mishaps:
             "gets a sister": self._join,
             "loses its file to an edit": self._edit,
             "has its file put back": self._put_back,
+            "is leased by somebody": self._lease,
             "is relabelled": self._relabel,
             "has trouble with agents": self._fault,
             "loses its jobs": self._lose_jobs,
@@ -146,6 +147,7 @@ class Mishaps:
         for name, disk in cluster.disks.items():
             cluster.set_ready(name, "True")
             self._foreign_uncordon(name)
+            cluster.drop_lease(name, "maintenance")
             disk.faults, disk.surprise = [], {}
         cluster.budgets.clear()
         cluster.quota = cluster.stopped = ""
@@ -202,6 +204,10 @@ class Mishaps:
     def _edit(self, node: str) -> None:
         disk = self._cluster.disks[node]
         disk.edit(self._random.choice([None, "0.3.1", disk.version]))
+
+    def _lease(self, node: str) -> None:
+        if self._rollout.config.lease_namespace:
+            self._cluster.take_lease(node, "maintenance", self._random.choice([30, 600]))
 
     def _put_back(self, node: str) -> None:
         self._cluster.disks[node].put_back("0.3.1")

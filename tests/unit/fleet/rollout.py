@@ -13,11 +13,13 @@ from random import Random
 from typing import Any
 
 from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.node_lease import HOLDER
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from tests.unit.fleet.api_model import ApiError, Raw
-from tests.unit.fleet.cluster_model import AGENTS, PROOF, START, Cluster
+from tests.unit.fleet.cluster_model import AGENTS, CONFIG, LEASES, PROOF, START, Cluster
 from tests.unit.fleet.controller_model import KINDS, Controller
 from tests.unit.fleet.course_rules import Logbook, check_course
 from tests.unit.fleet.invariants import Carried, Ledger, check, check_given_back, check_write
@@ -57,6 +59,7 @@ class Rollout:
     crash_on: str = ""
     """The controller dies once before the first decision of this kind, then stays dead."""
     own_node: str = ""
+    config: OperatorConfig = CONFIG
     ledger: Ledger = field(default_factory=Ledger)
     logbook: Logbook = field(default_factory=Logbook)
     lines: list[str] = field(default_factory=list)
@@ -68,7 +71,7 @@ class Rollout:
     controller: Controller = field(init=False)
 
     def __post_init__(self) -> None:
-        self.controller = Controller(self.cluster, own_node=self.own_node)
+        self.controller = Controller(self.cluster, self.config, own_node=self.own_node)
         self._ids: dict[str, int] = {}
         self._quiet = 0
         self._said: dict[str, str] = {}
@@ -81,7 +84,7 @@ class Rollout:
 
     def _restart(self) -> None:
         denied = self.controller.denied
-        self.controller = Controller(self.cluster, own_node=self.own_node)
+        self.controller = Controller(self.cluster, self.config, own_node=self.own_node)
         self.controller.denied = denied
 
     def say(self, text: str) -> None:
@@ -177,6 +180,8 @@ class Rollout:
                 found = api.find("CNINodeState", name)
             case d.Cordon(node=node) | d.Uncordon(node=node):
                 found = api.find("Node", node)
+            case d.TakeLease(name=name) | d.DropLease(name=name):
+                found = api.find("Lease", name, LEASES)
             case d.DeleteProof(name=name):
                 found = api.find("Pod", name, PROOF)
             case d.DeleteJob(name=name):
@@ -198,6 +203,11 @@ class Rollout:
             case d.Claim(policy_ref=ref, label=label):
                 text = f"claimed by {ref['name']}" if ref else f"selected by {label or 'nobody'}"
                 self.say(f"{decision.name}: {text}")
+            case d.TakeLease(name=name):
+                again = before and before["spec"]["holderIdentity"] == HOLDER
+                self.say(f"{turn.subject}: {'Renew' if again else 'Take'}Lease {name}")
+            case d.DropLease(name=name):
+                self.say(f"{turn.subject}: DropLease {name}")
             case d.SetFinalizers(policy=name, finalizers=kept):
                 self.say(f"policy {name}: finalizers {', '.join(kept) or 'none'}")
             case d.CreateState() | d.DeleteState():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cni_upgrade.api import names
-from tests.unit.fleet.cluster_model import PROOF
+from tests.unit.fleet.cluster_model import LEASED, PROOF
 from tests.unit.fleet.invariants import check_given_back
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
@@ -1184,6 +1184,90 @@ def drift_to_something_else() -> Rollout:
     return r
 
 
+def leased(*disks: SimNode) -> Rollout:
+    """A cluster whose operator is told of the namespace of Leases."""
+    r = Rollout(config=LEASED)
+    for disk in disks:
+        r.cluster.add_node(disk)
+    return r
+
+
+def lease_taken_and_given_back() -> Rollout:
+    """Before the cordon, renewed while a drain takes long, and given back after the node."""
+    r = leased(old("node-a", drain_for=frozenset({"1.0.0"})))
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"deadline": "15m"}})
+    r.cluster.budgets.add("web-node-a-0")
+    r.until(lambda: r.phase("node-a") == "Draining")
+    r.play(700)
+    r.say("== the budget allows it")
+    r.cluster.budgets.clear()
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    text = r.transcript
+    order = ["TakeLease", ": Cordon", "RenewLease", ": Uncordon", "DropLease"]
+    assert [text.index(each) for each in order] == sorted(text.index(each) for each in order)
+    return r
+
+
+def lease_of_somebody_else() -> Rollout:
+    """It is waited for, named, and never stolen; given back, the node has its turn."""
+    r = leased(old("node-a"), old("node-b"))
+    r.cluster.take_lease("node-a", "node-maintenance", 3600)
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase("node-b") == "Done")
+    r.play(120)
+    assert reason(r, "node-a") == "LeaseHeld"
+    assert "node-maintenance has the Lease medik8s-leases/node-node-a" in message(r, "node-a")
+    r.say("== they give it back")
+    r.cluster.drop_lease("node-a", "node-maintenance")
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+    return r
+
+
+def lease_that_expires() -> Rollout:
+    """Nobody gives it back: once it has expired it is taken over."""
+    r = leased(old("node-a"))
+    r.cluster.take_lease("node-a", "node-maintenance", 600)
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.play(500)
+    assert reason(r, "node-a") == "LeaseHeld"
+    r.play(200)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def lease_taken_in_between() -> Rollout:
+    """Somebody takes the Lease between our decision and our cordon: the node is theirs."""
+    r = leased(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    dies_before(r, "TakeLease")
+    r.say("== somebody takes it")
+    r.cluster.take_lease("node-a", "node-maintenance", 600)
+    r.dead = False
+    r.play(60)
+    assert reason(r, "node-a") == "LeaseHeld"
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    r.play(700)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def lease_of_a_dead_controller() -> Rollout:
+    """The next one goes on with the Lease of its predecessor."""
+    r = leased(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    dies_before(r, "CreateProof")
+    r.say("== the controller is away for an hour")
+    r.play(3600)
+    r.dead = False
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
 SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     mixed_cluster_cured,
     audit_then_enforce,
@@ -1257,4 +1341,9 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     drift_is_mended_then_left,
     drift_ends_by_itself,
     drift_to_something_else,
+    lease_taken_and_given_back,
+    lease_of_somebody_else,
+    lease_that_expires,
+    lease_taken_in_between,
+    lease_of_a_dead_controller,
 )

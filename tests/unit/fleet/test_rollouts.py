@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from cni_upgrade.api import names
+from tests.unit.fleet.cluster_model import CONFIG, LEASED
 from tests.unit.fleet.mishaps import Mishaps, some_labels, some_node, some_policy
 from tests.unit.fleet.rollout import Chaos, Rollout
 from tests.unit.fleet.scenarios import ENFORCE, crio, f1, f2, healthy, of, old, phases
@@ -68,7 +69,8 @@ def test_a_controller_that_dies_all_the_time_gets_there(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_everything_goes_wrong(seed: int) -> None:
     random = Random(seed)  # noqa: S311
-    r = Rollout(random=random, own_node="node-1")
+    config = LEASED if random.random() < 0.5 else CONFIG
+    r = Rollout(random=random, own_node="node-1", config=config)
     r.chaos = Chaos(crash=0.03, refused=0.02, lost=0.02, stale=0.2)
     for number in range(random.randint(1, 5)):
         disk, pods = some_node(random, f"node-{number}"), random.randint(0, 2)

@@ -1,0 +1,108 @@
+"""A Lease on each node that is worked on, so that two programs that drain do not meet on one.
+
+As the operators of medik8s take it (node maintenance, node health check): the Lease `node-<name>`
+in one namespace, valid until renewTime + leaseDurationSeconds, deleted when it is given back.
+Source: github.com/medik8s/common pkg/lease/manager.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.decisions import DropLease, TakeLease
+from cni_upgrade.fleet.objects import Lease, Node
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.view import Move, View
+
+HELD = "LeaseHeld"
+HOLDER = "cni-upgrade-operator"
+
+_SECONDS = 900
+_RENEW = timedelta(seconds=_SECONDS // 3)
+"""Three chances to renew it: a controller that is replaced meanwhile goes on with it."""
+
+
+def name(node: str) -> str:
+    """The name of the Lease on a node."""
+    return f"node-{node}".lower()
+
+
+def others(view: View) -> str:
+    """Who else has the node, in words; empty where it is free, ours, or theirs has expired.
+
+    One whose renewTime is ahead of our clock is valid: two clocks are no reason to take a node.
+    """
+    space = view.world.config.lease_namespace
+    lease = view.world.leases.get(name(view.node.name)) if space else None
+    if lease is None or lease.holder == HOLDER or not _valid(lease, view.now):
+        return ""
+    return (
+        f"{lease.holder or 'somebody without a name'} has the Lease {space}/{lease.name}; waits "
+        "until it is given back or expires"
+    )
+
+
+def _valid(lease: Lease, now: datetime) -> bool:
+    until = lease.until()
+    return until is not None and until >= now
+
+
+def take(view: View) -> tuple[TakeLease, ...]:
+    """Take the Lease on the node, or renew it in time; nothing where that is not due."""
+    space = view.world.config.lease_namespace
+    if not space or others(view):
+        return ()
+    lease = view.world.leases.get(name(view.node.name))
+    ours = lease is not None and lease.holder == HOLDER
+    if ours and lease is not None and lease.renewed is not None:
+        due = lease.seconds != _SECONDS or view.now - lease.renewed >= _RENEW
+        if not due and _valid(lease, view.now):
+            return ()
+    body = _body(view.node, space, lease, view.now, renewed=ours)
+    return (TakeLease(body["metadata"]["name"], lease.resource_version if lease else "", body),)
+
+
+def kept(view: View, move: Move) -> Move:
+    """The move of a node that carries our cordon, with the Lease renewed where that is due."""
+    operation = move.status.operation
+    if operation is None or operation.kind == "audit" or not view.our_cordon:
+        return move
+    if any(isinstance(act, TakeLease) for act in move.acts):
+        return move
+    return Move(move.status, (*move.acts, *take(view)))
+
+
+def to_drop(world: Snapshot, states: Any) -> Iterator[DropLease]:
+    """Leases of ours on nodes where no change is recorded or decided any more.
+
+    Not of nodes that are not ours to judge, or gone: theirs goes with the Node that owns it.
+    """
+    for node in world.nodes:
+        lease = world.leases.get(name(node))
+        if lease is None or lease.holder != HOLDER:
+            continue
+        if not (changing(world.states.get(node)) or changing(states.get(node))):
+            yield DropLease(lease.name, lease.uid)
+
+
+def _body(
+    node: Node, space: str, lease: Lease | None, now: datetime, *, renewed: bool
+) -> dict[str, Any]:
+    at = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    spec: dict[str, Any] = {
+        "holderIdentity": HOLDER,
+        "leaseDurationSeconds": _SECONDS,
+        "renewTime": at,
+    }
+    if not renewed:
+        spec |= {"acquireTime": at, "leaseTransitions": lease.transitions + 1 if lease else 0}
+    owner = {"apiVersion": "v1", "kind": "Node", "name": node.name, "uid": node.uid}
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": name(node.name), "namespace": space, "ownerReferences": [owner]},
+        "spec": spec,
+    }
