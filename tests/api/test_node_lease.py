@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cni_upgrade.controller.executor import Executor
+from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet import node_lease
 from cni_upgrade.fleet.decisions import Decision
@@ -68,7 +69,7 @@ def play(plane: ControlPlane, story: Callable[[Store, Executor], Awaitable[None]
         client = Client(await connect("test", str(plane.kubeconfig)))
         try:
             store = Store(LEASED, "")
-            await story(store, Executor(client, store))
+            await story(store, Executor(client, store, Recorder(client)))
         finally:
             await client.close()
 
