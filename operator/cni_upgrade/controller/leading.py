@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from cni_upgrade.controller.clock import ticks
 from cni_upgrade.controller.lease import Election
 from cni_upgrade.kube.port import Kube, KubeError, Object
 from cni_upgrade.kube.resources import LEASES
@@ -29,7 +29,7 @@ class Leading:
         namespace: str,
         election: Election,
         changed: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = ticks,
     ) -> None:
         """`changed` is called when the lease was won or lost; `clock` is in seconds."""
         self._clock = clock

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from cni_upgrade.api import names
 from cni_upgrade.controller.executor import Executor
@@ -133,7 +132,7 @@ class Loop:
         await self._list_leases()
         self._due = time.monotonic() + RESYNC
         self.listed.set()
-        store.forget(datetime.now(UTC))
+        store.forget(store.now())
 
     async def once(self) -> None:
         """One pass: look where it matters, plan, carry out. A replica that waits only looks."""
@@ -147,7 +146,7 @@ class Loop:
             if any(s.status.reason == HELD for s in self._store.states.items.values()):
                 await self._list_leases()
             await self._sources.look(time.monotonic())
-        world = self._store.snapshot(datetime.now(UTC))
+        world = self._store.snapshot(self._store.now())
         with self._metrics.planning():
             turns = plan(world)
         done = await self._executor.carry_out(turns, world)

@@ -17,6 +17,7 @@ import yaml
 from aiohttp.web import AppRunner
 
 from cni_upgrade.controller import switch, watching, web
+from cni_upgrade.controller.clock import Clock
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.lease import Election, Timing
@@ -111,7 +112,7 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
     """Until cancelled; the lease is given back then. There is no more to tidy."""
     api = await connect(COMPONENT, arguments.kubeconfig)
     client = Client(api)
-    store = Store(config, os.environ.get("NODE_NAME", ""))
+    store = Store(config, os.environ.get("NODE_NAME", ""), Clock(client.now).now)
     recorder = Recorder(client)
     executor = Executor(client, store, recorder)
     metrics = Metrics(client, executor, recorder)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from cni_upgrade.api.node_state import Phase
@@ -51,6 +51,12 @@ class _Counted(Collector):
         for reason, count in self._executor.refused.items():
             refused.add_metric((reason,), count)
         yield refused
+        skew = GaugeMetricFamily(
+            "cni_upgrade_clock_skew_seconds",
+            "How far the API server's clock is ahead of this node's.",
+        )
+        skew.add_metric((), self._client.skew)
+        yield skew
         lost = CounterMetricFamily("cni_upgrade_events_lost", "Events that were given up.")
         lost.add_metric((), self._recorder.lost)
         yield lost

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.objects import Job, Lease, Namespace, Node, Pod
 from cni_upgrade.fleet.phases import Step
@@ -111,8 +112,11 @@ def _name(raw: Raw) -> str:
 class Store:
     """Everything the planner is shown, and the side notes that live in memory only."""
 
-    def __init__(self, config: OperatorConfig, own_node: str) -> None:
+    def __init__(
+        self, config: OperatorConfig, own_node: str, now: Callable[[], datetime] = utc_now
+    ) -> None:
         self.config = config
+        self.now = now
         self.own_node = own_node
         self.nodes: Shelf[Node] = Shelf(Node.of, _name)
         self.policies: Shelf[CNIUpgradePolicy] = Shelf(parse_policy, _name)
@@ -153,7 +157,7 @@ class Store:
 
     def evicted(self, pod: str, blocked_by: str) -> None:
         """Note the answer of the eviction API for a pod (by uid)."""
-        self.evictions[pod] = Eviction(at=datetime.now(UTC), blocked_by=blocked_by)
+        self.evictions[pod] = Eviction(at=self.now(), blocked_by=blocked_by)
 
     def forget(self, now: datetime) -> None:
         """Drop notes about pods that are long gone."""

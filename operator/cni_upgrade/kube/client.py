@@ -7,8 +7,11 @@ pods), so its generated API classes are not used; its configuration, TLS and tok
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -24,6 +27,7 @@ _TIMEOUT = 30  # seconds for one request; a page of 500 nodes took under one
 _AGAIN = 5
 """How often a request is sent again that the API server was too busy for."""
 _LONGEST_WAIT = 10.0  # seconds, whatever Retry-After says: the next pass asks again anyway
+_SAME_CLOCK = 2.0  # seconds between two clocks that agree
 _WATCH_GRACE = 5  # seconds that a watch may last beyond its time
 _MERGE = "application/merge-patch+json"
 
@@ -68,6 +72,8 @@ class Client:
         """Requests so far by (verb, plural, HTTP status), for the metrics."""
         self.fence: Callable[[], float] = lambda: _TIMEOUT
         """Seconds that a write which begins now may take: 0 while another replica leads."""
+        self.skew = 0.0
+        """Seconds that the API server's clock is ahead of ours; 0 where they agree to two."""
         self.doubted = asyncio.Event()
         """Set when a request was forbidden: a right may have been taken away."""
 
@@ -131,6 +137,7 @@ class Client:
             )
             raise KubeError(0, "NoAnswer", text) from error
         self._count(method, resource, response.status)
+        self._compare_clocks(response.headers.get("Date"))
         if response.status >= 400:
             if response.status == 403:
                 self.doubted.set()
@@ -143,6 +150,17 @@ class Client:
             text = f"{method} {path}: HTTP {response.status} with an answer that is not JSON"
             raise KubeError(0, "NoAnswer", text) from error
         return answer
+
+    def now(self) -> datetime:
+        """The API server's time, as far as its last answer tells it."""
+        return datetime.now(UTC) + timedelta(seconds=self.skew)
+
+    def _compare_clocks(self, date: str | None) -> None:
+        with contextlib.suppress(ValueError, TypeError):
+            theirs = parsedate_to_datetime(date or "")
+            # Their word has no parts of a second, and was some time on its way.
+            ahead = (theirs - datetime.now(UTC)).total_seconds()
+            self.skew = ahead if abs(ahead) > _SAME_CLOCK else 0.0
 
     def _count(self, method: str, resource: Resource, status: int) -> None:
         key = (method, resource.plural, status)

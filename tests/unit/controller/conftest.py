@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def gate(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Gate]]:
-    handler = type("OneGate", (Gate,), {"shown": []})
+    handler = type("OneGate", (Gate,), {"shown": [], "paths": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         monkeypatch.setattr(Loader, "address", f"http://127.0.0.1:{server.server_address[1]}")
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))

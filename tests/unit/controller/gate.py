@@ -32,10 +32,12 @@ class Gate(BaseHTTPRequestHandler):
     status = 200
     """What lists are answered with."""
     shown: list[str]
+    paths: list[str]
 
     def do_GET(self) -> None:
         token = self.headers["Authorization"].partition(" ")[2]
         self.shown.append(token)
+        self.paths.append(self.path)
         self._say(*(self._answer() if token == self.valid else (401, {"reason": "Unauthorized"})))
 
     def _answer(self) -> tuple[int, object]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -188,3 +190,70 @@ async def test_outside_of_a_pod_without_a_kubeconfig(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(NoCredentialsError, match="no way to reach the API server: "):
         await connect("test")
+
+
+@pytest.mark.parametrize(("ahead", "skew"), [(0, 0), (1, 0), (600, 600), (-3600, -3600)])
+async def test_the_api_server_s_clock_counts(tmp_path: Path, ahead: int, skew: int) -> None:
+    async def dated(_: web.Request) -> web.StreamResponse:
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
+        return web.Response(text='{"items":[]}', headers={"Date": date})
+
+    async with serving(dated, tmp_path) as client:
+        await client.list(NODES)
+        assert client.skew == pytest.approx(skew, abs=2)
+        off = (client.now() - datetime.now(UTC)).total_seconds()
+        assert off == pytest.approx(skew, abs=2)
+
+
+async def test_a_proxy_without_a_clock_is_none(tmp_path: Path) -> None:
+    async def undated(_: web.Request) -> web.StreamResponse:
+        return web.Response(text='{"items":[]}', headers={"Date": "yesterday"})
+
+    async with serving(undated, tmp_path) as client:
+        await client.list(NODES)
+        assert client.skew == 0
+
+
+async def test_retry_after_is_waited_for_and_given_up_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_LONGEST_WAIT", 0.01)
+    asked = 0
+    good_after = 3
+
+    async def busy(_: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        if asked > good_after:
+            return web.Response(text='{"items":[]}')
+        return web.Response(status=429, text="{}", headers={"Retry-After": "1"})
+
+    async with serving(busy, tmp_path) as client:
+        await client.list(NODES)
+        assert asked == 4
+        asked, good_after = 0, 99
+        with pytest.raises(KubeError) as refused:
+            await client.list(NODES)
+        assert (refused.value.status, refused.value.retry_after, asked) == (429, 1, 6)
+        # A disruption budget that says no is asked again by the planner, not here.
+        asked = 0
+        with pytest.raises(KubeError):
+            await client.evict("default", "web", "uid")
+        assert asked == 1
+
+
+async def test_a_write_begins_only_while_the_lease_lasts(tmp_path: Path) -> None:
+    async def never(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async with serving(never, tmp_path) as client:
+        client.fence = lambda: 0.0
+        with pytest.raises(KubeError, match="this replica does not lead") as refused:
+            await client.patch(NODES, None, "node-a", {})
+        assert refused.value.unreachable
+        assert client.requests == {}, "nothing was sent"
+        client.fence = lambda: 0.2
+        async with asyncio.timeout(5):
+            with pytest.raises(KubeError, match="no answer"):
+                await client.patch(NODES, None, "node-a", {})

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from cni_upgrade.controller.clock import ticks
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.lease import Election, Timing
 from cni_upgrade.kube.port import KubeError, Object
@@ -37,7 +38,7 @@ class Replica(Leading):
         self,
         kube: Memory,
         name: str,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = ticks,
         timing: Timing | None = None,
     ) -> None:
         self.told = 0
