@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -211,6 +212,15 @@ class World:
                 name, code = ref.get("name", ""), event["responseStatus"]["code"]
                 found.append((event["verb"], what, name, code))
         return found
+
+    def settled(self, seconds: float = 1.5) -> int:
+        """How many writes there were when for so long there was no further one."""
+        count, since = len(self.writes()), time.monotonic()
+        while time.monotonic() < since + seconds:
+            time.sleep(0.2)
+            if (now := len(self.writes())) != count:
+                count, since = now, time.monotonic()
+        return count
 
     def clean(self) -> None:
         self.kubectl("annotate", "namespace", AGENTS, f"{names.STOP}-")

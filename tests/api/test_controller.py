@@ -53,7 +53,7 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
                 meta = thing["metadata"]
                 assert not any("kopf" in key for key in meta.get("annotations") or {})
                 assert not [f for f in meta.get("finalizers") or [] if "kopf" in f]
-        settled = len(world.writes())
+        settled = world.settled()
         # What a kubelet does all day: each heartbeat is news and a pass, and nothing is written.
         for beat in range(4):
             patch = {"status": {"conditions": [{"type": "Ready", "message": f"beat {beat}"}]}}
