@@ -151,7 +151,7 @@ class OperationStatus(Model):
     id: Name = Field(
         description="Name of the operation and of its Job: the same work always has the same id."
     )
-    kind: Word = Field(description="audit, apply or restore.")
+    kind: Word = Field(description="audit, apply, restore or prove.")
     digest: Word = Field(
         default="", description="SHA-256 of everything that the node is asked to do."
     )
@@ -209,7 +209,9 @@ class LastOperation(Model):
 class LastChange(Model):
     """How the change that ended last has ended."""
 
-    outcome: Word = Field(description="Done, Failed or RolledBack.")
+    outcome: Word = Field(
+        description="Done, Failed, RolledBack or Unproved (written; the proof said nothing yet)."
+    )
     at: Time = Field(description="When it ended.")
     policy: Uid = Field(default="", description="UID of the policy on whose behalf it was made.")
 

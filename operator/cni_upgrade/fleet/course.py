@@ -86,6 +86,7 @@ class Course:
         self.failures = counted(policy, self.members, len(matched))
         self.waves = Waves(policy, self.members, len(matched), world.config, world.now)
         self.places = Budget(policy, matched, states, roster.working_for(policy))
+        self._opens: dict[bool, datetime | None] = {}
         self.window_error = ""
         try:
             self._windows = Windows(policy.spec.rollout.windows, world.now)
@@ -129,7 +130,9 @@ class Course:
 
     def opens(self, drained: bool) -> datetime | None:
         """When a change may begin at the earliest, now included; None: no window is long enough."""
-        return self._windows.opens(self.needs(drained))
+        if drained not in self._opens:
+            self._opens[drained] = self._windows.opens(self.needs(drained))
+        return self._opens[drained]
 
     def needs(self, drained: bool) -> int:
         """Seconds that a change may take."""

@@ -16,7 +16,7 @@ from cni_upgrade.api.node_state import (
 from cni_upgrade.api.policy import OnFailure, Verify
 from cni_upgrade.fleet import changed, drift, orders
 from cni_upgrade.fleet.decisions import Uncordon
-from cni_upgrade.fleet.phases import FAILED, Step
+from cni_upgrade.fleet.phases import FAILED, INCONCLUSIVE, UNPROVED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
 from cni_upgrade.fleet.settle import seen
 from cni_upgrade.fleet.view import Move, View, moved, release, wait
@@ -160,9 +160,11 @@ def release_step(view: View) -> Move:
         "message": ending.message,
         "operation": None,
     }
+    owner = view.operation.policy.uid if view.operation.policy else ""
     if ending.phase in FAILED or ending.phase == Phase.DONE:
-        owner = view.operation.policy.uid if view.operation.policy else ""
         update["last_change"] = LastChange(outcome=ending.phase, at=view.now, policy=owner)
+    elif ending.reason == INCONCLUSIVE:
+        update["last_change"] = LastChange(outcome=UNPROVED, at=view.now, policy=owner)
     if retried:
         update |= {"attempts": attempts + 1, "next_attempt_at": view.now + pause(view, attempts)}
     return Move(view.status.model_copy(update=update))

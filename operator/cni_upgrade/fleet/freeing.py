@@ -6,7 +6,7 @@ from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import HungPods
 from cni_upgrade.fleet.ending import done, verify
 from cni_upgrade.fleet.hanging import hanging
-from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.phases import PROVE, Step
 from cni_upgrade.fleet.view import Move, View, at_step, moved, wait
 from cni_upgrade.node.operation import Kind
 
@@ -19,7 +19,7 @@ def limit(view: View) -> int:
 def free_next(view: View, message: str) -> Move:
     """Wait for the pods that hung before the change, where there are any; then done."""
     hung = view.operation.hung
-    if view.operation.kind == Kind.RESTORE:
+    if view.operation.kind in (Kind.RESTORE, PROVE):
         return done(view, message)  # It cures nothing, so it frees nobody.
     if not hung:
         return done(_counted(view, ()), message)

@@ -76,6 +76,15 @@ UNPLANNABLE = "Unplannable"
 """The reason of a node whose record the planner could not act on, whatever its phase says."""
 
 _RESTING = frozenset(Phase) - AT_WORK
+INCONCLUSIVE = "ProofInconclusive"
+"""The reason of a node whose change is written, and whose proof said nothing of the network."""
+
+UNPROVED = "Unproved"
+"""How such a change has ended, until it is proved."""
+
+PROVE = "prove"
+"""The kind of an operation that proves what is written already, and writes nothing."""
+
 _GIVEN_BACK = frozenset({Phase.WAITING, Phase.ROLLING_BACK})
 """From wherever it rests, a node whose policy was deleted waits for its turn to be given back."""
 
@@ -94,7 +103,14 @@ _MOVES: dict[Phase, frozenset[Phase]] = {
     ),
     Phase.COMPATIBLE: frozenset({Phase.AUDITING, Phase.PENDING}),
     Phase.WAITING: frozenset(
-        {Phase.AUDITING, Phase.DRAINING, Phase.APPLYING, Phase.BLOCKED, Phase.PENDING}
+        {
+            Phase.AUDITING,
+            Phase.DRAINING,
+            Phase.APPLYING,
+            Phase.PROVING,
+            Phase.BLOCKED,
+            Phase.PENDING,
+        }
     ),
     Phase.DRAINING: frozenset(
         {Phase.APPLYING, Phase.ROLLING_BACK, Phase.WAITING, Phase.BLOCKED, Phase.PENDING}
@@ -110,7 +126,17 @@ _MOVES: dict[Phase, frozenset[Phase]] = {
             Phase.PENDING,
         }
     ),
-    Phase.PROVING: frozenset({Phase.DONE, Phase.FAILED, Phase.ROLLING_BACK, Phase.PENDING}),
+    Phase.PROVING: frozenset(
+        {
+            Phase.DONE,
+            Phase.FAILED,
+            Phase.ROLLING_BACK,
+            Phase.PENDING,
+            # Nothing was learned of the network: proved again later; called off meanwhile.
+            Phase.BLOCKED,
+            Phase.WAITING,
+        }
+    ),
     Phase.DONE: frozenset({Phase.AUDITING, Phase.PENDING}),
     Phase.ROLLING_BACK: frozenset(
         {

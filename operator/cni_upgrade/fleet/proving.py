@@ -18,7 +18,7 @@ from cni_upgrade.fleet.ending import (
     verify,
 )
 from cni_upgrade.fleet.freeing import free_next
-from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.phases import INCONCLUSIVE, Step
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.node.operation import Kind
@@ -145,10 +145,9 @@ def inconclusive(view: View, known: ProofStatus, why: str) -> Move:
         return done(moved(view, status), f"not proved in {tried} attempts: {why}")
     return release(
         moved(view, status),
-        Phase.FAILED,
-        "ProofInconclusive",
-        f"the change is written and was not proved in {tried} attempts, nothing was rolled back: "
-        f"{why}",
+        Phase.BLOCKED,
+        INCONCLUSIVE,
+        f"the change is written and not proved yet, nothing was rolled back; tried again: {why}",
     )
 
 

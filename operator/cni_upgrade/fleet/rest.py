@@ -6,8 +6,15 @@ from datetime import timedelta
 from typing import Any
 from zlib import crc32
 
+from cni_upgrade.api import duration
 from cni_upgrade.api.names import LABEL_POLICY
-from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
+from cni_upgrade.api.node_state import (
+    NodeStateStatus,
+    OperationStatus,
+    Phase,
+    PolicyRef,
+    ProofStatus,
+)
 from cni_upgrade.api.policy import CNIUpgradePolicy, Cordoned, DrainPolicy, Mode
 from cni_upgrade.fleet import giving_back, node_lease, orders
 from cni_upgrade.fleet.course import drains
@@ -15,12 +22,24 @@ from cni_upgrade.fleet.decisions import Claim, Uncordon
 from cni_upgrade.fleet.draining import drain_first
 from cni_upgrade.fleet.leaving import held, restores
 from cni_upgrade.fleet.orphans import Writer
-from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROTATION, ROUTINE, UNPLANNABLE, Step
+from cni_upgrade.fleet.phases import (
+    AT_WORK,
+    FAILED,
+    GOOD,
+    PROVE,
+    ROTATION,
+    ROUTINE,
+    UNPLANNABLE,
+    UNPROVED,
+    Step,
+)
+from cni_upgrade.fleet.proof import pod_name
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import asked_again, audit_key
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, moved
+from cni_upgrade.node.operation import Kind, operation_id
 
 _LONGEST_LABEL = 63
 
@@ -250,6 +269,8 @@ def _begin(view: View, policy: CNIUpgradePolicy) -> Move:
     closed = view.gate(drains(policy.spec, needs_drain))
     if closed is not None:
         return _waiting(view, *closed)
+    if not any(file.action == "Rewrite" for file in view.status.files) and _unproved(view):
+        return Move(_proved_again(view, policy))
     try:
         return Move(started(view, policy))
     except ValueError as error:
@@ -274,3 +295,36 @@ def started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
     status = view.status.model_copy(update=update)
     first = drain_first(moved(view, status))
     return status.model_copy(update={"phase": Phase.DRAINING if first else Phase.APPLYING})
+
+
+def _unproved(view: View) -> bool:
+    last = view.status.last_change
+    return last is not None and last.outcome == UNPROVED
+
+
+def _proved_again(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
+    """The record of a proof that begins now, of a change that is written already."""
+    serial = view.status.serial + 1
+    identity = f"{view.node.uid}/{view.state.metadata.uid}"
+    made = operation_id(Kind.APPLY, policy.metadata.uid, identity, PROVE, serial)
+    name = f"{PROVE}-{made.rpartition('-')[2]}"
+    operation = OperationStatus(
+        id=name,
+        kind=PROVE,
+        attempt=serial,
+        step=Step.PROVE_ADD.value,
+        policy=_ref(policy, view),
+        started_at=view.now,
+        step_since=view.now,
+        deadline=view.now + timedelta(seconds=duration.seconds(policy.spec.verify.deadline)),
+        proof=ProofStatus(new_pod=pod_name("new", name)),
+    )
+    update = {
+        "phase": Phase.PROVING,
+        "reason": Step.PROVE_ADD.value,
+        "message": "a fresh pod is to get its network",
+        "serial": serial,
+        "operation": operation,
+        "canary": view.begin() or view.status.canary,
+    }
+    return view.status.model_copy(update=update)

@@ -10,7 +10,7 @@ from cni_upgrade.api.node_state import Phase
 from cni_upgrade.api.policy import Mode
 from cni_upgrade.fleet import ending, freeing, giving_back, looking, proving, writing
 from cni_upgrade.fleet.draining import drain_settings
-from cni_upgrade.fleet.phases import UNTOUCHED, Step
+from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
 from cni_upgrade.fleet.selection import matches, paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
@@ -25,7 +25,8 @@ def next_move(view: View) -> Move:
     steps, called_off = _STEPS, _called_off
     if view.operation.kind == Kind.RESTORE and step in _GIVING_BACK:
         steps, called_off = _GIVING_BACK, giving_back.called_off
-    if step in UNTOUCHED and (stop := called_off(view)) is not None:
+    looks_only = view.operation.kind == PROVE and step != Step.RELEASE
+    if (step in UNTOUCHED or looks_only) and (stop := called_off(view)) is not None:
         return stop
     if (held := _held(view, step)) is not None:
         return held

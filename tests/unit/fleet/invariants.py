@@ -86,7 +86,7 @@ def _operation(state: Raw) -> Raw:
 
 
 def _writing(state: Raw) -> bool:
-    return _operation(state).get("kind") in ("apply", "restore")
+    return _operation(state).get("kind") in ("apply", "restore", "prove")
 
 
 def _marked(node: Raw) -> bool:

@@ -940,13 +940,26 @@ def retried_after_failed() -> Rollout:
 
 
 def proof_without_a_place() -> Rollout:
-    """A quota keeps proof pods away: that says nothing of the network, nothing is rolled back."""
-    r = of(f2())
+    """A quota keeps proof pods away: nothing is rolled back, nothing counts as failed.
+
+    The node is given back, and proved with growing pauses, without being written again.
+    """
+    r = of(f2(), old("node-c"))
     r.cluster.quota = "exceeded quota: pods"
     r.cluster.apply_policy("cure", ENFORCE)
-    r.settle()
-    assert (phases(r), reason(r, "node-b")) == ({"node-b": "Failed"}, "ProofInconclusive")
+    r.until(lambda: r.phase("node-b") == "Blocked")
+    assert reason(r, "node-b") == "ProofInconclusive"
     assert version(r, "node-b") == "0.4.0"
+    assert not r.cluster.node("node-b")["spec"].get("unschedulable")
+    r.until(lambda: r.phase("node-c") == "Blocked")
+    r.play(3600)
+    assert ready(r, "cure") != "NodeFailed"
+    r.say("== the quota is raised")
+    r.cluster.quota = ""
+    r.until(lambda: set(phases(r).values()) == {"Done"})
+    r.settle()
+    assert r.cluster.disks["node-b"].writes == ["1.0.0 -> 0.4.0 by apply"]
+    assert "CreateProof proof-new" in r.transcript.partition("== the quota")[2]
     return r
 
 
