@@ -10,7 +10,8 @@ from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff, rewrite
 from cni_upgrade.node import report
-from cni_upgrade.node.operation import Action, FileReport, Operation, Report, Verdict
+from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.reported import Action, FileReport, Report, Verdict
 from cni_upgrade.node.survey import Survey, survey
 
 STDIN = "-"

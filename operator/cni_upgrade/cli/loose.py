@@ -20,8 +20,10 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.node import files, probe, report
+from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.folders import Folders, resolve
-from cni_upgrade.node.operation import Kind, Known, ManagedFiles, Paths
+from cni_upgrade.node.operation import ManagedFiles
+from cni_upgrade.node.paths import Known, Paths
 from cni_upgrade.node.survey import LOOPBACK, Survey, config_file
 
 KNOWN = Known("nothing but what was named: the file is on no node")

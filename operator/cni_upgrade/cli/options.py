@@ -12,20 +12,11 @@ from cni_upgrade.cni import versions
 from cni_upgrade.cni.readiness import UnknownRuntimeError, releases
 from cni_upgrade.cni.runtime_config import Stated
 from cni_upgrade.node import files, runtime_config
+from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.folders import resolve
-from cni_upgrade.node.operation import (
-    Form,
-    Kind,
-    Known,
-    ManagedFiles,
-    Operation,
-    Paths,
-    RewriteMode,
-    Selection,
-    Target,
-    digest,
-    operation_id,
-)
+from cni_upgrade.node.operation import ManagedFiles, Operation, digest, operation_id
+from cni_upgrade.node.paths import Known, Paths
+from cni_upgrade.node.target import Form, RewriteMode, Selection, Target
 
 CONFIG_FOLDERS = (
     "/etc/cni/net.d",

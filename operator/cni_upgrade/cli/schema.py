@@ -9,14 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from cni_upgrade.cni.findings import Severity
-from cni_upgrade.node.operation import (
-    SCHEMA,
-    Action,
-    Kind,
-    Outcome,
-    Source,
-    Verdict,
-)
+from cni_upgrade.node.contract import SCHEMA, Kind
+from cni_upgrade.node.reported import Action, Source, Verdict
+from cni_upgrade.node.result import Outcome
 
 Schema = dict[str, Any]
 

@@ -12,17 +12,10 @@ from cni_upgrade.cli.look import Look
 from cni_upgrade.cli.stories import STORIES
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.node.backup import Backup
-from cni_upgrade.node.operation import (
-    PRESET,
-    Action,
-    FileReport,
-    Kind,
-    Outcome,
-    Report,
-    Result,
-    Source,
-    Verdict,
-)
+from cni_upgrade.node.contract import Kind
+from cni_upgrade.node.paths import PRESET
+from cni_upgrade.node.reported import Action, FileReport, Report, Source, Verdict
+from cni_upgrade.node.result import Outcome, Result
 from cni_upgrade.node.sandboxes import MISSING
 
 _NARROWEST, _WIDEST = 60, 100

@@ -9,17 +9,11 @@ from cni_upgrade.cli.look import GOOD, Look, at_machine, good
 from cni_upgrade.cli.options import named, operation, reason
 from cni_upgrade.node import backup, state
 from cni_upgrade.node.agent import run
+from cni_upgrade.node.contract import SCHEMA, Kind
 from cni_upgrade.node.members import MemberError
-from cni_upgrade.node.operation import (
-    SCHEMA,
-    Action,
-    FileOrder,
-    Kind,
-    Operation,
-    Outcome,
-    Result,
-    check_backup_id,
-)
+from cni_upgrade.node.operation import FileOrder, Operation, check_backup_id
+from cni_upgrade.node.reported import Action
+from cni_upgrade.node.result import Outcome, Result
 
 
 def audit(options: argparse.Namespace) -> Answer:

@@ -6,15 +6,14 @@ NetworkConfFromFile) of the releases 0.8.1 to 1.3.0; go-cni `opts.go` loadFromCo
 list. What differs between releases of libcni is asked by the release's number.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from cni_upgrade.cni import golang, versions
+from cni_upgrade.cni import chain, golang, notes, version_keys, versions
 from cni_upgrade.cni.document import (
     Document,
     DocumentError,
-    Member,
     Node,
     TooDeepError,
     parse,
@@ -30,10 +29,6 @@ read, under the name "" why the folder cannot."""
 
 NEWEST_LIBCNI = "1.3.0"
 """The newest release that this module was held against; assumed where none is given."""
-
-_TEMPLATE_MARKS = ("{{", "{%", "${", "$(", "<%")
-_NAME_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_NAME_REST = _NAME_FIRST | frozenset("_.-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +106,7 @@ def read(name: str, data: bytes, libcni: str | None = None, inline: Inline | Non
     except TooDeepError as error:
         return _refused(name, kind, data, inline, Code.TOO_DEEP, str(error))
     except DocumentError as error:
-        code = Code.TEMPLATE_NOT_RENDERED if template_marks(data) else Code.UNPARSABLE
+        code = Code.TEMPLATE_NOT_RENDERED if notes.template_marks(data) else Code.UNPARSABLE
         return _refused(name, kind, data, inline, code, str(error))
     reader = _read_list if kind == "conflist" else _read_conf
     try:
@@ -123,49 +118,13 @@ def read(name: str, data: bytes, libcni: str | None = None, inline: Inline | Non
     except _NotLoadedError as error:
         return _refused(name, kind, data, inline, error.code, str(error))
     try:
-        rest = reader(name, kind, _versionless(document, kind), release, inline)
+        rest = reader(name, kind, version_keys.versionless(document, kind), release, inline)
     except (golang.DecodeError, _NotLoadedError) as error:
         reason = f"{reason}; and with another cniVersion: {error}"
         return _refused(name, kind, data, inline, Code.INVALID, reason)
     action = "write a released version as a string; a rewrite does"
     finding = Finding(Code.BAD_VERSION, Severity.FAULT, name, reason, action)
     return replace(rest, version=None, versions=(), error=finding, data=data)
-
-
-def _versionless(document: Document, kind: Kind) -> Document:
-    """Without what a rewrite replaces or removes, whatever it holds."""
-    if kind != "conflist":
-        return _stripped(document, lambda member: golang.fold(member.key) == "cniversion")
-    members = tuple(
-        replace(member, value=replace(member.value, items=tuple(map(_bare, member.value.items))))
-        if member.key == "plugins"
-        else member
-        for member in document.root.members
-    )
-    whole = replace(document, root=replace(document.root, members=members))
-    return _stripped(whole, lambda member: member.key in ("cniVersion", "cniVersions"))
-
-
-def _bare(plugin: Node) -> Node:
-    gone = overriding(plugin)
-    return replace(plugin, members=tuple(each for each in plugin.members if each not in gone))
-
-
-def _stripped(document: Document, goes: Callable[[Member], bool]) -> Document:
-    members = tuple(member for member in document.root.members if not goes(member))
-    return replace(document, root=replace(document.root, members=members))
-
-
-def template_marks(data: bytes) -> tuple[str, ...]:
-    """The placeholders of a template that was never rendered, as far as they can be told."""
-    text = data.decode("utf-8", "replace")
-    marks = [mark for mark in _TEMPLATE_MARKS if mark in text]
-    marks += [
-        f"__{part}__"
-        for part in text.split("__")[1::2]
-        if part and part == part.upper() and part.replace("_", "").isalnum()
-    ]
-    return tuple(marks)
 
 
 def _release(libcni: str) -> tuple[int, int, int]:
@@ -212,9 +171,9 @@ def _read_conf(
         kind,
         network=conf.name,
         version=conf.cni_version or None,
-        plugins=_chain([plugin]),
+        plugins=chain.chain([plugin]),
         mains=(main,),
-        notes=_notes(name, data, conf.name, _version_keys(document, kind)),
+        notes=notes.notes(name, data, conf.name, version_keys.deciding(document, kind)),
         data=data,
         inline=inline,
     )
@@ -258,17 +217,17 @@ def _read_list(
     if not plugins:
         raise _NotLoadedError(Code.MISSING_PLUGINS, "no plugin configs found")
     data = to_bytes(document.text)
-    keys = _version_keys(document, kind)
+    keys = version_keys.deciding(document, kind)
     return Config(
         name,
         kind,
         network=network,
         version=version or None,
         versions=tuple(others or ()),
-        plugins=_chain(plugins),
-        mains=tuple(dict.fromkeys(_last_string(plugin, "type") for plugin in plugins)),
+        plugins=chain.chain(plugins),
+        mains=tuple(dict.fromkeys(chain.last_string(plugin, "type") for plugin in plugins)),
         check_disabled=disabled,
-        notes=_notes(name, data, network, keys),
+        notes=notes.notes(name, data, network, keys),
         data=data,
         inline=inline,
     )
@@ -368,151 +327,3 @@ def _inline_plugins(inline: Inline, libcni: tuple[int, int, int]) -> list[Node]:
             raise _NotLoadedError(Code.INLINE_FOLDER, f"inlined {shown(name)}: {error}") from None
         plugins.append(node)
     return plugins
-
-
-def _chain(plugins: list[Node]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(binary for plugin in plugins for binary in _binaries(plugin)))
-
-
-def _binaries(node: Node) -> Iterator[str]:
-    """Every binary that runs for one plugin: itself, its IPAM, and whom it delegates to.
-
-    Delegates: multus `delegates[]` (whole configs or lists), flannel and others `delegate`.
-    flannel's delegate is bridge with host-local unless it says otherwise (flannel
-    cni-plugin `flannel_linux.go`).
-    """
-    if node.kind != "object":
-        return
-    kind = _last_string(node, "type")
-    if kind:
-        yield kind
-    ipam = ""
-    for value in golang.fields(node, "ipam"):
-        for named in golang.fields(value, "type"):
-            ipam = str(named.scalar) if named.kind == "string" else ipam
-    if ipam:
-        yield ipam
-    if kind == "flannel":
-        delegates = [value for value in golang.fields(node, "delegate") if value.kind == "object"]
-        if not any(_last_string(value, "type") for value in delegates):
-            yield "bridge"
-        yield from (each for value in delegates for each in _delegate(value))
-        yield "host-local"
-        return
-    for key in ("delegate", "delegates"):
-        for value in golang.fields(node, key):
-            for item in value.items if value.kind == "array" else (value,):
-                yield from _delegate(item)
-
-
-def _delegate(node: Node) -> Iterator[str]:
-    """A delegate is one plugin's config or a whole list."""
-    yield from _binaries(node)
-    for value in golang.fields(node, "plugins"):
-        for item in value.items:
-            yield from _binaries(item)
-
-
-def _last_string(node: Node, key: str) -> str:
-    strings = [str(value.scalar) for value in golang.fields(node, key) if value.kind == "string"]
-    return strings[-1] if strings else ""
-
-
-def hidden_in_plugin(key: str) -> bool:
-    """Whether a key of a plugin's object decides that plugin's version instead of the list's.
-
-    libcni sets `cniVersion` in the object and writes it out with its keys sorted (`conf.go`
-    InjectConf); the plugin, a Go program too, takes the last key that folds to it.
-    """
-    return golang.fold(key) == "cniversion" and key > "cniVersion"
-
-
-def overriding(plugin: Node) -> list[Member]:
-    """The members of a plugin's object that keep the list's version from reaching the plugin.
-
-    Those that are hidden in it, and those of a kind for which libcni loads nothing at all; of
-    duplicates the last one counts.
-    """
-    last = {member.key: member.value.kind for member in plugin.members}
-    return [
-        member
-        for member in plugin.members
-        if golang.fold(member.key) == "cniversion"
-        and (hidden_in_plugin(member.key) or last[member.key] not in ("string", "null"))
-    ]
-
-
-def _version_keys(document: Document, kind: Kind) -> list[str]:
-    """The keys that decide the version besides one plain `cniVersion`."""
-    keys = [member.key for member in document.root.members]
-    if kind != "conflist":
-        deciding = [key for key in keys if golang.fold(key) == "cniversion"]
-        return deciding if len(deciding) > 1 or deciding not in ([], ["cniVersion"]) else []
-    deciding = [key for key in keys if key == "cniVersion"]
-    hidden = deciding if len(deciding) > 1 else []
-    hidden += [key for key in keys if key == "cniVersions"]
-    for member in document.root.members:
-        if member.key == "plugins":
-            for plugin in member.value.items:
-                hidden += [each.key for each in plugin.members if hidden_in_plugin(each.key)]
-    return hidden
-
-
-def names_a_network(text: str) -> bool:
-    """Whether libcni takes it for a network's name on ADD (`pkg/utils/utils.go`)."""
-    return text[:1] in _NAME_FIRST and _NAME_REST.issuperset(text)
-
-
-def _notes(name: str, data: bytes, network: str, keys: list[str]) -> tuple[Finding, ...]:
-    notes: list[Finding] = []
-    if not network:
-        notes.append(
-            Finding(
-                Code.MISSING_NAME,
-                Severity.FAULT,
-                name,
-                "the network has no name: the runtime loads the file and every ADD fails",
-                "give the network a name",
-            )
-        )
-    elif not names_a_network(network):
-        notes.append(
-            Finding(
-                Code.MISSING_NAME,
-                Severity.FAULT,
-                name,
-                f"libcni refuses the network name {shown(network)}: every ADD fails",
-                "use letters, digits, '_', '.' and '-', starting with a letter or digit",
-            )
-        )
-    if marks := template_marks(data):
-        notes.append(
-            Finding(
-                Code.TEMPLATE_NOT_RENDERED,
-                Severity.FAULT,
-                name,
-                f"the file is valid JSON and still holds {shown(', '.join(sorted(set(marks))))}",
-                "find out why the program that renders this file did not",
-            )
-        )
-    if "cniVersions" in keys:
-        notes.append(
-            Finding(
-                Code.CNI_VERSIONS,
-                Severity.INFO,
-                name,
-                "cniVersions overrides cniVersion under libcni 1.2 and later",
-                "a rewrite removes cniVersions, so that one version holds everywhere",
-            )
-        )
-    if any(key != "cniVersions" for key in keys):
-        notes.append(
-            Finding(
-                Code.HIDDEN_VERSION,
-                Severity.WARNING,
-                name,
-                f"the version is decided by the keys {shown(', '.join(map(ascii, keys)))}",
-                "a rewrite leaves one key cniVersion",
-            )
-        )
-    return tuple(notes)

@@ -10,6 +10,7 @@ import re
 
 from cni_upgrade.cni import config, golang, patch, versions
 from cni_upgrade.cni.document import Document, Member, parse, to_bytes
+from cni_upgrade.cni.notes import names_a_network
 from cni_upgrade.cni.patch import Operation, RewriteError
 from cni_upgrade.cni.rewrite import KEY, RELEASES, Rewritten, diff
 from cni_upgrade.cni.splice import spliced, without
@@ -35,7 +36,7 @@ def convert(data: bytes, to: str, *, alone: bool = False) -> Rewritten:
         if reading.error is not None and not reading.mendable:
             raise RewriteError(f"{reading.error.code}: {reading.error.message}")
     network = before[config.NEWEST_LIBCNI].network or ""
-    if not config.names_a_network(network):
+    if not names_a_network(network):
         raise RewriteError("a list needs a name, and the network has none that libcni takes")
     document = parse(data)
     if any(member.key == "plugins" for member in document.root.members):

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cni_upgrade.cni import config, golang, patch, versions
+from cni_upgrade.cni import config, golang, patch, version_keys, versions
 from cni_upgrade.cni.document import Document, DocumentError, Member, Node, parse, to_bytes
 from cni_upgrade.cni.patch import Operation, RewriteError
 from cni_upgrade.cni.splice import Splice, spliced, without
@@ -137,7 +137,7 @@ def _edit_list(document: Document, to: str) -> tuple[list[Operation], list[Splic
     splices += without(root, [*own[:-1], *gone])
     plugins = [member.value for member in root.members if member.key == "plugins"]
     for place, plugin in enumerate(plugins[-1].items if plugins else ()):
-        hidden = config.overriding(plugin)
+        hidden = version_keys.overriding(plugin)
         operations += patch.removals(f"/plugins/{place}", {each.key: each.value for each in hidden})
         splices += without(plugin, hidden)
     return operations, splices

@@ -11,8 +11,10 @@ import sys
 from types import TracebackType
 
 from cni_upgrade.node import lines, message, stop
+from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.members import MemberError
-from cni_upgrade.node.operation import Kind, Operation, OperationError, Outcome, Result
+from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.result import OperationError, Outcome, Result
 
 OPERATION = "CNI_UPGRADE_OPERATION"
 TERMINATION_LOG = "CNI_UPGRADE_TERMINATION_LOG"

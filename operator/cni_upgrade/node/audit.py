@@ -1,7 +1,8 @@
 """Audit: looks at the node and writes nothing there, not even a lock."""
 
 from cni_upgrade.node import report
-from cni_upgrade.node.operation import Operation, Outcome, Result
+from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.result import Outcome, Result
 from cni_upgrade.node.survey import survey
 
 

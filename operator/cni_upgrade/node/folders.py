@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.runtime_config import Stated
-from cni_upgrade.node.operation import PRESET, FoundPaths, Known, Paths
+from cni_upgrade.node.paths import PRESET, FoundPaths, Known, Paths
 
 _MOST_LINKS = 40  # as Linux counts (path_resolution(7))
 

@@ -10,8 +10,9 @@ import json
 from dataclasses import dataclass
 
 from cni_upgrade.node import files
+from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.members import Members
-from cni_upgrade.node.operation import Change, Kind, OperationError, Outcome, Result
+from cni_upgrade.node.result import Change, OperationError, Outcome, Result
 from cni_upgrade.node.state import State
 
 SCHEMA = 1

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from cni_upgrade.node.operation import Action, Report, Result
+from cni_upgrade.node.reported import Action, Report
+from cni_upgrade.node.result import Result
 
 
 def of(result: Result) -> Iterator[str]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from cni_upgrade.node.members import MemberError
-from cni_upgrade.node.operation import Result
+from cni_upgrade.node.result import Result
 
 LIMIT = 4096
 """Bytes of a termination message that Kubernetes keeps."""

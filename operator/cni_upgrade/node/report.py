@@ -17,7 +17,7 @@ from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.verdict import Judgement
 from cni_upgrade.node import files, obstacles, sandboxes
 from cni_upgrade.node.errors import OperationRefusedError
-from cni_upgrade.node.operation import (
+from cni_upgrade.node.reported import (
     Action,
     After,
     Baseline,

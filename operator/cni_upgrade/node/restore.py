@@ -15,7 +15,8 @@ from cni_upgrade.node import backup, report, sandboxes, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.journal import Entry
-from cni_upgrade.node.operation import Operation, Result
+from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.result import Result
 from cni_upgrade.node.transaction import Removal, Step, Write
 from cni_upgrade.node.writing import Node, Plan
 

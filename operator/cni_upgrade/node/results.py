@@ -11,7 +11,7 @@ import os
 from cni_upgrade.node import files
 from cni_upgrade.node.members import MemberError
 from cni_upgrade.node.message import compact
-from cni_upgrade.node.operation import Result
+from cni_upgrade.node.result import Result
 from cni_upgrade.node.state import State
 
 FOLDER = "results"

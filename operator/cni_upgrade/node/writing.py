@@ -22,7 +22,8 @@ from cni_upgrade.node import (
 )
 from cni_upgrade.node.errors import OperationFailedError, OperationRefusedError
 from cni_upgrade.node.journal import Entry, Journal
-from cni_upgrade.node.operation import Operation, OperationError, Outcome, Result
+from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.result import OperationError, Outcome, Result
 from cni_upgrade.node.state import State
 from cni_upgrade.node.survey import Survey
 from cni_upgrade.node.transaction import Step

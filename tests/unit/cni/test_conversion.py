@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cni_upgrade.cni import config, golang, versions
 from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.document import Node, parse
+from cni_upgrade.cni.notes import names_a_network
 from cni_upgrade.cni.rewrite import RELEASES, RewriteError
 from tests.judge.folders import BYTES, Choices, content
 
@@ -135,7 +136,7 @@ def test_whatever_has_a_name_and_is_loaded_becomes_one(data: bytes, to: str) -> 
     text = content(Choices(data), NAME)
     read = [config.read(NAME, text, release) for release in RELEASES]
     sound = all(each.error is None or each.mendable for each in read)
-    named = config.names_a_network(read[-1].network or "")
+    named = names_a_network(read[-1].network or "")
     try:
         convert(text, to)
         refusal = ""

@@ -1,0 +1,187 @@
+"""Plans one file: which version it is to reach and in which form, or why none may be chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cni_upgrade.cni import compat, folder, health, managed, succession, versions
+from cni_upgrade.cni.config import Config, read
+from cni_upgrade.cni.facts import Facts, Target
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
+from cni_upgrade.cni.runtimes import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What one file of the folder is judged beside: the others, and who reads them."""
+
+    configs: Sequence[Config]
+    runtime: Runtime
+    facts: Facts
+
+    def load(self, configs: Sequence[Config]) -> Sequence[Config]:
+        """What the runtime would use if these were the files."""
+        return folder.in_use(configs, self.runtime, self.facts).files
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with one active file."""
+
+    action: str
+    to: str | None
+    why: str
+    findings: tuple[Finding, ...] = ()
+    needs_drain: bool = False
+    becomes: str | None = None
+
+
+def plan(
+    config: Config,
+    node: health.Node,
+    target: Target,
+    before: tuple[health.Outcome, health.Outcome],
+) -> Plan:
+    """Choose the version to reach, or say why none may be chosen."""
+    version = config.version
+    said = _said(config, before)
+    faulty = any(outcome.curable for outcome in before)
+    exact = target.selection == "Exact"
+    if template := next((n for n in config.notes if n.code == Code.TEMPLATE_NOT_RENDERED), None):
+        return Plan("Refuse", None, f"{template.code}: {template.message}")
+    if any(outcome.has(Code.MISSING_NAME) for outcome in before):
+        return Plan("Refuse", None, f"{said}; the network's name must be mended first")
+    if not faulty:
+        if version == target.version:
+            return Plan("None", version, f"{version} is the target already")
+        if target.rewrite == "OnlyFaulty":
+            return Plan("None", version, f"{said} works here, and only faulty files are rewritten")
+        if version and not exact and versions.order(version) > versions.order(target.version):
+            return _left_above(config, version, target)
+    if node.runtime.libcni is None:
+        return _refused(config, f"it is not known what {node.runtime.label} supports")
+    return _reach(config, node, target, faulty, before)
+
+
+def _said(config: Config, before: tuple[health.Outcome, health.Outcome]) -> str:
+    """What the version is today, as a reason begins."""
+    if before[0].has(Code.BAD_VERSION):
+        return "not loaded"
+    return shown(config.version) if config.version else "missing"
+
+
+def _reach(
+    config: Config,
+    node: health.Node,
+    target: Target,
+    faulty: bool,
+    before: tuple[health.Outcome, health.Outcome],
+) -> Plan:
+    version = config.version
+    said = _said(config, before)
+    exact = target.selection == "Exact"
+    open_without_pods = compat.reach(node.runtime, node.chain, (), target.version, exact=exact)
+    reach = compat.reach(node.runtime, node.chain, node.sandboxes, target.version, exact=exact)
+    if reach.version is None and exact and open_without_pods.version and before[1].works:
+        why = f"{said}; {reach.why}: drain the node first, for the target is to be met exactly"
+        return Plan("Rewrite", open_without_pods.version, why, needs_drain=True)
+    if reach.version is None:
+        if not faulty and version and not exact and _all_known(node):
+            return Plan("None", version, f"{version} works and cannot be raised: {reach.why}")
+        return _refused(config, reach.why)
+    if reach.version == version:
+        return Plan("None", version, f"{version} is {reach.why}", _limit(config, reach))
+    if (
+        not faulty
+        and not exact
+        and version
+        and versions.order(reach.version) < versions.order(version)
+    ):
+        return Plan("None", version, f"{version} works and cannot be raised: {reach.why}")
+    return Plan("Rewrite", reach.version, f"{said}; {reach.why}", _limit(config, reach))
+
+
+def as_list(
+    config: Config,
+    beside: Beside,
+    target: Target,
+    plan: Plan,
+    writer: managed.Writer | None,
+) -> Plan:
+    """The same plan with a list in the file's place; unchanged, with the reason, where none may be.
+
+    What is not to be touched for its version is not touched for its form either.
+    """
+    if plan.to is None or plan.action not in ("None", "Rewrite"):
+        return plan
+    if plan.action == "None" and target.rewrite == "OnlyFaulty":
+        return plan
+    name = succession.list_name(config.name)
+    reason = _kept(config, beside, plan.to, name, writer)
+    if reason is None:
+        why = f"{plan.why}; {shown(name)} takes its place"
+        return replace(plan, action="Rewrite", why=why, becomes=name)
+    finding = Finding(
+        Code.KEPT_AS_CONF,
+        Severity.WARNING,
+        config.name,
+        f"it does not become {shown(name)}: {reason}",
+        "take away what stands in the way, or leave it: its version is cared for all the same",
+    )
+    return replace(plan, findings=(*plan.findings, finding))
+
+
+def _kept(
+    config: Config, beside: Beside, to: str, name: str, writer: managed.Writer | None
+) -> str | None:
+    """Why a single-plugin config stays one; None when it may become the list of that name."""
+    from cni_upgrade.cni.conversion import convert  # jsonpatch, which as a rule no audit needs
+    from cni_upgrade.cni.patch import RewriteError
+
+    if writer is not None and beside.facts.managed_files != "Override":
+        return f"{writer.name} would put its own file back beside it"
+    try:
+        made = convert(config.data, to, alone=config.network in beside.facts.names)
+    except RewriteError as error:
+        return str(error)
+    there = next((each for each in beside.configs if each.name == name), None)
+    if name in beside.facts.names and (there is None or there.data != made.data):
+        return f"{shown(name)} is there already, and is not what it would become"
+    new = read(name, made.data, beside.runtime.libcni)
+    return succession.obstacle(beside.load, beside.configs, config, new)
+
+
+def _all_known(node: health.Node) -> bool:
+    return all(each.supported is not None for each in node.chain)
+
+
+def _left_above(config: Config, version: str, target: Target) -> Plan:
+    why = f"{version} works, and what works is not lowered to {target.version}"
+    finding = Finding(
+        Code.ABOVE_TARGET, Severity.INFO, config.name, why, "nothing, or raise the target"
+    )
+    return Plan("None", version, why, (finding,))
+
+
+def _refused(config: Config, why: str) -> Plan:
+    finding = Finding(
+        Code.NO_VERSION_FITS,
+        Severity.FAULT,
+        config.name,
+        f"no version can be written safely: {why}",
+        "change what stands in the way, or the target",
+    )
+    return Plan("Refuse", None, why, (finding,))
+
+
+def _limit(config: Config, reach: compat.Reach) -> tuple[Finding, ...]:
+    if not reach.held_by_sandboxes:
+        return ()
+    return (
+        Finding(
+            Code.SANDBOX_LIMIT,
+            Severity.INFO,
+            config.name,
+            f"{reach.version} is chosen for the pods that run now: {reach.why}",
+            "once those pods are gone, another run raises it",
+        ),
+    )

@@ -1,0 +1,167 @@
+"""What is worth saying about a node beside the plan: its runtime, its plugins, its form."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from cni_upgrade.cni import compat, health, versions
+from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.facts import Facts, Support
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
+from cni_upgrade.cni.judgement import FileJudgement
+from cni_upgrade.cni.plan import Plan
+from cni_upgrade.cni.runtimes import Runtime
+
+LOOPBACK = "loopback"
+"""The plugin that containerd runs for every pod."""
+
+
+def incurable(outcomes: Iterable[health.Outcome], config: Config) -> Iterator[Finding]:
+    """Causes that no version takes away."""
+    for cause in causes(outcomes):
+        if cause.code not in health.CURABLE and cause.code != Code.CACHED_DEL:
+            yield Finding(
+                Code.CANNOT_CURE,
+                Severity.INFO,
+                config.name,
+                f"no cniVersion cures {cause.code} ({cause.component})",
+                cause.action,
+            )
+
+
+def support_findings(chain: Sequence[Support]) -> Iterator[Finding]:
+    """Binaries of the chain about which not enough is known."""
+    for support in chain:
+        if support.finding is not None and support.source != "missing":
+            yield support.finding
+        elif support.supported is None and support.source != "missing":
+            yield Finding(
+                Code.PLUGIN_UNKNOWN,
+                Severity.WARNING,
+                support.type,
+                f"it is not known which versions {support.type} supports",
+                f"run {support.type} with CNI_COMMAND=VERSION to see what it answers",
+            )
+
+
+def remarks(
+    config: Config, node: health.Node, reached: str | None, plan: Plan
+) -> Iterator[Finding]:
+    """What holds of the file as it is, and of what it is to be."""
+    if not config.version and not node.runtime.libcni:
+        yield Finding(
+            Code.VERSION_MISSING,
+            Severity.WARNING,
+            config.name,
+            "cniVersion is missing: containerd up to 1.6.3 cannot delete pods with that, and CRI-O "
+            "up to 1.23 cannot create them either",
+            "write a cniVersion that every plugin and the runtime support",
+        )
+    elif not config.version and not node.runtime.f1:
+        yield Finding(
+            Code.VERSION_MISSING,
+            Severity.WARNING,
+            config.name,
+            f"cniVersion is missing; {node.runtime.label} (libcni {node.runtime.libcni}) forgives "
+            "it, older runtimes and some plugins do not",
+            "write a cniVersion",
+        )
+    if not reached or not versions.known(reached):
+        return
+    old = [each for each in node.sandboxes if not each.version]
+    if old and reached != config.version and versions.order(reached) >= versions.order("0.4.0"):
+        yield Finding(
+            Code.CHECK_FAILS,
+            Severity.INFO,
+            config.name,
+            f"CHECK of {compat.pods(len(old))} added with no version fails after the rewrite "
+            "(Interface name missing); no runtime here asks for it",
+            "nothing, unless something of your own runs CHECK",
+        )
+    lasts = config.kind != "conf" or plan.becomes is not None
+    if not lasts and versions.order(reached) >= versions.order("1.0.0"):
+        yield Finding(
+            Code.CONF_AT_1,
+            Severity.INFO,
+            config.name,
+            f"a single-plugin file at {reached} is outside the specification; libcni takes it",
+            "nothing now; a .conflist is the form that lasts (ask for it: format List)",
+        )
+
+
+def runtime_findings(runtime: Runtime) -> Iterator[Finding]:
+    """A runtime that is not in the table."""
+    if runtime.libcni is None:
+        yield Finding(
+            Code.RUNTIME_UNKNOWN,
+            Severity.FAULT,
+            runtime.name or "runtime",
+            f"it is not known which libcni {runtime.label} carries",
+            "extend the table in operator/cni_upgrade/cni/runtimes.py"
+            if runtime.name
+            else "name the runtime and its version, as the node's status has them",
+        )
+
+
+def loopback_findings(runtime: Runtime, loopback: Support | None) -> Iterator[Finding]:
+    """An old loopback that works today: containerd >= 1.6 is said to want 1.0.0."""
+    if loopback is None or loopback.supported is None or runtime.loopback_at is None:
+        return
+    if runtime.max == "0.4.0" or "1.0.0" in loopback.supported:
+        return
+    if loopback.takes(runtime.loopback_at):
+        yield Finding(
+            Code.LOOPBACK,
+            Severity.WARNING,
+            LOOPBACK,
+            f"loopback supports up to {loopback.max}; {runtime.label} runs it at "
+            f"{runtime.loopback_at}, so it works; under containerd 1.6.3 it would not",
+            "install loopback 1.0.0 or later",
+        )
+
+
+def template_findings(files: Sequence[FileJudgement], facts: Facts) -> Iterator[Finding]:
+    """A rewrite holds: containerd makes the file again only where it can load no config."""
+    for file in files:
+        if facts.conf_template and file.name == TEMPLATED and file.action == "Rewrite":
+            yield Finding(
+                Code.CONF_TEMPLATE,
+                Severity.WARNING,
+                file.name,
+                f"containerd makes this file from {facts.conf_template} where it finds no config: "
+                "on a new node, or if it were removed",
+                f"write cniVersion {file.to} into {facts.conf_template} too",
+            )
+
+
+def no_config(configs: Sequence[Config], runtime: Runtime, facts: Facts) -> Finding:
+    """Why the runtime takes nothing of the folder, as far as that can be told."""
+    message = "there is no CNI config that the runtime would take: no pod can get a network"
+    action = (
+        "see whether the network add-on runs on this node, for it writes the file, or install one; "
+        "paths.source tells how the folder is known"
+    )
+    if facts.conf_template and runtime.name != "cri-o":
+        message += (
+            f"; containerd makes {TEMPLATED} from {facts.conf_template} once the kubelet tells it "
+            "the pod CIDR of the node"
+        )
+        action = (
+            "see whether the node has a spec.podCIDR, which the controller manager gives "
+            "(--allocate-node-cidrs), and whether containerd's log complains about the template"
+        )
+    elif runtime.name == "cri-o" and facts.default_network and configs:
+        networks = ", ".join(shown(str(each.network)) for each in configs if each.network)
+        message += (
+            f"; cni_default_network is {shown(facts.default_network)}, and the folder has "
+            f"{networks or 'no network that could be read'}"
+        )
+        action = "set cni_default_network in CRI-O's configuration, or install that network"
+    return Finding(Code.NO_CONFIG, Severity.FAULT, "", message, action)
+
+
+TEMPLATED = "10-containerd-net.conflist"
+"""What containerd calls the file that it makes (`pkg/cri/server/update_runtime_config.go`)."""
+
+
+def causes(outcomes: Iterable[health.Outcome]) -> list[Finding]:
+    """Why commands fail, all of them."""
+    return [cause for outcome in outcomes for cause in outcome.causes]

@@ -1,0 +1,110 @@
+"""The folders of a host: where to look, where things were found, and how that is known."""
+
+from dataclasses import dataclass, field
+
+from cni_upgrade.node.members import MemberError, Members
+
+PRESET = "preset"
+"""Folders that are known from the operator's configuration alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How the folders are known, and what the runtime's own configuration says beside them."""
+
+    source: str = PRESET
+    """preset, or `runtime config` with its files."""
+    max_conf_num: int | None = None
+    default_network: str | None = None
+    conf_template: str | None = None
+
+    @classmethod
+    def read(cls, members: Members) -> "Known":
+        """From the `paths` member of an operation or a report; all of it may be absent."""
+        return cls(
+            source=members.text_or_none("source") or PRESET,
+            max_conf_num=members.integer_or_none("maxConfNum"),
+            default_network=members.text_or_none("defaultNetwork"),
+            conf_template=members.text_or_none("confTemplate"),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Members of `paths`; what the configuration does not say is left out."""
+        members = {
+            "source": self.source,
+            "maxConfNum": self.max_conf_num,
+            "defaultNetwork": self.default_network,
+            "confTemplate": self.conf_template,
+        }
+        return {name: value for name, value in members.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where to look on the node, as the host names its folders; all absolute."""
+
+    conf_dirs: tuple[str, ...] = ("/etc/cni/net.d",)
+    bin_dirs: tuple[str, ...] = ("/opt/cni/bin", "/usr/lib/cni")
+    cache_dir: str = "/var/lib/cni"
+    state_dir: str = "/var/lib/cni-upgrade"
+    known: Known | None = None
+    """What an earlier look found out; then the folders are used as they are, in this order."""
+
+    @classmethod
+    def read(cls, members: Members) -> "Paths":
+        """From the `paths` member of an operation. Raises MemberError for a path that is not
+        absolute or climbs with `..`: the folders come from an allow-list of whole paths."""
+        paths = cls(
+            conf_dirs=members.texts("confDirs"),
+            bin_dirs=members.texts("binDirs"),
+            cache_dir=members.text("cacheDir"),
+            state_dir=members.text("stateDir"),
+            known=Known.read(members) if members.text_or_none("source") else None,
+        )
+        if not paths.conf_dirs:
+            raise members.wrong("confDirs", "at least one folder")
+        for path in (*paths.conf_dirs, *paths.bin_dirs, paths.cache_dir, paths.state_dir):
+            if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
+                raise MemberError(
+                    f"{members.path('')}{path!r:.200}: expected an absolute path without `..`"
+                )
+        return paths
+
+    def to_json(self) -> dict[str, object]:
+        """The `paths` member of an operation."""
+        return {
+            "confDirs": list(self.conf_dirs),
+            "binDirs": list(self.bin_dirs),
+            "cacheDir": self.cache_dir,
+            "stateDir": self.state_dir,
+            **(self.known.to_json() if self.known else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPaths:
+    """The folders that exist, as the host names them; None for one that does not."""
+
+    conf_dir: str | None
+    bin_dirs: tuple[str, ...]
+    cache_dir: str | None
+    known: Known = field(default_factory=Known)
+
+    @classmethod
+    def read(cls, members: Members) -> "FoundPaths":
+        """From the `paths` member of a report."""
+        return cls(
+            members.text_or_none("confDir"),
+            members.texts("binDirs"),
+            members.text_or_none("cacheDir"),
+            Known.read(members),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The `paths` member of a report."""
+        return {
+            "confDir": self.conf_dir,
+            "binDirs": list(self.bin_dirs),
+            "cacheDir": self.cache_dir,
+            **self.known.to_json(),
+        }

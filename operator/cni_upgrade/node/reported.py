@@ -1,0 +1,310 @@
+"""The report: one node as it was found, as controller and people read it (docs/operation.md)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.node.members import Members
+from cni_upgrade.node.paths import FoundPaths
+
+
+class Action(StrEnum):
+    """What is to be done with one file."""
+
+    NONE = "None"
+    REWRITE = "Rewrite"
+    REFUSE = "Refuse"
+    MANAGED = "Managed"
+
+
+class Verdict(StrEnum):
+    """What is to be done with one node."""
+
+    COMPATIBLE = "Compatible"
+    REWRITE = "Rewrite"
+    BLOCKED = "Blocked"
+    MANAGED = "Managed"
+    NO_CONFIG = "NoConfig"
+    NOT_CNI = "NotCni"
+
+
+class Source(StrEnum):
+    """How it is known what a plugin supports."""
+
+    VERSION = "VERSION"
+    BUILDINFO = "buildinfo"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeReport:
+    """The runtime as the node's status names it, and what follows; None where unknown."""
+
+    name: str
+    version: str
+    libcni: str | None
+    max: str | None
+
+    @classmethod
+    def read(cls, members: Members) -> "RuntimeReport":
+        """From the `runtime` member of a report."""
+        return cls(
+            members.text("name"),
+            members.text("version"),
+            members.text_or_none("libcni"),
+            members.text_or_none("max"),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The `runtime` member of a report."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "libcni": self.libcni,
+            "max": self.max,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One config file: what it is, and what is to be done with it and why.
+
+    `version` is the effective one, None when missing; `to` the one to reach, equal to `version`
+    when nothing is to be done and None when refused; `plugins` every binary of the chain;
+    `becomes` the list that is to take the place of a single-plugin config.
+    """
+
+    name: str
+    sha256: str
+    kind: str
+    network: str | None
+    version: str | None
+    active: bool
+    plugins: tuple[str, ...]
+    to: str | None
+    action: Action
+    why: str
+    managed_by: str | None = None
+    becomes: str | None = None
+    owner: str | None = None
+    """`uid:gid`"""
+    modified: str | None = None
+    """RFC 3339, in UTC."""
+
+    @classmethod
+    def read(cls, members: Members) -> "FileReport":
+        """From an entry of `files` of a report."""
+        return cls(
+            name=members.text("name"),
+            sha256=members.text("sha256"),
+            kind=members.text("kind"),
+            network=members.text_or_none("network"),
+            version=members.text_or_none("version"),
+            active=members.flag("active"),
+            plugins=members.texts("plugins"),
+            to=members.text_or_none("to"),
+            action=members.choice("action", Action),
+            why=members.text("why", ""),
+            managed_by=members.text_or_none("managedBy"),
+            becomes=members.text_or_none("becomes"),
+            owner=members.text_or_none("owner"),
+            modified=members.text_or_none("modified"),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of `files` of a report."""
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "kind": self.kind,
+            "network": self.network,
+            "version": self.version,
+            "active": self.active,
+            "plugins": list(self.plugins),
+            "to": self.to,
+            "action": str(self.action),
+            "why": self.why,
+            "managedBy": self.managed_by,
+            **({} if self.becomes is None else {"becomes": self.becomes}),
+            **({"owner": self.owner} if self.owner else {}),
+            **({"modified": self.modified} if self.modified else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PluginReport:
+    """What one plugin binary supports, and how that is known."""
+
+    type: str
+    supported: tuple[str, ...]
+    max: str | None
+    source: Source
+
+    @classmethod
+    def read(cls, members: Members) -> "PluginReport":
+        """From an entry of `plugins` of a report."""
+        return cls(
+            members.text("type"),
+            members.texts("supported"),
+            members.text_or_none("max"),
+            members.choice("source", Source),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of `plugins` of a report."""
+        return {
+            "type": self.type,
+            "supported": list(self.supported),
+            "max": self.max,
+            "source": str(self.source),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What works today on the next creation (`add`) and deletion (`delete`); None is unknown."""
+
+    add: bool | None
+    delete: bool | None
+    add_why: str | None = None
+    delete_why: str | None = None
+
+    @classmethod
+    def read(cls, members: Members) -> "Baseline":
+        """From the `baseline` member of a report."""
+        return cls(
+            members.flag_or_none("add"),
+            members.flag_or_none("del"),
+            members.text_or_none("addWhy"),
+            members.text_or_none("delWhy"),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The `baseline` member of a report."""
+        return {
+            "add": self.add,
+            "del": self.delete,
+            "addWhy": self.add_why,
+            "delWhy": self.delete_why,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What will work once the files carry `to`.
+
+    `existing_delete`: pods that run now can be deleted; `needs_drain`: they must go first.
+    """
+
+    add: bool | None
+    delete: bool | None
+    existing_delete: bool | None
+    needs_drain: bool = False
+    why: str | None = None
+
+    @classmethod
+    def read(cls, members: Members) -> "After":
+        """From the `after` member of a report."""
+        return cls(
+            members.flag_or_none("add"),
+            members.flag_or_none("del"),
+            members.flag_or_none("existingDel"),
+            members.flag("needsDrain", False),
+            members.text_or_none("why"),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The `after` member of a report."""
+        return {
+            "add": self.add,
+            "del": self.delete,
+            "existingDel": self.existing_delete,
+            "needsDrain": self.needs_drain,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """Whether pods would come and go as the node is, if its runtime were that; None: not known."""
+
+    runtime: str
+    ready: bool | None
+    why: str = ""
+
+    @classmethod
+    def read(cls, members: Members) -> "ReadinessReport":
+        """From an entry of `readiness` of a report."""
+        return cls(members.text("runtime"), members.flag_or_none("ready"), members.text("why", ""))
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of `readiness` of a report."""
+        return {"runtime": self.runtime, "ready": self.ready, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One node as it was found. `sandboxes` counts running ones by the version of their ADD."""
+
+    runtime: RuntimeReport
+    paths: FoundPaths
+    files: tuple[FileReport, ...]
+    plugins: tuple[PluginReport, ...]
+    sandboxes: Mapping[str, int]
+    baseline: Baseline
+    after: After
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    readiness: tuple[ReadinessReport, ...] = ()
+
+    @classmethod
+    def read(cls, members: Members) -> "Report":
+        """From the `report` member of a result."""
+        return cls(
+            runtime=members.one("runtime", RuntimeReport.read),
+            paths=members.one("paths", FoundPaths.read),
+            files=members.many("files", FileReport.read),
+            plugins=members.many("plugins", PluginReport.read),
+            sandboxes=members.counts("sandboxes"),
+            baseline=members.one("baseline", Baseline.read),
+            after=members.one("after", After.read),
+            verdict=members.choice("verdict", Verdict),
+            findings=members.many("findings", _read_finding),
+            readiness=members.many("readiness", ReadinessReport.read),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The `report` member of a result."""
+        return {
+            "runtime": self.runtime.to_json(),
+            "paths": self.paths.to_json(),
+            "files": [file.to_json() for file in self.files],
+            "plugins": [plugin.to_json() for plugin in self.plugins],
+            "sandboxes": dict(self.sandboxes),
+            "baseline": self.baseline.to_json(),
+            "after": self.after.to_json(),
+            "verdict": str(self.verdict),
+            "findings": [_finding_to_json(finding) for finding in self.findings],
+            "readiness": [each.to_json() for each in self.readiness],
+        }
+
+
+def _read_finding(members: Members) -> Finding:
+    return Finding(
+        code=members.text("code"),
+        severity=members.choice("severity", Severity),
+        component=members.text("component", ""),
+        message=members.text("message", ""),
+        action=members.text("action", ""),
+    )
+
+
+def _finding_to_json(finding: Finding) -> dict[str, object]:
+    return {
+        "code": finding.code,
+        "severity": str(finding.severity),
+        "component": finding.component,
+        "message": finding.message,
+        "action": finding.action,
+    }

@@ -1,0 +1,129 @@
+"""The result: how an operation ended, what was written, and the node as it is now."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cni_upgrade.node.contract import SCHEMA, Kind, check_schema
+from cni_upgrade.node.members import MemberError, Members, kind_of
+from cni_upgrade.node.reported import Report
+
+
+class Outcome(StrEnum):
+    """How an operation ended. Refused: nothing was touched."""
+
+    DONE = "Done"
+    REFUSED = "Refused"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class OperationError:
+    """Why an operation was refused or failed: a code to count by, a text to act on."""
+
+    code: str
+    message: str
+
+    @classmethod
+    def read(cls, members: Members) -> "OperationError":
+        """From the `error` member of a result."""
+        return cls(members.text("code"), members.text("message"))
+
+    def to_json(self) -> dict[str, object]:
+        """The `error` member of a result."""
+        return {"code": self.code, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One file that was written. `from_version` None: it was missing; hashes are sha256 in hex.
+
+    `before` None: there was no such file (`from_version` is then that of the file whose place it
+    takes); `after` None: the file was removed, for another has taken its place.
+    """
+
+    name: str
+    from_version: str | None
+    to: str | None
+    before: str | None
+    after: str | None
+    diff: str
+
+    @property
+    def told(self) -> str:
+        """What was done, in a few words."""
+        if self.after is None:
+            return f"{self.name}: removed"
+        made = ", a new file" if self.before is None else ""
+        return f"{self.name}: {self.from_version or 'missing'} -> {self.to or 'missing'}{made}"
+
+    @classmethod
+    def read(cls, members: Members) -> "Change":
+        """From an entry of `changes` of a result."""
+        return cls(
+            name=members.text("name"),
+            from_version=members.text_or_none("from"),
+            to=members.text_or_none("to"),
+            before=members.text_or_none("before"),
+            after=members.text_or_none("after"),
+            diff=members.text("diff", ""),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of `changes` of a result."""
+        return {
+            "name": self.name,
+            "from": self.from_version,
+            "to": self.to,
+            "before": self.before,
+            "after": self.after,
+            "diff": self.diff,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an operation. `report` is None only if the node could not be read at all."""
+
+    id: str
+    kind: Kind
+    node: str
+    outcome: Outcome
+    error: OperationError | None = None
+    report: Report | None = None
+    changes: tuple[Change, ...] = ()
+    backup: str | None = None
+    truncated: bool = False
+
+    @classmethod
+    def from_json(cls, document: object) -> "Result":
+        """From the decoded JSON of a result. Raises MemberError: another schema, a wrong type."""
+        if not isinstance(document, dict):
+            raise MemberError(f"result: expected an object, got {kind_of(document)}")
+        members = Members(document)
+        check_schema(members)
+        return cls(
+            id=members.text("id"),
+            kind=members.choice("kind", Kind),
+            node=members.text("node"),
+            outcome=members.choice("outcome", Outcome),
+            error=members.one_or_none("error", OperationError.read),
+            report=members.one_or_none("report", Report.read),
+            changes=members.many("changes", Change.read),
+            backup=members.text_or_none("backup"),
+            truncated=members.flag("truncated", False),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The result's document; `from_json` gives back an equal value."""
+        return {
+            "schema": SCHEMA,
+            "id": self.id,
+            "kind": str(self.kind),
+            "node": self.node,
+            "outcome": str(self.outcome),
+            "error": None if self.error is None else self.error.to_json(),
+            "report": None if self.report is None else self.report.to_json(),
+            "changes": [change.to_json() for change in self.changes],
+            "backup": self.backup,
+            "truncated": self.truncated,
+        }
