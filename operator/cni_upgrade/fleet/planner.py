@@ -137,8 +137,12 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             yield Turn(node.name, decisions)
     yield from _leftovers(world, after)
     seen = replace(world, states=after)
-    yield from policy_status.turns(seen, roster, courses)
-    yield from leaving.turns(seen, going)
+    held = tuple(leaving.turns(seen, going))
+    yield from held
+    # Two writes on one policy, each guarded by its version: the second would be refused.
+    taken = {turn.subject for turn in held}
+    told = policy_status.turns(seen, roster, courses)
+    yield from (turn for turn in told if turn.subject not in taken)
     yield from unread.turns(world)
 
 
