@@ -67,6 +67,16 @@ def test_audit_apply_restore(host: Host, tmp_path: Path) -> None:
     assert (code, result.outcome) == (3, Outcome.REFUSED) or result.error is None
 
 
+def test_whose_a_file_is_and_when_it_was_changed(host: Host, tmp_path: Path) -> None:
+    """What names a program that changes back what was written."""
+    path = host.config()
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    _, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
+    [file] = report(result).files
+    assert file.modified == "2023-11-14T22:13:20Z"
+    assert file.owner == f"{path.stat().st_uid}:{path.stat().st_gid}"
+
+
 def test_an_empty_host(tmp_path: Path) -> None:
     host = Host(tmp_path / "host")
     for folder in (host.conf, host.bin, host.results):
