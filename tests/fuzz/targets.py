@@ -13,6 +13,7 @@ from typing import Any
 import jsonpatch
 
 from cni_upgrade.cni import config, document, sources, versions
+from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.document import DocumentError, TooDeepError
 from cni_upgrade.cni.facts import Support, Target
 from cni_upgrade.cni.rewrite import RELEASES, RewriteError, rewrite
@@ -102,6 +103,21 @@ def rewritten(data: bytes) -> None:
         assert (after.network, after.plugins) == (before[release].network, before[release].plugins)
     assert rewrite(done.data, kind, to).data == done.data
     json.dumps(done.patch).encode()
+    if kind == "conf":
+        _converted(text, to, before)
+
+
+def _converted(text: bytes, to: str, before: dict[str, config.Config]) -> None:
+    """What becomes a list is the same network with the same plugins under every libcni."""
+    try:
+        made = convert(text, to)
+    except RewriteError:
+        return
+    for release in RELEASES:
+        after = config.read("10-a.conflist", made.data, release)
+        assert (after.error, after.version) == (None, to)
+        assert (after.network, after.plugins) == (before[release].network, before[release].plugins)
+    json.dumps(made.patch).encode()
 
 
 def document_of(data: bytes, sample: str) -> bytes:

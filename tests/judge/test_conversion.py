@@ -32,7 +32,7 @@ from tests.judge.test_reading import CONTAINERD, lay
 from tests.judge.world import World, can_run
 from tests.unit.node.host import Host
 
-FOLDERS = int(os.environ.get("JUDGE_CONVERSIONS", "600"))
+FOLDERS = int(os.environ.get("JUDGE_CONVERSIONS", "400"))
 ASKED = EngineTarget(form="List")
 
 
