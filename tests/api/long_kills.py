@@ -89,7 +89,7 @@ def test_a_process_killed_at_its_nth_write(
     with world.controller(through) as first:
         lives.append(first)
         proxy.fault = _killed_at(fatal, after, lives)
-        eventually(lambda: first.process.poll() is not None, f"it dies at write {fatal}")
+        eventually(lambda: first.process.poll() is not None, f"it dies at write {fatal}", 90)
     with world.controller(through) as second:
         lives.append(second)
         check_end(world, fleet, before)

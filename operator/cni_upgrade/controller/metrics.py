@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -20,6 +26,9 @@ from cni_upgrade.fleet.policy_status import PAUSED
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.kube.client import Client
+
+# When a counter began is of no use to Prometheus, and a series more for each.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class _Counted(Collector):

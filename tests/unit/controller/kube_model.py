@@ -136,6 +136,7 @@ class Made:
 
     def __init__(self, kube: Memory, client: Client) -> None:
         self.kube = kube
+        self.client = client
         self.store = Store(CONFIG, "")
         self.recorder = Recorder(kube)
         self.executor = Executor(kube, self.store, self.recorder)

@@ -1,0 +1,170 @@
+"""The metrics: named as Prometheus wants it, true after a restart, told by one replica alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from cni_upgrade.api import names
+from cni_upgrade.kube.client import Client
+from tests.unit.controller.kube_model import Made, Memory
+from tests.unit.fleet.cluster_model import AGENTS
+from tests.unit.fleet.node_model import SimNode
+
+DOCS = Path(__file__).parents[3] / "docs" / "running.md"
+
+
+def families(made: Made) -> dict[str, Any]:
+    text = made.metrics.page().decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def figures(made: Made, name: str) -> dict[tuple[str, ...], float]:
+    """The samples of one gauge by the values of its labels."""
+    family = families(made).get(name)
+    return {tuple(s.labels.values()): s.value for s in family.samples} if family else {}
+
+
+async def played(made: Made) -> None:
+    """A fleet with a node of each kind: done, good, and one that is not ours to change."""
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", "0.4.0"))
+    cluster.add_node(SimNode("node-b", "1.0.0"))
+    cluster.add_node(SimNode("node-c", "0.4.0", managed_by="flannel: ConfigMap kube-flannel-cfg"))
+    cluster.apply_policy("cure", {"mode": "Enforce"})
+    for _ in range(40):
+        await made.pass_()
+        made.client.requests["GET", "nodes", 200] = 1
+
+
+@pytest.fixture
+async def fleet(made: Made) -> Made:
+    await played(made)
+    return made
+
+
+def linted(made: Made) -> Iterator[str]:
+    """What promtool check metrics complains of.
+
+    Source: prometheus/client_golang v1.23 prometheus/testutil/promlint/validations.
+    """
+    units = "seconds|bytes|ratio|meters|celsius|joules|grams|volts|amperes"
+    wrong = "milliseconds|minutes|hours|days|kilobytes|megabytes|percent|ms|sec|min|hr"
+    for name, family in families(made).items():
+        if not family.documentation:
+            yield f"{name}: no help text"
+        if family.type == "counter" and not all(
+            s.name.endswith(("_total", "_created")) for s in family.samples
+        ):
+            yield f"{name}: a counter ends in _total"
+        if family.type != "counter" and name.endswith("_total"):
+            yield f"{name}: only a counter ends in _total"
+        if family.type not in ("histogram", "summary") and name.endswith(
+            ("_count", "_sum", "_bucket")
+        ):
+            yield f"{name}: ends as a histogram's parts do"
+        if re.search(rf"_({wrong})(_|$)", name):
+            yield f"{name}: not a base unit"
+        if re.search(rf"_({units})_", name):
+            yield f"{name}: its unit comes last"
+        if not re.fullmatch(r"cni_upgrade_[a-z_]+", name):
+            yield f"{name}: our prefix, then small letters and underscores"
+        if re.search(r"(counter|gauge|histogram|summary)", name):
+            yield f"{name}: its type is not part of its name"
+        labels = {label for s in family.samples for label in s.labels}
+        for label in labels - {"le"}:
+            if not re.fullmatch(r"[a-z_]+", label) or label in ("le", "quantile"):
+                yield f"{name}: label {label}"
+
+
+def test_they_are_named_as_promtool_wants_it(fleet: Made) -> None:
+    assert list(linted(fleet)) == []
+
+
+def test_each_is_in_the_manual(fleet: Made) -> None:
+    text = DOCS.read_text()
+    documented = set(re.findall(r"^\| `(cni_upgrade_[a-z_]+)`", text, re.MULTILINE))
+    shown = {
+        name + ("_total" if family.type == "counter" else "")
+        for name, family in families(fleet).items()
+    }
+    # Shown while there is something to show.
+    shown |= {"cni_upgrade_stopped_since_timestamp_seconds"}
+    shown |= {"cni_upgrade_policy_paused_since_timestamp_seconds"}
+    assert documented == shown
+    alerts = set(re.findall(r"cni_upgrade_[a-z_]+", text.partition("```yaml")[2]))
+    assert alerts <= documented
+
+
+async def test_what_is_told_of_the_fleet_is_true_after_a_restart(
+    fleet: Made, client: Client
+) -> None:
+    before = {
+        name: figures(fleet, name)
+        for name in (
+            "cni_upgrade_nodes",
+            "cni_upgrade_node_versions",
+            "cni_upgrade_nodes_in_trouble",
+            "cni_upgrade_jobs",
+        )
+    }
+    assert before["cni_upgrade_nodes"]["Compatible",] == 1
+    [(trouble, count)] = before["cni_upgrade_nodes_in_trouble"].items()
+    assert (trouble[0], count) == ("ManagedElsewhere", 1)
+    again = Made(fleet.kube, client)
+    assert figures(again, "cni_upgrade_nodes") == {}
+    await again.pass_()
+    assert {name: figures(again, name) for name in before} == before
+
+
+async def test_how_long_each_phase_took_is_counted_once(fleet: Made) -> None:
+    counts = {
+        s.labels["phase"]: s.value
+        for s in families(fleet)["cni_upgrade_phase_seconds"].samples
+        if s.name.endswith("_count")
+    }
+    applied = sum(len(disk.writes) > 0 for disk in fleet.kube.cluster.disks.values())
+    assert counts["Applying"] == counts["Proving"] == applied
+    assert counts["Auditing"] >= 3
+    assert set(counts) <= {"Auditing", "Draining", "Applying", "Proving", "RollingBack"}
+
+
+async def test_the_age_of_a_pause_and_of_the_stop(fleet: Made, client: Client) -> None:
+    cluster = fleet.kube.cluster
+    assert figures(fleet, "cni_upgrade_policy_paused") == {("cure",): 0}
+    cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "true")
+    at = "2026-01-02T03:04:05Z"
+    fields: Any = {"f:metadata": {"f:annotations": {f"f:{names.STOP}": {}}}}
+    entry = {"manager": "kubectl-annotate", "time": at, "fieldsV1": fields}
+    marks = {"annotations": {names.STOP: "why"}, "managedFields": [entry]}
+    cluster.api.create("Namespace", {"metadata": {"name": AGENTS, **marks}})
+    for _ in range(3):
+        await fleet.pass_()
+    again = Made(fleet.kube, client)
+    await again.pass_()
+    for made in (fleet, again):
+        assert figures(made, "cni_upgrade_policy_paused") == {("cure",): 1}
+        [since] = figures(made, "cni_upgrade_policy_paused_since_timestamp_seconds").values()
+        assert abs(since - datetime.now(UTC).timestamp()) < 60
+        assert figures(made, "cni_upgrade_stopped") == {(AGENTS,): 1}
+        [since] = figures(made, "cni_upgrade_stopped_since_timestamp_seconds").values()
+        assert since == datetime.fromisoformat(at).timestamp()
+
+
+async def test_who_does_not_lead_says_nothing_of_the_fleet(fleet: Made) -> None:
+    assert figures(fleet, "cni_upgrade_leader") == {(): 1}
+    fleet.leads = False
+    await fleet.pass_()
+    assert figures(fleet, "cni_upgrade_leader") == {(): 0}
+    for name in ("nodes", "node_versions", "nodes_in_trouble", "jobs", "policy_paused", "stopped"):
+        assert figures(fleet, f"cni_upgrade_{name}") == {}, name
+
+
+def test_an_empty_cluster_is_shown(client: Client) -> None:
+    assert figures(Made(Memory(), client), "cni_upgrade_leader") == {(): 0}
