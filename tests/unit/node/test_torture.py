@@ -138,7 +138,7 @@ def agent(host: Host, operation: Operation, *strace: str) -> tuple[int, Result |
             "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
             "CNI_UPGRADE_TERMINATION_LOG": str(log),
-            FILES: "0" if len(list(host.conf.iterdir())) == len(NAMES) else "2",
+            FILES: "0" if (host.conf / NAMES[-1]).exists() else "2",
             "CNI_UPGRADE_OPERATION": json.dumps(operation.to_json()),
         },
     )
