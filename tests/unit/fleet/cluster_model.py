@@ -13,6 +13,7 @@ from typing import Any
 
 from cni_upgrade.api import names
 from cni_upgrade.fleet.config import OperatorConfig, Preset
+from cni_upgrade.fleet.objects import Lease
 from cni_upgrade.node.message import encode
 from cni_upgrade.node.operation import Kind, Operation
 from tests.unit.fleet.api_model import Api, ApiError, Raw
@@ -177,6 +178,11 @@ class Cluster:
 
     def take_lease(self, node: str, holder: str, seconds: int) -> None:
         """Somebody else takes the Lease on a node, if it is free, as medik8s' operators do."""
+        there = self.api.find("Lease", f"node-{node}", LEASES)
+        if there is not None:
+            until = Lease.of(there).until()
+            if until is not None and until < self.now:
+                self.api.remove("Lease", f"node-{node}", LEASES)
         if self.api.find("Lease", f"node-{node}", LEASES) is None:
             at = self.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             spec = {"holderIdentity": holder, "leaseDurationSeconds": seconds}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cni_upgrade.api import names
-from tests.unit.fleet.cluster_model import LEASED, PROOF
+from tests.unit.fleet.cluster_model import LEASED, LEASES, PROOF
 from tests.unit.fleet.invariants import check_given_back
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
@@ -1281,6 +1281,24 @@ def lease_of_a_dead_controller() -> Rollout:
     return r
 
 
+def lease_lost_to_somebody_else() -> Rollout:
+    """It expired while no controller was there: the change is finished, theirs is not taken."""
+    r = leased(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    dies_before(r, "DeleteProof")
+    r.say("== the controller is away for an hour")
+    r.play(3600)
+    r.say("== somebody takes the Lease")
+    r.cluster.take_lease("node-a", "node-maintenance", 7200)
+    r.dead = False
+    r.until(lambda: r.phase("node-a") == "Done", 600)
+    lease = r.cluster.api.get("Lease", "node-node-a", LEASES)
+    assert lease["spec"]["holderIdentity"] == "node-maintenance"
+    r.play(60)
+    check_given_back(r.cluster)
+    return r
+
+
 SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     mixed_cluster_cured,
     audit_then_enforce,
@@ -1359,4 +1377,5 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     lease_that_expires,
     lease_taken_in_between,
     lease_of_a_dead_controller,
+    lease_lost_to_somebody_else,
 )
