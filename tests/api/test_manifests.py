@@ -127,7 +127,7 @@ def test_all_is_accepted_without_a_warning(shipped: Server, kubectl: Kubectl) ->
     )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
-    for example in ("audit", "enforce"):
+    for example in ("audit", "enforce", "rollout"):
         path = ROOT / "manifests" / "examples" / f"{example}.yaml"
         done = kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(path))
         assert done.returncode == 0, done.stderr

@@ -96,8 +96,8 @@ def canary(
         return Canary(names, 0, status, "")
     if spec.node_selector is not None and not chosen:
         text = (
-            f"spec.rollout.canary.nodeSelector takes none of the {len(members)} nodes of this "
-            "policy, so no canary can pass; nothing begins"
+            "spec.rollout.canary.nodeSelector takes none of this policy's nodes, so no canary can "
+            "pass; nothing begins"
         )
         return Canary(names, 0, status, text, "CanaryEmpty")
     failed = sorted(m.node.name for m in chosen if m.failed)

@@ -118,11 +118,19 @@ class Course:
 
     def _told(self, node: str, drained: bool) -> Refusal | None:
         if self.stopped:
-            return STOPPED, f"{self._name} has stopped; its status says why and what to do"
+            return STOPPED, f"{self._name} has stopped: {self._why_stopped()}"
         if self.window_error or self.opens(drained) != self._now:
             return CLOSED, f"waits for a maintenance window of {self._name}; its status says when"
         refused = self.waves.refusal(node)
         return (refused[0], f"{refused[1]} ({self._name})") if refused else None
+
+    def _why_stopped(self) -> str:
+        """Short, and the same while more nodes fail that were under way."""
+        canary = self.waves.canary
+        if canary is not None and canary.trouble:
+            return canary.waits_for
+        first = min(self.failures.nodes)
+        return f"{first} failed or was rolled back; its status says what to do"
 
     @property
     def _name(self) -> str:

@@ -1,0 +1,138 @@
+"""Waves, failures and the time a change may take, each by itself: small tables and properties."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cni_upgrade.fleet.course import longest
+from cni_upgrade.fleet.failures import counted
+from cni_upgrade.fleet.roster import Member
+from cni_upgrade.fleet.waves import arranged, holds
+from tests.unit.fleet.api_model import stamp
+from tests.unit.fleet.cluster_model import CONFIG
+from tests.unit.fleet.samples import NOW, node, operation, policy, state
+
+ZONE = "topology.kubernetes.io/zone"
+
+
+def member(
+    name: str = "node-a",
+    *,
+    seen: bool = True,
+    ready: str = "True",
+    cordoned: bool = False,
+    labels: Any = (),
+    **status: Any,
+) -> Member:
+    record = state(name, "cure", **status) if status else None
+    there = node(name, ready=ready, cordoned=cordoned, **dict(labels))
+    return Member(there, record, seen, status.get("phase") in ("Failed", "RolledBack"))
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (member(), True),
+        (member(seen=False, phase="Pending"), True),
+        (member(seen=False, phase="Pending", attempts=3), False),
+        (member(seen=False, phase="Done"), True),
+        (member(phase="Waiting"), True),
+        (member(phase="Waiting", cordoned=True), True),
+        (member(phase="Waiting", ready="Unknown"), False),
+        (member(ready="Unknown"), False),
+        (member(phase="Waiting", ready="False"), True),
+        (member(phase="Auditing", verdict="Rewrite"), True),
+        (member(phase="Auditing", verdict="Compatible"), False),
+        (member(phase="Applying", operation=operation(), ready="Unknown"), True),
+        (member(phase="Auditing", operation=operation("audit"), ready="Unknown"), False),
+        *((member(phase=p), False) for p in ("Done", "Compatible", "Failed", "RolledBack")),
+        *((member(phase=p), False) for p in ("Blocked", "ManagedElsewhere", "of tomorrow")),
+        (member(phase="Waiting", reason="Unplannable"), False),
+    ],
+)
+def test_what_a_wave_waits_for(one: Member, expected: bool) -> None:
+    assert holds(one, policy(), CONFIG) is expected
+
+
+def test_a_cordoned_node_is_waited_for_or_passed_over() -> None:
+    theirs = member(phase="Waiting", cordoned=True)
+    assert holds(theirs, policy(rollout={"cordoned": "Wait"}), CONFIG)
+    assert not holds(theirs, policy(rollout={"cordoned": "Skip"}), CONFIG)
+
+
+ORDERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"by": "Zone"},
+    {"by": "Label", "label": {"key": "env", "values": ["b", "a"]}},
+    {"by": "Selectors", "selectors": [{"matchLabels": {"env": "c"}}, {"matchLabels": {ZONE: "a"}}]},
+)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "a", "b", "c"]), st.sampled_from("abcd")), max_size=12),
+    st.sampled_from(ORDERS),
+)
+def test_every_node_is_in_one_wave(places: list[tuple[str, str]], order: dict[str, Any]) -> None:
+    members = [
+        member(f"node-{n}", labels={"env": env, **({ZONE: zone} if zone else {})})
+        for n, (zone, env) in enumerate(places)
+    ]
+    waves = arranged(policy(rollout={"order": order}), members)
+    names = [m.node.name for wave in waves for m in wave.members]
+    assert sorted(names) == sorted(m.node.name for m in members)
+    assert len({wave.name for wave in waves}) == len(waves)
+    assert all(wave.members for wave in waves) or not members
+
+
+def ended(name: str, phase: str, minutes: int, owner: str = "cure-uid") -> Member:
+    at = stamp(NOW + timedelta(minutes=minutes))
+    return member(name, phase=phase, lastChange={"outcome": phase, "at": at, "policy": owner})
+
+
+@pytest.mark.parametrize(
+    ("members", "total", "in_a_row"),
+    [
+        ([], 0, 0),
+        ([ended("a", "Failed", 1), ended("b", "Done", 2)], 1, 0),
+        ([ended("a", "Done", 1), ended("b", "RolledBack", 2)], 1, 1),
+        ([ended("a", "Failed", 1), ended("b", "Done", 2), ended("c", "Failed", 3)], 2, 1),
+        # Of one second nobody knows the order: it counts.
+        ([ended("a", "Failed", 1), ended("b", "Done", 1)], 1, 1),
+        # What another policy has done is no success of this one.
+        ([ended("a", "Failed", 1), ended("b", "Done", 2, "other-uid")], 1, 1),
+        # Failed before there was a record of when.
+        ([member("a", phase="Failed"), ended("b", "Done", 2)], 1, 1),
+    ],
+)
+def test_failures(members: list[Member], total: int, in_a_row: int) -> None:
+    for counting, expected in (("Total", total), ("Consecutive", in_a_row)):
+        made = policy(rollout={"countFailures": counting, "maxFailures": 2})
+        found = counted(made, members, len(members))
+        assert len(found.nodes) == expected
+        assert found.reached is (expected >= 2)
+
+
+def test_the_first_failure_stops_unless_something_else_is_said() -> None:
+    assert counted(policy(), [ended("a", "Failed", 1)], 5000).reached
+    assert not counted(policy(), [], 5000).reached
+    assert not counted(
+        policy(rollout={"maxFailures": "1%"}), [ended("a", "Failed", 1)], 5000
+    ).reached
+
+
+@pytest.mark.parametrize(
+    ("spec", "drained", "minutes"),
+    [
+        ({}, False, 22),
+        ({}, True, 37),
+        ({"onFailure": "Stop"}, False, 16),
+        ({"verify": {"proof": False}}, False, 14),
+        ({"verify": {"deadline": "1m", "soak": "30m"}}, False, 49),
+        ({"drain": {"deadline": "1h"}}, True, 82),
+    ],
+)
+def test_how_long_a_change_may_take(spec: dict[str, Any], drained: bool, minutes: int) -> None:
+    assert longest(policy(**spec).spec, CONFIG, drained) == minutes * 60
