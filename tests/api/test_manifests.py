@@ -163,7 +163,6 @@ NEEDED: list[Right] = [
         for right in asked_for(SYSTEM, AGENTS, PROOF)
     ),
     *rights("create", "pods/eviction", "kube-system"),
-    *rights("list watch", "jobs.batch", PROOF),  # kopf watches each kind in both namespaces
     *rights("create", "selfsubjectaccessreviews.authorization.k8s.io"),
     *(
         right

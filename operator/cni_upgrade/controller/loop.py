@@ -7,8 +7,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from cni_upgrade.api import names
 from cni_upgrade.controller.executor import Executor
+from cni_upgrade.controller.following import PROOFS_ONLY, kinds
 from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.sources import Sources
 from cni_upgrade.controller.store import Store, at_steps
@@ -18,7 +18,7 @@ from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.kube.port import Kube, KubeError
-from cni_upgrade.kube.resources import JOBS, LEASES, NAMESPACES, NODE_STATES, NODES, PODS, POLICIES
+from cni_upgrade.kube.resources import LEASES, NAMESPACES, PODS, POLICIES
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,6 @@ BUSY_TICK = 2.0  # seconds: while a node is worked on, deadlines and drains are 
 IDLE_TICK = 30.0  # seconds
 RESYNC = 300.0  # seconds between two whole lists
 STALE = 120.0  # seconds without any progress: the loop hangs, liveness says so
-
-AGENTS_ONLY = f"{names.LABEL_COMPONENT}=agent"
-PROOFS_ONLY = f"{names.LABEL_COMPONENT}=proof"
 
 
 class Loop:
@@ -112,22 +109,16 @@ class Loop:
 
     async def resync(self) -> None:
         """Heal the store from whole lists."""
-        store, spaces = self._store, self._store.config.namespaces
+        store = self._store
+        store.policies.replace(await self._kube.list(POLICIES))
         if store.denied:
             # Policies are where the missing rights are said; of the rest, nothing is done.
-            store.policies.replace(await self._kube.list(POLICIES))
             return
-        for shelf, resource, namespace, query in (
-            # First: whether anything may begin is known before what could.
-            (store.rooms, NAMESPACES, None, {"fieldSelector": f"metadata.name={spaces.agents}"}),
-            (store.nodes, NODES, None, {}),
-            (store.policies, POLICIES, None, {}),
-            (store.states, NODE_STATES, None, {}),
-            (store.jobs, JOBS, spaces.agents, {"labelSelector": AGENTS_ONLY}),
-            (store.agents, PODS, spaces.agents, {"labelSelector": AGENTS_ONLY}),
-            (store.proofs, PODS, spaces.proof, {"labelSelector": PROOFS_ONLY}),
-        ):
-            shelf.replace(await self._kube.list(resource, namespace, **query))
+        # First: whether anything may begin is known before what could.
+        room = f"metadata.name={store.config.namespaces.agents}"
+        store.rooms.replace(await self._kube.list(NAMESPACES, fieldSelector=room))
+        for kind in kinds(store):
+            await kind.replace(self._kube)
             self._beat = time.monotonic()
         await self._list_leases()
         self._due = time.monotonic() + RESYNC

@@ -19,6 +19,7 @@ from aiohttp.web import AppRunner
 from cni_upgrade.controller import switch, watching, web
 from cni_upgrade.controller.clock import Clock
 from cni_upgrade.controller.executor import Executor
+from cni_upgrade.controller.following import Follower
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.lease import Election, Timing
 from cni_upgrade.controller.login import login
@@ -82,7 +83,7 @@ async def _check_rights(client: Client, store: Store, loop: Loop, granted: async
 async def _watch(
     client: Client, store: Store, loop: Loop, granted: asyncio.Event, api_login: watching.Login
 ) -> None:
-    """Watch while every right is there. Watches that end, for whatever reason, begin anew."""
+    """Watch policies while every right is there. A watch that ends, however, begins anew."""
     while True:
         await granted.wait()
         # kopf looks once, at its start, which kinds there are: after our own lists have worked.
@@ -133,6 +134,12 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
             tasks.create_task(_lead(leading, loop, recorder))
             tasks.create_task(switch.follow(client, store, loop.wake))
             tasks.create_task(_watch(client, store, loop, granted, login(api)))
+
+            async def ready() -> None:
+                await granted.wait()
+                await loop.listed.wait()
+
+            tasks.create_task(Follower(client, store, loop.wake, loop.relist, ready).run())
     finally:
         for runner in runners:
             await runner.cleanup()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -45,13 +45,18 @@ class Shelf(Generic[T]):
         self._key = key
         self._versions: dict[str, tuple[str, int]] = {}
         self._gone: set[str] = set()
+        self.as_of = ""
+        """The resourceVersion of the newest list, and of what was heard after it."""
         self.items: dict[str, T] = {}
         self.unreadable: dict[str, UnreadableResourceError] = {}
         """Objects that are there and make no sense to us: written by a newer controller, or past an
         API server that does not know all our rules."""
 
     def put(self, raw: Raw) -> bool:
-        """Take an object in; False where it is not newer than what is known."""
+        """Take an object in; False where that is no news to the planner.
+
+        It is news where it is newer than what is known, and differs in what is kept of it.
+        """
         meta = raw["metadata"]
         key, uid = self._key(raw), meta["uid"]
         version = _version(meta.get("resourceVersion", ""))
@@ -60,15 +65,16 @@ class Shelf(Generic[T]):
         if uid in self._gone or (known is not None and known[1] >= version):
             return False
         self._versions[key] = (uid, version)
+        before = self.items.get(key)
         try:
             self.items[key] = self._read(raw)
         except UnreadableResourceError as error:
             log.error("%s", error)
             self.items.pop(key, None)
             self.unreadable[key] = error
-        else:
-            self.unreadable.pop(key, None)
-        return True
+            return True
+        self.unreadable.pop(key, None)
+        return before is None or before != self.items[key]
 
     def drop(self, raw: Raw) -> bool:
         """Forget an object that was deleted, unless its name already belongs to another one."""
@@ -83,13 +89,16 @@ class Shelf(Generic[T]):
 
     def replace(self, listed: Listed) -> None:
         """Heal from a whole list: what is not in it is gone, unless it is newer than the list."""
-        as_of = _version(listed.resource_version)
-        there = {self._key(raw) for raw in listed.items}
-        for key in [k for k, (_, v) in self._versions.items() if k not in there and v <= as_of]:
-            self._forget(key)
-        for raw in listed.items:
-            self.put(raw)
-        self._gone &= {raw["metadata"]["uid"] for raw in listed.items}
+        healing = _Healing(self)
+        healing.take(listed)
+        healing.end()
+
+    async def replace_by(self, pages: AsyncIterator[Listed]) -> None:
+        """The same, a page at a time: what a page brings is trimmed before the next one comes."""
+        healing = _Healing(self)
+        async for page in pages:
+            healing.take(page)
+        healing.end()
 
     def replace_one(self, key: str, listed: Listed) -> None:
         """The same for a list that was asked for one object alone."""
@@ -99,10 +108,42 @@ class Shelf(Generic[T]):
         for raw in listed.items:
             self.put(raw)
 
+    def key_of(self, raw: Raw) -> str:
+        """The key under which an object stands."""
+        return self._key(raw)
+
+    def keep_only(self, keys: Container[str], uids: set[str], version: str) -> None:
+        """Forget what is in no list of that version, unless it is newer."""
+        as_of = _version(version)
+        for key in [k for k, (_, v) in self._versions.items() if k not in keys and v <= as_of]:
+            self._forget(key)
+        self._gone &= uids
+        self.as_of = version
+
     def _forget(self, key: str) -> None:
         del self._versions[key]
         self.items.pop(key, None)
         self.unreadable.pop(key, None)
+
+
+class _Healing:
+    """A whole list that is being read."""
+
+    def __init__(self, shelf: Shelf[Any]) -> None:
+        self._shelf = shelf
+        self._keys: set[str] = set()
+        self._uids: set[str] = set()
+        self._version = ""
+
+    def take(self, page: Listed) -> None:
+        for raw in page.items:
+            self._keys.add(self._shelf.key_of(raw))
+            self._uids.add(raw["metadata"]["uid"])
+            self._shelf.put(raw)
+        self._version = page.resource_version
+
+    def end(self) -> None:
+        self._shelf.keep_only(self._keys, self._uids, self._version)
 
 
 def _name(raw: Raw) -> str:

@@ -40,12 +40,12 @@ async def follow(client: Client, store: Store, changed: Callable[[], None]) -> N
             listed = await client.list(NAMESPACES, **query)
             store.rooms.replace(listed)
             looked()
-            events = client.watch(NAMESPACES, listed.resource_version, SECONDS, **query)
-            async for kind, raw in events:
-                if kind == "DELETED":
-                    store.rooms.drop(raw)
-                else:
-                    store.rooms.put(raw)
+            version = listed.resource_version
+            async for event in client.watch(NAMESPACES, None, version, SECONDS, **query):
+                if event["type"] == "DELETED":
+                    store.rooms.drop(event["object"])
+                elif event["type"] != "BOOKMARK":
+                    store.rooms.put(event["object"])
                 looked()
         except KubeError as error:
             log.info("the watch of namespace %s begins anew: %s", name, error)

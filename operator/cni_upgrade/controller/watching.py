@@ -1,7 +1,8 @@
-"""kopf brings events into the store, and does nothing else: no annotation, no finalizer.
+"""kopf brings policies into the store, and does nothing else: no annotation, no finalizer.
 
 Handlers of kopf that act (create, update, timers, daemons) write on each object and are
-edge-triggered; an index over 5,000 nodes costs minutes. An `on.event` handler writes nothing.
+edge-triggered; an index over 5,000 nodes costs minutes. An `on.event` handler writes nothing. What
+a fleet has many of is followed without kopf (following.py).
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from typing import Any
 
 import kopf
 
-from cni_upgrade.api import names
-from cni_upgrade.controller.store import Shelf, Store
-from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, POLICIES, Resource
+from cni_upgrade.controller.store import Store
+from cni_upgrade.kube.resources import POLICIES
 
 _GOODBYE = 10.0  # seconds for kopf to end its watches
 
@@ -28,47 +28,16 @@ Heard = Callable[[Callable[[], bool]], None]
 
 
 def registry(store: Store, heard: Heard, login: Login) -> kopf.OperatorRegistry:
-    """Handlers for everything that is watched; each hands `heard` what to do with its event."""
+    """The handler of policies; it hands `heard` what to do with its event."""
     made = kopf.OperatorRegistry()
     kopf.on.login(registry=made)(login)
-    spaces = store.config.namespaces
 
-    def listen(
-        resource: Resource, shelf: Shelf[Any], component: str = "", namespace: str = ""
-    ) -> None:
-        async def handler(type: str | None, event: Mapping[str, Any], **_: Any) -> None:  # noqa: A002
-            raw = event["object"]
-            labels = raw["metadata"].get("labels") or {}
-            # A pod of the proofs' namespace must not be able to pass for an agent.
-            if component and (
-                labels.get(names.LABEL_COMPONENT) != component
-                or raw["metadata"]["namespace"] != namespace
-            ):
-                return
-            heard(lambda: shelf.drop(raw) if type == "DELETED" else shelf.put(raw))
+    async def handler(type: str | None, event: Mapping[str, Any], **_: Any) -> None:  # noqa: A002
+        raw = event["object"]
+        shelf = store.policies
+        heard(lambda: shelf.drop(raw) if type == "DELETED" else shelf.put(raw))
 
-        selector = kopf.on.event(
-            resource.group,
-            resource.version,
-            resource.plural,
-            registry=made,
-            id=f"{resource.plural}-{component or 'all'}",
-        )
-        selector(handler)
-
-    listen(NODES, store.nodes)
-    listen(POLICIES, store.policies)
-    listen(NODE_STATES, store.states)
-    listen(JOBS, store.jobs, "agent", spaces.agents)
-    listen(PODS, store.agents, "agent", spaces.agents)
-    listen(PODS, store.proofs, "proof", spaces.proof)
-
-    async def warned(type: str | None, event: Mapping[str, Any], **_: Any) -> None:  # noqa: A002
-        # An Event that expires says nothing new.
-        if type != "DELETED":
-            heard(lambda: store.heard(event["object"]))
-
-    kopf.on.event(EVENTS.group, EVENTS.version, EVENTS.plural, registry=made)(warned)
+    kopf.on.event(POLICIES.group, POLICIES.version, POLICIES.plural, registry=made)(handler)
     return made
 
 
@@ -82,8 +51,6 @@ def settings() -> kopf.OperatorSettings:
     # A silent watch is closed and begun anew, so that a dead connection is noticed.
     made.watching.server_timeout = 300
     made.watching.client_timeout = 330
-    # At most one page of nodes at a time in memory.
-    made.watching.chunk_size = 500
     # After an outage nobody waits 21 seconds for the next try.
     made.networking.error_backoffs = (1, 1, 2, 3, 5)
     made.networking.request_timeout = 60
@@ -109,12 +76,11 @@ async def watch(store: Store, changed: Callable[[], None], login: Login) -> str:
         here.call_soon_threadsafe(take)
 
     async def operator() -> None:
-        spaces = store.config.namespaces
         await kopf.operator(
             registry=registry(store, heard, login),
             settings=settings(),
             standalone=True,
-            namespaces=[spaces.agents, spaces.proof],
+            clusterwide=True,
             stop_flag=stop,
         )
 

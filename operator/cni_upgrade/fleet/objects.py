@@ -7,7 +7,7 @@ has an `of()` that takes the object as the API server sends it and keeps nothing
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -31,7 +31,8 @@ class Node:
 
     name: str
     uid: str
-    resource_version: str
+    resource_version: str = field(compare=False)
+    """Guards our own writes; a Node that differs in nothing else is no news."""
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     unschedulable: bool

@@ -22,13 +22,14 @@ from kubernetes.aio.config import ConfigException
 from cni_upgrade.kube.port import KubeError, Listed, Object
 from cni_upgrade.kube.resources import ACCESS_REVIEWS, LEASES, PODS, Resource
 
-_PAGE = "500"
-_TIMEOUT = 30  # seconds for one request; a page of 500 nodes took under one
+_PAGE = "250"  # of 10 KB each they are 25 MB while they are read
+_TIMEOUT = 30  # seconds for one request; a page of nodes took under one
 _AGAIN = 5
 """How often a request is sent again that the API server was too busy for."""
 _LONGEST_WAIT = 10.0  # seconds, whatever Retry-After says: the next pass asks again anyway
 _SAME_CLOCK = 2.0  # seconds between two clocks that agree
 _WATCH_GRACE = 5  # seconds that a watch may last beyond its time
+_QUIET = 150  # seconds without a bookmark, of which one comes each minute: the connection is dead
 _MERGE = "application/merge-patch+json"
 
 _UNFENCED = (LEASES, ACCESS_REVIEWS)
@@ -36,6 +37,10 @@ _UNFENCED = (LEASES, ACCESS_REVIEWS)
 
 _MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
 """What the kubernetes client raises, by accident, of YAML that is no kubeconfig."""
+
+
+_LOST = (TimeoutError, aiohttp.ClientError, OSError, ConfigException)
+"""What no answer at all looks like."""
 
 
 class NoCredentialsError(Exception):
@@ -113,11 +118,34 @@ class Client:
         query: dict[str, str] | None,
         content_type: str,
     ) -> Object:
-        timeout: float = _TIMEOUT
+        patience: float = _TIMEOUT
         if method != "GET" and resource not in _UNFENCED:
-            timeout = min(timeout, self.fence())
-            if timeout <= 0:
+            patience = min(patience, self.fence())
+            if patience <= 0:
                 raise KubeError(0, "NotLeading", f"{method} {path}: this replica does not lead")
+        response = await self._send(method, resource, path, body, query, content_type, patience)
+        try:
+            data = await response.read()
+        except _LOST as error:
+            raise self._lost(method, resource, path, error) from error
+        self._judge(method, resource, path, response, data)
+        try:
+            answer: Object = json.loads(data)
+        except ValueError as error:
+            text = f"{method} {path}: HTTP {response.status} with an answer that is not JSON"
+            raise KubeError(0, "NoAnswer", text) from error
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        resource: Resource,
+        path: str,
+        body: Any,
+        query: dict[str, str] | None,
+        content_type: str,
+        patience: Any,
+    ) -> aiohttp.ClientResponse:
         try:
             # Reads the service account's token anew when it is due, hence inside.
             request = await self._api.param_serialize(
@@ -128,14 +156,25 @@ class Client:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._api.call_api(*request, _request_timeout=timeout)
-            data = await response.read()  # type: ignore[no-untyped-call]
-        except (TimeoutError, aiohttp.ClientError, OSError, ConfigException) as error:
-            self._count(method, resource, 0)
-            text = (
-                f"{method} {path}: no answer from the API server: {error or type(error).__name__}"
-            )
-            raise KubeError(0, "NoAnswer", text) from error
+            answer = await self._api.call_api(*request, _request_timeout=patience)
+        except _LOST as error:
+            raise self._lost(method, resource, path, error) from error
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+    def _lost(self, method: str, resource: Resource, path: str, error: Exception) -> KubeError:
+        self._count(method, resource, 0)
+        text = f"{method} {path}: no answer from the API server: {error or type(error).__name__}"
+        return KubeError(0, "NoAnswer", text)
+
+    def _judge(
+        self,
+        method: str,
+        resource: Resource,
+        path: str,
+        response: aiohttp.ClientResponse,
+        data: bytes,
+    ) -> None:
         self._count(method, resource, response.status)
         self._compare_clocks(response.headers.get("Date"))
         if response.status >= 400:
@@ -144,12 +183,6 @@ class Client:
             refusal = _refusal(method, path, response.status, data)
             refusal.retry_after = _later(response.status, response.headers.get("Retry-After"))
             raise refusal
-        try:
-            answer: Object = json.loads(data)
-        except ValueError as error:
-            text = f"{method} {path}: HTTP {response.status} with an answer that is not JSON"
-            raise KubeError(0, "NoAnswer", text) from error
-        return answer
 
     def now(self) -> datetime:
         """The API server's time, as far as its last answer tells it."""
@@ -168,50 +201,54 @@ class Client:
 
     async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Listed:
         items: list[Object] = []
+        version = ""
+        async for page in self.pages(resource, namespace, **query):
+            items += page.items
+            version = page.resource_version
+        return Listed(items, version)
+
+    async def pages(
+        self, resource: Resource, namespace: str | None = None, **query: str
+    ) -> AsyncIterator[Listed]:
         more = {**query, "limit": _PAGE}
         while True:
             page = await self._ask("GET", resource, resource.path(namespace), query=more)
-            items += page.get("items") or []
             meta = page.get("metadata") or {}
+            yield Listed(page.get("items") or [], meta.get("resourceVersion", ""))
             if not meta.get("continue"):
-                return Listed(items, meta.get("resourceVersion", ""))
+                return
             more["continue"] = meta["continue"]
 
     async def watch(
-        self, resource: Resource, since: str, seconds: int, **query: str
-    ) -> AsyncIterator[tuple[str, Object]]:
-        """(type, object) of what happens after a list, for so many seconds.
-
-        Raises KubeError where it is refused, breaks off or is silent beyond its time.
-        """
-        path, words = resource.path(), {"watch": "true", "resourceVersion": since}
-        words |= {"timeoutSeconds": str(seconds), "allowWatchBookmarks": "false", **query}
-        # The server ends it in time; one that does not is a connection that is dead.
-        limit = aiohttp.ClientTimeout(total=seconds + _WATCH_GRACE)
+        self,
+        resource: Resource,
+        namespace: str | None,
+        version: str,
+        seconds: int,
+        **query: str,
+    ) -> AsyncIterator[Object]:
+        path = resource.path(namespace)
+        more = {**query, "watch": "1", "allowWatchBookmarks": "true"}
+        more |= {"timeoutSeconds": str(seconds)} | ({"resourceVersion": version} if version else {})
+        patience = aiohttp.ClientTimeout(
+            total=seconds + _WATCH_GRACE, connect=_TIMEOUT, sock_read=_QUIET
+        )
+        response = await self._send("GET", resource, path, None, more, "application/json", patience)
         try:
-            request = await self._api.param_serialize(
-                "GET",
-                path,
-                query_params=list(words.items()),
-                header_params={"Accept": "application/json"},
-                auth_settings=["BearerToken"],
-            )
-            response = await self._api.call_api(*request, _request_timeout=limit)
-            self._count("WATCH", resource, response.status)
-            if response.status >= 400:
-                data = await response.read()  # type: ignore[no-untyped-call]
-                raise _refusal("GET", path, response.status, data)
-            async with response.response:
-                async for line in response.response.content:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        said = event["object"]
-                        status = int(said.get("code") or 0)
-                        raise KubeError(status, said.get("reason", ""), said.get("message", ""))
-                    yield event["type"], event["object"]
-        except (TimeoutError, aiohttp.ClientError, OSError, ConfigException, ValueError) as error:
-            text = f"watch of {path}: {error or type(error).__name__}"
-            raise KubeError(0, "NoAnswer", text) from error
+            data = await response.read() if response.status >= 400 else b""
+            self._judge("WATCH", resource, path, response, data)
+            async for line in response.content:
+                event: Object = json.loads(line)
+                if event["type"] == "ERROR":
+                    told = event["object"]
+                    raise KubeError(
+                        int(told.get("code") or 0), told.get("reason", ""), told.get("message", "")
+                    )
+                yield event
+        except (*_LOST, ValueError) as error:
+            raise self._lost("WATCH", resource, path, error) from error
+        finally:
+            response.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         return await self._ask("GET", resource, resource.path(namespace, name))

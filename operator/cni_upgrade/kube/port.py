@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -56,6 +56,25 @@ class Kube(Protocol):
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         """One object; 404 where it is not there."""
+
+    def pages(
+        self, resource: Resource, namespace: str | None = None, **query: str
+    ) -> AsyncIterator[Listed]:
+        """The same page by page, for what would be too much at once; all are of one instant."""
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        version: str,
+        seconds: int,
+        **query: str,
+    ) -> AsyncIterator[Object]:
+        """What happens after that resourceVersion, as `{"type": .., "object": ..}`.
+
+        Ends after so many seconds. KubeError 410 where the version is too
+        old: what happened since is not told any more. Without a version: what is there, as ADDED.
+        """
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         """A new object; 409 where the name is taken."""

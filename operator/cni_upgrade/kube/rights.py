@@ -1,6 +1,6 @@
 """Every right that the controller needs, so that a missing one is named before it is missed.
 
-kopf ends the process when a list or watch is refused; asked beforehand, one missing right is a
+A list or watch that is refused says nothing but that; asked beforehand, one missing right is a
 condition and a line that says what to add. `manifests/rbac.yaml` gives exactly these, and
 the right to list ConfigMaps by name, without which nothing stalls (controller/sources.py).
 """
@@ -71,9 +71,7 @@ def needed(system: str, agents: str, proof: str, leases: str = "") -> Iterator[R
     for namespace in (agents, proof):
         yield from (Right(verb, PODS, namespace) for verb in _WATCH)
         yield from (Right(verb, EVENTS, namespace) for verb in _WATCH)
-        # There are no Jobs in the proof namespace, but kopf watches each kind in both.
-        yield from (Right(verb, JOBS, namespace) for verb in _WATCH)
-    yield from (Right(verb, JOBS, agents) for verb in ("create", "delete"))
+    yield from (Right(verb, JOBS, agents) for verb in (*_WATCH, "create", "delete"))
     yield from (Right(verb, PODS, proof) for verb in ("create", "delete"))
     yield Right("create", EVENTS, "default")
 

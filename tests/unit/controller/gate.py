@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler
 
 from kubernetes.aio.config import incluster_config
 
+from cni_upgrade.api import names
+
 
 class Loader(incluster_config.InClusterConfigLoader):
     """The kubernetes client's own, which reads the file once a minute: here each time."""
@@ -26,7 +28,7 @@ class Loader(incluster_config.InClusterConfigLoader):
 
 
 class Gate(BaseHTTPRequestHandler):
-    """An API server with one node and one token; what it was shown is kept."""
+    """An API server with one policy and one token; what it was shown is kept."""
 
     valid = "first"
     status = 200
@@ -45,18 +47,25 @@ class Gate(BaseHTTPRequestHandler):
         if path == "/api":
             return 200, {"versions": ["v1"]}
         if path == "/apis":
-            return 200, {"groups": []}
-        if path == "/api/v1":
+            version = {"groupVersion": names.API_VERSION, "version": names.VERSION}
+            group = {"name": names.GROUP, "versions": [version], "preferredVersion": version}
+            return 200, {"groups": [group]}
+        if path in ("/api/v1", f"/apis/{names.API_VERSION}"):
             plain = {"singularName": "", "namespaced": False, "verbs": ["list", "watch"]}
-            kinds = {"nodes": "Node", "namespaces": "Namespace"}
+            kinds = {"namespaces": "Namespace"}
+            if path != "/api/v1":
+                kinds = {names.POLICY_PLURAL: names.POLICY_KIND}
             return 200, {"resources": [{**plain, "name": n, "kind": k} for n, k in kinds.items()]}
         if "watch=" in query:
             # Watches are cut short: each further one shows its token.
             return 200, {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "1"}}}
         if self.status != 200:
             return self.status, {"kind": "Status", "code": self.status, "message": "not you"}
-        node = {"metadata": {"name": f"seen-as-{self.valid}", "uid": "1", "resourceVersion": "1"}}
-        return 200, {"metadata": {"resourceVersion": "1"}, "items": [node]}
+        seen = {
+            "metadata": {"name": f"seen-as-{self.valid}", "uid": "1", "resourceVersion": "1"},
+            "spec": {"nodeSelector": {}},
+        }
+        return 200, {"metadata": {"resourceVersion": "1"}, "items": [seen]}
 
     def _say(self, status: int, answer: object) -> None:
         body = json.dumps(answer).encode() + b"\n"

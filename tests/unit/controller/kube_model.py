@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from cni_upgrade.controller.executor import Executor
@@ -53,6 +55,10 @@ class Memory:
         self.cluster = Cluster()
         self.asked: list[tuple[str, str, str]] = []
         self.refuse: Refuse = lambda verb, plural, name: None
+        self.told: dict[str, list[Object | KubeError]] = defaultdict(list)
+        """What watches will say, by the plural of the kind."""
+        self.patient = True
+        """Watches wait for more; else they end when they have said all."""
 
     def _ask(self, verb: str, resource: Resource, name: str) -> str:
         self.asked.append((verb, resource.plural, name))
@@ -61,7 +67,7 @@ class Memory:
         return KINDS[resource]
 
     def writes(self) -> list[tuple[str, str, str]]:
-        return [a for a in self.asked if a[0] not in ("get", "list", "may list")]
+        return [a for a in self.asked if a[0] not in ("get", "list", "may list", "watch")]
 
     async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Listed:
         field, _, value = query.get("fieldSelector", "").partition("=")
@@ -82,6 +88,33 @@ class Memory:
         if found is None:
             raise KubeError(404, "NotFound", f"{kind} {name} not found")
         return found
+
+    async def pages(
+        self, resource: Resource, namespace: str | None = None, **query: str
+    ) -> AsyncIterator[Listed]:
+        listed = await self.list(resource, namespace, **query)
+        # At least one page, and the last one may be empty.
+        for first in range(0, len(listed.items) + 1, 3):
+            yield Listed(listed.items[first : first + 3], listed.resource_version)
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        version: str,
+        seconds: int,
+        **query: str,
+    ) -> AsyncIterator[Object]:
+        """What the test has put into `told` of a kind; an error among it is raised."""
+        self._ask("watch", resource, version)
+        while (queue := self.told[resource.plural]) or self.patient:
+            if not queue:
+                await asyncio.sleep(0.01)
+                continue
+            event = queue.pop(0)
+            if isinstance(event, KubeError):
+                raise event
+            yield event
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         kind = self._ask("create", resource, body["metadata"]["name"])

@@ -128,7 +128,7 @@ async def test_pages_are_put_together_and_a_page_that_expired_ends_the_list(
     }
 
     async def paged(request: web.Request) -> web.StreamResponse:
-        assert request.query["limit"] == "500"
+        assert request.query["limit"] == "250"
         assert request.query["labelSelector"] == "a=b"
         text = pages.get(request.query.get("continue", ""))
         return web.Response(status=200 if text else 410, text=text or STATUS % "Expired")
@@ -257,3 +257,73 @@ async def test_a_write_begins_only_while_the_lease_lasts(tmp_path: Path) -> None
         async with asyncio.timeout(5):
             with pytest.raises(KubeError, match="no answer"):
                 await client.patch(NODES, None, "node-a", {})
+
+
+def event(version: int) -> str:
+    return f'{{"type":"ADDED","object":{{"metadata":{{"resourceVersion":"{version}"}}}}}}\n'
+
+
+async def test_a_watch_is_read_line_by_line_however_it_is_cut(tmp_path: Path) -> None:
+    long = '{"type":"ADDED","object":{"metadata":{"name":"%s"}}}\n' % ("x" * 300_000)
+
+    async def told(request: web.Request) -> web.StreamResponse:
+        assert request.query["watch"] == "1"
+        assert request.query["resourceVersion"] == "7"
+        assert request.query["labelSelector"] == "a=b"
+        response = web.StreamResponse()
+        await response.prepare(request)
+        text = (event(8) + long + event(9)).encode()
+        for first in range(0, len(text), 70_001):
+            await response.write(text[first : first + 70_001])
+        return response
+
+    async with serving(told, tmp_path) as client:
+        watched = client.watch(JOBS, "agents", "7", 9, labelSelector="a=b")
+        events = [each async for each in watched]
+        assert len(events) == 3
+        assert events[2]["object"]["metadata"]["resourceVersion"] == "9"
+        assert client.requests == {("WATCH", "jobs", 200): 1}
+
+
+EXPIRED = '{"kind":"Status","code":410,"reason":"Expired","message":"too old"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "code"),
+    [
+        (200, event(8) + f'{{"type":"ERROR","object":{EXPIRED}}}\n', 410),
+        (410, EXPIRED, 410),
+        (403, STATUS % "Forbidden", 403),
+        (200, event(8) + '{"type":"AD', 0),
+        (200, "<html>log in</html>\n", 0),
+    ],
+)
+async def test_a_watch_that_goes_wrong_is_one_error(
+    tmp_path: Path, status: int, text: str, code: int
+) -> None:
+    async with serving(says(status, text), tmp_path) as client:
+        with pytest.raises(KubeError) as refused:
+            async for _ in client.watch(NODES, None, "7", 60):
+                pass
+        assert refused.value.status == code
+        assert client.doubted.is_set() == (code == 403)
+
+
+async def test_a_watch_that_is_silent_without_a_bookmark_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_QUIET", 0.2)
+
+    async def silent(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(event(8).encode())
+        await asyncio.sleep(60)
+        return response
+
+    async with serving(silent, tmp_path) as client:
+        events = client.watch(NODES, None, "7", 60)
+        assert await anext(events)
+        with pytest.raises(KubeError, match="no answer") as lost:
+            await anext(events)
+        assert lost.value.status == 0

@@ -32,8 +32,11 @@ def test_only_what_is_newer_is_news() -> None:
     assert nodes.put(raw(5))
     assert not nodes.put(raw(5))
     assert not nodes.put(raw(4))
-    assert nodes.put(raw(6))
+    assert not nodes.put(raw(6)), "nothing that is kept of it has changed"
     assert nodes.items["node-a"].resource_version == "6"
+    assert nodes.put(raw(7) | {"spec": {"unschedulable": True}})
+    assert not nodes.put(raw(6)), "it is older"
+    assert nodes.items["node-a"].unschedulable
 
 
 def test_late_words_about_a_former_owner_of_a_name_are_no_news() -> None:

@@ -31,7 +31,7 @@ async def test_kopf_s_watches_go_on_with_the_token_of_now(folder: Path, gate: ty
     client = Client(api := await connect("test"))
     store = Store(CONFIG, "")
     watch = asyncio.create_task(watching.watch(store, lambda: None, login(api)))
-    await becomes(lambda: "seen-as-first" in store.nodes.items)
+    await becomes(lambda: "seen-as-first" in store.policies.items)
     (folder / "token").write_text("second")
     gate.valid = "second"
     gate.shown.clear()
@@ -169,7 +169,7 @@ async def test_watches_that_ended_begin_anew_after_a_look_at_the_rights(
     assert not made.loop.listed.is_set(), "what was missed is listed first"
     gate.status = 200
     await made.loop.resync()
-    await becomes(lambda: "seen-as-first" in made.store.nodes.items)
+    await becomes(lambda: "seen-as-first" in made.store.policies.items)
     watch.cancel()
     await asyncio.wait([watch], timeout=20)
     await client.close()

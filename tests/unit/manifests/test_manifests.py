@@ -190,7 +190,6 @@ def test_a_rule_names_what_it_grants(role: Object, rule: Object) -> None:
 
 
 def test_what_is_granted_is_what_the_controller_asks_for() -> None:
-    """And what kopf watches besides: every kind in every namespace that it was given."""
     granted = {
         (verb, group, resource, role["metadata"].get("namespace"), name)
         for role in ROLES
@@ -211,8 +210,7 @@ def test_what_is_granted_is_what_the_controller_asks_for() -> None:
         )
         for right in rights.needed("cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof")
     }
-    watched = {(verb, "batch", "jobs", "cni-upgrade-proof", "") for verb in ("list", "watch")}
-    assert granted == asked | watched
+    assert granted == asked
 
 
 def test_configmaps_are_read_by_name_and_where_they_are() -> None:
