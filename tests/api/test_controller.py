@@ -37,8 +37,7 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
         said = Counter((verb, what) for verb, what, _, code in world.writes()[before:])
         assert {code for *_, code in world.writes()[before:]} <= {200, 201}
         assert set(said) == {
-            ("create", "cninodestates"),
-            ("patch", "cninodestates"),
+            ("create", "cninodestates"),  # with the claim in it
             ("patch", "cninodestates/status"),
             ("patch", "cniupgradepolicies/status"),
             ("create", "jobs"),

@@ -90,6 +90,25 @@ class Mortal:
         self._alive()
         return await self._client.list(resource, namespace, **query)
 
+    async def pages(
+        self, resource: Resource, namespace: str | None = None, **query: str
+    ) -> AsyncIterator[Listed]:
+        self._alive()
+        async for page in self._client.pages(resource, namespace, **query):
+            yield page
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        version: str,
+        seconds: int,
+        **query: str,
+    ) -> AsyncIterator[Object]:
+        self._alive()
+        async for event in self._client.watch(resource, namespace, version, seconds, **query):
+            yield event
+
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         self._alive()
         return await self._client.get(resource, namespace, name)
@@ -160,9 +179,11 @@ async def watched(client: Client) -> AsyncIterator[Seen]:
 
     async def follow(resource: Resource, take: Any) -> None:
         listed = await client.list(resource)
-        async for kind, raw in client.watch(resource, listed.resource_version, 3000):
-            assert kind in ("ADDED", "MODIFIED", "DELETED")
-            take(raw)
+        async for event in client.watch(resource, None, listed.resource_version, 3000):
+            if event["type"] == "BOOKMARK":
+                continue
+            assert event["type"] in ("ADDED", "MODIFIED", "DELETED")
+            take(event["object"])
 
     tasks = [
         asyncio.create_task(follow(NODES, seen.node)),

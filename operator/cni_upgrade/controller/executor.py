@@ -85,7 +85,7 @@ class Executor:
                 finally:
                     self.progress = time.monotonic()
                 self.carried_out[type(decision).__name__] += 1
-                if not isinstance(decision, d.SetStatus | d.Emit):
+                if not isinstance(decision, d.SetStatus | d.KeepStatus | d.Emit):
                     log.info("%s: %s", turn.subject, type(decision).__name__)
             self._store.errors.pop(turn.subject, None)
             return True
@@ -186,6 +186,10 @@ class Executor:
         if known and known.metadata.deletion_timestamp and not known.metadata.finalizers:
             # It went with that write.
             shelf.drop({"metadata": {"name": decision.policy, "uid": known.metadata.uid}})
+
+    @_do.register
+    async def _(self, decision: d.KeepStatus) -> None:
+        self._store.keep(decision.name, decision.status)
 
     @_do.register
     async def _(self, decision: d.CreateJob) -> None:

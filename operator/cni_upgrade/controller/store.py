@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator, Callable, Container, Iterable, Mappin
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.objects import Job, Lease, Namespace, Node, Pod
 from cni_upgrade.fleet.phases import Step
-from cni_upgrade.fleet.snapshot import ConfigMap, Eviction, Snapshot, Unread
+from cni_upgrade.fleet.snapshot import ConfigMap, Eviction, Snapshot, Unread, Unwritten
 from cni_upgrade.kube.port import Listed
 
 log = logging.getLogger(__name__)
@@ -167,6 +167,8 @@ class Store:
         self.proofs: Shelf[Pod] = Shelf(Pod.of, _name)
         self.leases: Shelf[Lease] = Shelf(Lease.of, _name)
         self.rooms: Shelf[Namespace] = Shelf(Namespace.of, _name)
+        self._unwritten: dict[str, tuple[str, Unwritten]] = {}
+        """By node: the version that a status goes on from, and what stands in it."""
         self.warnings: dict[str, tuple[int, str]] = {}
         """By the uid of a pod or Job: version and text of the newest Warning about it."""
         self.node_pods: dict[str, tuple[Pod, ...]] = {}
@@ -195,6 +197,32 @@ class Store:
         text = f"{event.get('reason', '')}: {event.get('message', '')}"
         self.warnings[uid] = (version, " ".join(text.split())[:1000])
         return True
+
+    def keep(self, name: str, status: NodeStateStatus) -> None:
+        """Go on from a status that is to be written later; whoever writes first wins."""
+        state = self.states.items.get(name)
+        if state is None:
+            return
+        version = state.metadata.resource_version
+        known = self._unwritten.get(name)
+        behind = known[1] if known and known[0] == version else None
+        if behind is None:
+            behind = Unwritten(state.status, self.now())
+        if status == behind.recorded:
+            self._unwritten.pop(name, None)
+        else:
+            self._unwritten[name] = (version, behind)
+        self.states.items[name] = state.model_copy(update={"status": status})
+
+    def unwritten(self) -> dict[str, Unwritten]:
+        """What is behind what the planner goes on from; a newer version of a record ends it."""
+        items = self.states.items
+        self._unwritten = {
+            name: (version, behind)
+            for name, (version, behind) in self._unwritten.items()
+            if name in items and items[name].metadata.resource_version == version
+        }
+        return {name: behind for name, (_, behind) in self._unwritten.items()}
 
     def evicted(self, pod: str, blocked_by: str) -> None:
         """Note the answer of the eviction API for a pod (by uid)."""
@@ -238,6 +266,7 @@ class Store:
             unread={k: Unread.of(error) for k, error in self.policies.unreadable.items()},
             nodes={k: v for k, v in self.nodes.items.items() if k not in hands_off},
             states={k: v for k, v in self.states.items.items() if k not in hands_off},
+            unwritten=self.unwritten(),
             jobs={k: v for k, v in self.jobs.items.items() if v.for_node not in hands_off},
             agents=agents,
             proofs={k: v for k, v in self.proofs.items.items() if v.for_node not in hands_off},

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cni_upgrade.api.node_state import NodeStateStatus
+
 Body = Mapping[str, Any]
 
 
@@ -57,6 +59,17 @@ class SetFinalizers:
     policy: str
     resource_version: str
     finalizers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepStatus:
+    """Go on from a status that is not written yet: it is written with what comes of it.
+
+    Lost with the process, and then found again from the record and the cluster: see recording.py.
+    """
+
+    name: str
+    status: NodeStateStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +169,7 @@ Decision = (
     | Claim
     | SetStatus
     | SetFinalizers
+    | KeepStatus
     | CreateJob
     | DeleteJob
     | Cordon

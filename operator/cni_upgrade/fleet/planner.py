@@ -10,7 +10,13 @@ from typing import Any
 
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
-from cni_upgrade.api.node_state import CNINodeState, DriftStatus, NodeStateStatus, Phase
+from cni_upgrade.api.node_state import (
+    CNINodeState,
+    DriftStatus,
+    NodeStateStatus,
+    Phase,
+    PolicyRef,
+)
 from cni_upgrade.api.policy import Mode
 from cni_upgrade.fleet import (
     drift,
@@ -32,6 +38,7 @@ from cni_upgrade.fleet.decisions import (
     DeleteProof,
     DeleteState,
     Emit,
+    KeepStatus,
     SetStatus,
     Uncordon,
 )
@@ -39,6 +46,7 @@ from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer, writers
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import FAILED, GOOD, ROTATION, ROUTINE, UNPLANNABLE
+from cni_upgrade.fleet.recording import may_wait
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.settle import audit_key
@@ -82,6 +90,9 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         if state.status.operation is not None and state.status.operation.kind == "audit"
     )
     rotating = sum(1 for state in world.states.values() if _rotating(state.status))
+    looking = _looking(world)
+    audits += len(looking)
+    fresh = sum(1 for state in world.states.values() if state.status.observed_generation < 0)
     after = dict(world.states)
     going = leaving.all_leaving(world)
     writing, hanging = writers(world), _hanging(world)
@@ -97,7 +108,12 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         governance = roster.governance[node.name]
         if state is None:
             if governance.policy is not None:
-                body = _new_state(node, governance)
+                # Its record begins when it is to be looked at: until then there is nothing to say
+                # of it that the policy's status does not.
+                if audits + fresh >= world.config.audit_parallel:
+                    continue
+                fresh += 1
+                body = _new_state(node, governance, world)
                 yield Turn(node.name, (CreateState(node.name, body),))
             elif names.CORDONED_BY in node.annotations:
                 yield from _ungoverned(node, writing.get(node.name))
@@ -113,7 +129,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             state=state,
             status=state.status,
             governance=governance,
-            may_audit=audits < world.config.audit_parallel,
+            may_audit=audits < world.config.audit_parallel or node.name in looking,
             may_rotate=rotating < world.config.reaudit_parallel,
             writer=writing.get(node.name),
             leaving=leaving.of(state, governance, going),
@@ -123,16 +139,16 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         move = node_lease.kept(view, _contained(view))
         began = move.status.operation
         if began is not None and began.kind == "audit" and state.status.operation is None:
-            audits += 1
+            audits += node.name not in looking
             rotating += _rotating(move.status)
         status = _finished(view, move.status, hanging.get(node.name, ()))
         after[node.name] = state.model_copy(update={"status": status})
-        decisions = (*_written(state, status), *move.acts)
+        decisions = (*_written(world, state, status), *move.acts)
         if any(isinstance(act, Claim) for act in move.acts):
             # A claim is guarded by the version that a status written before it would change. So
             # it has a turn of its own, after that which ends an operation for the old policy.
             ended = move.status != state.status
-            decisions = tuple(_written(state, status)) if ended else move.acts
+            decisions = tuple(_written(world, state, status)) if ended else move.acts
         if decisions:
             yield Turn(node.name, decisions)
     yield from _leftovers(world, after)
@@ -204,8 +220,13 @@ def _advance(view: View) -> Move:
     )
 
 
-def _new_state(node: Node, governance: Governance) -> dict[str, Any]:
-    policy = governance.policy.metadata.name if governance.policy else ""
+def _new_state(node: Node, governance: Governance, world: Snapshot) -> dict[str, Any]:
+    acting = governance.policy
+    policy = acting.metadata.name if acting else ""
+    spec: dict[str, Any] = {"nodeUID": node.uid}
+    if acting is not None and acting.spec.mode == Mode.ENFORCE:
+        ref = PolicyRef(name=policy, uid=acting.metadata.uid, since=world.now)
+        spec["policyRef"] = ref.to_api()
     labels = {names.LABEL_POLICY: policy} if 0 < len(policy) <= 63 else {}
     return {
         "apiVersion": names.API_VERSION,
@@ -224,7 +245,7 @@ def _new_state(node: Node, governance: Governance) -> dict[str, Any]:
                 }
             ],
         },
-        "spec": {"nodeUID": node.uid},
+        "spec": spec,
     }
 
 
@@ -284,10 +305,33 @@ def _left(pod: Pod) -> str:
     )
 
 
-def _written(state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]:
-    # Comparing is cheap, writing out two statuses of every node that rests is not.
-    if status is not state.status and (patch := _changes(state.status, status)):
-        yield SetStatus(names.NODE_STATE_KIND, state.metadata.name, patch)
+def _looking(world: Snapshot) -> set[str]:
+    """Nodes that an agent looks at though no record says so: a controller was lost meanwhile."""
+    return {
+        job.for_node
+        for job in world.jobs.values()
+        if job.name.startswith("audit-")
+        and not (job.complete or job.failed or job.deleting)
+        and not any(pod.ended for pod in world.agents.get(job.name, ()))
+        and (state := world.states.get(job.for_node)) is not None
+        and state.status.operation is None
+    }
+
+
+def _written(world: Snapshot, state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]:
+    name = state.metadata.name
+    behind = world.unwritten.get(name)
+    recorded = behind.recorded if behind else state.status
+    moved_on = status is not state.status and status != state.status
+    if behind is None and not moved_on:
+        pass
+    elif status == recorded:
+        yield KeepStatus(name, status)
+    elif may_wait(recorded, status, behind.since if behind else world.now, world.now):
+        if moved_on:
+            yield KeepStatus(name, status)
+    elif patch := _changes(recorded, status):
+        yield SetStatus(names.NODE_STATE_KIND, name, patch)
     news = status.phase != state.status.phase and not _seen_before(state.status, status)
     if news and status.phase not in _QUIET:
         bad = status.phase in FAILED or status.phase in (Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.parse import UnreadableResourceError
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.config import OperatorConfig
@@ -59,6 +59,15 @@ class ConfigMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwritten:
+    """What the record of a node says, where the controller is further than that."""
+
+    recorded: NodeStateStatus
+    since: datetime
+    """When the first of what is not written was decided."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The cluster as the store knows it. Mappings are keyed by name unless said otherwise."""
 
@@ -69,6 +78,8 @@ class Snapshot:
     """Policies that do not fit our model."""
     nodes: Mapping[str, Node] = field(default_factory=dict)
     states: Mapping[str, CNINodeState] = field(default_factory=dict)
+    """As far as the controller has come; what is recorded of some of them stands in `unwritten`."""
+    unwritten: Mapping[str, Unwritten] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)
     agents: Mapping[str, Sequence[Pod]] = field(default_factory=dict)
     """Agent pods by the name of their Job."""

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from cni_upgrade.controller import following
-from cni_upgrade.controller.following import Follower
+from cni_upgrade.controller.following import Follower, kinds
 from cni_upgrade.kube.port import KubeError, Object
 from tests.unit.controller.kube_model import Made
+from tests.unit.fleet.cluster_model import AGENTS, PROOF
 
 
 @pytest.fixture(autouse=True)
@@ -150,3 +151,22 @@ async def test_warnings_are_heard_anew_after_a_gap(made: Made) -> None:
         # Two namespaces, and one of them again.
         await becomes(lambda: asked(made, "events").count("") == 3)
         assert heard.missed == 0
+
+
+def test_each_kind_is_asked_for_where_it_counts(made: Made) -> None:
+    """Who may create pods for proofs must not be able to answer for an agent."""
+    component = "labelSelector=cniupgrade.dev/component="
+    asked = [
+        (kind.resource.plural, kind.namespace, "&".join(f"{k}={v}" for k, v in kind.query.items()))
+        for kind in kinds(made.store)
+    ]
+    assert asked == [
+        ("nodes", None, ""),
+        ("cninodestates", None, ""),
+        ("jobs", AGENTS, f"{component}agent"),
+        ("pods", AGENTS, f"{component}agent"),
+        ("pods", PROOF, f"{component}proof"),
+    ]
+    shelves = [kind.shelf for kind in kinds(made.store)]
+    assert shelves[3] is made.store.agents
+    assert shelves[4] is made.store.proofs

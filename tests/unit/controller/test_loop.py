@@ -46,12 +46,15 @@ async def until(made: Made, true: Callable[[], object]) -> None:
     raise AssertionError(f"node-a is {made.kube.cluster.status('node-a')}")
 
 
-async def at_step(made: Made, step: str) -> None:
-    def there() -> bool:
-        operation = made.kube.cluster.status("node-a").get("operation") or {}
-        return bool(operation.get("step") == step)
+def step_of(made: Made) -> str:
+    """The step that the controller is at with node-a, recorded or not."""
+    state = made.store.states.items.get("node-a")
+    operation = state.status.operation if state else None
+    return operation.step if operation else ""
 
-    await until(made, there)
+
+async def at_step(made: Made, step: str) -> None:
+    await until(made, lambda: step_of(made) == step)
 
 
 async def test_a_rollout_by_lists_alone_and_silence_after_it(made: Made) -> None:
@@ -96,7 +99,7 @@ async def test_an_answer_that_went_unheard_is_read_when_its_job_has_ended(made: 
     for _ in range(3):
         await made.loop.once()
     assert len([j for j in cluster.api.all("Job") if j["metadata"]["name"][:5] == "apply"]) == 1
-    assert cluster.status("node-a")["operation"]["step"].startswith("Prove")
+    assert step_of(made).startswith("Prove")
 
 
 async def test_strangers_in_our_namespaces_are_not_seen(made: Made) -> None:

@@ -181,6 +181,38 @@ def test_a_record_that_makes_no_sense_stops_its_own_node_only() -> None:
     assert "node-b" in turns
 
 
+def test_what_is_kept_goes_on_from_the_record_until_somebody_writes_that() -> None:
+    made = store()
+    made.states.put(state("node-a", phase="Waiting"))
+    recorded = made.snapshot(NOW).states["node-a"].status
+    applying = recorded.model_copy(update={"phase": "Applying"})
+    made.keep("node-a", applying)
+    first = made.snapshot(NOW)
+    assert first.states["node-a"].status == applying
+    assert first.unwritten["node-a"].recorded == recorded
+    made.keep("node-a", applying.model_copy(update={"message": "on"}))
+    second = made.snapshot(NOW)
+    assert second.states["node-a"].status.message == "on"
+    assert second.unwritten["node-a"] == first.unwritten["node-a"], "since the first of it"
+    made.states.replace(Listed([state("node-a", phase="Waiting")], "5"))
+    assert made.snapshot(NOW).states["node-a"].status.message == "on", "the list is no newer"
+    made.states.put(state("node-a", version=9, phase="Failed"))
+    third = made.snapshot(NOW)
+    assert third.states["node-a"].status.phase == "Failed"
+    assert third.unwritten == {}
+
+
+def test_what_is_kept_of_a_record_that_is_gone_or_is_what_it_was_is_nothing() -> None:
+    made = store()
+    made.states.put(state("node-a", phase="Waiting"))
+    recorded = made.snapshot(NOW).states["node-a"].status
+    made.keep("node-a", recorded.model_copy(update={"message": "on"}))
+    made.keep("node-a", recorded)
+    assert made.snapshot(NOW).unwritten == {}
+    made.keep("node-b", recorded)
+    assert "node-b" not in made.snapshot(NOW).states
+
+
 def event(version: int, text: str, kind: str = "Pod", of: str = "Warning") -> Object:
     return {
         "metadata": {

@@ -6,19 +6,17 @@ import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import kopf
 import pytest
 
-from cni_upgrade.api import names
 from cni_upgrade.controller import main, watching
 from cni_upgrade.controller.login import login
 from cni_upgrade.controller.store import Store
 from cni_upgrade.kube.client import Client, connect
 from tests.unit.controller.gate import Gate
 from tests.unit.controller.kube_model import Made
-from tests.unit.fleet.cluster_model import AGENTS, CONFIG, PROOF
+from tests.unit.fleet.cluster_model import CONFIG
 
 
 async def becomes(true: Callable[[], object]) -> None:
@@ -45,79 +43,6 @@ async def test_kopf_s_watches_go_on_with_the_token_of_now(folder: Path, gate: ty
     await asyncio.wait([watch], timeout=20)
     assert watch.cancelled()
     await client.close()
-
-
-async def test_nodes_are_listed_by_the_page(folder: Path, gate: type[Gate]) -> None:
-    """5,000 nodes at once are 50 MB in memory before one of them is trimmed."""
-    client = Client(api := await connect("test"))
-    store = Store(CONFIG, "")
-    watch = asyncio.create_task(watching.watch(store, lambda: None, login(api)))
-    await becomes(lambda: "seen-as-first" in store.nodes.items)
-    lists = [p for p in gate.paths if p.startswith("/api/v1/nodes") and "watch=" not in p]
-    assert lists
-    assert all("limit=500" in path for path in lists)
-    watch.cancel()
-    await asyncio.wait([watch], timeout=20)
-    await client.close()
-
-
-async def hear(store: Store, plural: str, kind: str | None, raw: Any) -> int:
-    """What each handler of a kind makes of an event; answers how many took it in."""
-    taken: list[bool] = []
-    made = watching.registry(store, lambda news: taken.append(news()), lambda **_: None)  # type: ignore[arg-type]
-    for handler in made._watching.get_all_handlers():
-        if handler.selector is not None and handler.selector.any_name == plural:
-            take: Any = handler.fn
-            await take(type=kind, event={"type": kind, "object": raw})
-    return len(taken)
-
-
-def pod(namespace: str, component: str, version: int = 1) -> dict[str, Any]:
-    labels = {names.LABEL_COMPONENT: component, "batch.kubernetes.io/job-name": "apply-0"}
-    meta = {"name": "p", "namespace": namespace, "uid": "u", "labels": labels}
-    return {"metadata": {**meta, "resourceVersion": str(version)}, "spec": {}, "status": {}}
-
-
-@pytest.mark.parametrize(
-    ("namespace", "component", "agents", "proofs"),
-    [
-        (AGENTS, "agent", 1, 0),
-        (PROOF, "proof", 0, 1),
-        # Who may create pods for proofs must not be able to answer for an agent.
-        (PROOF, "agent", 0, 0),
-        (AGENTS, "proof", 0, 0),
-        ("default", "agent", 0, 0),
-        (AGENTS, "", 0, 0),
-    ],
-)
-async def test_a_pod_counts_in_its_own_namespace_alone(
-    namespace: str, component: str, agents: int, proofs: int
-) -> None:
-    store = Store(CONFIG, "")
-    assert await hear(store, "pods", "ADDED", pod(namespace, component)) == agents + proofs
-    assert (len(store.agents.items), len(store.proofs.items)) == (agents, proofs)
-    # Nor does a deletion there make one here forgotten.
-    store.agents.put(pod(AGENTS, "agent"))
-    await hear(store, "pods", "DELETED", pod(namespace, component, 2))
-    assert len(store.agents.items) == (0 if agents else 1)
-
-
-async def test_an_event_that_expires_says_nothing_new() -> None:
-    """An hour after it was said the API server deletes it, and tells of that as of anything."""
-    store = Store(CONFIG, "")
-    event = {
-        "metadata": {"name": "e", "uid": "e", "resourceVersion": "5"},
-        "involvedObject": {"kind": "Pod", "uid": "u"},
-        "type": "Warning",
-        "reason": "Failed",
-        "message": "image not found",
-    }
-    assert await hear(store, "events", "ADDED", event) == 1
-    assert store.warnings == {"u": (5, "Failed: image not found")}
-    store.warnings.clear()
-    later = {**event, "metadata": {**event["metadata"], "resourceVersion": "99"}}  # type: ignore[dict-item]
-    assert await hear(store, "events", "DELETED", later) == 0
-    assert store.warnings == {}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.hanging import wants_pods
 from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
-from cni_upgrade.fleet.snapshot import Eviction, Snapshot
+from cni_upgrade.fleet.snapshot import Eviction, Snapshot, Unwritten
 from tests.unit.fleet.api_model import ApiError, Raw
 from tests.unit.fleet.cluster_model import AGENTS, CONFIG, PROOF, Cluster
 
@@ -53,6 +53,7 @@ class Controller:
         self._seen: dict[tuple[str, str, str], tuple[str, Any]] = {}
         self._evictions: dict[str, Eviction] = {}
         self._planned: dict[tuple[str, str], str] = {}
+        self._unwritten: dict[str, tuple[str, Unwritten]] = {}
         self.errors: dict[str, str] = {}
         self.refresh()
 
@@ -87,6 +88,11 @@ class Controller:
         agents: dict[str, list[Pod]] = defaultdict(list)
         for pod in self._all("Pod", AGENTS).values():
             agents[pod.job].append(pod)
+        unwritten = {
+            name: behind
+            for name, (version, behind) in self._unwritten.items()
+            if name in states and self._seen["CNINodeState", "", name][0] == version
+        }
         pods = {name: self._pods_of(name) for name, s in states.items() if wants_pods(s)}
         self._planned = {
             (kind, name): item.metadata.resource_version
@@ -99,6 +105,7 @@ class Controller:
             policies=policies,
             nodes=self._all("Node"),
             states=states,
+            unwritten=unwritten,
             jobs=self._all("Job", AGENTS),
             agents=dict(agents),
             proofs=self._all("Pod", PROOF),
@@ -185,6 +192,25 @@ class Controller:
         )
         if self._cluster.api.find("CNIUpgradePolicy", name) is None:
             del self._seen["CNIUpgradePolicy", "", name]
+
+    @_do.register
+    def _(self, decision: d.KeepStatus) -> None:
+        key = ("CNINodeState", "", decision.name)
+        if key not in self._seen:
+            return
+        version, state = self._seen[key]
+        known = self._unwritten.get(decision.name)
+        if known is None or known[0] != version:
+            known = (version, Unwritten(state.status, self._cluster.now))
+        self._unwritten[decision.name] = known
+        if decision.status == known[1].recorded:
+            del self._unwritten[decision.name]
+        self._seen[key] = (version, state.model_copy(update={"status": decision.status}))
+
+    def status(self, node: str) -> Raw:
+        """How far the controller is with a node, written or not."""
+        found = self._seen.get(("CNINodeState", "", node))
+        return found[1].status.to_api() if found else {}
 
     @_do.register
     def _(self, decision: d.CreateJob) -> None:

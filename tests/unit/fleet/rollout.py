@@ -151,7 +151,7 @@ class Rollout:
         if chaos.crash <= chance < chaos.crash + chaos.refused:
             self.controller.errors[turn.subject] = "the server is on fire"
             return False
-        before = self._target(decision)
+        before, shown = self._target(decision), self._shown(decision)
         try:
             self.controller.carry(decision)
         except ApiError as error:
@@ -159,7 +159,7 @@ class Rollout:
                 self.controller.errors[turn.subject] = error.message
                 self.say(f"{turn.subject}: {type(decision).__name__} refused: {error}")
             return False
-        self._tell(turn, decision, before)
+        self._tell(turn, decision, shown)
         event = Carried(decision, world, before, self.cluster, self.ledger)
         check(event)
         check_course(event, self.logbook)
@@ -190,10 +190,21 @@ class Rollout:
                 found = None
         return found or {}
 
+    def _shown(self, decision: d.Decision) -> Raw:
+        """A status as the controller goes on from it, recorded or not."""
+        match decision:
+            case d.KeepStatus(name=name) | d.SetStatus(kind="CNINodeState", name=name):
+                return self.controller.status(name)
+            case d.SetStatus(kind=kind, name=name):
+                return (self.cluster.api.find(kind, name) or {}).get("status") or {}
+        return self._target(decision)
+
     def _tell(self, turn: Turn, decision: d.Decision, before: Raw) -> None:
         match decision:
             case d.SetStatus(kind=kind, name=name):
                 self._tell_status(kind, name, before)
+            case d.KeepStatus(name=name):
+                self._tell_status("CNINodeState", name, before)
             case d.CreateJob(name=name) | d.CreateProof(name=name) | d.Evict(name=name):
                 self.say(f"{decision.node}: {type(decision).__name__} {name}")
             case d.DeleteJob(name=name) | d.DeleteProof(name=name):
@@ -219,7 +230,9 @@ class Rollout:
         raw = self.cluster.api.find(kind, name)
         if raw is None:
             return
-        old, new = before.get("status") or {}, raw["status"]
+        old, new = before, raw["status"]
+        if kind == "CNINodeState":
+            new = self.controller.status(name)
         subject = name
         was, now = old.get("phase", "Pending"), new.get("phase", "Pending")
         if kind == "CNIUpgradePolicy":
@@ -256,13 +269,17 @@ class Rollout:
         while (self.cluster.now - start).total_seconds() < seconds:
             self.step()
 
+    def status(self, node: str) -> Raw:
+        """How far the controller is with a node; what is recorded of it where none lives."""
+        return self.cluster.status(node) if self.dead else self.controller.status(node)
+
     def phase(self, node: str) -> str:
-        """The phase that a person sees."""
-        return str(self.cluster.status(node).get("phase", "Pending"))
+        """The phase that a node is in; a person sees it some seconds later."""
+        return str(self.status(node).get("phase", "Pending"))
 
     def step_of(self, node: str) -> str:
         """The step of the operation under way, or nothing."""
-        return str((self.cluster.status(node).get("operation") or {}).get("step", ""))
+        return str((self.status(node).get("operation") or {}).get("step", ""))
 
     def resting(self) -> bool:
         """Every node has a record and none is worked on."""

@@ -122,7 +122,7 @@ def test_audits_are_limited_and_all_get_their_turn() -> None:
 
     def audited() -> bool:
         nonlocal most
-        working = [s for s in r.cluster.states() if s["status"].get("operation")]
+        working = [name for name in r.cluster.disks if r.status(name).get("operation")]
         most = max(most, len(working))
         return r.resting()
 

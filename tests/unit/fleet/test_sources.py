@@ -14,6 +14,7 @@ from cni_upgrade.api.policy import PolicyStatus
 from cni_upgrade.cni import source_verdict, versions
 from cni_upgrade.fleet import sources
 from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.decisions import SetStatus
 from cni_upgrade.fleet.policy_status import turns
 from cni_upgrade.fleet.snapshot import ConfigMap, Snapshot
 from cni_upgrade.fleet.sources import shown, trimmed, wanted
@@ -249,7 +250,9 @@ def test_a_huge_text_does_not_make_a_huge_status() -> None:
 def test_it_is_written_once() -> None:
     seen_world = world(seen("node-a"), kube_flannel__kube_flannel_cfg=text(configmaps.FLANNEL_OLD))
     [turn] = turns(seen_world)
-    written = turn.decisions[0].status  # type: ignore[union-attr]
+    first = turn.decisions[0]
+    assert isinstance(first, SetStatus)
+    written = first.status
     assert [each["to"] for each in written["sources"]] == ["1.0.0"]
     made = policy()
     known = made.model_copy(update={"status": PolicyStatus.model_validate(written)})
