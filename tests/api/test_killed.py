@@ -239,10 +239,10 @@ class Rollout:
         await asyncio.gather(*others, return_exceptions=True)
         return kube.dead
 
-    async def run(self, fates: Any, lone: bool) -> None:
+    async def run(self, fates: Any, lone: bool, seconds: float) -> None:
         me = asyncio.current_task()
         self._bystanders = asyncio.all_tasks() | ({me} if me else set())
-        async with asyncio.timeout(1500):
+        async with asyncio.timeout(seconds):
             for fate in fates:
                 if not await self.live(fate, lone, 3.0) and await self.over():
                     return
@@ -276,7 +276,8 @@ async def play(world: World, fleet: Fleet, how: str, count: int, seed: int = 0) 
     try:
         async with watched(client) as seen:
             world.policy(rollout={"maxUnavailable": MOST, "maxParallel": MOST})
-            await rollout.run(around() if how == "around" else at_random(seed), how == "around")
+            fates = around() if how == "around" else at_random(seed)
+            await rollout.run(fates, how == "around", 60 + 40 * count)
     finally:
         await client.close()
     print(
