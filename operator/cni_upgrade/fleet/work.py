@@ -9,6 +9,7 @@ from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.api.policy import Mode
 from cni_upgrade.fleet import ending, freeing, giving_back, looking, proving, writing
+from cni_upgrade.fleet.decisions import Cordon
 from cni_upgrade.fleet.draining import drain_settings
 from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
 from cni_upgrade.fleet.selection import matches, paused
@@ -30,6 +31,11 @@ def next_move(view: View) -> Move:
         return stop
     if (held := _held(view, step)) is not None:
         return held
+    if view.our_cordon and not view.node.unschedulable and step not in _CORDON_IS_THEIRS:
+        # Somebody uncordoned it by hand and our mark stayed: left so, it would make the next
+        # cordon, which may be somebody else's, look like ours.
+        act = Cordon(view.node.name, view.node.resource_version, view.operation.id)
+        return Move(view.status, (act,))
     return steps[step](view)
 
 
@@ -89,6 +95,9 @@ def _agent_limit(view: View) -> int:
 def _drain_limit(view: View) -> int:
     return duration.seconds(drain_settings(view).deadline)
 
+
+_CORDON_IS_THEIRS = frozenset({Step.JOB, Step.CORDON, Step.RELEASE})
+"""Steps that see to the cordon themselves, or need none."""
 
 _LIMITS: dict[Step, Callable[[View], int]] = {
     Step.APPLY: _agent_limit,

@@ -59,7 +59,8 @@ def test_a_healthy_file_alone_is_not_called_safe(repository: Path, capsys: Captu
     assert main(["audit", "deploy"]) == 1
     assert "Verdict  Blocked" in capsys.readouterr().out
     assert main(["audit", "deploy", *RUNTIME]) == 1
-    text = capsys.readouterr().out
+    # Where a line breaks depends on how long the path of this test's folder is.
+    text = " ".join(capsys.readouterr().out.split())
     assert "name the folder that holds the plugins" in text
     assert "whether pods come and go with it is not known" in text
     assert main(["audit", "deploy", *RUNTIME, "--bin-dir", "plugins"]) == 0

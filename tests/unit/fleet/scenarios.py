@@ -1033,6 +1033,22 @@ def uncordoned_by_hand() -> Rollout:
     return r
 
 
+def cordoned_by_another_after_a_hand() -> Rollout:
+    """Uncordoned by hand, it is cordoned again at once: no later cordon can look like ours."""
+    r = of(f1())
+    r.cluster.apply_policy("cure", {**ENFORCE, "verify": {"soak": "5m"}})
+    r.until(lambda: r.step_of("node-a") == "Soak")
+    r.say("== somebody uncordons node-a")
+    r.cluster.uncordon("node-a")
+    r.step()
+    assert r.cluster.node("node-a")["spec"]["unschedulable"], "cordoned again in one pass"
+    r.say("== somebody cordons it: kubectl says that it is already")
+    r.cluster.cordon("node-a")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
 def target_changed_while_looking() -> Rollout:
     """The answer to the old question is not taken for one to the new question."""
     r = of(old("node-a"))
@@ -1362,6 +1378,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     agent_starts_as_it_is_taken_back,
     retried_after_a_lost_audit,
     uncordoned_by_hand,
+    cordoned_by_another_after_a_hand,
     target_changed_while_looking,
     managed_elsewhere,
     hung_pods_are_freed,
