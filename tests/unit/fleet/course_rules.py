@@ -78,17 +78,20 @@ def _note_progress(event: Carried, book: Logbook) -> None:
     waves = _waves(event, policy)
     names = [wave.name for wave in waves]
     if written["wave"] in names:
-        for wave in waves[: names.index(written["wave"])]:
-            _finished(policy, wave, book)
+        for number, wave in enumerate(waves[: names.index(written["wave"])]):
+            _finished(policy, wave, set(names[number + 1 :]), book)
 
 
 def _waves(event: Carried, policy: CNIUpgradePolicy) -> list[Wave]:
     return arranged(policy, Roster(event.world).members(policy, event.world.states))
 
 
-def _finished(policy: CNIUpgradePolicy, wave: Wave, book: Logbook) -> None:
+def _finished(policy: CNIUpgradePolicy, wave: Wave, later: set[str], book: Logbook) -> None:
     """Nothing of it is worked on or could begin, unless it came after the wave was finished."""
     key = plan_of(policy), policy.spec.rollout.order.model_dump_json(), wave.name
+    reached = policy.status.rollout
+    if reached is not None and reached.plan == key[0] and reached.wave in later:
+        book.finished.add(key)  # A later one was reached before this one had a node.
     if key in book.finished:
         return
     for member in wave.members:
@@ -172,8 +175,9 @@ def _wave_after_wave(event: Carried, book: Logbook) -> None:
         for n, wave in enumerate(waves)
         if any(m.node.name == event.decision.name for m in wave.members)
     )
-    for wave in waves[:number]:
-        _finished(event.policy, wave, book)
+    names = [wave.name for wave in waves]
+    for earlier in range(number):
+        _finished(event.policy, waves[earlier], set(names[earlier + 1 :]), book)
 
 
 def _within_a_window(event: Carried) -> None:
