@@ -53,6 +53,8 @@ _JUDGED = frozenset(Phase) - AT_WORK - {Phase.PENDING}
 def next_move(view: View) -> Move:
     """The move of a node that has no operation under way."""
     if view.writer is not None:
+        if _answered(view, view.writer):
+            return Move(view.status, view.writer.take_back())
         return _let_end(view, view.writer)
     if view.our_cordon:
         # The record of it was lost, the cordon must not be.
@@ -91,6 +93,15 @@ def next_move(view: View) -> Move:
     if view.status.phase == Phase.WAITING or view.status.reason == _DRAIN_FORBIDDEN:
         return _begin(view, policy)
     return Move(view.status)
+
+
+def _answered(view: View, writer: Writer) -> bool:
+    """Whether it is the Job of the operation that ended last, left behind by a pod that was lost.
+
+    What that operation has come to, a failure before all, is then not forgotten for it.
+    """
+    last = view.status.last_operation
+    return last is not None and writer.job is not None and writer.job.name.startswith(last.id)
 
 
 def _claim(view: View) -> Claim | None:
