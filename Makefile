@@ -22,7 +22,7 @@ demo: $(READY) machine ## a real cluster with broken nodes, cured before your ey
 demo-down: $(READY) ## end the demo's cluster
 	$(PY) -m tests.demo down
 
-.PHONY: cluster cluster-down machine
+.PHONY: cluster cluster-down machine parts
 cluster: $(READY) machine ## start the test cluster; prints the KUBECONFIG to export
 	$(PY) -m tests.cluster up
 	@echo "export KUBECONFIG=$$($(PY) -m tests.cluster kubeconfig)"
@@ -31,6 +31,8 @@ cluster-down: $(READY) ## end the test cluster
 machine: $(READY)
 	@sh hack/preflight.sh go root
 	@$(PY) -m tests.cluster preflight
+parts: machine ## all that the cluster and the tests are made of: Debian packages, then what is built, once
+	@$(PY) -m tests.cluster build
 
 ##@ Work on it
 
@@ -79,7 +81,7 @@ test-api: $(READY) ## against a real etcd and API server
 	@$(PY) hack/run_tests.py tests/api
 test-e2e: $(READY) machine ## on real nodes: each fault shown and cured
 	$(PY) -m pytest tests/e2e
-test: $(READY) machine lint ## lint and every tier; the last line counts the tests
+test: $(READY) lint parts ## lint and every tier; the last line counts the tests
 	@$(PY) hack/run_tests.py
 
 ##@ Try it hard, and measure it (docs/engine.md and docs/scale.md have the results)

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from cni_upgrade.cni.facts import Support
 from tests.cluster import build as cluster
+from tests.cluster import debian
 from tests.judge.process import Judge
 
 _COUNT = itertools.count()
@@ -25,7 +26,8 @@ NULL = "null"
 
 
 def plugin_folder(release: str) -> Path:
-    """The built plugins of a release of containernetworking/plugins."""
+    """The built plugins of a release of containernetworking/plugins, and what they call."""
+    debian.ensure()
     cluster.ensure([f"plugins-{release}"])
     return cluster.home(f"plugins-{release}")
 
