@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import aiohttp
 import yaml
@@ -32,7 +33,7 @@ class Asked:
 
     @property
     def watch(self) -> bool:
-        return "watch=true" in self.query
+        return parse_qs(self.query).get("watch") in (["1"], ["true"])
 
     @property
     def write(self) -> bool:

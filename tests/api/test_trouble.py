@@ -7,18 +7,21 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from cni_upgrade.api import names
 from cni_upgrade.controller import watching
+from cni_upgrade.controller.following import Follower, kinds
 from cni_upgrade.controller.login import login
 from cni_upgrade.controller.store import Store
+from cni_upgrade.kube import client as clients
 from cni_upgrade.kube.client import Client, connect
-from tests.api.controllers import STATES, Controller, World, applied, given_back
+from tests.api.controllers import POLICIES, STATES, Controller, World, applied, given_back
 from tests.api.nodes import JOBS, NODES, Fleet, add_node
 from tests.api.proxy import Asked, Deed, Proxy, status_of, wait
 from tests.api.waiting import eventually
@@ -117,6 +120,34 @@ def test_retry_after_is_kept_to(world: World, fleet: Fleet, proxy: Proxy, throug
 async def test_a_watch_that_dies_without_a_word_is_noticed(
     world: World, proxy: Proxy, through: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One that brings nothing for 90 s, bookmarks included, is begun anew; here after 2 s."""
+    monkeypatch.setattr(clients, "_QUIET", 2.0)
+    client = Client(await connect("test", str(through)))
+    store = Store(CONFIG, "")
+
+    async def follow() -> None:
+        listed = asyncio.Event()
+
+        async def ready() -> None:
+            if not listed.is_set():
+                for kind in kinds(store):
+                    await kind.replace(client)
+                listed.set()
+
+        await Follower(client, store, lambda: None, listed.clear, ready).run()
+
+    def late() -> None:
+        add_node(world.api, "node-late")
+
+    await _heard_when_it_lives(
+        proxy, NODES, follow(), late, lambda: "node-late" in store.nodes.items
+    )
+    await client.close()
+
+
+async def test_a_dead_watch_of_policies_is_noticed(
+    world: World, proxy: Proxy, through: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """kopf gives a stream up that brings nothing for 70 s, bookmarks included; here for 2 s."""
     assert watching.settings().watching.inactivity_timeout == 70
     shipped = watching.settings
@@ -127,26 +158,40 @@ async def test_a_watch_that_dies_without_a_word_is_noticed(
         return made
 
     monkeypatch.setattr(watching, "settings", hasty)
-    dead = True
-    proxy.fault = lambda asked: Deed(mute=lambda: dead and asked.path == NODES)
-    client = Client(api := await connect("test", str(through)))
+    api = await connect("test", str(through))
     store = Store(CONFIG, "")
-    watch = asyncio.create_task(watching.watch(store, lambda: None, login(api)))
+    watch = watching.watch(store, lambda: None, login(api))
+    await _heard_when_it_lives(
+        proxy, POLICIES, watch, world.policy, lambda: bool(store.policies.items)
+    )
+    await Client(api).close()
+
+
+async def _heard_when_it_lives(
+    proxy: Proxy,
+    path: str,
+    watch: Coroutine[Any, Any, Any],
+    happen: Callable[[], object],
+    heard: Callable[[], bool],
+) -> None:
+    """A connection that died stays dead: what happened is heard by the watch that follows it."""
+    dead = 10**9  # requests up to this one; at first all
+    proxy.fault = lambda asked: Deed(mute=lambda: asked.path == path and asked.number <= dead)
+    running = asyncio.create_task(watch)
     try:
         async with asyncio.timeout(20):
-            while not any(a.watch and a.path == NODES for a in proxy.asked):  # noqa: ASYNC110
+            while not any(a.watch and a.path == path for a in proxy.asked):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-        await asyncio.to_thread(add_node, world.api, "node-late")
+        await asyncio.to_thread(happen)
         await asyncio.sleep(1)
-        assert "node-late" not in store.nodes.items
-        dead = False
-        async with asyncio.timeout(10):
-            while "node-late" not in store.nodes.items:  # noqa: ASYNC110
+        assert not heard()
+        dead = len(proxy.asked)
+        async with asyncio.timeout(15):
+            while not heard():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     finally:
-        watch.cancel()
-        await asyncio.wait([watch])
-        await client.close()
+        running.cancel()
+        await asyncio.wait([running])
 
 
 def test_an_api_server_that_answers_nothing(

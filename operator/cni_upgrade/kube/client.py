@@ -29,7 +29,7 @@ _AGAIN = 5
 _LONGEST_WAIT = 10.0  # seconds, whatever Retry-After says: the next pass asks again anyway
 _SAME_CLOCK = 2.0  # seconds between two clocks that agree
 _WATCH_GRACE = 5  # seconds that a watch may last beyond its time
-_QUIET = 150  # seconds without a bookmark, of which one comes each minute: the connection is dead
+_QUIET = 90  # seconds without a bookmark, of which one comes each minute: the connection is dead
 _MERGE = "application/merge-patch+json"
 
 _UNFENCED = (LEASES, ACCESS_REVIEWS)
