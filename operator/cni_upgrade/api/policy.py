@@ -557,7 +557,7 @@ class NodeCounts(Model):
     by_phase: Counts = Field(
         default_factory=dict,
         description="Matched nodes by the phase of their CNINodeState; phases without a node "
-        "are left out.",
+        "are left out. NotUnderstood counts records that a newer operator has written.",
     )
 
 
@@ -575,8 +575,8 @@ class PolicySummary(Model):
     )
     blocked: Count = Field(
         default=0,
-        description="Nodes that need a change which cannot be made safely, or whose files "
-        "another program manages.",
+        description="Nodes that need a change which cannot be made safely, whose files another "
+        "program manages, or whose records are not understood.",
     )
     failed: Count = Field(default=0, description="Nodes whose change failed or was rolled back.")
     freed: Count = Field(

@@ -16,10 +16,11 @@ from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.controller.clock import utc_now
+from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.objects import Job, Lease, Namespace, Node, Pod
 from cni_upgrade.fleet.phases import Step
-from cni_upgrade.fleet.snapshot import ConfigMap, Eviction, Snapshot, Unread, Unwritten
+from cni_upgrade.fleet.snapshot import ConfigMap, Eviction, Snapshot, Unjudged, Unread, Unwritten
 from cni_upgrade.kube.port import Listed
 
 log = logging.getLogger(__name__)
@@ -265,6 +266,10 @@ class Store:
             policies=dict(self.policies.items),
             unread={k: Unread.of(error) for k, error in self.policies.unreadable.items()},
             nodes={k: v for k, v in self.nodes.items.items() if k not in hands_off},
+            unjudged={
+                name: Unjudged(self.nodes.items[name], self._changing(name))
+                for name in sorted(hands_off & self.nodes.items.keys())
+            },
             states={k: v for k, v in self.states.items.items() if k not in hands_off},
             unwritten=self.unwritten(),
             jobs={k: v for k, v in self.jobs.items.items() if v.for_node not in hands_off},
@@ -297,6 +302,15 @@ class Store:
             if ref is not None and ref.name in self.policies.unreadable
         }
         return frozenset(self.states.unreadable.keys() | owned)
+
+    def _changing(self, name: str) -> bool:
+        """Whether a record says that its node is being changed, as far as it can be read."""
+        error = self.states.unreadable.get(name)
+        if error is None:
+            return changing(self.states.items.get(name))
+        status = error.obj.get("status")
+        operation = status.get("operation") if isinstance(status, Mapping) else None
+        return isinstance(operation, Mapping) and operation.get("kind") != "audit"
 
 
 def at_steps(states: Iterable[CNINodeState], *steps: Step) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cni_upgrade.api import names
@@ -32,10 +32,13 @@ from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.standing import Verdict, enforced, held_since
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.fleet.unread import NOT_UNDERSTOOD
 
 NODES_MATCHED = "NodesMatched"
 PAUSED = "Paused"
 OVERLAPPING = "Overlapping"
+NO_NODE_MATCHES = "NoNodeMatches"
+RECORDS_NOT_UNDERSTOOD = "RecordsNotUnderstood"
 
 _TROUBLE = (Phase.FAILED, Phase.ROLLED_BACK, Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
 _MOST_FAILURES = 10
@@ -114,6 +117,8 @@ def _status(
     if world.denied:
         return _blind(policy, world)
     matched = list(roster.matched(policy))
+    unjudged = tuple(roster.unjudged(policy))
+    count = len(matched) + len(unjudged)
     states = [world.states[name] for name in matched if name in world.states]
     phases = Counter(str(state.status.phase) for state in states)
     phases[str(Phase.PENDING)] += len(matched) - len(states)
@@ -131,17 +136,20 @@ def _status(
         course = Course(policy, world, roster, world.states)
         since = held_since(policy, course, resting, world.now)
     verdict = _verdict(policy, matched, resting, held, course, since, world)
+    if unjudged:
+        verdict = _not_all(verdict, unjudged)
+        phases[NOT_UNDERSTOOD] = len(unjudged)
 
     def total(*wanted: Phase) -> int:
         return sum(moving[str(phase)] for phase in wanted)
 
     summary = PolicySummary(
-        matched=len(matched),
+        matched=count,
         compatible=total(Phase.COMPATIBLE),
         done=total(Phase.DONE),
         working=total(*AT_WORK),
         waiting=total(Phase.WAITING, Phase.PENDING),
-        blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE) + len(stuck),
+        blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE) + len(stuck) + len(unjudged),
         failed=total(*FAILED),
         freed=sum(
             len(s.status.hung.before) - len(s.status.hung.after) for s in states if s.status.hung
@@ -149,15 +157,13 @@ def _status(
     )
     return PolicyStatus(
         observed_generation=policy.metadata.generation,
-        conditions=_conditions(policy, len(matched), held, verdict, world),
+        conditions=_conditions(policy, count, held, verdict, world),
         message=verdict.message,
-        nodes=NodeCounts(
-            matched=len(matched), by_phase={p: n for p, n in sorted(phases.items()) if n}
-        ),
+        nodes=NodeCounts(matched=count, by_phase={p: n for p, n in sorted(phases.items()) if n}),
         summary=summary,
         versions=dict(sorted(Counter(s.status.found for s in states if s.status.found).items())),
         readiness=tuple(
-            _readiness(runtime, states, len(matched))
+            _readiness(runtime, states, count)
             for runtime in dict.fromkeys(policy.spec.readiness_for)
         ),
         failures=_failures(states),
@@ -259,7 +265,7 @@ def _verdict(
         text = f"spec.paths {policy.spec.paths!r} is not allowed here; expected one of {allowed}"
         return Verdict(False, "PathsNotAllowed", text, stalled=True)
     if not matched:
-        return Verdict(False, "NoNodeMatches", "spec.nodeSelector matches no node")
+        return Verdict(False, NO_NODE_MATCHES, "spec.nodeSelector matches no node")
     busy = any(phases[str(phase)] for phase in AT_WORK)
     looking = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + held.unseen
     text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
@@ -276,6 +282,24 @@ def _verdict(
         node, other = held.elsewhere[0]
         text += f"; {len(held.elsewhere)} claimed by others, first {node} by policy {other}"
     return enforced(policy, course, phases, len(held.elsewhere), looking, since, world.now, text)
+
+
+def _not_all(verdict: Verdict, unjudged: tuple[str, ...]) -> Verdict:
+    """The verdict on the other nodes, where the records of some are not understood.
+
+    What those nodes are is not known, so the policy is not there; what else keeps it goes first.
+    """
+    one, shown = len(unjudged) == 1, ", ".join(unjudged[:3])
+    told = (
+        f"{'1 node' if one else f'{len(unjudged)} nodes'} left alone, whose "
+        f"{'record is' if one else 'records are'} not understood, as a newer operator writes "
+        f"{'it' if one else 'them'}: {shown}{'' if len(unjudged) <= 3 else ', ...'}"
+    )
+    if verdict.ready:
+        told = f"{told}; of the others: {verdict.message}"
+    elif verdict.reason != NO_NODE_MATCHES:
+        return replace(verdict, message=f"{verdict.message}; {told}")
+    return Verdict(False, RECORDS_NOT_UNDERSTOOD, told, stalled=True)
 
 
 def _conditions(
@@ -302,7 +326,7 @@ def _conditions(
         else condition(
             NODES_MATCHED,
             matched > 0,
-            "NodesMatch" if matched else "NoNodeMatches",
+            "NodesMatch" if matched else NO_NODE_MATCHES,
             f"spec.nodeSelector matches {matched} node{'s' if matched != 1 else ''}",
         ),
     ]

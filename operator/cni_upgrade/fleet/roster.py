@@ -11,9 +11,9 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED
-from cni_upgrade.fleet.selection import Governance, govern, seniority
+from cni_upgrade.fleet.selection import Governance, govern, matches, seniority
 from cni_upgrade.fleet.settle import asked_again, audit_key
-from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Roster:
 
     def __init__(self, world: Snapshot) -> None:
         policies = sorted(world.policies.values(), key=seniority)
+        self._unjudged = world.unjudged
         self._config = world.config
         self.governance: dict[str, Governance] = {}
         self._matched: defaultdict[str, dict[str, Node]] = defaultdict(dict)
@@ -52,6 +53,15 @@ class Roster:
     def matched(self, policy: CNIUpgradePolicy) -> Mapping[str, Node]:
         """The nodes that a policy selects, by name and in the order of their names."""
         return self._matched[policy.metadata.name]
+
+    def unjudged(self, policy: CNIUpgradePolicy) -> Mapping[str, Unjudged]:
+        """The nodes that a policy selects and that are not ours to judge, in the same order."""
+        selector = policy.spec.node_selector
+        return {
+            name: each
+            for name, each in sorted(self._unjudged.items())
+            if matches(selector, each.node.labels)
+        }
 
     def working_for(self, policy: CNIUpgradePolicy) -> set[str]:
         """Nodes that are changed on behalf of a policy, whether it still selects them or not."""

@@ -49,6 +49,15 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A node whose record, or whose policy, a newer controller has written: hands off."""
+
+    node: Node
+    working: bool
+    """The record says that the node is being changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigMap:
     """A ConfigMap of a network add-on, as it was last looked at."""
 
@@ -77,6 +86,8 @@ class Snapshot:
     unread: Mapping[str, Unread] = field(default_factory=dict)
     """Policies that do not fit our model."""
     nodes: Mapping[str, Node] = field(default_factory=dict)
+    unjudged: Mapping[str, Unjudged] = field(default_factory=dict)
+    """Nodes that are there, and neither in `nodes` nor in `states`."""
     states: Mapping[str, CNINodeState] = field(default_factory=dict)
     """As far as the controller has come; what is recorded of some of them stands in `unwritten`."""
     unwritten: Mapping[str, Unwritten] = field(default_factory=dict)

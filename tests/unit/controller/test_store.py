@@ -122,9 +122,29 @@ def test_a_record_of_a_newer_writer_leaves_its_node_alone() -> None:
     assert "node-a" not in subjects
     assert "leftovers" not in subjects, "its Job belongs to a record that cannot be read"
     assert "node-b" in subjects
+    assert made.snapshot(NOW).unjudged["node-a"].node.name == "node-a"
     assert made.states.put(state("node-a", version=2))
     assert made.states.unreadable == {}
     assert "node-a" in made.snapshot(NOW).states
+    assert made.snapshot(NOW).unjudged == {}
+
+
+@pytest.mark.parametrize(
+    ("operation", "working"),
+    [({"kind": "apply"}, True), ({"kind": "audit"}, False), ("?", False), (None, False)],
+)
+def test_who_is_being_changed_is_known_of_a_record_that_is_not_understood(
+    operation: object, working: bool
+) -> None:
+    made = store()
+    made.states.put(state("node-a", history=[{"at": "no time"}], operation=operation))
+    assert made.snapshot(NOW).unjudged["node-a"].working == working
+
+
+def test_a_record_whose_node_is_gone_is_nobody_to_leave_alone() -> None:
+    made = store()
+    made.states.put(state("node-z", history=[{"at": "no time"}]))
+    assert made.snapshot(NOW).unjudged == {}
 
 
 def test_a_policy_of_a_newer_writer_does_not_look_deleted() -> None:

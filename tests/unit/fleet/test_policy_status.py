@@ -12,7 +12,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.decisions import Emit, SetStatus
 from cni_upgrade.fleet.policy_status import turns
 from cni_upgrade.fleet.settle import audit_key
-from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from tests.unit.api.kstatus import Health, health
 from tests.unit.fleet.api_model import merged
 from tests.unit.fleet.cluster_model import CONFIG
@@ -130,6 +130,40 @@ def test_a_record_that_cannot_be_acted_on_is_told_whatever_its_phase(phase: str)
     assert (told["node"], told["reason"], told["message"]) == ("node-1", "Unplannable", "delete it")
     assert obj["status"]["summary"]["blocked"] == 1
     assert obj["status"]["summary"]["done"] == 1
+
+
+@pytest.mark.parametrize(
+    ("made", "phases", "reason", "expected"),
+    [
+        (ENFORCE, ["Done"], "RecordsNotUnderstood", FAILED),
+        (AUDIT, ["Compatible"], "RecordsNotUnderstood", FAILED),
+        (ENFORCE, [], "RecordsNotUnderstood", FAILED),
+        (ENFORCE, ["Done", "Waiting"], "RollingOut", GOING),
+        (ENFORCE, ["Failed"], "NodeFailed", FAILED),
+        (policy(paused=True), ["Waiting"], "Paused", GOING),
+    ],
+)
+def test_nodes_whose_records_are_not_understood_are_counted_and_named(
+    made: CNIUpgradePolicy, phases: list[str], reason: str, expected: Health
+) -> None:
+    newer = {f"node-{n}": Unjudged(node(f"node-{n}"), False) for n in range(6, 10)}
+    obj = status(world(made, *phases, unjudged=newer))
+    assert (ready(obj), health(obj)) == (reason, expected)
+    told = "4 nodes left alone, whose records are not understood"
+    assert told in obj["status"]["message"]
+    assert "node-6, node-7, node-8, ..." in obj["status"]["message"]
+    assert obj["status"]["nodes"]["matched"] == len(phases) + 4
+    assert obj["status"]["nodes"]["byPhase"]["NotUnderstood"] == 4
+    assert obj["status"]["summary"]["blocked"] == 4
+    [matched] = [c for c in obj["status"]["conditions"] if c["type"] == "NodesMatched"]
+    assert f"matches {len(phases) + 4} nodes" in matched["message"]
+
+
+def test_a_record_that_is_not_understood_is_no_word_on_a_policy_of_other_nodes() -> None:
+    made = policy(nodeSelector={"matchLabels": {"zone": "a"}})
+    newer = {"node-9": Unjudged(node("node-9"), False)}
+    obj = status(world(made, unjudged=newer))
+    assert ready(obj) == "NoNodeMatches"
 
 
 def test_two_enforce_policies_both_say_so() -> None:
