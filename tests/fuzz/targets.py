@@ -15,7 +15,7 @@ import jsonpatch
 from cni_upgrade.cni import config, document, sources, versions
 from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.document import DocumentError, TooDeepError
-from cni_upgrade.cni.facts import Support, Target
+from cni_upgrade.cni.facts import UNKNOWN, Support, Target
 from cni_upgrade.cni.rewrite import RELEASES, RewriteError, rewrite
 from cni_upgrade.cni.source_verdict import User, configmap_patch, judge_source
 from cni_upgrade.node import agent, buildinfo, message, sandboxes
@@ -188,7 +188,7 @@ def results_cache(data: bytes) -> None:
         path.write_bytes(entry)
         running, findings = sandboxes.read(folder)
     assert len(running) == 1
-    assert len(findings) == (running[0].version == sandboxes.UNKNOWN)
+    assert len(findings) == (running[0].version == UNKNOWN)
 
 
 def node(data: bytes) -> None:

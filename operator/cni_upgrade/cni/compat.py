@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cni_upgrade.cni import versions
-from cni_upgrade.cni.facts import Sandbox, Support
+from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import shown
 from cni_upgrade.cni.runtimes import Runtime
 
@@ -123,9 +123,11 @@ def loses_result(
 
 
 def stuck_at(runtime: Runtime, sandboxes: Sequence[Sandbox], version: str | None) -> list[Sandbox]:
-    """The running pods that could not be deleted once the file carries that version.
+    """The running pods that could not be deleted, for all that is known, at that version.
 
-    None where the runtime deletes with what it cached at ADD: the file does not matter to them.
+    One whose version is unknown is among them where some version would be stuck: that bounds what
+    may be written, and proves no fault of what is there. None where the runtime deletes with what
+    it cached at ADD: the file does not matter to them.
     """
     if runtime.libcni is None or runtime.deletes_with == "cached":
         return []
@@ -144,9 +146,16 @@ def pods(count: int) -> str:
 
 def added_at(sandboxes: Sequence[Sandbox]) -> str:
     """The versions at which they were added, as a sentence wants them."""
-    at = sorted({shown(each.version) for each in sandboxes if each.version})
+    known = [each for each in sandboxes if not _unknown(each)]
+    at = sorted({shown(each.version) for each in known if each.version})
     words = ["with no version"] if any(not each.version for each in sandboxes) else []
-    return " and ".join([*words, *([f"at {', '.join(at)}"] if at else [])])
+    words += [f"at {', '.join(at)}"] if at else []
+    words += ["at a version that is not known"] if any(map(_unknown, sandboxes)) else []
+    return " and ".join(words)
+
+
+def _unknown(sandbox: Sandbox) -> bool:
+    return sandbox.version == UNKNOWN
 
 
 def _sandbox_objections(stuck: Sequence[Sandbox], version: str) -> list[str]:

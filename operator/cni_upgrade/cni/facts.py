@@ -10,6 +10,9 @@ from cni_upgrade.cni.findings import Finding
 
 Source = Literal["VERSION", "buildinfo", "unknown", "missing"]
 
+UNKNOWN = "unknown"
+"""The version of a sandbox whose cache entry does not tell it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Support:
@@ -58,6 +61,7 @@ class Sandbox:
     container_id: str
     ifname: str
     version: str | None
+    """None where it was added with no version; UNKNOWN where that cannot be read."""
 
     def may_be_on(self, network: str | None) -> bool:
         """Whether it is on that network, as far as that is known."""

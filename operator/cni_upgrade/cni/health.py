@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cni_upgrade.cni import compat, versions
 from cni_upgrade.cni.config import Config
-from cni_upgrade.cni.facts import Sandbox, Support
+from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtimes import Runtime
 
@@ -64,12 +64,14 @@ class Node:
 
 def add(config: Config, version: str | None, node: Node) -> Outcome:
     """What the next creation of a pod will do with the file at that version."""
-    return _outcome(_add_faults(config, version, node), node)
+    return _outcome(_add_faults(config, version, node), _binaries_known(node))
 
 
 def delete(config: Config, version: str | None, node: Node) -> Outcome:
     """What the next deletion will do: of the pods that run now and of one added at that version."""
-    return _outcome(_del_faults(config, version, node), node)
+    return _outcome(
+        _del_faults(config, version, node), _binaries_known(node) and _pods_known(version, node)
+    )
 
 
 def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
@@ -80,23 +82,38 @@ def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
         faults = _cached_faults(config, node)
     else:
         faults = _del_faults(config, version, node)
-    return _outcome(faults, node)
+    return _outcome(faults, _binaries_known(node) and _pods_known(version, node))
 
 
 def delete_next(config: Config, version: str | None, node: Node) -> Outcome:
     """What the deletion of a pod that is added at that version will do."""
     fresh = Node(node.runtime, node.chain, node.loopback, ())
-    return _outcome(_del_faults(config, version, fresh), fresh)
+    return delete(config, version, fresh)
 
 
-def _outcome(faults: Iterator[Finding], node: Node) -> Outcome:
+def _outcome(faults: Iterator[Finding], known: bool) -> Outcome:
     causes = tuple(dict.fromkeys(faults))
     if causes:
         return Outcome(False, causes)
-    known = node.runtime.libcni is not None and all(
+    return Outcome(True if known else None)
+
+
+def _binaries_known(node: Node) -> bool:
+    """Whether all is known of the runtime and the binaries, so that no fault means none."""
+    return node.runtime.libcni is not None and all(
         each.supported is not None or each.source == "missing" for each in node.chain
     )
-    return Outcome(True if known else None)
+
+
+def _pods_known(version: str | None, node: Node) -> bool:
+    """Whether it is known of every pod that runs now at which version it was added, or no matter.
+
+    It matters on CRI-O, which deletes at that version, and where libcni has to convert the result.
+    """
+    unseen = [each for each in node.sandboxes if each.version == UNKNOWN]
+    if node.runtime.deletes_with == "cached":
+        return not unseen
+    return not compat.stuck_at(node.runtime, unseen, version)
 
 
 def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Finding]:
@@ -134,15 +151,20 @@ def _del_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
     yield from _versionless_results(config, version, node, "DEL")
     if runtime.deletes_with == "cached":
         yield from _cached_faults(config, node)
-    elif not refused and (stuck := compat.stuck_at(runtime, node.sandboxes, version)):
+    elif not refused and (stuck := compat.stuck_at(runtime, _seen(node), version)):
         yield stuck_sandboxes(config, stuck, version)
+
+
+def _seen(node: Node) -> list[Sandbox]:
+    """The pods of which it is known at which version they were added."""
+    return [each for each in node.sandboxes if each.version != UNKNOWN]
 
 
 def _cached_faults(config: Config, node: Node) -> Iterator[Finding]:
     """What the configs that the runtime cached at ADD meet on DEL."""
     yield from missing_binaries(node)
     runtime = node.runtime
-    added = {each.version for each in node.sandboxes}
+    added = {each.version for each in _seen(node)}
     if runtime.f1 and (None in added or "" in added):
         count = sum(1 for each in node.sandboxes if not each.version)
         yield Finding(

@@ -116,7 +116,8 @@ def _readiness(survey: Survey, wanted: str) -> ReadinessReport:
         return ReadinessReport(wanted, None, str(error))
     whys = [f"{each.releases}: {each.why}" for each in found.obstacles]
     if found.ready is None:
-        whys = ["what a plugin or this runtime supports is not known: see the findings"]
+        what = "what a plugin or this runtime supports, or how a pod was added,"
+        whys = [f"{what} is not known: see the findings"]
     return ReadinessReport(wanted, found.ready, "; ".join(whys))
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from cni_upgrade.cni import compat, config, folder, health, runtimes, succession
 from cni_upgrade.cni.config import Config
-from cni_upgrade.cni.facts import Sandbox, Support
-from cni_upgrade.node import backup, report, sandboxes, survey, writing
+from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
+from cni_upgrade.node import backup, report, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.journal import Entry
@@ -154,7 +154,7 @@ def _check_sandboxes(node: Node, current: Config, old: Config) -> None:
     for version in sorted({sandbox.version or "" for sandbox in newer}):
         alike = [sandbox for sandbox in newer if (sandbox.version or "") == version]
         before, after = _deletion(node, now, alike), _deletion(node, then, alike)
-        lost = before.works is False and version != sandboxes.UNKNOWN
+        lost = before.works is False and version != UNKNOWN
         if after.works is not True and not lost:
             reason = after.why or f"it is not known what {runtime.label} does with them"
             raise OperationRefusedError(

@@ -14,15 +14,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from cni_upgrade.cni import config
-from cni_upgrade.cni.facts import Sandbox
+from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.node import files
 
 LOOPBACK_NETWORK = "cni-loopback"
 """The network that containerd and CRI-O add to every sandbox themselves; no file configures it."""
-
-UNKNOWN = "unknown"
-"""The version of a sandbox whose entry does not say it: no released one, so nothing is open."""
 
 MISSING = "missing"
 

@@ -8,7 +8,7 @@ import pytest
 
 from cni_upgrade.node import sandboxes
 from cni_upgrade.node.agent import run
-from tests.unit.node.host import Host, report
+from tests.unit.node.host import VERSIONLESS, Host, report
 
 
 def read(host: Host) -> tuple[dict[str, int], list[str]]:
@@ -108,13 +108,14 @@ def test_a_cache_that_cannot_be_opened(host: Host) -> None:
     assert "cannot be read" in findings[0]
 
 
-@pytest.mark.parametrize("how", ["no folder", "a link that leads nowhere", "no entry's name"])
-def test_pods_that_cannot_be_seen_are_not_taken_for_none(host: Host, how: str) -> None:
-    """libcni 1.0.1 could not delete a pod of 1.1.0 once the file carries 1.0.0."""
-    host.plugins()
-    host.config()
-    assert report(run(host.audit())).files[0].to == "1.0.0"
-    if how == "no entry's name":
+UNSEEN = ("no folder", "a link that leads nowhere", "no entry's name", "an empty entry")
+
+
+def hide(host: Host, how: str) -> None:
+    """The cache can no longer be read, all of it or an entry."""
+    if how == "an empty entry":
+        (host.results / f"pod-net-{'d' * 64}-eth0").write_text("")
+    elif how == "no entry's name":
         (host.results / "x").write_text("{")
     else:
         shutil.rmtree(host.results if how == "no folder" else host.results.parent)
@@ -122,6 +123,36 @@ def test_pods_that_cannot_be_seen_are_not_taken_for_none(host: Host, how: str) -
         host.results.write_text("")
     elif how == "a link that leads nowhere":
         host.results.parent.symlink_to("/not/mounted")
+
+
+@pytest.mark.parametrize("how", UNSEEN)
+def test_pods_that_cannot_be_seen_are_not_taken_for_none(host: Host, how: str) -> None:
+    """libcni 1.0.1 could not delete a pod of 1.1.0 once the file carries 1.0.0."""
+    host.plugins()
+    host.config()
+    assert report(run(host.audit())).files[0].to == "1.0.0"
+    hide(host, how)
     found = report(run(host.audit()))
     assert found.files[0].to == "0.3.1", "what libcni deletes without the cached result"
+    assert found.sandboxes == {"unknown": 1}
+
+
+@pytest.mark.parametrize("how", UNSEEN)
+@pytest.mark.parametrize("runtime", ["containerd://1.6.2", "containerd://1.7.2", "cri-o://1.30.0"])
+def test_a_healthy_node_is_not_lowered_for_pods_that_cannot_be_seen(
+    host: Host, runtime: str, how: str
+) -> None:
+    host.runtime = runtime
+    host.plugins()
+    host.config(text=VERSIONLESS.replace("{", '{"cniVersion": "1.0.0",', 1))
+    hide(host, how)
+    found = report(run(host.audit()))
+    assert (found.verdict, found.files[0].action, found.files[0].to) == (
+        "Compatible", "None", "1.0.0",
+    )  # fmt: skip
+    assert (found.baseline.add, found.baseline.delete, found.after.existing_delete) == (
+        True, None, None,
+    )  # fmt: skip
+    faults = [each.code for each in found.findings if each.severity == "Fault"]
+    assert faults == []
     assert found.sandboxes == {"unknown": 1}
