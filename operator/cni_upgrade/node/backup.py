@@ -243,15 +243,13 @@ def successors(backups: Sequence[Backup], folder: str, name: str) -> list[str]:
 def _has_only_copy(state: State, backup: Backup, others: Sequence[Backup]) -> bool:
     """Whether something in it can be had from no other backup, nor made again by a rewrite.
 
-    A damaged copy is none: each that would be relied on is read.
+    A damaged copy is none, and nothing can be made of it: each that would be relied on is read.
     """
     alike = [(other, saved) for other in others if other.folder == backup.folder
              for saved in other.files]  # fmt: skip
-    written = {(saved.becomes or saved.name, saved.after) for _, saved in alike}
-    return any(
-        (mine.name, mine.sha256) not in written
-        and not any(
-            (saved.name, saved.sha256) == (mine.name, mine.sha256) and _whole(state, other, saved)
+    return not all(
+        any(
+            (mine.name, mine.sha256) in saved.contents and _whole(state, other, saved)
             for other, saved in alike
         )
         for mine in backup.files

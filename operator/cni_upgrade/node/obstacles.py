@@ -76,6 +76,22 @@ def of_new(folder: int, name: str) -> OperationRefusedError | None:
     )
 
 
+def of_leftover(folder: int, name: str) -> OperationRefusedError | None:
+    """Why what stands under a name of our own is not ours to remove; None when it is, or nothing
+    stands there. Raises nothing."""
+    try:
+        entry = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return OperationRefusedError("Unreadable", f"{name} cannot be reached: {error.strerror}")
+    if stat.S_ISREG(entry.st_mode) and entry.st_uid == os.geteuid():
+        return None
+    return OperationRefusedError(
+        "NameTaken", f"{name} stands in the config folder and is not ours: remove it"
+    )
+
+
 def of_folder(folder: int, host: str) -> OperationRefusedError | None:
     """Why no file in the folder can be replaced; None when nothing shows. Raises OSError."""
     if os.fstatvfs(folder).f_flag & os.ST_RDONLY:

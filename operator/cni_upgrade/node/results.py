@@ -34,11 +34,15 @@ def find(state: State, operation_id: str) -> Result | None:
 
 
 def record(state: State, result: Result) -> None:
-    """Keeps the result. Raises OSError; then nothing has been recorded."""
+    """Keeps the result. Raises OSError when it is not durable.
+
+    That older ones could not be removed is no reason: the next one tries again.
+    """
     files.make_folder(f"{state.path}/{FOLDER}")
     with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
         files.replace_file(folder, f"{result.id}.json", f"{compact(result)}\n".encode())
-        _prune(folder)
+        with contextlib.suppress(OSError):
+            _prune(folder)
 
 
 def _prune(folder: int) -> None:

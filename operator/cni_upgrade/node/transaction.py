@@ -11,7 +11,6 @@ said that the runtime loads one of the two at every moment.
 import contextlib
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -53,10 +52,11 @@ def check(folder: int, host: str, state: State, steps: Sequence[Step], saved: in
     for step in steps:
         obstacle = obstacle or _in_the_way(folder, step, made)
     size = sum(len(step.data) for step in steps if isinstance(step, Write))
-    obstacle = obstacle or obstacles.of_space(folder, host, size)
-    if obstacle is None:
-        with files.opened_folder(state.path) as own:
-            obstacle = obstacles.of_space(own, state.host, size + saved)
+    with files.opened_folder(state.path) as own:
+        shared = os.fstat(folder).st_dev == os.fstat(own).st_dev
+        kept = size + saved
+        obstacle = obstacle or obstacles.of_space(folder, host, size + (kept if shared else 0))
+        obstacle = obstacle or obstacles.of_space(own, state.host, kept)
     if obstacle is not None:
         raise obstacle
 
@@ -64,6 +64,8 @@ def check(folder: int, host: str, state: State, steps: Sequence[Step], saved: in
 def _in_the_way(folder: int, step: Step, made: Collection[str]) -> OperationRefusedError | None:
     name = step.entry.name
     obstacle = (obstacles.of_new if step.entry.before is None else obstacles.of_file)(folder, name)
+    if isinstance(step, Write):
+        obstacle = obstacle or obstacles.of_leftover(folder, temporary(name))
     if isinstance(step, Removal) and step.instead.name not in made:
         obstacle = obstacle or obstacles.of_file(folder, step.instead.name)
     return obstacle
@@ -82,13 +84,14 @@ def commit(
     `save` makes the backup durable; it is called before the first of them.
 
     Raises OperationRefusedError when nothing was replaced, OperationFailedError when some were;
-    in both cases no temporary file is left, and each file is the old or the new one.
+    in both cases no temporary file of ours is left, and each file is the old or the new one.
     """
+    ready: list[str] = []
     try:
         journal.begin(state, plan)
         for step in steps:
             if isinstance(step, Write):
-                _make_ready(folder, step)
+                _make_ready(folder, step, ready)
         save()
         for step in steps:
             _still(folder, step.entry.name, step.entry.before)
@@ -98,10 +101,11 @@ def commit(
                 os.unlink(name, dir_fd=folder)
             else:
                 os.rename(temporary(name), name, src_dir_fd=folder, dst_dir_fd=folder)
+                ready.remove(temporary(name))
             replaced.append(step.entry)
             os.fsync(folder)
     except OSError as error:
-        clear(folder, plan)
+        _remove(folder, ready)
         text = f"{error.filename or plan.folder}: {error.strerror}"
         if replaced:
             raise OperationFailedError(
@@ -111,7 +115,7 @@ def commit(
             _CODES.get(error.errno or 0, "WriteFailed"), f"{text}; nothing was changed"
         ) from error
     except OperationRefusedError as error:
-        clear(folder, plan)
+        _remove(folder, ready)
         if replaced:
             raise OperationFailedError(error.code, f"{error}; the others were written") from error
         raise
@@ -121,17 +125,25 @@ _CODES = {28: "NoSpace", 122: "NoSpace", 30: "ReadOnly", 13: "NoPermission", 1: 
 
 
 def clear(folder: int, plan: Journal) -> None:
-    """Removes what a run made ready and did not use. A failure leaves a name libcni ignores."""
-    for entry in plan.entries:
+    """Removes what a killed run made ready and did not use. What is not ours stays."""
+    names = [temporary(entry.name) for entry in plan.entries]
+    _remove(folder, [name for name in names if obstacles.of_leftover(folder, name) is None])
+
+
+def _remove(folder: int, names: Sequence[str]) -> None:
+    """A failure leaves a name that libcni ignores."""
+    for name in names:
         with contextlib.suppress(OSError):
-            os.unlink(temporary(entry.name), dir_fd=folder)
+            os.unlink(name, dir_fd=folder)
 
 
-def _make_ready(folder: int, write: Write) -> None:
+def _make_ready(folder: int, write: Write, ready: list[str]) -> None:
+    """Notes in `ready` what it has made, also where it then fails."""
     name = temporary(write.entry.name)
     _remove_leftover(folder, name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+    ready.append(name)
     try:
         write.metadata.give(descriptor, write.entry.name)
         files.write_all(descriptor, write.data)
@@ -144,15 +156,10 @@ def _make_ready(folder: int, write: Write) -> None:
 
 def _remove_leftover(folder: int, name: str) -> None:
     """Ours, by its suffix and owner, and nobody is using it: we hold the lock."""
-    try:
-        entry = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(entry.st_mode) or entry.st_uid != os.geteuid():
-        raise OperationRefusedError(
-            "NameTaken", f"{name} stands in the config folder and is not ours: remove it"
-        )
-    os.unlink(name, dir_fd=folder)
+    obstacle = obstacles.of_leftover(folder, name)
+    if obstacle is not None:
+        raise obstacle
+    files.remove_if_there(folder, name)
 
 
 def _still(folder: int, name: str, expected: str | None) -> None:

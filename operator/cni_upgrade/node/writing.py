@@ -4,6 +4,7 @@ What they differ in is the plan: which bytes are to stand under which name. From
 written to the result on record no SIGTERM is heard (stop.py); a SIGKILL leaves a journal.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -205,20 +206,23 @@ def _pruned(node: Node, plan: Plan) -> Finding | None:
 
 
 def _recorded(place: State, result: Result) -> Result:
-    """The result, durable before anybody hears of it; the journal has then done its work."""
+    """The result, durable before anybody hears of it; the journal has then done its work.
+
+    It has as well where nothing was written: a rerun comes to the same end by itself.
+    """
     try:
         results.record(place, result)
-        journal.end(place)
     except OSError as error:
-        if not result.changes:
-            return result  # nothing was written: a rerun comes to the same end by itself
-        return replace(
-            result,
-            outcome=Outcome.FAILED,
-            error=OperationError(
-                "ResultNotRecorded",
-                f"the files are written, but {place.host} could not keep the "
-                f"result: {error.strerror}; the next operation on this node settles it",
-            ),
-        )
+        if result.changes:
+            return replace(
+                result,
+                outcome=Outcome.FAILED,
+                error=OperationError(
+                    "ResultNotRecorded",
+                    f"the files are written, but {place.host} could not keep the "
+                    f"result: {error.strerror}; the next operation on this node settles it",
+                ),
+            )
+    with contextlib.suppress(OSError):  # the next run ends it, and gives the result on record
+        journal.end(place)
     return result

@@ -9,15 +9,15 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cni_upgrade.node import backup, obstacles, results, state, stop
+from cni_upgrade.node import backup, journal, obstacles, results, state, stop
 from cni_upgrade.node.agent import run
-from cni_upgrade.node.operation import ManagedFiles, Outcome, Result, Verdict
+from cni_upgrade.node.operation import ManagedFiles, Outcome, Result, Target, Verdict
 from tests.unit.node import built
 from tests.unit.node.host import VERSIONLESS, Host, codes, report, sha256
 
@@ -215,13 +215,60 @@ def test_a_read_only_mount(host: Host) -> None:
     assert "ReadOnly" in mounted.stdout
 
 
-def test_a_name_that_is_taken(host: Host) -> None:
+def foreign(path: Path) -> None:
+    path.write_text("somebody else's")
+    try:
+        os.chown(path, 4242, -1)
+    except PermissionError:
+        pytest.skip("only root gives files away")
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [Path.mkdir, foreign, lambda path: path.symlink_to("/etc/hostname"), os.mkfifo],
+    ids=["folder", "foreign file", "link", "pipe"],
+)
+def test_a_name_that_is_taken(host: Host, taken: Callable[[Path], None]) -> None:
+    """What is not ours stays, and is known of before the journal says that anything begins."""
     host.config()
-    (host.conf / "10-pod.conflist.cnitmp").mkdir()
-    assert refused(run(host.apply("10-pod.conflist"))) == "NameTaken"
-    (host.conf / "10-pod.conflist.cnitmp").rmdir()
+    order = host.apply()
+    taken(host.conf / "10-pod.conflist.cnitmp")
+    before = host.tree()
+    assert refused(run(order)) == "NameTaken"
+    after = host.tree()
+    theirs = {name: what for name, what in before.items() if name.startswith("etc/")}
+    assert {name: what for name, what in after.items() if name.startswith("etc/")} == theirs
+
+
+def taken_late(name: Path) -> Callable[[state.State, journal.Journal], None]:
+    """Somebody makes the file right after the journal was begun."""
+    begin = journal.begin
+
+    def begin_late(place: state.State, plan: journal.Journal) -> None:
+        begin(place, plan)
+        foreign(name)
+
+    return begin_late
+
+
+def test_a_name_that_is_taken_in_the_very_moment(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the check and the making of the file."""
+    host.config()
+    name = host.conf / "10-pod.conflist.cnitmp"
+    order = host.apply()
+    monkeypatch.setattr(journal, "begin", taken_late(name))
+    assert refused(run(order)) == "NameTaken"
+    assert name.read_text() == "somebody else's"
+    assert not (host.state / "journal.json").exists()
+
+
+def test_what_a_killed_run_of_ours_made_ready(host: Host) -> None:
+    host.config()
+    order = host.apply()
     (host.conf / "10-pod.conflist.cnitmp").write_text("left by a run that was killed")
-    assert run(host.apply("10-pod.conflist", number=1)).outcome is Outcome.DONE
+    assert run(order).outcome is Outcome.DONE
     assert [each.name for each in host.conf.iterdir()] == ["10-pod.conflist"]
 
 
@@ -333,6 +380,47 @@ def test_a_damaged_copy_is_no_copy(host: Host) -> None:
     assert first.backup in left
     assert run(host.restore(first.backup, number=3)).outcome is Outcome.DONE
     assert (host.conf / "10-pod.conflist").read_text() == VERSIONLESS
+
+
+def test_what_a_damaged_copy_would_be_made_again_into_is_no_copy(host: Host) -> None:
+    """The first backup's bytes become the second one's: not if nobody has the first ones."""
+    host.config()
+    lower = replace(host.apply(to="0.4.0", number=0), target=Target("0.4.0"))
+    first = run(lower)
+    assert first.outcome is Outcome.DONE
+    written = (host.conf / "10-pod.conflist").read_bytes()
+    copy = host.state / "backups" / str(first.backup) / "files/10-pod.conflist"
+    copy.write_text(copy.read_text() + " ")
+    second = run(host.apply(number=1))
+    assert second.outcome is Outcome.DONE
+    host.config(text=VERSIONLESS.replace("cni0", "cni9"))
+    assert run(replace(host.apply(number=2), keep=1)).outcome is Outcome.DONE
+    kept = host.state / "backups" / str(second.backup) / "files/10-pod.conflist"
+    assert kept.read_bytes() == written
+
+
+def test_old_results_that_cannot_be_removed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new one is durable, and a rerun gives it: that is not to be called a failure."""
+    monkeypatch.setattr(results, "KEEP", 1)
+    host.config()
+    order = host.apply()
+    stubborn = host.state / "results/apply-0.json"
+    stubborn.mkdir(parents=True)
+    os.utime(stubborn, (0, 0))
+    first = run(order)
+    assert first.outcome is Outcome.DONE, first.error
+    assert run(order) == first
+
+
+def test_a_refusal_that_cannot_be_recorded(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was written, so nothing is left for the next run to settle."""
+    host.config()
+    order = host.apply()
+    host.state.mkdir()
+    (host.state / "results").write_text("no folder")
+    monkeypatch.setattr(journal, "begin", taken_late(host.conf / "10-pod.conflist.cnitmp"))
+    assert refused(run(order)) == "NameTaken"
+    assert not (host.state / "journal.json").exists()
 
 
 def test_results_are_not_kept_for_ever(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
