@@ -23,7 +23,7 @@ def after(known: Changed | None, operation: OperationStatus, result: Result) -> 
         return known
     written = {change.name: change.after for change in result.changes}
     left = tuple(
-        file.model_copy(update={"sha256": written.get(file.name, file.sha256)})
+        file.model_copy(update={"sha256": written.get(file.name, file.sha256) or ""})
         for file in known.files
         if file.backup != result.backup
     )
@@ -42,7 +42,8 @@ def _applied(known: Changed | None, operation: OperationStatus, result: Result) 
             backup=first.backup if first else result.backup,
             from_=first.from_ if first else change.from_version or "missing",
             to=change.to,
-            sha256=change.after,
+            # A conf whose place a list took was removed: nothing of it can be changed back.
+            sha256=change.after or "",
         )
     return Changed(policy=operation.policy, files=tuple(files.values()))
 
