@@ -24,7 +24,7 @@ from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.failures import counted
 from cni_upgrade.fleet.phases import GOOD
-from cni_upgrade.fleet.roster import Member, Roster
+from cni_upgrade.fleet.roster import Member, Roster, unjudged
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.waves import Waves
@@ -85,7 +85,13 @@ class Course:
         self.members = roster.members(policy, states)
         self.failures = counted(policy, self.members, len(matched))
         self.waves = Waves(policy, self.members, len(matched), world.config, world.now)
-        self.places = Budget(policy, matched, states, roster.working_for(policy))
+        apart = unjudged(policy, world)
+        self.places = Budget(
+            policy,
+            {**matched, **{name: each.node for name, each in apart.items()}},
+            states,
+            roster.working_for(policy) | {name for name, each in apart.items() if each.working},
+        )
         self._opens: dict[bool, datetime | None] = {}
         self.window_error = ""
         try:

@@ -28,6 +28,7 @@ from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
 from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.decisions import Decision, Emit, SetFinalizers, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
+from cni_upgrade.fleet.roster import unjudged
 from cni_upgrade.fleet.selection import Governance, matches, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
@@ -98,6 +99,9 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
         if matches(policy.spec.node_selector, node.labels)
     }
     working = [name for name in world.nodes if _at_work(world.states.get(name), uid)]
+    for name, apart in unjudged(policy, world).items():
+        matched[name] = apart.node
+        working += [name] if apart.working else []
     return Leaving(
         policy=policy,
         places=Budget(policy, matched, world.states, working),
@@ -222,6 +226,9 @@ def _left(leaving: Leaving, world: Snapshot) -> Iterator[str]:
         claim = state.spec.policy_ref
         if claim is None or claim.uid == uid:
             yield name
+    if not leaving.hopeless(world.now):
+        # Whether they carry the policy's change is not known here: a newer operator may come back.
+        yield from unjudged(leaving.policy, world)
 
 
 def _status(leaving: Leaving, world: Snapshot, left: list[str]) -> PolicyStatus:

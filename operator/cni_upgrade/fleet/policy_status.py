@@ -25,7 +25,7 @@ from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE
-from cni_upgrade.fleet.roster import Roster
+from cni_upgrade.fleet.roster import Roster, unjudged
 from cni_upgrade.fleet.selection import paused, seniority
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -117,8 +117,8 @@ def _status(
     if world.denied:
         return _blind(policy, world)
     matched = list(roster.matched(policy))
-    unjudged = tuple(roster.unjudged(policy))
-    count = len(matched) + len(unjudged)
+    apart = tuple(unjudged(policy, world))
+    count = len(matched) + len(apart)
     states = [world.states[name] for name in matched if name in world.states]
     phases = Counter(str(state.status.phase) for state in states)
     phases[str(Phase.PENDING)] += len(matched) - len(states)
@@ -136,9 +136,9 @@ def _status(
         course = Course(policy, world, roster, world.states)
         since = held_since(policy, course, resting, world.now)
     verdict = _verdict(policy, matched, resting, held, course, since, world)
-    if unjudged:
-        verdict = _not_all(verdict, unjudged)
-        phases[NOT_UNDERSTOOD] = len(unjudged)
+    if apart:
+        verdict = _not_all(verdict, apart)
+        phases[NOT_UNDERSTOOD] = len(apart)
 
     def total(*wanted: Phase) -> int:
         return sum(moving[str(phase)] for phase in wanted)
@@ -149,7 +149,7 @@ def _status(
         done=total(Phase.DONE),
         working=total(*AT_WORK),
         waiting=total(Phase.WAITING, Phase.PENDING),
-        blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE) + len(stuck) + len(unjudged),
+        blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE) + len(stuck) + len(apart),
         failed=total(*FAILED),
         freed=sum(
             len(s.status.hung.before) - len(s.status.hung.after) for s in states if s.status.hung
@@ -284,16 +284,16 @@ def _verdict(
     return enforced(policy, course, phases, len(held.elsewhere), looking, since, world.now, text)
 
 
-def _not_all(verdict: Verdict, unjudged: tuple[str, ...]) -> Verdict:
+def _not_all(verdict: Verdict, apart: tuple[str, ...]) -> Verdict:
     """The verdict on the other nodes, where the records of some are not understood.
 
     What those nodes are is not known, so the policy is not there; what else keeps it goes first.
     """
-    one, shown = len(unjudged) == 1, ", ".join(unjudged[:3])
+    one, shown = len(apart) == 1, ", ".join(apart[:3])
     told = (
-        f"{'1 node' if one else f'{len(unjudged)} nodes'} left alone, whose "
+        f"{'1 node' if one else f'{len(apart)} nodes'} left alone, whose "
         f"{'record is' if one else 'records are'} not understood, as a newer operator writes "
-        f"{'it' if one else 'them'}: {shown}{'' if len(unjudged) <= 3 else ', ...'}"
+        f"{'it' if one else 'them'}: {shown}{'' if len(apart) <= 3 else ', ...'}"
     )
     if verdict.ready:
         told = f"{told}; of the others: {verdict.message}"

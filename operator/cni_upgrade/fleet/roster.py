@@ -16,6 +16,19 @@ from cni_upgrade.fleet.settle import asked_again, audit_key
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 
 
+def unjudged(policy: CNIUpgradePolicy, world: Snapshot) -> dict[str, Unjudged]:
+    """The nodes that a policy selects and that are not ours to judge, in the order of their names.
+
+    They are down or at work all the same, as far as that can be seen.
+    """
+    selector = policy.spec.node_selector
+    return {
+        name: each
+        for name, each in sorted(world.unjudged.items())
+        if matches(selector, each.node.labels)
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A node that a policy governs, with its record."""
@@ -33,7 +46,6 @@ class Roster:
 
     def __init__(self, world: Snapshot) -> None:
         policies = sorted(world.policies.values(), key=seniority)
-        self._unjudged = world.unjudged
         self._config = world.config
         self.governance: dict[str, Governance] = {}
         self._matched: defaultdict[str, dict[str, Node]] = defaultdict(dict)
@@ -53,15 +65,6 @@ class Roster:
     def matched(self, policy: CNIUpgradePolicy) -> Mapping[str, Node]:
         """The nodes that a policy selects, by name and in the order of their names."""
         return self._matched[policy.metadata.name]
-
-    def unjudged(self, policy: CNIUpgradePolicy) -> Mapping[str, Unjudged]:
-        """The nodes that a policy selects and that are not ours to judge, in the same order."""
-        selector = policy.spec.node_selector
-        return {
-            name: each
-            for name, each in sorted(self._unjudged.items())
-            if matches(selector, each.node.labels)
-        }
 
     def working_for(self, policy: CNIUpgradePolicy) -> set[str]:
         """Nodes that are changed on behalf of a policy, whether it still selects them or not."""

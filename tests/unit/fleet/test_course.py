@@ -1,5 +1,6 @@
 """Waves, failures and the time a change may take, each by itself: small tables and properties."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,11 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cni_upgrade.fleet.course import longest
+from cni_upgrade.api.names import FINALIZER
+from cni_upgrade.api.parse import parse_policy
+from cni_upgrade.fleet.course import Course, longest
+from cni_upgrade.fleet.decisions import SetStatus
 from cni_upgrade.fleet.failures import counted
-from cni_upgrade.fleet.roster import Member
+from cni_upgrade.fleet.leaving import all_leaving, turns
+from cni_upgrade.fleet.roster import Member, Roster
+from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.waves import arranged, holds
-from tests.unit.fleet.api_model import stamp
+from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.samples import NOW, node, operation, policy, state
 
@@ -55,6 +61,53 @@ def member(
 )
 def test_what_a_wave_waits_for(one: Member, expected: bool) -> None:
     assert holds(one, policy(), CONFIG) is expected
+
+
+@pytest.mark.parametrize(
+    ("apart", "free"),
+    [
+        (Unjudged(node("node-z"), False), True),
+        (Unjudged(node("node-z"), True), False),
+        (Unjudged(node("node-z", ready="Unknown"), False), False),
+        (Unjudged(node("node-z", cordoned=True), False), False),
+    ],
+)
+def test_a_node_that_is_not_ours_to_judge_takes_its_place(apart: Unjudged, free: bool) -> None:
+    made = policy(rollout={"maxUnavailable": 1, "maxParallel": 5})
+    names = ("node-a", "node-b")
+    world = Snapshot(
+        now=NOW,
+        config=CONFIG,
+        policies={"cure": made},
+        nodes={name: node(name) for name in names},
+        states={name: state(name, "cure", phase="Waiting") for name in names},
+        unjudged={"node-z": apart},
+    )
+    taken = Course(made, world, Roster(world), world.states).take("node-a", drained=False)
+    assert (taken is None) == free
+    leaving = policy(deletionPolicy="Restore", rollout={"maxUnavailable": 1, "maxParallel": 5})
+    meta = {"deletionTimestamp": stamp(NOW), "finalizers": [FINALIZER]}
+    going = parse_policy(merged(leaving.to_api(), {"metadata": meta}))
+    [back] = all_leaving(replace(world, policies={"cure": going})).values()
+    assert (back.places.take("node-a") is None) == free
+
+
+def test_a_policy_does_not_go_while_a_record_of_its_nodes_is_not_understood() -> None:
+    """Until it has been patient: what stands on such a node may be its change."""
+    meta = {"deletionTimestamp": stamp(NOW), "finalizers": [FINALIZER]}
+    going = parse_policy(merged(policy(deletionPolicy="Restore").to_api(), {"metadata": meta}))
+    apart = {"node-z": Unjudged(node("node-z"), False)}
+    world = Snapshot(now=NOW, config=CONFIG, policies={"cure": going}, unjudged=apart)
+    [turn] = turns(world, all_leaving(world))
+    [said] = turn.decisions
+    assert isinstance(said, SetStatus)
+    assert said.status["restore"]["waiting"] == 1
+    assert "1 waiting" in said.status["message"]
+    later = NOW + timedelta(seconds=CONFIG.restore_patience_seconds)
+    [turn] = turns(replace(world, now=later), all_leaving(replace(world, now=later)))
+    [said] = turn.decisions
+    assert isinstance(said, SetStatus)
+    assert said.status["restore"]["waiting"] == 0
 
 
 def test_a_cordoned_node_is_waited_for_or_passed_over() -> None:
