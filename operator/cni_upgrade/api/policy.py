@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from cni_upgrade.api import names
-from cni_upgrade.api.base import Count, Counts, Model, Name, Text, Time, Word, first
+from cni_upgrade.api.base import Count, Counts, Model, Name, Text, Time, Word, clip, first
 from cni_upgrade.api.condition import Conditions
 from cni_upgrade.api.config_source import ConfigSource
 from cni_upgrade.api.duration import Duration
@@ -595,7 +595,12 @@ class NodeFailure(Model):
         "the policy is deleted, what became of giving it back: Refused, Failed or GivenUp."
     )
     reason: Word = Field(default="", description="One CamelCase word that says why.")
-    message: Text = Field(default="", description="What happened and what to do about it.")
+    # Ten of them in one object. The schema took more once, and an older operator writes more.
+    message: Annotated[str, Field(max_length=8192), BeforeValidator(clip(512))] = Field(
+        default="",
+        description="What happened and what to do about it, cut after 512 characters; the whole of "
+        "it is in the CNINodeState.",
+    )
     since: Time | None = Field(default=None, description="Since when the node is in this phase.")
 
 

@@ -1,5 +1,6 @@
 """A policy's status as a person and as kstatus read it: never success for nothing, never silent."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -203,6 +204,29 @@ def test_the_first_ten_failures_the_gravest_first() -> None:
     obj = status(world(ENFORCE, *["Blocked"] * 12, "Failed"))["status"]
     assert len(obj["failures"]) == 10
     assert obj["failures"][0]["phase"] == "Failed"
+
+
+@pytest.mark.parametrize("letter", ["x", "語"])
+def test_a_status_stays_small_however_many_nodes_fail_and_whatever_they_say(letter: str) -> None:
+    """What a node says may be a plugin's own words; the record of the node has the whole of it."""
+    long = letter * 8192
+    one = state("n", "cure", phase="Failed", reason="R" * 256, message=long, found=long)
+    names = [f"{n:04d}-{'n' * 248}" for n in range(5000)]
+    states = {
+        name: one.model_copy(update={"metadata": one.metadata.model_copy(update={"name": name})})
+        for name in names
+    }
+    seen = Snapshot(
+        now=NOW,
+        config=CONFIG,
+        policies={"cure": ENFORCE},
+        nodes={name: node(name) for name in names},
+        states=states,
+    )
+    written = status(seen)["status"]
+    assert written["nodes"]["byPhase"] == {"Failed": 5000}
+    assert len(written["failures"]) == 10
+    assert len(json.dumps(written, ensure_ascii=False).encode()) < 32 * 1024
 
 
 def test_a_status_that_did_not_change_is_not_written() -> None:
