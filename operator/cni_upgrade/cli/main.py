@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cni_upgrade.cli import options, verbs, yamltext
@@ -21,6 +22,17 @@ _CODES = "Exit codes: 0 nothing to do (or done), 1 something was found, 2 it cou
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
+    try:
+        return _run(arguments)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}")
+    except Exception as error:  # noqa: BLE001 - left to Python it would end with 1: "found"
+        traceback.print_exc()
+        return _complain(f"a fault of cni-upgrade itself: {type(error).__name__}: {error}")
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     stop.listen()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

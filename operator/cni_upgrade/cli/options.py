@@ -136,7 +136,7 @@ def operation(options: argparse.Namespace, kind: Kind, paths: Paths | None = Non
     """The operation that the options describe, with an id of its own: a person who asks twice
     wants it done twice. `paths` in place of the machine's. Raises CannotError."""
     target = _target(options)
-    root = os.path.abspath(options.root) if options.root else ""  # noqa: PTH100 - links stay
+    root = _absolute(options.root) if options.root else ""
     root = "" if root == "/" else root
     _check_folder("--root", "", root)
     made = Operation(
@@ -242,10 +242,18 @@ def _path(root: str, path: str) -> str:
     Raises CannotError for one under a root that climbs.
     """
     if not root:
-        return os.path.abspath(path)  # noqa: PTH100 - links stay
+        return _absolute(path)
     if ".." in path.split("/"):
         raise CannotError(f"{path}: expected a path without `..` beneath --root")
     return f"/{path.strip('/')}"
+
+
+def _absolute(path: str) -> str:
+    """The path from here, its links left in it. Raises CannotError where "here" is gone."""
+    try:
+        return os.path.abspath(path)  # noqa: PTH100
+    except FileNotFoundError as error:
+        raise CannotError(f"{path}: the folder that this runs in is gone") from error
 
 
 def _check_folder(option: str, root: str, path: str) -> None:

@@ -80,7 +80,8 @@ def _verbs() -> dict[str, Schema]:
             "The backups of a machine.",
             schema=_VERSION,
             folder=_text("Where they are."),
-            backups=_list("Backup", "The newest last."),
+            backups=_list("Backup", "Those whose manifest can be read, the newest last."),
+            damaged=_list("Damaged", "Those that cannot be given back as they are."),
         ),
     }
 
@@ -111,6 +112,11 @@ def _parts() -> dict[str, Schema]:
             folder=_text("The config folder that it is of."),
             createdNs=_whole("Nanoseconds since 1970."),
             files=_list("SavedFile", "The files in it."),
+        ),
+        "Damaged": _object(
+            "A backup of which something is not as it was made.",
+            id=_text("Its name in the folder."),
+            why=_text("What is wrong with it."),
         ),
         "SavedFile": _may_have(
             _object(

@@ -6,7 +6,7 @@ What decides stands last, where a terminal shows it: the verdict, and the comman
 import shutil
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from cni_upgrade.cli.look import Look
 from cni_upgrade.cli.stories import STORIES
@@ -141,9 +141,9 @@ def of_changes(result: Result) -> Iterator[str]:
         yield from _label("Verdict", f"{report.verdict}: {_VERDICTS[report.verdict]}")
 
 
-def of_backups(backups: Sequence[Backup], folder: str) -> Iterator[str]:
-    """The backups, the newest last, and where they are."""
-    if not backups:
+def of_backups(backups: Sequence[Backup], damaged: Mapping[str, str], folder: str) -> Iterator[str]:
+    """The backups, the newest last, what is wrong with them by id, and where they are."""
+    if not backups and not damaged:
         yield f"no backups in {folder}"
         return
     rows: list[Row] = [
@@ -153,10 +153,15 @@ def of_backups(backups: Sequence[Backup], folder: str) -> Iterator[str]:
                 time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(backup.created // 10**9)),
                 backup.folder,
             ),
-            [f"{saved.name}, as it was before {saved.to} was written" for saved in backup.files],
+            [f"{saved.name}, as it was before {saved.to} was written" for saved in backup.files]
+            + [f"DAMAGED: {why}" for why in (damaged.get(backup.id),) if why],
         )
         for backup in backups
     ]
+    listed = {backup.id for backup in backups}
+    # First: how old they are is not known.
+    unlisted = [name for name in damaged if name not in listed]
+    rows = [((name, "-", "-"), [f"DAMAGED: {damaged[name]}"]) for name in unlisted] + rows
     yield from _table("Backups, the newest last", ("BACKUP", "MADE", "OF"), rows)
     yield f"Plain copies: {folder}/<BACKUP>/files/"
     yield "`cni-upgrade restore <BACKUP>` puts one back"

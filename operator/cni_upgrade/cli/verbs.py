@@ -64,14 +64,14 @@ def diff(options: argparse.Namespace) -> Answer:
     """The lines that an apply would change."""
     patches: dict[str, str] = {}
     refused: list[str] = []
+    blocked = False
     for look in _looks(options):
-        for file in look.report.files:
-            patch = look.patch(file)
-            if patch:
-                patches[look.path or file.name] = patch
-        if look.blocked:
+        changes = {look.path or f.name: text for f in look.report.files if (text := look.patch(f))}
+        patches |= changes
+        blocked = blocked or look.blocked
+        if look.blocked or (not changes and look.report.verdict not in GOOD):
             refused.append(_refusal(look))
-    code = COULD_NOT if refused else FOUND if patches else NOTHING_TO_DO
+    code = COULD_NOT if blocked else FOUND if patches or refused else NOTHING_TO_DO
     return Answer(
         code,
         {"schema": SCHEMA, "diffs": patches},
@@ -81,7 +81,11 @@ def diff(options: argparse.Namespace) -> Answer:
 
 
 def _refusal(look: Look) -> str:
-    refused = [f"{each.name}: {each.why}" for each in look.report.files if each.to is None]
+    refused = [
+        f"{each.name}: {each.why}"
+        for each in look.report.files
+        if each.to is None or each.action is Action.MANAGED
+    ]
     faults = [each.message for each in look.faults[:1]]
     where = "" if look.path is None else f"{look.path}: "
     return f"{where}{look.report.verdict}: {'; '.join(refused or faults)}"
@@ -129,20 +133,23 @@ def _carry_out(asked: Operation) -> Answer:
 
 
 def backups(options: argparse.Namespace) -> Answer:
-    """Lists the backups."""
+    """Lists the backups; what is damaged is something that was found."""
     asked = operation(options, Kind.AUDIT)
     folder = f"{asked.root}{asked.paths.state_dir}/{backup.FOLDER}"
     try:
         place = state.find(asked)
         found = [] if place is None else backup.everything(place)
+        damaged = {} if place is None else backup.damaged(place)
     except OSError as error:
         raise CannotError(f"{folder}: {reason(error)}") from error
     document = {
         "schema": SCHEMA,
         "folder": folder,
         "backups": [each.to_json() for each in found],
+        "damaged": [{"id": each, "why": why} for each, why in damaged.items()],
     }
-    return Answer(NOTHING_TO_DO, document, list(tables.of_backups(found, folder)))
+    code = FOUND if damaged else NOTHING_TO_DO
+    return Answer(code, document, list(tables.of_backups(found, damaged, folder)))
 
 
 def explain(options: argparse.Namespace) -> Answer:

@@ -195,6 +195,24 @@ def everything(state: State) -> list[Backup]:
     return sorted(found, key=lambda backup: (backup.created, backup.id))
 
 
+def damaged(state: State) -> dict[str, str]:
+    """What is wrong with each backup that cannot be given back as it is, by id. Raises OSError."""
+    found: dict[str, str] = {}
+    for name in sorted(_names(state)):
+        if name.startswith(_PARTIAL):
+            continue
+        try:
+            backup = load(state, name)
+            for saved in backup.files:
+                content(state, backup, saved)
+        except OperationRefusedError as error:
+            # BackupMissing: it was removed meanwhile, or its manifest is.
+            found[name] = str(error)
+        except MemberError:
+            continue  # no name of ours
+    return found
+
+
 def prune(state: State, keep: int, needed: Collection[str]) -> None:
     """Removes the oldest until `keep` are left, and what a killed run left unfinished.
 

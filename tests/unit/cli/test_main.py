@@ -156,6 +156,70 @@ def test_an_unknown_runtime_promises_nothing(host: Host, capsys: Captured) -> No
     assert "Verdict  Blocked" in text
 
 
+def test_a_diff_of_what_is_left_to_its_writer_is_not_nothing(host: Host, capsys: Captured) -> None:
+    """F1 stands there: a job that asks `diff` alone must not read that all is well."""
+    (host.conf / "10-pod.conflist").unlink()
+    host.plugin("flannel")
+    host.config("10-flannel.conflist", VERSIONLESS.replace('"bridge"', '"flannel"'))
+    assert ask(host, "audit") == 1
+    assert "Verdict  Managed" in capsys.readouterr().out
+    assert ask(host, "diff") == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "Managed: 10-flannel.conflist: " in shown.err
+    assert ask(host, "diff", "--override-managed") == 1
+    shown = capsys.readouterr()
+    assert '+  "cniVersion": "1.0.0",' in shown.out
+    assert shown.err == ""
+
+
+def test_a_damaged_backup_is_listed_as_one(host: Host, capsys: Captured) -> None:
+    assert ask(host, "apply") == 0
+    [made] = (host.root / "var/lib/cni-upgrade/backups").iterdir()
+    (made.parent / "lost+found").mkdir()
+    capsys.readouterr()
+    assert ask(host, "backups") == 0, "whatever else lies there is no backup"
+    assert "DAMAGED" not in capsys.readouterr().out
+    copy = made / "files/10-pod.conflist"
+    copy.chmod(0o600)
+    copy.write_text("{}")
+    assert ask(host, "backups") == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"DAMAGED: {made}/files/10-pod.conflist".replace(str(host.root), "") in told
+    assert "is not what was saved" in told
+    assert "as it was before 1.0.0 was written" in told
+    assert ask(host, "backups", "-o", "json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert [each["id"] for each in document["backups"]] == [made.name]
+    assert [each["id"] for each in document["damaged"]] == [made.name]
+    (made / "manifest.json").write_text("{")
+    assert ask(host, "backups") == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "no backups" not in told
+    assert f"{made.name} - - DAMAGED: " in told
+    assert "manifest.json cannot be read" in told
+    assert ask(host, "backups", "-o", "json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["backups"] == []
+    assert "manifest.json" in document["damaged"][0]["why"]
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), KeyError("x"), RecursionError("deep")])
+def test_what_nobody_has_foreseen_is_no_finding(
+    error: Exception, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python would end with 1, which is what a job takes for "something was found"."""
+
+    def failing() -> None:
+        raise error
+
+    monkeypatch.setattr("cni_upgrade.cli.verbs.stories.index", failing)
+    assert main(["explain"]) == 2
+    told = capsys.readouterr().err
+    assert f"cni-upgrade: a fault of cni-upgrade itself: {type(error).__name__}" in told
+    assert "in failing" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

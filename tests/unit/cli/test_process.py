@@ -84,6 +84,15 @@ def test_nowhere_to_answer(script: str, text: str, host: Host) -> None:
     assert ran.stderr == f"cni-upgrade: {text}{': there is nowhere to answer' * (text[0] == 's')}\n"
 
 
+def test_a_working_folder_that_is_gone(host: Host) -> None:
+    gone = 'cd "$1" && rmdir "$1" && shift && "$@"'
+    folder = host.root / "gone"
+    folder.mkdir()
+    ran = shell(gone, str(folder), *COMMAND, "audit", "--root", "img")
+    assert ran.returncode == 2
+    assert ran.stderr == "cni-upgrade: img: the folder that this runs in is gone\n"
+
+
 def test_ctrl_c_while_a_plugin_hangs(host: Host) -> None:
     """Nothing is written, the plugin goes too, and one line says so."""
     host.script("bridge", f"echo $$ > {host.root}/pid; exec sleep 60")
