@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import singledispatchmethod
+from itertools import groupby
 from typing import Any
 
 from cni_upgrade.api import names
@@ -23,6 +24,29 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 10
 """Turns in flight: enough to keep the API server busy, few enough not to flood it."""
+
+
+def _against(error: KubeError) -> str:
+    """What keeps a pod from being evicted, budgets named.
+
+    Source: k8s.io/kubernetes v1.34.4 pkg/registry/core/pod/storage/eviction.go; a 429 without that
+    cause comes from API priority and fairness (k8s.io/apiserver v0.34.4 pkg/server/filters).
+    """
+    budgets = [c.get("message", "") for c in error.causes if c.get("reason") == "DisruptionBudget"]
+    if budgets:
+        return "; ".join(budgets)
+    if error.status == 429 and "webhook" not in error.message:
+        return f"the API server is busy: {error.message}"
+    return error.message
+
+
+def _together(decisions: Sequence[d.Decision]) -> Iterator[Sequence[d.Decision]]:
+    """One after the other; but evictions side by side, for a slow webhook delays each of them."""
+    for evictions, run in groupby(decisions, lambda each: isinstance(each, d.Evict)):
+        if evictions:
+            yield tuple(run)
+        else:
+            yield from ((each,) for each in run)
 
 
 class Executor:
@@ -64,31 +88,39 @@ class Executor:
 
     async def _turn(self, turn: Turn) -> bool:
         async with self._places:
-            for decision in turn.decisions:
-                # Each request would wait as long for nothing as the one before it; and what was
-                # planned before everything was stopped is not begun after it.
-                if self.silent or self._store.stopped != self._stopped:
-                    return False
-                try:
-                    await self._do(decision)
-                except KubeError as error:
-                    self.refused[error.reason] += 1
-                    self.silent = self.silent or error.status == 0
-                    said = (turn.subject, type(decision).__name__, error)
-                    if error.conflict:
-                        # Somebody was first; what they wrote was read.
-                        log.info("%s: %s: %s", *said)
-                        return True
-                    self._store.errors[turn.subject] = error.message
-                    log.warning("%s: %s: %s", *said)
-                    return False
-                finally:
-                    self.progress = time.monotonic()
-                self.carried_out[type(decision).__name__] += 1
-                if not isinstance(decision, d.SetStatus | d.KeepStatus | d.Emit):
-                    log.info("%s: %s", turn.subject, type(decision).__name__)
+            for group in _together(turn.decisions):
+                ends = await asyncio.gather(*(self._step(turn, each) for each in group))
+                if not all(end is None for end in ends):
+                    return all(end is not False for end in ends)
             self._store.errors.pop(turn.subject, None)
             return True
+
+    async def _step(self, turn: Turn, decision: d.Decision) -> bool | None:
+        """None where the turn goes on; else how it ended, as `carry_out` tells it."""
+        # Each request would wait as long for nothing as the one before it; and what was
+        # planned before everything was stopped is not begun after it.
+        if self.silent or self._store.stopped != self._stopped:
+            return False
+        try:
+            await self._do(decision)
+        except KubeError as error:
+            self.refused[error.reason] += 1
+            # An eviction may have waited for somebody's webhook, and then tells of nothing else.
+            self.silent = self.silent or (error.status == 0 and not isinstance(decision, d.Evict))
+            said = (turn.subject, type(decision).__name__, error)
+            if error.conflict:
+                # Somebody was first; what they wrote was read.
+                log.info("%s: %s: %s", *said)
+                return True
+            self._store.errors[turn.subject] = error.message
+            log.warning("%s: %s: %s", *said)
+            return False
+        finally:
+            self.progress = time.monotonic()
+        self.carried_out[type(decision).__name__] += 1
+        if not isinstance(decision, d.SetStatus | d.KeepStatus | d.Emit):
+            log.info("%s: %s", turn.subject, type(decision).__name__)
+        return None
 
     async def _look(
         self, shelf: Shelf[Any], resource: Resource, namespace: str | None, name: str
@@ -251,11 +283,11 @@ class Executor:
         except KubeError as error:
             if error.gone or error.conflict:
                 return
-            if error.status not in (403, 429, 500):
+            # 429: a budget; 403: its namespace is terminating; 500: two budgets for one pod; any
+            # other: a webhook. It is the answer for this pod alone, the next ones are asked too.
+            self._store.evicted(decision.uid, _against(error), error.retry_after or 0.0)
+            if error.status == 0:
                 raise
-            # 429: a budget; 403: its namespace is terminating; 500: two budgets for one pod.
-            why = "; ".join(c.get("message", "") for c in error.causes) or error.message
-            self._store.evicted(decision.uid, why)
         else:
             self._store.evicted(decision.uid, "")
 

@@ -225,9 +225,9 @@ class Store:
         }
         return {name: behind for name, (_, behind) in self._unwritten.items()}
 
-    def evicted(self, pod: str, blocked_by: str) -> None:
-        """Note the answer of the eviction API for a pod (by uid)."""
-        self.evictions[pod] = Eviction(at=self.now(), blocked_by=blocked_by)
+    def evicted(self, pod: str, blocked_by: str, wait: float = 0.0) -> None:
+        """Note the answer of the eviction API for a pod (by uid); `wait`: its Retry-After."""
+        self.evictions[pod] = Eviction(self.now(), blocked_by, timedelta(seconds=wait))
 
     def forget(self, now: datetime) -> None:
         """Drop notes about pods that are long gone."""

@@ -17,6 +17,10 @@ from cni_upgrade.fleet.snapshot import Eviction
 RETRY = timedelta(seconds=5)
 """kubectl's pause before it asks a disruption budget again."""
 
+AT_ONCE = 10
+"""Evictions of one node in one pass: they are asked for side by side, and where a webhook is slow
+with each, the other nodes wait for so many at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class DrainPlan:
@@ -60,12 +64,18 @@ def plan(
         remaining.append(pod)
     if refused:
         return DrainPlan(tuple(refused), (), tuple(remaining), ())
-    due = tuple(
-        pod
-        for pod in remaining
-        if not pod.deleting and (pod.uid not in evictions or now - evictions[pod.uid].at >= RETRY)
+    # Who was not asked yet first, so that those that are kept keep nobody else from being asked.
+    due = sorted(
+        (pod for pod in remaining if not pod.deleting and _due(evictions.get(pod.uid), now)),
+        key=lambda pod: evictions[pod.uid].at.timestamp() if pod.uid in evictions else 0.0,
     )
-    return DrainPlan((), due, tuple(remaining), tuple(_waits(p, evictions) for p in remaining))
+    return DrainPlan(
+        (), tuple(due[:AT_ONCE]), tuple(remaining), tuple(_waits(p, evictions) for p in remaining)
+    )
+
+
+def _due(answer: Eviction | None, now: datetime) -> bool:
+    return answer is None or now - answer.at >= max(RETRY, answer.wait)
 
 
 def _waits(pod: Pod, evictions: Mapping[str, Eviction]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
@@ -21,6 +21,8 @@ class Eviction:
     at: datetime
     blocked_by: str
     """Empty when the eviction was accepted; else the API's reason, budgets named."""
+    wait: timedelta = timedelta(0)
+    """How long the API server wants to be left alone about it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -327,3 +327,31 @@ async def test_a_watch_that_is_silent_without_a_bookmark_is_given_up(
         with pytest.raises(KubeError, match="no answer") as lost:
             await anext(events)
         assert lost.value.status == 0
+
+
+async def test_a_refused_eviction_says_which_budget_keeps_the_pod(tmp_path: Path) -> None:
+    """As `pkg/registry/core/pod/storage/eviction.go` of v1.34.4 answers; it is not sent again."""
+    asked: list[str] = []
+    cause = {
+        "reason": "DisruptionBudget",
+        "message": "The disruption budget web is still being processed by the server.",
+    }
+    body = {
+        "kind": "Status",
+        "status": "Failure",
+        "reason": "TooManyRequests",
+        "message": "Cannot evict pod as it would violate the pod's disruption budget.",
+        "details": {"causes": [cause], "retryAfterSeconds": 10},
+        "code": 429,
+    }
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.json_response(body, status=429, headers={"Retry-After": "10"})
+
+    async with serving(answer, tmp_path) as client:
+        with pytest.raises(KubeError) as refused:
+            await client.evict("default", "web", "web-uid")
+    assert asked == ["/api/v1/namespaces/default/pods/web/eviction"]
+    assert refused.value.causes == (cause,)
+    assert refused.value.retry_after == 10

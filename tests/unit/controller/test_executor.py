@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -156,3 +157,79 @@ async def test_what_an_eviction_was_answered_is_kept(known: Made) -> None:
     assert known.store.evictions[uid].blocked_by == ""
     cluster.api.remove("Pod", "web-node-a-0", "default")
     assert await carry(known, evict), "who is gone need not be evicted"
+
+
+def evictions(known: Made, *names_: str) -> list[d.Evict]:
+    """A decision for each of these pods of node-a, which are there from now on."""
+    for name in names_:
+        known.kube.cluster.add_pod("node-a", name)
+    pods = {p["metadata"]["name"]: p for p in known.kube.cluster.pods_on("node-a", "default")}
+    return [d.Evict("node-a", "default", n, pods[n]["metadata"]["uid"]) for n in names_]
+
+
+BUDGET = {"reason": "DisruptionBudget", "message": "The disruption budget web needs 1 healthy pods"}
+BUSY = "Too many requests, please try again later."
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KubeError(429, "TooManyRequests", "Cannot evict pod", [BUDGET]), BUDGET["message"]),
+        (KubeError(429, "HTTPError", BUSY), f"the API server is busy: {BUSY}"),
+        (
+            KubeError(429, "Denied", 'admission webhook "x" denied the request: no'),
+            'admission webhook "x" denied the request: no',
+        ),
+        (KubeError(400, "Denied", "admission webhook denied it"), "admission webhook denied it"),
+        (KubeError(403, "Forbidden", "the namespace is terminating"), "namespace is terminating"),
+        (KubeError(422, "Invalid", "not so", [{"field": "spec"}]), "not so"),
+        (KubeError(500, "InternalError", "more than one PodDisruptionBudget"), "more than one"),
+        (KubeError(503, "Unavailable", "no endpoints for the webhook"), "no endpoints"),
+    ],
+    ids=lambda it: str(it.status) if isinstance(it, KubeError) else "",
+)
+async def test_one_eviction_that_is_refused_keeps_no_other_pod_from_being_asked(
+    known: Made, error: KubeError, told: str
+) -> None:
+    a, b = evictions(known, "a", "b")
+    known.kube.refuse = lambda verb, plural, name: error if name == "a" else None
+    assert await carry(known, a, b)
+    assert told in known.store.evictions[a.uid].blocked_by
+    assert known.store.evictions[b.uid].blocked_by == ""
+    assert known.store.errors == {}
+
+
+async def test_an_eviction_is_not_asked_again_before_the_api_server_wants_it(known: Made) -> None:
+    [a] = evictions(known, "a")
+    busy = KubeError(429, "TooManyRequests", BUSY)
+    busy.retry_after = 40.0
+    known.kube.refuse = _says(busy, "evict")
+    assert await carry(known, a)
+    assert known.store.evictions[a.uid].wait.total_seconds() == 40
+
+
+async def test_an_eviction_without_an_answer_ends_its_own_turn_alone(known: Made) -> None:
+    a, b = evictions(known, "a", "b")
+    known.kube.refuse = lambda verb, plural, name: silence() if name == "a" else None
+    world = known.store.snapshot(known.kube.cluster.now)
+    after = Turn("node-a", (a, set_status(message="never")))
+    assert not await known.executor.carry_out([after, Turn("node-b", (b,))], world)
+    assert not known.executor.silent, "a webhook that hangs is not the API server's silence"
+    assert known.store.evictions[a.uid].blocked_by == "no answer from the API server"
+    assert known.store.evictions[b.uid].blocked_by == ""
+    assert not [asked for asked in known.kube.writes() if asked[0] == "patch"]
+
+
+async def test_slow_evictions_are_waited_for_side_by_side(known: Made) -> None:
+    asked = evictions(known, "a", "b", "c")
+    met = asyncio.Barrier(len(asked))
+    whole = known.kube.evict
+
+    async def slow(namespace: str, name: str, uid: str) -> None:
+        async with asyncio.timeout(5):
+            await met.wait()
+        await whole(namespace, name, uid)
+
+    known.kube.evict = slow  # type: ignore[method-assign]
+    assert await carry(known, *asked)
+    assert {known.store.evictions[each.uid].blocked_by for each in asked} == {""}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api.policy import Drain
-from cni_upgrade.fleet.drain import RETRY, DrainPlan, plan
+from cni_upgrade.fleet.drain import AT_ONCE, RETRY, DrainPlan, plan
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.snapshot import Eviction
 from tests.unit.fleet.samples import DELETED, NOW, pod
@@ -104,3 +104,21 @@ def test_an_accepted_eviction_is_waited_for() -> None:
     made = planned(pod(), web=Eviction(NOW, ""))
     assert made.blockers == ("default/web is being evicted",)
     assert [p.name for p in made.remaining] == ["web"]
+
+
+def test_a_budget_is_left_alone_for_as_long_as_the_api_server_says() -> None:
+    answer = Eviction(
+        NOW - timedelta(seconds=10), "is still being processed", timedelta(seconds=11)
+    )
+    assert planned(pod(), web=answer).evict == ()
+    asked_before = Eviction(NOW - timedelta(seconds=11), answer.blocked_by, answer.wait)
+    assert len(planned(pod(), web=asked_before).evict) == 1
+
+
+def test_so_many_at_once_and_who_was_asked_before_comes_after_the_others() -> None:
+    pods = [pod(f"p{number:02}") for number in range(AT_ONCE + 2)]
+    kept = {f"p{number:02}": Eviction(NOW - number * RETRY, "kept") for number in (1, 2)}
+    made = planned(*pods, settings=DEFAULT, **kept)
+    assert [p.name for p in made.evict] == [p.name for p in pods if p.name not in kept]
+    kept |= {p.name: Eviction(NOW, "") for p in made.evict}
+    assert [p.name for p in planned(*pods, settings=DEFAULT, **kept).evict] == ["p02", "p01"]
