@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,7 @@ def pod_name(which: Literal["old", "new"], operation: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a proof pod is not where it should be; `network` only where the kubelet says so."""
+    """Why a proof pod is not where it should be; `network` only where the runtime blames it."""
 
     network: bool
     text: str
@@ -35,9 +36,38 @@ def trouble(pod: Pod | None, world: Snapshot) -> Trouble:
         return Trouble(False, warning or "the pod was not scheduled")
     if pod.phase == "Failed":
         return Trouble(False, f"the kubelet refused the pod: {pod.reason}")
-    if warning.startswith("FailedCreatePodSandBox"):
+    if _blames_network(warning):
         return Trouble(True, warning)
     return Trouble(False, warning or pod.waiting or "the kubelet has not said anything yet")
+
+
+_BLAMED = re.compile(
+    "setup network for sandbox"  # containerd 1.5 to 2.4, pkg/cri/server/sandbox_run.go
+    "|pod network sandbox|network (?:status|JSON) for pod sandbox"  # CRI-O, sandbox_network.go
+    "|network for pod"  # dockershim and cri-dockerd, docker_sandbox.go
+    r"|plugin \S+ failed \(add\)"  # libcni from 1.0.0 on, libcni/api.go
+)
+"""What a runtime's error says where the network is at fault, and not an image, a disk or runc."""
+
+_NO_ROOM = re.compile(
+    "no space left on device|disk quota exceeded|too many open files|cannot allocate memory"
+    "|no IP addresses available",  # host-local, plugins/ipam/host-local/backend/allocator
+    re.IGNORECASE,
+)
+"""What a plugin says where it did not find room: no config makes that better or worse."""
+
+
+def _blames_network(warning: str) -> bool:
+    """Whether an Event of the kubelet, `reason: message`, says that the network failed.
+
+    Source of the reasons: k8s.io/kubernetes v1.34.4 pkg/kubelet/events/event.go. One of them is
+    said for whatever keeps a sandbox from being made; the other while no network is loaded at all.
+    """
+    reason, _, message = warning.partition(": ")
+    if reason == "NetworkNotReady":
+        return True
+    blamed = reason == "FailedCreatePodSandBox" and _BLAMED.search(message) is not None
+    return blamed and _NO_ROOM.search(message) is None
 
 
 def stuck(pod: Pod, world: Snapshot) -> str:
