@@ -49,6 +49,7 @@ class Loop:
         self._sources = Sources(kube, store)
         self._news = asyncio.Event()
         self._failures = 0
+        self._wrong = ""
         # On the monotonic clock: a node whose time is set right is no hung controller.
         self._beat = time.monotonic()
         self._passed: float | None = None
@@ -67,6 +68,8 @@ class Loop:
 
     def ready(self) -> str:
         """Empty while the cluster is seen and acted on, else what is wrong."""
+        if self._wrong:
+            return f"the last pass ended in an error of our own, the log has it: {self._wrong}"
         if self._passed is None:
             return "the cluster has not been listed yet"
         idle = time.monotonic() - self._passed
@@ -78,20 +81,29 @@ class Loop:
         return "" if idle < STALE else f"the loop has not moved for {idle:.0f} s"
 
     async def run(self) -> None:
-        """Until cancelled. What the API server refuses is logged and tried again."""
+        """Until cancelled. What goes wrong in a pass is logged and tried again.
+
+        A mistake of our own too: a process that ends over it begins again with the same cluster,
+        and ends again, while cordons stay and nothing that is under way comes to its end.
+        """
         while True:
             self._news.clear()
             try:
                 if not self.listed.is_set() or time.monotonic() >= self._due:
                     await self.resync()
                 await self.once()
-                self._failures = 0
+                self._failures, self._wrong = 0, ""
             except KubeError as error:
                 self._failures += 1
                 log.warning("the pass was given up: %s", error)
                 if error.unreachable:
                     # Watches are interrupted too: what was deleted meanwhile is not told.
                     self.listed.clear()
+            except Exception as error:
+                self._failures += 1
+                self._wrong = f"{type(error).__name__}: {error}"
+                self._metrics.failed()
+                log.exception("the pass was given up over an error of our own")
             self._beat = time.monotonic()
             try:
                 async with asyncio.timeout(self._tick()):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import collections
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 
 from prometheus_client import (
     CollectorRegistry,
+    Counter,
     Gauge,
     Histogram,
     disable_created_metrics,
@@ -127,6 +128,11 @@ class Metrics:
             "Policies and node states that a newer controller wrote; their nodes are left alone.",
             registry=self._registry,
         )
+        self._failed = Counter(
+            "cni_upgrade_failed_passes",
+            "Passes that ended in an error of the controller's own; its log has it.",
+            registry=self._registry,
+        )
         self._planning = Histogram(
             "cni_upgrade_planning_seconds",
             "Time of one pass of the planner.",
@@ -152,6 +158,10 @@ class Metrics:
         """Times one pass."""
         return self._planning.time()
 
+    def failed(self) -> None:
+        """A pass ended in an error of our own."""
+        self._failed.inc()
+
     def follow(self, denied: int) -> None:
         """This replica does not lead: it says nothing of the fleet."""
         self._leader.set(0)
@@ -167,20 +177,22 @@ class Metrics:
         self._denied.set(len(world.denied))
         for gauge in self._fleet:
             gauge.clear()
-        phases = Counter(str(state.status.phase) for state in world.states.values())
+        phases = collections.Counter(str(state.status.phase) for state in world.states.values())
         for phase in Phase:
             self._phases.labels(phase.value).set(phases[phase.value])
-        versions = Counter(s.status.found or "none" for s in world.states.values())
+        versions = collections.Counter(s.status.found or "none" for s in world.states.values())
         for version, count in versions.items():
             self._versions.labels(version).set(count)
-        trouble = Counter(
+        trouble = collections.Counter(
             (str(s.status.phase), s.status.reason)
             for s in world.states.values()
             if s.status.phase in _TROUBLE
         )
         for labels, count in trouble.items():
             self._trouble.labels(*labels).set(count)
-        jobs = Counter((name.partition("-")[0], _state(job)) for name, job in world.jobs.items())
+        jobs = collections.Counter(
+            (name.partition("-")[0], _state(job)) for name, job in world.jobs.items()
+        )
         for labels, count in jobs.items():
             self._jobs.labels(*labels).set(count)
         self._observe_halts(world)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +26,7 @@ from cni_upgrade.api.policy import (
 )
 from cni_upgrade.fleet.budget import Budget, changing
 from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
+from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.decisions import Decision, Emit, SetFinalizers, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
@@ -76,15 +78,19 @@ class Leaving:
 
 
 def all_leaving(world: Snapshot) -> dict[str, Leaving]:
-    """The policies that are giving back, by uid."""
-    return {
-        policy.metadata.uid: _leaving(policy, world)
-        for policy in world.policies.values()
-        if policy.metadata.deletion_timestamp
-        and restores(policy)
-        and held(policy)
-        and not let_go(policy)
-    }
+    """The policies that are giving back, by uid; `turns` says of the others why not."""
+    found = {}
+    for policy in world.policies.values():
+        if gives_back(policy):
+            with suppress(*NONSENSE):
+                found[policy.metadata.uid] = _leaving(policy, world)
+    return found
+
+
+def gives_back(policy: CNIUpgradePolicy) -> bool:
+    """Whether it is deleted, and stays until what it changed is given back."""
+    deleted = policy.metadata.deletion_timestamp is not None
+    return deleted and restores(policy) and held(policy) and not let_go(policy)
 
 
 def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
@@ -147,8 +153,10 @@ def _moving(state: CNINodeState, uid: str, patience: timedelta, world: Snapshot)
         return False
     if node is None or node.ready == "Unknown":
         return False
-    deadline = operation.deadline or (operation.step_since or world.now) + patience
-    return world.now < deadline + patience
+    # From the clock back, not from the record on: a record may hold the end of all time.
+    if operation.deadline is not None:
+        return world.now - patience < operation.deadline
+    return world.now - 2 * patience < (operation.step_since or world.now)
 
 
 def of(
@@ -168,7 +176,10 @@ def of(
 def turns(world: Snapshot, leaving: Mapping[str, Leaving]) -> Iterator[Turn]:
     """The finalizers that are due, and the status of the policies that are giving back."""
     for policy in sorted(world.policies.values(), key=seniority):
-        decisions = tuple(_decisions(policy, world, leaving.get(policy.metadata.uid)))
+        try:
+            decisions = tuple(_decisions(policy, world, leaving.get(policy.metadata.uid)))
+        except NONSENSE as error:
+            decisions = tuple(_said(policy, unplannable(policy, world, error)))
         if decisions:
             yield Turn(f"policy {policy.metadata.name}", decisions)
 
@@ -178,15 +189,15 @@ def _decisions(
 ) -> Iterator[Decision]:
     finalizers = policy.metadata.finalizers
     kept = tuple(name for name in finalizers if name != names.FINALIZER)
+    if leaving is None and gives_back(policy):
+        leaving = _leaving(policy, world)
     if leaving is not None:
         left = list(_left(leaving, world))
         status = _status(leaving, world, left)
-        patch = merge_patch(policy.status.to_api(), status.to_api())
-        if patch:
-            # What it says must be said before it goes.
-            yield SetStatus(names.POLICY_KIND, policy.metadata.name, patch)
-            return
-        if not left:
+        said = tuple(_said(policy, status))
+        yield from said
+        # What it says must be said before it goes.
+        if not (said or left):
             yield _event(policy, status.message)
             yield SetFinalizers(policy.metadata.name, policy.metadata.resource_version, kept)
         return
@@ -199,6 +210,12 @@ def _decisions(
         )
     elif not wanted and held(policy):
         yield SetFinalizers(policy.metadata.name, policy.metadata.resource_version, kept)
+
+
+def _said(policy: CNIUpgradePolicy, status: PolicyStatus) -> Iterator[Decision]:
+    patch = merge_patch(policy.status.to_api(), status.to_api())
+    if patch:
+        yield SetStatus(names.POLICY_KIND, policy.metadata.name, patch)
 
 
 def _needed(policy: CNIUpgradePolicy, world: Snapshot) -> bool:

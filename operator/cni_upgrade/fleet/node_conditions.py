@@ -8,6 +8,10 @@ from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, ke
 from cni_upgrade.api.node_state import NodeStateStatus, Phase
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, UNPLANNABLE
 
+UNKNOWN = "UnknownPhase"
+"""The reason of a phase that only a newer controller knows, or somebody's hand: any text at all,
+where a reason is one word."""
+
 _NEEDS_A_PERSON = FAILED | {Phase.BLOCKED, Phase.MANAGED_ELSEWHERE}
 
 
@@ -23,7 +27,7 @@ def conditions(
 
     `outdated`: something else is asked for by now than what the phase answers.
     """
-    phase = str(status.phase)
+    phase = status.phase.value if isinstance(status.phase, Phase) else UNKNOWN
     stuck = status.reason == UNPLANNABLE
     good = status.phase in GOOD and not stuck and not outdated
     wanted = [(READY, "True" if good else "False")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from cni_upgrade.api.names import LABEL_NODE, STOP
@@ -91,7 +91,10 @@ class Lease:
         """When it expires; None where it never was valid."""
         if self.renewed is None or self.seconds is None:
             return None
-        return self.renewed + timedelta(seconds=self.seconds)
+        try:
+            return self.renewed + timedelta(seconds=self.seconds)
+        except OverflowError:
+            return datetime.max.replace(tzinfo=UTC)
 
     @classmethod
     def of(cls, raw: Raw) -> Self:

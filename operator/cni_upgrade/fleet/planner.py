@@ -29,6 +29,7 @@ from cni_upgrade.fleet import (
     work,
 )
 from cni_upgrade.fleet.changed import RESTORED
+from cni_upgrade.fleet.containing import NONSENSE, why
 from cni_upgrade.fleet.course import Course, Refusal
 from cni_upgrade.fleet.decisions import (
     Claim,
@@ -76,14 +77,20 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         yield from unread.turns(world)
         return
     roster = Roster(world)
-    courses = {
-        policy.metadata.uid: Course(policy, world, roster, world.states)
-        for policy in world.policies.values()
-        if policy.spec.mode == Mode.ENFORCE and not policy.metadata.deletion_timestamp
-    }
+    courses: dict[str, Course] = {}
     order: dict[str, int] = {}
-    for each in courses.values():
-        order |= each.waves.order()
+    refused: dict[str, Refusal] = {}
+    for policy in world.policies.values():
+        if policy.spec.mode != Mode.ENFORCE or policy.metadata.deletion_timestamp:
+            continue
+        uid = policy.metadata.uid
+        try:
+            course = Course(policy, world, roster, world.states)
+            order |= course.waves.order()
+            courses[uid] = course
+        except NONSENSE as error:
+            text = f"policy {policy.metadata.name} cannot be acted on: {why(error)}"
+            refused[uid] = ("PolicyUnplannable", text)
     audits = sum(
         1
         for state in world.states.values()
@@ -121,8 +128,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         if state.spec.node_uid != node.uid:
             yield _replaced(world, state)
             continue
-        acting = governance.policy
-        course = courses.get(acting.metadata.uid) if acting is not None else None
+        uid = governance.policy.metadata.uid if governance.policy else ""
         view = View(
             world=world,
             node=node,
@@ -133,15 +139,14 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             may_rotate=rotating < world.config.reaudit_parallel,
             writer=writing.get(node.name),
             leaving=leaving.of(state, governance, going),
-            gate=partial(_take, course, node.name),
-            begin=partial(_begin, course, node.name),
+            gate=partial(_take, courses.get(uid), refused.get(uid), node.name),
+            begin=partial(_begin, courses.get(uid), node.name),
         )
-        move = node_lease.kept(view, _contained(view))
+        move, status = _contained(view, hanging.get(node.name, ()))
         began = move.status.operation
         if began is not None and began.kind == "audit" and state.status.operation is None:
             audits += node.name not in looking
             rotating += _rotating(move.status)
-        status = _finished(view, move.status, hanging.get(node.name, ()))
         after[node.name] = state.model_copy(update={"status": status})
         decisions = (*_written(world, state, status), *move.acts)
         if any(isinstance(act, Claim) for act in move.acts):
@@ -178,8 +183,10 @@ def _replaced(world: Snapshot, state: CNINodeState) -> Turn:
     return Turn(state.metadata.name, (*sent, DeleteState(state.metadata.name, state.metadata.uid)))
 
 
-def _take(course: Course | None, node: str, drained: bool) -> Refusal | None:
-    return None if course is None else course.take(node, drained)
+def _take(
+    course: Course | None, refused: Refusal | None, node: str, drained: bool
+) -> Refusal | None:
+    return refused if course is None else course.take(node, drained)
 
 
 def _begin(course: Course | None, node: str) -> str:
@@ -191,19 +198,22 @@ def _rotating(status: NodeStateStatus) -> bool:
     return status.operation is not None and status.reason in (ROTATION, ROUTINE)
 
 
-def _contained(view: View) -> Move:
-    """The node's move; a record that makes no sense stops its own node, and no other."""
+def _contained(view: View, hanging: Sequence[Pod]) -> tuple[Move, NodeStateStatus]:
+    """The node's move, and its status with all that follows from that.
+
+    A record that makes no sense stops its own node, and no other.
+    """
     try:
-        move = _advance(view)
-    except (LookupError, ValueError, RuntimeError) as error:
+        move = node_lease.kept(view, _advance(view))
+        operation = move.status.operation
+        if move.status.reason == UNPLANNABLE and operation is not None:
+            # It can be again: the reason is what is being done, not what once could not be done.
+            move = Move(move.status.model_copy(update={"reason": operation.step}), move.acts)
+        return move, _finished(view, move.status, hanging)
+    except NONSENSE as error:
         text = f"the record of this node cannot be acted on: {error}; delete it, it is made anew"
-        return Move(view.status.model_copy(update={"reason": UNPLANNABLE, "message": text}))
-    operation = move.status.operation
-    if move.status.reason == UNPLANNABLE and operation is not None:
-        # It can be again: the reason is what is being done, not what once could not be done.
-        status = move.status.model_copy(update={"reason": operation.step})
-        return Move(status, move.acts)
-    return move
+        stuck = view.status.model_copy(update={"reason": UNPLANNABLE, "message": text})
+        return Move(stuck), _finished(view, stuck, hanging)
 
 
 def _advance(view: View) -> Move:

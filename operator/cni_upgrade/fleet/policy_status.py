@@ -21,6 +21,7 @@ from cni_upgrade.api.policy import (
     RolloutStatus,
 )
 from cni_upgrade.fleet import sources
+from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
@@ -70,7 +71,10 @@ def turns(
     for policy in sorted(world.policies.values(), key=seniority):
         if policy.metadata.deletion_timestamp:
             continue
-        status = _status(policy, world, roster, (courses or {}).get(policy.metadata.uid))
+        try:
+            status = _status(policy, world, roster, (courses or {}).get(policy.metadata.uid))
+        except NONSENSE as error:
+            status = unplannable(policy, world, error)
         patch = merge_patch(policy.status.to_api(), status.to_api())
         if not patch:
             continue

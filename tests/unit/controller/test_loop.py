@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cni_upgrade.controller import loop as loops
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.kube.port import KubeError
 from cni_upgrade.kube.resources import JOBS, NODES
 from tests.unit.controller.kube_model import Made, silence
@@ -149,6 +151,27 @@ async def test_it_goes_on_when_the_api_server_is_back(
         await becomes(lambda: not made.loop.listed.is_set())
         made.kube.refuse = lambda verb, plural, name: None
         await asyncio.wait_for(made.loop.listed.wait(), 20)
+
+
+async def test_an_error_of_our_own_is_no_end_and_is_said(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that ended over it would meet the same cluster again, and end again."""
+    monkeypatch.setattr(loops, "BUSY_TICK", 0.01)
+    made.kube.cluster.add_node(SimNode("node-a", "1.0.0"))
+    made.kube.cluster.apply_policy("cure", {"mode": "Audit"})
+
+    def mistaken(world: Snapshot) -> tuple[Turn, ...]:
+        raise ZeroDivisionError("no nodes")
+
+    monkeypatch.setattr(loops, "plan", mistaken)
+    async with running(made):
+        await becomes(lambda: "ZeroDivisionError: no nodes" in made.loop.ready())
+        assert made.loop.alive() == ""
+        assert b"cni_upgrade_failed_passes_total 0.0" not in made.metrics.page()
+        monkeypatch.undo()
+        made.loop.wake()
+        await becomes(lambda: not made.loop.ready())
 
 
 async def test_a_list_that_expired_on_its_way_is_begun_anew(

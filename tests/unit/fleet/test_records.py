@@ -52,6 +52,53 @@ def test_a_record_that_makes_no_sense_stops_its_own_node_and_says_so(
     assert set(phases(r).values()) <= {"Done", "Compatible"}
 
 
+@pytest.mark.parametrize("phase", ["", "in work", "Pondering"])
+def test_a_phase_that_nobody_knows_stops_neither_its_node_nor_another(phase: str) -> None:
+    r = spoiled("phase", value=phase)
+    r.step()
+    found = {c["type"]: c["reason"] for c in r.status("node-a")["conditions"]}
+    assert found["Ready"] in ("UnknownPhase", "Applying")
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-d": "Compatible"}
+
+
+END_OF_TIME = "9999-12-31T23:59:59Z"
+
+
+def test_a_deadline_at_the_end_of_time_stops_nobody() -> None:
+    """Nor does it end the rollout that is given back: its arithmetic stays within the calendar."""
+    r = spoiled("operation", "deadline", value=END_OF_TIME)
+    r.cluster.apply_policy("cure", {"deletionPolicy": "Restore"})
+    r.cluster.api.patch("CNIUpgradePolicy", "cure", {"metadata": {"finalizers": [names.FINALIZER]}})
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", "cure") is None)
+    assert r.cluster.disks["node-a"].version is None
+
+
+def conditions(r: Rollout, policy: str) -> dict[str, str]:
+    return {c["type"]: c["reason"] for c in r.cluster.policy(policy)["status"]["conditions"]}
+
+
+def test_a_policy_that_cannot_be_acted_on_stops_no_other() -> None:
+    r = of(f1("node-a"), f1("node-b"), f1("node-z"))
+    r.cluster.api.patch("Node", "node-z", {"metadata": {"labels": {"zone": "z"}}})
+    canary = {"rollout": {"canary": {"nodes": 1, "soak": "1h"}}}
+    zone = {"nodeSelector": {"matchLabels": {"zone": "a"}}}
+    r.cluster.apply_policy("bad", {**ENFORCE, **canary, **zone})
+    r.until(lambda: "soakSince" in str(r.cluster.policy("bad")["status"]))
+    soak = {"rollout": {"canary": {"soakSince": END_OF_TIME}}}
+    r.cluster.api.patch("CNIUpgradePolicy", "bad", {"status": soak}, sub="status")
+    other = {"nodeSelector": {"matchLabels": {"zone": "z"}}}
+    r.cluster.apply_policy("good", {**ENFORCE, **other})
+    r.play(1200)
+    assert phases(r) == {"node-a": "Done", "node-b": "Waiting", "node-z": "Done"}
+    assert reason(r, "node-b") == "PolicyUnplannable"
+    assert conditions(r, "bad")["Stalled"] == "Unplannable"
+    assert conditions(r, "good")["Ready"] == "Enforced"
+    r.cluster.api.patch("CNIUpgradePolicy", "bad", {"status": {"rollout": None}}, sub="status")
+    r.until(lambda: r.phase("node-b") == "Done")
+
+
 def test_a_record_that_makes_sense_again_goes_on() -> None:
     r = spoiled("operation", "step", value="a step of tomorrow")
     r.play(30)

@@ -1,0 +1,45 @@
+"""What goes wrong over one record or one policy stays with it: no other waits for its mending."""
+
+from __future__ import annotations
+
+from cni_upgrade.api.condition import READY, STALLED, Condition, keep_times
+from cni_upgrade.api.policy import CNIUpgradePolicy, PolicyStatus
+from cni_upgrade.fleet.phases import UNPLANNABLE
+from cni_upgrade.fleet.snapshot import Snapshot
+
+NONSENSE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What code raises over values that make no sense to it, or over a mistake of its own."""
+
+
+def why(error: Exception) -> str:
+    """The error in words, for a status."""
+    return f"{type(error).__name__}: {error}"
+
+
+def unplannable(policy: CNIUpgradePolicy, world: Snapshot, error: Exception) -> PolicyStatus:
+    """The status of a policy that cannot be gone on with: the reason, and the counts of before."""
+    text = (
+        f"this policy cannot be acted on, and no node begins for it: {why(error)}; its status and "
+        "the records of its nodes may have been edited by hand"
+    )
+
+    def condition(kind: str, holds: str) -> Condition:
+        return Condition.model_validate(
+            {
+                "type": kind,
+                "status": holds,
+                "observedGeneration": policy.metadata.generation,
+                "lastTransitionTime": world.now,
+                "reason": UNPLANNABLE,
+                "message": text,
+            }
+        )
+
+    found = (condition(READY, "False"), condition(STALLED, "True"))
+    return policy.status.model_copy(
+        update={
+            "observed_generation": policy.metadata.generation,
+            "conditions": keep_times(policy.status.conditions, found),
+            "message": text,
+        }
+    )
