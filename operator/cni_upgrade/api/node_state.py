@@ -9,7 +9,7 @@ from cni_upgrade.api import names
 from cni_upgrade.api.base import Count, Line, Model, Name, Text, Time, Uid, Word, Words, first, last
 from cni_upgrade.api.condition import Conditions
 from cni_upgrade.api.meta import ObjectMeta
-from cni_upgrade.api.report import Report
+from cni_upgrade.api.report import Baseline, Report
 
 
 class Phase(StrEnum):
@@ -214,6 +214,16 @@ class LastChange(Model):
     )
     at: Time = Field(description="When it ended.")
     policy: Uid = Field(default="", description="UID of the policy on whose behalf it was made.")
+    baseline: Baseline | None = Field(
+        default=None,
+        description="While Unproved: what worked before the change, for its proof to be compared "
+        "with; absent where that is not known.",
+    )
+    backup: Word | None = Field(
+        default=None,
+        description="While Unproved: the backup to go back to where the proof shows that it is "
+        "worse than before.",
+    )
 
 
 class HistoryEntry(Model):

@@ -16,11 +16,11 @@ from cni_upgrade.api.node_state import (
 from cni_upgrade.api.policy import OnFailure, Verify
 from cni_upgrade.fleet import changed, drift, orders
 from cni_upgrade.fleet.decisions import Uncordon
-from cni_upgrade.fleet.phases import FAILED, INCONCLUSIVE, UNPROVED, Step
+from cni_upgrade.fleet.phases import FAILED, INCONCLUSIVE, PROVE, UNPROVED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
 from cni_upgrade.fleet.settle import seen
 from cni_upgrade.fleet.view import Move, View, moved, release, wait
-from cni_upgrade.node.operation import Kind, Outcome, Result
+from cni_upgrade.node.operation import Kind, Operation, Outcome, Result
 
 
 def verify(view: View) -> Verify:
@@ -120,11 +120,17 @@ def rolls_back(view: View) -> bool:
 
 def restore_next(view: View, backup: str, reason: str, why: str) -> Move:
     """Go back: the same node, cordon and policy, another operation that puts the backup back."""
-    operation = orders.restore(view, backup)
+    operation = _order_back(view, backup)
     serial = view.status.serial + 1
     seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
+    step = Step.RESTORE if view.our_cordon else Step.CORDON_BACK
     opened = orders.opened(
-        operation, Step.RESTORE, view.operation.policy, serial, view.now, seconds
+        operation,
+        step,
+        view.operation.policy,
+        serial,
+        view.now,
+        seconds if step == Step.RESTORE else None,
     )
     kept = opened.model_copy(
         update={
@@ -142,6 +148,29 @@ def restore_next(view: View, backup: str, reason: str, why: str) -> Move:
         "attempts": 0,
     }
     return Move(view.status.model_copy(update=update))
+
+
+def _order_back(view: View, backup: str) -> Operation:
+    """The order to put a backup back; a proof of later was no order that could be turned round."""
+    if view.operation.kind != PROVE:
+        return orders.restore(view, backup)
+    ref = view.operation.policy
+    policies = view.world.policies.values()
+    policy = next((p for p in policies if ref and p.metadata.uid == ref.uid), None)
+    if policy is None:
+        raise LookupError(f"node {view.node.name}: the policy of a proof is gone")
+    return orders.give_back(view.node, view.state, view.status, policy, view.world.config, backup)
+
+
+def _unproved(view: View, owner: str) -> LastChange:
+    """What the proof of later is compared with, and goes back to: the next look forgets both."""
+    known, status = view.status.last_change, view.status
+    if view.operation.kind == PROVE and known is not None:
+        return known
+    backup = status.last_operation.backup if status.last_operation else None
+    return LastChange(
+        outcome=UNPROVED, at=view.now, policy=owner, baseline=status.baseline, backup=backup
+    )
 
 
 def release_step(view: View) -> Move:
@@ -164,7 +193,7 @@ def release_step(view: View) -> Move:
     if ending.phase in FAILED or ending.phase == Phase.DONE:
         update["last_change"] = LastChange(outcome=ending.phase, at=view.now, policy=owner)
     elif ending.reason == INCONCLUSIVE:
-        update["last_change"] = LastChange(outcome=UNPROVED, at=view.now, policy=owner)
+        update["last_change"] = _unproved(view, owner)
     if retried:
         update |= {"attempts": attempts + 1, "next_attempt_at": view.now + pause(view, attempts)}
     return Move(view.status.model_copy(update=update))

@@ -34,6 +34,7 @@ class Step(StrEnum):
     PROVE_DELETE = "ProveDelete"  # and gives it back
     SOAK = "Soak"  # the proof holds so far; the node is watched and proved once more
     FREE = "Free"  # pods that hung before the change get the time to be freed by it
+    CORDON_BACK = "CordonBack"  # a node that was proved without a cordon is to be put back
     RESTORE = "Restore"  # the agent puts the backup back
     GIVE_BACK = "GiveBack"  # the same for a policy that was deleted, and wants it so
     RELEASE = "Release"  # uncordon if the cordon is ours, then rest
@@ -51,6 +52,7 @@ PHASE_OF: dict[Step, Phase] = {
     Step.PROVE_DELETE: Phase.PROVING,
     Step.SOAK: Phase.PROVING,
     Step.FREE: Phase.PROVING,
+    Step.CORDON_BACK: Phase.ROLLING_BACK,
     Step.RESTORE: Phase.ROLLING_BACK,
     Step.GIVE_BACK: Phase.ROLLING_BACK,
 }

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase, ProofStatus
-from cni_upgrade.fleet import proof
+from cni_upgrade.api.report import Baseline
+from cni_upgrade.fleet import changed, proof
 from cni_upgrade.fleet.changed import FAILED
 from cni_upgrade.fleet.decisions import CreateProof, DeleteProof
 from cni_upgrade.fleet.ending import (
@@ -18,7 +19,7 @@ from cni_upgrade.fleet.ending import (
     verify,
 )
 from cni_upgrade.fleet.freeing import free_next
-from cni_upgrade.fleet.phases import INCONCLUSIVE, Step
+from cni_upgrade.fleet.phases import INCONCLUSIVE, PROVE, Step
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.node.operation import Kind
@@ -155,11 +156,11 @@ def failed_proof(view: View, known: ProofStatus, why: str) -> Move:
     if view.operation.kind == Kind.RESTORE:
         text = f"what stood there before is back, and a pod shows that it does not work: {why}"
         return gave_back(view, FAILED, text)
-    worse = proof.worse(known, view.status.baseline)
-    outcome = "Worse" if worse else "AsBroken"
+    baseline, backup = _before(view)
+    worse = proof.worse(known, baseline)
+    outcome = "Worse" if worse else "AsBroken" if baseline else "Broken"
     status = with_operation(view.status, proof=known.model_copy(update={"outcome": outcome}))
-    last = view.status.last_operation
-    backup = last.backup if last else None
+    status = status.model_copy(update={"baseline": baseline or status.baseline})
     if worse and backup and rolls_back(view):
         return restore_next(
             moved(view, status), backup, "WorseThanBefore", f"worse than before: {why}"
@@ -168,9 +169,28 @@ def failed_proof(view: View, known: ProofStatus, why: str) -> Move:
         return release(
             moved(view, status), Phase.FAILED, "WorseThanBefore", f"left as it is: {why}"
         )
+    if baseline is None:
+        kept = f"; backup {backup} holds what stood there" if backup else ""
+        text = f"it is not known what worked before, so it is left as it is{kept}: {why}"
+        return release(moved(view, status), Phase.FAILED, "ProofFailed", text)
     return release(
         moved(view, status),
         Phase.FAILED,
         "StillBroken",
         f"as broken as before, nothing was restored for nothing: {why}",
     )
+
+
+def _before(view: View) -> tuple[Baseline | None, str | None]:
+    """What worked before the change, and the backup of then.
+
+    A look since the change has put other answers in their usual places, about the node of today.
+    """
+    status, last = view.status, view.status.last_operation
+    if view.operation.kind != PROVE:
+        return status.baseline, last.backup if last else None
+    kept = status.last_change
+    # Records of before that kept neither: one backup can only be the one that was made then.
+    known = changed.backups(status.changed) if status.changed else ()
+    only = known[0] if len(known) == 1 else None
+    return (kept.baseline, kept.backup or only) if kept else (None, only)

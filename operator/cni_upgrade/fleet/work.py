@@ -96,7 +96,7 @@ def _drain_limit(view: View) -> int:
     return duration.seconds(drain_settings(view).deadline)
 
 
-_CORDON_IS_THEIRS = frozenset({Step.JOB, Step.CORDON, Step.RELEASE})
+_CORDON_IS_THEIRS = frozenset({Step.JOB, Step.CORDON, Step.CORDON_BACK, Step.RELEASE})
 """Steps that see to the cordon themselves, or need none."""
 
 _LIMITS: dict[Step, Callable[[View], int]] = {
@@ -133,6 +133,7 @@ _STEPS: dict[Step, Callable[[View], Move]] = {
     Step.PROVE_DELETE: proving.prove_delete,
     Step.SOAK: proving.soak,
     Step.FREE: freeing.free,
+    Step.CORDON_BACK: writing.cordon_back,
     Step.RESTORE: writing.restore,
     Step.GIVE_BACK: giving_back.give_back,
     Step.RELEASE: ending.release_step,

@@ -214,6 +214,19 @@ def applied(view: View, result: Result) -> Move:
             return release(told, Phase.FAILED, code, error)
 
 
+def cordon_back(view: View) -> Move:
+    """A proof of later runs on a node that takes pods; nothing is put back before it is cordoned.
+
+    However long that takes: what somebody else does there is theirs to end.
+    """
+    if view.our_cordon and view.node.unschedulable:
+        seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
+        return at_step(view, Step.RESTORE, view.status.message, seconds, cordoned=True)
+    if view.node.unschedulable:
+        return wait(view, "to be put back once somebody else, who has cordoned the node, undoes it")
+    return cordon_now(view)
+
+
 def restore(view: View) -> Move:
     match answers.agent(view):
         case answers.Answer(result):

@@ -963,6 +963,81 @@ def proof_without_a_place() -> Rollout:
     return r
 
 
+def unproved(*disks: SimNode, **spec: object) -> Rollout:
+    """A quota keeps the pods of a proof away until the nodes are given back, written, unproved."""
+    r = of(*disks)
+    r.cluster.quota = "exceeded quota: pods"
+    r.cluster.apply_policy("cure", {**ENFORCE, **spec})
+    for disk in disks:
+        r.until(lambda name=disk.name: reason(r, name) == "ProofInconclusive")  # type: ignore[misc]
+    r.say("== the quota is raised")
+    r.cluster.quota = ""
+    return r
+
+
+def worse_at_a_later_proof() -> Rollout:
+    """It could not be proved at once, and is worse than before: cordoned again, and put back."""
+    r = unproved(old("node-a", surprise={"1.0.0": (False, True)}))
+    r.until(lambda: r.phase("node-a") in ("RolledBack", "Failed"))
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "RolledBack"}, "0.4.0")
+    assert reason(r, "node-a") == "WorseThanBefore"
+    assert r.cluster.status("node-a")["baseline"]["add"] is True
+    assert r.cluster.status("node-a")["changed"]["files"] == []
+    return r
+
+
+def worse_to_delete_at_a_later_proof() -> Rollout:
+    """The same where pods cannot be deleted any more, after two proofs that showed nothing."""
+    r = unproved(old("node-a", surprise={"1.0.0": (True, False)}))
+    r.cluster.quota = "exceeded quota: pods"
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.until(lambda: reason(r, "node-a") == "ProofInconclusive")
+    r.cluster.quota = ""
+    r.until(lambda: r.phase("node-a") in ("RolledBack", "Failed"))
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "RolledBack"}, "0.4.0")
+    return r
+
+
+def worse_at_a_later_proof_is_left_where_the_policy_says_so() -> Rollout:
+    """onFailure: Stop leaves it as it is."""
+    r = unproved(old("node-a", surprise={"1.0.0": (False, True)}), onFailure="Stop")
+    r.until(lambda: r.phase("node-a") in ("RolledBack", "Failed"))
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Failed"}, "1.0.0")
+    assert reason(r, "node-a") == "WorseThanBefore"
+    return r
+
+
+def as_broken_at_a_later_proof() -> Rollout:
+    """F2 before, and another fault after: as broken as before, nothing is restored for nothing."""
+    node = f2()
+    node.surprise = {"0.4.0": (False, False)}
+    r = unproved(node)
+    r.until(lambda: r.phase("node-b") in ("RolledBack", "Failed"))
+    r.settle()
+    assert (phases(r), version(r, "node-b")) == ({"node-b": "Failed"}, "0.4.0")
+    assert reason(r, "node-b") == "StillBroken"
+    return r
+
+
+def cordoned_by_another_at_a_later_proof() -> Rollout:
+    """Somebody has cordoned the node when the proof fails: it is put back once they are done."""
+    r = unproved(old("node-a", surprise={"1.0.0": (False, True)}))
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== somebody cordons node-a")
+    r.cluster.cordon("node-a")
+    r.until(lambda: r.step_of("node-a") == "CordonBack")
+    r.play(1800)
+    assert (r.phase("node-a"), version(r, "node-a")) == ("RollingBack", "1.0.0")
+    r.say("== they uncordon it")
+    r.cluster.uncordon("node-a")
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "RolledBack"}, "0.4.0")
+    return r
+
+
 def audit_without_an_image() -> Rollout:
     """The agent's image cannot be pulled: tried again at growing distances, with the reason."""
     r = of(f1())
@@ -1373,6 +1448,11 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     record_and_policy_deleted_mid_apply,
     retried_after_failed,
     proof_without_a_place,
+    worse_at_a_later_proof,
+    worse_to_delete_at_a_later_proof,
+    worse_at_a_later_proof_is_left_where_the_policy_says_so,
+    as_broken_at_a_later_proof,
+    cordoned_by_another_at_a_later_proof,
     audit_without_an_image,
     apply_without_an_image,
     agent_starts_as_it_is_taken_back,

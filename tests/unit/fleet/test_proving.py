@@ -1,0 +1,48 @@
+"""What a proof that fails is compared with, where the change was made some time ago."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cni_upgrade.api.node_state import NodeStateStatus, ProofStatus
+from cni_upgrade.fleet import proving
+from cni_upgrade.fleet.view import moved
+from tests.unit.fleet.samples import policy, view
+
+FAILED = ProofStatus(add=False)
+REF = {"name": "cure", "uid": "cure-uid"}
+FILE = {"name": "10-net.conflist", "backup": "20260101T000000Z-00000000"}
+
+
+def failed(last_change: dict[str, Any], *files: dict[str, Any]) -> NodeStateStatus:
+    """The status after a proof of later has failed."""
+    at = view("prove", policies={"cure": policy()})
+    seen = {
+        "baseline": {"add": True, "del": True},
+        "paths": {"confDir": "/etc/cni/net.d"},
+        "lastChange": {"at": "2026-01-01T11:00:00Z", "outcome": "Unproved", **last_change},
+        "changed": {"policy": REF, "files": files},
+    }
+    status = NodeStateStatus.model_validate({**at.status.to_api(), **seen})
+    return proving.failed_proof(moved(at, status), FAILED, "no network").status
+
+
+def test_a_change_of_which_it_is_not_known_what_worked_before_is_left_and_said() -> None:
+    """A record of before this was kept: today's baseline is what was predicted of the change."""
+    status = failed({}, FILE)
+    assert status.operation is not None
+    ending = status.operation.ending
+    assert ending is not None
+    assert (ending.phase, ending.reason) == ("Failed", "ProofFailed")
+    assert "not known what worked before" in ending.message
+    assert FILE["backup"] in ending.message
+
+
+def test_the_backup_is_the_one_of_the_change_and_not_the_first() -> None:
+    """The first one holds what stood there before the policy, at another version."""
+    backup = "20260102T000000Z-00000001"
+    known = {"baseline": {"add": True, "del": True}, "backup": backup}
+    status = failed(known, FILE)
+    assert status.operation is not None
+    assert (status.operation.kind, status.operation.step) == ("restore", "CordonBack")
+    assert backup in (status.operation.input or "")
