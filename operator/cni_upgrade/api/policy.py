@@ -633,6 +633,11 @@ class RestoreCounts(Model):
     given_up: Count = Field(
         default=0, description="Nodes that could not be reached or had no turn for too long."
     )
+    since: Time | None = Field(
+        default=None,
+        description="Since when no node was settled, counted from the end of a stop; absent while "
+        "everything is stopped.",
+    )
 
 
 class CanaryStatus(Model):

@@ -32,11 +32,13 @@ def next_move(view: View, leaving: Leaving) -> Move:
     if closed is None:
         return _begin(view, leaving)
     reason, why = closed
-    # Time that a window, the switch or our own work takes is no reason to give a node up.
+    # Time that a window, the switch or our own work takes is no reason to give a node up, whatever
+    # else is in the way at this instant.
+    drained = _drained(view, leaving)
+    opens = leaving.opens[drained]
+    awaited = opens is not None and opens > view.now
     ours = view.world.stopped or (reason == _TURN and not leaving.places.held_by)
-    opens = leaving.opens[_drained(view, leaving)]
-    awaited = reason == CLOSED and opens is not None
-    if leaving.hopeless(view.now) and not ours and not awaited:
+    if leaving.hopeless(drained) and not ours and not awaited:
         seconds = int(leaving.patience.total_seconds())
         text = f"nothing went on for {seconds} s, so this node keeps what was written: {why}"
         return _settled(view, changed.GIVEN_UP, text)

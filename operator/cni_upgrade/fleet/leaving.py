@@ -33,6 +33,7 @@ from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.roster import unjudged
 from cni_upgrade.fleet.selection import Governance, matches, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.windows import WindowError, Windows
 
@@ -64,16 +65,25 @@ class Leaving:
     places: Budget
     patience: timedelta
     progress: datetime
-    """When the last node was settled, or the policy deleted."""
+    """When the last node was settled, the policy was first seen to be deleted, or a stop ended."""
     moving: bool
     """A node is worked on and can be expected to end."""
     failed: str
     """The first node on which it went wrong; empty while there is none. No other one begins."""
     opens: Mapping[bool, datetime | None]
     """When one may begin at the earliest, by whether it is drained; None: no window is so long."""
+    working: bool
+    """Some node is worked on."""
+    idle: Mapping[bool, timedelta]
+    """Time since `progress` in which one could have begun, by the same; all of it where none can
+    ever."""
 
-    def hopeless(self, now: datetime) -> bool:
-        """Whether nothing has gone on for so long that who waits is given up."""
+    def hopeless(self, drained: bool) -> bool:
+        """Whether nothing has gone on for so long that who waits to begin is given up."""
+        return not self.moving and self.idle[drained] >= self.patience
+
+    def stuck(self, now: datetime) -> bool:
+        """The same of who has begun, for which no window has to be open."""
         return not self.moving and now - self.progress >= self.patience
 
 
@@ -97,7 +107,9 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     uid = policy.metadata.uid
     mine = [(s, c) for s in world.states.values() if (c := _mine(s, uid)) is not None]
     ends = [c.restored_at for _, c in mine if c.restored_at is not None]
-    begun = policy.metadata.deletion_timestamp or world.now
+    told = policy.status.restore
+    # A stop takes nobody's time; nor does what was before anybody could do anything about it.
+    since = world.now if world.stopped or told is None else told.since or world.now
     patience = timedelta(seconds=world.config.restore_patience_seconds)
     matched = {
         name: node
@@ -108,15 +120,37 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     for name, apart in unjudged(policy, world).items():
         matched[name] = apart.node
         working += [name] if apart.working else []
+    progress = min(max([since, *ends]), world.now)
+    opens = _opens(policy, world)
     return Leaving(
         policy=policy,
         places=Budget(policy, matched, world.states, working),
         patience=patience,
-        progress=max([begun, *ends]),
+        progress=progress,
         moving=any(_moving(state, uid, patience, world) for state in world.states.values()),
         failed=min((s.metadata.name for s, c in mine if c.restored == FAILED), default=""),
-        opens=_opens(policy, world),
+        opens=opens,
+        working=bool(working),
+        idle=_idle(policy, world, opens, progress, patience),
     )
+
+
+def _idle(
+    policy: CNIUpgradePolicy,
+    world: Snapshot,
+    opens: Mapping[bool, datetime | None],
+    progress: datetime,
+    patience: timedelta,
+) -> dict[bool, timedelta]:
+    """By whether the node is drained: how long since then it could have begun."""
+    found = {}
+    for drained, opening in opens.items():
+        found[drained] = world.now - progress
+        if opening is not None:
+            windows = Windows(policy.spec.rollout.windows, progress)
+            seconds = longest(policy.spec, world.config, drained)
+            found[drained] = windows.room(seconds, world.now, patience)
+    return found
 
 
 def _opens(policy: CNIUpgradePolicy, world: Snapshot) -> dict[bool, datetime | None]:
@@ -234,7 +268,7 @@ def _left(leaving: Leaving, world: Snapshot) -> Iterator[str]:
         if node is None or node.deleting or node.uid != state.spec.node_uid:
             continue
         if changing(state):
-            if _works_for(state, uid) and not leaving.hopeless(world.now):
+            if _works_for(state, uid) and not leaving.stuck(world.now):
                 yield name
             continue
         changed = _mine(state, uid)
@@ -243,7 +277,7 @@ def _left(leaving: Leaving, world: Snapshot) -> Iterator[str]:
         claim = state.spec.policy_ref
         if claim is None or claim.uid == uid:
             yield name
-    if not leaving.hopeless(world.now):
+    if not leaving.stuck(world.now):
         # Whether they carry the policy's change is not known here: a newer operator may come back.
         yield from unjudged(leaving.policy, world)
 
@@ -263,11 +297,13 @@ def _status(leaving: Leaving, world: Snapshot, left: list[str]) -> PolicyStatus:
         refused=outcomes[REFUSED],
         failed=outcomes[FAILED],
         given_up=outcomes[GIVEN_UP],
+        since=None if world.stopped else leaving.progress,
     )
     failures = _failures(mine.values())
     message = _message(leaving, counts, failures, world)
     ended = "Restored" if counts.restored == counts.nodes else "NotRestored"
-    found = _conditions(leaving, "Restoring" if left else ended, message, bool(left), world.now)
+    going_on = STOPPED if world.stopped else "Restoring"
+    found = _conditions(leaving, going_on if left else ended, message, left, world)
     return policy.status.model_copy(
         update={
             "observed_generation": policy.metadata.generation,
@@ -294,18 +330,26 @@ def _message(
     text = ", ".join(parts)
     if failures:
         text += f"; first {failures[0].node}: {failures[0].message}"
-    if counts.waiting:
-        until = leaving.progress + leaving.patience
-        stopped = f"no other one begins after {leaving.failed} failed; " if leaving.failed else ""
-        opens = leaving.opens[False]
-        if opens is not None and opens > world.now:
-            text += f"; the next maintenance window opens {opens:%Y-%m-%dT%H:%M:%SZ}"
-            until = max(until, opens + leaving.patience)
-        text += (
-            f"; {stopped}what does not begin is given up at {until:%Y-%m-%dT%H:%M:%SZ}, or at once "
-            f"with the annotation {names.LET_GO}"
-        )
+    if counts.waiting and world.stopped:
+        text += f"; {stopped(world)}"
+    elif counts.waiting:
+        text += f"; {_until(leaving, world)}, or at once with the annotation {names.LET_GO}"
     return text
+
+
+def _until(leaving: Leaving, world: Snapshot) -> str:
+    """What those that wait wait for, and how long."""
+    seconds = int(leaving.patience.total_seconds())
+    text = f"no other one begins after {leaving.failed} failed; " if leaving.failed else ""
+    opens = leaving.opens[False]
+    if opens is not None and opens > world.now:
+        text += f"the next maintenance window opens {opens:%Y-%m-%dT%H:%M:%SZ}; "
+    if leaving.policy.spec.rollout.windows and opens is not None:
+        return f"{text}what does not begin is given up after {seconds} s in which it could"
+    until = leaving.progress + leaving.patience
+    if until <= world.now:
+        return f"{text}what does not begin is given up once nothing goes on any more"
+    return f"{text}what does not begin is given up at {until:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _failures(states: Iterable[CNINodeState]) -> tuple[NodeFailure, ...]:
@@ -324,29 +368,32 @@ def _failures(states: Iterable[CNINodeState]) -> tuple[NodeFailure, ...]:
 
 
 def _conditions(
-    leaving: Leaving, reason: str, message: str, going_on: bool, now: datetime
+    leaving: Leaving, reason: str, message: str, left: list[str], world: Snapshot
 ) -> tuple[Condition, ...]:
-    def condition(kind: str, status: str) -> Condition:
+    def condition(kind: str, status: str, text: str = message) -> Condition:
         return Condition.model_validate(
             {
                 "type": kind,
                 "status": status,
                 "observedGeneration": leaving.policy.metadata.generation,
-                "lastTransitionTime": now,
+                "lastTransitionTime": world.now,
                 "reason": reason,
-                "message": message,
+                "message": text,
             }
         )
 
     found = [condition(READY, "False")]
-    if leaving.failed or (not going_on and reason == "NotRestored"):
+    if leaving.failed or (not left and reason == "NotRestored"):
         found.append(condition(STALLED, "True"))
-    elif going_on:
+    elif left and (not world.stopped or leaving.working):
         found.append(condition(RECONCILING, "True"))
+    if left and world.stopped:
+        found.append(condition(STOPPED, "True", stopped(world)))
     return keep_times(leaving.policy.status.conditions, tuple(found))
 
 
 def _event(policy: CNIUpgradePolicy, message: str) -> Emit:
     clean = not policy.status.failures
     kind, meta = ("Normal" if clean else "Warning"), policy.metadata
-    return Emit(names.POLICY_KIND, meta.name, meta.uid, kind, "Restored", message)  # type: ignore[arg-type]
+    reason = "Restored" if clean else "NotRestored"
+    return Emit(names.POLICY_KIND, meta.name, meta.uid, kind, reason, message)  # type: ignore[arg-type]

@@ -80,6 +80,18 @@ class Windows:
         """Whether something that takes so long may begin now."""
         return self.opens(seconds) == self._now
 
+    def room(self, seconds: int, until: datetime, enough: timedelta) -> timedelta:
+        """Of the time from this instant to another one, that in which something that takes so long
+        could have begun; not counted on beyond `enough`."""
+        if not self._windows:
+            return until - self._now
+        need, total = timedelta(seconds=seconds), timedelta(0)
+        for start, end in self._spans(need + (until - self._now)):
+            if start >= until or total >= enough:
+                break
+            total += max(timedelta(0), min(end - need, until) - max(start, self._now))
+        return total
+
     @property
     def longest(self) -> int:
         """Seconds of the longest window, for a message about one that is too short."""

@@ -548,11 +548,67 @@ def restore_goes_on_after_a_long_stop() -> Rollout:
     r.cluster.stopped = "an incident"
     delete(r)
     r.play(2 * 3600)
-    assert reason(r, "node-a") == "Stopped"
+    assert (reason(r, "node-a"), ready(r, "cure")) == ("Stopped", "Stopped")
+    told = r.cluster.policy("cure")["status"]["message"]
+    assert "everything is stopped: an incident" in told
+    assert "given up" not in told
     r.say("== it goes on")
     r.cluster.stopped = ""
     until_gone(r, 300)
     assert [outcome(r, n) for n in phases(r)] == ["Restored"] * 3
+    return r
+
+
+def restore_bears_a_cordon_after_a_long_stop() -> Rollout:
+    """What is in the way in the first instant after a stop has not been in the way for hours."""
+    r = changed(old("node-a"))
+    r.say("== everything is stopped")
+    r.cluster.stopped = "an incident"
+    delete(r)
+    r.play(2 * 3600)
+    r.say("== it goes on, with node-a cordoned by somebody else")
+    r.cluster.cordon("node-a")
+    r.cluster.stopped = ""
+    r.play(1800)
+    assert (reason(r, "node-a"), outcome(r, "node-a")) == ("CordonedByOther", "None")
+    r.say("== they uncordon it")
+    r.cluster.uncordon("node-a")
+    until_gone(r, 300)
+    assert outcome(r, "node-a") == "Restored"
+    return r
+
+
+def restore_bears_a_blip_before_its_window() -> Rollout:
+    """Hours after the deletion, and hours before the window opens, a node is silent for a moment."""
+    r = changed(old("node-a"))
+    window = {"schedule": "0 0 * * *", "duration": "2h"}
+    r.cluster.apply_policy("cure", {"rollout": {"windows": [window]}})
+    r.settle()
+    delete(r)
+    r.play(4 * 3600)
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(30)
+    assert (reason(r, "node-a"), outcome(r, "node-a")) == ("NodeSilent", "None")
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    until_gone(r, 9 * 3600)
+    assert (outcome(r, "node-a"), r.cluster.now.hour) == ("Restored", 0)
+    return r
+
+
+def restore_gives_up_in_the_end_with_short_windows() -> Rollout:
+    """Each window is shorter than the patience with a silent node; three of them are not."""
+    window = {"schedule": "0 22 * * *", "duration": "45m"}
+    r = changed(old("node-a"))
+    r.cluster.apply_policy("cure", {"rollout": {"windows": [window]}})
+    r.settle()
+    r.cluster.set_ready("node-a", "Unknown")
+    delete(r)
+    r.play(12 * 3600)
+    assert outcome(r, "node-a") == "None"
+    until_gone(r, 6 * 24 * 3600)
+    assert outcome(r, "node-a") == "GivenUp"
     return r
 
 
@@ -1421,6 +1477,9 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     silent_while_it_is_given_back,
     restore_waits_for_its_window,
     restore_goes_on_after_a_long_stop,
+    restore_bears_a_cordon_after_a_long_stop,
+    restore_bears_a_blip_before_its_window,
+    restore_gives_up_in_the_end_with_short_windows,
     restore_let_go,
     restore_of_a_node_that_goes,
     taken_over_while_leaving,

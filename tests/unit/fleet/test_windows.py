@@ -167,3 +167,22 @@ def test_daily_windows_as_they_are_without_cron(
     starts = [max(start, now) for start, end in spans if end - max(start, now) >= need]
     found = Windows((window(f"0 {hour} * * *", f"{hours}h", zone),), now).opens(seconds)
     assert found == (min(starts) if starts else None)
+
+
+def test_the_time_in_which_something_could_have_begun_is_counted() -> None:
+    """Twice 22:00 to 23:00, in which half an hour's work can begin until half past."""
+    since, until = datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 1, 3, 12, tzinfo=UTC)
+    windows = Windows([MaintenanceWindow(schedule="0 22 * * *", duration="1h")], since)
+    day = timedelta(days=1)
+    assert windows.room(1800, until, day) == timedelta(hours=1)
+    assert windows.room(1800, since + timedelta(hours=10, minutes=5), day) == timedelta(minutes=5)
+    assert windows.room(1800, since + timedelta(hours=10, minutes=50), day) == timedelta(minutes=30)
+    assert windows.room(7200, until, day) == timedelta(0)
+    assert Windows([], since).room(1800, until, day) == 2 * day
+
+
+def test_windows_that_follow_each_other_count_as_one() -> None:
+    since = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
+    windows = Windows([MaintenanceWindow(schedule="0 * * * *", duration="1h")], since)
+    until = since + timedelta(hours=5)
+    assert windows.room(1800, until, timedelta(days=1)) == timedelta(hours=5)
