@@ -1,8 +1,12 @@
-"""How many nodes of a policy may be worked on at once: two limits that are never exceeded."""
+"""How many nodes of a policy may be worked on at once: two limits that are never exceeded.
+
+maxUnavailable is a promise about the nodes that a policy selects, whoever takes one of them out: a
+node that several Enforce policies select has to have a place with each of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
@@ -24,6 +28,11 @@ def changing(state: CNINodeState | None) -> bool:
     return operation is not None and operation.kind != "audit"
 
 
+def _on_behalf(state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
+    ref = state.status.operation.policy if state.status.operation else None
+    return ref is not None and ref.uid == policy.metadata.uid
+
+
 class Budget:
     """The places of one policy in one pass: `take` gives one away, or says why not."""
 
@@ -39,7 +48,11 @@ class Budget:
         `working` are nodes that are changed for it: one that is not selected any more, but still
         worked on, keeps its place.
         """
-        self._working = {name for name in matched if changing(states.get(name))} | set(working)
+        self._name = policy.metadata.name
+        self._matched = frozenset(matched)
+        taken = {name for name in matched if changing(states.get(name))}
+        self._mine = {name for name in taken if _on_behalf(states[name], policy)} | set(working)
+        self._working = taken | self._mine
         self._idle = {
             name
             for name, node in matched.items()
@@ -47,12 +60,14 @@ class Budget:
         }
         self._max_parallel = policy.spec.rollout.max_parallel
         self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(matched))
+        self._others: tuple[Budget, ...] = ()
 
-    @property
-    def held_by(self) -> tuple[str, ...]:
-        """Nodes that use up all of maxUnavailable while nobody works on any node."""
-        full = not self._working and len(self._idle) >= self._max_unavailable
-        return tuple(sorted(self._idle)) if full else ()
+    def held_by(self, node: str) -> tuple[str, ...]:
+        """Nodes that are down and keep this one from its place, while nobody works on any node."""
+        for each in self._concerned(node):
+            if not each._working and each._exceeded_by(node):
+                return tuple(sorted(each._idle))
+        return ()
 
     def take(self, node: str) -> tuple[str, str] | None:
         """None and the place is taken; else (reason, message) for the policy's status.
@@ -61,23 +76,45 @@ class Budget:
         """
         refused = self.refusal(node)
         if refused is None:
-            self._working.add(node)
-            self._idle.discard(node)
+            self._mine.add(node)
+            for each in self._concerned(node):
+                each._working.add(node)
+                each._idle.discard(node)
         return refused
 
     def refusal(self, node: str) -> tuple[str, str] | None:
         """Why there is no place for a node, or None."""
-        if len(self._working) >= self._max_parallel:
+        if len(self._mine) >= self._max_parallel:
             return (
                 "MaxParallel",
-                f"{len(self._working)} of at most {self._max_parallel} nodes are worked on "
+                f"{len(self._mine)} of at most {self._max_parallel} nodes are worked on "
                 "(spec.rollout.maxParallel)",
             )
-        down = self._working | self._idle
-        if node not in down and len(down) >= self._max_unavailable:
-            return (
-                MAX_UNAVAILABLE,
-                f"{len(down)} of at most {self._max_unavailable} nodes are unavailable: "
-                f"{', '.join(sorted(down)[:3])} (spec.rollout.maxUnavailable)",
-            )
+        for each in self._concerned(node):
+            if each._exceeded_by(node):
+                whose = "" if each is self else f" of policy {each._name}"
+                return MAX_UNAVAILABLE, f"{each._used()} (spec.rollout.maxUnavailable{whose})"
         return None
+
+    def _concerned(self, node: str) -> Iterator[Budget]:
+        """This one, and those of the other policies that select a node."""
+        yield self
+        yield from (each for each in self._others if node in each._matched)
+
+    def _exceeded_by(self, node: str) -> bool:
+        down = self._working | self._idle
+        return node not in down and len(down) >= self._max_unavailable
+
+    def _used(self) -> str:
+        down = sorted(self._working | self._idle)
+        return (
+            f"{len(down)} of at most {self._max_unavailable} nodes are unavailable: "
+            f"{', '.join(down[:3])}"
+        )
+
+
+def shared(budgets: Iterable[Budget]) -> None:
+    """Let the budgets of all policies of one pass know of each other."""
+    every = tuple(budgets)
+    for each in every:
+        each._others = tuple(other for other in every if other is not each)

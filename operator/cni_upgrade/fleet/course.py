@@ -7,7 +7,7 @@ longest first. What a node is told does not change with every other node that be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 
@@ -16,12 +16,14 @@ from cni_upgrade.api.node_state import CNINodeState, Phase
 from cni_upgrade.api.policy import (
     CNIUpgradePolicy,
     DrainPolicy,
+    Mode,
     OnFailure,
     PolicySpec,
     RolloutStatus,
 )
-from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget
+from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget, shared
 from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.containing import NONSENSE
 from cni_upgrade.fleet.failures import counted
 from cni_upgrade.fleet.phases import GOOD
 from cni_upgrade.fleet.roster import Member, Roster, unjudged
@@ -41,6 +43,27 @@ HELD = "NothingMoves"
 
 _LOOKED_AT = frozenset({Phase.PENDING, Phase.AUDITING})
 _UNDECIDED = _LOOKED_AT | {Phase.WAITING}
+
+
+def all_courses(
+    world: Snapshot, roster: Roster, leaving: Iterable[Budget]
+) -> tuple[dict[str, Course], dict[str, Exception]]:
+    """The courses of all Enforce policies by their records of now, by the policy's uid.
+
+    Beside them what is wrong with those policies that have none. `leaving` are the budgets of
+    deleted policies, whose limits hold until they are gone.
+    """
+    courses: dict[str, Course] = {}
+    failed: dict[str, Exception] = {}
+    for policy in world.policies.values():
+        if policy.spec.mode != Mode.ENFORCE or policy.metadata.deletion_timestamp:
+            continue
+        try:
+            courses[policy.metadata.uid] = Course(policy, world, roster, world.states)
+        except NONSENSE as error:
+            failed[policy.metadata.uid] = error
+    shared((*(course.places for course in courses.values()), *leaving))
+    return courses, failed
 
 
 def drains(spec: PolicySpec, needs_drain: bool) -> bool:
@@ -209,8 +232,8 @@ class Course:
         Nothing of ours is under way then: the nodes that are named are to be mended or given back.
         """
         if self.able:
-            refused = self.places.refusal(self.able[0].node.name)
-            holders = self.places.held_by
+            first = self.able[0].node.name
+            refused, holders = self.places.refusal(first), self.places.held_by(first)
             if refused is None or refused[0] != MAX_UNAVAILABLE or not holders:
                 return None
             by_name = {m.node.name: m for m in self.members}

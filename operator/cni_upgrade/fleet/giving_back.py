@@ -37,7 +37,7 @@ def next_move(view: View, leaving: Leaving) -> Move:
     drained = _drained(view, leaving)
     opens = leaving.opens[drained]
     awaited = opens is not None and opens > view.now
-    ours = view.world.stopped or (reason == _TURN and not leaving.places.held_by)
+    ours = view.world.stopped or (reason == _TURN and not leaving.places.held_by(view.node.name))
     if leaving.hopeless(drained) and not ours and not awaited:
         seconds = int(leaving.patience.total_seconds())
         text = f"nothing went on for {seconds} s, so this node keeps what was written: {why}"

@@ -30,7 +30,7 @@ from cni_upgrade.fleet import (
 )
 from cni_upgrade.fleet.changed import RESTORED
 from cni_upgrade.fleet.containing import NONSENSE, why
-from cni_upgrade.fleet.course import Course, Refusal
+from cni_upgrade.fleet.course import Course, Refusal, all_courses
 from cni_upgrade.fleet.decisions import (
     Claim,
     CreateState,
@@ -77,20 +77,15 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         yield from unread.turns(world)
         return
     roster = Roster(world)
-    courses: dict[str, Course] = {}
+    going = leaving.all_leaving(world)
+    courses, failed = all_courses(world, roster, (each.places for each in going.values()))
     order: dict[str, int] = {}
-    refused: dict[str, Refusal] = {}
-    for policy in world.policies.values():
-        if policy.spec.mode != Mode.ENFORCE or policy.metadata.deletion_timestamp:
-            continue
-        uid = policy.metadata.uid
-        try:
-            course = Course(policy, world, roster, world.states)
-            order |= course.waves.order()
-            courses[uid] = course
-        except NONSENSE as error:
-            text = f"policy {policy.metadata.name} cannot be acted on: {why(error)}"
-            refused[uid] = ("PolicyUnplannable", text)
+    for each in courses.values():
+        order |= each.waves.order()
+    refused: dict[str, Refusal] = {
+        uid: ("PolicyUnplannable", f"the policy cannot be acted on: {why(error)}")
+        for uid, error in failed.items()
+    }
     audits = sum(
         1
         for state in world.states.values()
@@ -101,7 +96,6 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
     audits += len(looking)
     fresh = sum(1 for state in world.states.values() if state.status.observed_generation < 0)
     after = dict(world.states)
-    going = leaving.all_leaving(world)
     writing, hanging = writers(world), _hanging(world)
 
     def turn_of(node: Node) -> tuple[bool, int, str]:

@@ -20,9 +20,9 @@ from cni_upgrade.api.policy import (
     ReadinessCounts,
     RolloutStatus,
 )
-from cni_upgrade.fleet import sources
+from cni_upgrade.fleet import leaving, sources
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
-from cni_upgrade.fleet.course import Course
+from cni_upgrade.fleet.course import Course, all_courses
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE
@@ -68,11 +68,19 @@ def turns(
     `roster` and `courses`, by the policy's uid, are those that the pass began with.
     """
     roster = roster or Roster(world)
+    reached: Mapping[str, Course] = {}
+    failed: Mapping[str, Exception] = {}
+    if not world.denied:
+        going = leaving.all_leaving(world).values()
+        reached, failed = all_courses(world, roster, (each.places for each in going))
     for policy in sorted(world.policies.values(), key=seniority):
         if policy.metadata.deletion_timestamp:
             continue
+        uid = policy.metadata.uid
         try:
-            status = _status(policy, world, roster, (courses or {}).get(policy.metadata.uid))
+            if uid in failed:
+                raise failed[uid]
+            status = _status(policy, world, roster, (courses or {}).get(uid), reached.get(uid))
         except NONSENSE as error:
             status = unplannable(policy, world, error)
         patch = merge_patch(policy.status.to_api(), status.to_api())
@@ -95,7 +103,6 @@ def turns(
                 )
             )
         if (wave := _next_wave(policy.status.rollout, status.rollout)) is not None:
-            uid = policy.metadata.uid
             decisions.append(Emit(names.POLICY_KIND, name, uid, "Normal", "Wave", wave))
         yield Turn(f"policy {name}", tuple(decisions))
 
@@ -116,8 +123,13 @@ def _reason(conditions: tuple[Condition, ...]) -> str:
 
 
 def _status(
-    policy: CNIUpgradePolicy, world: Snapshot, roster: Roster, began: Course | None
+    policy: CNIUpgradePolicy,
+    world: Snapshot,
+    roster: Roster,
+    began: Course | None,
+    course: Course | None,
 ) -> PolicyStatus:
+    """`began` is the course that the pass began with, `course` where it is by now."""
     if world.denied:
         return _blind(policy, world)
     matched = list(roster.matched(policy))
@@ -134,11 +146,7 @@ def _status(
     # A routine look is no work: until it has found something, the last answer holds.
     resting = moving + Counter({str(Phase.COMPATIBLE): held.again})
     resting[str(Phase.AUDITING)] -= held.again
-    course: Course | None = None
-    since: datetime | None = None
-    if policy.spec.mode == Mode.ENFORCE:
-        course = Course(policy, world, roster, world.states)
-        since = held_since(policy, course, resting, world.now)
+    since = held_since(policy, course, resting, world.now) if course is not None else None
     verdict = _verdict(policy, matched, resting, held, course, since, world)
     if apart:
         verdict = _not_all(verdict, apart)

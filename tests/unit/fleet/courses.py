@@ -14,7 +14,7 @@ from cni_upgrade.api import names
 from tests.unit.fleet.api_model import Raw
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
-from tests.unit.fleet.scenarios import f1, message, old, phases, ready, reason
+from tests.unit.fleet.scenarios import f1, healthy, message, old, phases, ready, reason
 
 ZONE = "topology.kubernetes.io/zone"
 BAD = {"1.0.0": (True, False)}
@@ -397,6 +397,34 @@ def looked_at_while_it_soaks() -> Rollout:
     return r
 
 
+def limits_of_both_policies_hold() -> Rollout:
+    """A node that two policies select has to have a place with both, whichever of them has it."""
+    r = labelled(
+        (f1("node-a"), {"zone": "a"}),
+        (f1("node-b"), {"zone": "a"}),
+        (f1("node-c"), {"zone": "b"}),
+        (healthy("node-d"), {"zone": "b"}),
+    )
+    r.cluster.apply_policy("one", {**enforce({}), "nodeSelector": {"matchLabels": {"zone": "a"}}})
+    r.cluster.tick(1)
+    r.cluster.apply_policy("two", enforce({}))
+    r.until(lambda: r.phase("node-c") == "Proving")
+    assert phases(r)["node-b"] == "Waiting"
+    assert "node-c (spec.rollout.maxUnavailable of policy two)" in rolling(r, "one")["waitsFor"]
+    r.say("== node-d is not ready")
+    r.cluster.set_ready("node-d", "False")
+    r.play(700)
+    assert phases(r)["node-b"] == "Waiting"
+    assert ready(r, "one") == "NothingMoves"
+    told = r.cluster.policy("one")["status"]["message"]
+    assert "of policy two), and nobody works on node-d" in told
+    r.say("== node-d is ready")
+    r.cluster.set_ready("node-d", "True")
+    all_done(r)
+    assert began(r) == ["node-a", "node-c", "node-b"]
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -417,4 +445,5 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     down_nodes_are_cured_first,
     another_target_begins_anew,
     looked_at_while_it_soaks,
+    limits_of_both_policies_hold,
 )

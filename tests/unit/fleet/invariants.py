@@ -109,20 +109,26 @@ def parallel(event: Carried) -> None:
 
 
 def unavailable(event: Carried) -> None:
-    """A node that works is taken out only while unavailable nodes stay within maxUnavailable."""
+    """A node that works is taken out only while unavailable nodes stay within maxUnavailable of
+    every Enforce policy that selects it, whichever of them it is changed for."""
     if event.began is None or not isinstance(event.decision, d.SetStatus):
         return
-    policy, matched = event.policy, matched_by(event)
-    down = {n.name for n in matched.values() if n.ready != "True" or n.unschedulable}
-    if event.decision.name in down:
-        return
-    down |= {
-        s["metadata"]["name"]
-        for s in event.cluster.states()
-        if _writing(s) and s["metadata"]["name"] in matched
-    }
-    most = share(policy.spec.rollout.max_unavailable, len(matched))
-    assert len(down) <= most, f"{sorted(down)} would be unavailable, {most} may be"
+    name = event.decision.name
+    for policy in event.world.policies.values():
+        leaves = policy.metadata.deletion_timestamp is not None
+        if policy is not event.policy and (leaves or policy.spec.mode != "Enforce"):
+            continue
+        matched = selected(event, policy)
+        down = {n.name for n in matched.values() if n.ready != "True" or n.unschedulable}
+        if name in down or name not in matched:
+            continue
+        down |= {
+            s["metadata"]["name"]
+            for s in event.cluster.states()
+            if _writing(s) and s["metadata"]["name"] in matched
+        }
+        most, whose = share(policy.spec.rollout.max_unavailable, len(matched)), policy.metadata.name
+        assert len(down) <= most, f"{sorted(down)} would be unavailable, {most} may be of {whose}"
 
 
 def stopped(event: Carried) -> None:
@@ -164,7 +170,12 @@ def stopped(event: Carried) -> None:
 
 def matched_by(event: Carried) -> dict[str, Node]:
     """The nodes that the policy of a change selects."""
-    wanted = event.policy.spec.node_selector
+    return selected(event, event.policy)
+
+
+def selected(event: Carried, policy: CNIUpgradePolicy) -> dict[str, Node]:
+    """The nodes that a policy selects."""
+    wanted = policy.spec.node_selector
     return {n.name: n for n in event.world.nodes.values() if matches(wanted, n.labels)}
 
 

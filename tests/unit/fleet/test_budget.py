@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cni_upgrade.fleet.budget import Budget, limit
+from cni_upgrade.fleet.budget import Budget, limit, shared
 from tests.unit.fleet.samples import node, operation, policy, state
 
 
@@ -85,12 +85,44 @@ def test_a_node_that_left_the_selector_in_the_middle_keeps_its_place() -> None:
 
 def test_a_budget_that_nobody_works_on_names_who_has_it() -> None:
     down = node("b", ready="False")
-    assert budget({}, node("a"), down).held_by == ("b",)
-    assert budget({"maxUnavailable": 2}, node("a"), down).held_by == ()
+    assert budget({}, node("a"), down).held_by("a") == ("b",)
+    assert budget({"maxUnavailable": 2}, node("a"), down).held_by("a") == ()
     busy = state("a", operation=operation())
-    assert budget({}, node("a"), down, states=[busy]).held_by == ()
+    assert budget({}, node("a"), down, states=[busy]).held_by("a") == ()
 
 
 def test_a_node_that_is_gone_takes_no_place() -> None:
     ghost = state("ghost", operation=operation())
     assert budget({"maxParallel": 1}, node("a"), states=[ghost]).take("a") is None
+
+
+def two_that_overlap(second: dict[str, Any]) -> tuple[Budget, Budget]:
+    """The first selects a and b; the second a, b and c, of which c is down."""
+    a, b, c = node("a"), node("b"), node("c", ready="False")
+    one = Budget(policy("one", rollout={"maxUnavailable": 2}), {"a": a, "b": b}, {})
+    two = Budget(policy("two", rollout=second), {"a": a, "b": b, "c": c}, {})
+    shared((one, two))
+    return one, two
+
+
+def test_a_node_needs_a_place_with_every_policy_that_selects_it() -> None:
+    one, two = two_that_overlap({"maxUnavailable": 2})
+    assert one.take("a") is None
+    refused = one.take("b")
+    assert refused is not None
+    assert "2 of at most 2" in refused[1]
+    assert "of policy two" in refused[1]
+    assert (two.take("b") or ("",))[0] == "MaxUnavailable"
+    assert one.held_by("b") == (), "a is worked on"
+
+
+def test_who_is_down_elsewhere_is_named_where_nobody_works() -> None:
+    one, _ = two_that_overlap({"maxUnavailable": 1})
+    assert one.take("a") is not None
+    assert one.held_by("a") == ("c",)
+
+
+def test_max_parallel_counts_only_what_its_own_policy_changes() -> None:
+    one, two = two_that_overlap({"maxUnavailable": 3, "maxParallel": 1})
+    assert [one.take("a"), one.take("b")] == [None, None]
+    assert two.take("c") is None

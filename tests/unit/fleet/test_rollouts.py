@@ -76,6 +76,9 @@ def test_everything_goes_wrong(seed: int) -> None:
         disk, pods = some_node(random, f"node-{number}"), random.randint(0, 2)
         r.cluster.add_node(disk, pods=pods, labels=some_labels(random))
     r.cluster.apply_policy("cure", some_policy(random))
+    if random.random() < 1 / 3:
+        # Both may begin in the first pass: the limits of each hold for the nodes of both.
+        r.cluster.apply_policy("other", {**some_policy(random), "mode": "Enforce"})
     mishaps = Mishaps(r, random)
     try:
         for _ in range(random.randint(3, 12)):
