@@ -566,6 +566,27 @@ BREAK_OUTS: dict[str, tuple[Spoil, str]] = {
         lambda p: first(p).update(volumeDevices=[{"name": "host-0", "devicePath": "/dev/x"}]),
         "",
     ),
+    "a device by its name": (
+        lambda p: first(p).update(resources={"limits": {"vendor.example/device": "1"}}),
+        "resources are",
+    ),
+    "huge pages": (
+        lambda p: first(p).update(
+            resources={"limits": {"hugepages-2Mi": "2Mi", "memory": "1Mi", "cpu": "1"}}
+        ),
+        "resources are",
+    ),
+    "a claim to a device": (
+        lambda p: (
+            p["spec"].update(resourceClaims=[{"name": "more", "resourceClaimName": "x"}]),
+            first(p).update(resources={"claims": [{"name": "more"}]}),
+        ),
+        "without devices",
+    ),
+    "huge pages for the whole pod": (
+        lambda p: p["spec"].update(resources={"limits": {"hugepages-2Mi": "2Mi", "cpu": "1"}}),
+        "resources are",
+    ),
     "a pod that stays": (lambda p: p["spec"].update(restartPolicy="Always"), "runs once"),
     "another priority": (
         lambda p: p["spec"].update(
@@ -586,6 +607,15 @@ def test_a_break_out_is_refused(shipped: Server, name: str) -> None:
     assert why in answer.message
     # Refused for what was done to it, not for a policy that cannot be evaluated.
     assert "expression" not in answer.message
+
+
+def test_an_agent_may_be_given_room(shipped: Server) -> None:
+    """As a LimitRange or an autoscaler of the cluster does."""
+    pod = agent_pod()
+    given = {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "10Mi"}
+    first(pod)["resources"] = {"requests": given, "limits": given}
+    answer = try_pod(shipped, pod)
+    assert answer.ok, answer.message
 
 
 @pytest.fixture
@@ -621,9 +651,20 @@ def test_a_pod_that_was_let_in_stays_what_it_was(admitted: Server) -> None:
     assert "no other container" in answer.message
 
 
-@pytest.mark.parametrize("way", ["exec?command=python3&stdout=true", "attach?stdout=true"])
-def test_nobody_enters_an_agent(admitted: Server, way: str) -> None:
-    answer = admitted.request("POST", f"{pods(AGENTS)}/admitted/{way}")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "exec?command=python3&stdout=true",
+        "attach?stdout=true",
+        "portforward?ports=8080",
+        # An agent is on the node's network: what listens there for the node alone would answer.
+        "proxy",
+        "proxy/healthz",
+    ],
+)
+def test_nobody_enters_an_agent(admitted: Server, way: str, method: str) -> None:
+    answer = admitted.request(method, f"{pods(AGENTS)}/admitted/{way}")
     assert "agents are not entered" in answer.message
 
 
