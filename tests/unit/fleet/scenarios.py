@@ -579,7 +579,7 @@ def restore_bears_a_cordon_after_a_long_stop() -> Rollout:
 
 
 def restore_bears_a_blip_before_its_window() -> Rollout:
-    """Hours after the deletion, and hours before the window opens, a node is silent for a moment."""
+    """A node is silent for a moment, hours after the deletion and hours before the window opens."""
     r = changed(old("node-a"))
     window = {"schedule": "0 0 * * *", "duration": "2h"}
     r.cluster.apply_policy("cure", {"rollout": {"windows": [window]}})
