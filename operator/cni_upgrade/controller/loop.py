@@ -122,10 +122,11 @@ class Loop:
     async def resync(self) -> None:
         """Heal the store from whole lists."""
         store = self._store
-        store.policies.replace(await self._kube.list(POLICIES))
         if store.denied:
             # Policies are where the missing rights are said; of the rest, nothing is done.
+            await self._list_told()
             return
+        store.policies.replace(await self._kube.list(POLICIES))
         # First: whether anything may begin is known before what could.
         room = f"metadata.name={store.config.namespaces.agents}"
         store.rooms.replace(await self._kube.list(NAMESPACES, fieldSelector=room))
@@ -161,6 +162,14 @@ class Loop:
         if turns and done:
             # What was written may allow more, and our own writes bring no news.
             self.wake()
+
+    async def _list_told(self) -> None:
+        """The policies, or those known already where listing them is what is refused."""
+        try:
+            self._store.policies.replace(await self._kube.list(POLICIES))
+        except KubeError as error:
+            if error.status != 403:
+                raise
 
     async def _list_leases(self) -> None:
         """They are not watched: ours are known, and others' matter while a node waits for one."""
