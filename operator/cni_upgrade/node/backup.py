@@ -214,18 +214,19 @@ def damaged(state: State) -> dict[str, str]:
 
 
 def prune(state: State, keep: int, needed: Collection[str]) -> None:
-    """Removes the oldest until `keep` are left, and what a killed run left unfinished.
+    """Removes the oldest until `keep` whole ones are left, and what a killed run left unfinished.
 
-    Never the newest, nor one in `needed`, nor the only one that holds an original whole: bytes that
-    no operation of ours wrote. Raises OSError.
+    Never the newest, nor one in `needed`, nor one that holds what no other gives back, bytes, mode,
+    owner, group and xattrs. One with a damaged copy is no copy: it is not counted and relied on for
+    nothing, and as its other copies may be good it stays. Raises OSError.
     """
-    backups = everything(state)
+    backups = [backup for backup in everything(state) if _whole(state, backup)]
     surplus = len(backups) - keep
     for backup in backups[:-1]:
         if surplus <= 0:
             break
         others = [other for other in backups if other is not backup]
-        if backup.id not in needed and not _has_only_copy(state, backup, others):
+        if backup.id not in needed and not _holds_only_copy(backup, others):
             _remove(f"{state.path}/{FOLDER}/{backup.id}")
             backups = others
             surplus -= 1
@@ -258,25 +259,26 @@ def successors(backups: Sequence[Backup], folder: str, name: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _has_only_copy(state: State, backup: Backup, others: Sequence[Backup]) -> bool:
-    """Whether something in it can be had from no other backup, nor made again by a rewrite.
+def _holds_only_copy(backup: Backup, others: Sequence[Backup]) -> bool:
+    """Whether a file of it can be had from no other backup.
 
-    A damaged copy is none, and nothing can be made of it: each that would be relied on is read.
+    What a rewrite wrote is in no backup until it is saved itself: it counts for nothing here.
     """
-    alike = [(other, saved) for other in others if other.folder == backup.folder
-             for saved in other.files]  # fmt: skip
+    held = [saved for other in others if other.folder == backup.folder for saved in other.files]
     return not all(
         any(
-            (mine.name, mine.sha256) in saved.contents and _whole(state, other, saved)
-            for other, saved in alike
+            (mine.name, mine.sha256) == (saved.name, saved.sha256)
+            and mine.metadata.same(saved.metadata)
+            for saved in held
         )
         for mine in backup.files
     )
 
 
-def _whole(state: State, backup: Backup, saved: Saved) -> bool:
+def _whole(state: State, backup: Backup) -> bool:
     try:
-        content(state, backup, saved)
+        for saved in backup.files:
+            content(state, backup, saved)
     except OperationRefusedError:
         return False
     return True

@@ -75,6 +75,11 @@ class Metadata:
             },
         }
 
+    def same(self, other: "Metadata") -> bool:
+        """Whether a file with one is a file with the other, whenever it was written and read."""
+        mine = (self.mode, self.uid, self.gid, dict(self.xattrs))
+        return mine == (other.mode, other.uid, other.gid, dict(other.xattrs))
+
     def give(self, descriptor: int, name: str) -> None:
         """To an open file, all but the times.
 

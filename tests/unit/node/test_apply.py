@@ -399,6 +399,49 @@ def test_what_a_damaged_copy_would_be_made_again_into_is_no_copy(host: Host) -> 
     assert kept.read_bytes() == written
 
 
+def test_what_a_later_change_made_again_is_no_copy(host: Host) -> None:
+    """Lowered and raised again: what the second change wrote is what the first one saved, and
+    stands in no backup but the first."""
+    original = VERSIONLESS.replace("{\n", '{\n  "cniVersion": "1.0.0",\n', 1)
+    host.config(text=original)
+    host.plugins("0.4.0")
+    first = run(replace(host.apply(to="0.4.0", number=0), target=Target("0.4.0")))
+    assert first.outcome is Outcome.DONE, first.error
+    host.plugins()
+    assert run(host.apply(number=1)).outcome is Outcome.DONE
+    assert (host.conf / "10-pod.conflist").read_text() == original
+    host.config(text=VERSIONLESS.replace("cni0", "cni9"))
+    assert run(replace(host.apply(number=2), keep=1)).outcome is Outcome.DONE
+    copy = host.state / "backups" / str(first.backup) / "files/10-pod.conflist"
+    assert copy.read_text() == original
+
+
+def test_another_mode_is_another_copy(host: Host) -> None:
+    """A restore gives back the mode too: of the same bytes with another one, both are kept."""
+    modes = (0o600, 0o640, 0o640)
+    for number, mode in enumerate(modes):
+        host.config().chmod(mode)
+        assert run(replace(host.apply(number=number), keep=1)).outcome is Outcome.DONE
+    with state.locked(host.apply()) as place:
+        kept = [saved.metadata.mode for each in backup.everything(place) for saved in each.files]
+    assert kept == [0o600, 0o640]
+
+
+def test_damaged_backups_take_no_place_of_whole_ones(host: Host) -> None:
+    """Of three that are asked for, three can be given back."""
+    made = []
+    for number in range(5):
+        host.config()
+        result = run(replace(host.apply(number=number), keep=9))
+        made.append(result.backup)
+    copy = host.state / "backups" / str(made[3]) / "files/10-pod.conflist"
+    copy.write_text(copy.read_text() + " ")
+    host.config()
+    made.append(run(replace(host.apply(number=5), keep=3)).backup)
+    left = {path.name for path in (host.state / "backups").iterdir()}
+    assert left == {made[number] for number in (2, 3, 4, 5)}
+
+
 def test_old_results_that_cannot_be_removed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new one is durable, and a rerun gives it: that is not to be called a failure."""
     monkeypatch.setattr(results, "KEEP", 1)
