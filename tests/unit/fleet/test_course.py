@@ -103,8 +103,10 @@ def test_a_policy_does_not_go_while_a_record_of_its_nodes_is_not_understood() ->
     assert isinstance(said, SetStatus)
     assert said.status["restore"]["waiting"] == 1
     assert "1 waiting" in said.status["message"]
+    told = parse_policy(merged(going.to_api(), {"status": said.status}))
     later = NOW + timedelta(seconds=CONFIG.restore_patience_seconds)
-    [turn] = turns(replace(world, now=later), all_leaving(replace(world, now=later)))
+    world = replace(world, now=later, policies={"cure": told})
+    [turn] = turns(world, all_leaving(world))
     [said] = turn.decisions
     assert isinstance(said, SetStatus)
     assert said.status["restore"]["waiting"] == 0
