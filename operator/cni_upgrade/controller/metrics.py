@@ -18,7 +18,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.node_state import NodeStateStatus, Phase
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.fleet.objects import Job
@@ -147,6 +147,13 @@ class Metrics:
             registry=self._registry,
             buckets=(1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600),
         )
+        self._failures = Counter(
+            "cni_upgrade_failures",
+            "Looks and changes that failed, by the phase that the node came to; not counted where "
+            "this replica did not see it come there.",
+            ("phase", "reason"),
+            registry=self._registry,
+        )
         self._entered: dict[str, tuple[str, datetime | None]] = {}
 
     def _of_fleet(self, name: str, text: str, *labels: str) -> Gauge:
@@ -196,7 +203,7 @@ class Metrics:
         for labels, count in jobs.items():
             self._jobs.labels(*labels).set(count)
         self._observe_halts(world)
-        self._observe_durations(world)
+        self._observe_moves(world)
 
     def _observe_halts(self, world: Snapshot) -> None:
         agents = world.config.namespaces.agents
@@ -210,7 +217,7 @@ class Metrics:
             if paused(policy) and since:
                 self._paused_since.labels(name).set(since[0].timestamp())
 
-    def _observe_durations(self, world: Snapshot) -> None:
+    def _observe_moves(self, world: Snapshot) -> None:
         entered: dict[str, tuple[str, datetime | None]] = {}
         for name, state in world.states.items():
             phase = str(state.status.phase)
@@ -221,12 +228,23 @@ class Metrics:
             if known is not None and known[1] is not None and known[0] in AT_WORK:
                 seconds = (world.now - known[1]).total_seconds()
                 self._durations.labels(known[0]).observe(max(0.0, seconds))
+            if known is not None and _failed(known[0], state.status):
+                self._failures.labels(phase, state.status.reason).inc()
             entered[name] = (phase, None if known is None else world.now)
         self._entered = entered
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
         return generate_latest(self._registry)
+
+
+def _failed(before: str, status: NodeStateStatus) -> bool:
+    """Whether what a node did in the phase before has failed; the verdict of a look is none."""
+    if status.phase == Phase.PENDING:
+        return before == Phase.AUDITING and status.next_attempt_at is not None
+    if status.phase == Phase.BLOCKED:
+        return before in AT_WORK - {Phase.AUDITING}
+    return status.phase in FAILED
 
 
 def _state(job: Job) -> str:

@@ -135,6 +135,24 @@ async def test_how_long_each_phase_took_is_counted_once(fleet: Made) -> None:
     assert set(counts) <= {"Auditing", "Draining", "Applying", "Proving", "RollingBack"}
 
 
+async def test_each_failure_is_counted_once_with_its_reason(made: Made, client: Client) -> None:
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", "0.4.0", faults=["none", "killed", "killed", "killed"]))
+    cluster.add_node(SimNode("node-b", "1.0.0", faults=["killed"]))
+    cluster.add_node(SimNode("node-c", "0.4.0", managed_by="flannel: ConfigMap kube-flannel-cfg"))
+    cluster.apply_policy("cure", {"mode": "Enforce"})
+    for _ in range(60):
+        await made.pass_()
+    assert cluster.status("node-a")["phase"] == "Failed"
+    counted = {("Failed", "AgentLost"): 1, ("Pending", "AuditLost"): 1}
+    assert figures(made, "cni_upgrade_failures") == counted
+    # What another replica has counted is not counted again by the one that takes over.
+    again = Made(made.kube, client)
+    for _ in range(3):
+        await again.pass_()
+    assert figures(again, "cni_upgrade_failures") == {}
+
+
 async def test_the_age_of_a_pause_and_of_the_stop(fleet: Made, client: Client) -> None:
     cluster = fleet.kube.cluster
     assert figures(fleet, "cni_upgrade_policy_paused") == {("cure",): 0}
