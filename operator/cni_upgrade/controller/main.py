@@ -114,7 +114,7 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
     api = await connect(COMPONENT, arguments.kubeconfig)
     client = Client(api)
     store = Store(config, os.environ.get("NODE_NAME", ""), Clock(client.now).now)
-    recorder = Recorder(client)
+    recorder = Recorder(client, store.now)
     executor = Executor(client, store, recorder)
     metrics = Metrics(client, executor, recorder)
     # Not the pod's name alone: a container that was started again is another one.

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cni_upgrade.api import names
+from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.fleet.decisions import Emit
 from cni_upgrade.kube.port import Kube, KubeError, Object
 from cni_upgrade.kube.resources import EVENTS
@@ -28,8 +30,10 @@ _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries while the API ser
 class Recorder:
     """Events that wait, and the task that sends them."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, now: Callable[[], datetime] = utc_now) -> None:
+        """`now`: the time that the records go by, so that an Event agrees with its record."""
         self._kube = kube
+        self._now = now
         self._waiting: dict[tuple[str, str, str], Object] = {}
         """By whom it is about, its reason and its text; in their order."""
         self._news = asyncio.Event()
@@ -43,7 +47,7 @@ class Recorder:
 
     def say(self, emit: Emit) -> None:
         """Take an Event in; one that says what a waiting one says only counts."""
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        now = self._now().astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         text = emit.message[:1024]
         key = (emit.uid, emit.reason, text)
         if (same := self._waiting.get(key)) is not None:

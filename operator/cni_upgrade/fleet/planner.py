@@ -12,23 +12,20 @@ from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
 from cni_upgrade.api.node_state import (
     CNINodeState,
-    DriftStatus,
     NodeStateStatus,
-    Phase,
     PolicyRef,
 )
 from cni_upgrade.api.policy import Mode
 from cni_upgrade.fleet import (
-    drift,
     leaving,
     node_conditions,
     node_lease,
     policy_status,
     rest,
+    telling,
     unread,
     work,
 )
-from cni_upgrade.fleet.changed import RESTORED
 from cni_upgrade.fleet.containing import NONSENSE, why
 from cni_upgrade.fleet.course import Course, Refusal, all_courses
 from cni_upgrade.fleet.decisions import (
@@ -38,7 +35,6 @@ from cni_upgrade.fleet.decisions import (
     DeleteJob,
     DeleteProof,
     DeleteState,
-    Emit,
     KeepStatus,
     SetStatus,
     Uncordon,
@@ -46,7 +42,7 @@ from cni_upgrade.fleet.decisions import (
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer, writers
 from cni_upgrade.fleet.patch import merge_patch
-from cni_upgrade.fleet.phases import FAILED, GOOD, ROTATION, ROUTINE, UNPLANNABLE
+from cni_upgrade.fleet.phases import GOOD, ROTATION, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.recording import may_wait
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.selection import Governance
@@ -60,9 +56,6 @@ _MOST_MOVES = 20
 
 _HANGS = timedelta(seconds=60)
 """How long a pod may take to go before the record of its node says that it does not."""
-
-_QUIET = frozenset({Phase.PENDING, Phase.AUDITING, Phase.WAITING})
-"""Phases that are not worth an Event each time; the record has them."""
 
 
 def plan(world: Snapshot) -> tuple[Turn, ...]:
@@ -336,57 +329,7 @@ def _written(world: Snapshot, state: CNINodeState, status: NodeStateStatus) -> I
             yield KeepStatus(name, status)
     elif patch := _changes(recorded, status):
         yield SetStatus(names.NODE_STATE_KIND, name, patch)
-    news = status.phase != state.status.phase and not _seen_before(state.status, status)
-    if news and status.phase not in _QUIET:
-        bad = status.phase in FAILED or status.phase in (Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
-        yield Emit(
-            names.NODE_STATE_KIND,
-            state.metadata.name,
-            state.metadata.uid,
-            "Warning" if bad else "Normal",
-            str(status.phase),
-            _told(status),
-        )
-    known, seen = (each.drift or DriftStatus() for each in (state.status, status))
-    if seen.found and seen.found[-1:] != known.found[-1:]:
-        told = [entry.message for entry in status.history if entry.kind == drift.KIND]
-        if told:
-            yield Emit(
-                names.NODE_STATE_KIND,
-                state.metadata.name,
-                state.metadata.uid,
-                "Warning",
-                "Drift",
-                told[-1],
-            )
-    settled = status.changed.restored if status.changed else None
-    before = state.status.changed.restored if state.status.changed else None
-    if status.changed and settled and settled != before:
-        good = settled == RESTORED
-        yield Emit(
-            names.NODE_STATE_KIND,
-            state.metadata.name,
-            state.metadata.uid,
-            "Normal" if good else "Warning",
-            settled if good else "NotRestored",
-            status.changed.message,
-        )
-
-
-def _seen_before(before: NodeStateStatus, now: NodeStateStatus) -> bool:
-    """Whether a look found what the one before it had found: every six hours, on every node."""
-    found = [(s.verdict, s.found, s.target, s.findings) for s in (before, now)]
-    return before.phase == Phase.AUDITING and before.observed is not None and found[0] == found[1]
-
-
-def _told(status: NodeStateStatus) -> str:
-    """What an Event says of a phase: what is done in it, rather than what is waited for first."""
-    last = status.history[-1] if status.history else None
-    if status.phase == Phase.APPLYING and status.operation is not None:
-        return f"{rest.planned(status)} (operation {status.operation.id})"
-    if status.phase == Phase.PROVING and last is not None:
-        return f"written: {last.message} (backup {last.backup}); to be proved with pods"
-    return status.message
+    yield from telling.news(state, status)
 
 
 def _changes(old: Model, new: Model) -> dict[str, Any]:

@@ -171,7 +171,7 @@ class Made:
         self.kube = kube
         self.client = client
         self.store = Store(CONFIG, "")
-        self.recorder = Recorder(kube)
+        self.recorder = Recorder(kube, self.store.now)
         self.executor = Executor(kube, self.store, self.recorder)
         self.metrics = Metrics(client, self.executor, self.recorder)
         self.leads = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -39,6 +40,19 @@ async def test_they_are_told_in_their_order(kube: Memory) -> None:
     await it.send()
     assert told(kube) == [("node-a", r, 1) for r in ("Applying", "Proving", "Done")]
     assert it.waiting == 0
+
+
+async def test_they_have_the_time_of_the_records(kube: Memory) -> None:
+    """The API server's: a node whose clock is wrong would tell of tomorrow."""
+    at = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
+    it = Recorder(kube, lambda: at)
+    it.say(emit())
+    at += timedelta(seconds=30)
+    it.say(emit())
+    await it.send()
+    [event] = kube.cluster.api.all("Event")
+    shown = (event["firstTimestamp"], event["lastTimestamp"])
+    assert shown == ("2031-02-03T04:05:06Z", "2031-02-03T04:05:36Z")
 
 
 @pytest.mark.parametrize("status", [0, 429, 500, 503])

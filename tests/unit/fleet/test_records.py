@@ -1,5 +1,6 @@
 """Records that make no sense, and small rules of the planner that no scenario shows."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,18 @@ from cni_upgrade.fleet.proof import pod_name
 from cni_upgrade.fleet.work import _STEPS
 from tests.unit.fleet.cluster_model import CONFIG, PROOF
 from tests.unit.fleet.rollout import Rollout
-from tests.unit.fleet.scenarios import ENFORCE, f1, healthy, message, of, old, phases, reason
+from tests.unit.fleet.scenarios import (
+    ENFORCE,
+    changed,
+    delete,
+    f1,
+    healthy,
+    message,
+    of,
+    old,
+    phases,
+    reason,
+)
 
 
 def spoiled(*path: str, value: Any) -> Rollout:
@@ -236,19 +248,45 @@ def test_a_good_node_that_waits_for_another_look_is_not_ready() -> None:
     assert not waits(r, "node-b")
 
 
-def test_events_tell_what_is_done_and_when_a_person_is_needed() -> None:
-    r = of(f1())
-    r.cluster.disks["node-a"].surprise = {"1.0.0": (True, False)}
-    r.cluster.apply_policy("cure", ENFORCE)
+def told_until(r: Rollout, true: Callable[[], bool]) -> list[Emit]:
+    """The Events about node states until it is so."""
     told = []
-    while r.phase("node-a") != "Failed":
+    while not true():
         r.controller.refresh()
         turns = plan(r.controller.snapshot())
         told += [d for t in turns for d in t.decisions if isinstance(d, Emit)]
         r.step()
-    about_node = [(e.type, e.reason) for e in told if e.kind == names.NODE_STATE_KIND]
-    assert about_node == [("Normal", "Applying"), ("Normal", "Proving"), ("Warning", "Failed")]
     assert all(e.message for e in told)
+    return [e for e in told if e.kind == names.NODE_STATE_KIND]
+
+
+def test_events_tell_what_is_done_and_when_a_person_is_needed() -> None:
+    r = of(f1())
+    r.cluster.disks["node-a"].surprise = {"1.0.0": (True, False)}
+    r.cluster.apply_policy("cure", ENFORCE)
+    told = told_until(r, lambda: r.phase("node-a") == "Failed")
+    about_node = [(e.type, e.reason) for e in told]
+    assert about_node == [("Normal", "Applying"), ("Normal", "Proving"), ("Warning", "Failed")]
+
+
+@pytest.mark.parametrize(("step", "phase"), [("Drain", "Draining"), ("Baseline", "Applying")])
+def test_an_event_tells_of_a_node_that_is_given_back(step: str, phase: str) -> None:
+    r = of(old("node-a", drain_for=frozenset({"1.0.0"} if step == "Drain" else ())))
+    r.cluster.budgets.add("web-node-a-0")
+    r.cluster.apply_policy("cure", ENFORCE)
+    told = told_until(r, lambda: r.step_of("node-a") == step)
+    assert [e.reason for e in told] == [phase]
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "true")
+    told = told_until(r, lambda: r.phase("node-a") == "Waiting")
+    text = "called off before anything was written: policy cure is paused"
+    assert [(e.type, e.reason, e.message) for e in told] == [("Normal", "Waiting", text)]
+
+
+def test_a_node_that_has_its_files_back_is_told_of_once() -> None:
+    r = changed(old("node-a"))
+    delete(r)
+    told = told_until(r, lambda: r.phase("node-a") == "Pending")
+    assert [e.reason for e in told] == ["RollingBack", "Proving", "Restored"]
 
 
 def test_what_is_announced_is_recorded_first() -> None:
