@@ -23,8 +23,8 @@ def news(state: CNINodeState, status: NodeStateStatus) -> Iterator[Emit]:
     before = state.status
 
     def emit(good: bool, reason: str, text: str) -> Emit:
-        about = (names.NODE_STATE_KIND, state.metadata.name, state.metadata.uid)
-        return Emit(*about, "Normal" if good else "Warning", reason, text)
+        name, uid = state.metadata.name, state.metadata.uid
+        return Emit(names.NODE_STATE_KIND, name, uid, "Normal" if good else "Warning", reason, text)
 
     if status.phase != before.phase and not _seen_before(before, status):
         if status.phase not in _QUIET:
