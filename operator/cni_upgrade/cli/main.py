@@ -151,6 +151,12 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "restore":
             kind.add_argument("backup", metavar="BACKUP", help="its id, as `backups` lists it")
+            kind.add_argument(
+                "--rollback",
+                action="store_true",
+                help="also where pods that were added before the change will hang again when they "
+                "are deleted; then the exit code is 1. Pods that came since are never stranded",
+            )
         kind.set_defaults(verb=verb)
     text = "tell what the code of a finding means, with its sources"
     explaining = kinds.add_parser("explain", help=text, description=text)

@@ -117,7 +117,8 @@ def restore(options: argparse.Namespace) -> Answer:
         check_backup_id(options.backup)
     except MemberError as error:
         raise CannotError(str(error)) from error
-    return _carry_out(named(replace(operation(options, Kind.RESTORE), backup=options.backup)))
+    asked = operation(options, Kind.RESTORE)
+    return _carry_out(named(replace(asked, backup=options.backup, rollback=options.rollback)))
 
 
 def _carry_out(asked: Operation) -> Answer:
@@ -126,7 +127,8 @@ def _carry_out(asked: Operation) -> Answer:
     if result.outcome is not Outcome.DONE or result.report is None:
         code = COULD_NOT
     elif asked.kind is Kind.RESTORE:
-        code = NOTHING_TO_DO
+        hang = any(each.code == "HangAgain" for each in result.report.findings)
+        code = FOUND if hang else NOTHING_TO_DO
     else:
         code = NOTHING_TO_DO if good(result.report) else FOUND
     return Answer(code, result.to_json(), lines)

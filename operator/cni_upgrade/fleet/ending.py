@@ -153,13 +153,14 @@ def restore_next(view: View, backup: str, reason: str, why: str) -> Move:
 def _order_back(view: View, backup: str) -> Operation:
     """The order to put a backup back; a proof of later was no order that could be turned round."""
     if view.operation.kind != PROVE:
-        return orders.restore(view, backup)
+        return orders.restore(view, backup, rollback=True)
     ref = view.operation.policy
     policies = view.world.policies.values()
     policy = next((p for p in policies if ref and p.metadata.uid == ref.uid), None)
     if policy is None:
         raise LookupError(f"node {view.node.name}: the policy of a proof is gone")
-    return orders.give_back(view.node, view.state, view.status, policy, view.world.config, backup)
+    given = (view.node, view.state, view.status, policy, view.world.config, backup)
+    return orders.give_back(*given, rollback=True)
 
 
 def _unproved(view: View, owner: str) -> LastChange:

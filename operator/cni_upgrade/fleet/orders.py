@@ -83,11 +83,14 @@ def apply(
     return _named(draft, policy.metadata.uid, node, state)
 
 
-def restore(view: View, backup: str) -> Operation:
-    """Put a backup back that the operation under way has made."""
+def restore(view: View, backup: str, *, rollback: bool = False) -> Operation:
+    """Put a backup back that the operation under way has made.
+
+    `rollback`: the change made the node worse, so pods that hung before it may hang again.
+    """
     current = view.operation
     given = Operation.from_json(json.loads(current.input or "{}"))
-    draft = replace(given, kind=Kind.RESTORE, files=(), backup=backup)
+    draft = replace(given, kind=Kind.RESTORE, files=(), backup=backup, rollback=rollback)
     policy_uid = current.policy.uid if current.policy else ""
     return _named(draft, policy_uid, view.node, view.state, serial=view.status.serial)
 
@@ -99,8 +102,13 @@ def give_back(
     policy: CNIUpgradePolicy,
     config: OperatorConfig,
     backup: str,
+    *,
+    rollback: bool = False,
 ) -> Operation:
-    """Put back a backup of before a policy. Raises ValueError where its folder is not known."""
+    """Put back a backup of before a policy. Raises ValueError where its folder is not known.
+
+    `rollback`: as of `restore`.
+    """
     paths = status.paths
     if paths is None or paths.conf_dir is None:
         raise ValueError(f"node {node.name}: the last look names no folder of configs")
@@ -114,6 +122,7 @@ def give_back(
         root=HOST,
         paths=_paths(paths, paths.conf_dir, policy, config),
         backup=backup,
+        rollback=rollback,
     )
     return _named(draft, policy.metadata.uid, node, state, serial=status.serial)
 

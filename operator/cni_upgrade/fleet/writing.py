@@ -246,6 +246,8 @@ def restored(view: View, result: Result) -> Move:
     if result.outcome is Outcome.DONE:
         why = view.operation.ending
         reason = why.reason if why else "Restored"
-        text = f"{message}; {why.message}" if why else message
+        found = result.report.findings if result.report else ()
+        hang = [each.message for each in found if each.code == "HangAgain"]
+        text = "; ".join([message, *hang, *([why.message] if why else [])])
         return release(told, Phase.ROLLED_BACK, reason, text)
     return release(told, Phase.FAILED, "RestoreFailed", f"the backup was not put back: {error}")

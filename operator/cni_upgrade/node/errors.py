@@ -28,7 +28,8 @@ ABOUT = {
     "BackupDamaged": "the backup is not what was saved",
     "ChangedSinceBackup": "somebody else changed or removed the file since",
     "OtherFolder": "the backup is of another folder",
-    "Unsafe": "sandboxes that were added since could not be deleted any more",
+    "Unsafe": "sandboxes that can be deleted now could not be any more",
+    "HangAgain": "a rollback brings back a file with which pods of before cannot be deleted",
     # How it ended.
     "OperationInvalid": "the operation is not what docs/operation.md says",
     "Stopped": "the run was asked to end before it wrote anything",

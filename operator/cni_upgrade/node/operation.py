@@ -142,6 +142,9 @@ class Operation:
     keep: int = 5
     readiness_for: tuple[str, ...] = ()
     """Runtimes that the node might move to, such as containerd>=2.0: is it ready for them?"""
+    rollback: bool = False
+    """Of a restore: it undoes a change that made the node worse, so that pods which hung before the
+    change may hang again."""
 
     @classmethod
     def from_json(cls, document: object) -> "Operation":
@@ -165,6 +168,7 @@ class Operation:
             backup=members.text_or_none("backup"),
             keep=members.integer("keep", 5),
             readiness_for=members.texts("readinessFor"),
+            rollback=members.flag("rollback", False),
         )
         operation._check()
         return operation
@@ -194,6 +198,8 @@ class Operation:
             raise MemberError("backup: expected the id of the backup to restore, got nothing")
         if self.backup is not None:
             check_backup_id(self.backup)
+        if self.rollback and self.kind is not Kind.RESTORE:
+            raise MemberError(f"rollback: expected none for {self.kind}, got true")
 
     def to_json(self) -> dict[str, object]:
         """The document for `CNI_UPGRADE_OPERATION`; `from_json` gives back an equal value."""
@@ -212,6 +218,7 @@ class Operation:
             "keep": self.keep,
             # Left out where nothing is asked, so that an operation is what it was before this.
             **({"readinessFor": list(self.readiness_for)} if self.readiness_for else {}),
+            **({"rollback": True} if self.rollback else {}),
         }
 
 

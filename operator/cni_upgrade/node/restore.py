@@ -1,4 +1,7 @@
-"""Restore: puts back what a backup holds, unless that would strand the sandboxes that run now.
+"""Restore: puts back what a backup holds, unless that would strand sandboxes that run now.
+
+A rollback may let those hang that were added with what comes back, as they did before the change:
+it is ordered because pods cannot come or go at all, and it says how many hang again.
 
 The same bytes, mode, owner, group, xattrs and times. A file is put back only over what we wrote
 or saved ourselves: what somebody else has written since is theirs. Where a list took the file's
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 from cni_upgrade.cni import compat, config, folder, health, runtimes, succession
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
+from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.node import backup, report, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
@@ -42,6 +46,7 @@ def _plan(node: Node) -> Plan:
     active = {file.name for file in report.judge(node.survey).files if file.active}
     steps: list[Step] = []
     diffs: dict[str, str] = {}
+    hang: list[Finding] = []
     for saved in sorted(made.files, key=lambda each: active.isdisjoint((each.name, each.becomes))):
         data = backup.content(node.state, made, saved)
         standing = _standing(node, made, backups, saved)
@@ -53,7 +58,7 @@ def _plan(node: Node) -> Plan:
             back.version,
         )  # fmt: skip
         if (current.name, survey.sha256(current)) != (saved.name, saved.sha256):
-            _check_sandboxes(node, current, back)
+            hang += _check_sandboxes(node, current, back)
         if entry.before != entry.after:
             _check_place(node, standing, back)
             steps.append(Write(entry, data, saved.metadata, keep_times=True))
@@ -63,7 +68,7 @@ def _plan(node: Node) -> Plan:
             steps.append(
                 Removal(Entry(gone.name, survey.sha256(gone), None, gone.version, None), entry)
             )
-    return Plan(steps, node.already, made.id, _nothing, diffs=diffs)
+    return Plan(steps, node.already, made.id, _nothing, diffs=diffs, findings=tuple(hang))
 
 
 def _nothing() -> None:
@@ -137,32 +142,49 @@ def _check_place(node: Node, standing: _Standing, back: Config) -> None:
         )
 
 
-def _check_sandboxes(node: Node, current: Config, old: Config) -> None:
+def _check_sandboxes(node: Node, current: Config, old: Config) -> list[Finding]:
     """Raises OperationRefusedError (Unsafe) when a sandbox that can be deleted now could not be.
 
-    Those that were added at the version that comes back are as they were before the apply.
+    Of a rollback: for those that were added at the version that comes back, a finding instead.
     """
     runtime = runtimes.lookup(node.operation.runtime)
-    newer = [
+    running = [
         sandbox
         for sandbox in node.survey.sandboxes
-        if (runtime.deletes_with == "cached" or sandbox.may_be_on(current.network))
-        and (old.error is not None or (sandbox.version or None) != old.version)
+        if runtime.deletes_with == "cached" or sandbox.may_be_on(current.network)
     ]
     libcni = runtime.libcni
     now, then = (each.under(libcni) if libcni else each for each in (current, old))
-    for version in sorted({sandbox.version or "" for sandbox in newer}):
-        alike = [sandbox for sandbox in newer if (sandbox.version or "") == version]
+    hang: list[Finding] = []
+    for version in sorted({sandbox.version or "" for sandbox in running}):
+        alike = [sandbox for sandbox in running if (sandbox.version or "") == version]
         before, after = _deletion(node, now, alike), _deletion(node, then, alike)
-        lost = before.works is False and version != UNKNOWN
-        if after.works is not True and not lost:
-            reason = after.why or f"it is not known what {runtime.label} does with them"
-            raise OperationRefusedError(
-                "Unsafe",
-                f"{old.name} at {old.version or 'no version'} would strand "
-                f"{compat.pods(len(alike))} added at {version or 'no version'}: {reason}; "
-                "drain the node, then restore",
-            )
+        if after.works is True or (before.works is False and version != UNKNOWN):
+            continue
+        returning = old.error is None and (version or None) == old.version
+        if returning and after.works is None:
+            continue  # they were added with what comes back, and nothing speaks against it
+        reason = after.why or f"it is not known what {runtime.label} does with them"
+        added = f"{compat.pods(len(alike))} added {compat.added_at(alike)}"
+        if returning and node.operation.rollback:
+            hang.append(_hang_again(old, added, reason))
+            continue
+        raise OperationRefusedError(
+            "Unsafe",
+            f"{old.name} at {old.version or 'no version'} would strand {added}: {reason}; "
+            "drain the node, then restore",
+        )
+    return hang
+
+
+def _hang_again(old: Config, added: str, reason: str) -> Finding:
+    return Finding(
+        "HangAgain",
+        Severity.FAULT,
+        old.name,
+        f"{added} will hang again when they are deleted, as before the change: {reason}",
+        "write a version at which they can be deleted, or restart the node",
+    )
 
 
 def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outcome:

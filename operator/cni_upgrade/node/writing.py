@@ -5,7 +5,7 @@ written to the result on record no SIGTERM is heard (stop.py); a SIGKILL leaves 
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cni_upgrade.cni.findings import Finding, Severity
@@ -56,6 +56,8 @@ class Plan:
     save: Callable[[], None]
     saved: int = 0
     diffs: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    """What the change brings about, beside what the report sees afterwards."""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -171,9 +173,7 @@ def _carried_out(node: Node, plan: Plan) -> Result:
             ),
         )
     made = report.make(seen, report.judge(seen))
-    finding = _pruned(node, plan)
-    if finding is not None:
-        made = replace(made, findings=(*made.findings, finding))
+    made = replace(made, findings=(*plan.findings, *made.findings, *_pruned(node, plan)))
     return Result(
         id=operation.id,
         kind=operation.kind,
@@ -191,18 +191,17 @@ def _unproved(seen: Survey, entries: Sequence[Entry]) -> list[str]:
     return [entry.name for entry in entries if found.get(entry.name) != entry.after]
 
 
-def _pruned(node: Node, plan: Plan) -> Finding | None:
+def _pruned(node: Node, plan: Plan) -> Iterator[Finding]:
     try:
         backup.prune(node.state, node.operation.keep, {plan.backup})
     except OSError as error:
-        return Finding(
+        yield Finding(
             "BackupsNotPruned",
             Severity.WARNING,
             node.state.host,
             f"old backups could not be removed: {error}",
             "see why, before the disk fills up",
         )
-    return None
 
 
 def _recorded(place: State, result: Result) -> Result:

@@ -239,6 +239,17 @@ def test_what_makes_no_sense(arguments: list[str], text: str, capsys: Captured) 
     assert text in capsys.readouterr().err
 
 
+def test_a_restore_that_lets_pods_hang_again(host: Host, capsys: Captured) -> None:
+    host.config()
+    host.sandbox(None)
+    assert ask(host, "apply") == 0
+    made = next(path.name for path in (host.state / "backups").iterdir())
+    assert ask(host, "restore", made) == 2
+    assert ask(host, "restore", "--rollback", made) == 1
+    assert "HangAgain" in capsys.readouterr().out
+    assert ask(host, "restore", made) == 0, "it stands there already"
+
+
 def test_a_restore_that_cannot_be(host: Host, capsys: Captured) -> None:
     assert ask(host, "restore", "20261123T225404Z-3f2a9c1b") == 2
     told = capsys.readouterr().out.splitlines()

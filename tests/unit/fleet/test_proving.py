@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 from cni_upgrade.api.node_state import NodeStateStatus, ProofStatus
-from cni_upgrade.fleet import proving
-from cni_upgrade.fleet.view import moved
-from tests.unit.fleet.samples import policy, view
+from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.fleet import orders, proving
+from cni_upgrade.fleet.ending import restore_next
+from cni_upgrade.fleet.view import moved, with_operation
+from cni_upgrade.fleet.writing import restored
+from cni_upgrade.node.operation import FileOrder, Kind, Operation
+from tests.unit.fleet.node_model import SimNode
+from tests.unit.fleet.samples import ID, policy, report, result, view
 
 FAILED = ProofStatus(add=False)
 REF = {"name": "cure", "uid": "cure-uid"}
@@ -45,4 +52,25 @@ def test_the_backup_is_the_one_of_the_change_and_not_the_first() -> None:
     status = failed(known, FILE)
     assert status.operation is not None
     assert (status.operation.kind, status.operation.step) == ("restore", "CordonBack")
-    assert backup in (status.operation.input or "")
+    asked = Operation.from_json(json.loads(status.operation.input or ""))
+    assert (asked.backup, asked.rollback) == (backup, True)
+
+
+def test_what_goes_back_at_once_is_a_rollback() -> None:
+    """Its agent lets hang again what hung before; a deleted policy's giving back does not."""
+    order = Operation(ID, Kind.APPLY, "node-a", "", files=(FileOrder("x", "a" * 64, "1.0.0"),))
+    at = view()
+    at = moved(at, with_operation(at.status, input=json.dumps(order.to_json())))
+    given = orders.restore(at, "20260102T000000Z-00000001")
+    rolled = restore_next(at, "20260102T000000Z-00000001", "WorseThanBefore", "no network")
+    assert rolled.status.operation is not None
+    asked = json.loads(rolled.status.operation.input or "")
+    assert asked == {**given.to_json(), "id": asked["id"], "rollback": True}
+    assert "rollback" not in given.to_json()
+
+
+def test_pods_that_hang_again_are_told() -> None:
+    found = Finding("HangAgain", Severity.FAULT, "10-x", "2 pods will hang again", "restart")
+    after = replace(report(SimNode("node-a", None)), findings=(found,))
+    told = restored(view("restore"), result(kind=Kind.RESTORE, report=after)).status
+    assert "2 pods will hang again" in told.message

@@ -1,10 +1,12 @@
 """A restore gives back the very file, unless sandboxes that run now would be stranded by it."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cni_upgrade.cni.findings import Severity
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Outcome, Result
 from tests.unit.node.host import VERSIONLESS, Host, report
@@ -47,7 +49,9 @@ def test_the_very_file_comes_back(host: Host) -> None:
 @pytest.mark.parametrize(
     ("added", "runtime", "code"),
     [
-        (None, "containerd://1.6.2", None),
+        (None, "containerd://1.6.2", "Unsafe"),
+        (None, "containerd://1.6.8", None),
+        (None, "cri-o://1.23.0", None),
         ("1.0.0", "containerd://1.6.2", "Unsafe"),
         ("1.0.0", "containerd://1.6.8", None),
         ("1.0.0", "cri-o://1.23.0", None),
@@ -57,7 +61,8 @@ def test_the_very_file_comes_back(host: Host) -> None:
 def test_sandboxes_that_were_added_since(
     host: Host, added: str | None, runtime: str, code: str | None
 ) -> None:
-    """A versionless file under libcni up to 1.0.1 cannot delete what was added with a version."""
+    """A versionless file under libcni up to 1.0.1 deletes nothing, whenever that was added; under
+    CRI-O its pods hang before as after."""
     host.runtime = runtime
     path, done = applied(host)
     host.sandbox(added)
@@ -69,6 +74,32 @@ def test_sandboxes_that_were_added_since(
         assert refused(result) == code
         assert "drain" in str(result.error)
         assert path.read_text() != VERSIONLESS
+
+
+def test_a_rollback_lets_hang_again_what_hung_before(host: Host) -> None:
+    """It is for the pods that work now or would never come: the others are counted, and no pod that
+    was added since is stranded by it."""
+    path, done = applied(host)
+    host.sandbox(None, "a" * 12)
+    host.sandbox(None, "b" * 12)
+    back = replace(host.restore(done.backup), rollback=True)
+    result = run(back)
+    assert result.outcome is Outcome.DONE, result.error
+    assert path.read_text() == VERSIONLESS
+    first = report(result).findings[0]
+    assert (first.code, first.severity) == ("HangAgain", Severity.FAULT)
+    assert "2 cached sandboxes added with no version will hang again" in first.message
+    assert run(back) == result
+
+
+def test_a_rollback_strands_nothing_that_came_since(host: Host) -> None:
+    path, done = applied(host)
+    host.sandbox(None, "a" * 12)
+    host.sandbox("1.0.0", "b" * 12)
+    result = run(replace(host.restore(done.backup), rollback=True))
+    assert refused(result) == "Unsafe"
+    assert "at 1.0.0" in str(result.error)
+    assert path.read_text() != VERSIONLESS
 
 
 def test_what_somebody_else_wrote_is_theirs(host: Host) -> None:
