@@ -150,19 +150,28 @@ def written(journal: Journal, conf_dir: str) -> tuple[Entry, ...]:
     return tuple(found)
 
 
-def interrupted(journal: Journal, entries: tuple[Entry, ...]) -> Result:
-    """How an operation ended whose run was killed, told by a later operation's run."""
-    names = ", ".join(entry.name for entry in entries) or "nothing"
+def interrupted(journal: Journal, entries: tuple[Entry, ...] | None) -> Result:
+    """How an operation ended whose run was killed, told by a later run.
+
+    `entries` None: its folder is gone, and with it what could be told of it.
+    """
+    names = ", ".join(entry.name for entry in entries or ()) or "nothing"
+    text = (
+        f"the run was killed; written until then: {names}; each file is whole, "
+        "and what stood there before is in the backup"
+    )
+    if entries is None:
+        text = (
+            f"the run was killed while it wrote in {journal.folder}, which this run does not "
+            "find: what was written is not known; if it was anything, what stood there before is "
+            f"in backup {journal.backup}"
+        )
     return Result(
         id=journal.id,
         kind=journal.kind,
         node=journal.node,
         outcome=Outcome.FAILED,
-        error=OperationError(
-            "Interrupted",
-            f"the run was killed; written until then: {names}; each file is whole, "
-            "and what stood there before is in the backup",
-        ),
-        changes=tuple(entry.change() for entry in entries),
+        error=OperationError("Interrupted", text),
+        changes=tuple(entry.change() for entry in entries or ()),
         backup=journal.backup,
     )

@@ -3,8 +3,11 @@
 A run of the same id goes on with it: what is written stays, the rest is judged and written as in
 any apply. A run of another id was ordered from an audit that saw the folder as the killed run left
 it, each file whole, so nothing is undone: it goes on record as Failed with what was written, its
-backup stays, and its temporary files go.
+backup stays, and its temporary files go. Where its folder is gone nobody can tell any more what it
+wrote: that goes on record, whatever the id, and the node is not stuck with it.
 """
+
+import errno
 
 from cni_upgrade.node import files, folders, journal, results, transaction
 from cni_upgrade.node.errors import OperationRefusedError
@@ -12,9 +15,13 @@ from cni_upgrade.node.journal import Journal
 from cni_upgrade.node.operation import Operation
 from cni_upgrade.node.state import State
 
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
 
 def settle(state: State, operation: Operation) -> Journal | None:
     """The journal of an earlier, killed run of this very operation; None when there is none.
+
+    Its result is then on record, unless it is the journal that is given.
 
     Raises OperationRefusedError (Unfinished) when what was left cannot be settled, and OSError.
     """
@@ -39,6 +46,10 @@ def settle(state: State, operation: Operation) -> Journal | None:
         with files.opened_folder(real) as folder:
             transaction.clear(folder, left)
     except OSError as error:
+        if error.errno in _GONE:
+            results.record(state, journal.interrupted(left, None))
+            journal.end(state)
+            return None
         raise OperationRefusedError(
             "Unfinished",
             f"operation {left.id} was killed while it wrote in {left.folder}, which "

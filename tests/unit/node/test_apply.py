@@ -17,7 +17,7 @@ import pytest
 
 from cni_upgrade.node import backup, journal, obstacles, results, state, stop
 from cni_upgrade.node.agent import run
-from cni_upgrade.node.operation import ManagedFiles, Outcome, Result, Target, Verdict
+from cni_upgrade.node.operation import ManagedFiles, Operation, Outcome, Result, Target, Verdict
 from tests.unit.node import built
 from tests.unit.node.host import VERSIONLESS, Host, codes, report, sha256
 
@@ -345,6 +345,41 @@ def test_a_damaged_journal_stops_everything(host: Host) -> None:
     result = run(operation)
     assert refused(result) == "Unfinished"
     assert "journal.json" in str(result.error)
+
+
+def killed(host: Host, order: Operation, folder: str) -> None:
+    """As a run leaves it that is killed after it began to write in that folder of the host."""
+    with state.locked(order) as place:
+        entry = journal.Entry("10-pod.conflist", "a" * 64, "b" * 64, None, "1.0.0")
+        left = journal.Journal(order.id, order.kind, order.node, folder, "a-backup", (entry,))
+        journal.begin(place, left)
+
+
+def test_a_folder_that_went_while_a_killed_run_wrote_in_it(host: Host) -> None:
+    """The next operation is not stopped by it for ever, and what is not known is said."""
+    host.config()
+    first, second = host.apply(number=0), host.apply(number=1)
+    killed(host, first, "/etc/cni/gone.d")
+    assert run(second).outcome is Outcome.DONE
+    told = run(first)
+    assert (told.outcome, told.changes, told.backup) == (Outcome.FAILED, (), "a-backup")
+    assert told.error is not None
+    assert told.error.code == "Interrupted"
+    assert "/etc/cni/gone.d" in told.error.message
+
+
+def test_a_folder_that_went_before_the_killed_run_was_begun_again(host: Host) -> None:
+    host.config()
+    order = host.apply()
+    killed(host, order, "/etc/cni/net.d")
+    shutil.rmtree(host.conf)
+    told = run(order)
+    assert told.error is not None
+    assert (told.outcome, told.error.code) == (Outcome.FAILED, "Interrupted")
+    assert run(order) == told
+    host.conf.mkdir()
+    host.config()
+    assert run(host.apply(number=1)).outcome is Outcome.DONE
 
 
 def test_backups_are_kept_as_asked_but_never_the_only_original(host: Host) -> None:
