@@ -13,6 +13,9 @@ from cni_upgrade.fleet.view import View
 from cni_upgrade.node.message import MessageError, decode
 from cni_upgrade.node.operation import Result
 
+RUNS = "it runs"
+"""What an agent waits for that has begun: its own end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -85,4 +88,4 @@ def agent(view: View) -> Answer | Lost | Absent | Pending:
         return Pending("the node is silent; the agent may still run")
     if pod.waiting:
         return Pending(view.world.warnings.get(pod.uid) or pod.waiting, idle=not pod.began)
-    return Pending("it runs", idle=not pod.began)
+    return Pending(RUNS, idle=not pod.began)

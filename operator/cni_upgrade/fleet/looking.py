@@ -15,17 +15,26 @@ from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, wait
 from cni_upgrade.node.operation import Outcome, Result, digest
 
+_UNDER_WAY = "the audit is under way: "
+
 
 def audit(view: View) -> Move:
     match answers.agent(view):
         case answers.Answer(result):
             return audited(view, result)
         case answers.Lost(why):
-            return look_failed(view, "AuditLost", why)
+            return look_failed(view, "AuditLost", f"{why}{_waited_for(view)}")
         case answers.Absent():
             return _not_sent(view) if view.world.stopped else send(view)
         case answers.Pending(message):
-            return wait(view, f"the audit is under way: {message}")
+            return wait(view, f"{_UNDER_WAY}{message}")
+
+
+def _waited_for(view: View) -> str:
+    """What the agent was last seen to wait for: a deadline that passes does not say why."""
+    known = view.status.message.removeprefix(_UNDER_WAY)
+    started = known in (view.status.message, answers.RUNS)
+    return "" if started else f"; it waited for: {known}"
 
 
 def _not_sent(view: View) -> Move:
