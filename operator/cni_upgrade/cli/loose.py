@@ -19,12 +19,13 @@ from cni_upgrade.cni import config, folder
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.health import LOOPBACK
 from cni_upgrade.node import files, probe, report
 from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.folders import Folders, resolve
 from cni_upgrade.node.operation import ManagedFiles
 from cni_upgrade.node.paths import Known, Paths
-from cni_upgrade.node.survey import LOOPBACK, Survey, config_file
+from cni_upgrade.node.survey import Survey, config_file
 
 KNOWN = Known("nothing but what was named: the file is on no node")
 
@@ -122,4 +123,4 @@ def _unasked(file: Config) -> dict[str, Support]:
         f"none was asked which versions it supports: {', '.join(dict.fromkeys(file.plugins))}",
         "name the folder that holds the plugins of the nodes: --bin-dir",
     )
-    return {each: Support(each, finding=finding) for each in file.plugins}
+    return {each: Support(each, finding=finding) for each in (*file.plugins, LOOPBACK)}

@@ -7,7 +7,7 @@ pod that it creates, which runs CHECK and so fails on a missing version up to li
 containernetworking/cni#882), go-cni `cni.go` (containerd runs the loopback plugin for every pod).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cni_upgrade.cni import compat, versions
@@ -15,6 +15,9 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtimes import Runtime
+
+LOOPBACK = "loopback"
+"""The plugin that containerd runs for every pod, whatever the config folder holds."""
 
 CURABLE = frozenset(
     {
@@ -59,7 +62,38 @@ class Node:
     runtime: Runtime
     chain: Sequence[Support]
     loopback: Support | None
+    """None where the runtime does not run the plugin."""
     sandboxes: Sequence[Sandbox]
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        runtime: Runtime,
+        plugins: Mapping[str, Support],
+        sandboxes: Sequence[Sandbox],
+    ) -> "Node":
+        """What concerns that config; a binary of which nothing is said is one not known."""
+        return cls(
+            runtime,
+            [plugins.get(binary) or Support(binary) for binary in config.plugins],
+            (plugins.get(LOOPBACK) or Support(LOOPBACK)) if runtime.loopback_at else None,
+            sandboxes,
+        )
+
+    @property
+    def binaries(self) -> Sequence[Support]:
+        """All that run for a pod."""
+        return [*self.chain, *([self.loopback] if self.loopback else [])]
+
+    @property
+    def unknown(self) -> list[str]:
+        """The binaries that are there and do not say which versions they support."""
+        return [
+            each.type
+            for each in self.binaries
+            if each.supported is None and each.source != "missing"
+        ]
 
 
 def add(config: Config, version: str | None, node: Node) -> Outcome:
@@ -100,9 +134,7 @@ def _outcome(faults: Iterator[Finding], known: bool) -> Outcome:
 
 def _binaries_known(node: Node) -> bool:
     """Whether all is known of the runtime and the binaries, so that no fault means none."""
-    return node.runtime.libcni is not None and all(
-        each.supported is not None or each.source == "missing" for each in node.chain
-    )
+    return node.runtime.libcni is not None and not node.unknown
 
 
 def _pods_known(version: str | None, node: Node) -> bool:

@@ -52,13 +52,16 @@ def plan(
         return Plan("Refuse", None, f"{said}; the network's name must be mended first")
     if not faulty:
         if version == target.version:
-            return Plan("None", version, f"{version} is the target already")
-        if target.rewrite == "OnlyFaulty":
+            return _at_target(config, version, node)
+        if target.rewrite == "OnlyFaulty" and not node.unknown:
             return Plan("None", version, f"{said} works here, and only faulty files are rewritten")
-        if version and not exact and versions.order(version) > versions.order(target.version):
+        above = version and versions.order(version) > versions.order(target.version)
+        if version and above and not exact and not node.unknown:
             return _left_above(config, version, target)
     if node.runtime.libcni is None:
         return _refused(config, f"it is not known what {node.runtime.label} supports")
+    if node.loopback is not None and node.loopback.type in node.unknown:
+        return _refused(config, f"it is not known what {node.loopback.type} supports")
     return _reach(config, node, target, faulty, before)
 
 
@@ -152,6 +155,25 @@ def _kept(
 
 def _all_known(node: health.Node) -> bool:
     return all(each.supported is not None for each in node.chain)
+
+
+def _unknown(node: health.Node) -> str:
+    return f"it is not known what {', '.join(node.unknown)} supports"
+
+
+def _at_target(config: Config, version: str, node: health.Node) -> Plan:
+    """There is nothing to write; where a binary does not answer that is all that can be said."""
+    why = f"{version} is the target already"
+    if not node.unknown:
+        return Plan("None", version, why)
+    finding = Finding(
+        Code.PLUGIN_UNKNOWN,
+        Severity.FAULT,
+        config.name,
+        f"{why}, and nothing shows that pods come and go with it: {_unknown(node)}",
+        f"run {node.unknown[0]} with CNI_COMMAND=VERSION to see what it answers",
+    )
+    return Plan("None", version, f"{why}; {_unknown(node)}", (finding,))
 
 
 def _left_above(config: Config, version: str, target: Target) -> Plan:

@@ -10,9 +10,6 @@ from cni_upgrade.cni.judgement import FileJudgement
 from cni_upgrade.cni.plan import Plan
 from cni_upgrade.cni.runtimes import Runtime
 
-LOOPBACK = "loopback"
-"""The plugin that containerd runs for every pod."""
-
 
 def incurable(outcomes: Iterable[health.Outcome], config: Config) -> Iterator[Finding]:
     """Causes that no version takes away."""
@@ -27,9 +24,9 @@ def incurable(outcomes: Iterable[health.Outcome], config: Config) -> Iterator[Fi
             )
 
 
-def support_findings(chain: Sequence[Support]) -> Iterator[Finding]:
-    """Binaries of the chain about which not enough is known."""
-    for support in chain:
+def support_findings(binaries: Sequence[Support]) -> Iterator[Finding]:
+    """Binaries that run for a pod and about which not enough is known."""
+    for support in binaries:
         if support.finding is not None and support.source != "missing":
             yield support.finding
         elif support.supported is None and support.source != "missing":
@@ -111,7 +108,7 @@ def loopback_findings(runtime: Runtime, loopback: Support | None) -> Iterator[Fi
         yield Finding(
             Code.LOOPBACK,
             Severity.WARNING,
-            LOOPBACK,
+            health.LOOPBACK,
             f"loopback supports up to {loopback.max}; {runtime.label} runs it at "
             f"{runtime.loopback_at}, so it works; under containerd 1.6.3 it would not",
             "install loopback 1.0.0 or later",

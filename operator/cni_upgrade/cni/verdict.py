@@ -36,6 +36,8 @@ class _Judged:
     """One active file with the predictions that the node's answer is put together from."""
 
     file: FileJudgement
+    unknown: bool
+    """Whether a binary does not say what it supports: then nothing shows that pods come and go."""
     before: tuple[health.Outcome, health.Outcome]
     after: tuple[health.Outcome, health.Outcome, health.Outcome]
     needs_drain: bool
@@ -89,7 +91,7 @@ def judge(facts: Facts, target: Target) -> Judgement:
     for each in judged:
         findings += each.findings
     findings += loaded.findings
-    findings += remarks.loopback_findings(runtime, facts.plugins.get(remarks.LOOPBACK))
+    findings += remarks.loopback_findings(runtime, facts.plugins.get(health.LOOPBACK))
     return Judgement(
         files, _baseline(judged), _after(judged), _verdict(judged, runtime), _ranked(findings)
     )
@@ -168,10 +170,10 @@ def _bystander(config: Config, runtime: Runtime) -> FileJudgement:
 def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding | None) -> _Judged:
     """`fault` is why the file is not loaded today; a rewrite to any version takes it away."""
     runtime, facts = beside.runtime, beside.facts
-    node = health.Node(
+    node = health.Node.of(
+        config,
         runtime,
-        [facts.plugins.get(binary) or Support(binary) for binary in config.plugins],
-        facts.plugins.get(remarks.LOOPBACK) if runtime.loopback_at else None,
+        facts.plugins,
         [
             each
             for each in facts.sandboxes
@@ -226,11 +228,11 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *plan.findings,
         *(remarks.causes((after[2],)) if runtime.deletes_with == "cached" else ()),
         *remarks.incurable(before, config),
-        *remarks.support_findings(node.chain),
+        *remarks.support_findings(node.binaries),
         *config.notes,
         *(() if fault else remarks.remarks(config, node, reached, plan)),
     )
-    return _Judged(file, before, after, plan.needs_drain, findings)
+    return _Judged(file, bool(node.unknown), before, after, plan.needs_drain, findings)
 
 
 def _combined(outcomes: Iterable[health.Outcome]) -> health.Outcome:
@@ -267,7 +269,8 @@ def _verdict(judged: Sequence[_Judged], runtime: Runtime) -> str:
     if "Rewrite" in actions:
         return "Rewrite"
     broken = any(each.after[i].works is False for each in judged for i in range(2))
-    return "Blocked" if broken else "Compatible"
+    unknown = any(each.unknown for each in judged)
+    return "Blocked" if broken or unknown else "Compatible"
 
 
 def _ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cni_upgrade.cni import compat, config, folder, health, runtimes, succession
 from cni_upgrade.cni.config import Config
-from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
+from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.node import backup, report, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
@@ -191,9 +191,5 @@ def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outc
     runtime = runtimes.lookup(node.operation.runtime)
     if config.error is not None and runtime.deletes_with != "cached":
         return health.Outcome(False, (config.error,))
-    supports = node.survey.supports
-    chain = [supports.get(binary) or Support(binary) for binary in config.plugins]
-    loopback = supports.get(survey.LOOPBACK) if runtime.loopback_at else None
-    return health.delete_existing(
-        config, config.version, health.Node(runtime, chain, loopback, running)
-    )
+    seen = health.Node.of(config, runtime, node.survey.supports, running)
+    return health.delete_existing(config, config.version, seen)

@@ -62,7 +62,7 @@ def test_a_healthy_file_alone_is_not_called_safe(repository: Path, capsys: Captu
     # Where a line breaks depends on how long the path of this test's folder is.
     text = " ".join(capsys.readouterr().out.split())
     assert "name the folder that holds the plugins" in text
-    assert "whether pods come and go with it is not known" in text
+    assert "nothing shows that pods come and go with it" in text
     assert main(["audit", "deploy", *RUNTIME, "--bin-dir", "plugins"]) == 0
     assert "Verdict  Compatible" in capsys.readouterr().out
     assert main(["plan", "deploy", *RUNTIME, "--bin-dir", "plugins"]) == 0

@@ -3,7 +3,7 @@
 import pytest
 
 from cni_upgrade.cni import config
-from cni_upgrade.cni.facts import Facts, Sandbox
+from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.readiness import UnknownRuntimeError, readiness
 from tests.unit.cni import samples
 
@@ -52,6 +52,14 @@ def test_running_pods_count() -> None:
 def test_what_is_not_known_is_not_ready() -> None:
     read = config.read("10-a.conflist", samples.bridge("0.4.0"))
     assert readiness(Facts("containerd://1.5.8", [read], {}), "containerd>=2.0").ready is None
+
+
+def test_a_loopback_that_does_not_answer_is_not_known_to_be_ready() -> None:
+    read = config.read("10-a.conflist", samples.bridge("0.4.0"))
+    plugins = {**samples.plugins("1.1.0"), "loopback": Support("loopback")}
+    known = Facts("containerd://1.5.8", [read], plugins)
+    assert readiness(known, "containerd>=2.0").ready is None
+    assert readiness(known, "cri-o>=1.24").ready is True
 
 
 @pytest.mark.parametrize("wanted", ["docker>=20", "containerd", "containerd>=x", "containerd>=9.0"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cni_upgrade.cni import compat, config, versions
 from cni_upgrade.cni.facts import Support
-from cni_upgrade.cni.findings import Code, Severity
+from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.runtimes import TABLE, lookup
 from cni_upgrade.cni.verdict import Facts, Judgement, Sandbox, Target, judge
 from tests.unit.cni import samples
@@ -254,6 +254,33 @@ def test_a_missing_loopback_breaks_containerd_and_not_crio() -> None:
     assert node("cri-o://1.30.0", "1.0.0", plugins).verdict == "Compatible"
 
 
+@pytest.mark.parametrize("version", [None, "0.4.0", "1.0.0"])
+@pytest.mark.parametrize(
+    "loopback", [None, Support("loopback"), Support("loopback", max="1.0.0", source="buildinfo")]
+)
+def test_a_loopback_that_does_not_answer_is_never_taken_for_good(
+    loopback: Support | None, version: str | None
+) -> None:
+    plugins = {name: each for name, each in NEW.items() if name != "loopback"}
+    plugins |= {"loopback": loopback} if loopback else {}
+    found = node("containerd://1.7.2", version, plugins)
+    assert found.verdict == "Blocked"
+    assert found.files[0].action == ("None" if version == "1.0.0" else "Refuse")
+    assert (found.baseline.add, found.baseline.del_) == (None, None)
+    assert (found.after.add, found.after.del_) == (None, None)
+    assert "loopback" in [each.component for each in found.findings if each.code == "PluginUnknown"]
+    assert "loopback" in found.files[0].why
+    beside = node("cri-o://1.30.0", version, plugins)
+    assert beside.verdict == ("Compatible" if version == "1.0.0" else "Rewrite"), "it runs none"
+    assert "PluginUnknown" not in codes(beside)
+
+
+def test_a_loopback_that_hangs_is_named_by_what_it_does() -> None:
+    hangs = Finding(Code.PLUGIN_HANG, Severity.WARNING, "loopback", "it hangs", "see why")
+    plugins = {**NEW, "loopback": Support("loopback", finding=hangs)}
+    assert hangs in node("containerd://1.7.2", "1.0.0", plugins).findings
+
+
 def test_f3_cannot_be_cured() -> None:
     plugins = {**NEW, "weave-net": Support.told("weave-net", samples.supports("1.0.0"))}
     data = b'{"cniVersion": "1.0.0", "name": "weave", "plugins": [{"type": "weave-net"}]}'
@@ -298,8 +325,13 @@ def test_an_unknown_plugin_is_never_assumed_good(version: str | None) -> None:
     assert (found.baseline.add, found.baseline.del_) == (None, None)
     assert codes(found, Severity.WARNING)[0] == "PluginUnknown"
     there = node("containerd://1.7.2", "1.0.0", plugins)
-    assert (there.verdict, there.files[0].action) == ("Compatible", "None")
+    assert (there.verdict, there.files[0].action) == ("Blocked", "None")
     assert there.baseline.add is None
+    assert codes(there, Severity.FAULT) == ["PluginUnknown"]
+    left = node("containerd://1.7.2", version, plugins, target=Target(rewrite="OnlyFaulty"))
+    assert (left.verdict, left.files[0].action) == ("Blocked", "Refuse"), "works here, said of what"
+    above = node("containerd://2.4.2", "1.1.0", plugins)
+    assert (above.verdict, above.files[0].to) == ("Blocked", None)
 
 
 @pytest.mark.parametrize("version", [None, "0.4.0", "1.0.0"])
