@@ -37,6 +37,7 @@ ABOUT = {
     "InputOutput": "the disk or the kernel failed",
     "WriteFailed": "a file could not be written; each file is whole, old or new",
     "NotProved": "what was written does not stand there",
+    "ResultDamaged": "what an earlier run of the same operation came to cannot be read any more",
     "ResultNotRecorded": "the files are written and the result could not be kept",
     "Unexpected": "a fault of this program itself",
     "BackupsNotPruned": "old backups could not be removed",

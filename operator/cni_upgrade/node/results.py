@@ -9,6 +9,7 @@ import json
 import os
 
 from cni_upgrade.node import files
+from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.members import MemberError
 from cni_upgrade.node.message import compact
 from cni_upgrade.node.result import Result
@@ -23,14 +24,24 @@ _LIMIT = 16 << 20
 
 
 def find(state: State, operation_id: str) -> Result | None:
-    """The result of an earlier run of that id; None when there is none that can be read."""
+    """The result of an earlier run of that id; None when there is none.
+
+    Raises OSError, and OperationRefusedError (ResultDamaged) for one that says nothing any more: it
+    was written atomically, so somebody or the disk has spoiled it, and another answer would
+    contradict it.
+    """
     try:
         with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
-            return Result.from_json(
-                json.loads(files.read_file(folder, f"{operation_id}.json", _LIMIT))
-            )
-    except (OSError, files.UnreadableError, MemberError, ValueError, RecursionError):
+            text = files.read_file(folder, f"{operation_id}.json", _LIMIT)
+        return Result.from_json(json.loads(text))
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (files.UnreadableError, MemberError, ValueError, RecursionError) as error:
+        raise OperationRefusedError(
+            "ResultDamaged",
+            f"{state.host}/{FOLDER}/{operation_id}.json, the result of an earlier run, cannot be "
+            f"read: {error}; this run wrote nothing: audit the node again",
+        ) from error
 
 
 def record(state: State, result: Result) -> None:

@@ -13,6 +13,7 @@ from cni_upgrade.node import files, folders, journal, results, transaction
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.journal import Journal
 from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.result import Result
 from cni_upgrade.node.state import State
 
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -35,7 +36,7 @@ def settle(state: State, operation: Operation) -> Journal | None:
         ) from error
     if left is None:
         return None
-    told = results.find(state, left.id)
+    told = _told(state, left)
     if told is not None:
         # Its name is there, but the run may have been killed before that was durable.
         results.record(state, told)
@@ -60,3 +61,11 @@ def settle(state: State, operation: Operation) -> Journal | None:
     results.record(state, journal.interrupted(left, journal.written(left, real)))
     journal.end(state)
     return None
+
+
+def _told(state: State, left: Journal) -> Result | None:
+    """Its result, if it came so far. A damaged one was never reported: the journal still stands."""
+    try:
+        return results.find(state, left.id)
+    except OperationRefusedError:
+        return None

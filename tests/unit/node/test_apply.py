@@ -327,14 +327,30 @@ def test_the_lock_is_held_while_writing(host: Host) -> None:
         fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_a_damaged_result_is_none(host: Host) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda path: path.write_text('{"schema": 1'), "ResultDamaged"),
+        (lambda path: (path.unlink(), path.mkdir()), "ResultDamaged"),
+        (lambda path: (path.unlink(), path.symlink_to(path)), "InputOutput"),
+    ],
+    ids=["torn", "folder", "unreachable"],
+)
+def test_an_answer_that_cannot_be_read_is_not_given_anew(
+    host: Host, spoil: Callable[[Path], object], code: str
+) -> None:
+    """What was Done would be called Refused: its file is no longer what the audit saw."""
     host.config()
     operation = host.apply()
-    with state.locked(operation) as place:
-        (Path(place.path) / "results").mkdir()
-        (Path(place.path) / f"results/{operation.id}.json").write_text('{"schema": 1')
-        assert results.find(place, operation.id) is None
     assert run(operation).outcome is Outcome.DONE
+    record = host.state / f"results/{operation.id}.json"
+    spoil(record)
+    for _ in range(2):
+        again = run(operation)
+        assert refused(again) == code
+        assert f"{operation.id}.json" in str(again.error)
+    host.config()
+    assert run(host.apply(number=1)).outcome is Outcome.DONE
 
 
 def test_a_damaged_journal_stops_everything(host: Host) -> None:
