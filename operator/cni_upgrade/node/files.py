@@ -105,6 +105,11 @@ def write_new(folder: int, name: str, data: bytes, mode: int = 0o600) -> None:
         raise
 
 
+def ready_name(name: str) -> str:
+    """The name under which a config is made ready: beside it, and none that libcni loads."""
+    return f"{name}.cnitmp"
+
+
 def replace_file(folder: int, name: str, data: bytes, mode: int = 0o600) -> None:
     """A file of our own, atomically and durably. Raises OSError; then the old content stands."""
     temporary = f".{name}.tmp"

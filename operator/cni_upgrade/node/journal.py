@@ -97,11 +97,6 @@ class Journal:
         }
 
 
-def temporary(name: str) -> str:
-    """The name under which a file is made ready: beside it, and none that libcni loads."""
-    return f"{name}.cnitmp"
-
-
 def load(state: State) -> Journal | None:
     """The operation that was under way when its run ended; None when none was.
 

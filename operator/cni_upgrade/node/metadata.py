@@ -90,12 +90,7 @@ class Metadata:
             try:
                 os.fchown(descriptor, self.uid, self.gid)
             except OSError as error:
-                raise OperationRefusedError(
-                    "ForeignOwner",
-                    f"{name} belongs to user {self.uid} and group {self.gid}, "
-                    f"which cannot be given to its new version: {error.strerror}; chown it to "
-                    "the user and group that this runs as",
-                ) from error
+                raise self.not_given(name, error.strerror) from error
         os.fchmod(descriptor, self.mode)
         self._give_xattrs(descriptor, name)
 
@@ -111,12 +106,27 @@ class Metadata:
                 if present.get(attribute) != value:
                     os.setxattr(descriptor, attribute, value)
         except OSError as error:
-            raise OperationRefusedError(
-                "ExtendedAttribute",
-                f"{name} has the extended attribute {attribute}, which "
-                f"cannot be given to its new version: {error.strerror}; remove it (setfattr -x) "
-                "if nothing needs it",
-            ) from error
+            raise self.attribute_not_given(name, attribute, error.strerror) from error
+
+    def not_given(self, name: str, reason: str | None) -> OperationRefusedError:
+        """That owner and group cannot be given to the file."""
+        return OperationRefusedError(
+            "ForeignOwner",
+            f"{name} belongs to user {self.uid} and group {self.gid}, "
+            f"which cannot be given to its new version: {reason}; chown it to "
+            "the user and group that this runs as",
+        )
+
+    def attribute_not_given(
+        self, name: str, attribute: str, reason: str | None
+    ) -> OperationRefusedError:
+        """That the extended attribute cannot be given to the file."""
+        return OperationRefusedError(
+            "ExtendedAttribute",
+            f"{name} has the extended attribute {attribute}, which "
+            f"cannot be given to its new version: {reason}; remove it (setfattr -x) "
+            "if nothing needs it",
+        )
 
     def give_times(self, descriptor: int) -> None:
         """To an open file, once its bytes are written. Raises OSError."""

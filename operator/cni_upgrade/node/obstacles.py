@@ -12,6 +12,7 @@ import struct
 
 from cni_upgrade.node import files
 from cni_upgrade.node.errors import OperationRefusedError
+from cni_upgrade.node.metadata import Metadata
 
 RESERVE = 1 << 20
 """Bytes that must be free beside what is written, for journal, result and the node itself."""
@@ -20,6 +21,8 @@ _INODES = 32
 _GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS on 64-bit Linux (include/uapi/linux/fs.h)
 _IMMUTABLE = 0x10
 _APPEND_ONLY = 0x20
+_CHOWN, _SYS_ADMIN, _SETFCAP = 0, 21, 31  # capabilities (include/uapi/linux/capability.h)
+_BY_POLICY = ("security.selinux", "security.SMACK64", "security.apparmor")
 _NO_FLAGS = (errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -63,6 +66,37 @@ def of_file(folder: int, name: str) -> OperationRefusedError | None:
     return None
 
 
+def of_metadata(folder: int, name: str, metadata: Metadata) -> OperationRefusedError | None:
+    """Why a new file in the folder could not be given it; None when nothing shows: what a security
+    module lets pass, such as SELinux, only the attempt tells. Raises OSError."""
+    if not _capable(_CHOWN):
+        place = os.fstat(folder)
+        groups = {os.getegid(), *os.getgroups()}
+        if place.st_mode & stat.S_ISGID:
+            groups.add(place.st_gid)
+        if metadata.uid != os.geteuid() or metadata.gid not in groups:
+            return metadata.not_given(name, "not permitted")
+    for attribute in metadata.xattrs:
+        needed = _SETFCAP if attribute == "security.capability" else _SYS_ADMIN
+        if (
+            attribute.startswith(("security.", "trusted."))
+            and not attribute.startswith(_BY_POLICY)
+            and not _capable(needed)
+        ):
+            return metadata.attribute_not_given(name, attribute, "not permitted")
+    return None
+
+
+def _capable(number: int) -> bool:
+    """Whether this process has the capability; where the kernel does not say, root has all."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123
+            words = next(line for line in status if line.startswith("CapEff:")).split()
+        return bool(int(words[1], 16) >> number & 1)
+    except (OSError, StopIteration, ValueError, IndexError):
+        return os.geteuid() == 0
+
+
 def of_new(folder: int, name: str) -> OperationRefusedError | None:
     """Why no file of that name can be made; None when nothing stands there. Raises nothing."""
     try:
@@ -100,6 +134,12 @@ def of_folder(folder: int, host: str) -> OperationRefusedError | None:
             f"{host} is on a read-only file system: remount it, or change the image "
             "that it comes from",
         )
+    return of_flags(folder, host)
+
+
+def of_flags(folder: int, host: str) -> OperationRefusedError | None:
+    """Why no name in the folder can be given to another file; None when nothing shows. It tells an
+    audit as well, which has the folder read-only. Raises OSError."""
     if _flagged(folder):
         return OperationRefusedError(
             "Immutable",

@@ -17,6 +17,7 @@ from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.verdict import Judgement
 from cni_upgrade.node import files, obstacles, sandboxes
 from cni_upgrade.node.errors import OperationRefusedError
+from cni_upgrade.node.metadata import Metadata
 from cni_upgrade.node.reported import (
     Action,
     After,
@@ -165,9 +166,18 @@ def _obstacle(survey: Survey, file: FileReport) -> OperationRefusedError | None:
         return None
     try:
         with files.opened_folder(survey.folders.conf_dir[1]) as folder:
-            error = obstacles.of_file(folder, file.name)
+            error = obstacles.of_flags(folder, survey.folders.conf_dir[0])
+            error = error or obstacles.of_file(folder, file.name)
+            if error is not None:
+                return error
             if file.becomes in survey.names:  # as it is to be, and a plain file?
-                error = error or obstacles.of_file(folder, str(file.becomes))
-            return error
-    except OSError as error:
+                return obstacles.of_file(folder, str(file.becomes))
+            error = obstacles.of_leftover(folder, files.ready_name(file.becomes or file.name))
+            return error or obstacles.of_metadata(folder, file.name, _metadata(folder, file.name))
+    except (OSError, files.UnreadableError) as error:
         return OperationRefusedError("Unreadable", f"{file.name} cannot be reached: {error}")
+
+
+def _metadata(folder: int, name: str) -> Metadata:
+    with files.opened_file(folder, name) as descriptor:
+        return Metadata.of(descriptor)

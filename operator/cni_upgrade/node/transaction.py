@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from cni_upgrade.node import files, journal, obstacles
 from cni_upgrade.node.errors import OperationFailedError, OperationRefusedError
-from cni_upgrade.node.journal import Entry, Journal, temporary
+from cni_upgrade.node.journal import Entry, Journal
 from cni_upgrade.node.metadata import Metadata
 from cni_upgrade.node.state import State
 
@@ -65,7 +65,8 @@ def _in_the_way(folder: int, step: Step, made: Collection[str]) -> OperationRefu
     name = step.entry.name
     obstacle = (obstacles.of_new if step.entry.before is None else obstacles.of_file)(folder, name)
     if isinstance(step, Write):
-        obstacle = obstacle or obstacles.of_leftover(folder, temporary(name))
+        obstacle = obstacle or obstacles.of_leftover(folder, files.ready_name(name))
+        obstacle = obstacle or obstacles.of_metadata(folder, name, step.metadata)
     if isinstance(step, Removal) and step.instead.name not in made:
         obstacle = obstacle or obstacles.of_file(folder, step.instead.name)
     return obstacle
@@ -100,8 +101,8 @@ def commit(
                 _still(folder, step.instead.name, step.instead.after)
                 os.unlink(name, dir_fd=folder)
             else:
-                os.rename(temporary(name), name, src_dir_fd=folder, dst_dir_fd=folder)
-                ready.remove(temporary(name))
+                os.rename(files.ready_name(name), name, src_dir_fd=folder, dst_dir_fd=folder)
+                ready.remove(files.ready_name(name))
             replaced.append(step.entry)
             os.fsync(folder)
     except OSError as error:
@@ -126,7 +127,7 @@ _CODES = {28: "NoSpace", 122: "NoSpace", 30: "ReadOnly", 13: "NoPermission", 1: 
 
 def clear(folder: int, plan: Journal) -> None:
     """Removes what a killed run made ready and did not use. What is not ours stays."""
-    names = [temporary(entry.name) for entry in plan.entries]
+    names = [files.ready_name(entry.name) for entry in plan.entries]
     _remove(folder, [name for name in names if obstacles.of_leftover(folder, name) is None])
 
 
@@ -139,7 +140,7 @@ def _remove(folder: int, names: Sequence[str]) -> None:
 
 def _make_ready(folder: int, write: Write, ready: list[str]) -> None:
     """Notes in `ready` what it has made, also where it then fails."""
-    name = temporary(write.entry.name)
+    name = files.ready_name(write.entry.name)
     _remove_leftover(folder, name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, 0o600, dir_fd=folder)

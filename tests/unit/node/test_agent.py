@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,8 @@ def test_audit_apply_restore(host: Host, tmp_path: Path) -> None:
     assert (code, result.outcome) == (0, Outcome.DONE)
     assert '"cniVersion": "1.0.0"' in path.read_text()
 
-    code, result, _ = agent(tmp_path, json.dumps(host.restore(result.backup).to_json()))
+    back = replace(host.restore(result.backup), rollback=True)
+    code, result, _ = agent(tmp_path, json.dumps(back.to_json()))
     assert (code, result.outcome) == (0, Outcome.DONE)
     assert path.read_text() == VERSIONLESS
 

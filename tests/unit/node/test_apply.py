@@ -179,6 +179,7 @@ def test_an_immutable_file(host: Host) -> None:
 def test_an_immutable_folder(host: Host) -> None:
     host.config()
     with immutable(host.conf):
+        assert "Immutable" in codes(audited(host))
         assert refused(run(host.apply())) == "Immutable"
 
 
@@ -234,6 +235,7 @@ def test_a_name_that_is_taken(host: Host, taken: Callable[[Path], None]) -> None
     order = host.apply()
     taken(host.conf / "10-pod.conflist.cnitmp")
     before = host.tree()
+    assert "NameTaken" in codes(audited(host))
     assert refused(run(order)) == "NameTaken"
     after = host.tree()
     theirs = {name: what for name, what in before.items() if name.startswith("etc/")}

@@ -5,13 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cni_upgrade.node.message import decode
 from cni_upgrade.node.operation import Operation, Outcome, Result
-from tests.unit.node.host import VERSIONLESS, Host, report
+from tests.unit.node.host import VERSIONLESS, Host, codes, report
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"
@@ -47,7 +48,8 @@ def test_roots_own_files(host: Host, tmp_path: Path) -> None:
     done = agent(tmp_path, host.apply())
     assert done.outcome is Outcome.DONE
     assert path.stat().st_mode & 0o777 == 0o600
-    assert agent(tmp_path, host.restore(done.backup)).outcome is Outcome.DONE
+    back = replace(host.restore(done.backup), rollback=True)
+    assert agent(tmp_path, back).outcome is Outcome.DONE
     assert path.read_text() == VERSIONLESS
     assert os.getxattr(path, "user.origin") == b"x"
 
@@ -55,6 +57,7 @@ def test_roots_own_files(host: Host, tmp_path: Path) -> None:
 def test_a_foreign_group_cannot_be_given_back(host: Host, tmp_path: Path) -> None:
     path = host.config()
     os.chown(path, -1, 4242)
+    assert "ForeignOwner" in codes(agent(tmp_path, host.audit()))
     result = agent(tmp_path, host.apply())
     assert result.outcome is Outcome.REFUSED
     assert result.error is not None
@@ -71,11 +74,36 @@ def test_a_label_cannot_be_given_back(host: Host, tmp_path: Path) -> None:
         os.setxattr(path, "security.cni-upgrade-test", b"label")
     except OSError as error:
         pytest.skip(f"no security attributes here: {error}")
+    assert "ExtendedAttribute" in codes(agent(tmp_path, host.audit()))
     result = agent(tmp_path, host.apply())
     assert result.error is not None
     assert (result.outcome, result.error.code) == (Outcome.REFUSED, "ExtendedAttribute")
     assert "security.cni-upgrade-test" in result.error.message
     assert [each.name for each in host.conf.iterdir()] == ["10-pod.conflist"]
+
+
+def test_the_group_of_a_folder_that_gives_its_own(host: Host, tmp_path: Path) -> None:
+    """A new file of a set-group-ID folder has its group without anybody giving it."""
+    path = host.config()
+    os.chown(path, -1, 4242)
+    os.chown(host.conf, -1, 4242)
+    host.conf.chmod(0o2755)
+    assert "ForeignOwner" not in codes(agent(tmp_path, host.audit()))
+    assert agent(tmp_path, host.apply()).outcome is Outcome.DONE
+    assert path.stat().st_gid == 4242
+
+
+def test_what_a_restore_could_not_give_back(host: Host, tmp_path: Path) -> None:
+    """Refused before anything is made ready: what counts is the file of the backup."""
+    path = host.config()
+    host.state.mkdir(mode=0o755)
+    done = agent(tmp_path, host.apply())
+    manifest = host.state / "backups" / str(done.backup) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"gid": 0', '"gid": 4242'))
+    result = agent(tmp_path, host.restore(done.backup))
+    assert result.error is not None
+    assert (result.outcome, result.error.code) == (Outcome.REFUSED, "ForeignOwner")
+    assert path.read_text() != VERSIONLESS
 
 
 def test_what_root_may_not_read(host: Host, tmp_path: Path) -> None:
