@@ -350,7 +350,8 @@ class Rollout(Model):
         description="How many of the matched nodes may be unavailable at once, those being "
         "changed and those that are down or cordoned for other reasons included: a number or a "
         'percentage such as "10%", rounded down, but at least one node. Default 1. A node that '
-        "is unavailable already may be changed all the same.",
+        "is unavailable already may be changed all the same. A node that several Enforce policies "
+        "select needs a place with each.",
     )
     max_parallel: int = Field(
         default=10,

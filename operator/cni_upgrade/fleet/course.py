@@ -1,8 +1,9 @@
 """The course of one policy's rollout: may this node begin now, and if not, what is waited for.
 
-Failures, windows, the order and the free places are asked in this order, the one that lasts
-longest first. What a node is told does not change with every other node that begins: in a fleet of
-5,000 that would be 5,000 writes each time. The policy's status has the particulars.
+Failures, changes that are not proved, windows, the order and the free places are asked in this
+order, the one that lasts longest first. What a node is told does not change with every other node
+that begins: in a fleet of 5,000 that would be 5,000 writes each time. The policy's status has the
+particulars.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget, shared
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.containing import NONSENSE
 from cni_upgrade.fleet.failures import counted
-from cni_upgrade.fleet.phases import GOOD
+from cni_upgrade.fleet.phases import GOOD, UNPROVED
 from cni_upgrade.fleet.roster import Member, Roster, unjudged
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.fleet.waves import Waves
 from cni_upgrade.fleet.windows import WindowError, Windows
 from cni_upgrade.node.operation import Verdict
@@ -115,6 +117,9 @@ class Course:
             states,
             roster.working_for(policy) | {name for name, each in apart.items() if each.working},
         )
+        self.unproved = tuple(
+            m for m in self.members if m.state and unproved(m.state.status, policy)
+        )
         self._opens: dict[bool, datetime | None] = {}
         self.window_error = ""
         try:
@@ -148,10 +153,17 @@ class Course:
     def _told(self, node: str, drained: bool) -> Refusal | None:
         if self.stopped:
             return STOPPED, f"{self._name} has stopped: {self._why_stopped()}"
+        if not self._proved_but(node):
+            first = self.unproved[0].node.name
+            return UNPROVED, f"waits until {first} is proved, which is written ({self._name})"
         if self.window_error or self.opens(drained) != self._now:
             return CLOSED, f"waits for a maintenance window of {self._name}; its status says when"
         refused = self.waves.refusal(node)
         return (refused[0], f"{refused[1]} ({self._name})") if refused else None
+
+    def _proved_but(self, node: str) -> bool:
+        """Whether all is proved that is written, or this node is among what is not."""
+        return not self.unproved or any(m.node.name == node for m in self.unproved)
 
     def _why_stopped(self) -> str:
         """Short, and the same while more nodes fail that were under way."""
@@ -231,6 +243,9 @@ class Course:
 
         Nothing of ours is under way then: the nodes that are named are to be mended or given back.
         """
+        if self.waiting and self._unproved_rest:
+            now = "annotate it with cniupgrade.dev/retry to try at once"
+            return UNPROVED, f"nothing else begins: {self._told_unproved()}; {now}"
         if self.able:
             first = self.able[0].node.name
             refused, holders = self.places.refusal(first), self.places.held_by(first)
@@ -249,6 +264,18 @@ class Course:
         texts = [f"{_names(foreign)} cordoned by somebody else"] if foreign else []
         texts += [f"{_names(silent)} silent (Ready is Unknown)"] if silent else []
         return (HELD, f"nothing moves: {' and '.join(texts)}") if texts else None
+
+    @property
+    def _unproved_rest(self) -> bool:
+        """Whether something is not proved, and cannot be tried again right now."""
+        return bool(self.unproved) and not any(self._proved_but(m.node.name) for m in self.able)
+
+    def _told_unproved(self) -> str:
+        first = self.unproved[0]
+        status = first.state.status if first.state else None
+        names = _names([m.node.name for m in self.unproved])
+        why = f": {status.phase}, {status.message}" if status else ""
+        return f"{names} to be proved before another node begins; {first.node.name}{why}"
 
     def status(self, held_since: datetime | None, recorded: Waves) -> RolloutStatus:
         """The part of the policy's status that is about the rollout.
@@ -289,13 +316,16 @@ class Course:
         soaking = canary is not None and canary.status.soak_since and not canary.passed
         if canary is not None and soaking:
             return canary.waits_for
+        if self._unproved_rest:
+            return self._told_unproved() if self.waiting else ""
         able = self.able
         if not able:
             held = self.held()
             return held[1] if held else canary.waits_for if canary and not canary.passed else ""
         if closed := self.closed():
             return closed[1]
-        mine = [m for m in able if self.waves.refusal(m.node.name) is None]
+        free = [m for m in able if self._proved_but(m.node.name)]
+        mine = [m for m in free if self.waves.refusal(m.node.name) is None]
         if not mine:
             return canary.waits_for if canary and not canary.passed else self._wave_waits()
         refused = self.places.refusal(mine[0].node.name)

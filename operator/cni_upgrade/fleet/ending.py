@@ -163,6 +163,13 @@ def _order_back(view: View, backup: str) -> Operation:
     return orders.give_back(*given, rollback=True)
 
 
+def _written(view: View) -> bool:
+    """Whether the change stands on the node: its agent has answered, or it is proved later."""
+    answered = view.status.last_operation
+    ours = answered is not None and answered.id == view.operation.id
+    return ours or view.operation.kind == PROVE
+
+
 def _unproved(view: View, owner: str) -> LastChange:
     """What the proof of later is compared with, and goes back to: the next look forgets both."""
     known, status = view.status.last_change, view.status
@@ -193,7 +200,7 @@ def release_step(view: View) -> Move:
     owner = view.operation.policy.uid if view.operation.policy else ""
     if ending.phase in FAILED or ending.phase == Phase.DONE:
         update["last_change"] = LastChange(outcome=ending.phase, at=view.now, policy=owner)
-    elif ending.reason == INCONCLUSIVE:
+    elif ending.reason == INCONCLUSIVE and _written(view):
         update["last_change"] = _unproved(view, owner)
     if retried:
         update |= {"attempts": attempts + 1, "next_attempt_at": view.now + pause(view, attempts)}

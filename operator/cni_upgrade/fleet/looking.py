@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from cni_upgrade.api.node_state import Phase
-from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import answers, drift, orders
 from cni_upgrade.fleet.ending import last
-from cni_upgrade.fleet.phases import GOOD, UNPROVED
+from cni_upgrade.fleet.phases import GOOD
 from cni_upgrade.fleet.sending import pause, send
 from cni_upgrade.fleet.settle import audit_key, observed, seen, verdict_phase
 from cni_upgrade.fleet.stopping import STOPPED, stopped
+from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.fleet.view import Move, View, wait
 from cni_upgrade.node.operation import Outcome, Result, digest
 
@@ -63,7 +64,7 @@ def audited(view: View, result: Result) -> Move:
     if phase == Phase.WAITING and drifted is not None and drifted.spent:
         phase, reason = Phase.MANAGED_ELSEWHERE, drift.SPENT
         message = drift.left(drifted, policy)
-    due = phase == Phase.COMPATIBLE and _to_be_proved(view, policy)
+    due = phase == Phase.COMPATIBLE and policy is not None and unproved(status, policy)
     if due:
         phase, reason = Phase.WAITING, "ProofDue"
         message = "the change is written and was not proved yet: to be proved with pods"
@@ -86,19 +87,6 @@ def audited(view: View, result: Result) -> Move:
         "next_attempt_at": view.now + pause(view, attempts) if phase == Phase.BLOCKED else None,
     }
     return Move(seen(status, result.report).model_copy(update=update))
-
-
-def _to_be_proved(view: View, policy: CNIUpgradePolicy | None) -> bool:
-    """Whether what stands on the node was written for this policy and never proved."""
-    last_change = view.status.last_change
-    return (
-        policy is not None
-        and policy.spec.mode == Mode.ENFORCE
-        and policy.spec.verify.proof
-        and last_change is not None
-        and last_change.outcome == UNPROVED
-        and last_change.policy == policy.metadata.uid
-    )
 
 
 def _key(view: View) -> str:

@@ -79,10 +79,10 @@ UNPLANNABLE = "Unplannable"
 
 _RESTING = frozenset(Phase) - AT_WORK
 INCONCLUSIVE = "ProofInconclusive"
-"""The reason of a node whose change is written, and whose proof said nothing of the network."""
+"""The reason of a node whose proof said nothing of the network, before or after the change."""
 
 UNPROVED = "Unproved"
-"""How such a change has ended, until it is proved."""
+"""How a change has ended that is written and not proved yet; why no other node begins."""
 
 PROVE = "prove"
 """The kind of an operation that proves what is written already, and writes nothing."""

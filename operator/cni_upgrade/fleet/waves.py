@@ -21,6 +21,7 @@ from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.phases import FAILED, UNPLANNABLE
 from cni_upgrade.fleet.roster import Member
 from cni_upgrade.fleet.selection import matches
+from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.node.operation import Verdict
 
 ZONE = "topology.kubernetes.io/zone"
@@ -84,9 +85,9 @@ def _place(policy: CNIUpgradePolicy, member: Member) -> tuple[int, str]:
 
 
 def holds(member: Member, policy: CNIUpgradePolicy, config: OperatorConfig) -> bool:
-    """Whether a wave waits for this node: it is worked on, or may yet have to be changed."""
+    """Whether a wave waits for this node: it is worked on, not proved, or may yet be changed."""
     state, node = member.state, member.node
-    if changing(state):
+    if changing(state) or (state is not None and unproved(state.status, policy)):
         return True
     if node.ready == "Unknown":
         return False  # Nothing can be sent there; it follows when it is back.

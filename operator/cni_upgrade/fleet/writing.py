@@ -11,7 +11,7 @@ from cni_upgrade.fleet.decisions import Cordon, CreateProof, DeleteJob
 from cni_upgrade.fleet.draining import drain_after, drain_first, drain_settings, evict
 from cni_upgrade.fleet.ending import noted, proof_so_far, remarked, restore_next, rolls_back, verify
 from cni_upgrade.fleet.hanging import hanging
-from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.phases import INCONCLUSIVE, Step
 from cni_upgrade.fleet.proving import prove
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
 from cni_upgrade.fleet.stopping import STOPPED, stopped
@@ -98,9 +98,14 @@ def baseline(view: View) -> Move:
     if pod is not None and pod.addressed:
         return apply_next(view)
     if view.late():
+        why = proof.trouble(pod, view.world)
+        # Where deleting pods does not work, those that hang may be what leaves no room for this
+        # one, and only the change frees them; no pod of such a node has anything to lose.
+        hangs = baseline is not None and baseline.delete is False
+        if not why.network and (pod is None or not hangs):
+            return _not_shown(view, why)
         # It was said to work and does not: that is the baseline then, and no reason to stop. A
         # pod without a network shows nothing by going, so it is not the old pod of this proof.
-        why = proof.trouble(pod, view.world)
         none = proof_so_far(view).model_copy(update={"old_pod": None})
         view = moved(view, with_operation(view.status, proof=none))
         if why.network and baseline is not None:
@@ -114,6 +119,18 @@ def baseline(view: View) -> Move:
             view, "a pod is added before the change", CreateProof(name, view.node.name, body)
         )
     return wait(view, f"pod {pod.key} is to get its network before the change")
+
+
+def _not_shown(view: View, why: proof.Trouble) -> Move:
+    """What keeps this pod away would keep away those of the proof: nothing is written unproved."""
+    error = view.world.errors.get(view.node.name)
+    text = f"the pod could not be created: {error}" if error else why.text
+    return release(
+        view,
+        Phase.BLOCKED,
+        INCONCLUSIVE,
+        f"nothing was written, for no pod could show what works before; tried again: {text}",
+    )
 
 
 def apply_next(view: View) -> Move:

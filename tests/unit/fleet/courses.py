@@ -425,6 +425,31 @@ def limits_of_both_policies_hold() -> Rollout:
     return r
 
 
+def one_that_is_not_proved_holds_the_others() -> Rollout:
+    """A quota comes up as the first node is written: no other one begins before that is proved."""
+    zones = {"node-a": "1", "node-b": "1", "node-c": "2"}
+    r = labelled(*((old(name), {ZONE: zone}) for name, zone in zones.items()))
+    r.cluster.apply_policy("cure", enforce({"order": {"by": "Zone"}}))
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.say("== a quota keeps proof pods away")
+    r.cluster.quota = "exceeded quota: pods"
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    r.play(60)
+    assert phases(r) == {"node-a": "Blocked", "node-b": "Waiting", "node-c": "Waiting"}
+    assert (reason(r, "node-b"), reason(r, "node-c")) == ("Unproved", "Unproved")
+    assert ready(r, "cure") == "Unproved"
+    assert "node-a" in rolling(r)["waitsFor"]
+    assert "exceeded quota" in r.cluster.policy("cure")["status"]["message"]
+    r.until(lambda: "Stalled" in conditions(r))
+    assert began(r) == ["node-a"]
+    r.say("== the quota is raised, node-a is annotated with cniupgrade.dev/retry")
+    r.cluster.quota = ""
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    all_done(r)
+    assert began(r) == ["node-a", "node-b", "node-c"]
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -446,4 +471,5 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     another_target_begins_anew,
     looked_at_while_it_soaks,
     limits_of_both_policies_hold,
+    one_that_is_not_proved_holds_the_others,
 )

@@ -1000,14 +1000,14 @@ def proof_without_a_place() -> Rollout:
 
     The node is given back, and proved with growing pauses, without being written again.
     """
-    r = of(f2(), old("node-c"))
-    r.cluster.quota = "exceeded quota: pods"
+    r = of(f2())
     r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-b") == "Apply")
+    r.cluster.quota = "exceeded quota: pods"
     r.until(lambda: r.phase("node-b") == "Blocked")
     assert reason(r, "node-b") == "ProofInconclusive"
     assert version(r, "node-b") == "0.4.0"
     assert not r.cluster.node("node-b")["spec"].get("unschedulable")
-    r.until(lambda: r.phase("node-c") == "Blocked")
     r.play(3600)
     assert ready(r, "cure") != "NodeFailed"
     r.say("== the quota is raised")
@@ -1019,13 +1019,34 @@ def proof_without_a_place() -> Rollout:
     return r
 
 
-def unproved(*disks: SimNode, **spec: object) -> Rollout:
-    """A quota keeps the pods of a proof away until the nodes are given back, written, unproved."""
-    r = of(*disks)
+def no_pod_can_prove_anything() -> Rollout:
+    """Pods to show what works cannot be had from the start: no file is written, and it is said."""
+    r = of(old("node-a"), old("node-b"))
     r.cluster.quota = "exceeded quota: pods"
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.play(1800)
+    assert all(not disk.writes for disk in r.cluster.disks.values())
+    assert set(phases(r).values()) == {"Blocked"}
+    assert all(reason(r, name) == "ProofInconclusive" for name in phases(r))
+    assert "exceeded quota" in message(r, "node-b")
+    assert ready(r, "cure") == "NodesBlocked"
+    r.say("== the quota is raised")
+    r.cluster.quota = ""
+    r.until(lambda: set(phases(r).values()) == {"Done"})
+    r.settle()
+    return r
+
+
+def unproved(disk: SimNode, **spec: object) -> Rollout:
+    """As the node is written somebody clears the pods of the proof away, and a quota keeps others
+    out until the node is given back, written, unproved."""
+    r = of(disk)
     r.cluster.apply_policy("cure", {**ENFORCE, **spec})
-    for disk in disks:
-        r.until(lambda name=disk.name: reason(r, name) == "ProofInconclusive")  # type: ignore[misc]
+    r.until(lambda: r.step_of(disk.name) == "Apply")
+    for pod in r.cluster.pods_on(disk.name, PROOF):
+        r.cluster.api.remove("Pod", pod["metadata"]["name"], PROOF)
+    r.cluster.quota = "exceeded quota: pods"
+    r.until(lambda: reason(r, disk.name) == "ProofInconclusive")
     r.say("== the quota is raised")
     r.cluster.quota = ""
     return r
@@ -1507,6 +1528,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     record_and_policy_deleted_mid_apply,
     retried_after_failed,
     proof_without_a_place,
+    no_pod_can_prove_anything,
     worse_at_a_later_proof,
     worse_to_delete_at_a_later_proof,
     worse_at_a_later_proof_is_left_where_the_policy_says_so,

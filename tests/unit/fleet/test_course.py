@@ -38,6 +38,9 @@ def member(
     return Member(there, record, seen, status.get("phase") in ("Failed", "RolledBack"))
 
 
+UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
+
+
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
@@ -57,6 +60,9 @@ def member(
         *((member(phase=p), False) for p in ("Done", "Compatible", "Failed", "RolledBack")),
         *((member(phase=p), False) for p in ("Blocked", "ManagedElsewhere", "of tomorrow")),
         (member(phase="Waiting", reason="Unplannable"), False),
+        (member(phase="Blocked", lastChange=UNPROVED), True),
+        (member(phase="Auditing", lastChange=UNPROVED, ready="Unknown"), True),
+        (member(phase="Blocked", lastChange={**UNPROVED, "policy": "other-uid"}), False),
     ],
 )
 def test_what_a_wave_waits_for(one: Member, expected: bool) -> None:
