@@ -100,6 +100,12 @@ class Code(StrEnum):
     FILE_UNREADABLE = "FileUnreadable", "a file could not be read, or is no plain file"
     CACHE_UNREADABLE = "CacheUnreadable", "an entry of the results cache could not be read"
 
+    # What only the controller can know.
+    DRAIN_NOT_ENOUGH = (
+        "DrainNotEnough",
+        "pods that a drain leaves running, a DaemonSet's say, could not be deleted at the target",
+    )
+
 
 def shown(text: str, most: int = 60) -> str:
     """A string from a file as a message may show it: short, and nothing that a terminal obeys."""

@@ -16,7 +16,7 @@ from cni_upgrade.api.node_state import (
 from cni_upgrade.api.policy import OnFailure, Verify
 from cni_upgrade.fleet import changed, drift, orders
 from cni_upgrade.fleet.decisions import Uncordon
-from cni_upgrade.fleet.phases import FAILED, INCONCLUSIVE, PROVE, UNPROVED, Step
+from cni_upgrade.fleet.phases import DRAIN_NOT_ENOUGH, FAILED, INCONCLUSIVE, PROVE, UNPROVED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
 from cni_upgrade.fleet.settle import seen
 from cni_upgrade.fleet.view import Move, View, moved, release, wait
@@ -189,7 +189,7 @@ def release_step(view: View) -> Move:
     if view.our_cordon:
         act = Uncordon(view.node.name, view.node.resource_version)
         return wait(view, f"giving the node back; {ending.message}", act)
-    retried = ending.phase == Phase.BLOCKED
+    retried = ending.phase == Phase.BLOCKED and ending.reason != DRAIN_NOT_ENOUGH
     attempts = view.status.attempts
     update: dict[str, Any] = {
         "phase": ending.phase,

@@ -46,8 +46,13 @@ def _coming(pod: Pod, now: datetime) -> bool:
 
 
 def wants_pods(state: CNINodeState) -> bool:
-    """Whether the next pass needs the pods of this node: to drain it, or to see what hangs."""
-    operation = state.status.operation
+    """Whether the next pass needs the pods of this node: to drain it, or to see what hangs.
+
+    Or to name those that a drain has left, where the agent says that they are in the way.
+    """
+    operation, after = state.status.operation, state.status.after
     if operation is None:
         return False
+    if operation.step == Step.APPLY and after is not None and after.needs_drain:
+        return True
     return operation.step in (Step.CORDON, Step.DRAIN, Step.DRAIN_AFTER, Step.FREE)

@@ -78,6 +78,9 @@ UNPLANNABLE = "Unplannable"
 """The reason of a node whose record the planner could not act on, whatever its phase says."""
 
 _RESTING = frozenset(Phase) - AT_WORK
+DRAIN_NOT_ENOUGH = "DrainNotEnough"
+"""The reason of a node that was drained for nothing: it is not drained again by itself."""
+
 INCONCLUSIVE = "ProofInconclusive"
 """The reason of a node whose proof said nothing of the network, before or after the change."""
 

@@ -24,6 +24,7 @@ from cni_upgrade.fleet.leaving import held, restores
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import (
     AT_WORK,
+    DRAIN_NOT_ENOUGH,
     FAILED,
     GOOD,
     PROVE,
@@ -182,6 +183,8 @@ def _rotates(view: View) -> bool:
     seen = view.status.observed
     if seen is None or seen.audited_at is None or view.status.phase not in _JUDGED - FAILED:
         return False
+    if view.status.reason == DRAIN_NOT_ENOUGH:
+        return False  # It would find the same change due, and the node would be drained again.
     share = 0.5 + 0.5 * crc32(view.node.uid.encode()) / 2**32
     return view.now - seen.audited_at >= timedelta(
         seconds=share * view.world.config.reaudit_seconds

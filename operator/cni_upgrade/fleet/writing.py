@@ -14,6 +14,7 @@ from cni_upgrade.fleet.hanging import hanging
 from cni_upgrade.fleet.phases import INCONCLUSIVE, Step
 from cni_upgrade.fleet.proving import prove
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
+from cni_upgrade.fleet.staying import not_enough
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
@@ -21,6 +22,9 @@ from cni_upgrade.node.operation import Outcome, Result
 
 _TIME_TO_START = 0.75
 """Of its Job's deadline, for an agent to start in: the rest is for the work itself."""
+
+_NEEDS_DRAIN = "NeedsDrain"
+"""The agent's word for pods that run and could not be deleted afterwards."""
 
 GOING = 120
 """Seconds for a pod to go whose container never was: its grace period and then some."""
@@ -219,6 +223,8 @@ def applied(view: View, result: Result) -> Move:
             return prove(told)
         case Outcome.REFUSED:
             code = result.error.code if result.error else "Refused"
+            if code == _NEEDS_DRAIN and drain_first(view):
+                return not_enough(told, error)
             # From Blocked nothing begins without another audit: after a pause, or when a person
             # asks for it, which only the key of the last one tells.
             return release(told, Phase.BLOCKED, code, f"nothing was touched: {error}")

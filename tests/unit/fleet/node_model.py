@@ -139,7 +139,7 @@ class SimNode:
             managed_by=self.managed_by,
         )
         stuck = self.cached_del and "missing" in pods
-        drain = bool(pods) and to in self.drain_for and not healthy
+        strands = bool(pods) and to in self.drain_for and not healthy
         name, _, version = self.runtime.partition("://")
         return Report(
             runtime=RuntimeReport(name, version, None, None),
@@ -151,9 +151,10 @@ class SimNode:
             after=After(
                 add=True,
                 delete=True,
-                existing_delete=not (stuck or drain),
-                needs_drain=drain,
-                why="pods that run now cannot be deleted afterwards" if stuck or drain else None,
+                existing_delete=not (stuck or strands),
+                # Where deleting is broken today a drain would hang, and is not asked for.
+                needs_drain=strands and delete,
+                why="pods that run now cannot be deleted afterwards" if stuck or strands else None,
             ),
             verdict=Verdict.NO_CONFIG if self.no_config else verdict,
             findings=tuple(findings),
@@ -180,6 +181,10 @@ class SimNode:
         before, old = self.sha256, self.version
         if operation.kind is Kind.APPLY:
             [order] = operation.files
+            if (found := self.report(operation, pods)).after.needs_drain:
+                text = f"{found.after.why}: drain the node first"
+                error = OperationError("NeedsDrain", text)
+                return replace(draft, outcome=Outcome.REFUSED, error=error, report=found)
             if order.sha256 != before:
                 text = f"{FILE}: the file is not the one that the audit saw"
                 error = OperationError("ChangedSinceAudit", text)

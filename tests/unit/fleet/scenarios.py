@@ -825,6 +825,31 @@ def exact_target_that_needs_a_drain() -> Rollout:
     return r
 
 
+def drain_that_is_not_enough() -> Rollout:
+    """A DaemonSet's pod stays, and could not be deleted at the target: drained once, then told."""
+    r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
+    r.cluster.add_pod("node-a", "logs-x", owner="DaemonSet")
+    cni = {"version": "1.0.0", "selection": "Exact"}
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": {"cni": cni}})
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Blocked"}, "0.4.0")
+    found = r.cluster.status("node-a")["findings"]
+    assert [(f["code"], "default/logs-x" in f["message"]) for f in found] == [
+        ("DrainNotEnough", True)
+    ]
+    r.say("== other pods come; a day goes by")
+    r.cluster.add_pod("node-a", "web-new")
+    r.play(24 * 3600)
+    assert reason(r, "node-a") == "DrainNotEnough"
+    assert len(r.cluster.pods_on("node-a", "default")) == 2
+    r.say("== the DaemonSet keeps off the node, and a person asks again")
+    r.cluster.api.remove("Pod", "logs-x", "default")
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Done"}, "1.0.0")
+    return r
+
+
 def drain_forbidden() -> Rollout:
     """drain: Never blocks such a node with words; allowing it is enough."""
     r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
@@ -1516,6 +1541,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     away_for_the_whole_proof,
     silent_mid_proof,
     exact_target_that_needs_a_drain,
+    drain_that_is_not_enough,
     drain_forbidden,
     exact_target_out_of_reach,
     drain_always_where_delete_is_broken,

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from cni_upgrade.fleet.config import Namespaces
-from cni_upgrade.fleet.hanging import hanging
+from cni_upgrade.fleet.hanging import hanging, wants_pods
 from tests.unit.fleet.api_model import stamp
-from tests.unit.fleet.samples import NOW, pod
+from tests.unit.fleet.samples import NOW, operation, pod, state
 
 LONG_AGO, JUST_NOW = stamp(NOW - timedelta(seconds=30)), stamp(NOW - timedelta(seconds=29))
 
@@ -56,6 +56,12 @@ def test_it_hangs(patch: dict[str, Any]) -> None:
 )
 def test_it_does_not(patch: dict[str, Any]) -> None:
     assert hanging([pod("web", **patch)], Namespaces(), NOW) == ()
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_an_agent_that_writes_needs_the_pods_only_where_they_had_to_go(needed: bool) -> None:
+    record = state(operation=operation(), after={"needsDrain": needed})
+    assert wants_pods(record) is needed
 
 
 @pytest.mark.parametrize("space", ["cni-upgrade-agents", "cni-upgrade-proof", "cni-upgrade-system"])

@@ -1,0 +1,55 @@
+"""Pods that a drain leaves on a node, where the change needs those to be gone as well.
+
+The agent counts sandboxes and knows no pods; the controller knows pods and not how each was added.
+So it is only seen once the node is drained and the agent still refuses. A pod of a DaemonSet that
+is deleted comes back with the config of before, and is in the way again: to drain once more would
+change nothing.
+"""
+
+from __future__ import annotations
+
+from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.report import Finding
+from cni_upgrade.cni.findings import Code, Severity
+from cni_upgrade.fleet.phases import DRAIN_NOT_ENOUGH
+from cni_upgrade.fleet.view import Move, View, moved, release, wait
+
+_NAMED = 10
+
+_ACTION = (
+    "keep such pods off the node (nodeSelector or affinity of their DaemonSet), or let "
+    "spec.target.cni.selection be HighestCommon; then ask again with another value of the "
+    "annotation cniupgrade.dev/retry"
+)
+
+
+def not_enough(view: View, refusal: str) -> Move:
+    """End the change of a drained node that the agent refused all the same (its `NeedsDrain`).
+
+    Blocked until a person asks again or the node has changed; the pods stand in a finding.
+    """
+    pods = view.world.pods.get(view.node.name)
+    if pods is None:
+        return wait(view, "the node's pods are being listed")
+    spaces = view.world.config.namespaces
+    ours = {spaces.system, spaces.agents, spaces.proof}
+    names = sorted(
+        pod.key for pod in pods if not (pod.host_network or pod.finished or pod.namespace in ours)
+    )
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    who = f"{', '.join(names[:_NAMED])}{more}" if names else "no pod; the results cache names some"
+    text = f"the node was drained, and that is not enough: left on it: {who}; {refusal}"
+    found = Finding(
+        code=Code.DRAIN_NOT_ENOUGH,
+        severity=Severity.FAULT,
+        component=view.node.name,
+        message=text,
+        action=_ACTION,
+    )
+    update = {"findings": (found, *view.status.findings), "next_attempt_at": None}
+    return release(
+        moved(view, view.status.model_copy(update=update)),
+        Phase.BLOCKED,
+        DRAIN_NOT_ENOUGH,
+        f"nothing was touched: {text}; {_ACTION}",
+    )
