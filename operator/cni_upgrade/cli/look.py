@@ -77,7 +77,8 @@ def at_machine(operation: Operation) -> Look:
     """The machine as it is. Raises CannotError where it could not be looked at by this user."""
     seen = survey(operation)
     denied = os.strerror(errno.EACCES)
-    for finding in seen.findings if os.geteuid() else ():
+    files = [each.error for each in seen.configs if each.error is not None]
+    for finding in [*seen.findings, *files] if os.geteuid() else ():
         if denied in finding.message:
             raise CannotError(f"{finding.message}; run it as root")
     return Look(seen, report.make(seen, report.judge(seen)))

@@ -87,10 +87,9 @@ def _files(path: str) -> list[str]:
 
 def _of_file(path: str) -> Config:
     whole = Path(path).absolute()
-    findings: list[Finding] = []
-    read = config_file("", str(whole.parent), whole.name, findings)
-    if findings:
-        raise CannotError(findings[0].message)
+    read = config_file("", str(whole.parent), whole.name)
+    if read.error is not None and read.error.code == Code.FILE_UNREADABLE:
+        raise CannotError(read.error.message)
     return read
 
 

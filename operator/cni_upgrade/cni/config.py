@@ -25,7 +25,14 @@ Kind = Literal["conf", "conflist", "other"]
 
 Inline = Mapping[str, bytes | str]
 """The `.conf` files of the folder that is named as the network; a string says why one cannot be
-read, under the name "" why the folder cannot."""
+read, under the name "" why the folder cannot: an `Unread` where that may hold of us alone."""
+
+
+class Unread(str):
+    """Why we did not read what libcni may well read: our limits, our rights, what is mounted."""
+
+    __slots__ = ()
+
 
 NEWEST_LIBCNI = "1.3.0"
 """The newest release that this module was held against; assumed where none is given."""
@@ -51,6 +58,8 @@ class Config:
     """The binaries that libcni itself starts, one for each plugin of the list."""
     check_disabled: bool = False
     error: Finding | None = None
+    unjudged: bool = False
+    """With `error`: it is we who did not read it whole, and libcni may load it all the same."""
     notes: tuple[Finding, ...] = ()
     """What is worth saying of a file that is loaded."""
     data: bytes = field(default=b"", repr=False)
@@ -71,8 +80,9 @@ class Config:
 class _NotLoadedError(Exception):
     """libcni would return an error for this file."""
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, unjudged: bool = False) -> None:
         self.code = code
+        self.unjudged = unjudged
         super().__init__(message)
 
 
@@ -104,7 +114,7 @@ def read(name: str, data: bytes, libcni: str | None = None, inline: Inline | Non
     try:
         document = parse(data)
     except TooDeepError as error:
-        return _refused(name, kind, data, inline, Code.TOO_DEEP, str(error))
+        return _refused(name, kind, data, inline, Code.TOO_DEEP, str(error), unjudged=True)
     except DocumentError as error:
         code = Code.TEMPLATE_NOT_RENDERED if notes.template_marks(data) else Code.UNPARSABLE
         return _refused(name, kind, data, inline, code, str(error))
@@ -116,7 +126,7 @@ def read(name: str, data: bytes, libcni: str | None = None, inline: Inline | Non
     except golang.DecodeError as error:
         return _refused(name, kind, data, inline, Code.INVALID, str(error))
     except _NotLoadedError as error:
-        return _refused(name, kind, data, inline, error.code, str(error))
+        return _refused(name, kind, data, inline, error.code, str(error), unjudged=error.unjudged)
     try:
         rest = reader(name, kind, version_keys.versionless(document, kind), release, inline)
     except (golang.DecodeError, _NotLoadedError) as error:
@@ -133,7 +143,14 @@ def _release(libcni: str) -> tuple[int, int, int]:
 
 
 def _refused(
-    name: str, kind: Kind, data: bytes, inline: Inline, code: Code, message: str
+    name: str,
+    kind: Kind,
+    data: bytes,
+    inline: Inline,
+    code: Code,
+    message: str,
+    *,
+    unjudged: bool = False,
 ) -> Config:
     actions = {
         Code.TEMPLATE_NOT_RENDERED: "find out why the program that renders this file did not",
@@ -143,7 +160,7 @@ def _refused(
     }
     action = actions.get(code, "mend the file, or remove it if nothing needs it")
     finding = Finding(code, Severity.FAULT, name, message, action)
-    return Config(name, kind, error=finding, data=data, inline=inline)
+    return Config(name, kind, error=finding, unjudged=unjudged, data=data, inline=inline)
 
 
 def _read_conf(
@@ -312,18 +329,21 @@ def _inline_plugins(inline: Inline, libcni: tuple[int, int, int]) -> list[Node]:
     """NetworkPluginConfsFromFiles: each file decoded once as it stands, in the order of names."""
     plugins: list[Node] = []
     if reason := inline.get(""):
-        raise _NotLoadedError(Code.INLINE_FOLDER, f"the folder of its name: {reason!s}")
+        why = f"the folder of its name: {reason!s}"
+        raise _NotLoadedError(Code.INLINE_FOLDER, why, isinstance(reason, Unread))
     for name in sorted(inline, key=lambda each: each.encode("utf-8", "surrogateescape")):
         if not name.endswith(".conf"):
             continue
         data = inline[name]
         if isinstance(data, str):
-            raise _NotLoadedError(Code.INLINE_FOLDER, f"inlined {shown(name)}: {data}")
+            why = f"inlined {shown(name)}: {data}"
+            raise _NotLoadedError(Code.INLINE_FOLDER, why, isinstance(data, Unread))
         try:
             node = parse(data).root
             if not golang.plugin_conf(node, libcni).type:
                 raise _NotLoadedError(Code.MISSING_TYPE, f"inlined {shown(name)}: missing 'type'")
         except (DocumentError, golang.DecodeError) as error:
-            raise _NotLoadedError(Code.INLINE_FOLDER, f"inlined {shown(name)}: {error}") from None
+            why, deep = f"inlined {shown(name)}: {error}", isinstance(error, TooDeepError)
+            raise _NotLoadedError(Code.INLINE_FOLDER, why, deep) from None
         plugins.append(node)
     return plugins

@@ -68,6 +68,10 @@ class Code(StrEnum):
     MISSING_PLUGINS = "MissingPlugins", "the list has no plugins"
     LIST_IN_CONF = "ListInConf", "a list stands in a file that is not named .conflist"
     SKIPPED_FILE = "SkippedFile", "the runtime skips this file as invalid and takes the next"
+    UNUSED_FILE = (
+        "UnusedFile",
+        "a file that the runtime does not use now is none that it could load",
+    )
     DOTFILE = "Dotfile", "the runtime loads a hidden file"
     CNI_VERSIONS = "CniVersions", "cniVersions overrides cniVersion under libcni 1.2 and later"
     HIDDEN_VERSION = "HiddenVersion", "a duplicate or oddly spelled key decides the cniVersion"

@@ -23,6 +23,8 @@ class Loaded:
     findings: tuple[Finding, ...] = ()
     failed: Config | None = None
     """The file that makes the whole load fail; then nothing is loaded at all."""
+    unjudged: Config | None = None
+    """A file that was not read here and that decides what is loaded: then that is not known."""
 
 
 def loadable(names: Iterable[str]) -> list[str]:
@@ -57,9 +59,12 @@ def in_use(configs: Sequence[Config], runtime: Runtime, facts: Facts) -> Loaded:
 def _containerd(ordered: list[Config], max_conf_num: int) -> Loaded:
     """containerd takes the first files; 0 means all (go-cni counts up and never meets 0)."""
     taken = ordered[:max_conf_num] if max_conf_num > 0 else ordered
-    bad = next((config for config in taken if config.error is not None), None)
+    bad = next((each for each in taken if each.error is not None and not each.unjudged), None)
     if bad is not None and bad.error is not None:
         return Loaded((), (bad.error,), bad)
+    unseen = next((config for config in taken if config.unjudged), None)
+    if unseen is not None:
+        return Loaded((), unjudged=unseen)
     return Loaded(tuple(taken), tuple(_dotfiles(taken)))
 
 
@@ -76,6 +81,8 @@ def _crio(
     refused: list[Config] = []
     taken: Config | None = None
     for config in ordered:
+        if config.unjudged:  # valid or not, and of whichever network: CRI-O knows, and we do not
+            return Loaded((), tuple(findings), unjudged=config)
         if config.error is not None:
             findings.append(_skipped(config, config.error.message, config.error.action))
             continue

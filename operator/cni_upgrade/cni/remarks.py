@@ -115,6 +115,21 @@ def loopback_findings(runtime: Runtime, loopback: Support | None) -> Iterator[Fi
         )
 
 
+def unused(configs: Sequence[Config], used: Sequence[Config]) -> Iterator[Finding]:
+    """Files of the folder that the runtime does not use today, and could not if it came to them."""
+    names = {each.name for each in used}
+    for config in configs:
+        if config.error is None or config.kind == "other" or config.name in names:
+            continue
+        yield Finding(
+            Code.UNUSED_FILE,
+            Severity.INFO,
+            config.name,
+            f"the runtime does not use this file now; {config.error.code}: {config.error.message}",
+            "mend it, or move it out of the folder: it counts once those before it are gone",
+        )
+
+
 def template_findings(files: Sequence[FileJudgement], facts: Facts) -> Iterator[Finding]:
     """A rewrite holds: containerd makes the file again only where it can load no config."""
     for file in files:

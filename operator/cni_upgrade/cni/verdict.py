@@ -57,17 +57,22 @@ def judge(facts: Facts, target: Target) -> Judgement:
     configs = [each.under(libcni) if libcni else each for each in facts.configs]
     loaded = folder.in_use(configs, runtime, facts)
     bad = {each.name: each.error for each in configs if each.mendable}
-    if bad and not loaded.files:
+    if bad and not loaded.files and loaded.unjudged is None:
         # Nothing is loaded, and a rewrite mends these: what would the runtime take then?
         configs = [replace(each, error=None) if each.mendable else each for each in configs]
         loaded = folder.in_use(configs, runtime, facts)
     findings = list(remarks.runtime_findings(runtime))
+    if loaded.unjudged is not None and loaded.unjudged.error is not None:
+        unseen, fault = loaded.unjudged, loaded.unjudged.error
+        findings = [*loaded.findings, *findings, *remarks.unused(configs, [unseen])]
+        return _not_loaded(configs, unseen, fault, runtime, findings, known=False)
     if not loaded.files:
         findings += [each for each in bad.values() if each is not None]
     invalid = [each for each in configs if each.error is not None and each.kind != "other"]
     failed = loaded.failed or (invalid[0] if invalid and not loaded.files else None)
     if failed is not None and failed.error is not None:
-        return _not_loaded(configs, failed, failed.error, runtime, [*loaded.findings, *findings])
+        findings = [*loaded.findings, *findings, *remarks.unused(configs, [failed])]
+        return _not_loaded(configs, failed, failed.error, runtime, findings, known=True)
     if not loaded.files:
         finding = remarks.no_config(configs, runtime, facts)
         files = tuple(_bystander(config, runtime) for config in configs)
@@ -91,6 +96,7 @@ def judge(facts: Facts, target: Target) -> Judgement:
     for each in judged:
         findings += each.findings
     findings += loaded.findings
+    findings += remarks.unused(configs, loaded.files)
     findings += remarks.loopback_findings(runtime, facts.plugins.get(health.LOOPBACK))
     return Judgement(
         files, _baseline(judged), _after(judged), _verdict(judged, runtime), _ranked(findings)
@@ -126,8 +132,13 @@ def _not_loaded(
     fault: Finding,
     runtime: Runtime,
     findings: Sequence[Finding],
+    *,
+    known: bool,
 ) -> Judgement:
-    """The runtime cannot load what is there: nothing is written, the file must be mended."""
+    """The runtime cannot load what is there: nothing is written, the file must be mended.
+
+    Unless `known` it may well load it, and it is we who did not read the file.
+    """
     why = f"{fault.code}: {failed.name}: {fault.message}"
     files = []
     for config in configs:
@@ -137,8 +148,8 @@ def _not_loaded(
         files.append(file)
     return Judgement(
         tuple(files),
-        Baseline(False, False, why, why),
-        After(False, False, False, why=why),
+        Baseline(False, False, why, why) if known else Baseline(None, None),
+        After(False, False, False, why=why) if known else After(None, None, None, why=why),
         "Blocked",
         _ranked([fault, *findings]),
     )

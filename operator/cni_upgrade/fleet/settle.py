@@ -94,7 +94,6 @@ _NO_CONFIG = frozenset(
         Code.INVALID,
         Code.BAD_VERSION,
         Code.CRASHES,
-        Code.TOO_DEEP,
         Code.TEMPLATE_NOT_RENDERED,
     }
 )
@@ -106,7 +105,7 @@ def _found(active: FileReport, facts: ApiReport) -> str:
     codes = {finding.code for finding in facts.findings if finding.component == active.name}
     if active.version is not None:
         return active.version
-    if Code.FILE_UNREADABLE in codes:
+    if codes & {Code.FILE_UNREADABLE, Code.TOO_DEEP}:
         return "unreadable"
     return "invalid" if codes & _NO_CONFIG else "missing"
 

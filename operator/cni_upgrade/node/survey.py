@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cni_upgrade.cni import config, folder
-from cni_upgrade.cni.config import Config, Inline
+from cni_upgrade.cni.config import Config, Inline, Unread
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.health import LOOPBACK
@@ -127,7 +127,7 @@ def _configs(
             )
         )
         return [], []
-    return [config_file(root, host, name, findings) for name in loaded], names
+    return [config_file(root, host, name) for name in loaded], names
 
 
 def _is_folder(descriptor: int, name: str) -> bool:
@@ -139,8 +139,12 @@ def _is_folder(descriptor: int, name: str) -> bool:
     return stat.S_ISDIR(entry.st_mode)
 
 
-def config_file(root: str, host: str, name: str, findings: list[Finding]) -> Config:
-    """One file of the config folder as the newest libcni reads it; a link is followed, in root."""
+def config_file(root: str, host: str, name: str) -> Config:
+    """One file of the config folder as the newest libcni reads it; a link is followed, in root.
+
+    One that cannot be read here may well be read by the runtime: what a link leads to need not be
+    mounted, and our limit of size is ours.
+    """
     try:
         data = _read(root, f"{host}/{name}")
     except (OSError, files.UnreadableError) as error:
@@ -152,8 +156,7 @@ def config_file(root: str, host: str, name: str, findings: list[Finding]) -> Con
             f"{host}/{name} cannot be read: {reason}",
             "make it a plain file that can be read, or remove it: libcni tries to load it",
         )
-        findings.append(finding)
-        return Config(name, config.kind_of(name), error=finding)
+        return Config(name, config.kind_of(name), error=finding, unjudged=True)
     read = config.read(name, data)
     inline = _inline(root, host, read)
     return replace(read, data=data) if not inline else config.read(name, data, inline=inline)
@@ -180,10 +183,16 @@ def _inline(root: str, host: str, read: Config) -> Inline:
             for name in files.names(descriptor):
                 if name.endswith(".conf") and not _is_folder(descriptor, name):
                     found[name] = _inlined(root, f"{host}/{read.network}/{name}")
+    except folders.BrokenLinkError as error:
+        if not root:  # all of the machine is here: it leads nowhere for libcni, too
+            return {}
+        return {"": Unread(f"it is a link to {error.target}, which is not there or not mounted")}
     except FileNotFoundError:
         return {}
-    except OSError as error:
+    except NotADirectoryError as error:
         return {"": error.strerror or str(error)}
+    except OSError as error:
+        return {"": Unread(error.strerror or str(error))}
     return found
 
 
@@ -191,4 +200,4 @@ def _inlined(root: str, path: str) -> bytes | str:
     try:
         return _read(root, path)
     except (OSError, files.UnreadableError) as error:
-        return (error.strerror if isinstance(error, OSError) else None) or str(error)
+        return Unread((error.strerror if isinstance(error, OSError) else None) or str(error))

@@ -1,10 +1,11 @@
 """Which file counts, for each runtime."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cni_upgrade.cni import config, folder
-from cni_upgrade.cni.findings import Code
+from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.runtimes import lookup
 from tests.unit.cni import samples
 
@@ -87,6 +88,36 @@ def test_crio_names_a_nameless_network_by_its_file() -> None:
     assert (named.network, named.notes) == ("10-a.conf", ())
     hidden = folder.active(configs(**{".a.conf": data}), CRIO).files[0]
     assert [note.code for note in hidden.notes] == [Code.MISSING_NAME]
+
+
+DEEP = b'{"name": "n", "plugins": [{"type": "bridge", "x": ' + b"[" * 200 + b"]" * 200 + b"}]}"
+
+
+def unread(name: str) -> config.Config:
+    """A file of which there are no bytes."""
+    finding = Finding(Code.FILE_UNREADABLE, Severity.FAULT, name, "it cannot be read", "see why")
+    return config.Config(name, config.kind_of(name), error=finding, unjudged=True)
+
+
+@pytest.mark.parametrize(
+    "unseen", [config.read("10-a.conflist", DEEP), unread("10-a.conflist")], ids=["deep", "lost"]
+)
+def test_what_cannot_be_read_here_is_not_taken_for_skipped_or_refused(
+    unseen: config.Config,
+) -> None:
+    """libcni reads 10,000 levels and files of any size: it may well load this one."""
+    good = configs(**{"05-a.conflist": b"{", "20-b.conflist": GOOD})
+    for name in (None, "containerd-net"):
+        loaded = folder.active([unseen, *good], CRIO, default_network=name)
+        assert (loaded.files, loaded.failed, loaded.unjudged) == ((), None, unseen)
+        assert [finding.component for finding in loaded.findings] == ["05-a.conflist"]
+    first = folder.active([unseen, good[1]], CONTAINERD)
+    assert (first.files, first.failed, first.unjudged) == ((), None, unseen)
+    aborted = folder.active([unseen, *good], CONTAINERD, max_conf_num=0)
+    assert (aborted.failed, aborted.unjudged) == (good[0], None), "the load fails all the same"
+    before = configs(**{"00-b.conflist": GOOD})
+    for runtime in (CRIO, CONTAINERD):
+        assert folder.active([unseen, *before], runtime).files == tuple(before)
 
 
 def test_an_empty_folder_has_nothing() -> None:

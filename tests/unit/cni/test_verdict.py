@@ -375,7 +375,6 @@ def test_a_managed_file_is_left_to_its_writer_unless_told() -> None:
     [
         (b"{", Code.UNPARSABLE),
         (b'{"name": "n", "plugins": [{"type": "b", "mtu": __MTU__}]}', Code.TEMPLATE_NOT_RENDERED),
-        (b"[" * 1000, Code.TOO_DEEP),
         (b'{"name": "n", "plugins": [null]}', Code.CRASHES),
     ],
 )
@@ -391,6 +390,34 @@ def test_a_file_that_cannot_be_loaded_blocks(data: bytes, code: Code) -> None:
         assert found.baseline.add is False
         assert found.baseline.add_why is not None
         assert found.baseline.add_why.startswith(code)
+
+
+@pytest.mark.parametrize("runtime", ["containerd://1.6.2", "cri-o://1.23.0", "cri-o://1.33.0"])
+def test_a_file_that_is_not_read_here_leaves_everything_unknown(runtime: str) -> None:
+    deep = b'{"name": "n", "plugins": [{"type": "bridge", "x": ' + b"[" * 200 + b"]" * 200 + b"}]}"
+    configs = [
+        config.read("10-a.conflist", deep),
+        config.read("20-b.conflist", samples.bridge("0.4.0")),
+    ]
+    found = judge(Facts(runtime, configs, NEW), Target())
+    assert found.verdict == "Blocked"
+    assert [(file.action, file.to) for file in found.files] == [("Refuse", None), ("None", "0.4.0")]
+    assert (found.baseline.add, found.baseline.del_) == (None, None)
+    assert (found.after.add, found.after.del_, found.after.existing_del) == (None, None, None)
+    assert (found.findings[0].code, found.findings[0].component) == ("TooDeep", "10-a.conflist")
+    assert "10-a.conflist" in str(found.after.why)
+
+
+@pytest.mark.parametrize("inlined", [config.Unread("it is larger than 1048576 bytes"), b"[" * 200])
+def test_an_inlined_plugin_that_is_not_read_here_leaves_it_unknown(inlined: bytes | str) -> None:
+    read = config.read("10-a.conflist", samples.bridge("1.0.0"), inline={"a.conf": inlined})
+    found = judge(Facts("containerd://2.1.3", [read], NEW), Target())
+    assert (found.verdict, found.baseline.add, found.baseline.del_) == ("Blocked", None, None)
+    assert found.findings[0].code == "InlineFolder"
+    older = judge(Facts("containerd://2.0.1", [read], NEW), Target())
+    assert (older.verdict, older.baseline.add) == ("Compatible", True), "it looks at no folder"
+    broken = config.read("10-a.conflist", samples.bridge("1.0.0"), inline={"a.conf": b"{}"})
+    assert judge(Facts("containerd://2.1.3", [broken], NEW), Target()).baseline.add is False
 
 
 def test_no_config_is_a_verdict_of_its_own() -> None:

@@ -85,6 +85,7 @@ def test_verdict(found: Report, expected: tuple[str, str], words: str) -> None:
         ("Unparsable", "invalid"),
         ("TemplateNotRendered", "invalid"),
         ("FileUnreadable", "unreadable"),
+        ("TooDeep", "unreadable"),
         ("F1", "missing"),
     ],
 )

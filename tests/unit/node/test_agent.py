@@ -160,10 +160,56 @@ def test_files_that_are_none(host: Host, tmp_path: Path) -> None:
     (host.conf / "40-huge.conflist").write_bytes(b" " * (2 << 20))
     code, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
     assert code == 0
-    unreadable = [
-        finding.component for finding in report(result).findings if finding.code == "FileUnreadable"
-    ]
-    assert sorted(set(unreadable)) == ["10-fifo.conflist", "20-lost.conflist", "40-huge.conflist"]
+    first, *others = report(result).findings
+    assert (first.code, first.severity, first.component) == (
+        "FileUnreadable", "Fault", "10-fifo.conflist",
+    )  # fmt: skip
+    unused = {each.component: each for each in others if each.code == "UnusedFile"}
+    assert sorted(unused) == ["20-lost.conflist", "40-huge.conflist"]
+    assert all("FileUnreadable: " in each.message for each in unused.values())
+
+
+@pytest.mark.parametrize("runtime", ["containerd://1.6.2", "cri-o://1.30.0"])
+@pytest.mark.parametrize("how", ["huge", "deep", "a link to what is not mounted"])
+def test_what_is_not_read_here_may_be_what_the_runtime_uses(
+    host: Host, tmp_path: Path, how: str, runtime: str
+) -> None:
+    host.runtime = runtime
+    host.plugins()
+    host.config("20-pod.conflist")
+    order = host.apply("20-pod.conflist")
+    first = host.conf / "10-other.conflist"
+    text = VERSIONLESS.replace("{", '{"cniVersion": "0.4.0",', 1)
+    if how == "huge":
+        first.write_text(text + " " * (1 << 20))
+    elif how == "deep":
+        first.write_text(text.replace("1.50E3", "[" * 200 + "]" * 200))
+    else:
+        first.symlink_to("/run/network/10-other.conflist")
+    _, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
+    found = report(result)
+    assert (found.verdict, found.baseline.add, found.baseline.delete) == ("Blocked", None, None)
+    assert found.after.existing_delete is None
+    assert found.findings[0].component == "10-other.conflist"
+    assert [each.action for each in found.files] == ["Refuse", "None"]
+    _, result, _ = agent(tmp_path, json.dumps(order.to_json()))
+    assert result.error is not None
+    assert result.error.code == "NotAllowed"
+    assert (host.conf / "20-pod.conflist").read_text() == VERSIONLESS
+
+
+def test_an_inlined_folder_that_is_not_mounted(host: Host, tmp_path: Path) -> None:
+    """libcni 1.3 reads what is in it; a folder that is not there at all it passes over."""
+    host.runtime = "containerd://2.1.3"
+    host.plugins()
+    host.config()
+    _, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
+    assert report(result).baseline.add is True
+    (host.conf / "pod-net").symlink_to("/run/network/plugins")
+    _, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
+    assert (report(result).verdict, report(result).baseline.add) == ("Blocked", None)
+    assert report(result).findings[0].code == "InlineFolder"
+    assert "/run/network/plugins" in report(result).findings[0].message
 
 
 def test_a_thousand_files(host: Host, tmp_path: Path) -> None:
