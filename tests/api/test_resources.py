@@ -2,6 +2,7 @@
 
 import copy
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -347,14 +348,15 @@ class TestColumns:
         node_states.create(node_state(policyRef={"name": "p", "uid": "v"}))
         status = {
             "phase": "Waiting", "reason": "Budget", "message": "for its turn", "found": "missing",
+            "phaseSince": f"{datetime.now(UTC) - timedelta(minutes=7):%Y-%m-%dT%H:%M:%SZ}",
             "target": "1.0.0", "observed": {"runtimeVersion": "containerd://1.6.2"},
         }  # fmt: skip
         assert node_states.patch("n", {"status": status}, subresource="/status").ok
         shown = cells(node_states.table())
         shown.pop("Age")
         assert shown == {
-            "Name": "n", "Phase": "Waiting", "Reason": "Budget", "Runtime": "containerd://1.6.2",
-            "Found": "missing", "Target": "1.0.0", "Policy": "p", "Message": "for its turn",
+            "Name": "n", "Phase": "Waiting", "Since": "7m", "Reason": "Budget",
+            "Runtime": "containerd://1.6.2", "Found": "missing", "Target": "1.0.0", "Policy": "p", "Message": "for its turn",
         }  # fmt: skip
         assert wide(node_states.table()) == ["Message"]
 
@@ -407,6 +409,21 @@ class TestSelecting:
         assert self.shown(kubectl, "--field-selector=status.verdict=Compatible") == ["a", "b"]
         both = (f"--selector={names.LABEL_POLICY}=policy-b", "--field-selector=status.phase=Failed")
         assert self.shown(kubectl, *both) == []
+
+    def test_sorted_by_phase_and_by_how_long(
+        self, node_states: Collection, kubectl: Kubectl
+    ) -> None:
+        """As docs/concepts.md has it; one without a time comes first."""
+        for name, phase, since in (
+            ("a", "Waiting", AT),
+            ("b", "Failed", AT.replace("2026", "2025")),
+            ("c", "Pending", None),
+        ):
+            made = node_states.create(node_state(name))
+            made["status"] = {"phase": phase, **({"phaseSince": since} if since else {})}
+            assert node_states.put(name, made, subresource="/status").ok
+        assert self.shown(kubectl, "--sort-by=.status.phase") == ["b", "c", "a"]
+        assert self.shown(kubectl, "--sort-by=.status.phaseSince") == ["c", "b", "a"]
 
     def test_by_a_field_that_is_none_of_them(self, server: Server, kubectl: Kubectl) -> None:
         assert server

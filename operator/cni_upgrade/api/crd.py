@@ -80,6 +80,7 @@ NODE_STATE: Final = Resource(
     names.NODE_STATE_SHORT,
     (
         Column("Phase", "string", ".status.phase", "Where the node is on its way."),
+        Column("Since", "date", ".status.phaseSince", "How long it has been there."),
         Column("Reason", "string", ".status.reason", "Why it is there."),
         Column("Runtime", "string", ".status.observed.runtimeVersion", "Container runtime."),
         Column("Found", "string", ".status.found", "CNI version of the active config."),

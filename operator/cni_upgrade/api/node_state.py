@@ -326,6 +326,10 @@ class NodeStateStatus(Report):
         "Draining, Applying, Proving, Done, RollingBack, RolledBack, Failed, Blocked (cannot be "
         "done safely) or ManagedElsewhere (another program owns the file).",
     )
+    phase_since: Time | None = Field(
+        default=None,
+        description="Since when the node is in this phase; a look at a good node begins it anew.",
+    )
     reason: Word = Field(
         default="", description="One CamelCase word that says why the node is in this phase."
     )

@@ -253,6 +253,9 @@ def _finished(view: View, status: NodeStateStatus, hanging: Sequence[Pod]) -> No
     status = status.model_copy(
         update={
             "observed_generation": view.state.metadata.generation,
+            "phase_since": status.phase_since
+            if status.phase == view.state.status.phase
+            else view.now,
             "policies": tuple(name for name in watchers if name != acting)
             if view.state.spec.policy_ref
             else watchers,

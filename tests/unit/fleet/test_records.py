@@ -1,6 +1,7 @@
 """Records that make no sense, and small rules of the planner that no scenario shows."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -246,6 +247,19 @@ def test_a_good_node_that_waits_for_another_look_is_not_ready() -> None:
     r.settle()
     assert r.phase("node-b") == "Compatible" or r.phase("node-b") == "Waiting"
     assert not waits(r, "node-b")
+
+
+def test_a_record_says_since_when_a_node_is_in_its_phase() -> None:
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", {"mode": "Audit"})
+    r.until(lambda: r.phase("node-a") == "Waiting")
+    since = r.status("node-a")["phaseSince"]
+    assert datetime.fromisoformat(since) == r.cluster.now - timedelta(seconds=1)
+    r.play(60)
+    assert r.status("node-a")["phaseSince"] == since
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase("node-a") == "Applying")
+    assert r.status("node-a")["phaseSince"] > since
 
 
 def told_until(r: Rollout, true: Callable[[], bool]) -> list[Emit]:
