@@ -15,8 +15,17 @@ import yaml
 
 from cni_upgrade.api import names
 from cni_upgrade.node.operation import Operation, PluginReport, Report, Source
-from tests.api.controllers import POLICIES, ROLE, ROOT, STATES, World, applied, given_back
-from tests.api.nodes import JOBS, NODES, Fleet, Object, add_node
+from tests.api.controllers import (
+    AGENTS_ROLE,
+    POLICIES,
+    ROLE,
+    ROOT,
+    STATES,
+    World,
+    applied,
+    given_back,
+)
+from tests.api.nodes import AGENTS, JOBS, NODES, Fleet, Object, add_node
 from tests.api.server import MERGE_PATCH
 from tests.api.waiting import eventually
 from tests.unit.cni import configmaps
@@ -160,6 +169,42 @@ def test_rights_that_are_missing_and_rights_that_are_taken(world: World, fleet: 
             assert given_back(world)
     finally:
         world.api.patch(ROLE, {"rules": rules})
+
+
+@pytest.mark.parametrize(
+    ("role", "resource", "verb", "named"),
+    [
+        (ROLE, "pods/eviction", "create", "create pods/eviction"),
+        (AGENTS_ROLE, "jobs", "delete", f"delete jobs.batch in {AGENTS}"),
+        (ROLE, "cninodestates/status", "patch", "patch cninodestates/status.cniupgrade.dev"),
+    ],
+    ids=["eviction", "deleting Jobs", "the record's status"],
+)
+def test_one_verb_that_is_missing_is_named_alone(
+    world: World, fleet: Fleet, role: str, resource: str, verb: str, named: str
+) -> None:
+    fleet.add(world.api, "node-a")
+    rules = world.api.request("GET", role).body["rules"]
+    without = [
+        {**r, "verbs": [v for v in r["verbs"] if v != verb]} if r["resources"] == [resource] else r
+        for r in rules
+    ]
+    assert without != rules
+    world.api.patch(role, {"rules": [rule for rule in without if rule["verbs"]]})
+    try:
+        with world.controller() as it:
+            world.policy()
+            stalled = world.await_reason("PermissionDenied", "Stalled")
+            text = f"the API server refuses the operator: {named}; see manifests/rbac"
+            assert stalled["message"] == text
+            assert it.log.count("missing right:") == 1
+            count = "cni_upgrade_missing_rights 1.0"
+            eventually(lambda: count in it.get(it.metrics, "/metrics")[1], "it is counted")
+            assert world.api.items(STATES) == [], "nothing begins"
+            world.api.patch(role, {"rules": rules})
+            world.await_reason("Enforced")
+    finally:
+        world.api.patch(role, {"rules": rules})
 
 
 def test_kinds_that_come_after_the_controller(world: World, fleet: Fleet) -> None:

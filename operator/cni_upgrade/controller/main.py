@@ -51,8 +51,13 @@ def read_config(path: Path) -> OperatorConfig:
         raise ConfigError(f"operator configuration {path}: not YAML: {text}") from error
 
 
-async def _check_rights(client: Client, store: Store, loop: Loop, granted: asyncio.Event) -> None:
-    """Ask for every right at the start, while one is missing, and whenever something is refused."""
+async def _check_rights(
+    client: Client, store: Store, loop: Loop, asked: asyncio.Event, granted: asyncio.Event
+) -> None:
+    """Ask for every right at the start, while one is missing, and whenever something is refused.
+
+    `asked` is set with the first answer, `granted` while nothing is missing.
+    """
     spaces = store.config.namespaces
     while True:
         client.doubted.clear()
@@ -68,8 +73,9 @@ async def _check_rights(client: Client, store: Store, loop: Loop, granted: async
         for right in denied:
             if right not in store.denied:
                 log.error("missing right: %s; manifests/rbac.yaml grants it", right)
-        if denied != store.denied:
+        if denied != store.denied or not asked.is_set():
             store.denied = denied
+            asked.set()
             loop.relist()
         if denied:
             granted.clear()
@@ -122,15 +128,16 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
     election = Election(identity, Timing.of(arguments.lease_seconds))
     leading = Leading(client, config.namespaces.system, election, lambda: loop.relist())
     client.fence = leading.left
-    loop = Loop(client, store, executor, metrics, leading.leads)
-    granted = asyncio.Event()
+    asked, granted = asyncio.Event(), asyncio.Event()
+    # Nothing is begun by who does not know yet whether it may be ended.
+    loop = Loop(client, store, executor, metrics, lambda: asked.is_set() and leading.leads())
     runners: list[AppRunner] = []
     try:
         runners = await web.serve(
             loop, leading, store, metrics, arguments.metrics_port, arguments.health_port
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_check_rights(client, store, loop, granted))
+            tasks.create_task(_check_rights(client, store, loop, asked, granted))
             tasks.create_task(_lead(leading, loop, recorder))
             tasks.create_task(switch.follow(client, store, loop.wake))
             tasks.create_task(_watch(client, store, loop, granted, login(api)))
