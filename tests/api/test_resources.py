@@ -356,7 +356,8 @@ class TestColumns:
         shown.pop("Age")
         assert shown == {
             "Name": "n", "Phase": "Waiting", "Since": "7m", "Reason": "Budget",
-            "Runtime": "containerd://1.6.2", "Found": "missing", "Target": "1.0.0", "Policy": "p", "Message": "for its turn",
+            "Runtime": "containerd://1.6.2", "Found": "missing", "Target": "1.0.0",
+            "Policy": "p", "Message": "for its turn",
         }  # fmt: skip
         assert wide(node_states.table()) == ["Message"]
 
