@@ -120,21 +120,24 @@ class _Run:
 
 
 def probe(
-    root: str, bin_dirs: Sequence[tuple[str, str]], types: Iterable[str], version: str
+    root: str,
+    bin_dirs: Sequence[tuple[str, str]],
+    types: Iterable[str],
+    version: str,
+    unseen: str | None = None,
 ) -> dict[str, Support]:
     """What each binary supports. `bin_dirs` are pairs of the host's path and the real one.
 
-    `version` is what the question carries as cniVersion. Raises nothing of the plugins' making:
-    whatever is wrong with one is the finding of its Support.
+    `version` is what the question carries as cniVersion; `unseen` is the folder that comes after
+    `bin_dirs` and cannot be looked at. Raises nothing of the plugins' making: whatever is wrong
+    with one is the finding of its Support.
     """
     supports: dict[str, Support] = {}
     found: dict[str, str] = {}
     for binary in types:
-        place = _find(root, bin_dirs, binary)
-        if isinstance(place, Finding):
-            missing = place.code in (Code.PLUGIN_MISSING, Code.PLUGIN_BROKEN_LINK)
-            source = "missing" if missing else "unknown"
-            supports[binary] = Support(binary, source=source, finding=place)  # type: ignore[arg-type]
+        place = _find(root, bin_dirs, binary, unseen)
+        if isinstance(place, Support):
+            supports[binary] = place
         else:
             found[binary] = place
     waiting = list(found.items())
@@ -144,17 +147,24 @@ def probe(
     return supports
 
 
-def _find(root: str, bin_dirs: Sequence[tuple[str, str]], binary: str) -> str | Finding:
-    """The first plain file of that name in the folders, as libcni's FindInPath looks for it."""
+def _find(
+    root: str, bin_dirs: Sequence[tuple[str, str]], binary: str, unseen: str | None
+) -> str | Support:
+    """The first plain file of that name in the folders, as libcni's FindInPath looks for it.
+
+    libcni passes over whatever stat fails on (`pkg/invoke/find.go`), so a link that leads nowhere
+    is no end of its search. But it looks as the runtime, on the whole host: where we see less, the
+    file that comes next is not what it runs. So beneath a root, where the target may only not be
+    mounted, and wherever we have not the right to look, nothing is known.
+    """
     if "/" in binary or "\0" in binary or binary in ("", ".", ".."):
-        return Finding(
-            Code.PLUGIN_MISSING,
-            Severity.FAULT,
+        return _missing(
             binary,
+            Code.PLUGIN_MISSING,
             f"{binary!r:.80} cannot be the name of a binary",
             "mend the config's type",
         )
-    broken: Finding | None = None
+    passed_over = ""
     for host, _ in bin_dirs:
         path = f"{host}/{binary}"
         try:
@@ -162,33 +172,48 @@ def _find(root: str, bin_dirs: Sequence[tuple[str, str]], binary: str) -> str | 
             if stat.S_ISREG(os.lstat(real).st_mode):
                 return real
         except BrokenLinkError as error:
-            broken = Finding(
-                Code.PLUGIN_BROKEN_LINK,
-                Severity.FAULT,
-                binary,
-                f"{path} is a link to {error.target}, which is not there",
-                "mend the link; in the agent, have the folder of its target mounted as well",
-            )
-        except FileNotFoundError:
+            broken = f"{path} is a link to {error.target}, which is not there"
+            if root:
+                action = "mend the link, or have the folder of its target mounted as well"
+                return _unknown(binary, Code.PLUGIN_BROKEN_LINK, broken, action)
+            passed_over = passed_over or broken
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            broken = Finding(
-                Code.PLUGIN_BROKEN_LINK,
-                Severity.FAULT,
-                binary,
-                f"{path} cannot be reached: {error.strerror}",
-                "see what stands there",
-            )
-    if broken is not None:
-        return broken
+            broken = f"{path} cannot be reached: {error.strerror}"
+            if error.errno != errno.ELOOP:
+                action = "see what stands there, and who may look at it"
+                return _unknown(binary, Code.PLUGIN_BROKEN_LINK, broken, action)
+            passed_over = passed_over or broken
+    if passed_over:
+        return _missing(
+            binary, Code.PLUGIN_BROKEN_LINK, f"{passed_over}: ADD and DEL fail", "mend the link"
+        )
     searched = ", ".join(host for host, _ in bin_dirs) or "no folder at all"
-    return Finding(
-        Code.PLUGIN_MISSING,
-        Severity.FAULT,
+    if unseen is not None:
+        return _unknown(
+            binary,
+            Code.PLUGIN_UNKNOWN,
+            f"the binary {binary} is not in {searched}; it may be in {unseen}, which could not be "
+            "looked at",
+            f"see the finding about {unseen}",
+        )
+    return _missing(
         binary,
+        Code.PLUGIN_MISSING,
         f"the binary {binary} is not in {searched}: ADD and DEL fail",
         f"install {binary}, or name the folder where the runtime finds it",
     )
+
+
+def _missing(binary: str, code: Code, message: str, action: str) -> Support:
+    finding = Finding(code, Severity.FAULT, binary, message, action)
+    return Support(binary, source="missing", finding=finding)
+
+
+def _unknown(binary: str, code: Code, message: str, action: str) -> Support:
+    finding = Finding(code, Severity.WARNING, binary, message, action)
+    return Support(binary, source="unknown", finding=finding)
 
 
 def _ask(batch: Sequence[tuple[str, str]], version: str) -> dict[str, Support]:

@@ -30,7 +30,11 @@ def _so_many_active(survey: Survey, *configs: object) -> Facts:
 
 
 def _told(
-    _root: str, _dirs: Sequence[tuple[str, str]], types: Iterable[str], _version: str
+    _root: str,
+    _dirs: Sequence[tuple[str, str]],
+    types: Iterable[str],
+    _version: str,
+    _unseen: str | None = None,
 ) -> dict[str, Support]:
     return {each: Support.told(each, VERSIONS) for each in types}
 
