@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from cni_upgrade.node.runtime_config import CONTAINERD
 from tests.cluster import build as cluster
 
 RELEASES = ("1.6.2", "1.6.38", "2.4.2")
-DEFAULT = Stated("/etc/cni/net.d", ("/opt/cni/bin",), 1)
+ONE = 1
+"""How many configs containerd loads by default."""
 
 V1 = "plugins.cri.cni"
 V2 = 'plugins."io.containerd.grpc.v1.cri".cni'
@@ -55,6 +57,9 @@ FIRST: dict[str, dict[str, str]] = {
         "d/x.toml": f'version = 2\n[{V2}]\nbin_dir = "/b"\n',
         "e/y.toml": f'version = 2\n[{V2}]\nbin_dir = "/never"\n',
     },
+    "bin_dirs in a version 2 file": {
+        "config.toml": f'version = 2\n[{V2}]\nbin_dir = "/a"\nbin_dirs = ["/z"]\n'
+    },
     "a template": {"config.toml": f'version = 2\n[{V2}]\nconf_template = "/t"\n'},
 }
 SECOND: dict[str, dict[str, str]] = {
@@ -94,14 +99,9 @@ def test_containerd_agrees(release: str, files: dict[str, str], tmp_path: Path) 
         path.write_text(text.replace("@", "/etc/containerd"))
     found = runtime_config.read(str(tmp_path), f"containerd://{release}")
     assert found.findings == ()
-    said = found.stated or Stated()
-    ours = Stated(
-        said.conf_dir or DEFAULT.conf_dir,
-        said.bin_dirs or DEFAULT.bin_dirs,
-        DEFAULT.max_conf_num if said.max_conf_num is None else said.max_conf_num,
-        None,
-        said.conf_template,
-    )
+    assert found.stated is not None
+    most = ONE if found.stated.max_conf_num is None else found.stated.max_conf_num
+    ours = replace(found.stated, defaults=(), max_conf_num=most, files=())
     # containerd has no root of its own: its copy names where the files really are.
     for name, text in files.items():
         (folder / name).write_text(text.replace("@", str(folder)))
@@ -125,5 +125,9 @@ def dumped(release: str, path: str) -> Stated:
     cni = plugins[key if key in plugins else "io.containerd.grpc.v1.cri"]["cni"]
     bin_dirs = cni["bin_dirs"] if "bin_dirs" in cni else [cni["bin_dir"]]
     return Stated(
-        cni["conf_dir"], tuple(bin_dirs), cni["max_conf_num"], None, cni["conf_template"] or None
+        "containerd",
+        cni["conf_dir"],
+        tuple(bin_dirs),
+        max_conf_num=cni["max_conf_num"],
+        conf_template=cni["conf_template"] or None,
     )

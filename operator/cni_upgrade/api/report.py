@@ -45,7 +45,8 @@ class NodePaths(Model):
     )
     source: Line | None = Field(
         default=None,
-        description='How the folders are known: "runtime config" and the files that name them, or '
+        description='How the folders are known: "runtime config" and its files, with what is the '
+        "runtime's own default where they are silent, or "
         '"preset" for the usual ones of the operator\'s configuration.',
     )
     max_conf_num: Count | None = Field(

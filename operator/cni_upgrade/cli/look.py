@@ -78,7 +78,8 @@ def at_machine(operation: Operation) -> Look:
     seen = survey(operation)
     denied = os.strerror(errno.EACCES)
     files = [each.error for each in seen.configs if each.error is not None]
-    for finding in [*seen.findings, *files] if os.geteuid() else ():
+    unread = [seen.unread] if seen.unread else []
+    for finding in [*seen.findings, *unread, *files] if os.geteuid() else ():
         if denied in finding.message:
             raise CannotError(f"{finding.message}; run it as root")
     return Look(seen, report.make(seen, report.judge(seen)))

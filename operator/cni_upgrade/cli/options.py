@@ -10,22 +10,22 @@ from dataclasses import replace
 from cni_upgrade.cli.answer import CannotError
 from cni_upgrade.cni import versions
 from cni_upgrade.cni.readiness import UnknownRuntimeError, releases
-from cni_upgrade.cni.runtime_config import Stated
 from cni_upgrade.node import files, runtime_config
 from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.folders import resolve
 from cni_upgrade.node.operation import ManagedFiles, Operation, digest, operation_id
-from cni_upgrade.node.paths import Known, Paths
+from cni_upgrade.node.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS, Paths
 from cni_upgrade.node.target import Form, RewriteMode, Selection, Target
 
 CONFIG_FOLDERS = (
-    "/etc/cni/net.d",
     "/var/lib/rancher/k3s/agent/etc/cni/net.d",
     "/var/lib/rancher/rke2/agent/etc/cni/net.d",
     "/var/snap/microk8s/current/args/cni-network",
     "/etc/kubernetes/cni/net.d",
+    "/etc/cni/net.d",
 )
-"""Where kubeadm, k3s, RKE2, microk8s and OpenShift have them; the first that exists is taken."""
+"""Where k3s, RKE2, microk8s, OpenShift and everybody else have them: the one that holds configs is
+taken, in the order of manifests/config.yaml."""
 
 PLUGIN_FOLDERS = (
     "/opt/cni/bin",
@@ -57,8 +57,9 @@ def machine() -> argparse.ArgumentParser:
     group.add_argument(
         "--config-dir",
         metavar="DIR",
-        help="the folder of CNI configs (default: what the runtime's own configuration names, "
-        "else the first of the usual ones that exists)",
+        help="the folder of CNI configs (default: what the runtime's own configuration names, or "
+        "that runtime's default; where none can be read, the one of the usual folders that holds "
+        "configs)",
     )
     group.add_argument(
         "--bin-dir",
@@ -190,41 +191,29 @@ def _readiness(asked: Sequence[str]) -> tuple[str, ...]:
 
 
 def _paths(options: argparse.Namespace, root: str) -> Paths:
-    """What was named, then what the runtime's configuration names, then the usual folders.
+    """What was named, else the candidates that an agent has too, of which folders.find chooses.
 
     Nothing stands between a person and a folder: unlike an agent's, the candidates are no limit.
     """
-    config_dir = _named("--config-dir", root, options.config_dir)
+    config_dir = _named(BY_HAND_CONFIGS, root, options.config_dir)
     bin_dirs = named_bin_dirs(options, root)
-    stated = runtime_config.read(root, options.runtime).stated or Stated()
-    stated_dir = (f"/{stated.conf_dir.strip('/')}",) if stated.conf_dir else ()
-    stated_bins = tuple(f"/{each.strip('/')}" for each in stated.bin_dirs)
+    stated = runtime_config.read(root, options.runtime).stated
+    stated_dirs = (f"/{stated.conf_dir.strip('/')}",) if stated else ()
+    stated_bins = tuple(f"/{each.strip('/')}" for each in stated.bin_dirs) if stated else ()
     cache_dir = _named("--cache-dir", root, options.cache_dir)
-    paths = Paths(
-        conf_dirs=(*stated_dir, *CONFIG_FOLDERS),
-        bin_dirs=(*stated_bins, *PLUGIN_FOLDERS),
+    by_hand = ((BY_HAND_CONFIGS, config_dir), (BY_HAND_PLUGINS, bin_dirs))
+    return Paths(
+        conf_dirs=(config_dir,) if config_dir else (*stated_dirs, *CONFIG_FOLDERS),
+        bin_dirs=bin_dirs or (*stated_bins, *PLUGIN_FOLDERS),
         cache_dir=cache_dir or _path(root, Paths().cache_dir),
         state_dir=_path(root, options.state_dir or Paths().state_dir),
-    )
-    if not config_dir and not bin_dirs:
-        return paths
-    by_hand = (("--config-dir", config_dir), ("--bin-dir", bin_dirs))
-    return replace(
-        paths,
-        conf_dirs=(config_dir,) if config_dir else stated_dir or CONFIG_FOLDERS,
-        bin_dirs=bin_dirs or stated_bins or PLUGIN_FOLDERS,
-        known=Known(
-            " and ".join(option for option, value in by_hand if value),
-            stated.max_conf_num,
-            stated.default_network,
-            stated.conf_template,
-        ),
+        by_hand=tuple(option for option, value in by_hand if value),
     )
 
 
 def named_bin_dirs(options: argparse.Namespace, root: str) -> tuple[str, ...]:
     """The plugin folders that were named. Raises CannotError for one that is not there."""
-    return tuple(_named("--bin-dir", root, each) for each in options.bin_dir or ())
+    return tuple(_named(BY_HAND_PLUGINS, root, each) for each in options.bin_dir or ())
 
 
 def _named(option: str, root: str, path: str | None) -> str:

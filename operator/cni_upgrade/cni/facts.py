@@ -85,6 +85,8 @@ class Facts:
     """Everything that stands in the config folder, what libcni does not load included."""
     without_cni: str | None = None
     """What gives pods their network in place of CNI, as far as it is known for certain."""
+    unread: Finding | None = None
+    """Why it is not known which configs the runtime reads; then there are none here."""
 
 
 @dataclass(frozen=True, slots=True)

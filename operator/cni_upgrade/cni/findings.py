@@ -95,6 +95,10 @@ class Code(StrEnum):
     # The node.
     RUNTIME_UNKNOWN = "RuntimeUnknown", "it is not known what this runtime supports"
     FOLDER_MISSING = "FolderMissing", "a folder that the runtime would read is not there"
+    FOLDER_AMBIGUOUS = (
+        "FolderAmbiguous",
+        "configs stand in several of the usual folders; it is not known which the runtime reads",
+    )
     FOLDER_NOT_ALLOWED = (
         "FolderNotAllowed",
         "the runtime uses a folder that is not among those that may be looked at",

@@ -1,13 +1,15 @@
 """Reads what a runtime's own configuration says of CNI: the one place where it is no guess.
 
-Values only: decoded documents in the order in which the runtime loads them. Sources, each tried
-with `containerd config dump` (tests/unit/node/test_runtime_config.py):
+What a file that is read does not say is the default of that runtime, never a usual folder of some
+other installation. Values only: decoded documents in the order in which the runtime loads them.
+Sources, each tried with `containerd config dump` (tests/judge/test_runtime_config.py):
 - containerd 1.x `services/server/config/config.go` LoadConfig and mergeConfig: a later file
   replaces the whole table of a plugin, and the version of the merged document decides its key.
 - containerd 2.x `cmd/containerd/server/config/config.go`: each file is migrated by its own version,
   then merged member by member. `bin_dirs` came with 2.1; `bin_dir` of version 3 ended with 2.2.
+- containerd `pkg/cri/config/config_unix.go` (2.x: `internal/cri/config`) DefaultConfig.
 - CRI-O `pkg/config/config.go` UpdateFromDropInFile and Validate: member by member, `plugin_dir`
-  stands after `plugin_dirs`.
+  stands after `plugin_dirs`; the defaults are those of `pkg/config/config_unix.go`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,12 @@ _V1 = "cri"
 _V2 = "io.containerd.grpc.v1.cri"
 _V3 = "io.containerd.cri.v1.runtime"
 _MEMBERS = ("conf_dir", "bin_dir", "bin_dirs", "max_conf_num", "conf_template")
+_TURNS = ((1, 7), (2, 0), (2, 1), (2, 2))
+"""A release of each way in which containerd has read its files."""
+
+DEFAULT_CONF_DIR = "/etc/cni/net.d"
+DEFAULT_BIN_DIRS = ("/opt/cni/bin",)
+"""Of containerd and CRI-O alike, in every release of cni/runtimes.py."""
 
 
 class RuntimeConfigError(ValueError):
@@ -29,14 +37,27 @@ class RuntimeConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What was said, and by which files; a member that nobody set is None or empty."""
+    """The folders that the runtime reads, and what else was said, by which files."""
 
-    conf_dir: str | None = None
-    bin_dirs: tuple[str, ...] = ()
+    runtime: str
+    """containerd or cri-o."""
+    conf_dir: str
+    bin_dirs: tuple[str, ...]
+    defaults: tuple[str, ...] = ()
+    """What no file says: `configs`, `plugins`; that folder is the runtime's default."""
     max_conf_num: int | None = None
     default_network: str | None = None
     conf_template: str | None = None
     files: tuple[str, ...] = ()
+    """Those that say something of CNI; the first that was read where none does."""
+
+    @property
+    def source(self) -> str:
+        """How the folders are known."""
+        files = f"runtime config {', '.join(self.files)}"
+        if not self.defaults:
+            return files
+        return f"{files}; {' and '.join(self.defaults)}: {self.runtime}'s default"
 
 
 def imports(path: str, document: Document) -> tuple[str, ...]:
@@ -52,11 +73,24 @@ def release(version: str) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[1])
 
 
-def containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
+def containerd(loaded: Loaded, version: tuple[int, int] | None) -> Stated | None:
     """What containerd of that release takes from its files; None where its CRI part is off.
 
-    Raises RuntimeConfigError.
+    Raises RuntimeConfigError; also where the release is not known and it depends on it.
     """
+    if version is not None:
+        return _containerd(loaded, version)
+    turns = _TURNS[1:] if _version(*loaded[0]) > 2 else _TURNS
+    first, *rest = (_containerd(loaded, each) for each in turns)
+    if any(each != first for each in rest):
+        raise RuntimeConfigError(
+            f"{loaded[0][0]}: what it says of CNI depends on the release of containerd, which is "
+            "not known"
+        )
+    return first
+
+
+def _containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
     for path, document in loaded:
         disabled = _texts(path, "disabled_plugins", document.get("disabled_plugins", []))
         if {_V1, _V2, _V3} & set(disabled):
@@ -65,22 +99,33 @@ def containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
     merged: dict[str, tuple[str, object]] = {}
     for path, table in tables:
         merged.update({name: (path, table[name]) for name in _MEMBERS if name in table})
+    if version < (2, 1):
+        merged.pop("bin_dirs", None)  # a member that these releases do not have
+    else:
+        merged.pop("bin_dir", None)
     bin_dirs: tuple[str, ...] = ()
     if "bin_dirs" in merged:
-        bin_dirs = _texts(merged["bin_dirs"][0], "bin_dirs", merged["bin_dirs"][1])
-    elif "bin_dir" in merged and (folder := _text(*merged["bin_dir"], "bin_dir")):
-        bin_dirs = (folder,)
-    conf_dir = _text(*merged["conf_dir"], "conf_dir") if "conf_dir" in merged else None
+        bin_dirs = _folders(*merged["bin_dirs"], "bin_dirs")
+    elif "bin_dir" in merged:
+        bin_dirs = (_folder(*merged["bin_dir"], "bin_dir"),)
+    conf_dir = _folder(*merged["conf_dir"], "conf_dir") if "conf_dir" in merged else None
     template = (
         _text(*merged["conf_template"], "conf_template") if "conf_template" in merged else None
     )
     most = _number(*merged["max_conf_num"], "max_conf_num") if "max_conf_num" in merged else None
-    files = dict.fromkeys(path for path, _ in merged.values())
-    return Stated(conf_dir, bin_dirs, most, None, template, tuple(files))
+    return Stated(
+        "containerd",
+        conf_dir or DEFAULT_CONF_DIR,
+        bin_dirs or DEFAULT_BIN_DIRS,
+        _unsaid(conf_dir, bin_dirs),
+        max_conf_num=most,
+        conf_template=template,
+        files=tuple(dict.fromkeys(path for path, _ in merged.values())) or (loaded[0][0],),
+    )
 
 
 def crio(loaded: Loaded) -> Stated:
-    """What CRI-O takes from its files. Raises RuntimeConfigError."""
+    """What CRI-O takes from its files, one of which is there. Raises RuntimeConfigError."""
     merged: dict[str, tuple[str, object]] = {}
     for path, document in loaded:
         network = _table(path, "crio.network", document, "crio", "network")
@@ -88,21 +133,30 @@ def crio(loaded: Loaded) -> Stated:
     bin_dirs: tuple[str, ...] = ()
     used: list[str] = []
     if "plugin_dirs" in merged:
-        bin_dirs = _texts(merged["plugin_dirs"][0], "plugin_dirs", merged["plugin_dirs"][1])
+        bin_dirs = _folders(*merged["plugin_dirs"], "plugin_dirs")
         used.append("plugin_dirs")
     if "plugin_dir" in merged and (folder := _text(*merged["plugin_dir"], "plugin_dir")):
-        # Without plugin_dirs it stands after a default that is not written here.
-        bin_dirs = (*bin_dirs, folder) if bin_dirs else ()
+        bin_dirs = (*(bin_dirs or DEFAULT_BIN_DIRS), folder)
         used.append("plugin_dir")
     conf_dir = network_name = None
     if "network_dir" in merged:
-        conf_dir = _text(*merged["network_dir"], "network_dir")
+        conf_dir = _folder(*merged["network_dir"], "network_dir")
         used.append("network_dir")
     if "cni_default_network" in merged:
         network_name = _text(*merged["cni_default_network"], "cni_default_network")
         used.append("cni_default_network")
-    files = dict.fromkeys(merged[name][0] for name in used)
-    return Stated(conf_dir, bin_dirs, None, network_name, None, tuple(files))
+    return Stated(
+        "cri-o",
+        conf_dir or DEFAULT_CONF_DIR,
+        bin_dirs or DEFAULT_BIN_DIRS,
+        _unsaid(conf_dir, bin_dirs),
+        default_network=network_name,
+        files=tuple(dict.fromkeys(merged[name][0] for name in used)) or (loaded[0][0],),
+    )
+
+
+def _unsaid(conf_dir: str | None, bin_dirs: tuple[str, ...]) -> tuple[str, ...]:
+    return (*(() if conf_dir else ("configs",)), *(() if bin_dirs else ("plugins",)))
 
 
 def _first_generation(loaded: Loaded) -> list[tuple[str, Document]]:
@@ -139,13 +193,12 @@ def _second_generation(loaded: Loaded, version: tuple[int, int]) -> list[tuple[s
 
 
 def _modern(table: Document, key: str, version: tuple[int, int]) -> Document:
-    """`bin_dir` as the release takes it: moved into `bin_dirs` by a migration, or not read."""
-    if "bin_dir" not in table:
+    """`bin_dir` as releases from 2.1 on take it: moved into `bin_dirs`, or not read."""
+    if "bin_dir" not in table or version < (2, 1):
         return table
     rest = {name: value for name, value in table.items() if name != "bin_dir"}
     if key != _V3 or version < (2, 2):
-        folder = table["bin_dir"]
-        return {**rest, "bin_dirs": [folder] if folder else rest.get("bin_dirs", [])}
+        return {**rest, "bin_dirs": [table["bin_dir"]]}
     return rest
 
 
@@ -171,6 +224,21 @@ def _text(path: str, value: object, name: str) -> str | None:
     if not isinstance(value, str):
         raise RuntimeConfigError(f"{path}: {name}: expected a string")
     return value or None
+
+
+def _folder(path: str, value: object, name: str) -> str:
+    """A folder; with an empty string the runtime does not start, or finds nothing."""
+    text = _text(path, value, name)
+    if text is None:
+        raise RuntimeConfigError(f"{path}: {name}: expected a folder, got an empty string")
+    return text
+
+
+def _folders(path: str, value: object, name: str) -> tuple[str, ...]:
+    texts = _texts(path, name, value)
+    if not texts:
+        raise RuntimeConfigError(f"{path}: {name}: expected folders, got none")
+    return texts
 
 
 def _number(path: str, value: object, name: str) -> int:

@@ -53,6 +53,8 @@ def judge(facts: Facts, target: Target) -> Judgement:
     runtime = runtimes.lookup(facts.runtime)
     if facts.without_cni is not None:
         return _not_cni(facts.configs, runtime, facts.without_cni)
+    if facts.unread is not None:
+        return _not_read(facts.unread, runtime)
     libcni = runtime.libcni
     configs = [each.under(libcni) if libcni else each for each in facts.configs]
     loaded = folder.in_use(configs, runtime, facts)
@@ -116,6 +118,17 @@ def _not_cni(configs: Sequence[Config], runtime: Runtime, instead: str) -> Judge
     files = tuple(_bystander(config, runtime) for config in configs)
     return Judgement(
         files, Baseline(None, None), After(None, None, None, why=why), "NotCni", (finding,)
+    )
+
+
+def _not_read(finding: Finding, runtime: Runtime) -> Judgement:
+    """The runtime has its configs, and they cannot be looked at: nothing is known of the node."""
+    return Judgement(
+        (),
+        Baseline(None, None),
+        After(None, None, None, why=f"{finding.code}: {finding.message}"),
+        "Blocked",
+        (finding, *remarks.runtime_findings(runtime)),
     )
 
 

@@ -9,11 +9,20 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.folder import loadable
 from cni_upgrade.cni.runtime_config import Stated
-from cni_upgrade.node.paths import PRESET, FoundPaths, Known, Paths
+from cni_upgrade.node import files
+from cni_upgrade.node.paths import (
+    BY_HAND_CONFIGS,
+    BY_HAND_PLUGINS,
+    PRESET,
+    FoundPaths,
+    Known,
+    Paths,
+)
 
 _MOST_LINKS = 40  # as Linux counts (path_resolution(7))
 
@@ -35,6 +44,10 @@ class Folders:
     cache_dir: tuple[str, str] | None
     findings: tuple[Finding, ...]
     known: Known
+    unread: Finding | None = None
+    """Why it is not known which configs the runtime reads; then `conf_dir` is None."""
+    unseen: str | None = None
+    """The plugin folder that comes after `bin_dirs` and could not be looked at."""
 
     def report(self) -> FoundPaths:
         """The `paths` member of a report."""
@@ -92,69 +105,141 @@ def find(root: str, paths: Paths, stated: Stated | None = None) -> Folders:
     """The folders that exist, each missing one that matters as a finding. Raises nothing.
 
     `paths` are candidates, and all that may be looked at. What the runtime's own configuration
-    states is taken in their place, as far as it is among them.
+    states, or its default where that is silent, is taken in their place, as far as it is among
+    them. Candidates alone are the usual folders, and of configs in several of them none is taken:
+    a folder that another installation has left must not be written to in place of the real one.
     """
     findings: list[Finding] = []
-    stated = stated or Stated()
-    conf_candidates, bin_candidates = paths.conf_dirs, paths.bin_dirs
-    if stated.conf_dir is not None:
-        conf_candidates = _allowed(root, (stated.conf_dir,), paths.conf_dirs, "confDirs", findings)
-    if stated.bin_dirs:
-        bin_candidates = _allowed(root, stated.bin_dirs, paths.bin_dirs, "binDirs", findings)
-    conf_dirs = _existing(root, conf_candidates, findings)
-    bin_dirs = _existing(root, bin_candidates, findings)
-    cache_dirs = _existing(root, (paths.cache_dir,), findings)
-    if not conf_dirs:
-        findings.append(
-            _missing(
-                conf_candidates,
-                "no network is configured on this node",
-                "install a network, or name the folder that the runtime reads",
-            )
+    conf_dir, unread = _conf_dir(root, paths, stated, findings)
+    bin_dirs, unseen = _bin_dirs(root, paths, stated, findings)
+    cache = _look(root, paths.cache_dir)
+    if isinstance(cache, Finding):
+        findings.append(replace(cache, severity=Severity.WARNING))
+    return Folders(
+        conf_dir=conf_dir,
+        bin_dirs=bin_dirs,
+        cache_dir=(paths.cache_dir, cache) if isinstance(cache, str) else None,
+        findings=tuple(findings),
+        known=paths.known or _known(paths, stated),
+        unread=unread,
+        unseen=unseen,
+    )
+
+
+def _known(paths: Paths, stated: Stated | None) -> Known:
+    source = stated.source if stated else PRESET
+    if paths.by_hand:
+        hand = " and ".join(paths.by_hand)
+        source = hand if len(paths.by_hand) > 1 else f"{hand}; the rest: {source}"
+    if stated is None:
+        return Known(source)
+    return Known(source, stated.max_conf_num, stated.default_network, stated.conf_template)
+
+
+def _conf_dir(
+    root: str, paths: Paths, stated: Stated | None, findings: list[Finding]
+) -> tuple[tuple[str, str] | None, Finding | None]:
+    """The folder of configs, or why it is not known what the runtime reads."""
+    candidates = paths.conf_dirs
+    if paths.known is None and BY_HAND_CONFIGS not in paths.by_hand:
+        if stated is not None:
+            allowed, refused = _allowed(root, (stated.conf_dir,), candidates, "confDirs")
+            if refused is not None:
+                return None, refused
+            candidates = allowed
+        else:
+            return _usual_conf_dir(root, candidates, findings)
+    return _first_conf_dir([(host, _look(root, host)) for host in candidates], findings)
+
+
+def _usual_conf_dir(
+    root: str, candidates: Sequence[str], findings: list[Finding]
+) -> tuple[tuple[str, str] | None, Finding | None]:
+    """Of the usual folders the one that holds configs; the first that exists where none does."""
+    looked = [(host, _look(root, host)) for host in candidates]
+    holding = [(host, place) for host, place in looked if place and _may_hold_configs(place)]
+    if len({place for _, place in holding}) <= 1:
+        return _first_conf_dir(holding or looked, findings)
+    shown = " and ".join(host for host, _ in holding)
+    return None, Finding(
+        Code.FOLDER_AMBIGUOUS,
+        Severity.FAULT,
+        shown,
+        f"there are, or may be, configs in {shown}, and no configuration of the runtime could be "
+        "read that says which of these it uses: none is looked at",
+        "remove what the runtime does not use, or name its folder: spec.paths of the policy, or "
+        "--config-dir",
+    )
+
+
+def _first_conf_dir(
+    looked: Sequence[tuple[str, str | Finding | None]], findings: list[Finding]
+) -> tuple[tuple[str, str] | None, Finding | None]:
+    for host, place in looked:
+        if isinstance(place, Finding):
+            return None, place
+        if place is not None:
+            return (host, place), None
+    findings.append(
+        _missing(
+            [host for host, _ in looked],
+            "no network is configured on this node",
+            "install a network, or name the folder that the runtime reads",
         )
-    if not bin_dirs:
+    )
+    return None, None
+
+
+def _may_hold_configs(place: str | Finding) -> bool:
+    """Whether libcni would find a file to load there; a folder that cannot be read may hold one."""
+    if isinstance(place, Finding):
+        return True
+    try:
+        with files.opened_folder(place) as folder:
+            return bool(loadable(files.names(folder)))
+    except OSError:
+        return True
+
+
+def _bin_dirs(
+    root: str, paths: Paths, stated: Stated | None, findings: list[Finding]
+) -> tuple[tuple[tuple[str, str], ...], str | None]:
+    """The plugin folders in order, up to the first that cannot be looked at, and that one.
+
+    What follows that one is not used: the runtime might find a plugin of the same name before it.
+    """
+    candidates, unseen = paths.bin_dirs, None
+    if paths.known is None and BY_HAND_PLUGINS not in paths.by_hand and stated is not None:
+        candidates, refused = _allowed(root, stated.bin_dirs, candidates, "binDirs")
+        if refused is not None:
+            findings.append(refused)
+            unseen = refused.component
+    found: list[tuple[str, str]] = []
+    for host in candidates:
+        place = _look(root, host, broken_is_none=not root)
+        if isinstance(place, Finding):
+            findings.append(place)
+            return tuple(found), host
+        if place is not None:
+            found.append((host, place))
+    if not found and unseen is None:
         findings.append(
             _missing(
-                bin_candidates,
+                candidates,
                 "no plugin can be found",
                 "install the plugins, or name the folder that the runtime uses",
             )
         )
-    return Folders(
-        conf_dir=conf_dirs[0] if conf_dirs else None,
-        bin_dirs=tuple(bin_dirs),
-        cache_dir=cache_dirs[0] if cache_dirs else None,
-        findings=tuple(findings),
-        known=paths.known or _known(stated),
-    )
-
-
-def _known(stated: Stated) -> Known:
-    files = f"runtime config {', '.join(stated.files)}"
-    match stated.conf_dir is not None, bool(stated.bin_dirs):
-        case True, True:
-            source = files
-        case True, False:
-            source = f"{files}; plugins: {PRESET}"
-        case False, True:
-            source = f"{files}; configs: {PRESET}"
-        case _:
-            source = PRESET
-    return Known(source, stated.max_conf_num, stated.default_network, stated.conf_template)
+    return tuple(found), unseen
 
 
 def _allowed(
-    root: str,
-    stated: Sequence[str],
-    candidates: Sequence[str],
-    member: str,
-    findings: list[Finding],
-) -> tuple[str, ...]:
+    root: str, stated: Sequence[str], candidates: Sequence[str], member: str
+) -> tuple[tuple[str, ...], Finding | None]:
     """The candidates that the runtime names, in its order, up to the first that is none.
 
-    What follows that one is not used either: the runtime might find a plugin of the same name
-    before it. A folder counts as a candidate under another name too, for k3s names data/<hash>/bin
-    where data/current leads.
+    A folder counts as a candidate under another name too, for k3s names data/<hash>/bin where
+    data/current leads.
     """
     real = {_real(root, candidate): candidate for candidate in reversed(candidates)}
     taken: list[str] = []
@@ -162,20 +247,17 @@ def _allowed(
         plain = f"/{folder.strip('/')}"
         candidate = plain if plain in candidates else real.get(_real(root, plain))
         if candidate is None:
-            findings.append(
-                Finding(
-                    Code.FOLDER_NOT_ALLOWED,
-                    Severity.WARNING if taken else Severity.FAULT,
-                    folder,
-                    f"the runtime uses {folder}, which is not among the folders that may be "
-                    f"looked at: {', '.join(candidates) or '(none)'}",
-                    f"add it to {member} in the operator's configuration (and to what the "
-                    "admission policy lets an agent mount), or give it to cni-upgrade by hand",
-                )
+            return tuple(taken), Finding(
+                Code.FOLDER_NOT_ALLOWED,
+                Severity.WARNING if taken else Severity.FAULT,
+                folder,
+                f"the runtime uses {folder}, which is not among the folders that may be "
+                f"looked at: {', '.join(candidates) or '(none)'}",
+                f"add it to {member} in the operator's configuration (and to what the "
+                "admission policy lets an agent mount), or give it to cni-upgrade by hand",
             )
-            break
         taken.append(candidate)
-    return tuple(taken)
+    return tuple(taken), None
 
 
 def _real(root: str, path: str) -> str:
@@ -185,38 +267,34 @@ def _real(root: str, path: str) -> str:
         return path
 
 
-def _existing(
-    root: str, candidates: Sequence[str], findings: list[Finding]
-) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for host in candidates:
-        try:
-            real = resolve(root, host)
-            if stat.S_ISDIR(os.lstat(real).st_mode):
-                found.append((host, real))
-        except BrokenLinkError as error:
-            findings.append(
-                Finding(
-                    Code.FOLDER_MISSING,
-                    Severity.WARNING,
-                    host,
-                    f"{host} is or holds a link to {error.target}, which is not there",
-                    "mount the link's target as well, or mend the link",
-                )
-            )
-        except FileNotFoundError:
-            continue  # candidates are tried in order; that none is there is said by the caller
-        except OSError as error:
-            findings.append(
-                Finding(
-                    Code.FOLDER_MISSING,
-                    Severity.WARNING,
-                    host,
-                    f"{host} cannot be reached: {error.strerror}",
-                    "see why the agent may not look there",
-                )
-            )
-    return found
+def _look(root: str, host: str, broken_is_none: bool = False) -> str | Finding | None:
+    """Where that folder is, None where there is none, a finding where that cannot be told.
+
+    A link that leads nowhere may do so beneath a root alone, where its target is not mounted.
+    """
+    try:
+        real = resolve(root, host)
+        return real if stat.S_ISDIR(os.lstat(real).st_mode) else None
+    except BrokenLinkError as error:
+        if broken_is_none:
+            return None
+        return Finding(
+            Code.FOLDER_MISSING,
+            Severity.FAULT,
+            host,
+            f"{host} is or holds a link to {error.target}, which is not there",
+            "mount the link's target as well, or mend the link",
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return Finding(
+            Code.FOLDER_MISSING,
+            Severity.FAULT,
+            host,
+            f"{host} cannot be reached: {error.strerror}",
+            "see why the agent may not look there",
+        )
 
 
 def _missing(candidates: Sequence[str], effect: str, action: str) -> Finding:

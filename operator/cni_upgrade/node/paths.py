@@ -7,6 +7,9 @@ from cni_upgrade.node.members import MemberError, Members
 PRESET = "preset"
 """Folders that are known from the operator's configuration alone."""
 
+BY_HAND_CONFIGS, BY_HAND_PLUGINS = "--config-dir", "--bin-dir"
+"""What a person may name, as the options are spelled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -49,6 +52,9 @@ class Paths:
     state_dir: str = "/var/lib/cni-upgrade"
     known: Known | None = None
     """What an earlier look found out; then the folders are used as they are, in this order."""
+    by_hand: tuple[str, ...] = ()
+    """Which of the folders a person has named; these are used as they are. No part of an operation
+    that is sent."""
 
     @classmethod
     def read(cls, members: Members) -> "Paths":

@@ -70,7 +70,7 @@ def _finding(message: str, action: str) -> Finding:
         Code.RUNTIME_CONFIG,
         Severity.WARNING,
         "runtime config",
-        f"{message}; the folders are the usual ones, not those that the runtime names",
+        f"{message}; so the folders are the usual ones, be they those of the runtime or not",
         action,
     )
 
@@ -92,10 +92,7 @@ def _containerd(root: str, path: str, version: tuple[int, int] | None) -> Stated
         loaded[here] = document
         for pattern in imports(here, document):
             waiting += _imported(root, here, pattern, version)
-    stated_version = loaded[path].get("version")
-    second = isinstance(stated_version, int) and stated_version > 2
-    made = containerd(tuple(loaded.items()), version or ((2, 2) if second else (1, 7)))
-    return made if made is not None and made.files else None
+    return containerd(tuple(loaded.items()), version)
 
 
 def _imported(root: str, parent: str, pattern: str, version: tuple[int, int] | None) -> list[str]:
@@ -142,8 +139,7 @@ def _crio(root: str) -> Stated | None:
             loaded.append((path, document))
         if len(loaded) > _MOST_FILES:
             raise RuntimeConfigError(f"{CRIO_DROP_INS}: holds more than {_MOST_FILES} files")
-    made = crio(loaded)
-    return made if made.files else None
+    return crio(loaded) if loaded else None
 
 
 def _below(root: str, folder: str, depth: int) -> Iterator[str]:

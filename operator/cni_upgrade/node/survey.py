@@ -33,6 +33,8 @@ class Survey:
     names: frozenset[str] = frozenset()
     """Everything that stands in the config folder."""
     without_cni: str | None = None
+    unread: Finding | None = None
+    """Why it is not known which configs the runtime reads."""
 
     def facts(self, configs: Sequence[Config] | None = None) -> Facts:
         """What the engine judges; with `configs` in place of those that were found."""
@@ -48,6 +50,7 @@ class Survey:
             conf_template=known.conf_template,
             names=self.names,
             without_cni=self.without_cni,
+            unread=self.unread,
         )
 
     def config(self, name: str) -> Config | None:
@@ -83,13 +86,26 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
     findings = list(found.findings)
     configs: list[Config] = []
     names: list[str] = []
+    unread = found.unread
     if found.conf_dir is not None:
-        configs, names = _configs(operation.root, *found.conf_dir, findings)
+        try:
+            configs, names = _configs(operation.root, *found.conf_dir)
+        except OSError as error:
+            host = found.conf_dir[0]
+            unread = Finding(
+                Code.FOLDER_MISSING,
+                Severity.FAULT,
+                host,
+                f"{host} cannot be read: {error.strerror}",
+                "see why the agent may not read it",
+            )
     if supports is None:
         types = dict.fromkeys(binary for each in configs for binary in each.plugins)
         if configs:
             types[LOOPBACK] = None
-        supports = probe.probe(operation.root, found.bin_dirs, types, operation.target.version)
+        supports = probe.probe(
+            operation.root, found.bin_dirs, types, operation.target.version, found.unseen
+        )
     running: list[Sandbox] = []
     if found.cache_dir is not None:
         running, broken = sandboxes.read(found.cache_dir[1])
@@ -105,28 +121,15 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
         tuple(findings),
         frozenset(names),
         kubelet.network_without_cni(operation.root, operation.runtime),
+        unread,
     )
 
 
-def _configs(
-    root: str, host: str, real: str, findings: list[Finding]
-) -> tuple[list[Config], list[str]]:
-    """The files that libcni would load, and the names of all that stands there."""
-    try:
-        with files.opened_folder(real) as descriptor:
-            names = files.names(descriptor)
-            loaded = folder.loadable(name for name in names if not _is_folder(descriptor, name))
-    except OSError as error:
-        findings.append(
-            Finding(
-                Code.FOLDER_MISSING,
-                Severity.FAULT,
-                host,
-                f"{host} cannot be read: {error.strerror}",
-                "see why the agent may not read it",
-            )
-        )
-        return [], []
+def _configs(root: str, host: str, real: str) -> tuple[list[Config], list[str]]:
+    """The files that libcni would load, and the names of all that stands there. Raises OSError."""
+    with files.opened_folder(real) as descriptor:
+        names = files.names(descriptor)
+        loaded = folder.loadable(name for name in names if not _is_folder(descriptor, name))
     return [config_file(root, host, name) for name in loaded], names
 
 

@@ -1,11 +1,13 @@
 """cni-upgrade on a machine in a folder: what it says, what it writes, how it exits."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cni_upgrade.cli import options
 from cni_upgrade.cli.main import main
 from cni_upgrade.cni.findings import Code
 from cni_upgrade.node.errors import ABOUT
@@ -13,6 +15,7 @@ from cni_upgrade.node.operation import Result
 from tests.unit.node.host import VERSIONLESS, Host
 
 Captured = pytest.CaptureFixture[str]
+MANIFEST = Path(__file__).parents[3] / "manifests/config.yaml"
 
 
 @pytest.fixture
@@ -99,6 +102,30 @@ def test_folders_of_ones_own(host: Host, capsys: Captured) -> None:
     folders = ("--config-dir", "/conf", "--bin-dir", "bin", "--bin-dir", "/more")
     assert ask(host, "apply", *folders, "--state-dir", "/state") == 0
     assert (host.root / "state/backups").is_dir()
+
+
+def test_one_order_of_folders_for_the_agent_and_for_a_person(host: Host, capsys: Captured) -> None:
+    """Naming the plugins' folder makes no configs known; naming the configs' one does."""
+    host.plugins()
+    host.config()
+    other = host.root / "etc/kubernetes/cni/net.d"
+    other.mkdir(parents=True)
+    shutil.copy(host.conf / "10-pod.conflist", other)
+    for named in ((), ("--bin-dir", "/opt/cni/bin")):
+        assert ask(host, "audit", *named) == 1
+        assert "FolderAmbiguous" in capsys.readouterr().out
+        assert ask(host, "apply", *named) == 2
+        assert not host.state.exists() or not (host.state / "backups").exists()
+        capsys.readouterr()
+    assert ask(host, "audit", "--config-dir", "/etc/cni/net.d") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "/etc/cni/net.d (known from --config-dir; the rest: preset)" in said
+    assert "FolderAmbiguous" not in said
+    auto = yaml.safe_load(yaml.safe_load(MANIFEST.read_text())["data"]["config.yaml"])["auto"]
+    usual = [each for each in options.CONFIG_FOLDERS if "/snap/" not in each]
+    assert usual == auto["confDirs"]
+    bins = [each for each in options.PLUGIN_FOLDERS if "/snap/" not in each]
+    assert bins == auto["binDirs"]
 
 
 @pytest.mark.parametrize("option", ["--config-dir", "--bin-dir", "--cache-dir"])

@@ -115,3 +115,30 @@ def test_a_folder_behind_a_link_that_is_not_mounted(tmp_path: Path) -> None:
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "conf").write_text("")
     assert find(str(tmp_path), Paths(("/conf", "/conf/x"), (), "/c", "/s")).conf_dir is None
+
+
+def test_a_plugin_folder_that_cannot_be_seen_ends_the_search(tmp_path: Path) -> None:
+    """What comes after it might not be what the runtime finds."""
+    for folder in ("conf", "bin1", "bin3"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "bin2").symlink_to("/not/mounted")
+    paths = Paths(("/conf",), ("/bin1", "/bin2", "/bin3"), "/c", "/s")
+    found = find(str(tmp_path), paths)
+    assert ([host for host, _ in found.bin_dirs], found.unseen) == (["/bin1"], "/bin2")
+    assert [str(each.code) for each in found.findings] == ["FolderMissing"]
+
+
+def test_a_config_folder_that_cannot_be_seen_is_not_missing(tmp_path: Path) -> None:
+    (tmp_path / "conf").symlink_to("/not/mounted")
+    (tmp_path / "bin").mkdir()
+    found = find(str(tmp_path), Paths(("/conf",), ("/bin",), "/c", "/s"))
+    assert (found.conf_dir, found.findings) == (None, ())
+    assert found.unread is not None
+    assert "/not/mounted" in found.unread.message
+
+
+def test_one_folder_under_two_names_is_one(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/10-a.conflist").write_text("{}")
+    (tmp_path / "also").symlink_to("conf")
+    assert find(str(tmp_path), Paths(("/also", "/conf"), (), "/c", "/s")).conf_dir is not None

@@ -11,12 +11,14 @@ from cni_upgrade.cni.runtime_config import Stated
 from cni_upgrade.node import runtime_config
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Kind, Operation, Paths
-from tests.unit.node.host import Host, codes, report
+from tests.unit.node.host import VERSIONLESS, Host, codes, report
 
 V2 = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\n'
 ETC = "etc/containerd/config.toml"
 K3S = "var/lib/rancher/k3s/agent/etc/containerd/config.toml"
 K3S_CONF = "/var/lib/rancher/k3s/agent/etc/cni/net.d"
+DEFAULT = Stated("containerd", "/etc/cni/net.d", ("/opt/cni/bin",), ("configs", "plugins"))
+NO_BINS = replace(DEFAULT, defaults=("plugins",))
 
 
 def put(root: Path, path: str, text: str) -> None:
@@ -39,19 +41,30 @@ def test_nothing_there_is_nothing_known(tmp_path: Path) -> None:
 
 
 def test_a_file_that_says_nothing_of_cni(tmp_path: Path) -> None:
+    """Then it is the runtime's own default that is read: no preset, however usual."""
     put(tmp_path, ETC, "version = 2\n")
     put(tmp_path, "etc/crio/crio.conf", "[crio.runtime]\n")
-    for runtime in ("containerd://1.6.2", "cri-o://1.30.0"):
-        assert runtime_config.read(str(tmp_path), runtime).stated is None
+    assert runtime_config.read(str(tmp_path), "containerd://1.6.2").stated == replace(
+        DEFAULT, runtime="containerd", files=(f"/{ETC}",)
+    )
+    assert runtime_config.read(str(tmp_path), "cri-o://1.30.0").stated == replace(
+        DEFAULT, runtime="cri-o", files=("/etc/crio/crio.conf",)
+    )
 
 
 def test_k3s_reads_its_own(tmp_path: Path) -> None:
     put(tmp_path, ETC, V2 + 'conf_dir = "/etc/cni/net.d"\n')
     put(tmp_path, K3S, V2 + f'conf_dir = "{K3S_CONF}"\n')
     own = runtime_config.read(str(tmp_path), "containerd://1.7.22-k3s1").stated
-    assert own == Stated(K3S_CONF, files=(f"/{K3S}",))
+    assert own == replace(NO_BINS, conf_dir=K3S_CONF, files=(f"/{K3S}",))
     other = runtime_config.read(str(tmp_path), "containerd://1.7.22").stated
-    assert other == Stated("/etc/cni/net.d", files=(f"/{ETC}",))
+    assert other == replace(NO_BINS, files=(f"/{ETC}",))
+
+
+def test_a_file_that_says_nothing_may_be_the_one(tmp_path: Path) -> None:
+    put(tmp_path, ETC, "version = 2\n")
+    put(tmp_path, "var/snap/microk8s/current/args/containerd.toml", V2 + 'conf_dir = "/b"\n')
+    assert "is not known which" in wrong(tmp_path, "containerd://1.7.0")
 
 
 def test_two_that_could_be_meant(tmp_path: Path) -> None:
@@ -73,6 +86,9 @@ def test_containerd_without_its_cri_part_is_not_the_one(tmp_path: Path) -> None:
         ("version = \n", "containerd://1.6.2", "/etc/containerd/config.toml: is not TOML"),
         ("version = 3\n", "containerd://1.6.2", "version: expected 1 or 2"),
         ("version = true\n", "containerd://2.0.0", "version: expected a whole number"),
+        (V2 + "conf_dir = ''\n", "containerd://1.6.2", "conf_dir: expected a folder"),
+        (V2 + "bin_dir = ''\n", "containerd://1.6.2", "bin_dir: expected a folder"),
+        (V2 + "bin_dir = ''\n", "containerd://2.2.0", "bin_dirs: expected folders"),
         (V2 + "conf_dir = 5\n", "containerd://1.6.2", "conf_dir: expected a string"),
         (V2 + "max_conf_num = '1'\n", "containerd://1.6.2", "max_conf_num: expected a whole"),
         ("version = 2\nplugins = 3\n", "containerd://1.6.2", "plugins: expected a table"),
@@ -118,13 +134,44 @@ def test_too_many_imports(tmp_path: Path) -> None:
     assert "more than 64 files" in wrong(tmp_path)
 
 
-def test_bin_dir_of_version_3(tmp_path: Path) -> None:
-    """Deprecated in 2.1 in favour of bin_dirs, and gone after it."""
-    text = '[plugins."io.containerd.cri.v1.runtime".cni]\nbin_dir = "/a"\nconf_dir = "/c"\n'
-    put(tmp_path, ETC, f"version = 3\n{text}")
-    for release, bin_dirs in (("2.0.5", ("/a",)), ("2.1.3", ("/a",)), ("2.2.0", ())):
+V3 = 'version = 3\n[plugins."io.containerd.cri.v1.runtime".cni]\nconf_dir = "/c"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "by_release"),
+    [
+        # Deprecated in 2.1 in favour of bin_dirs, and gone after it.
+        (
+            V3 + 'bin_dir = "/a"\n',
+            {"2.0.5": ("/a",), "2.1.3": ("/a",), "2.2.0": None},
+        ),
+        (V3 + 'bin_dirs = ["/a", "/b"]\n', {"2.0.5": None, "2.1.3": ("/a", "/b")}),
+        (V3 + 'bin_dir = "/a"\nbin_dirs = ["/b"]\n', {"2.0.5": ("/a",), "2.2.0": ("/b",)}),
+        (
+            V2 + 'conf_dir = "/c"\nbin_dir = "/a"\nbin_dirs = ["/b"]\n',
+            {"1.6.2": ("/a",), "1.7.29": ("/a",), "2.0.5": ("/a",)},
+        ),
+        (V2 + 'conf_dir = "/c"\nbin_dirs = ["/b"]\n', {"1.7.29": None, "2.0.5": None}),
+    ],
+)
+def test_the_plugin_folders_that_a_release_reads(
+    tmp_path: Path, text: str, by_release: dict[str, tuple[str, ...] | None]
+) -> None:
+    put(tmp_path, ETC, text)
+    for release, bin_dirs in by_release.items():
         stated = runtime_config.read(str(tmp_path), f"containerd://{release}").stated
-        assert stated == Stated("/c", bin_dirs, files=(f"/{ETC}",))
+        assert stated is not None
+        assert (stated.conf_dir, stated.files) == ("/c", (f"/{ETC}",))
+        assert stated.bin_dirs == (bin_dirs or DEFAULT.bin_dirs), release
+        assert stated.defaults == (() if bin_dirs else ("plugins",)), release
+
+
+def test_what_depends_on_a_release_that_is_not_known(tmp_path: Path) -> None:
+    put(tmp_path, ETC, V3 + 'bin_dirs = ["/opt/cni/bin", "/b"]\n')
+    assert "depends on the release of containerd" in wrong(tmp_path, "")
+    put(tmp_path, ETC, V3)
+    stated = runtime_config.read(str(tmp_path), "").stated
+    assert stated == replace(NO_BINS, conf_dir="/c", files=(f"/{ETC}",))
 
 
 def test_crio_and_its_drop_ins(tmp_path: Path) -> None:
@@ -140,6 +187,7 @@ def test_crio_and_its_drop_ins(tmp_path: Path) -> None:
     # filepath.Walk compares names: 10-a comes before 10-a.conf.
     last = "/etc/crio/crio.conf.d/10-a.conf"
     assert stated == Stated(
+        "cri-o",
         "/last",
         ("/p", "/q", "/r"),
         default_network="n",
@@ -147,13 +195,22 @@ def test_crio_and_its_drop_ins(tmp_path: Path) -> None:
     )
 
 
+def test_crio_puts_plugin_dir_after_its_default(tmp_path: Path) -> None:
+    put(tmp_path, "etc/crio/crio.conf", '[crio.network]\nplugin_dir = "/r"\n')
+    stated = runtime_config.read(str(tmp_path), "cri-o://1.23.0").stated
+    assert stated is not None
+    assert (stated.bin_dirs, stated.defaults) == (("/opt/cni/bin", "/r"), ("configs",))
+
+
+USUAL = Paths((K3S_CONF, "/etc/cni/net.d"), ("/usr/lib/cni", "/opt/cni/bin"))
+
+
 def test_an_audit_looks_where_the_runtime_does(host: Host) -> None:
     """A folder that stands first among the usual ones is left by something else."""
-    host.config()
-    stray = host.root / K3S_CONF.strip("/")
-    stray.mkdir(parents=True)
-    usual = Paths((K3S_CONF, "/etc/cni/net.d"), ("/usr/lib/cni", "/opt/cni/bin"))
-    asked = replace(host.audit(), paths=usual)
+    left = host.root / K3S_CONF.strip("/")
+    left.mkdir(parents=True)
+    (left / "10-flannel.conflist").write_text(VERSIONLESS)
+    asked = replace(host.audit(), paths=USUAL)
     found = report(run(asked)).paths
     assert (found.conf_dir, found.known.source) == (K3S_CONF, "preset")
     put(host.root, ETC, V2 + 'conf_dir = "/etc/cni/net.d/"\nbin_dir = "/opt/cni/bin"\n')
@@ -162,14 +219,66 @@ def test_an_audit_looks_where_the_runtime_does(host: Host) -> None:
     assert found.known.source == "runtime config /etc/containerd/config.toml"
 
 
-def test_a_member_that_is_not_stated_is_a_presets(host: Host) -> None:
+@pytest.mark.parametrize(
+    ("runtime", "place"),
+    [
+        ("containerd://1.7.22-k3s1", K3S),  # k3s without flannel writes no folders
+        ("containerd://1.7.22", ETC),
+        ("cri-o://1.30.0", "etc/crio/crio.conf"),
+    ],
+)
+def test_what_is_not_stated_is_the_runtimes_default(host: Host, runtime: str, place: str) -> None:
+    """And never a folder that another installation has left."""
+    left = host.root / K3S_CONF.strip("/")
+    left.mkdir(parents=True)
+    (left / "10-flannel.conflist").write_text(VERSIONLESS)
+    (host.root / "usr/lib/cni").mkdir(parents=True)
+    host.config()
+    host.runtime = runtime
+    put(host.root, place, "")
+    found = report(run(replace(host.audit(), paths=USUAL))).paths
+    assert (found.conf_dir, found.bin_dirs) == ("/etc/cni/net.d", ("/opt/cni/bin",))
+    name = runtime.partition(":")[0]
+    assert found.known.source == f"runtime config /{place}; configs and plugins: {name}'s default"
+
+
+def test_one_member_that_is_not_stated(host: Host) -> None:
     host.config()
     put(host.root, ETC, V2 + 'conf_dir = "/etc/cni/net.d"\n')
     known = report(run(host.audit())).paths.known
-    assert known.source == "runtime config /etc/containerd/config.toml; plugins: preset"
+    assert (
+        known.source == "runtime config /etc/containerd/config.toml; plugins: containerd's default"
+    )
     put(host.root, ETC, V2 + 'bin_dir = "/opt/cni/bin"\n')
     known = report(run(host.audit())).paths.known
-    assert known.source == "runtime config /etc/containerd/config.toml; configs: preset"
+    assert (
+        known.source == "runtime config /etc/containerd/config.toml; configs: containerd's default"
+    )
+
+
+def test_configs_in_several_of_the_usual_folders(host: Host) -> None:
+    """Which of them the runtime reads is not known, so none is looked at and none is written."""
+    host.config()
+    host.plugins()
+    other = host.root / K3S_CONF.strip("/")
+    other.mkdir(parents=True)
+    asked = replace(host.audit(), paths=USUAL)
+    found = report(run(asked))
+    assert (found.paths.conf_dir, found.verdict) == ("/etc/cni/net.d", "Rewrite")
+    (other / "notes.txt").write_text("libcni does not load this")
+    assert report(run(asked)).paths.conf_dir == "/etc/cni/net.d"
+    (other / "10-flannel.conflist").write_text(VERSIONLESS)
+    before = host.tree()
+    result = run(asked)
+    found = report(result)
+    assert (found.paths.conf_dir, found.verdict, found.files) == (None, "Blocked", ())
+    assert (found.baseline.add, found.baseline.delete) == (None, None)
+    assert codes(result) == {"FolderAmbiguous"}
+    assert f"{K3S_CONF} and /etc/cni/net.d" in found.findings[0].message
+    assert run(replace(host.apply(), paths=USUAL)).outcome == "Refused"
+    assert host.tree().keys() - before.keys() <= {
+        f"var/lib/cni-upgrade{each}" for each in ("", "/lock", "/results")
+    }
 
 
 def test_a_config_folder_that_is_not_allowed(host: Host) -> None:
@@ -180,8 +289,9 @@ def test_a_config_folder_that_is_not_allowed(host: Host) -> None:
     before = host.tree()
     result = run(host.audit())
     seen = report(result)
-    assert (seen.paths.conf_dir, seen.verdict, seen.files) == (None, "NoConfig", ())
-    assert "FolderNotAllowed" in codes(result)
+    assert (seen.paths.conf_dir, seen.verdict, seen.files) == (None, "Blocked", ())
+    assert (seen.baseline.add, seen.baseline.delete) == (None, None)
+    assert codes(result) == {"FolderNotAllowed"}
     assert any("/root/.ssh" in each.message for each in seen.findings)
     assert host.tree() == before
 
