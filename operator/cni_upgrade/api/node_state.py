@@ -297,6 +297,11 @@ class Changed(Model):
     files: Annotated[tuple[ChangedFile, ...], Field(max_length=32), BeforeValidator(first(32))] = (
         Field(default=(), description="Files that are not yet as they were before it.")
     )
+    unknown: bool = Field(
+        default=False,
+        description="True when the record was made anew and the backups on the node could not be "
+        "read: what the policy changed is not known, and is not given back.",
+    )
     drain: bool = Field(
         default=False,
         description="True when pods that run keep the files from being given back: they leave "

@@ -104,14 +104,17 @@ def _parts() -> dict[str, Schema]:
                 "diff": _text("A unified diff."),
             },
         ),
-        "Backup": _object(
-            "One backup, as its manifest.json describes it.",
-            schema=_VERSION,
-            id=_text("What `cni-upgrade restore` takes."),
-            operation=_text("The operation that made it."),
-            folder=_text("The config folder that it is of."),
-            createdNs=_whole("Nanoseconds since 1970."),
-            files=_list("SavedFile", "The files in it."),
+        "Backup": _may_have(
+            _object(
+                "One backup, as its manifest.json describes it.",
+                schema=_VERSION,
+                id=_text("What `cni-upgrade restore` takes."),
+                operation=_text("The operation that made it."),
+                folder=_text("The config folder that it is of."),
+                createdNs=_whole("Nanoseconds since 1970."),
+                files=_list("SavedFile", "The files in it."),
+            ),
+            policy=_text("UID of the policy for which it was made, where there was one."),
         ),
         "Damaged": _object(
             "A backup of which something is not as it was made.",
@@ -138,22 +141,41 @@ def _parts() -> dict[str, Schema]:
             ),
             becomes=_text("The list that took its place, where one did."),
         ),
-        "Report": _object(
-            "One node, or one config file, as it was found.",
-            runtime=_ref("Runtime"),
-            paths=_ref("Paths"),
-            files=_list("File", "The config files, in the order in which libcni loads them."),
-            plugins=_list("Plugin", "The binaries of the chains, and the loopback."),
-            sandboxes={
-                "type": "object",
-                "description": "Pods in the results cache, by the version of their ADD.",
-                "additionalProperties": {"type": "integer"},
+        "Report": _may_have(
+            _object(
+                "One node, or one config file, as it was found.",
+                runtime=_ref("Runtime"),
+                paths=_ref("Paths"),
+                files=_list("File", "The config files, in the order in which libcni loads them."),
+                plugins=_list("Plugin", "The binaries of the chains, and the loopback."),
+                sandboxes={
+                    "type": "object",
+                    "description": "Pods in the results cache, by the version of their ADD.",
+                    "additionalProperties": {"type": "integer"},
+                },
+                baseline=_ref("Baseline"),
+                after=_ref("After"),
+                verdict=_one_of(Verdict, "What is to be done with the node."),
+                findings=_list("Finding", "Faults first."),
+                readiness=_list("Readiness", "One for each runtime that was asked about."),
+            ),
+            standing=_ref("Standing"),
+        ),
+        "Standing": _object(
+            "What the policy that wrote last has changed and nobody has given back; an agent's "
+            "audit has it, where there is something.",
+            policy=_text("Its UID; null: the newest backup cannot be read.", nullable=True),
+            files=_list("StandingFile", "Files that are not as they were before it."),
+        ),
+        "StandingFile": _object(
+            "One of them.",
+            **{
+                "name": _text("Its name in the config folder."),
+                "backup": _text("The backup that holds it as it was before the policy."),
+                "from": _text("The version that it had then; null: it was missing.", nullable=True),
+                "to": _text("The version that was written last; null: none.", nullable=True),
+                "sha256": _text("Of what was written last; empty where a list took its place."),
             },
-            baseline=_ref("Baseline"),
-            after=_ref("After"),
-            verdict=_one_of(Verdict, "What is to be done with the node."),
-            findings=_list("Finding", "Faults first."),
-            readiness=_list("Readiness", "One for each runtime that was asked about."),
         ),
         "Runtime": _object(
             "The runtime, as the node's status names it.",

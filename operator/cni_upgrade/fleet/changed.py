@@ -45,7 +45,8 @@ def _applied(known: Changed | None, operation: OperationStatus, result: Result) 
             # A conf whose place a list took was removed: nothing of it can be changed back.
             sha256=change.after or "",
         )
-    return Changed(policy=operation.policy, files=tuple(files.values()))
+    unknown = mine and known is not None and known.unknown
+    return Changed(policy=operation.policy, files=tuple(files.values()), unknown=unknown)
 
 
 def backups(changed: Changed) -> tuple[str, ...]:

@@ -94,6 +94,12 @@ def _settled(view: View, outcome: str, message: str) -> Move:
 def _begin(view: View, leaving: Leaving) -> Move:
     policy, known = leaving.policy, view.status.changed
     backups = changed.backups(known) if known else ()
+    if known is not None and known.unknown:
+        text = (
+            "its record was lost and the newest backup on the node cannot be read, so it is not "
+            f"known what to give back: see {view.world.config.state_dir}/backups there"
+        )
+        return _settled(view, changed.REFUSED, text)
     if not backups:
         return _settled(view, changed.RESTORED, "nothing that it wrote stands there any more")
     try:

@@ -29,7 +29,9 @@ from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.decisions import Decision, Emit, SetFinalizers, SetStatus
+from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.patch import merge_patch
+from cni_upgrade.fleet.remaking import looked_at
 from cni_upgrade.fleet.roster import unjudged
 from cni_upgrade.fleet.selection import Governance, matches, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -207,6 +209,37 @@ def of(
     return None if taken else leaving.get(changed.policy.uid)
 
 
+def asker(
+    node: Node, state: CNINodeState | None, leaving: Mapping[str, Leaving]
+) -> CNIUpgradePolicy | None:
+    """The deleted policy on whose behalf a node is looked at, as no record says what it changed."""
+    asking = [each.policy for each in leaving.values() if _asks(each.policy, node, state)]
+    return min(asking, key=seniority, default=None)
+
+
+def _asks(policy: CNIUpgradePolicy, node: Node, state: CNINodeState | None) -> bool:
+    """Whether the policy may have changed the node, and no record could say so."""
+    if state is not None and (state.spec.node_uid != node.uid or looked_at(state)):
+        return False
+    linux = node.system in ("", "linux")
+    return linux and not node.deleting and matches(policy.spec.node_selector, node.labels)
+
+
+def _unseen(policy: CNIUpgradePolicy, world: Snapshot) -> list[str]:
+    """Those nodes, but for those on which another Enforce policy has a say: it finds out itself."""
+    others = [
+        each.spec.node_selector
+        for each in world.policies.values()
+        if each.spec.mode == Mode.ENFORCE and not each.metadata.deletion_timestamp
+    ]
+    return [
+        name
+        for name, node in sorted(world.nodes.items())
+        if _asks(policy, node, world.states.get(name))
+        and not any(matches(selector, node.labels) for selector in others)
+    ]
+
+
 def turns(world: Snapshot, leaving: Mapping[str, Leaving]) -> Iterator[Turn]:
     """The finalizers that are due, and the status of the policies that are giving back."""
     for policy in sorted(world.policies.values(), key=seniority):
@@ -255,8 +288,14 @@ def _said(policy: CNIUpgradePolicy, status: PolicyStatus) -> Iterator[Decision]:
 def _needed(policy: CNIUpgradePolicy, world: Snapshot) -> bool:
     """Whether the policy may have something to give back, now or after its next step."""
     uid = policy.metadata.uid
-    return policy.spec.mode == Mode.ENFORCE or any(
-        _mine(state, uid) is not None or _works_for(state, uid) for state in world.states.values()
+    return (
+        policy.spec.mode == Mode.ENFORCE
+        or any(
+            _mine(state, uid) is not None or _works_for(state, uid)
+            for state in world.states.values()
+        )
+        # A record that was lost is not nothing.
+        or (held(policy) and bool(_unseen(policy, world)))
     )
 
 
@@ -278,6 +317,7 @@ def _left(leaving: Leaving, world: Snapshot) -> Iterator[str]:
         if claim is None or claim.uid == uid:
             yield name
     if not leaving.stuck(world.now):
+        yield from _unseen(leaving.policy, world)
         # Whether they carry the policy's change is not known here: a newer operator may come back.
         yield from unjudged(leaving.policy, world)
 
@@ -289,17 +329,19 @@ def _status(leaving: Leaving, world: Snapshot, left: list[str]) -> PolicyStatus:
         c.restored for s in mine.values() if (c := _mine(s, uid)) is not None and c.restored
     )
     working = sum(_works_for(state, uid) for state in world.states.values())
+    unseen = _unseen(policy, world)
+    lost = unseen if leaving.stuck(world.now) else []
     counts = RestoreCounts(
-        nodes=len(mine),
+        nodes=len(mine) + len(unseen),
         restored=outcomes[RESTORED],
         working=working,
         waiting=sum(not changing(world.states.get(name)) for name in left),
         refused=outcomes[REFUSED],
         failed=outcomes[FAILED],
-        given_up=outcomes[GIVEN_UP],
+        given_up=outcomes[GIVEN_UP] + len(lost),
         since=None if world.stopped else leaving.progress,
     )
-    failures = _failures(mine.values())
+    failures = _failures(mine.values(), lost, world)
     message = _message(leaving, counts, failures, world)
     ended = "Restored" if counts.restored == counts.nodes else "NotRestored"
     going_on = STOPPED if world.stopped else "Restoring"
@@ -352,8 +394,20 @@ def _until(leaving: Leaving, world: Snapshot) -> str:
     return f"{text}what does not begin is given up at {until:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _failures(states: Iterable[CNINodeState]) -> tuple[NodeFailure, ...]:
+def _failures(
+    states: Iterable[CNINodeState], lost: Iterable[str], world: Snapshot
+) -> tuple[NodeFailure, ...]:
     told = [
+        NodeFailure(
+            node=name,
+            phase=GIVEN_UP,
+            reason="NotLookedAt",
+            message="no record says whether this node was changed, and it could not be looked at: "
+            f"{_last_word(world.states.get(name))}",
+        )
+        for name in lost
+    ]
+    told += [
         NodeFailure(
             node=state.metadata.name,
             phase=changed.restored or "",
@@ -365,6 +419,10 @@ def _failures(states: Iterable[CNINodeState]) -> tuple[NodeFailure, ...]:
         if (changed := state.status.changed) is not None and changed.restored in _UNSETTLED
     ]
     return tuple(sorted(told, key=lambda f: (_UNSETTLED.index(f.phase), f.node))[:_MOST_FAILURES])
+
+
+def _last_word(state: CNINodeState | None) -> str:
+    return (state.status.message if state else "") or "its record was deleted"
 
 
 def _conditions(

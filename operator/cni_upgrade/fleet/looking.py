@@ -9,6 +9,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import answers, drift, orders
 from cni_upgrade.fleet.ending import last
 from cni_upgrade.fleet.phases import GOOD
+from cni_upgrade.fleet.remaking import remade
 from cni_upgrade.fleet.sending import pause, send
 from cni_upgrade.fleet.settle import audit_key, observed, seen, verdict_phase
 from cni_upgrade.fleet.stopping import STOPPED, stopped
@@ -51,7 +52,6 @@ def _not_sent(view: View) -> Move:
 
 
 def audited(view: View, result: Result) -> Move:
-    status = view.status
     if result.report is None or result.outcome is not Outcome.DONE:
         error = result.error
         return look_failed(
@@ -60,11 +60,14 @@ def audited(view: View, result: Result) -> Move:
     key = _key(view)
     phase, reason, message = verdict_phase(result.report)
     policy = _asker(view)
+    view = remade(view, result.report, policy)
+    status = view.status
     drifted, entry = drift.judged(view, policy, result.report)
     if phase == Phase.WAITING and drifted is not None and drifted.spent:
         phase, reason = Phase.MANAGED_ELSEWHERE, drift.SPENT
         message = drift.left(drifted, policy)
-    due = phase == Phase.COMPATIBLE and policy is not None and unproved(status, policy)
+    asks = policy if policy is not None and not policy.metadata.deletion_timestamp else None
+    due = phase == Phase.COMPATIBLE and asks is not None and unproved(status, asks)
     if due:
         phase, reason = Phase.WAITING, "ProofDue"
         message = "the change is written and was not proved yet: to be proved with pods"

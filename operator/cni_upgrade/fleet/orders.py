@@ -79,6 +79,7 @@ def apply(
         files=files,
         keep=policy.spec.backup.keep,
         readiness_for=policy.spec.readiness_for,
+        policy=policy.metadata.uid,
     )
     return _named(draft, policy.metadata.uid, node, state)
 

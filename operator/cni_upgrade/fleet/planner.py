@@ -100,8 +100,9 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             continue
         state = world.states.get(node.name)
         governance = roster.governance[node.name]
+        asker = leaving.asker(node, state, going)
         if state is None:
-            if governance.policy is not None:
+            if governance.policy is not None or (asker and node.name not in writing):
                 # Its record begins when it is to be looked at: until then there is nothing to say
                 # of it that the policy's status does not.
                 if audits + fresh >= world.config.audit_parallel:
@@ -126,6 +127,7 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             may_rotate=rotating < world.config.reaudit_parallel,
             writer=writing.get(node.name),
             leaving=leaving.of(state, governance, going),
+            asker=asker,
             gate=partial(_take, courses.get(uid), refused.get(uid), node.name),
             begin=partial(_begin, courses.get(uid), node.name),
         )

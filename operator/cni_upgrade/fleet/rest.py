@@ -62,11 +62,11 @@ def next_move(view: View) -> Move:
         back = Uncordon(view.node.name, view.node.resource_version)
         text = "the record of an operation was lost; its cordon is given back"
         return Move(_rest(view, Phase.PENDING, "CordonGivenBack", text).status, (back,))
-    policy = view.policy
     if (claim := _claim(view)) is not None:
         return Move(view.status, (claim,))
     if view.leaving is not None:
         return giving_back.next_move(view, view.leaving)
+    policy = view.policy or view.asker
     if policy is None:
         text = giving_back.told(view.status) or "no policy selects this node any more"
         return _rest(view, Phase.PENDING, "NoPolicy", text)

@@ -38,6 +38,8 @@ class View:
     """An agent that may write here, though at rest no operation stands for it."""
     leaving: Leaving | None
     """The deleted policy for which the node is still to get back what stood there before."""
+    asker: CNIUpgradePolicy | None
+    """The deleted policy that has the node looked at, as no record says what it changed there."""
     gate: Callable[[bool], tuple[str, str] | None]
     """Why no change, with a drain or without, may begin on this node now, as (reason, message), or
     None; asked last."""

@@ -54,6 +54,7 @@ def _plan(node: Node) -> Plan:
         node.host,
         created,
         tuple(each.saved for each in planned),
+        node.operation.policy,
     )
     contents = {each.saved.name: each.config.data for each in planned}
     return Plan(

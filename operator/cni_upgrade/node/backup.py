@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _MANIFEST = "manifest.json"
 _FILES = "files"
 _PARTIAL = "."
 _MANIFEST_LIMIT = 16 << 20
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")  # as new_id makes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +82,17 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One backup: of which operation, of which folder of the host, when (ns since 1970), what."""
+    """One backup: of which operation, of which folder of the host, when (ns since 1970), what.
+
+    `policy`: UID of the policy for which the operation wrote; empty where there was none.
+    """
 
     id: str
     operation: str
     folder: str
     created: int
     files: tuple[Saved, ...]
+    policy: str = ""
 
     @classmethod
     def read(cls, document: object) -> "Backup":
@@ -100,6 +106,7 @@ class Backup:
             folder=members.text("folder"),
             created=members.integer("createdNs"),
             files=members.many("files", Saved.read),
+            policy=members.text("policy", ""),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -111,6 +118,7 @@ class Backup:
             "folder": self.folder,
             "createdNs": self.created,
             "files": [saved.to_json() for saved in self.files],
+            **({"policy": self.policy} if self.policy else {}),
         }
 
 
@@ -193,6 +201,12 @@ def everything(state: State) -> list[Backup]:
             with contextlib.suppress(OperationRefusedError, MemberError):
                 found.append(load(state, name))
     return sorted(found, key=lambda backup: (backup.created, backup.id))
+
+
+def unread(state: State, read: Collection[Backup]) -> list[str]:
+    """Ids of those that are there beside the `read` ones, oldest first. Raises OSError."""
+    known = {backup.id for backup in read}
+    return sorted(name for name in _names(state) if _ID.fullmatch(name) and name not in known)
 
 
 def damaged(state: State) -> dict[str, str]:

@@ -25,6 +25,8 @@ from cni_upgrade.node.reported import (
     Report,
     RuntimeReport,
     Source,
+    Standing,
+    StandingFile,
     Verdict,
 )
 from cni_upgrade.node.result import Change, OperationError, Outcome, Result
@@ -56,6 +58,8 @@ __all__ = [
     "RuntimeReport",
     "Selection",
     "Source",
+    "Standing",
+    "StandingFile",
     "Target",
     "Verdict",
     "check_backup_id",
@@ -69,6 +73,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BACKUP = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}")
 _MOST_RUNTIMES = 8
 _LONGEST_NODE_NAME = 253  # a DNS subdomain, RFC 1123
+_LONGEST_UID = 128
 
 
 class ManagedFiles(StrEnum):
@@ -145,6 +150,8 @@ class Operation:
     rollback: bool = False
     """Of a restore: it undoes a change that made the node worse, so that pods which hung before the
     change may hang again."""
+    policy: str = ""
+    """UID of the policy for which is written, kept with the backup; empty where there is none."""
 
     @classmethod
     def from_json(cls, document: object) -> "Operation":
@@ -169,6 +176,7 @@ class Operation:
             keep=members.integer("keep", 5),
             readiness_for=members.texts("readinessFor"),
             rollback=members.flag("rollback", False),
+            policy=members.text("policy", ""),
         )
         operation._check()
         return operation
@@ -179,6 +187,10 @@ class Operation:
         if len(self.node) > _LONGEST_NODE_NAME:
             raise MemberError(
                 f"node: expected at most {_LONGEST_NODE_NAME} characters, got {len(self.node)}"
+            )
+        if len(self.policy) > _LONGEST_UID:
+            raise MemberError(
+                f"policy: expected at most {_LONGEST_UID} characters, got {len(self.policy)}"
             )
         if self.keep < 1:
             raise MemberError(f"keep: expected at least 1, got {self.keep}")
@@ -219,6 +231,7 @@ class Operation:
             # Left out where nothing is asked, so that an operation is what it was before this.
             **({"readinessFor": list(self.readiness_for)} if self.readiness_for else {}),
             **({"rollback": True} if self.rollback else {}),
+            **({"policy": self.policy} if self.policy else {}),
         }
 
 

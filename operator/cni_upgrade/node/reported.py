@@ -244,8 +244,67 @@ class ReadinessReport:
 
 
 @dataclass(frozen=True, slots=True)
+class StandingFile:
+    """A file that is not as it was before a policy: the backup that holds it as it was then.
+
+    `from_version` None: it was missing, or is not known any more; `to` and `sha256` (hex) are what
+    was written last, None and empty for a file whose place a list has taken.
+    """
+
+    name: str
+    backup: str
+    from_version: str | None
+    to: str | None
+    sha256: str
+
+    @classmethod
+    def read(cls, members: Members) -> "StandingFile":
+        """From an entry of `files` of `standing`."""
+        return cls(
+            members.text("name"),
+            members.text("backup"),
+            members.text_or_none("from"),
+            members.text_or_none("to"),
+            members.text("sha256", ""),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """An entry of `files` of `standing`."""
+        return {
+            "name": self.name,
+            "backup": self.backup,
+            "from": self.from_version,
+            "to": self.to,
+            "sha256": self.sha256,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the policy that wrote last has changed and nobody has given back, by the backups.
+
+    `policy` is its UID; None, and no files: the newest backup cannot be read, so it is not known.
+    """
+
+    policy: str | None
+    files: tuple[StandingFile, ...] = ()
+
+    @classmethod
+    def read(cls, members: Members) -> "Standing":
+        """From the `standing` member of a report."""
+        return cls(members.text_or_none("policy"), members.many("files", StandingFile.read))
+
+    def to_json(self) -> dict[str, object]:
+        """The `standing` member of a report."""
+        return {"policy": self.policy, "files": [file.to_json() for file in self.files]}
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """One node as it was found. `sandboxes` counts running ones by the version of their ADD."""
+    """One node as it was found. `sandboxes` counts running ones by the version of their ADD.
+
+    `standing`: only of an audit, and only where a policy has changed something.
+    """
 
     runtime: RuntimeReport
     paths: FoundPaths
@@ -257,6 +316,7 @@ class Report:
     verdict: Verdict
     findings: tuple[Finding, ...]
     readiness: tuple[ReadinessReport, ...] = ()
+    standing: Standing | None = None
 
     @classmethod
     def read(cls, members: Members) -> "Report":
@@ -272,6 +332,7 @@ class Report:
             verdict=members.choice("verdict", Verdict),
             findings=members.many("findings", _read_finding),
             readiness=members.many("readiness", ReadinessReport.read),
+            standing=members.one_or_none("standing", Standing.read),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -287,6 +348,7 @@ class Report:
             "verdict": str(self.verdict),
             "findings": [_finding_to_json(finding) for finding in self.findings],
             "readiness": [each.to_json() for each in self.readiness],
+            **({"standing": self.standing.to_json()} if self.standing else {}),
         }
 
 

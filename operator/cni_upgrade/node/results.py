@@ -9,10 +9,11 @@ import json
 import os
 
 from cni_upgrade.node import files
+from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.members import MemberError
 from cni_upgrade.node.message import compact
-from cni_upgrade.node.result import Result
+from cni_upgrade.node.result import Outcome, Result
 from cni_upgrade.node.state import State
 
 FOLDER = "results"
@@ -42,6 +43,29 @@ def find(state: State, operation_id: str) -> Result | None:
             f"{state.host}/{FOLDER}/{operation_id}.json, the result of an earlier run, cannot be "
             f"read: {error}; this run wrote nothing: audit the node again",
         ) from error
+
+
+def returned(state: State) -> dict[str, int]:
+    """By backup: when it was last put back, in ns since 1970, as far as results of it are kept.
+
+    Raises OSError.
+    """
+    found: dict[str, int] = {}
+    try:
+        with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
+            for name in files.names(folder):
+                if not (name.startswith(f"{Kind.RESTORE}-") and name.endswith(".json")):
+                    continue
+                # A damaged one tells nothing, here as little as of its operation.
+                with contextlib.suppress(FileNotFoundError, OperationRefusedError):
+                    result = find(state, name.removesuffix(".json"))
+                    if result is None or result.outcome is not Outcome.DONE or not result.backup:
+                        continue
+                    at = os.stat(name, dir_fd=folder).st_mtime_ns
+                    found[result.backup] = max(at, found.get(result.backup, 0))
+    except FileNotFoundError:
+        return {}
+    return found
 
 
 def record(state: State, result: Result) -> None:

@@ -296,6 +296,12 @@ def done_once(event: Carried) -> None:
     if event.began is None or event.gives_back or not isinstance(event.decision, d.SetStatus):
         return
     name = event.decision.name
+    if (
+        event.began.operation
+        and event.began.operation.kind == "prove"
+        and (name in event.ledger.meddled)
+    ):
+        return  # Its record was lost, and with it what the proof had shown.
     made_of = (
         event.cluster.node(name)["metadata"]["uid"],
         event.cluster.disks[name].sha256,

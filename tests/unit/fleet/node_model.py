@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.node.operation import (
@@ -28,11 +29,25 @@ from cni_upgrade.node.operation import (
     Result,
     RuntimeReport,
     Selection,
+    Standing,
+    StandingFile,
     Verdict,
 )
 
 VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 FILE = "10-net.conflist"
+
+
+@dataclass(frozen=True)
+class Made:
+    """One backup: for which policy, of which bytes and version, and what was written then."""
+
+    id: str
+    policy: str
+    before: str
+    version: str | None
+    to: str
+    after: str
 
 
 @dataclass
@@ -63,6 +78,10 @@ class SimNode:
     results: dict[str, Result] = field(default_factory=dict)
     backups: dict[str, str | None] = field(default_factory=dict)
     edits: int = 0
+    made: list[Made] = field(default_factory=list)
+    """The backups that are not given back, the oldest first."""
+    unreadable: bool = False
+    """The newest backup cannot be read."""
     ours: set[str] = field(default_factory=set)
     """SHA-256 of everything that an agent saved or wrote."""
 
@@ -160,6 +179,18 @@ class SimNode:
             findings=tuple(findings),
         )
 
+    def standing(self) -> Standing | None:
+        """What the policy that wrote last has changed, by the backups."""
+        if not self.made:
+            return None
+        if self.unreadable:
+            return Standing(None)
+        last = self.made[-1]
+        mine = list(takewhile(lambda made: made.policy == last.policy, reversed(self.made)))
+        first = mine[-1]
+        file = StandingFile(FILE, first.id, first.version, last.to, last.after)
+        return Standing(last.policy, (file,)) if self.sha256 != first.before else None
+
     def _against(self, version: str | None, pods: Sequence[str]) -> OperationError | None:
         """What a restore is refused for: somebody else's file, pods that could not be deleted."""
         if self.sha256 not in self.ours:
@@ -177,7 +208,8 @@ class SimNode:
             return self.results[operation.id]
         draft = Result(operation.id, operation.kind, self.name, Outcome.DONE)
         if operation.kind is Kind.AUDIT:
-            return replace(draft, report=self.report(operation, pods))
+            report = replace(self.report(operation, pods), standing=self.standing())
+            return replace(draft, report=report)
         before, old = self.sha256, self.version
         if operation.kind is Kind.APPLY:
             [order] = operation.files
@@ -194,12 +226,17 @@ class SimNode:
             self.backups[backup] = old
             self.edit(order.to)
             self.ours |= {before, self.sha256}
+            made = Made(backup, operation.policy, before, old, order.to, self.sha256)
+            self.made.append(made)
         else:
             backup = operation.backup or ""
             if (against := self._against(self.backups[backup], pods)) is not None:
                 refused = replace(draft, outcome=Outcome.REFUSED, error=against, backup=backup)
                 return replace(refused, report=self.report(operation, pods))
             self.edit(self.backups[backup])
+            ids = [made.id for made in self.made]
+            if backup in ids:
+                del self.made[ids.index(backup) :]
             self.ours.add(self.sha256)
         self.writes.append(
             f"{old or 'missing'} -> {self.version or 'missing'} by {operation.kind.value}"

@@ -115,6 +115,7 @@ def view(kind: str = "apply", seconds_left: int = 60, ready: str = "True", **wor
         may_rotate=True,
         writer=None,
         leaving=None,
+        asker=None,
         gate=lambda _: None,
         begin=lambda: "",
     )

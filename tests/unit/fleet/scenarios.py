@@ -578,6 +578,56 @@ def restore_bears_a_cordon_after_a_long_stop() -> Rollout:
     return r
 
 
+def restored_though_the_records_were_deleted() -> Rollout:
+    """What was changed is found again by the backups, before the policy goes or as it goes."""
+    r = changed(old("node-a"), f1("node-b"), healthy("node-c"))
+    r.say("== the record of node-a is deleted")
+    r.cluster.api.delete("CNINodeState", "node-a")
+    r.settle()
+    assert (phases(r)["node-a"], outcome(r, "node-a")) == ("Done", "None")
+    assert r.cluster.disks["node-a"].writes == ["0.4.0 -> 1.0.0 by apply"]
+    r.say("== all records are deleted")
+    for name in phases(r):
+        r.cluster.api.delete("CNINodeState", name)
+    delete(r)
+    r.until(lambda: outcome(r, "node-a") == "Restored")
+    assert "of 2 nodes have their files back" in r.cluster.policy("cure")["status"]["message"]
+    until_gone(r, 300)
+    assert [version(r, n) for n in phases(r)] == ["0.4.0", None, "1.0.0"]
+    return r
+
+
+def given_up_where_nobody_knows_what_was_changed() -> Rollout:
+    """Without a record, and silent: named as not given back, and not held for ever."""
+    r = changed(old("node-a"), old("node-b"), rollout={"maxUnavailable": 2})
+    r.say("== node-a goes silent, and its record is deleted")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.cluster.api.delete("CNINodeState", "node-a")
+    delete(r)
+    r.play(600)
+    seen = r.cluster.policy("cure")["status"]
+    assert "1 of 2 nodes have their files back" in seen["message"]
+    while r.cluster.api.find("CNIUpgradePolicy", "cure"):
+        seen = r.cluster.policy("cure")["status"]
+        r.step()
+    assert (seen["restore"]["givenUp"], seen["conditions"][0]["reason"]) == (1, "NotRestored")
+    assert "node-a" in seen["message"]
+    return r
+
+
+def refused_where_the_backups_cannot_be_read() -> Rollout:
+    """Its record is lost and the node cannot tell what was changed: that is not nothing."""
+    r = changed(old("node-a"))
+    r.cluster.disks["node-a"].unreadable = True
+    r.say("== the record of node-a is deleted")
+    r.cluster.api.delete("CNINodeState", "node-a")
+    r.settle()
+    delete(r)
+    until_gone(r, 300)
+    assert outcome(r, "node-a") == "Refused"
+    return r
+
+
 def restore_bears_a_blip_before_its_window() -> Rollout:
     """A node is silent for a moment, hours after the deletion and hours before the window opens."""
     r = changed(old("node-a"))
@@ -931,7 +981,7 @@ def missing_right() -> Rollout:
 
 
 def record_deleted_mid_apply() -> Rollout:
-    """The node state is deleted while the agent writes: it ends first, then all is made anew."""
+    """The node state is deleted while the agent writes: then all is made anew and proved."""
     r = of(f1())
     r.cluster.apply_policy("cure", ENFORCE)
     r.until(lambda: r.step_of("node-a") == "Apply")
@@ -940,7 +990,7 @@ def record_deleted_mid_apply() -> Rollout:
     r.ledger.meddled.add("node-a")
     r.cluster.api.delete("CNINodeState", "node-a")
     r.settle()
-    assert phases(r) == {"node-a": "Compatible"}
+    assert phases(r) == {"node-a": "Done"}
     assert version(r, "node-a") == "1.0.0"
     return r
 
@@ -1524,6 +1574,9 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restore_waits_for_its_window,
     restore_goes_on_after_a_long_stop,
     restore_bears_a_cordon_after_a_long_stop,
+    restored_though_the_records_were_deleted,
+    given_up_where_nobody_knows_what_was_changed,
+    refused_where_the_backups_cannot_be_read,
     restore_bears_a_blip_before_its_window,
     restore_gives_up_in_the_end_with_short_windows,
     restore_let_go,

@@ -29,6 +29,8 @@ from cni_upgrade.node.operation import (
     Result,
     RuntimeReport,
     Source,
+    Standing,
+    StandingFile,
     Verdict,
 )
 
@@ -72,6 +74,14 @@ findings = st.builds(
     message=long,
     action=long,
 )
+standing = st.builds(
+    Standing,
+    policy=st.none() | st.text(max_size=128),
+    files=st.lists(
+        st.builds(StandingFile, name=text, backup=text, from_version=maybe, to=maybe, sha256=text),
+        max_size=8,
+    ).map(tuple),
+)
 reports = st.builds(
     Report,
     runtime=st.builds(RuntimeReport, name=text, version=text, libcni=maybe, max=maybe),
@@ -112,6 +122,7 @@ reports = st.builds(
         st.builds(ReadinessReport, runtime=text, ready=st.none() | st.booleans(), why=long),
         max_size=8,
     ).map(tuple),
+    standing=st.none() | standing,
 )
 changes = st.builds(
     Change, name=text, from_version=maybe, to=maybe, before=text, after=text, diff=long

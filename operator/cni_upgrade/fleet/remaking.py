@@ -1,0 +1,64 @@
+"""A record that was lost is made anew from what the backups on the node tell.
+
+Deleted by hand, or with its custom resource, it is no longer there to say what a policy has changed
+and whether that was proved. The agent of every audit says what stands (node/standing.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cni_upgrade.api.node_state import Changed, ChangedFile, CNINodeState, LastChange, PolicyRef
+from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.fleet.phases import UNPROVED
+from cni_upgrade.fleet.view import View, moved
+from cni_upgrade.node.operation import Report, Standing
+
+
+def looked_at(state: CNINodeState) -> bool:
+    """Whether an audit has ever answered into this record; an older change is in it then."""
+    return state.status.verdict is not None or state.status.changed is not None
+
+
+def remade(view: View, report: Report, asker: CNIUpgradePolicy | None) -> View:
+    """With what the node tells of a change of which the record says nothing."""
+    known, told = view.status.changed, report.standing
+    if known is not None and not known.unknown:
+        return view
+    if told is None:
+        return view if known is None else _with(view, {"changed": None})
+    policy = _whose(view, told, asker)
+    if policy is None:
+        return view
+    ref = PolicyRef(name=policy.metadata.name, uid=policy.metadata.uid, since=view.now)
+    files = tuple(
+        ChangedFile(
+            name=file.name,
+            backup=file.backup,
+            from_=file.from_version or "missing",
+            to=file.to,
+            sha256=file.sha256,
+        )
+        for file in told.files
+    )
+    update: dict[str, Any] = {
+        "changed": Changed(policy=ref, files=files, unknown=told.policy is None)
+    }
+    if files and view.status.last_change is None:
+        # Nobody knows whether it was proved, so it is to be.
+        update["last_change"] = LastChange(
+            outcome=UNPROVED, at=view.now, policy=policy.metadata.uid
+        )
+    return _with(view, update)
+
+
+def _whose(view: View, told: Standing, asker: CNIUpgradePolicy | None) -> CNIUpgradePolicy | None:
+    """The policy that wrote it, while it exists; where that cannot be read, the one that may."""
+    if told.policy is None:
+        return asker if asker is not None and asker.spec.mode == Mode.ENFORCE else None
+    policies = view.world.policies.values()
+    return next((each for each in policies if each.metadata.uid == told.policy), None)
+
+
+def _with(view: View, update: dict[str, Any]) -> View:
+    return moved(view, view.status.model_copy(update=update))

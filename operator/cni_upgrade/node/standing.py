@@ -1,0 +1,98 @@
+"""What stands on the node because a policy had it written, as far as the backups tell.
+
+The controller records that when it happens. A record that was deleted by hand is made anew from
+this, so that what was changed can still be proved and given back.
+"""
+
+from dataclasses import dataclass
+
+from cni_upgrade.cni import config
+from cni_upgrade.node import backup, results, state
+from cni_upgrade.node.backup import Backup, Saved
+from cni_upgrade.node.errors import OperationRefusedError
+from cni_upgrade.node.reported import Standing, StandingFile
+from cni_upgrade.node.state import State
+from cni_upgrade.node.survey import Survey, sha256
+
+_UNKNOWN = Standing(None)
+
+
+def find(survey: Survey) -> Standing | None:
+    """What the policy that wrote last has changed; None: nothing stands of it, or there is none.
+
+    Raises nothing.
+    """
+    if survey.folders.conf_dir is None:
+        return None
+    host = survey.folders.conf_dir[0]
+    try:
+        place = state.find(survey.operation)
+        if place is None:
+            return None
+        everything = backup.everything(place)
+        broken = backup.unread(place, everything)
+        returned = results.returned(place)
+    except OSError:
+        return _UNKNOWN
+    made = [each for each in everything if each.folder == host]
+    if broken and (not made or broken[-1] > made[-1].id):
+        return _UNKNOWN
+    if not made or not made[-1].policy:
+        return None  # the command line's, and a person's to undo
+    found = {each.name: sha256(each) for each in survey.configs}
+    files = tuple(
+        file.told(name, place)
+        for name, file in _changed(_of_the_last(made), returned).items()
+        if found.get(file.saved.name) != file.saved.sha256
+    )
+    return Standing(made[-1].policy, files) if files else None
+
+
+def _of_the_last(made: list[Backup]) -> list[Backup]:
+    """Those of the policy that wrote last, since it did: what it found then is its before."""
+    others = [place for place, each in enumerate(made) if each.policy != made[-1].policy]
+    return made[others[-1] + 1 :] if others else made
+
+
+@dataclass(slots=True)
+class _File:
+    """One file: the first backup of it, what that holds, and what was written last."""
+
+    made: Backup
+    saved: Saved
+    to: str | None
+    sha256: str
+
+    def told(self, name: str, place: State) -> StandingFile:
+        before = _version(place, self.made, self.saved)
+        return StandingFile(name, self.made.id, before, self.to, self.sha256)
+
+
+def _changed(made: list[Backup], returned: dict[str, int]) -> dict[str, _File]:
+    """What was written and what was put back, in the order of time, as the controller records it.
+
+    Of each file the first backup counts; one that is put back ends what it began.
+    """
+    events = [(each.created, each, False) for each in made]
+    events += [(returned[each.id], each, True) for each in made if each.id in returned]
+    found: dict[str, _File] = {}
+    for _, each, back in sorted(events, key=lambda event: event[0]):
+        for saved in each.files:
+            for name in dict.fromkeys((saved.becomes or saved.name, saved.name)):
+                known = found.setdefault(name, _File(each, saved, None, ""))
+                if back and known.made is each:
+                    del found[name]
+                elif back:
+                    known.sha256 = saved.sha256 if name == saved.name else ""
+                elif name == (saved.becomes or saved.name):
+                    known.to, known.sha256 = saved.to, saved.after
+                else:  # a list has taken its place
+                    known.to, known.sha256 = None, ""
+    return found
+
+
+def _version(place: State, made: Backup, saved: Saved) -> str | None:
+    try:
+        return config.read(saved.name, backup.content(place, made, saved)).version
+    except OperationRefusedError:
+        return None
