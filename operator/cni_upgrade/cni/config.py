@@ -137,6 +137,19 @@ def read(name: str, data: bytes, libcni: str | None = None, inline: Inline | Non
     return replace(rest, version=None, versions=(), error=finding, data=data)
 
 
+def beside(name: str, data: bytes) -> str | None:
+    """The folder, beside the file, whose `.conf` files libcni 1.3 adds to a list: its network.
+
+    None where it adds none. A list may have no plugins but those.
+    """
+    if kind_of(name) != "conflist":
+        return None
+    network = read(name, data).network
+    if network is None:
+        network = read(name, data, inline={"x.conf": b'{"type": "x"}'}).network
+    return network
+
+
 def _release(libcni: str) -> tuple[int, int, int]:
     major, minor, patch = libcni.split(".")
     return int(major), int(minor), int(patch)

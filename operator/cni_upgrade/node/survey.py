@@ -4,6 +4,7 @@ An audit is a survey with a judgement. An apply and a restore make the same surv
 they write, so that what is judged is what will be written over.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -160,9 +161,8 @@ def config_file(root: str, host: str, name: str) -> Config:
             "make it a plain file that can be read, or remove it: libcni tries to load it",
         )
         return Config(name, config.kind_of(name), error=finding, unjudged=True)
-    read = config.read(name, data)
-    inline = _inline(root, host, read)
-    return replace(read, data=data) if not inline else config.read(name, data, inline=inline)
+    inline = _inline(root, host, config.beside(name, data))
+    return replace(config.read(name, data, inline=inline), data=data)
 
 
 def _read(root: str, path: str) -> bytes:
@@ -172,20 +172,22 @@ def _read(root: str, path: str) -> bytes:
         return files.read_file(descriptor, name)
 
 
-def _inline(root: str, host: str, read: Config) -> Inline:
+def _inline(root: str, host: str, network: str | None) -> Inline:
     """The `.conf` files of the folder named as the network, which libcni 1.3 adds to a list.
 
     It passes over a folder that is not there, and fails on one that it cannot read, be it that a
     file stands in its place (`conf.go` NetworkPluginConfsFromFiles).
     """
-    if read.kind != "conflist" or not read.network or "/" in read.network:
+    if network is None:
         return {}
+    if "\0" in network:  # no system call takes it, which is not the same as nothing being there
+        return {"": os.strerror(errno.EINVAL)}
     found: dict[str, bytes | str] = {}
     try:
-        with files.opened_folder(resolve(root, f"{host}/{read.network}")) as descriptor:
+        with files.opened_folder(resolve(root, f"{host}/{network}")) as descriptor:
             for name in files.names(descriptor):
                 if name.endswith(".conf") and not _is_folder(descriptor, name):
-                    found[name] = _inlined(root, f"{host}/{read.network}/{name}")
+                    found[name] = _inlined(root, f"{host}/{network}/{name}")
     except folders.BrokenLinkError as error:
         if not root:  # all of the machine is here: it leads nowhere for libcni, too
             return {}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade.node.agent import run
 from cni_upgrade.node.message import decode
 from cni_upgrade.node.operation import Kind, Outcome, Result
 from tests.unit.node.host import VERSIONLESS, Host, codes, report
@@ -196,6 +197,34 @@ def test_what_is_not_read_here_may_be_what_the_runtime_uses(
     assert result.error is not None
     assert result.error.code == "NotAllowed"
     assert (host.conf / "20-pod.conflist").read_text() == VERSIONLESS
+
+
+@pytest.mark.parametrize(
+    ("network", "folder"), [("pod-net", "pod-net"), ("", "."), ("a/b", "a/b"), ("../x", "../x")]
+)
+def test_a_list_whose_plugins_all_stand_in_its_folder(
+    host: Host, network: str, folder: str
+) -> None:
+    """libcni 1.3 joins the network's name to the folder's path, whatever the name is."""
+    host.runtime = "containerd://2.1.0"
+    host.plugins()
+    host.config("00-pod.conflist", json.dumps({"cniVersion": "1.0.0", "name": network}))
+    (host.conf / folder).mkdir(parents=True, exist_ok=True)
+    (host.conf / folder / "10-a.conf").write_text('{"type": "bridge"}')
+    (host.conf / folder / "20-b.conf").write_text('{"type": "portmap"}')
+    seen = report(run(host.audit()))
+    listed = next(file for file in seen.files if file.name == "00-pod.conflist")
+    assert (listed.network, listed.plugins) == (network, ("bridge", "portmap"))
+    # Earlier releases have no such folder, and the list has no plugins there.
+    host.runtime = "containerd://1.7.2"
+    older = report(run(host.audit()))
+    assert "MissingPlugins" in {str(each.code) for each in older.findings}
+
+
+def test_a_network_that_no_folder_can_be_named_as(host: Host) -> None:
+    host.runtime = "containerd://2.1.0"
+    host.config(text='{"name": "a\\u0000b", "plugins": [{"type": "bridge"}]}')
+    assert "InlineFolder" in codes(run(host.audit()))
 
 
 def test_an_inlined_folder_that_is_not_mounted(host: Host, tmp_path: Path) -> None:
