@@ -14,7 +14,7 @@ from cni_upgrade.api.node_state import (
     ProofStatus,
 )
 from cni_upgrade.api.policy import OnFailure, Verify
-from cni_upgrade.fleet import changed, drift, orders
+from cni_upgrade.fleet import changed, drift, node_lease, orders
 from cni_upgrade.fleet.decisions import Uncordon
 from cni_upgrade.fleet.phases import DRAIN_NOT_ENOUGH, FAILED, INCONCLUSIVE, PROVE, UNPROVED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
@@ -186,6 +186,11 @@ def release_step(view: View) -> Move:
     ending = view.operation.ending
     if ending is None:
         raise LookupError(f"node {view.node.name}: an operation is to end without an ending")
+    if view.our_cordon and (lease := node_lease.others(view)):
+        # Who drains a node that is cordoned already leaves it at that: undone now, pods would come
+        # back under their hands.
+        text = f"to be given back; {lease}; {ending.message}"
+        return Move(view.status.model_copy(update={"reason": node_lease.HELD, "message": text}))
     if view.our_cordon:
         act = Uncordon(view.node.name, view.node.resource_version)
         return wait(view, f"giving the node back; {ending.message}", act)

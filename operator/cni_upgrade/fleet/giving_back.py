@@ -130,6 +130,8 @@ def called_off(view: View) -> Move | None:
         why = stopped(view.world)
     elif paused(leaving.policy):
         why = f"policy {leaving.policy.metadata.name} is paused"
+    elif lease := node_lease.others(view):
+        why = lease
     elif view.silent:
         why = "the node's Ready is Unknown"
     else:

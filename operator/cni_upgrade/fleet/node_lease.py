@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cni_upgrade.fleet.budget import changing
-from cni_upgrade.fleet.decisions import DropLease, TakeLease
+from cni_upgrade.fleet.decisions import DropLease, TakeLease, Uncordon
 from cni_upgrade.fleet.objects import Lease, Node
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.view import Move, View
@@ -70,7 +70,7 @@ def kept(view: View, move: Move) -> Move:
     operation = move.status.operation
     if operation is None or operation.kind == "audit" or not view.our_cordon:
         return move
-    if any(isinstance(act, TakeLease) for act in move.acts):
+    if any(isinstance(act, TakeLease | Uncordon) for act in move.acts):
         return move
     return Move(move.status, (*move.acts, *take(view)))
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.api.policy import Mode
-from cni_upgrade.fleet import ending, freeing, giving_back, looking, proving, writing
+from cni_upgrade.fleet import ending, freeing, giving_back, looking, node_lease, proving, writing
 from cni_upgrade.fleet.decisions import Cordon
 from cni_upgrade.fleet.draining import drain_settings
 from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
@@ -75,6 +75,8 @@ def _called_off(view: View) -> Move | None:
         why = stopped(view.world)
     elif paused(policy):
         why = f"policy {name} is paused"
+    elif lease := node_lease.others(view):
+        why = lease
     elif view.silent:
         why = "the node's Ready is Unknown"
     elif view.status.observed is None or view.status.observed.audit_key != audit_key(

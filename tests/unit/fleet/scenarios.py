@@ -1524,6 +1524,30 @@ def lease_of_a_dead_controller() -> Rollout:
     return r
 
 
+def lease_lost_in_a_drain() -> Rollout:
+    """Nothing was written yet: no pod more is evicted, and no cordon is undone in their hands."""
+    r = leased(old("node-a", drain_for=frozenset({"1.0.0"})))
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"deadline": "3h"}})
+    r.cluster.budgets.add("web-node-a-0")
+    r.until(lambda: r.step_of("node-a") == "Drain")
+    r.say("== the controller is away for an hour, and the Lease expires")
+    r.dead = True
+    r.play(3600)
+    r.say("== somebody takes the Lease, and finds the node cordoned")
+    r.cluster.take_lease("node-a", "node-maintenance", 1200)
+    r.cluster.cordon("node-a")
+    r.cluster.budgets.clear()
+    r.dead = False
+    r.play(600)
+    assert len(r.cluster.pods_on("node-a", "default")) == 1
+    assert r.cluster.node("node-a")["spec"]["unschedulable"]
+    r.say("== they give it back")
+    r.cluster.drop_lease("node-a", "node-maintenance")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
 def lease_lost_to_somebody_else() -> Rollout:
     """It expired while no controller was there: the change is finished, theirs is not taken."""
     r = leased(old("node-a"))
@@ -1534,11 +1558,15 @@ def lease_lost_to_somebody_else() -> Rollout:
     r.say("== somebody takes the Lease")
     r.cluster.take_lease("node-a", "node-maintenance", 7200)
     r.dead = False
-    r.until(lambda: r.phase("node-a") == "Done", 600)
+    r.until(lambda: r.step_of("node-a") == "Release", 600)
+    r.play(60)
     lease = r.cluster.api.get("Lease", "node-node-a", LEASES)
     assert lease["spec"]["holderIdentity"] == "node-maintenance"
-    r.play(60)
-    check_given_back(r.cluster)
+    assert r.cluster.node("node-a")["spec"]["unschedulable"], "they rely on that cordon"
+    r.say("== they give it back")
+    r.cluster.drop_lease("node-a", "node-maintenance")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
     return r
 
 
@@ -1634,5 +1662,6 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     lease_that_expires,
     lease_taken_in_between,
     lease_of_a_dead_controller,
+    lease_lost_in_a_drain,
     lease_lost_to_somebody_else,
 )
