@@ -1,53 +1,139 @@
-"""Names the binaries that run for a plugin: itself, its IPAM, and whom it delegates to."""
+"""Names the binaries that run for a plugin, and the version at which each one is called.
 
-from collections.abc import Iterator
+libcni gives each plugin of a list the list's version; a plugin gives its IPAM what it got itself.
+Whom a plugin delegates to is called as that plugin sees fit:
+- flannel sets its own version if it has one, and leaves the delegate's otherwise (flannel
+  cni-plugin `flannel_linux.go` doCmdAdd). Its delegate is bridge with host-local unless it says so;
+- multus gives each of `delegates` to libcni as it stands, a plugin or a whole list, so that the
+  delegate's own version counts, a missing one too (multus-cni `pkg/multus/multus.go` confAdd,
+  conflistAdd). With `clusterNetwork` they count for nothing, and what it names is elsewhere
+  (`pkg/types/conf.go` LoadNetConf, `pkg/k8sclient/k8sclient.go` getNetDelegate);
+- others may do either.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from cni_upgrade.cni import golang
 from cni_upgrade.cni.document import Node
 
+How = Literal["list", "own", "list or own", "either"]
 
-def chain(plugins: list[Node]) -> tuple[str, ...]:
-    """Each binary of these plugins once, in the order in which they first run."""
-    return tuple(dict.fromkeys(binary for plugin in plugins for binary in _binaries(plugin)))
+MULTUS = ("multus", "multus-shim")
 
 
-def _binaries(node: Node) -> Iterator[str]:
-    """Every binary that runs for one plugin: itself, its IPAM, and whom it delegates to.
+@dataclass(frozen=True, slots=True)
+class Called:
+    """One binary, and at which version it runs when the config has another."""
 
-    Delegates: multus `delegates[]` (whole configs or lists), flannel and others `delegate`.
-    flannel's delegate is bridge with host-local unless it says otherwise (flannel
-    cni-plugin `flannel_linux.go`).
+    binary: str
+    how: How = "list"
+    own: tuple[str, ...] = ()
+    """The versions that may count beside or instead of the config's; "" is none."""
+
+    def at(self, version: str | None) -> tuple[str, ...]:
+        """At which version it may be called when that is the config's; several: not known."""
+        given = version or ""
+        match self.how:
+            case "list":
+                return (given,)
+            case "own":
+                return self.own
+            case "list or own":
+                return (given,) if given else self.own
+            case "either":
+                return tuple(dict.fromkeys((given, *self.own)))
+
+
+def chain(plugins: list[Node]) -> tuple[Called, ...]:
+    """Each call of a binary once, in the order in which they first come."""
+    return tuple(dict.fromkeys(call for plugin in plugins for call in _calls(plugin, Called(""))))
+
+
+def binaries(calls: Iterable[Called]) -> tuple[str, ...]:
+    """Each binary once."""
+    return tuple(dict.fromkeys(call.binary for call in calls))
+
+
+def alone(calls: Iterable[Called], version: str | None) -> Iterator[Called]:
+    """The calls of a config that is itself called at that version, whatever calls it."""
+    for call in calls:
+        yield Called(call.binary, "own", call.at(version))
+
+
+def elsewhere(plugins: list[Node]) -> tuple[str, ...]:
+    """What is run beside these binaries and stands in no config here: multus' cluster network.
+
+    A path as it is written, or a name; empty where the daemon behind multus-shim decides.
     """
+    return tuple(
+        last_string(plugin, "clusternetwork")
+        for plugin in plugins
+        if plugin.kind == "object"
+        if last_string(plugin, "type") in MULTUS
+        if last_string(plugin, "clusternetwork") or not any(_each(plugin, "delegates"))
+    )
+
+
+def _calls(node: Node, by: Called) -> Iterator[Called]:
+    """The binary of one plugin that is called like `by`, its IPAM, and whom it delegates to."""
     if node.kind != "object":
         return
     kind = last_string(node, "type")
     if kind:
-        yield kind
+        yield Called(kind, by.how, by.own)
     ipam = ""
     for value in golang.fields(node, "ipam"):
         for named in golang.fields(value, "type"):
             ipam = str(named.scalar) if named.kind == "string" else ipam
     if ipam:
-        yield ipam
+        yield Called(ipam, by.how, by.own)
     if kind == "flannel":
         delegates = [value for value in golang.fields(node, "delegate") if value.kind == "object"]
+        own = next((last_string(value, "cniversion") for value in reversed(delegates)), "")
+        as_flannel = _like_flannel(by, own)
         if not any(last_string(value, "type") for value in delegates):
-            yield "bridge"
-        yield from (each for value in delegates for each in _delegate(value))
-        yield "host-local"
+            yield Called("bridge", as_flannel.how, as_flannel.own)
+        yield from (call for value in delegates for call in _calls(value, as_flannel))
+        yield Called("host-local", as_flannel.how, as_flannel.own)
+        return
+    if kind in MULTUS:
+        if not last_string(node, "clusternetwork"):
+            for item in _each(node, "delegates"):
+                yield from _delegate(item, Called("", "own"))
         return
     for key in ("delegate", "delegates"):
-        for value in golang.fields(node, key):
-            for item in value.items if value.kind == "array" else (value,):
-                yield from _delegate(item)
+        for item in _each(node, key):
+            yield from _delegate(item, Called("", "either", by.own))
 
 
-def _delegate(node: Node) -> Iterator[str]:
-    """A delegate is one plugin's config or a whole list."""
-    yield from _binaries(node)
+def _like_flannel(by: Called, own: str) -> Called:
+    """How flannel's delegate is called where flannel is called like `by`."""
+    if by.how == "own":
+        return Called("", "own", tuple(dict.fromkeys(version or own for version in by.own)))
+    return Called("", "list or own" if by.how == "list" else "either", (*by.own, own))
+
+
+def _delegate(node: Node, by: Called) -> Iterator[Called]:
+    """A delegate is one plugin's config, or a whole list with a version for all its plugins."""
+    if node.kind != "object":
+        return
+    alone = Called("", by.how, (*by.own, last_string(node, "cniversion")))
+    yield from _calls(node, alone)
+    members = {member.key: member.value for member in node.members}
+    version, others = members.get("cniVersion"), members.get("cniVersions")
+    said = [str(version.scalar) if version and version.kind == "string" else ""]
+    said += [str(item.scalar) for item in (others.items if others else ()) if item.kind == "string"]
+    whole = Called("", by.how, (*by.own, *said))
     for value in golang.fields(node, "plugins"):
         for item in value.items:
-            yield from _binaries(item)
+            yield from _calls(item, whole)
+
+
+def _each(node: Node, key: str) -> Iterator[Node]:
+    for value in golang.fields(node, key):
+        yield from value.items if value.kind == "array" else (value,)
 
 
 def last_string(node: Node, key: str) -> str:

@@ -93,13 +93,26 @@ def objections(runtime: Runtime, chain: Sequence[Support], version: str) -> list
         elif support.supported is None:
             bound = f" (at most {support.max})" if support.max else ""
             reasons.append(f"it is not known what {support.type} supports{bound}")
-        elif version not in support.supported:
-            reasons.append(f"{support.type} supports {supported_range(support.supported)}")
+        elif not support.takes(version):
+            reasons.append(f"{_asked(support, version)} {supported_range(support.supported)}")
         elif command := loses_result(runtime, support.type, version):
             reasons.append(
                 f"{support.type} answers without a cniVersion, so that {command} fails at {version}"
             )
-    return reasons
+    return list(dict.fromkeys(reasons))
+
+
+def _asked(support: Support, version: str) -> str:
+    """Whom a version is not for, as a reason begins; a delegate may be called at another one."""
+    at = support.called.at(version) if support.called else (version,)
+    if at == (version,):
+        return f"{support.type} supports"
+    return f"{support.type} is delegated to at {either(at)} and supports"
+
+
+def either(versions_: Sequence[str]) -> str:
+    """Several versions of which one counts, as a sentence wants them."""
+    return " or ".join(shown(each) if each else "no version" for each in versions_)
 
 
 def loses_result(

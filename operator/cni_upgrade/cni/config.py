@@ -54,6 +54,10 @@ class Config:
     versions: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     """Every binary of the chain in order, IPAM and delegates included."""
+    calls: tuple[chain.Called, ...] = ()
+    """Of the same binaries, at which version each is called; more than one for some."""
+    elsewhere: tuple[str, ...] = ()
+    """Networks that run with this one and stand in no text of it (`chain.elsewhere`)."""
     mains: tuple[str, ...] = ()
     """The binaries that libcni itself starts, one for each plugin of the list."""
     check_disabled: bool = False
@@ -196,12 +200,15 @@ def _read_conf(
     if not main:
         raise _NotLoadedError(Code.MISSING_TYPE, "missing 'type' once the keys are sorted")
     data = to_bytes(document.text)
+    calls = chain.chain([plugin])
     return Config(
         name,
         kind,
         network=conf.name,
         version=conf.cni_version or None,
-        plugins=chain.chain([plugin]),
+        plugins=chain.binaries(calls),
+        calls=calls,
+        elsewhere=chain.elsewhere([plugin]),
         mains=(main,),
         notes=notes.notes(name, data, conf.name, version_keys.deciding(document, kind)),
         data=data,
@@ -248,13 +255,16 @@ def _read_list(
         raise _NotLoadedError(Code.MISSING_PLUGINS, "no plugin configs found")
     data = to_bytes(document.text)
     keys = version_keys.deciding(document, kind)
+    calls = chain.chain(plugins)
     return Config(
         name,
         kind,
         network=network,
         version=version or None,
         versions=tuple(others or ()),
-        plugins=chain.chain(plugins),
+        plugins=chain.binaries(calls),
+        calls=calls,
+        elsewhere=chain.elsewhere(plugins),
         mains=tuple(dict.fromkeys(chain.last_string(plugin, "type") for plugin in plugins)),
         check_disabled=disabled,
         notes=notes.notes(name, data, network, keys),

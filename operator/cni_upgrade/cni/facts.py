@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cni_upgrade.cni import versions
+from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.findings import Finding
 
@@ -27,6 +28,8 @@ class Support:
     max: str | None = None
     source: Source = "unknown"
     finding: Finding | None = None
+    called: Called | None = None
+    """In the chain of a config: at which version it is called there."""
 
     @classmethod
     def told(cls, binary: str, supported: Sequence[str]) -> "Support":
@@ -37,8 +40,15 @@ class Support:
         """Whether the binary takes a config at that version; None when it is not known.
 
         String equality, a missing version counting as 0.1.0 (libcni `pkg/version/reconcile.go`,
-        `conf.go` Decode).
+        `conf.go` Decode). One that is called at another version than the config's takes it if it
+        takes the other one.
         """
+        if self.called is None:
+            return self._takes(version)
+        answers = {self._takes(each) for each in self.called.at(version)}
+        return answers.pop() if len(answers) == 1 else None
+
+    def _takes(self, version: str | None) -> bool | None:
         if self.supported is None:
             if self.source == "missing":
                 return False
@@ -81,6 +91,8 @@ class Facts:
     default_network: str | None = None
     conf_template: str | None = None
     """The template from which containerd makes a config where it can load none."""
+    conf_dir: str | None = None
+    """The config folder as the host names it."""
     names: Collection[str] = ()
     """Everything that stands in the config folder, what libcni does not load included."""
     without_cni: str | None = None

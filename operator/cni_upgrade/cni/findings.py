@@ -45,6 +45,10 @@ class Code(StrEnum):
     )
     SANDBOX_LIMIT = "SandboxLimit", "running pods could not be deleted at a higher version"
     CHECK_FAILS = "CheckFails", "CHECK of pods added with no version fails after the rewrite"
+    DELEGATE_VERSION = (
+        "DelegateVersion",
+        "a plugin is delegated to at a version that it refuses, or that is not known",
+    )
     CANNOT_CURE = "CannotCure", "no cniVersion cures this; a binary or the runtime must change"
     NO_VERSION_FITS = "NoVersionFits", "no version is supported by the runtime and every plugin"
 

@@ -7,12 +7,13 @@ pod that it creates, which runs CHECK and so fails on a missing version up to li
 containernetworking/cni#882), go-cni `cni.go` (containerd runs the loopback plugin for every pod).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from cni_upgrade.cni import compat, versions
+from cni_upgrade.cni import chain, compat, versions
+from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.config import Config
-from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
+from cni_upgrade.cni.facts import UNKNOWN, Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtimes import Runtime
 
@@ -64,21 +65,25 @@ class Node:
     loopback: Support | None
     """None where the runtime does not run the plugin."""
     sandboxes: Sequence[Sandbox]
+    elsewhere: Sequence[str] = ()
+    """Networks that run with this one and of which nothing is known here."""
 
     @classmethod
     def of(
-        cls,
-        config: Config,
-        runtime: Runtime,
-        plugins: Mapping[str, Support],
-        sandboxes: Sequence[Sandbox],
+        cls, config: Config, runtime: Runtime, facts: Facts, sandboxes: Sequence[Sandbox]
     ) -> "Node":
         """What concerns that config; a binary of which nothing is said is one not known."""
+        calls, elsewhere = _calls(config, facts)
+        plugins = facts.plugins
         return cls(
             runtime,
-            [plugins.get(binary) or Support(binary) for binary in config.plugins],
+            [
+                replace(plugins.get(each.binary) or Support(each.binary), called=each)
+                for each in calls
+            ],
             (plugins.get(LOOPBACK) or Support(LOOPBACK)) if runtime.loopback_at else None,
             sandboxes,
+            elsewhere,
         )
 
     @property
@@ -87,24 +92,61 @@ class Node:
         return [*self.chain, *([self.loopback] if self.loopback else [])]
 
     @property
-    def unknown(self) -> list[str]:
+    def silent(self) -> list[str]:
         """The binaries that are there and do not say which versions they support."""
-        return [
-            each.type
-            for each in self.binaries
-            if each.supported is None and each.source != "missing"
+        silent = [b.type for b in self.binaries if b.supported is None and b.source != "missing"]
+        return list(dict.fromkeys(silent))
+
+    def doubts(self, version: str | None) -> list[str]:
+        """What is not known of the binaries and decides whether a pod comes and goes."""
+        doubts = [f"it is not known what {', '.join(self.silent)} supports"] if self.silent else []
+        doubts += [
+            f"it is not known whether {each.type} is called at "
+            f"{compat.either(called.at(version))}, and it supports "
+            f"{compat.supported_range(each.supported)}"
+            for each in self.chain
+            if (called := each.called) and each.supported and each.takes(version) is None
         ]
+        doubts += [
+            f"it is not known which plugins {shown(each) if each else 'the multus daemon'} runs"
+            for each in self.elsewhere
+        ]
+        return list(dict.fromkeys(doubts))
+
+
+def _calls(config: Config, facts: Facts) -> tuple[list[Called], list[str]]:
+    """Who is called by a config and by those of the folder that it names, and what it names else.
+
+    multus loads a cluster network that is a path from there, as the agent's own mount names it
+    (`/host/etc/cni/net.d/10-flannel.conflist`).
+    """
+    calls, elsewhere = list(config.calls), []
+    for path in config.elsewhere:
+        named = next(
+            (
+                each
+                for each in facts.configs
+                if facts.conf_dir and path.endswith(f"{facts.conf_dir}/{each.name}")
+            ),
+            None,
+        )
+        if named is None or named.error is not None or named.elsewhere:
+            elsewhere.append(path)
+        else:
+            calls += chain.alone(named.calls, named.version)
+    return calls, elsewhere
 
 
 def add(config: Config, version: str | None, node: Node) -> Outcome:
     """What the next creation of a pod will do with the file at that version."""
-    return _outcome(_add_faults(config, version, node), _binaries_known(node))
+    return _outcome(_add_faults(config, version, node), _binaries_known(version, node))
 
 
 def delete(config: Config, version: str | None, node: Node) -> Outcome:
     """What the next deletion will do: of the pods that run now and of one added at that version."""
     return _outcome(
-        _del_faults(config, version, node), _binaries_known(node) and _pods_known(version, node)
+        _del_faults(config, version, node),
+        _binaries_known(version, node) and _pods_known(version, node),
     )
 
 
@@ -116,13 +158,12 @@ def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
         faults = _cached_faults(config, node)
     else:
         faults = _del_faults(config, version, node)
-    return _outcome(faults, _binaries_known(node) and _pods_known(version, node))
+    return _outcome(faults, _binaries_known(version, node) and _pods_known(version, node))
 
 
 def delete_next(config: Config, version: str | None, node: Node) -> Outcome:
     """What the deletion of a pod that is added at that version will do."""
-    fresh = Node(node.runtime, node.chain, node.loopback, ())
-    return delete(config, version, fresh)
+    return delete(config, version, replace(node, sandboxes=()))
 
 
 def _outcome(faults: Iterator[Finding], known: bool) -> Outcome:
@@ -132,9 +173,9 @@ def _outcome(faults: Iterator[Finding], known: bool) -> Outcome:
     return Outcome(True if known else None)
 
 
-def _binaries_known(node: Node) -> bool:
+def _binaries_known(version: str | None, node: Node) -> bool:
     """Whether all is known of the runtime and the binaries, so that no fault means none."""
-    return node.runtime.libcni is not None and not node.unknown
+    return node.runtime.libcni is not None and not node.doubts(version)
 
 
 def _pods_known(version: str | None, node: Node) -> bool:
@@ -225,6 +266,8 @@ def _version_faults(config: Config, version: str | None, node: Node) -> Iterator
     refusing = [
         each for each in node.chain if each.source != "missing" and each.takes(version) is False
     ]
+    yield from map(delegate_refuses, (each for each in refusing if not _follows(each, version)))
+    refusing = [each for each in refusing if _follows(each, version)]
     if refusing:
         yield f2(config, version, refusing)
     elif version and not versions.known(version):
@@ -235,6 +278,11 @@ def _version_faults(config: Config, version: str | None, node: Node) -> Iterator
             f"cniVersion {shown(version)} is no released version; plugins compare it as a string",
             "write a released version",
         )
+
+
+def _follows(support: Support, version: str | None) -> bool:
+    """Whether it is called at the config's version, so that another one there would reach it."""
+    return support.called is None or support.called.at(version) == (version or "",)
 
 
 def _versionless_results(
@@ -327,6 +375,23 @@ def f2(config: Config, version: str | None, refusing: Sequence[Support]) -> Find
         config.name,
         f"{said}, which is not supported by {ranges}: ADD and DEL fail (incompatible CNI versions)",
         f"write a version that all support, or install a newer {refusing[0].type}",
+    )
+
+
+def delegate_refuses(support: Support) -> Finding:
+    """A version that stands in a delegate's own config, or is none, and that it does not take."""
+    at = support.called.own if support.called else ()
+    said = compat.either(at)
+    supports = f"supports up to {support.max} at most"
+    if support.supported is not None:
+        supports = f"supports {compat.supported_range(support.supported)}"
+    return Finding(
+        Code.DELEGATE_VERSION,
+        Severity.FAULT,
+        support.type,
+        f"{support.type} is delegated to at {said}, whatever the config's cniVersion is, and it "
+        f"{supports}: ADD and DEL fail (incompatible CNI versions)",
+        f"write a cniVersion that {support.type} supports into the delegate's own config",
     )
 
 

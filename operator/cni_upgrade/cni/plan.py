@@ -53,15 +53,18 @@ def plan(
     if not faulty:
         if version == target.version:
             return _at_target(config, version, node)
-        if target.rewrite == "OnlyFaulty" and not node.unknown:
-            return Plan("None", version, f"{said} works here, and only faulty files are rewritten")
+        if target.rewrite == "OnlyFaulty" and not node.doubts(version):
+            fails = any(outcome.works is False for outcome in before)
+            how = "is not what fails here" if fails else "works here"
+            return Plan("None", version, f"{said} {how}, and only faulty files are rewritten")
         above = version and versions.order(version) > versions.order(target.version)
-        if version and above and not exact and not node.unknown:
+        if version and above and not exact and not node.doubts(version):
             return _left_above(config, version, target)
     if node.runtime.libcni is None:
         return _refused(config, f"it is not known what {node.runtime.label} supports")
-    if node.loopback is not None and node.loopback.type in node.unknown:
-        return _refused(config, f"it is not known what {node.loopback.type} supports")
+    beside = replace(node, chain=()).doubts(target.version)  # what no version has to do with
+    if beside:
+        return _refused(config, "; ".join(beside))
     return _reach(config, node, target, faulty, before)
 
 
@@ -87,8 +90,9 @@ def _reach(
     if reach.version is None and exact and open_without_pods.version and before[1].works:
         why = f"{said}; {reach.why}: drain the node first, for the target is to be met exactly"
         return Plan("Rewrite", open_without_pods.version, why, needs_drain=True)
+    fails = any(outcome.works is False for outcome in before)
     if reach.version is None:
-        if not faulty and version and not exact and _all_known(node):
+        if not faulty and version and not exact and not fails and _all_known(version, node):
             return Plan("None", version, f"{version} works and cannot be raised: {reach.why}")
         return _refused(config, reach.why)
     if reach.version == version:
@@ -153,27 +157,27 @@ def _kept(
     return succession.obstacle(beside.load, beside.configs, config, new)
 
 
-def _all_known(node: health.Node) -> bool:
-    return all(each.supported is not None for each in node.chain)
-
-
-def _unknown(node: health.Node) -> str:
-    return f"it is not known what {', '.join(node.unknown)} supports"
+def _all_known(version: str | None, node: health.Node) -> bool:
+    missing = any(each.source == "missing" for each in node.chain)
+    return not missing and not node.doubts(version)
 
 
 def _at_target(config: Config, version: str, node: health.Node) -> Plan:
     """There is nothing to write; where a binary does not answer that is all that can be said."""
     why = f"{version} is the target already"
-    if not node.unknown:
+    doubts = "; ".join(node.doubts(version))
+    if not doubts:
         return Plan("None", version, why)
     finding = Finding(
-        Code.PLUGIN_UNKNOWN,
+        Code.PLUGIN_UNKNOWN if node.silent else Code.DELEGATE_VERSION,
         Severity.FAULT,
         config.name,
-        f"{why}, and nothing shows that pods come and go with it: {_unknown(node)}",
-        f"run {node.unknown[0]} with CNI_COMMAND=VERSION to see what it answers",
+        f"{why}, and nothing shows that pods come and go with it: {doubts}",
+        f"run {node.silent[0]} with CNI_COMMAND=VERSION to see what it answers"
+        if node.silent
+        else "give what is delegated to a cniVersion that its binaries support",
     )
-    return Plan("None", version, f"{why}; {_unknown(node)}", (finding,))
+    return Plan("None", version, f"{why}; {doubts}", (finding,))
 
 
 def _left_above(config: Config, version: str, target: Target) -> Plan:

@@ -1,6 +1,7 @@
 """What is worth saying about a node beside the plan: its runtime, its plugins, its form."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from cni_upgrade.cni import compat, health, versions
 from cni_upgrade.cni.config import Config
@@ -37,6 +38,20 @@ def support_findings(binaries: Sequence[Support]) -> Iterator[Finding]:
                 f"it is not known which versions {support.type} supports",
                 f"run {support.type} with CNI_COMMAND=VERSION to see what it answers",
             )
+
+
+def delegate_findings(config: Config, node: health.Node) -> Iterator[Finding]:
+    """Whom the config delegates to in a way that cannot be told from here."""
+    known = replace(node, chain=[each for each in node.chain if each.supported], loopback=None)
+    for doubt in known.doubts(config.version):
+        yield Finding(
+            Code.DELEGATE_VERSION,
+            Severity.WARNING,
+            config.name,
+            doubt,
+            "see what the plugin delegates to, and that each binary of it supports the version at "
+            "which it is called",
+        )
 
 
 def remarks(

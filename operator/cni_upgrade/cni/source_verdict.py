@@ -14,7 +14,7 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.document import DocumentError, parse
 from cni_upgrade.cni.facts import Facts, Sandbox, Support, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
-from cni_upgrade.cni.health import LOOPBACK
+from cni_upgrade.cni.health import LOOPBACK, Node
 from cni_upgrade.cni.sources import Source
 from cni_upgrade.cni.verdict import Judgement, judge
 
@@ -151,7 +151,8 @@ def _settings(source: Source, text: str) -> tuple[Config, placeholders.StoodIn]:
     said = [node for node in golang.fields(root, "cniversion") if node.kind != "null"]
     if any(node.kind != "string" for node in said):
         raise _RefusedError(_unparsable(source, "cniVersion is not a string"))
-    made = {"name": "multus-cni-network", "type": "multus-shim"}
+    made: dict[str, object] = {"name": "multus-cni-network", "type": "multus-shim"}
+    made["delegates"] = [{}]  # whoever they are is asked about by `_multus_refuses`
     if said:
         made["cniVersion"] = str(said[-1].scalar)
     return config.read("00-multus.conf", json.dumps(made).encode()), stood_in
@@ -249,8 +250,7 @@ def _against(source: Source, read: Config, user: User, version: str) -> str:
     """What one kind of node has against a version; empty where nothing."""
     facts = user.facts(read)
     runtime = runtimes.lookup(user.runtime)
-    chain = [facts.plugins.get(binary) or Support(binary) for binary in read.plugins]
-    reasons = compat.objections(runtime, chain, version)
+    reasons = compat.objections(runtime, Node.of(read, runtime, facts, ()).chain, version)
     if stuck := compat.stuck_at(runtime, facts.sandboxes, version):
         reasons.append(
             f"{compat.pods(len(stuck))} added {compat.added_at(stuck)} could not be deleted"

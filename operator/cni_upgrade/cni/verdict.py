@@ -37,7 +37,7 @@ class _Judged:
 
     file: FileJudgement
     unknown: bool
-    """Whether a binary does not say what it supports: then nothing shows that pods come and go."""
+    """Whether not all is known of the binaries: then nothing shows that pods come and go."""
     before: tuple[health.Outcome, health.Outcome]
     after: tuple[health.Outcome, health.Outcome, health.Outcome]
     needs_drain: bool
@@ -197,7 +197,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     node = health.Node.of(
         config,
         runtime,
-        facts.plugins,
+        facts,
         [
             each
             for each in facts.sandboxes
@@ -253,10 +253,11 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *(remarks.causes((after[2],)) if runtime.deletes_with == "cached" else ()),
         *remarks.incurable(before, config),
         *remarks.support_findings(node.binaries),
+        *remarks.delegate_findings(config, node),
         *config.notes,
         *(() if fault else remarks.remarks(config, node, reached, plan)),
     )
-    return _Judged(file, bool(node.unknown), before, after, plan.needs_drain, findings)
+    return _Judged(file, bool(node.doubts(reached)), before, after, plan.needs_drain, findings)
 
 
 def _combined(outcomes: Iterable[health.Outcome]) -> health.Outcome:

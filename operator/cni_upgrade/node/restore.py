@@ -193,5 +193,5 @@ def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outc
         return health.Outcome(False, (config.error,))
     if config.unjudged:
         return health.Outcome(None)
-    seen = health.Node.of(config, runtime, node.survey.supports, running)
+    seen = health.Node.of(config, runtime, node.survey.facts(), running)
     return health.delete_existing(config, config.version, seen)

@@ -49,6 +49,7 @@ class Survey:
             max_conf_num=1 if known.max_conf_num is None else known.max_conf_num,
             default_network=known.default_network,
             conf_template=known.conf_template,
+            conf_dir=self.folders.conf_dir and self.folders.conf_dir[0],
             names=self.names,
             without_cni=self.without_cni,
             unread=self.unread,
