@@ -216,13 +216,13 @@ class LastChange(Model):
     policy: Uid = Field(default="", description="UID of the policy on whose behalf it was made.")
     baseline: Baseline | None = Field(
         default=None,
-        description="While Unproved: what worked before the change, for its proof to be compared "
-        "with; absent where that is not known.",
+        description="While Unproved or Failed: what worked before the change, for its proof to be "
+        "compared with; absent where that is not known.",
     )
     backup: Word | None = Field(
         default=None,
-        description="While Unproved: the backup to go back to where the proof shows that it is "
-        "worse than before.",
+        description="While Unproved or Failed: the backup to go back to where the proof shows "
+        "that it is worse than before.",
     )
 
 

@@ -16,7 +16,7 @@ from cni_upgrade.api.node_state import (
 from cni_upgrade.api.policy import OnFailure, Verify
 from cni_upgrade.fleet import changed, drift, node_lease, orders
 from cni_upgrade.fleet.decisions import Uncordon
-from cni_upgrade.fleet.phases import DRAIN_NOT_ENOUGH, FAILED, INCONCLUSIVE, PROVE, UNPROVED, Step
+from cni_upgrade.fleet.phases import DRAIN_NOT_ENOUGH, INCONCLUSIVE, PROVE, UNPROVED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
 from cni_upgrade.fleet.settle import seen
 from cni_upgrade.fleet.view import Move, View, moved, release, wait
@@ -170,14 +170,14 @@ def _written(view: View) -> bool:
     return ours or view.operation.kind == PROVE
 
 
-def _unproved(view: View, owner: str) -> LastChange:
+def _unproved(view: View, outcome: str, owner: str) -> LastChange:
     """What the proof of later is compared with, and goes back to: the next look forgets both."""
     known, status = view.status.last_change, view.status
     if view.operation.kind == PROVE and known is not None:
-        return known
+        return known.model_copy(update={"outcome": outcome, "at": view.now})
     backup = status.last_operation.backup if status.last_operation else None
     return LastChange(
-        outcome=UNPROVED, at=view.now, policy=owner, baseline=status.baseline, backup=backup
+        outcome=outcome, at=view.now, policy=owner, baseline=status.baseline, backup=backup
     )
 
 
@@ -203,10 +203,13 @@ def release_step(view: View) -> Move:
         "operation": None,
     }
     owner = view.operation.policy.uid if view.operation.policy else ""
-    if ending.phase in FAILED or ending.phase == Phase.DONE:
+    if ending.phase == Phase.FAILED:
+        # Tried again where a person asks for it: what stands is proved then.
+        update["last_change"] = _unproved(view, ending.phase, owner)
+    elif ending.phase in (Phase.ROLLED_BACK, Phase.DONE):
         update["last_change"] = LastChange(outcome=ending.phase, at=view.now, policy=owner)
     elif ending.reason == INCONCLUSIVE and _written(view):
-        update["last_change"] = _unproved(view, owner)
+        update["last_change"] = _unproved(view, UNPROVED, owner)
     if retried:
         update |= {"attempts": attempts + 1, "next_attempt_at": view.now + pause(view, attempts)}
     return Move(view.status.model_copy(update=update))

@@ -13,7 +13,7 @@ from cni_upgrade.fleet.remaking import remade
 from cni_upgrade.fleet.sending import pause, send
 from cni_upgrade.fleet.settle import audit_key, observed, seen, verdict_phase
 from cni_upgrade.fleet.stopping import STOPPED, stopped
-from cni_upgrade.fleet.unproved import unproved
+from cni_upgrade.fleet.unproved import reopened, unproved
 from cni_upgrade.fleet.view import Move, View, wait
 from cni_upgrade.node.operation import Outcome, Result, digest
 
@@ -67,10 +67,13 @@ def audited(view: View, result: Result) -> Move:
         phase, reason = Phase.MANAGED_ELSEWHERE, drift.SPENT
         message = drift.left(drifted, policy)
     asks = policy if policy is not None and not policy.metadata.deletion_timestamp else None
-    due = phase == Phase.COMPATIBLE and asks is not None and unproved(status, asks)
+    due = False
+    if phase == Phase.COMPATIBLE and asks is not None:
+        status = reopened(status, result.report)
+        due = unproved(status, asks)
     if due:
         phase, reason = Phase.WAITING, "ProofDue"
-        message = "the change is written and was not proved yet: to be proved with pods"
+        message = "the change is written and not proved: to be proved with pods"
     history = status.history if entry is None else (*status.history, entry)[-10:]
     before = status.observed
     # A new look because something has changed starts to count anew. Else a change that is blocked

@@ -129,7 +129,8 @@ def _rest(view: View, phase: Phase, reason: str, message: str) -> Move:
 
 
 def _waiting(view: View, reason: str, why: str) -> Move:
-    return _rest(view, Phase.WAITING, reason, f"{why}; planned: {planned(view.status)}")
+    what = planned(view.status) or "a proof of what is written"
+    return _rest(view, Phase.WAITING, reason, f"{why}; planned: {what}")
 
 
 def planned(status: NodeStateStatus) -> str:

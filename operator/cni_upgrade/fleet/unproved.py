@@ -6,9 +6,10 @@ admission policy, may keep all of them from it, and the fleet would be written u
 
 from __future__ import annotations
 
-from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.node_state import NodeStateStatus, Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.phases import UNPROVED
+from cni_upgrade.node.operation import Report
 
 
 def unproved(status: NodeStateStatus, policy: CNIUpgradePolicy) -> bool:
@@ -24,3 +25,19 @@ def unproved(status: NodeStateStatus, policy: CNIUpgradePolicy) -> bool:
         and last.outcome == UNPROVED
         and last.policy == policy.metadata.uid
     )
+
+
+def reopened(status: NodeStateStatus, report: Report) -> NodeStateStatus:
+    """The status with a change that failed as one that is not proved, where it still stands.
+
+    A failed node is looked at again only where a person asks for another try. That the file is at
+    the target was so when it failed as well: a proof says whether the node works now.
+    """
+    last, changed = status.last_change, status.changed
+    if last is None or changed is None or last.outcome != Phase.FAILED:
+        return status
+    found = {file.name: file.sha256 for file in report.files}
+    written = {file.name: file.sha256 for file in changed.files if file.sha256}
+    if not written or any(found.get(name) != sha256 for name, sha256 in written.items()):
+        return status
+    return status.model_copy(update={"last_change": last.model_copy(update={"outcome": UNPROVED})})

@@ -1066,7 +1066,25 @@ def retried_after_failed() -> Rollout:
     r.cluster.disks["node-a"].surprise = {}
     r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
     r.settle()
-    assert phases(r) == {"node-a": "Compatible", "node-b": "Done"}
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+    assert r.cluster.disks["node-a"].writes == ["missing -> 1.0.0 by apply"]
+    return r
+
+
+def retried_and_still_worse() -> Rollout:
+    """It was left as it is, and is as broken as it was: failed again, and not called compatible."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    r.cluster.apply_policy("cure", {**ENFORCE, "onFailure": "Stop"})
+    r.settle()
+    r.say("== node-a is annotated with cniupgrade.dev/retry")
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.settle()
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Failed"}, "WorseThanBefore")
+    r.say("== onFailure: Rollback, and once more")
+    r.cluster.apply_policy("cure", {**ENFORCE, "onFailure": "Rollback"})
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "2")
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "RolledBack"}, "0.4.0")
     return r
 
 
@@ -1634,6 +1652,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     record_deleted_before_the_agent_is_there,
     record_and_policy_deleted_mid_apply,
     retried_after_failed,
+    retried_and_still_worse,
     proof_without_a_place,
     no_pod_can_prove_anything,
     worse_at_a_later_proof,
