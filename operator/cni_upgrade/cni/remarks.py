@@ -100,7 +100,7 @@ def remarks(
 
 
 def runtime_findings(runtime: Runtime) -> Iterator[Finding]:
-    """A runtime that is not in the table."""
+    """A runtime that is not in the table, or is taken for one that is."""
     if runtime.libcni is None:
         yield Finding(
             Code.RUNTIME_UNKNOWN,
@@ -110,6 +110,14 @@ def runtime_findings(runtime: Runtime) -> Iterator[Finding]:
             "extend the table in operator/cni_upgrade/cni/runtimes.py"
             if runtime.name
             else "name the runtime and its version, as the node's status has them",
+        )
+    elif runtime.assumed is not None:
+        yield Finding(
+            Code.RUNTIME_ASSUMED,
+            Severity.INFO,
+            runtime.label,
+            f"taken for granted: {runtime.assumed}",
+            "nothing, unless whoever built it has put another libcni into it",
         )
 
 

@@ -1,15 +1,16 @@
 """Knows which libcni each runtime release carries, since libcni decides what a config may be.
 
-Sources, read release by release:
-- containerd: `go.mod` of the release (containernetworking/cni, containerd/go-cni) and
-  `vendor/github.com/containerd/go-cni/namespace.go` (Remove uses the loaded config).
-- CRI-O: `go.mod` of the release and `vendor/github.com/cri-o/ocicni/pkg/ocicni/ocicni.go`
-  (`forEachNetwork(fromCache)`: deletion uses the cached config).
+Each row of TABLE names the releases whose `go.mod` was read for it. Sources of the rest:
+- containerd: `vendor/github.com/containerd/go-cni/namespace.go` (Remove uses the loaded config).
+- CRI-O: `vendor/github.com/cri-o/ocicni/pkg/ocicni/ocicni.go` (`forEachNetwork(fromCache)`:
+  deletion uses the cached config).
 - F1: containernetworking/cni#893, fixed in libcni 1.1.0; containerd#4012.
 - F3: containerd#6921: libcni 1.0.0 to 1.1.0.
 - The loopback of containerd 1.6.3: containerd#6876, reverted in 1.6.4.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,6 +36,8 @@ class Runtime:
     deletes_with: DeletesWith | None = None
     loopback_at: str | None = None
     """The version of the runtime's own loopback network; None when it does not run the plugin."""
+    assumed: str | None = None
+    """What was taken for granted to know the above."""
 
     @property
     def label(self) -> str:
@@ -60,6 +63,8 @@ class _Row:
     first: tuple[int, int, int]
     last: tuple[int, int, int]
     libcni: str
+    read: tuple[tuple[int, int, int], ...]
+    """The releases whose go.mod says so (up to containerd 1.4 its vendor.conf)."""
     loopback_at: str | None = None
 
     @property
@@ -67,68 +72,128 @@ class _Row:
         """The last release as it is named, or the line whose every release is meant."""
         return ".".join(str(number) for number in self.last if number != _ANY)
 
+    def newest(self, release: tuple[int, int, int]) -> tuple[int, int, int] | None:
+        """The last release of the same line that was read; None where that is not recorded."""
+        return max((each for each in self.read if each[:2] == release[:2]), default=None)
+
 
 _ANY = 1 << 30
 
 
-def _row(name: str, first: str, last: str, libcni: str, loopback_at: str | None = None) -> _Row:
-    """`last` may be a line such as "1.5": every patch release of it, for lines that have ended."""
+def _containerd(first: str, last: str, libcni: str, *read: str, loopback_at: str = "0.3.1") -> _Row:
+    return _row("containerd", first, last, libcni, read, loopback_at)
+
+
+def _crio(first: str, last: str, libcni: str, *read: str) -> _Row:
+    return _row("cri-o", first, last, libcni, read)
+
+
+def _row(
+    name: str,
+    first: str,
+    last: str,
+    libcni: str,
+    read: Sequence[str],
+    loopback_at: str | None = None,
+) -> _Row:
+    """`last` may be a line such as "1.5": every patch release of it."""
     upper = [int(part) for part in last.split(".")]
     padded = (upper[0], upper[1], upper[2] if len(upper) > 2 else _ANY)
-    return _Row(name, _numbers(first), padded, libcni, loopback_at)
+    return _Row(name, _numbers(first), padded, libcni, tuple(map(_numbers, read)), loopback_at)
 
 
 TABLE: tuple[_Row, ...] = (
-    _row("containerd", "1.4.0", "1.4", "0.8.0", "0.3.1"),
-    _row("containerd", "1.5.0", "1.5", "0.8.1", "0.3.1"),
-    _row("containerd", "1.6.0", "1.6.2", "1.0.1", "0.3.1"),
-    _row("containerd", "1.6.3", "1.6.3", "1.0.1", "1.0.0"),
-    _row("containerd", "1.6.4", "1.6.4", "1.1.0", "0.3.1"),
-    _row("containerd", "1.6.5", "1.6", "1.1.1", "0.3.1"),
-    _row("containerd", "1.7.0", "1.7", "1.1.2", "0.3.1"),
-    _row("containerd", "2.0.0", "2.0", "1.2.3", "0.3.1"),
-    _row("containerd", "2.1.0", "2.4", "1.3.0", "0.3.1"),
-    _row("cri-o", "1.20.0", "1.20", "0.8.0"),
-    _row("cri-o", "1.21.0", "1.22", "0.8.1"),
-    _row("cri-o", "1.23.0", "1.23", "1.0.1"),
-    _row("cri-o", "1.24.0", "1.24.0", "1.1.0"),
-    _row("cri-o", "1.24.2", "1.24", "1.1.1"),
-    _row("cri-o", "1.25.0", "1.30", "1.1.2"),
-    _row("cri-o", "1.31.0", "1.32", "1.2.3"),
-    _row("cri-o", "1.33.0", "1.36", "1.3.0"),
+    _containerd("1.4.0", "1.4", "0.8.0"),  # containernetworking/cni in vendor.conf
+    _containerd("1.5.0", "1.5", "0.8.1", "1.5.0", "1.5.18"),
+    _containerd("1.6.0", "1.6.2", "1.0.1", "1.6.0", "1.6.2"),
+    _containerd("1.6.3", "1.6.3", "1.0.1", "1.6.3", loopback_at="1.0.0"),
+    _containerd("1.6.4", "1.6.4", "1.1.0", "1.6.4"),
+    _containerd("1.6.5", "1.6", "1.1.1", "1.6.5", "1.6.38"),
+    _containerd("1.7.0", "1.7", "1.1.2", "1.7.0", "1.7.29", "1.7.31"),
+    _containerd("2.0.0", "2.0", "1.2.3", "2.0.0", "2.0.7"),
+    _containerd("2.1.0", "2.3", "1.3.0", "2.1.0", "2.1.5", "2.2.0", "2.2.2", "2.3.0"),
+    _containerd("2.4.0", "2.4", "1.3.1", "2.4.0", "2.4.2"),
+    _crio("1.20.0", "1.20", "0.8.0"),
+    _crio("1.21.0", "1.22", "0.8.1"),
+    _crio("1.23.0", "1.23", "1.0.1", "1.23.0"),
+    _crio("1.24.0", "1.24.0", "1.1.0"),
+    _crio("1.24.2", "1.24", "1.1.1"),
+    _crio("1.25.0", "1.30", "1.1.2"),
+    _crio("1.31.0", "1.32", "1.2.3"),
+    _crio("1.33.0", "1.36", "1.3.0", "1.34.0"),
 )
+"""A row of which no release is named was put down from the go.mod of its lines, not one by one."""
 
 
 def lookup(container_runtime_version: str) -> Runtime:
     """What is known of `node.status.nodeInfo.containerRuntimeVersion`, e.g. containerd://1.6.2.
 
-    A suffix such as `~ds1`, `-k3s1`, `+unknown` or `-rc1` names a build of that release, which
-    carries the release's libcni; whatever else does not parse is unknown.
+    A suffix as distributions give it (`~ds1`, `-k3s1`, `-0ubuntu3`, `+azure`) names a build of that
+    release, which is taken to carry the release's libcni (`assumed` says so). A pre-release does
+    not (containerd 2.0.0-beta.0 has libcni 1.1.2, 2.0.0 has 1.2.3): it and whatever else does not
+    parse is unknown.
     """
     name, _, version = container_runtime_version.partition("://")
-    numbers = _release(version)
-    if numbers is None:
+    numbers, suffix = _release(version)
+    if numbers is None or not _of_a_build(suffix):
         return Runtime(name, version)
     for row in TABLE:
         if row.name == name and row.first <= numbers <= row.last:
             line = ".".join(row.libcni.split(".")[:2])
             deletes_with: DeletesWith = "cached" if name == "cri-o" else "current"
             return Runtime(
-                name, version, row.libcni, MAX_BY_LIBCNI[line], deletes_with, row.loopback_at
+                name,
+                version,
+                row.libcni,
+                MAX_BY_LIBCNI[line],
+                deletes_with,
+                row.loopback_at,
+                _assumed(name, version, row, numbers, suffix),
             )
     return Runtime(name, version)
 
 
-def _release(version: str) -> tuple[int, int, int] | None:
-    """The three numbers of a release; None when the string does not start with them."""
-    version = version.removeprefix("v")
+def _assumed(
+    name: str, version: str, row: _Row, numbers: tuple[int, int, int], suffix: str
+) -> str | None:
+    said = []
+    if suffix:
+        said.append(f"{version} is a build of {name} {_text(numbers)} and carries its libcni")
+    newest = row.newest(numbers)
+    if newest is not None and numbers > newest:
+        said.append(
+            f"{name} {_text(numbers)} still carries the libcni of {_text(newest)}, the last of its "
+            "line that was looked at"
+        )
+    return "; ".join(said) or None
+
+
+def _text(numbers: tuple[int, int, int]) -> str:
+    return ".".join(map(str, numbers))
+
+
+def _release(version: str) -> tuple[tuple[int, int, int] | None, str]:
+    """The three numbers of a release and what follows; None when it does not start with them."""
+    version, suffix = version.removeprefix("v"), ""
     for place, character in enumerate(version):
         if character not in "0123456789.":
-            if character not in "~-+":
-                return None
-            version = version[:place]
+            version, suffix = version[:place], version[place:]
             break
     parts = version.split(".")
     if len(parts) != 3 or not all(parts):
-        return None
-    return int(parts[0]), int(parts[1]), int(parts[2])
+        return None, suffix
+    return (int(parts[0]), int(parts[1]), int(parts[2])), suffix
+
+
+_BEFORE_A_RELEASE = re.compile(
+    r"(?<![a-z])(alpha|beta|rc|dev|pre|preview|snapshot|nightly)(?![a-z])"  # as a word of its own
+    r"|-\d+-g[0-9a-f]{4,}"  # git describe: so many commits after the release before
+)
+_BUILD = re.compile(r"[~+]|-k3s\d|-\d")
+
+
+def _of_a_build(suffix: str) -> bool:
+    """Whether it is how a distribution names its builds of a release; an unknown form is not."""
+    if not suffix:
+        return True
+    return bool(_BUILD.match(suffix)) and not _BEFORE_A_RELEASE.search(suffix.lower())

@@ -1,8 +1,15 @@
 """The table of runtimes, release by release, and what is not in it."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from cni_upgrade.cni.runtimes import lookup
+from cni_upgrade.cni.findings import Severity
+from cni_upgrade.cni.remarks import runtime_findings
+from cni_upgrade.cni.runtimes import TABLE, lookup
+
+COMPONENTS = Path(__file__).parents[2] / "cluster/components"
 
 
 @pytest.mark.parametrize(
@@ -18,7 +25,9 @@ from cni_upgrade.cni.runtimes import lookup
         ("containerd://1.6.38", "1.1.1", "1.0.0", False, False),
         ("containerd://1.7.29", "1.1.2", "1.0.0", False, False),
         ("containerd://2.0.5", "1.2.3", "1.1.0", False, False),
-        ("containerd://2.4.2", "1.3.0", "1.1.0", False, False),
+        ("containerd://2.1.0", "1.3.0", "1.1.0", False, False),
+        ("containerd://2.3.0", "1.3.0", "1.1.0", False, False),
+        ("containerd://2.4.2", "1.3.1", "1.1.0", False, False),
         ("cri-o://1.20.7", "0.8.0", "0.4.0", True, False),
         ("cri-o://1.22.0", "0.8.1", "0.4.0", True, False),
         ("cri-o://1.23.0", "1.0.1", "1.0.0", True, True),
@@ -66,15 +75,70 @@ def test_what_is_not_known_is_not_assumed(runtime: str) -> None:
     ("suffixed", "plain"),
     [
         ("containerd://1.6.20~ds1", "containerd://1.6.20"),
+        ("containerd://1.6.20~ds1-1+b1", "containerd://1.6.20"),
         ("containerd://v1.7.2-k3s1", "containerd://1.7.2"),
-        ("containerd://1.6.2-rc1", "containerd://1.6.2"),
+        ("containerd://1.7.12-0ubuntu4", "containerd://1.7.12"),
+        ("containerd://1.7.15-1", "containerd://1.7.15"),
         ("containerd://2.0.5+unknown", "containerd://2.0.5"),
-        ("cri-o://1.23.0-dev", "cri-o://1.23.0"),
+        ("cri-o://1.25.2-6.rhaos4.12.git3c4e50c.el8", "cri-o://1.25.2"),
     ],
 )
 def test_a_suffix_names_a_build_of_the_release(suffixed: str, plain: str) -> None:
+    """Which is an assumption, and said."""
     assert lookup(suffixed).libcni == lookup(plain).libcni
     assert lookup(suffixed).libcni is not None
+    assert lookup(plain).assumed is None
+    version, release = suffixed.partition("://")[2], plain.replace("://", " ")
+    assert lookup(suffixed).assumed == f"{version} is a build of {release} and carries its libcni"
+    (finding,) = runtime_findings(lookup(suffixed))
+    assert (str(finding.code), finding.severity) == ("RuntimeAssumed", Severity.INFO)
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        *("2.1.0-alpha.1", "2.1.0-beta.0", "2.1.0-rc.1", "1.6.2-rc1", "1.24.0-dev", "2.1.0-RC.1"),
+        *("1.7.0~rc1~ds1", "1.7.0~beta.3", "2.1.0-rc.1+unknown", "1.7.0-45-g1d2e3f4"),
+        *("2.1.0-something", "2.1.0_1", "2.1.0 "),
+    ],
+)
+def test_a_pre_release_is_not_the_release(version: str) -> None:
+    """containerd 2.0.0-beta.0 carries libcni 1.1.2, which reads 1.0.0 at most, and 2.0.0 1.2.3."""
+    for name in ("containerd", "cri-o"):
+        found = lookup(f"{name}://{version}")
+        assert (found.libcni, found.max, found.assumed) == (None, None, None)
+        assert [str(each.code) for each in runtime_findings(found)] == ["RuntimeUnknown"]
+
+
+def test_a_patch_release_that_nobody_has_looked_at() -> None:
+    said = lookup("containerd://2.1.99-k3s1").assumed
+    assert said == (
+        "2.1.99-k3s1 is a build of containerd 2.1.99 and carries its libcni; containerd 2.1.99 "
+        "still carries the libcni of 2.1.5, the last of its line that was looked at"
+    )
+    assert lookup("containerd://2.1.4").assumed is None
+
+
+def test_every_row_holds_what_was_read_for_it() -> None:
+    for row in TABLE:
+        assert all(row.first <= each <= row.last for each in row.read), row
+        assert list(row.read) == sorted(row.read), row
+
+
+@pytest.mark.parametrize(
+    ("component", "runtime"),
+    [
+        ("containerd-1.6.2", "containerd://1.6.2"),
+        ("containerd-1.6.38", "containerd://1.6.38"),
+        ("containerd-2.4.2", "containerd://2.4.2"),
+        ("crio-1.23.0", "cri-o://1.23.0"),
+    ],
+)
+def test_the_runtimes_that_are_built_here_agree(component: str, runtime: str) -> None:
+    """Their go.mod names the libcni that is linked into them."""
+    text = (COMPONENTS / component / "go.mod").read_text()
+    (linked,) = re.findall(r"containernetworking/cni v(\S+)", text)
+    assert lookup(runtime).libcni == linked
 
 
 def test_only_containerd_1_6_3_runs_loopback_at_1_0_0() -> None:
