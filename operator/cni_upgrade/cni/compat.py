@@ -187,15 +187,18 @@ def _praise(
     """Who takes the version, and what keeps it from being higher."""
     takers = [f"{runtime.label} ({runtime.max})"]
     takers += [f"{each.type} ({each.max})" for each in _lowest(chain)]
-    if sandboxes:
+    apart = ""
+    if sandboxes and runtime.deletes_with == "cached":
+        apart = f"; {pods(len(sandboxes))} will be deleted with the config of the ADD, not this one"
+    elif sandboxes:
         takers.append(pods(len(sandboxes)))
     who = ", ".join(takers[:-1]) + f" and {takers[-1]}" if len(takers) > 1 else takers[0]
     if version == target:
-        return f"the target, which {who} take"
+        return f"the target, which {who} take{apart}"
     higher = versions.KNOWN[versions.order(version) + 1]
     against = objections(runtime, chain, higher)
     against += _sandbox_objections(stuck_at(runtime, sandboxes, higher), higher)
-    return f"the highest that {who} take; not {higher}: {'; '.join(against)}"
+    return f"the highest that {who} take; not {higher}: {'; '.join(against)}{apart}"
 
 
 def _lowest(chain: Sequence[Support]) -> list[Support]:

@@ -25,6 +25,22 @@ def drain_first(view: View) -> bool:
     )
 
 
+def why_not_first(view: View) -> str:
+    """Why no pods went before the change, and what that means for them; nothing where they did."""
+    after, baseline = view.status.after, view.status.baseline
+    if drain_first(view):
+        return ""
+    why = "not drained before: "
+    if baseline is not None and baseline.delete is False:
+        why += "no pod could be deleted, so evictions would have hung; "
+    existing = after.existing_delete if after else None
+    if existing is None:
+        return f"{why}it is not known whether pods from before can be deleted"
+    if existing:
+        return f"{why}pods from before can be deleted with it"
+    return f"{why}pods from before cannot be deleted with it"
+
+
 def drain_after(view: View) -> bool:
     """Whether pods go after the change: asked for, not possible before, possible now."""
     after, baseline = view.status.after, view.status.baseline

@@ -8,7 +8,13 @@ from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.fleet import answers, node_lease, proof
 from cni_upgrade.fleet.decisions import Cordon, CreateProof, DeleteJob
-from cni_upgrade.fleet.draining import drain_after, drain_first, drain_settings, evict
+from cni_upgrade.fleet.draining import (
+    drain_after,
+    drain_first,
+    drain_settings,
+    evict,
+    why_not_first,
+)
 from cni_upgrade.fleet.ending import noted, proof_so_far, remarked, restore_next, rolls_back, verify
 from cni_upgrade.fleet.hanging import hanging
 from cni_upgrade.fleet.phases import INCONCLUSIVE, Step
@@ -214,6 +220,8 @@ def _not_started(view: View, why: str) -> Move:
 def applied(view: View, result: Result) -> Move:
     error = f"{result.error.code}: {result.error.message}" if result.error else ""
     names = ", ".join(change.told for change in result.changes)
+    if result.outcome is Outcome.DONE:
+        names = "; ".join(filter(None, (names, why_not_first(view))))
     told = moved(view, noted(view, result, result.outcome.value, names or error))
     match result.outcome:
         case Outcome.DONE:

@@ -36,6 +36,18 @@ def test_the_measured_table(libcni: str, added: str | None, now: str | None, wor
     assert compat.del_survives(libcni, added, now) is works
 
 
+def test_who_takes_the_version_and_who_never_meets_it() -> None:
+    """CRI-O deletes with what it cached at ADD: its pods take no version of a file."""
+    ran = [Sandbox("net", "0" * 64, "eth0", "0.4.0")]
+    chain = [Support("bridge", ("0.4.0", "1.0.0"), "1.0.0", "VERSION")]
+    taken = compat.reach(lookup("containerd://1.7.0"), chain, ran, "1.0.0")
+    assert taken.why.endswith("and 1 cached sandbox take")
+    apart = compat.reach(lookup("cri-o://1.24.6"), chain, ran, "1.0.0")
+    assert apart.why.endswith(
+        "take; 1 cached sandbox will be deleted with the config of the ADD, not this one"
+    )
+
+
 def test_lowering_under_live_pods_as_measured() -> None:
     assert compat.del_survives("1.0.1", "1.0.0", "0.4.0")
     assert compat.del_survives("1.1.2", "1.0.0", "0.4.0")
