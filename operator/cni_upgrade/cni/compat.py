@@ -21,6 +21,10 @@ RESULT_WITHOUT_VERSION = ("weave-net",)
 """Binaries whose result carries no cniVersion (containerd#6921)."""
 
 
+_NAMED = 3
+"""Pods that a message names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """The version to write, None when there is none, and a sentence why it is not higher."""
@@ -157,6 +161,16 @@ def pods(count: int) -> str:
     return f"{count} cached sandbox" + ("" if count == 1 else "es")
 
 
+def told(sandboxes: Sequence[Sandbox]) -> str:
+    """How many they are, with the first three whose pod is known."""
+    named = list(dict.fromkeys(shown(each.pod) for each in sandboxes if each.pod))[:_NAMED]
+    if not named:
+        return pods(len(sandboxes))
+    shows = [each for each in sandboxes if each.pod and shown(each.pod) in named]
+    more = len(sandboxes) - len(shows)
+    return f"{pods(len(sandboxes))} ({', '.join(named)}{f' and {more} more' if more else ''})"
+
+
 def added_at(sandboxes: Sequence[Sandbox]) -> str:
     """The versions at which they were added, as a sentence wants them."""
     known = [each for each in sandboxes if not _unknown(each)]
@@ -174,7 +188,7 @@ def _unknown(sandbox: Sandbox) -> bool:
 def _sandbox_objections(stuck: Sequence[Sandbox], version: str) -> list[str]:
     if not stuck:
         return []
-    return [f"{pods(len(stuck))} added {added_at(stuck)} could not be deleted at {version}"]
+    return [f"{told(stuck)} added {added_at(stuck)} could not be deleted at {version}"]
 
 
 def _praise(

@@ -72,6 +72,10 @@ class Sandbox:
     ifname: str
     version: str | None
     """None where it was added with no version; UNKNOWN where that cannot be read."""
+    pod: str = ""
+    """namespace/name, empty where that is not known."""
+    calls: tuple[Called, ...] | None = None
+    """The binaries of the config of the ADD; None where they are not known."""
 
     def may_be_on(self, network: str | None) -> bool:
         """Whether it is on that network, as far as that is known."""

@@ -7,8 +7,8 @@ pod that it creates, which runs CHECK and so fails on a missing version up to li
 containernetworking/cni#882), go-cni `cni.go` (containerd runs the loopback plugin for every pod).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from cni_upgrade.cni import chain, compat, versions
 from cni_upgrade.cni.chain import Called
@@ -67,6 +67,8 @@ class Node:
     sandboxes: Sequence[Sandbox]
     elsewhere: Sequence[str] = ()
     """Networks that run with this one and of which nothing is known here."""
+    plugins: Mapping[str, Support] = field(default_factory=dict)
+    """All that were asked, those of the configs in the results cache too."""
 
     @classmethod
     def of(
@@ -74,17 +76,21 @@ class Node:
     ) -> "Node":
         """What concerns that config; a binary of which nothing is said is one not known."""
         calls, elsewhere = _calls(config, facts)
-        plugins = facts.plugins
-        return cls(
+        loopback = facts.plugins.get(LOOPBACK) or Support(LOOPBACK)
+        node = cls(
             runtime,
-            [
-                replace(plugins.get(each.binary) or Support(each.binary), called=each)
-                for each in calls
-            ],
-            (plugins.get(LOOPBACK) or Support(LOOPBACK)) if runtime.loopback_at else None,
+            (),
+            loopback if runtime.loopback_at else None,
             sandboxes,
             elsewhere,
+            facts.plugins,
         )
+        return replace(node, chain=[node.called(each) for each in calls])
+
+    def called(self, call: Called) -> Support:
+        """What is known of a binary, for that call of it."""
+        known = self.plugins.get(call.binary) or Support(call.binary)
+        return replace(known, called=call)
 
     @property
     def binaries(self) -> Sequence[Support]:
@@ -146,7 +152,7 @@ def delete(config: Config, version: str | None, node: Node) -> Outcome:
     """What the next deletion will do: of the pods that run now and of one added at that version."""
     return _outcome(
         _del_faults(config, version, node),
-        _binaries_known(version, node) and _pods_known(version, node),
+        _binaries_known(version, node) and _pods_known(config, version, node),
     )
 
 
@@ -158,7 +164,7 @@ def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
         faults = _cached_faults(config, node)
     else:
         faults = _del_faults(config, version, node)
-    return _outcome(faults, _binaries_known(version, node) and _pods_known(version, node))
+    return _outcome(faults, _binaries_known(version, node) and _pods_known(config, version, node))
 
 
 def delete_next(config: Config, version: str | None, node: Node) -> Outcome:
@@ -178,14 +184,19 @@ def _binaries_known(version: str | None, node: Node) -> bool:
     return node.runtime.libcni is not None and not node.doubts(version)
 
 
-def _pods_known(version: str | None, node: Node) -> bool:
+def _pods_known(config: Config, version: str | None, node: Node) -> bool:
     """Whether it is known of every pod that runs now at which version it was added, or no matter.
 
-    It matters on CRI-O, which deletes at that version, and where libcni has to convert the result.
+    It matters on CRI-O, which deletes at that version and with the plugins of then, and where
+    libcni has to convert the result.
     """
     unseen = [each for each in node.sandboxes if each.version == UNKNOWN]
     if node.runtime.deletes_with == "cached":
-        return not unseen
+        chains = [(each, _cached_chain(config, node, each)) for each in node.sandboxes]
+        return not unseen and all(
+            chain is not None and all(one.takes(each.version) is not None for one in chain)
+            for each, chain in chains
+        )
     return not compat.stuck_at(node.runtime, unseen, version)
 
 
@@ -234,31 +245,51 @@ def _seen(node: Node) -> list[Sandbox]:
 
 
 def _cached_faults(config: Config, node: Node) -> Iterator[Finding]:
-    """What the configs that the runtime cached at ADD meet on DEL."""
-    yield from missing_binaries(node)
-    runtime = node.runtime
-    added = {each.version for each in _seen(node)}
-    if runtime.f1 and (None in added or "" in added):
-        count = sum(1 for each in node.sandboxes if not each.version)
+    """What the configs that the runtime cached at ADD meet on DEL, each with its own plugins."""
+    runtime, seen = node.runtime, _seen(node)
+    deletes = f"{runtime.label} deletes with the config that it cached at ADD"
+    versionless = [each for each in seen if runtime.f1 and not each.version]
+    if versionless:
         yield Finding(
             Code.CACHED_DEL,
             Severity.WARNING,
             config.name,
-            f"{runtime.label} deletes with the config that it cached at ADD: "
-            f"{compat.pods(count)} added with no version cannot be deleted, whatever the file says",
+            f"{deletes}: {compat.told(versionless)} added with no version cannot be deleted, "
+            "whatever the file says",
             "after the rewrite restart the node, or correct the entries of the results cache",
         )
-    for version in sorted(each for each in added if each):
-        refusing = [each for each in node.chain if each.takes(version) is False]
-        if refusing:
-            yield Finding(
-                Code.CACHED_DEL,
-                Severity.WARNING,
-                config.name,
-                f"{runtime.label} deletes with the config that it cached at ADD: pods added at "
-                f"{version} cannot be deleted, since {refusing[0].type} does not support it",
-                f"put a {refusing[0].type} that supports {version} in the plugin folder",
-            )
+    stuck: dict[tuple[str, str], list[Sandbox]] = {}
+    why: dict[str, str] = {}
+    for each in seen:
+        if each.version or not runtime.f1:
+            for binary in _cached_chain(config, node, each) or ():
+                if binary.takes(each.version) is False:
+                    missing = binary.source == "missing"
+                    why[binary.type] = "is not there" if missing else "does not support it"
+                    stuck.setdefault((each.version or "", binary.type), []).append(each)
+                    break
+    for (version, kind), pods in sorted(stuck.items()):
+        at = version or "no version"
+        yield Finding(
+            Code.CACHED_DEL,
+            Severity.WARNING,
+            config.name,
+            f"{deletes}: {compat.told(pods)} added at {shown(at)} cannot be deleted, since "
+            f"{kind} {why[kind]}",
+            f"put a {kind} that supports {shown(at)} in the plugin folder",
+        )
+
+
+def _cached_chain(config: Config, node: Node, sandbox: Sandbox) -> Sequence[Support] | None:
+    """The binaries that delete a pod where the config of its ADD is used; None if not known.
+
+    CRI-O tears down every entry of a pod, on whichever network (ocicni `ocicni.go`
+    getCachedNetworkInfo). Where the entry does not tell its binaries they are taken for those of
+    the file, if it is the same network.
+    """
+    if sandbox.calls is not None:
+        return [node.called(each) for each in sandbox.calls]
+    return node.chain if sandbox.may_be_on(config.network) else None
 
 
 def _version_faults(config: Config, version: str | None, node: Node) -> Iterator[Finding]:
@@ -426,7 +457,7 @@ def stuck_sandboxes(config: Config, stuck: Sequence[Sandbox], version: str | Non
         Code.SANDBOX_LIMIT,
         Severity.FAULT,
         config.name,
-        f"{compat.pods(len(stuck))} added {compat.added_at(stuck)} cannot be deleted at "
+        f"{compat.told(stuck)} added {compat.added_at(stuck)} cannot be deleted at "
         f"{shown(version or 'no version')}: "
         "libcni does not convert the cached result",
         "write a version at which they can be deleted",

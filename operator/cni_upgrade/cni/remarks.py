@@ -84,7 +84,7 @@ def remarks(
             Code.CHECK_FAILS,
             Severity.INFO,
             config.name,
-            f"CHECK of {compat.pods(len(old))} added with no version fails after the rewrite "
+            f"CHECK of {compat.told(old)} added with no version fails after the rewrite "
             "(Interface name missing); no runtime here asks for it",
             "nothing, unless something of your own runs CHECK",
         )

@@ -165,7 +165,7 @@ def _check_sandboxes(node: Node, current: Config, old: Config) -> list[Finding]:
         if returning and after.works is None:
             continue  # they were added with what comes back, and nothing speaks against it
         reason = after.why or f"it is not known what {runtime.label} does with them"
-        added = f"{compat.pods(len(alike))} added {compat.added_at(alike)}"
+        added = f"{compat.told(alike)} added {compat.added_at(alike)}"
         if returning and node.operation.rollback:
             hang.append(_hang_again(old, added, reason))
             continue
@@ -190,8 +190,6 @@ def _hang_again(old: Config, added: str, reason: str) -> Finding:
 def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outcome:
     runtime = runtimes.lookup(node.operation.runtime)
     if config.error is not None and runtime.deletes_with != "cached":
-        return health.Outcome(False, (config.error,))
-    if config.unjudged:
-        return health.Outcome(None)
+        return health.Outcome(None) if config.unjudged else health.Outcome(False, (config.error,))
     seen = health.Node.of(config, runtime, node.survey.facts(), running)
     return health.delete_existing(config, config.version, seen)

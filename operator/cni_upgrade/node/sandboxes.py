@@ -109,7 +109,23 @@ def _sandbox(name: str, data: bytes) -> Sandbox:
         raw = base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError) as error:
         raise _BadEntryError(f"its config is not base64: {error}") from error
-    return Sandbox(network, container, ifname, _added_at(raw))
+    added = _config(raw)
+    return Sandbox(network, container, ifname, added.version, _pod(entry), added.calls)
+
+
+def _pod(entry: dict[str, object]) -> str:
+    """namespace/name as the runtime gave them to the plugins (CNI_ARGS); empty without both."""
+    arguments = entry.get("cniArgs")
+    found: dict[str, str] = {}
+    for pair in arguments if isinstance(arguments, list) else ():
+        if (
+            isinstance(pair, list)
+            and len(pair) == 2
+            and all(isinstance(each, str) for each in pair)
+        ):
+            found[pair[0]] = pair[1]
+    namespace, name = found.get("K8S_POD_NAMESPACE"), found.get("K8S_POD_NAME")
+    return f"{namespace}/{name}" if namespace and name else ""
 
 
 def _result_version(result: dict[str, object]) -> str | None:
@@ -122,12 +138,12 @@ def _result_version(result: dict[str, object]) -> str | None:
     return version or None
 
 
-def _added_at(raw: bytes) -> str | None:
-    """The effective version of the config of the ADD: a list, or a single plugin's config."""
+def _config(raw: bytes) -> config.Config:
+    """The config of the ADD: a list, or a single plugin's config."""
     as_list = config.read("cached.conflist", raw)
     if as_list.error is None:
-        return as_list.version
+        return as_list
     alone = config.read("cached.conf", raw)
     if alone.error is None:
-        return alone.version
+        return alone
     raise _BadEntryError(f"its config is none that libcni reads: {as_list.error.message}")

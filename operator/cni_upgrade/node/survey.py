@@ -101,19 +101,21 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
                 f"{host} cannot be read: {error.strerror}",
                 "see why the agent may not read it",
             )
-    if supports is None:
-        types = dict.fromkeys(binary for each in configs for binary in each.plugins)
-        if configs:
-            types[LOOPBACK] = None
-        supports = probe.probe(
-            operation.root, found.bin_dirs, types, operation.target.version, found.unseen
-        )
     running: list[Sandbox] = []
     if found.cache_dir is not None:
         running, broken = sandboxes.read(found.cache_dir[1])
         findings += broken
     elif any(each.component == operation.paths.cache_dir for each in found.findings):
         running = [sandboxes.unknown()]  # it may well be there: a link that leads nowhere here
+    if supports is None:
+        types = dict.fromkeys(binary for each in configs for binary in each.plugins)
+        if operation.runtime.startswith("cri-o://"):  # it deletes with the configs in the cache
+            types |= dict.fromkeys(call.binary for each in running for call in each.calls or ())
+        if configs:
+            types[LOOPBACK] = None
+        supports = probe.probe(
+            operation.root, found.bin_dirs, types, operation.target.version, found.unseen
+        )
     return Survey(
         operation,
         found,

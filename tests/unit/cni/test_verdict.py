@@ -207,6 +207,42 @@ def test_pods_of_other_networks_do_not_count() -> None:
     assert node("containerd://1.5.8", None, NEW, others).files[0].to == "0.4.0"
 
 
+def test_crio_deletes_a_pod_of_another_network_with_that_networks_own_plugins() -> None:
+    """ocicni tears down every entry of a container, each with the config cached in it."""
+    calls = config.read("x.conflist", b'{"name": "other", "plugins": [{"type": "macvlan"}]}').calls
+
+    def crio(*others: Sandbox, runtime: str = "cri-o://1.25.0", **more: Support) -> Judgement:
+        return node(runtime, "0.4.0", {**OLD, **more}, others)
+
+    other = Sandbox("other", "c", "net1", "1.0.0", calls=calls)
+    new = Support.told("macvlan", versions.KNOWN)
+    found = crio(other, macvlan=new)
+    assert (found.baseline.del_, found.after.existing_del, codes(found)) == (True, True, [])
+    assert crio(other).after.existing_del is None
+    assert crio(Sandbox("other", "c", "net1", "1.0.0")).after.existing_del is None
+    old = crio(other, macvlan=Support.told("macvlan", samples.supports("0.4.0")))
+    assert (old.after.existing_del, old.baseline.add) == (False, True)
+    assert "macvlan does not support it" in old.findings[0].message
+    gone = crio(other, macvlan=Support("macvlan", source="missing"))
+    assert "macvlan is not there" in gone.findings[0].message
+    nameless = Sandbox("other", "c", "net1", None, calls=calls)
+    f1 = crio(nameless, runtime="cri-o://1.23.0", macvlan=new)
+    assert codes(f1) == ["CachedDel"], "libcni refuses it whatever the network"
+
+
+def test_findings_about_pods_name_the_first_three() -> None:
+    running = [
+        replace(each, pod=f"shop/web-{place}") for place, each in enumerate(pods(*[None] * 5))
+    ]
+    held = node("containerd://1.5.8", "0.4.0", NEW, running)
+    text = next(each.message for each in held.findings if each.code == "SandboxLimit")
+    assert "5 cached sandboxes (shop/web-0, shop/web-1, shop/web-2 and 2 more) added" in text
+    cached = node("cri-o://1.23.0", "1.0.0", NEW, running[:2])
+    assert "2 cached sandboxes (shop/web-0, shop/web-1) added" in cached.findings[0].message
+    some = [running[0], *pods(None, None)]
+    assert "(shop/web-0 and 2 more)" in str(node("containerd://1.5.8", "0.4.0", NEW, some).findings)
+
+
 def test_exactly_the_target_or_refused() -> None:
     exact = Target("0.4.0", "Exact")
     refused = node("containerd://1.6.20", None, samples.plugins("0.3.1"), target=exact)

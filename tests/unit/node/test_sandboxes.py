@@ -35,6 +35,39 @@ def test_versions_are_those_of_the_config_of_the_add(host: Host) -> None:
     assert found[2].ifname == "eth0"
 
 
+@pytest.mark.parametrize(
+    ("args", "pod"),
+    [
+        ([["X", "1"], ["K8S_POD_NAMESPACE", "shop"], ["K8S_POD_NAME", "web-0"]], "shop/web-0"),
+        ([["K8S_POD_NAME", "web-0"]], ""),
+        ([["K8S_POD_NAMESPACE", 1], ["K8S_POD_NAME", "x"], "y", ["z"]], ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_the_pod_is_the_one_of_the_cached_arguments(host: Host, args: object, pod: str) -> None:
+    path = host.sandbox("1.0.0")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "cniArgs": args}))
+    found, findings = sandboxes.read(str(host.results.parent))
+    assert ([each.pod for each in found], findings) == ([pod], [])
+    assert [call.binary for call in found[0].calls or ()] == ["bridge"]
+
+
+def test_crio_is_asked_about_the_plugins_of_the_cached_configs(host: Host) -> None:
+    host.runtime = "cri-o://1.30.0"
+    host.plugins()
+    host.config(text=VERSIONLESS.replace("{", '{"cniVersion": "1.0.0",', 1))
+    path = host.sandbox("1.0.0", network="other")
+    config = b'{"cniVersion": "1.0.0", "name": "other", "plugins": [{"type": "macvlan"}]}'
+    entry = {**json.loads(path.read_text()), "config": base64.b64encode(config).decode()}
+    path.write_text(json.dumps(entry))
+    assert report(run(host.audit())).after.existing_delete is False, "it is not there"
+    host.plugin("macvlan", "0.4.0")
+    assert report(run(host.audit())).after.existing_delete is False
+    host.plugin("macvlan")
+    assert report(run(host.audit())).after.existing_delete is True
+
+
 def test_the_runtimes_own_loopback_does_not_count(host: Host) -> None:
     host.sandbox("0.3.1", network="cni-loopback")
     assert read(host) == ({}, [])
