@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import json
+import re
 
 import jsonpatch
 import pytest
@@ -82,13 +83,55 @@ def test_only_lines_of_the_version_or_a_neighbours_comma_change(
     assert len(new_lines) <= len(old_lines) + 1
 
 
+@GENERATED
+@given(loadable(), LEVELS)
+def test_every_other_token_stays_as_it_is_spelled_and_where_it_is(
+    file: tuple[str, bytes], to: str
+) -> None:
+    name, data = file
+    new = rewrite(data, config.kind_of(name), to).data
+    assert other_tokens(new) == other_tokens(data)
+
+
+def test_the_tokens_are_those_of_the_text() -> None:
+    """What the property above stands on: each spelling counts, the order counts."""
+    text = b'{"b":1.50E3, "cniVersion" : "1","a":[true, -0,"x\\"y"]}'
+    assert other_tokens(text) == [
+        "{", '"b"', ":", "1.50E3", '"a"', ":", "[", "true", "-0", r'"x\"y"', "]", "}"
+    ]  # fmt: skip
+
+
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:]|[^\s,\[\]{}:"]+')
+
+
+def other_tokens(data: bytes) -> list[str]:
+    """The tokens of the text outside of the members of the version, but for commas."""
+    document = parse(data)
+    text = document.text
+    spans = [
+        (member.start, member.value.end)
+        for node in objects_of(document.root)
+        for member in node.members
+        if golang.fold(member.key) in ("cniversion", "cniversions")
+    ]
+    for start, end in sorted(spans, reverse=True):
+        text = text[:start] + text[end:]
+    return TOKEN.findall(text)
+
+
+def objects_of(root: Node) -> list[Node]:
+    """Those that may hold a version: the document, and the plugins of a list, as they stand."""
+    found = [root]
+    for member in root.members:
+        if member.key == "plugins":
+            found += member.value.items
+    return found
+
+
 def lines_of_the_version(data: bytes) -> set[int]:
     """Lines that hold a member of the version, the end of the member before, or the first key."""
     document = parse(data)
-    objects = [document.root]
-    for member in document.root.members:
-        if member.key == "plugins":
-            objects += member.value.items
+    objects = objects_of(document.root)
 
     def line(place: int) -> int:
         return document.text.count("\n", 0, place)
