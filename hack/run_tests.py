@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Run the test tiers one after the other and end with one line that counts them all.
 
+A test that tries many points says how many with pytest's `record_property("counted", ...)`; that is
+printed after its tier.
+
 A tier is a folder of tests/ with tests in it; the quick ones run first. One that fails does not
 hide the ones after it. The last line is `N passed` or, with more to say, `N passed, N failed,
 N errors, N skipped`; the exit code is 0 only if nothing failed and something ran.
@@ -51,12 +54,21 @@ def counted(report: Path) -> Counter[str]:
     return totals
 
 
+def told(report: Path) -> list[str]:
+    """What tests have counted of their own: their properties of the name `counted`."""
+    root = ET.parse(report).getroot()  # noqa: S314 - pytest's own file
+    found = root.iterfind(".//testcase/properties/property[@name='counted']")
+    return [each.get("value", "") for each in found]
+
+
 def tier(folder: str, report: Path, options: list[str]) -> Counter[str]:
     workers = WORKERS.get(Path(folder).name, ())
     command = (sys.executable, "-m", "pytest", folder, f"--junit-xml={report}", *workers, *options)
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     if report.exists():
         totals = counted(report)
+        for line in told(report):
+            print(f"  {line}")
         if code not in (0, 1) and not totals["errors"]:  # interrupted, internal error, no tests
             totals["errors"] += 1
         return totals

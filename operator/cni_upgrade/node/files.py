@@ -128,11 +128,13 @@ def remove_if_there(folder: int, name: str) -> None:
 
 
 def make_folder(path: str, mode: int = 0o700) -> None:
-    """The folder and those above it, each durable in its parent. Raises OSError."""
-    if os.path.isdir(path):  # noqa: PTH112 - pathlib costs the agent 8 ms of its start
-        return
-    parent = os.path.dirname(path)  # noqa: PTH120
-    make_folder(parent)
-    os.makedirs(path, mode, exist_ok=True)  # noqa: PTH103
+    """The folder and those above it, each durable in its parent. Raises OSError.
+
+    One that is there is made durable too: a run that made it may have been killed before it was.
+    """
+    parent = os.path.dirname(path)  # noqa: PTH120 - pathlib costs the agent 8 ms of its start
+    if not os.path.isdir(path):  # noqa: PTH112
+        make_folder(parent)
+        os.makedirs(path, mode, exist_ok=True)  # noqa: PTH103
     with opened_folder(parent) as descriptor:
         os.fsync(descriptor)

@@ -9,6 +9,7 @@ import fcntl
 import os
 import stat
 import struct
+from functools import cache
 
 from cni_upgrade.node import files
 from cni_upgrade.node.errors import OperationRefusedError
@@ -89,12 +90,18 @@ def of_metadata(folder: int, name: str, metadata: Metadata) -> OperationRefusedE
 
 def _capable(number: int) -> bool:
     """Whether this process has the capability; where the kernel does not say, root has all."""
+    return bool(_capabilities() >> number & 1)
+
+
+@cache
+def _capabilities() -> int:
+    """Those of this process, which gives none away and gets none."""
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123
-            words = next(line for line in status if line.startswith("CapEff:")).split()
-        return bool(int(words[1], 16) >> number & 1)
+        with open("/proc/self/status", "rb") as status:  # noqa: PTH123
+            words = next(line for line in status if line.startswith(b"CapEff:")).split()
+        return int(words[1], 16)
     except (OSError, StopIteration, ValueError, IndexError):
-        return os.geteuid() == 0
+        return -1 if os.geteuid() == 0 else 0
 
 
 def of_new(folder: int, name: str) -> OperationRefusedError | None:

@@ -51,6 +51,7 @@ def locked(operation: Operation) -> Iterator[State]:
     _check_place(operation)
     try:
         state = find(operation) or State(_made(operation.root, host), host)
+        files.make_folder(state.path)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         lock = os.open(f"{state.path}/lock", flags, 0o600)
     except OSError as error:

@@ -61,6 +61,12 @@ def test_a_tier_whose_process_dies_is_an_error(
     assert last_line(capfd) == "2 passed, 1 errors"
 
 
+def test_what_tests_have_counted_is_shown(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(root, "unit", "def test_a(record_property): record_property('counted', '8 of 530 calls')")
+    assert run_tests.main([]) == 0
+    assert "\n  8 of 530 calls\n" in capfd.readouterr().out
+
+
 def test_no_tests_are_no_success(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run_tests.main([]) == 1
     assert last_line(capfd) == "0 passed"

@@ -15,9 +15,10 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -41,21 +42,36 @@ FIRST, SECOND, LIST = "00-net.conflist", "10-net.conf", "10-net.conflist"
 KINDS = ("five files", "a list", "back from the list")
 ERRORS = ("ENOSPC", "EIO", "EROFS", "EACCES", "EINTR")
 
-# Calls that a file system can fail; the others are Python's own housekeeping.
+# Calls that a file system can fail.
 FALLIBLE = re.compile(
     r"open|read|write|stat|fsync|rename|unlink|mkdir|rmdir|chmod|chown|xattr|getdents|flock|utime"
     r"|ioctl|lseek|fcntl|close"
 )
 
+# Python's own housekeeping. A call that is in neither is to be put into one of them.
+UNFAILING = re.compile(
+    r"rt_sig|mmap|mremap|munmap|brk|madvise|get[a-z]*id|getgroups|futex|getrandom"
+)
+
 # Those that give or take a file's name.
 NAMING = ("rename", "unlink")
 
-pytestmark = [
-    pytest.mark.skipif(
-        shutil.which("strace") is None, reason="strace is not installed (Debian package strace)"
-    ),
-    pytest.mark.timeout(0 if ALL else 600),  # every point takes the better part of an hour
-]
+pytestmark = pytest.mark.timeout(0 if ALL else 600)  # all take the better part of an hour
+
+Told = Callable[[str, object], None]  # pytest's record_property: hack/run_tests.py prints it
+
+
+def lacking(reason: str) -> NoReturn:
+    """Who asks for every point is not told that all is well when none was tried."""
+    if ALL:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def strace() -> None:
+    if shutil.which("strace") is None:
+        lacking("strace is not installed (Debian package strace)")
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,7 @@ class Call:
 class Bench:
     """A host, an order for it, and what its files are before and after; None: not there."""
 
+    kind: str
     host: Host
     order: Operation
     old: dict[str, bytes]
@@ -151,7 +168,7 @@ def trace(host: Host, operation: Operation) -> list[Call]:
     file = host.root.parent / "trace"
     code, result, error = agent(host, operation, "-y", "-s", "200", "-o", str(file))
     if "ptrace" in error.lower():
-        pytest.skip(f"strace may not trace here: {error}")
+        lacking(f"strace may not trace here: {error}")
     assert code == 0, (result, error)
     calls: list[Call] = []
     seen: Counter[str] = Counter()
@@ -165,6 +182,9 @@ def trace(host: Host, operation: Operation) -> list[Call]:
         if BEGIN in line:
             inside = True
         elif END in line:
+            unknown = {each.name for each in calls if not FALLIBLE.search(each.name)}
+            unknown = {each for each in unknown if not UNFAILING.match(each)}
+            assert not unknown, f"can a file system fail these? {unknown}"
             return calls
         elif inside:
             calls.append(Call(name, seen[name], line))
@@ -186,7 +206,7 @@ def made(kind: str, tmp_path: Path) -> Bench:
     shutil.copytree(host.root, pristine)
     old = contents(host)
     carried_out(host, order)
-    bench = Bench(host, order, old, contents(host), pristine)
+    bench = Bench(kind, host, order, old, contents(host), pristine)
     reset(bench)
     return bench
 
@@ -204,13 +224,19 @@ def reset(bench: Bench) -> None:
 
 
 def chosen(calls: Sequence[Call], offset: int = 0) -> list[Call]:
-    """All, or a slice that holds the calls that give or take a name: of many every other one."""
+    """All, or a slice that holds the calls that give or take a name, of many every other one, and
+    of the kinds of calls each fifth: together the five errors meet them all."""
     if ALL:
         return list(calls)
     step = max(1, len(calls) // SLICE)
     some = list(calls[offset % step :: step])
     naming = [call for call in calls if call.name.startswith(NAMING) and call not in some]
-    return some + (naming if len(naming) < SLICE else naming[offset % 2 :: 2])
+    some += naming if len(naming) < SLICE else naming[offset % 2 :: 2]
+    kinds = sorted({call.name for call in calls})[offset % len(ERRORS) :: len(ERRORS)]
+    missing = [kind for kind in kinds if kind not in {call.name for call in some}]
+    some += [next(call for call in calls if call.name == kind) for kind in missing]
+    assert len(some) >= SLICE
+    return some
 
 
 def check_whole(bench: Bench, point: object) -> set[str]:
@@ -278,16 +304,32 @@ def check_rerun(bench: Bench, point: object) -> None:
     check_end(bench, point)
 
 
-def check_next(bench: Bench, point: object) -> None:
-    """Another operation, ordered from an audit of what the first one left."""
+def check_next(bench: Bench, point: object, new: set[str]) -> None:
+    """Another operation, ordered from an audit of what the first one left: it puts on record how
+    far that came, `new` being what it had written, and leaves an answer of before as it is."""
     order = next_order(bench)
+    before, left = recorded(bench), (bench.host.state / "journal.json").exists()
     code, result, error = agent(bench.host, order)
     assert result is not None, (point, error)
     if order.id != bench.order.id:
         assert (code, result.outcome) == (0, Outcome.DONE), (point, result.error, error)
+        after = recorded(bench)
+        if before is not None or not left:
+            assert after == before, point
+        else:
+            assert after is not None, point
+            assert after.error is not None, point
+            assert (after.outcome, after.error.code) == (Outcome.FAILED, "Interrupted"), point
+            assert {change.name for change in after.changes} == new, (point, after)
     else:
         assert result.outcome in (Outcome.DONE, Outcome.FAILED), (point, result.error)
     check_end(bench, point)
+
+
+def recorded(bench: Bench) -> Result | None:
+    """What the node has on record of the first operation."""
+    path = bench.host.state / f"results/{bench.order.id}.json"
+    return Result.from_json(json.loads(path.read_text())) if path.exists() else None
 
 
 def next_order(bench: Bench) -> Operation:
@@ -299,6 +341,11 @@ def next_order(bench: Bench) -> Operation:
     left = [name for name in left if found[name] == bench.old[name]]
     kind = "a list" if SECOND in bench.old else "five files"
     return apply_of(bench.host, kind, *left, number=1) if left else bench.order
+
+
+def tell(record_property: Told, text: str) -> None:
+    print(text)
+    record_property("counted", text)
 
 
 def kill(bench: Bench, call: Call) -> None:
@@ -316,20 +363,28 @@ def kill(bench: Bench, call: Call) -> None:
     assert code == -signal.SIGKILL, (call, code, error)
 
 
-def test_killed_at_each_call(bench: Bench) -> None:
+def test_killed_at_each_call(bench: Bench, record_property: Told) -> None:
     calls = trace(bench.host, bench.order)
     points = chosen(calls)
     states: Counter[int] = Counter()
     for index, call in enumerate(points):
         reset(bench)
         kill(bench, call)
-        states[len(check_whole(bench, call))] += 1
-        (check_rerun if index % 2 else check_next)(bench, call)
-    print(f"killed at {len(points)} of {len(calls)} calls; new files at the kill: {dict(states)}")
+        new = check_whole(bench, call)
+        states[len(new)] += 1
+        if index % 2:
+            check_rerun(bench, call)
+        else:
+            check_next(bench, call, new)
+    tell(
+        record_property,
+        f"{bench.kind}: killed at {len(points)} of {len(calls)} calls; "
+        f"new files at the kill: {dict(sorted(states.items()))}",
+    )
     assert ALL is False or set(states) == set(range(len(bench.changed) + 1))
 
 
-def test_killed_again_while_settling(bench: Bench) -> None:
+def test_killed_again_while_settling(bench: Bench, record_property: Told) -> None:
     """The run that finishes a killed one is killed in turn."""
     calls = trace(bench.host, bench.order)
     renames = [call for call in calls if call.name.startswith("rename")]
@@ -348,7 +403,8 @@ def test_killed_again_while_settling(bench: Bench) -> None:
             check_rerun(bench, (first, second))
             tried += 1
         shutil.rmtree(kept)
-    print(f"killed again at {tried} points")
+    assert tried >= 3
+    tell(record_property, f"{bench.kind}: killed again at {tried} points")
 
 
 @pytest.mark.parametrize(
@@ -360,7 +416,7 @@ def test_killed_again_while_settling(bench: Bench) -> None:
     ],
     indirect=["bench"],
 )
-def test_each_call_fails(bench: Bench, error: str) -> None:
+def test_each_call_fails(bench: Bench, error: str, record_property: Told) -> None:
     calls = [call for call in trace(bench.host, bench.order) if FALLIBLE.search(call.name)]
     points = chosen(calls, ERRORS.index(error) + 1)
     ends: Counter[str] = Counter()
@@ -386,10 +442,39 @@ def test_each_call_fails(bench: Bench, error: str) -> None:
             assert result.error is None or result.error.code != "Unexpected", (call, result.error)
             assert code == {"Done": 0, "Failed": 1, "Refused": 3}[result.outcome], call
             assert result.outcome is not Outcome.REFUSED or not new, (call, result.error)
+            assert result.outcome is not Outcome.DONE or new == bench.changed, (call, new)
             assert {change.name for change in result.changes} == new, (call, result)
             ends[f"{result.outcome} {result.error.code if result.error else ''}".strip()] += 1
-        check_next(bench, call)
-    print(f"{error} at {len(points)} of {len(calls)} calls: {dict(ends)}")
+        check_next(bench, call, new)
+    told = dict(sorted(ends.items()))
+    tell(record_property, f"{bench.kind}: {error} at {len(points)} of {len(calls)} calls: {told}")
+
+
+def test_a_folder_that_a_killed_run_made_is_durable(tmp_path: Path) -> None:
+    """It stands there when the next run comes, and its name may still be lost in a power cut."""
+    bench = made("five files", tmp_path)
+    shutil.rmtree(bench.pristine / bench.host.state.relative_to(bench.host.root))
+    reset(bench)
+    calls = trace(bench.host, bench.order)
+    folders = 0
+    for number, call in enumerate(calls):
+        match = re.match(r'mkdir\("([^"]+)"', call.line)
+        if match is None or "/." in match[1]:  # a partial backup: it is made anew
+            continue
+        reset(bench)
+        kill(bench, next(each for each in calls[number:] if each.name == "fsync"))
+        assert Path(match[1]).is_dir(), call
+        again = [each.line for each in trace(bench.host, bench.order)]
+        # The first name that is worth nothing without the folder.
+        folder = Path(match[1])
+        name = {"backups": NAMES[0], "results": f"{bench.order.id}.json"}.get(
+            folder.name, "journal.json"
+        )
+        relied = next(n for n, line in enumerate(again) if re.match(rf'rename.*, "{name}"', line))
+        synced = rf"fsync\(\d+<{re.escape(str(folder.parent))}>\) += 0"
+        assert any(re.match(synced, line) for line in again[:relied]), call
+        folders += 1
+    assert folders >= 3, "the folder itself, backups, results"
 
 
 def test_fsync_comes_before_the_name(tmp_path: Path) -> None:
