@@ -189,16 +189,15 @@ def test_a_full_disk(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(run(host.apply())) == "NoSpace"
 
 
-def test_a_read_only_mount(host: Host) -> None:
-    host.config()
+def with_mounts(host: Host, prepare: str) -> subprocess.CompletedProcess[str]:
+    """An apply in a mount namespace of its own, prepared by a line of shell."""
     mounted = subprocess.run(
         [
             "unshare",
             "--mount",
             "sh",
             "-c",
-            f"mount --bind {host.conf} {host.conf} && mount -o remount,bind,ro {host.conf} &&"
-            f" exec {sys.executable} -m cni_upgrade.node.agent",
+            f"{prepare} && exec {sys.executable} -m cni_upgrade.node.agent",
         ],
         env={
             **os.environ,
@@ -212,8 +211,33 @@ def test_a_read_only_mount(host: Host) -> None:
     )
     if "unshare" in mounted.stderr or "mount:" in mounted.stderr:
         pytest.skip(f"no mounts here: {mounted.stderr}")
+    return mounted
+
+
+def test_a_read_only_mount(host: Host) -> None:
+    host.config()
+    mounted = with_mounts(
+        host, f"mount --bind {host.conf} {host.conf} && mount -o remount,bind,ro {host.conf}"
+    )
     assert mounted.returncode == 3, mounted.stderr
     assert "ReadOnly" in mounted.stdout
+
+
+@pytest.mark.parametrize(("kilobytes", "code"), [(1024 + 500, 3), (1024 + 900, 0)])
+def test_a_disk_that_config_and_backup_share(host: Host, kilobytes: int, code: int) -> None:
+    """The new file, its backup and the record of both fit one by one, and not together."""
+    host.config(text=VERSIONLESS + " " * (200 << 10))
+    disk = host.root / "disk"
+    disk.mkdir()
+    host.state.mkdir()
+    ran = with_mounts(
+        host,
+        f"mount -t tmpfs -o size={kilobytes}k none {disk} && mkdir {disk}/conf {disk}/state &&"
+        f" cp -a {host.conf}/. {disk}/conf && mount --bind {disk}/conf {host.conf} &&"
+        f" mount --bind {disk}/state {host.state}",
+    )
+    assert ran.returncode == code, (ran.stdout, ran.stderr)
+    assert ("NoSpace" in ran.stdout) == bool(code)
 
 
 def foreign(path: Path) -> None:
