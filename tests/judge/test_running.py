@@ -216,6 +216,7 @@ esac
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_result_without_version(release: str, version: str | None, tmp_path: Path) -> None:
     with World(release, tmp_path / "node") as world:
+        world.install("1.9.1", "loopback")
         (world.bin / "weave-net").write_text(WEAVE)
         (world.bin / "weave-net").chmod(0o755)
         text = {"name": "weave", "plugins": [{"type": "weave-net"}]}
