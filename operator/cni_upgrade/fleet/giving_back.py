@@ -12,6 +12,7 @@ from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
 from cni_upgrade.api.policy import DrainPolicy
 from cni_upgrade.fleet import answers, changed, node_lease, orders, proving
 from cni_upgrade.fleet.course import CLOSED
+from cni_upgrade.fleet.decisions import DeleteJob
 from cni_upgrade.fleet.draining import drain_settings, evict
 from cni_upgrade.fleet.ending import gave_back, noted, verify
 from cni_upgrade.fleet.leaving import Leaving
@@ -21,7 +22,7 @@ from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lo
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait
 from cni_upgrade.fleet.writing import cordon_now
-from cni_upgrade.node.operation import Outcome, Result
+from cni_upgrade.node.operation import Kind, Outcome, Result
 
 _TURN = "Turn"
 
@@ -187,9 +188,28 @@ def give_back(view: View) -> Move:
                 return gave_back(view, changed.FAILED, text)
             return write_lost(view, Step.GIVE_BACK, why)
         case answers.Absent():
-            return send(view) if view.node.unschedulable else cordon_now(view)
+            off = called_off(view) if _first(view) else None
+            return off or (send(view) if view.node.unschedulable else cordon_now(view))
+        case answers.Pending(_, idle) if idle and _first(view) and called_off(view):
+            return _taken_back(view)
         case answers.Pending(message):
             return wait(view, f"the agent puts the backup back: {message}")
+
+
+def _first(view: View) -> bool:
+    """Whether nothing is put back yet: no agent before this one, for this backup or another."""
+    last, current = view.status.last_operation, view.operation
+    follows = (
+        last is not None and last.kind == Kind.RESTORE and last.finished_at == current.started_at
+    )
+    return agents_sent(view) == 1 and not follows
+
+
+def _taken_back(view: View) -> Move:
+    """The agent's Job goes before it has a container; one that comes up all the same counts."""
+    job = view.world.jobs.get(view.job)
+    acts = (DeleteJob(job.name, job.uid),) if job is not None and not job.deleting else ()
+    return wait(view, "the agent did not start and is being taken back", *acts)
 
 
 def _answered(view: View, result: Result) -> Move:

@@ -28,6 +28,9 @@ def audit(view: View) -> Move:
             return look_failed(view, "AuditLost", f"{why}{_waited_for(view)}")
         case answers.Absent():
             return _not_sent(view) if view.world.stopped else send(view)
+        case answers.Pending(_, idle) if idle and view.world.stopped:
+            # Its Job, for which no operation stands then, goes as a leftover.
+            return _not_sent(view)
         case answers.Pending(message):
             return wait(view, f"{_UNDER_WAY}{message}")
 
@@ -40,7 +43,7 @@ def _waited_for(view: View) -> str:
 
 
 def _not_sent(view: View) -> Move:
-    """The switch was thrown before the agent was on its way: as if it had not been ordered."""
+    """The switch was thrown before the agent began to look: as if it had not been ordered."""
     update: dict[str, Any] = {
         "phase": Phase.PENDING,
         "reason": STOPPED,

@@ -7,15 +7,13 @@ from datetime import timedelta
 
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
-from cni_upgrade.api.policy import Mode
 from cni_upgrade.fleet import ending, freeing, giving_back, looking, node_lease, proving, writing
+from cni_upgrade.fleet.calling_off import orderer, unwanted
 from cni_upgrade.fleet.decisions import Cordon
 from cni_upgrade.fleet.draining import drain_settings
 from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
-from cni_upgrade.fleet.selection import matches, paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
-from cni_upgrade.fleet.stopping import stopped
 from cni_upgrade.fleet.view import Move, View, release, with_operation
 from cni_upgrade.node.operation import Kind
 
@@ -60,30 +58,14 @@ def _held(view: View, step: Step) -> Move | None:
 
 def _called_off(view: View) -> Move | None:
     """Before anything was written, a pause or a change of mind gives the node back at once."""
-    ref = view.operation.policy
-    policy = next(
-        (p for p in view.world.policies.values() if ref and p.metadata.uid == ref.uid), None
-    )
-    name = ref.name if ref else "?"
-    if policy is None or policy.metadata.deletion_timestamp:
-        why = f"policy {name} is gone"
-    elif policy.spec.mode != Mode.ENFORCE:
-        why = f"policy {name} does not enforce any more"
-    elif not matches(policy.spec.node_selector, view.node.labels):
-        why = f"policy {name} does not select the node any more"
-    elif view.world.stopped:
-        why = stopped(view.world)
-    elif paused(policy):
-        why = f"policy {name} is paused"
-    elif lease := node_lease.others(view):
-        why = lease
-    elif view.silent:
+    policy, seen = orderer(view), view.status.observed
+    why = unwanted(view) or node_lease.others(view)
+    if not why and view.silent:
         why = "the node's Ready is Unknown"
-    elif view.status.observed is None or view.status.observed.audit_key != audit_key(
-        view.node, view.state, policy, view.world.config
-    ):
-        why = "what the audit saw has changed"
-    else:
+    if not why and policy is not None:
+        key = audit_key(view.node, view.state, policy, view.world.config)
+        why = "" if seen is not None and seen.audit_key == key else "what the audit saw has changed"
+    if not why:
         return None
     return release(
         view, Phase.WAITING, "CalledOff", f"called off before anything was written: {why}"

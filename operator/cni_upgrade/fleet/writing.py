@@ -7,6 +7,7 @@ from datetime import timedelta
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.fleet import answers, node_lease, proof
+from cni_upgrade.fleet.calling_off import unwanted
 from cni_upgrade.fleet.decisions import Cordon, CreateProof, DeleteJob
 from cni_upgrade.fleet.draining import (
     drain_after,
@@ -21,7 +22,7 @@ from cni_upgrade.fleet.phases import INCONCLUSIVE, Step
 from cni_upgrade.fleet.proving import prove
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
 from cni_upgrade.fleet.staying import not_enough
-from cni_upgrade.fleet.stopping import STOPPED, stopped
+from cni_upgrade.fleet.stopping import STOPPED
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.node.operation import Outcome, Result
@@ -156,17 +157,21 @@ def apply(view: View) -> Move:
             if not ran and agents_sent(view) == 1:
                 return _not_started(view, why)
             return write_lost(view, Step.APPLY, why)
-        case answers.Absent() if view.world.stopped and agents_sent(view) == 1:
+        case answers.Absent() if agents_sent(view) == 1 and (why := unwanted(view)):
             # As far as is known nothing was written; another look is to say so. An agent that is
             # sent again may have a journal to end, and goes.
             unseen = moved(view, view.status.model_copy(update={"observed": None}))
-            return release(unseen, Phase.PENDING, STOPPED, stopped(view.world))
+            reason = STOPPED if view.world.stopped else "CalledOff"
+            return release(unseen, Phase.PENDING, reason, why)
         case answers.Absent():
             # Somebody uncordoned it meanwhile: no file is written on a node that takes pods.
             return send(view) if view.node.unschedulable else cordon_now(view)
         case answers.Pending(message, idle):
             if idle and _out_of_time(view):
                 on = at_step(view, Step.TAKE_BACK, f"the agent did not start: {message}", GOING)
+                return Move(with_operation(on.status, blockers=(message,)))
+            if idle and agents_sent(view) == 1 and (why := unwanted(view)):
+                on = at_step(view, Step.TAKE_BACK, f"the agent is not to start: {why}", GOING)
                 return Move(with_operation(on.status, blockers=(message,)))
             return wait(view, f"the agent backs up and writes: {message}")
 
@@ -212,7 +217,13 @@ def take_back(view: View) -> Move:
 
 
 def _not_started(view: View, why: str) -> Move:
-    """No verdict on the change: it is tried again after a pause, with another audit first."""
+    """No verdict on the change: it is tried again after a pause, with another audit first.
+
+    Or, where it is not wanted any more, once it is again.
+    """
+    if off := unwanted(view):
+        text = f"called off before anything was written: {off}"
+        return release(view, Phase.WAITING, "CalledOff", text)
     text = f"inconclusive, no agent ran and nothing was touched; tried again: {why}"
     return release(view, Phase.BLOCKED, "AgentNotStarted", text)
 

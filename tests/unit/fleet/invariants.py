@@ -39,6 +39,8 @@ class Ledger:
     """(uid of the policy, node, phase) of every change that ended, the last one last."""
     mends: dict[tuple[str, str], list[datetime]] = field(default_factory=dict)
     """By node and the retry of a person: when what somebody else had changed was written again."""
+    idle: dict[str, int] = field(default_factory=dict)
+    """By Job: passes that saw it before anything of it had begun, while everything was stopped."""
     meddled: set[str] = field(default_factory=set)
     """Nodes whose cordon or record somebody changed by hand."""
 
@@ -369,7 +371,7 @@ def deletes_only_proofs(event: Carried) -> None:
         now = event.cluster.state(node)
         idle = (
             now is not None
-            and _operation(now).get("step") == "TakeBack"
+            and _operation(now).get("step") in ("TakeBack", "GiveBack")
             and not any(pod.began for pod in event.world.agents.get(event.decision.name, ()))
         )
         answered = now is not None and not _operation(now)
@@ -540,12 +542,38 @@ def check(event: Carried) -> None:
 
 
 def check_write(cluster: Cluster, ledger: Ledger, node: str, operation: Operation) -> None:
-    """No file is written on a node that takes pods, unless somebody uncordoned it by hand."""
+    """No file is written on a node that takes pods, unless somebody uncordoned it by hand.
+
+    And none for the first time while everything is stopped, by an agent that could be taken back.
+    """
+    assert ledger.idle.get(operation.id, 0) < 20, f"{operation.id} writes first while stopped"
     if operation.id in cluster.disks[node].results or node in ledger.meddled:
         return
     raw = cluster.node(node)
     assert raw["spec"].get("unschedulable"), f"{node} is written while it takes pods"
     assert _marked(raw), f"{node} is written under somebody else's cordon"
+
+
+def note_idle(world: Snapshot, ledger: Ledger) -> None:
+    """The Jobs that would write first and have not begun, in a pass while everything is stopped.
+
+    Not those that are sent again, or roll a change back: they end what was begun; nor one on a
+    silent node, which may have begun.
+    """
+    if not world.stopped:
+        ledger.idle.clear()
+        return
+    for name, job in world.jobs.items():
+        state = world.states.get(job.for_node)
+        operation = state.status.operation if state else None
+        if operation is None or not operation.id == operation.job == name:
+            continue
+        if operation.step not in ("Apply", "TakeBack", "GiveBack"):
+            continue
+        if job.for_node not in world.nodes or world.nodes[job.for_node].ready == "Unknown":
+            continue
+        if not any(pod.began for pod in world.agents.get(name, ())):
+            ledger.idle[name] = ledger.idle.get(name, 0) + 1
 
 
 def check_move(view: View, move: Move) -> None:

@@ -22,7 +22,14 @@ from tests.unit.fleet.api_model import ApiError, Raw
 from tests.unit.fleet.cluster_model import AGENTS, CONFIG, LEASES, PROOF, START, Cluster
 from tests.unit.fleet.controller_model import KINDS, Controller
 from tests.unit.fleet.course_rules import Logbook, check_course
-from tests.unit.fleet.invariants import Carried, Ledger, check, check_given_back, check_write
+from tests.unit.fleet.invariants import (
+    Carried,
+    Ledger,
+    check,
+    check_given_back,
+    check_write,
+    note_idle,
+)
 
 LONGEST = 6 * 3600
 """Seconds of the simulated clock after which a rollout that does not end is called stuck."""
@@ -114,6 +121,8 @@ class Rollout:
         else:
             self.controller.refresh()
         world = self.controller.snapshot()
+        if not stale:
+            note_idle(world, self.ledger)
         turns = plan(world)
         try:
             for turn, decision in self._ordered(turns):

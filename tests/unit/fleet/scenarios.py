@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cni_upgrade.api import names
+from tests.unit.fleet.api_model import Raw
 from tests.unit.fleet.cluster_model import LEASED, LEASES, PROOF
 from tests.unit.fleet.invariants import check_given_back
 from tests.unit.fleet.node_model import SimNode
@@ -1266,6 +1267,87 @@ def agent_starts_as_it_is_taken_back() -> Rollout:
     return r
 
 
+def _waits_for_its_image(fault: int) -> Rollout:
+    """The first change's agent, or that audit's, has no image, and so no container yet."""
+    r = of(f1("node-a"), old("node-b"))
+    r.cluster.disks["node-a"].faults = ["none"] * fault + ["pull"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    job = "apply-" if fault else "audit-"
+    r.until(lambda: any(p["metadata"]["name"].startswith(job) for p in _agents(r)), 60)
+    r.play(5)
+    return r
+
+
+def _agents(r: Rollout) -> list[Raw]:
+    """Those on node-a that have not ended."""
+    pods = r.cluster.pods_on("node-a", "cni-upgrade-agents")
+    return [pod for pod in pods if pod["status"]["phase"] != "Succeeded"]
+
+
+def stopped_before_the_agent_starts() -> Rollout:
+    """Its Job is taken back while its image is pulled; nothing is written when that is there."""
+    r = _waits_for_its_image(1)
+    r.say("== everything is stopped")
+    r.cluster.stopped = "the images are wrong"
+    r.play(15)
+    r.say("== the image is there")
+    r.cluster.pull("node-a")
+    r.play(60)
+    assert (phases(r)["node-a"], reason(r, "node-a")) == ("Waiting", "Stopped")
+    assert (version(r, "node-a"), _agents(r)) == (None, [])
+    r.say("== it goes on")
+    r.cluster.stopped = ""
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+    return r
+
+
+def paused_before_the_agent_starts() -> Rollout:
+    """The same where the policy is paused; other policies go on."""
+    r = _waits_for_its_image(1)
+    r.say("== the policy is paused")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "")
+    r.play(15)
+    r.cluster.pull("node-a")
+    r.settle()
+    assert (phases(r)["node-a"], reason(r, "node-a")) == ("Waiting", "Paused")
+    assert version(r, "node-a") is None
+    return r
+
+
+def stopped_before_an_audit_starts() -> Rollout:
+    """An agent that only looks executes the node's plugins: it is taken back as well."""
+    r = _waits_for_its_image(0)
+    r.say("== everything is stopped")
+    r.cluster.stopped = "a plugin hangs"
+    r.play(15)
+    assert (phases(r)["node-a"], _agents(r)) == ("Pending", [])
+    r.say("== it goes on")
+    r.cluster.stopped = ""
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+    return r
+
+
+def stopped_before_the_backup_is_put_back() -> Rollout:
+    """The agent that gives a deleted policy's node back does not start: given back later."""
+    r = changed(old("node-a"))
+    r.cluster.disks["node-a"].faults = ["pull"]
+    delete(r)
+    r.until(lambda: bool(_agents(r)) and r.step_of("node-a") == "GiveBack", 60)
+    r.play(5)
+    r.say("== everything is stopped")
+    r.cluster.stopped = "a trial"
+    r.play(60)
+    assert (reason(r, "node-a"), version(r, "node-a")) == ("Stopped", "1.0.0")
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    r.say("== it goes on")
+    r.cluster.stopped = ""
+    until_gone(r, 300)
+    assert (outcome(r, "node-a"), version(r, "node-a")) == ("Restored", "0.4.0")
+    return r
+
+
 def uncordoned_by_hand() -> Rollout:
     """Somebody uncordons the node in the middle: it is cordoned again before a file is written."""
     r = of(f1())
@@ -1663,6 +1745,10 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     audit_without_an_image,
     apply_without_an_image,
     agent_starts_as_it_is_taken_back,
+    stopped_before_the_agent_starts,
+    paused_before_the_agent_starts,
+    stopped_before_an_audit_starts,
+    stopped_before_the_backup_is_put_back,
     retried_after_a_lost_audit,
     uncordoned_by_hand,
     cordoned_by_another_after_a_hand,
