@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 import yaml
@@ -60,6 +61,9 @@ async def connect(user_agent: str, kubeconfig: str | None = None) -> client.ApiC
             await config.load_kube_config(  # type: ignore[no-untyped-call]
                 kubeconfig, client_configuration=configuration
             )
+        # Without proxies there is nothing to trust, and aiohttp would look for ~/.netrc, in a
+        # thread, for each request.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         api = client.ApiClient(configuration)
     except (ConfigException, yaml.YAMLError, OSError, *_MISSHAPEN) as error:
         text = " ".join(str(error).split())
@@ -148,15 +152,15 @@ class Client:
     ) -> aiohttp.ClientResponse:
         try:
             # Reads the service account's token anew when it is due, hence inside.
-            request = await self._api.param_serialize(
+            verb, url, headers, *_ = await self._api.param_serialize(
                 method,
                 path,
                 query_params=list((query or {}).items()),
                 header_params={"Accept": "application/json", "Content-Type": content_type},
-                body=body,
                 auth_settings=["BearerToken"],
             )
-            answer = await self._api.call_api(*request, _request_timeout=patience)
+            # The body is JSON already: to look through it for models costs as much as sending it.
+            answer = await self._api.call_api(verb, url, headers, body, _request_timeout=patience)
         except _LOST as error:
             raise self._lost(method, resource, path, error) from error
         response: aiohttp.ClientResponse = answer.response
