@@ -134,11 +134,6 @@ def add_nodes(kubeconfig: Path, count: int) -> None:
     _each(kubeconfig, "POST", (("/api/v1/nodes", node(number)) for number in range(count)))
 
 
-def create(kubeconfig: Path, path: str, bodies: Iterable[Object]) -> None:
-    """Create objects of one collection, some at a time."""
-    _each(kubeconfig, "POST", ((path, body) for body in bodies))
-
-
 def _each(kubeconfig: Path, method: str, wanted: Iterable[tuple[str, Object]]) -> None:
     mine = local()
 
@@ -178,10 +173,15 @@ _WANTED = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
 
 _STARTED = """
 {{ $now := Now }}
+{{ $gated := .spec.readinessGates }}
 conditions:
 {{ range $_, $type := list "PodReadyToStartContainers" "Initialized" "ContainersReady" "Ready" }}
 - lastTransitionTime: {{ $now | Quote }}
+  {{ if and (eq $type "Ready") $gated }}
+  status: "False"
+  {{ else }}
   status: "True"
+  {{ end }}
   type: {{ $type }}
 {{ end }}
 containerStatuses:

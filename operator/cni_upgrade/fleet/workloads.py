@@ -21,6 +21,11 @@ PRIORITY_CLASS = "cni-upgrade-agent"
 """Of our own, `preemptionPolicy: Never`: an agent waits for room, it evicts nobody."""
 
 
+NEVER_READY = "cniupgrade.dev/serves"
+"""A gate that nobody opens. Nothing is to be served by an agent, and the Job controller writes a
+Job's status for each pod of it that becomes ready, and again when it is ready no more."""
+
+
 def _on(node: str) -> dict[str, Any]:
     """Pinned by name, past cordons and taints.
 
@@ -126,6 +131,7 @@ def agent_job(
                 "spec": {
                     **_on(operation.node),
                     "restartPolicy": "Never",
+                    "readinessGates": [{"conditionType": NEVER_READY}],
                     # Where CNI is broken the pod network is not there to run in.
                     "hostNetwork": True,
                     "dnsPolicy": "Default",
