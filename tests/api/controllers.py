@@ -215,7 +215,7 @@ class World:
                 found.append((event["verb"], what, name, code))
         return found
 
-    def settled(self, seconds: float = 1.5) -> int:
+    def settled(self, seconds: float = 3.0) -> int:
         """How many writes there were when for so long there was no further one."""
         count, since = len(self.writes()), time.monotonic()
         while time.monotonic() < since + seconds:

@@ -205,6 +205,8 @@ class Executor:
             "status": dict(decision.status),
         }
         await self._guarded(shelf, resource, decision.name, body, "status")
+        if decision.kind == names.POLICY_KIND:
+            self._store.told[decision.name] = self._store.now()
 
     @_do.register
     async def _(self, decision: d.SetFinalizers) -> None:

@@ -17,12 +17,16 @@ from cni_upgrade.fleet.node_lease import HELD
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.planner import plan
+from cni_upgrade.fleet.policy_status import COUNTED
 from cni_upgrade.kube.port import Kube, KubeError
 from cni_upgrade.kube.resources import LEASES, NAMESPACES, PODS, POLICIES
 
 log = logging.getLogger(__name__)
 
-DEBOUNCE = 0.3  # seconds: events come in bursts, one pass answers them all
+LEAST_PAUSE, MOST_PAUSE = 0.05, 1.0
+"""Seconds after the first news of many: events come in bursts, one pass answers them all."""
+PAUSES_TO_PLANS = 2.0
+"""A pause is so many times what planning took last: at most a third of a core goes into it."""
 BUSY_TICK = 2.0  # seconds: while a node is worked on, deadlines and drains are looked at
 IDLE_TICK = 30.0  # seconds
 RESYNC = 300.0  # seconds between two whole lists
@@ -54,6 +58,7 @@ class Loop:
         self._beat = time.monotonic()
         self._passed: float | None = None
         self._due = 0.0
+        self._planning = 0.0
         self.listed = asyncio.Event()
         """Set while the store was healed by whole lists since the last trouble."""
 
@@ -106,17 +111,24 @@ class Loop:
                 log.exception("the pass was given up over an error of our own")
             self._beat = time.monotonic()
             try:
-                async with asyncio.timeout(self._tick()):
+                async with asyncio.timeout(self.tick()):
                     await self._news.wait()
             except TimeoutError:
                 continue
-            await asyncio.sleep(DEBOUNCE)
+            await asyncio.sleep(self._pause())
 
-    def _tick(self) -> float:
+    def _pause(self) -> float:
+        return min(max(PAUSES_TO_PLANS * self._planning, LEAST_PAUSE), MOST_PAUSE)
+
+    def tick(self) -> float:
+        """Seconds until the next pass where there is no news."""
         if self._failures:
             return min(BUSY_TICK * 2.0 ** min(self._failures - 1, 10), IDLE_TICK)
         states = self._store.states.items.values()
-        busy = self._leads() and any(s.status.operation for s in states)
+        now = self._store.now()
+        # Counts that were put off would otherwise be old until there is news.
+        late = any(now - at <= COUNTED for at in self._store.told.values())
+        busy = self._leads() and (late or any(s.status.operation for s in states))
         return BUSY_TICK if busy else IDLE_TICK
 
     async def resync(self) -> None:
@@ -151,8 +163,10 @@ class Loop:
                 await self._list_leases()
             await self._sources.look(time.monotonic())
         world = self._store.snapshot(self._store.now())
+        began = time.monotonic()
         with self._metrics.planning():
             turns = plan(world)
+        self._planning = time.monotonic() - began
         done = await self._executor.carry_out(turns, world)
         unreadable = [*self._store.policies.unreadable, *self._store.states.unreadable]
         self._metrics.observe(world, len(unreadable))

@@ -175,6 +175,8 @@ class Store:
         self.node_pods: dict[str, tuple[Pod, ...]] = {}
         self.evictions: dict[str, Eviction] = {}
         self.errors: dict[str, str] = {}
+        self.told: dict[str, datetime] = {}
+        """When the status of a policy was last written from here, by its name."""
         self.configmaps: dict[str, ConfigMap] = {}
         """Of network add-ons, by `namespace/name`."""
         self.denied: tuple[str, ...] = ()
@@ -234,6 +236,7 @@ class Store:
         known = {pod.uid for shelf in (self.agents, self.proofs) for pod in shelf.items.values()}
         known |= {job.uid for job in self.jobs.items.values()}
         self.warnings = {uid: said for uid, said in self.warnings.items() if uid in known}
+        self.told = {name: at for name, at in self.told.items() if name in self.policies.items}
         self.evictions = {
             uid: answer for uid, answer in self.evictions.items() if now - answer.at < _FORGET
         }
@@ -284,6 +287,7 @@ class Store:
             errors=dict(self.errors),
             stopped=self.stopped,
             stopped_since=room.since if room else None,
+            told=dict(self.told),
             configmaps=dict(self.configmaps),
         )
 

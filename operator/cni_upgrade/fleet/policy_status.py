@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from cni_upgrade.api import names
 from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
@@ -40,6 +40,11 @@ PAUSED = "Paused"
 OVERLAPPING = "Overlapping"
 NO_NODE_MATCHES = "NoNodeMatches"
 RECORDS_NOT_UNDERSTOOD = "RecordsNotUnderstood"
+
+COUNTED = timedelta(seconds=2)
+"""How old the counts of a rollout may become: each node that ends changes them, and a status that
+was written for each of them would be a third of all requests (docs/scale.md)."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 _TROUBLE = (Phase.FAILED, Phase.ROLLED_BACK, Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
 _MOST_FAILURES = 10
@@ -84,9 +89,12 @@ def turns(
         except NONSENSE as error:
             status = unplannable(policy, world, error)
         patch = merge_patch(policy.status.to_api(), status.to_api())
+        name = policy.metadata.name
         if not patch:
             continue
-        name = policy.metadata.name
+        fresh = world.told.get(name, NEVER) > world.now - COUNTED
+        if fresh and not _weighty(policy.status, status):
+            continue
         decisions: list[Decision] = [SetStatus(names.POLICY_KIND, name, patch)]
         before = _reason(policy.status.conditions)
         now = _reason(status.conditions)
@@ -105,6 +113,26 @@ def turns(
         if (wave := _next_wave(policy.status.rollout, status.rollout)) is not None:
             decisions.append(Emit(names.POLICY_KIND, name, uid, "Normal", "Wave", wave))
         yield Turn(f"policy {name}", tuple(decisions))
+
+
+def _weighty(before: PolicyStatus, now: PolicyStatus) -> bool:
+    """Whether more than counts has changed, and the texts that tell them."""
+
+    def told(status: PolicyStatus) -> tuple[PolicyStatus, list[tuple[str, str, str]]]:
+        rollout = status.rollout
+        if rollout is not None:
+            rollout = rollout.model_copy(update={"finished": 0, "waits_for": ""})
+        counts: dict[str, object] = {
+            "nodes": None,
+            "summary": None,
+            "versions": {},
+            "readiness": (),
+            "message": "",
+        }
+        rest = status.model_copy(update={**counts, "rollout": rollout, "conditions": ()})
+        return rest, [(each.type, each.status, each.reason) for each in status.conditions]
+
+    return told(before) != told(now)
 
 
 def _next_wave(before: RolloutStatus | None, now: RolloutStatus | None) -> str | None:

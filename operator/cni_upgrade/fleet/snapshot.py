@@ -115,5 +115,7 @@ class Snapshot:
     stopped: str = ""
     """Why everything is stopped; empty while it is not. Nothing may begin then, anywhere."""
     stopped_since: datetime | None = None
+    told: Mapping[str, datetime] = field(default_factory=dict)
+    """When this process last wrote the status of a policy, by the policy's name."""
     configmaps: Mapping[str, ConfigMap] = field(default_factory=dict)
     """By `namespace/name`; only those that some node's file comes from."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cni_upgrade.controller import loop as loops
+from cni_upgrade.fleet.policy_status import COUNTED
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.kube.port import KubeError
@@ -200,7 +201,7 @@ async def test_a_hung_loop_is_not_alive_and_an_old_view_is_not_ready(
 async def test_own_writes_lead_on_without_any_news(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loops, "DEBOUNCE", 0.0)
+    monkeypatch.setattr(loops, "LEAST_PAUSE", 0.0)
     made.kube.cluster.add_node(SimNode("node-a", "1.0.0"))
     made.kube.cluster.apply_policy("cure", {"mode": "Audit"})
     async with running(made):
@@ -220,3 +221,15 @@ async def test_a_deletion_that_went_unheard_is_tried_once(made: Made) -> None:
     for _ in range(5):
         await made.loop.once()
     assert made.kube.writes() == [("delete", "pods", "proof-old-0")]
+
+
+async def test_counts_that_were_put_off_are_looked_at_soon(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = made.store.now()
+    monkeypatch.setattr(made.store, "now", lambda: now)
+    assert made.loop.tick() == loops.IDLE_TICK
+    made.store.told["cure"] = now
+    assert made.loop.tick() == loops.BUSY_TICK
+    now += 2 * COUNTED
+    assert made.loop.tick() == loops.IDLE_TICK

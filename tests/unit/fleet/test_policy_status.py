@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.decisions import Emit, SetStatus
-from cni_upgrade.fleet.policy_status import turns
+from cni_upgrade.fleet.policy_status import COUNTED, turns
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from tests.unit.api.kstatus import Health, health
@@ -287,3 +288,18 @@ def test_readiness_is_counted_for_each_runtime() -> None:
 
 def test_no_question_about_runtimes_no_counts() -> None:
     assert status(world(AUDIT, "Compatible"))["status"]["readiness"] == []
+
+
+def test_what_differs_in_counts_alone_is_written_once_in_a_while() -> None:
+    told = parse_policy(status(world(ENFORCE, "Auditing", "Auditing")))
+    seen = world(told, "Auditing", "Compatible")
+    moment = timedelta(milliseconds=1)
+    assert not list(turns(replace(seen, told={"cure": NOW - COUNTED + moment})))
+    assert list(turns(replace(seen, told={"cure": NOW - COUNTED})))
+    assert list(turns(seen)), "what an earlier process wrote, and when, is not known"
+
+
+def test_what_differs_in_more_than_counts_is_written_at_once() -> None:
+    told = parse_policy(status(world(ENFORCE, "Auditing", "Auditing")))
+    for phases in (("Compatible", "Compatible"), ("Auditing", "Blocked")):
+        assert list(turns(replace(world(told, *phases), told={"cure": NOW})))
