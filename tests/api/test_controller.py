@@ -108,7 +108,7 @@ def test_controller_and_api_server_killed_at_every_turn(world: World, fleet: Fle
                 operations = [world.status(node).get("operation") or {} for node in fleet.disks]
                 return any(o.get("step") == step for o in operations)
 
-            eventually(there, f"a node is at step {step}")
+            eventually(there, f"a node is at step {step}", 60)
             it.end(signal.SIGKILL)
     # The last life lives through the API server's death, while a proof pod is waited for.
     with world.controller() as it:
