@@ -13,7 +13,7 @@ from cni_upgrade.fleet.objects import Job, Pod
 from cni_upgrade.fleet.view import with_operation
 from cni_upgrade.node.message import encode
 from tests.unit.fleet.cluster_model import AGENTS
-from tests.unit.fleet.samples import ID, NOW, agent, job, pod, result, view
+from tests.unit.fleet.samples import ID, NOW, agent, job, pod, policy, result, view
 
 OTHER = "apply-ffffffffffffffffffff"
 GOOD = encode(result()).decode()
@@ -107,7 +107,12 @@ def created(seconds_ago: int, step_seconds_ago: int) -> Any:
     waiting = {"waiting": {"reason": "ErrImagePull"}}
     idle = pod(f"{ID}-x", AGENTS, status={"containerStatuses": [{"state": waiting}]})
     made = replace(job(), created=NOW - timedelta(seconds=seconds_ago))
-    seen = view(seconds_left=600, jobs={ID: made}, agents={ID: [idle]})
+    world: dict[str, Any] = {
+        "jobs": {ID: made},
+        "agents": {ID: [idle]},
+        "policies": {"cure": policy()},
+    }
+    seen = view(seconds_left=600, **world)
     since = NOW - timedelta(seconds=step_seconds_ago)
     return replace(seen, status=with_operation(seen.status, step="Apply", step_since=since))
 
