@@ -311,6 +311,13 @@ def test_an_audit_sees_every_folder_of_its_preset(config: OperatorConfig) -> Non
             assert held, f"{name}: {folder}"
 
 
+def test_an_audit_starts_on_every_node(config: OperatorConfig) -> None:
+    """A mount that is missing keeps a pod from starting, one folder beneath it is a finding."""
+    on_every_linux = {"/etc", "/opt", "/usr", "/usr/lib", "/var", "/var/lib"}  # FHS 3.0
+    for name, preset in presets(config).items():
+        assert set(preset.mounts) <= on_every_linux, name
+
+
 def test_auto_knows_every_conf_folder_that_its_mounts_hold(config: OperatorConfig) -> None:
     for preset in config.presets.values():
         for folder in preset.conf_dirs:
