@@ -223,7 +223,7 @@ def test_a_read_only_mount(host: Host) -> None:
     assert "ReadOnly" in mounted.stdout
 
 
-@pytest.mark.parametrize(("kilobytes", "code"), [(1024 + 500, 3), (1024 + 900, 0)])
+@pytest.mark.parametrize(("kilobytes", "code"), [(1024 + 700, 3), (1024 + 900, 0)])
 def test_a_disk_that_config_and_backup_share(host: Host, kilobytes: int, code: int) -> None:
     """The new file, its backup and the record of both fit one by one, and not together."""
     host.config(text=VERSIONLESS + " " * (200 << 10))
