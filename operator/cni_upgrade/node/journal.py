@@ -127,6 +127,8 @@ def end(state: State) -> None:
 def written(journal: Journal, conf_dir: str) -> tuple[Entry, ...]:
     """The files that carry their new content, or are gone if they were to go.
 
+    Not those of which the content stays and only mode, owner or xattrs change: that is not told.
+
     `conf_dir` is where the agent opens the folder.
     """
     found: list[Entry] = []
@@ -140,7 +142,7 @@ def written(journal: Journal, conf_dir: str) -> tuple[Entry, ...]:
                 continue
             except (OSError, files.UnreadableError):
                 continue
-            if hashlib.sha256(data).hexdigest() == entry.after:
+            if hashlib.sha256(data).hexdigest() == entry.after != entry.before:
                 found.append(entry)
     return tuple(found)
 

@@ -3,9 +3,9 @@
 A rollback may let those hang that were added with what comes back, as they did before the change:
 it is ordered because pods cannot come or go at all, and it says how many hang again.
 
-The same bytes, mode, owner, group, xattrs and times. A file is put back only over what we wrote
-or saved ourselves: what somebody else has written since is theirs. Where a list took the file's
-place, the file lands first and the list goes after it.
+The same bytes, mode, owner, group, xattrs and times; a file that differs in its times alone is
+left. A file is put back only over what we wrote or saved ourselves: what somebody else has written
+since is theirs. Where a list took its place, the file lands first and the list goes after it.
 """
 
 from collections.abc import Collection
@@ -15,10 +15,11 @@ from cni_upgrade.cni import compat, config, folder, health, runtimes, succession
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Finding, Severity
-from cni_upgrade.node import backup, report, survey, writing
+from cni_upgrade.node import backup, files, report, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.journal import Entry
+from cni_upgrade.node.metadata import Metadata
 from cni_upgrade.node.operation import Operation
 from cni_upgrade.node.result import Result
 from cni_upgrade.node.transaction import Removal, Step, Write
@@ -59,7 +60,7 @@ def _plan(node: Node) -> Plan:
         )  # fmt: skip
         if (current.name, survey.sha256(current)) != (saved.name, saved.sha256):
             hang += _check_sandboxes(node, current, back)
-        if entry.before != entry.after:
+        if entry.before != entry.after or not _same_metadata(node, saved):
             _check_place(node, standing, back)
             steps.append(Write(entry, data, saved.metadata, keep_times=True))
             diffs[saved.name] = diff(current.data, data, current.name, saved.name)
@@ -69,6 +70,18 @@ def _plan(node: Node) -> Plan:
                 Removal(Entry(gone.name, survey.sha256(gone), None, gone.version, None), entry)
             )
     return Plan(steps, node.already, made.id, _nothing, diffs=diffs, findings=tuple(hang))
+
+
+def _same_metadata(node: Node, saved: Saved) -> bool:
+    """Whether the file that stands has the mode, owner, group and xattrs of the one that was saved.
+
+    What cannot be seen, or is a link, is not the same: what stands in the way has a name later.
+    """
+    try:
+        with files.opened_file(node.folder, saved.name) as descriptor:
+            return saved.metadata.same(Metadata.of(descriptor))
+    except (OSError, files.UnreadableError):
+        return False
 
 
 def _nothing() -> None:

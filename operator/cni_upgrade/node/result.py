@@ -38,7 +38,8 @@ class Change:
     """One file that was written. `from_version` None: it was missing; hashes are sha256 in hex.
 
     `before` None: there was no such file (`from_version` is then that of the file whose place it
-    takes); `after` None: the file was removed, for another has taken its place.
+    takes); `after` None: the file was removed, for another has taken its place. Both the same: a
+    restore gave back mode, owner, group or extended attributes.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Change:
     @property
     def told(self) -> str:
         """What was done, in a few words."""
+        if self.before == self.after:
+            return f"{self.name}: mode, owner or extended attributes"
         if self.after is None:
             return f"{self.name}: removed"
         made = ", a new file" if self.before is None else ""

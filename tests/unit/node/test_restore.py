@@ -1,6 +1,7 @@
 """A restore gives back the very file, unless sandboxes that run now would be stranded by it."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +45,51 @@ def test_the_very_file_comes_back(host: Host) -> None:
     assert run(host.restore(done.backup)) == result
     again = run(host.restore(done.backup, number=1))
     assert (again.outcome, again.changes) == (Outcome.DONE, ()), "it stands there already"
+
+
+def owned(path: Path) -> tuple[int, int, int, dict[str, bytes]]:
+    entry = path.stat()
+    xattrs = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    return entry.st_mode & 0o7777, entry.st_uid, entry.st_gid, xattrs
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.chmod(0o666),
+        lambda path: os.removexattr(path, "user.origin"),
+        lambda path: os.setxattr(path, "user.later", b"x"),
+        lambda path: os.chown(path, -1, 4242),
+    ],
+    ids=["mode", "attribute gone", "attribute added", "group"],
+)
+def test_the_same_bytes_with_another_mode_owner_or_attribute(
+    host: Host, spoil: Callable[[Path], None]
+) -> None:
+    path, done = applied(host)
+    was = owned(path)
+    assert run(host.restore(done.backup)).outcome is Outcome.DONE
+    try:
+        spoil(path)
+    except PermissionError:
+        pytest.skip("only root gives files away")
+    result = run(host.restore(done.backup, number=1))
+    assert result.outcome is Outcome.DONE
+    assert owned(path) == was
+    assert [change.told for change in result.changes] == [
+        "10-pod.conflist: mode, owner or extended attributes"
+    ]
+    assert result.changes[0].before == result.changes[0].after
+    path.touch()  # when it was written is no difference
+    assert run(host.restore(done.backup, number=2)).changes == ()
+
+
+def test_a_link_to_the_same_bytes_is_not_the_file(host: Host) -> None:
+    path, done = applied(host)
+    path.rename(host.root / "elsewhere")
+    (host.root / "elsewhere").write_text(VERSIONLESS)
+    path.symlink_to("/elsewhere")
+    assert refused(run(host.restore(done.backup))) == "SymbolicLink"
 
 
 @pytest.mark.parametrize(
