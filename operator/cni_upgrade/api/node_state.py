@@ -9,6 +9,7 @@ from cni_upgrade.api import names
 from cni_upgrade.api.base import Count, Line, Model, Name, Text, Time, Uid, Word, Words, first, last
 from cni_upgrade.api.condition import Conditions
 from cni_upgrade.api.meta import ObjectMeta
+from cni_upgrade.api.policy import Drain, OnFailure, Verify
 from cni_upgrade.api.report import Baseline, Report
 
 
@@ -145,6 +146,15 @@ class Ending(Model):
     message: Text = Field(default="", description="What happened and what to do about it.")
 
 
+class Ordered(Model):
+    """How the policy wanted the node worked on, for when it is gone before that has ended."""
+
+    on_failure: OnFailure = Field(description="spec.onFailure of the policy.")
+    verify: Verify = Field(description="spec.verify of the policy.")
+    drain: Drain = Field(description="spec.drain of the policy.")
+    paths: Word = Field(default="auto", description="spec.paths of the policy.")
+
+
 class OperationStatus(Model):
     """The operation that is under way."""
 
@@ -170,6 +180,11 @@ class OperationStatus(Model):
         default=None,
         description="The JSON that is handed to the agent, kept so that a restarted controller "
         "sends the same.",
+    )
+    ordered: Ordered | None = Field(
+        default=None,
+        description="How the policy wanted the node worked on as the operation began; holds once "
+        "the policy is gone. Absent for an audit.",
     )
     proof: ProofStatus | None = Field(
         default=None, description="The proof of this operation: its pods and what they show."

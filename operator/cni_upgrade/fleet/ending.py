@@ -24,7 +24,7 @@ from cni_upgrade.node.operation import Kind, Operation, Outcome, Result
 
 
 def verify(view: View) -> Verify:
-    """How the policy wants the node judged; the defaults where the policy is gone."""
+    """How the policy wants the node judged; the defaults where nothing says it any more."""
     return view.settings.verify if view.settings else Verify()
 
 
@@ -131,6 +131,7 @@ def restore_next(view: View, backup: str, reason: str, why: str) -> Move:
         serial,
         view.now,
         seconds if step == Step.RESTORE else None,
+        view.settings,
     )
     kept = opened.model_copy(
         update={

@@ -117,7 +117,9 @@ def _begin(view: View, leaving: Leaving) -> Move:
         "reason": Step.CORDON.value,
         "message": "the node is being cordoned",
         "serial": serial,
-        "operation": orders.opened(operation, Step.CORDON, ref, serial, view.now, None),
+        "operation": orders.opened(
+            operation, Step.CORDON, ref, serial, view.now, None, policy.spec
+        ),
     }
     return Move(view.status.model_copy(update=update))
 
@@ -248,7 +250,7 @@ def _next_backup(view: View) -> Move | None:
     serial = view.status.serial + 1
     seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
     ref = view.operation.policy
-    opened = orders.opened(operation, Step.GIVE_BACK, ref, serial, view.now, seconds)
+    opened = orders.opened(operation, Step.GIVE_BACK, ref, serial, view.now, seconds, view.settings)
     kept = opened.model_copy(update={"cordoned": view.operation.cordoned})
     return Move(view.status.model_copy(update={"serial": serial, "operation": kept}))
 

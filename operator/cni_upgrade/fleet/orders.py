@@ -6,7 +6,13 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, OperationStatus, PolicyRef
+from cni_upgrade.api.node_state import (
+    CNINodeState,
+    NodeStateStatus,
+    OperationStatus,
+    Ordered,
+    PolicyRef,
+)
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
 from cni_upgrade.api.report import NodePaths
 from cni_upgrade.fleet.config import OperatorConfig, Preset
@@ -135,8 +141,12 @@ def opened(
     serial: int,
     now: datetime,
     seconds: int | None,
+    wanted: PolicySpec | Ordered | None = None,
 ) -> OperationStatus:
-    """The record of an operation that begins now. `serial` is the one that its id was made with."""
+    """The record of an operation that begins now. `serial` is the one that its id was made with.
+
+    `wanted`: how the node is to be worked on, where that is more than a look.
+    """
     return OperationStatus(
         id=operation.id,
         kind=operation.kind.value,
@@ -149,6 +159,19 @@ def opened(
         deadline=None if seconds is None else now + timedelta(seconds=seconds),
         job=operation.id,
         input=json.dumps(operation.to_json(), separators=(",", ":")),
+        ordered=ordered(wanted),
+    )
+
+
+def ordered(wanted: PolicySpec | Ordered | None) -> Ordered | None:
+    """What of a policy holds once it is gone, for the operation that it has begun."""
+    if wanted is None or isinstance(wanted, Ordered):
+        return wanted
+    return Ordered(
+        on_failure=wanted.on_failure,
+        verify=wanted.verify,
+        drain=wanted.drain,
+        paths=wanted.paths,
     )
 
 

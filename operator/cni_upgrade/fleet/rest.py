@@ -303,7 +303,7 @@ def started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
         "message": "the node is being cordoned",
         "serial": serial,
         "operation": orders.opened(
-            operation, Step.CORDON, _ref(policy, view), serial, view.now, None
+            operation, Step.CORDON, _ref(policy, view), serial, view.now, None, policy.spec
         ),
         "canary": view.begin() or view.status.canary,
     }
@@ -332,6 +332,7 @@ def _proved_again(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
         started_at=view.now,
         step_since=view.now,
         deadline=view.now + timedelta(seconds=duration.seconds(policy.spec.verify.deadline)),
+        ordered=orders.ordered(policy.spec),
         proof=ProofStatus(new_pod=pod_name("new", name)),
     )
     update = {

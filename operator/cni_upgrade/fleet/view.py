@@ -8,7 +8,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from cni_upgrade.api import names
-from cni_upgrade.api.node_state import CNINodeState, Ending, NodeStateStatus, OperationStatus, Phase
+from cni_upgrade.api.node_state import (
+    CNINodeState,
+    Ending,
+    NodeStateStatus,
+    OperationStatus,
+    Ordered,
+    Phase,
+)
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
 from cni_upgrade.fleet.decisions import Decision
 from cni_upgrade.fleet.objects import Node, Pod
@@ -62,12 +69,13 @@ class View:
         return self.status.operation
 
     @property
-    def settings(self) -> PolicySpec | None:
-        """The spec of the policy on whose behalf the node is worked on, while it exists."""
+    def settings(self) -> PolicySpec | Ordered | None:
+        """How the policy on whose behalf the node is worked on wants it; as it was, once it is
+        gone."""
         ref = self.operation.policy
         return next(
             (p.spec for p in self.world.policies.values() if ref and p.metadata.uid == ref.uid),
-            None,
+            self.operation.ordered,
         )
 
     @property

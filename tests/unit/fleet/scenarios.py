@@ -383,6 +383,20 @@ def policy_deleted_after_the_write() -> Rollout:
     return r
 
 
+def policy_deleted_after_the_write_ends_as_it_ordered() -> Rollout:
+    """How it wanted its nodes worked on holds without it: left as it is, not put back."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    verify = {"deadline": "30s"}
+    r.cluster.apply_policy("cure", {**ENFORCE, "onFailure": "Stop", "verify": verify})
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== the policy is deleted")
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.play(90)
+    assert any("Proving -> Failed (WorseThanBefore)" in line for line in r.lines)
+    assert version(r, "node-a") == "1.0.0"
+    return r
+
+
 def two_enforce_policies() -> Rollout:
     """The first claim wins and holds; both say so; when it goes the other one takes over."""
     r = of(f1("node-a"), healthy("node-d"))
@@ -1692,6 +1706,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     changed_since_audit,
     policy_deleted_before_the_write,
     policy_deleted_after_the_write,
+    policy_deleted_after_the_write_ends_as_it_ordered,
     retained_on_deletion,
     restored_on_deletion,
     restore_drains_first,
