@@ -654,6 +654,19 @@ class CanaryStatus(Model):
     )
 
 
+class FailedNode(Model):
+    """One node that failed: it counts also when it, its label or its record is gone."""
+
+    node: Name = Field(description="Name of the node.")
+    at: Time = Field(description="When it failed.")
+    canary: bool = Field(default=False, description="Whether it was a canary then.")
+    retry: Word = Field(
+        default="",
+        description="Digest of the annotation cniupgrade.dev/retry on its record then; another "
+        "one gives the failure back.",
+    )
+
+
 class RolloutStatus(Model):
     """Where the rollout of an Enforce policy is."""
 
@@ -681,6 +694,18 @@ class RolloutStatus(Model):
     )
     failures: Count = Field(
         default=0, description="Failed nodes that count; see spec.rollout.countFailures."
+    )
+    failed: Annotated[tuple[FailedNode, ...], Field(max_length=32), BeforeValidator(first(32))] = (
+        Field(
+            default=(),
+            description="The nodes that failed and were not asked for again since, those first "
+            "that are gone or do not show it any more; 32 at most.",
+        )
+    )
+    asked: Word = Field(
+        default="",
+        description="Digest of what the policy asks of every node, its annotation "
+        "cniupgrade.dev/retry included. When it changes, failed is empty.",
     )
     max_failures: Count = Field(
         default=0, description="At so many the rollout stops; see spec.rollout.maxFailures."

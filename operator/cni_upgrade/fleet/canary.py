@@ -56,14 +56,16 @@ def canary(
     plan: str,
     members: Collection[Member],
     waiting: Collection[str],
+    failed: Collection[str],
     matched: int,
     before: CanaryStatus | None,
     now: datetime,
 ) -> Canary:
     """The canary of a rollout.
 
-    `waiting` are the nodes that may yet be changed, `before` is what was written down of this
-    plan's canary: a soak that is under way, or that it has passed, which holds from then on.
+    `waiting` are the nodes that may yet be changed, `failed` the canaries that failed, those that
+    are gone included; `before` is what was written down of this plan's canary: a soak that is under
+    way, or that it has passed, which holds from then on.
     """
     if spec.node_selector is not None:
         chosen = [m for m in members if matches(spec.node_selector, m.node.labels)]
@@ -75,7 +77,7 @@ def canary(
         places = max(0, limit(spec.nodes or 1, matched) - len(chosen))
         complete = places == 0 or not any(name not in already for name in waiting)
     fine = sum(well(m) for m in chosen)
-    rests = complete and bool(chosen) and fine == len(chosen)
+    rests = complete and bool(chosen) and fine == len(chosen) and not failed
     soak_since = (before and before.soak_since) or now
     if any(
         m.state and (last := m.state.status.last_change) and last.at > soak_since for m in chosen
@@ -94,19 +96,18 @@ def canary(
     names = frozenset(m.node.name for m in chosen)
     if passed_at is not None:
         return Canary(names, 0, status, "")
+    if failed:
+        text = (
+            f"canary {_first(sorted(failed))} failed or was rolled back; no node begins before it "
+            "was looked at and annotated with cniupgrade.dev/retry"
+        )
+        return Canary(names, 0, status, text, "CanaryFailed")
     if spec.node_selector is not None and not chosen:
         text = (
             "spec.rollout.canary.nodeSelector takes none of this policy's nodes, so no canary can "
             "pass; nothing begins"
         )
         return Canary(names, 0, status, text, "CanaryEmpty")
-    failed = sorted(m.node.name for m in chosen if m.failed)
-    if failed:
-        text = (
-            f"canary {_first(failed)} failed or was rolled back; no node begins before it was "
-            "looked at and annotated with cniupgrade.dev/retry"
-        )
-        return Canary(names, 0, status, text, "CanaryFailed")
     if rests:
         return Canary(names, 0, status, f"soak of the canary until {until:%Y-%m-%dT%H:%M:%SZ}")
     if complete and not chosen:

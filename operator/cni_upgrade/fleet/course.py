@@ -29,6 +29,7 @@ from cni_upgrade.fleet.failures import counted
 from cni_upgrade.fleet.phases import GOOD, UNPROVED
 from cni_upgrade.fleet.roster import Member, Roster, unjudged
 from cni_upgrade.fleet.sending import GRACE_SECONDS
+from cni_upgrade.fleet.settle import asked_of_all
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.fleet.waves import Waves
@@ -42,6 +43,9 @@ STOPPED = "RolloutStopped"
 CLOSED = "OutsideWindow"
 TURN = "Turn"
 HELD = "NothingMoves"
+
+_MOST_KEPT = 32
+"""Failed nodes whose names the status keeps: it has to stay small whatever the budget."""
 
 _LOOKED_AT = frozenset({Phase.PENDING, Phase.AUDITING})
 _UNDECIDED = _LOOKED_AT | {Phase.WAITING}
@@ -108,8 +112,11 @@ class Course:
         self._config = world.config
         self._now = world.now
         self.members = roster.members(policy, states)
-        self.failures = counted(policy, self.members, len(matched))
-        self.waves = Waves(policy, self.members, len(matched), world.config, world.now)
+        self._asked = asked_of_all(policy, world.config)
+        self.failures = counted(policy, self.members, len(matched), self._asked, world.now)
+        self.waves = Waves(
+            policy, self.members, len(matched), self.failures.canaries, world.config, world.now
+        )
         apart = unjudged(policy, world)
         self.places = Budget(
             policy,
@@ -295,6 +302,8 @@ class Course:
             waits_for=self.waits_for(),
             held_since=held_since,
             failures=len(self.failures.nodes),
+            failed=self.failures.kept[:_MOST_KEPT],
+            asked=self._asked,
             max_failures=self.failures.most,
             next_window=closed[0] if closed else None,
             canary=recorded.canary.status if recorded.canary else None,
@@ -306,9 +315,10 @@ class Course:
         if canary is not None and canary.trouble:
             return canary.waits_for
         if self.failures.reached:
+            told = [self.failures.told(name) for name in self.failures.nodes]
             return (
-                f"{len(self.failures.nodes)} of at most {self.failures.most} nodes failed or were "
-                f"rolled back: {_names(self.failures.nodes)}; look there, then annotate one or "
+                f"{len(told)} of at most {self.failures.most} nodes failed or were "
+                f"rolled back: {_names(told)}; look there, then annotate one or "
                 f"{self._name} with cniupgrade.dev/retry"
             )
         if self.window_error:

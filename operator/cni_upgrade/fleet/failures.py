@@ -1,14 +1,25 @@
-"""The failure budget: how many failed nodes a rollout bears before no other node begins."""
+"""The failure budget: how many failed nodes a rollout bears before no other node begins.
+
+What has failed is kept in the policy's status. A node that breaks is deleted by whoever replaces
+machines, is relabelled, or loses its record to a person, and what failed on it is true all the
+same: it counts until somebody asks for another try, or a change has gone well there.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
+from cni_upgrade.api import names
 from cni_upgrade.api.node_state import LastChange, Phase
-from cni_upgrade.api.policy import CNIUpgradePolicy, CountFailures
+from cni_upgrade.api.policy import CNIUpgradePolicy, CountFailures, FailedNode
 from cni_upgrade.fleet.budget import limit
+from cni_upgrade.fleet.phases import FAILED
 from cni_upgrade.fleet.roster import Member
+from cni_upgrade.fleet.selection import matches
+from cni_upgrade.fleet.waves import plan_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +28,52 @@ class Failures:
 
     nodes: tuple[str, ...]
     most: int
+    kept: tuple[FailedNode, ...] = ()
+    """All that failed and were not asked for again, those first that do not show it any more."""
+    gone: frozenset[str] = frozenset()
+    """The names of those."""
 
     @property
     def reached(self) -> bool:
         return len(self.nodes) >= self.most
 
+    @property
+    def canaries(self) -> frozenset[str]:
+        """Canaries among them."""
+        return frozenset(each.node for each in self.kept if each.canary)
 
-def counted(policy: CNIUpgradePolicy, members: Collection[Member], matched: int) -> Failures:
-    """The failures of one policy; `matched` is of how many nodes a percentage is meant."""
+    def told(self, name: str) -> str:
+        """A node's name, and that nothing is to be seen there any more."""
+        return f"{name} (its record is gone)" if name in self.gone else name
+
+
+def counted(
+    policy: CNIUpgradePolicy,
+    members: Collection[Member],
+    matched: int,
+    asked: str,
+    now: datetime,
+) -> Failures:
+    """The failures of one policy; `matched` is of how many nodes a percentage is meant.
+
+    `asked` is the digest of what it asks of every node.
+    """
     rollout = policy.spec.rollout
-    failed = [m for m in members if m.failed]
-    if failed and rollout.count_failures == CountFailures.CONSECUTIVE:
+    by_name = {m.node.name: m for m in members}
+    before = policy.status.rollout
+    known = before.failed if before is not None and before.asked == asked else ()
+    found = {
+        each.node: each
+        for each in known
+        if (m := by_name.get(each.node)) is None or not _settled(m, each, policy)
+    }
+    gone = frozenset(name for name in found if name not in by_name or not by_name[name].failed)
+    for m in members:
+        if m.failed:
+            found[m.node.name] = _noted(m, policy, found.get(m.node.name), now)
+    kept = sorted(found.values(), key=lambda each: (each.node not in gone, each.node))
+    newest = None
+    if found and rollout.count_failures == CountFailures.CONSECUTIVE:
         newest = max(
             (
                 change.at
@@ -38,14 +84,49 @@ def counted(policy: CNIUpgradePolicy, members: Collection[Member], matched: int)
             ),
             default=None,
         )
-        # Within one second nobody knows which was first: it counts.
-        failed = [
-            m
-            for m in failed
-            if newest is None or (change := _last(m)) is None or change.at >= newest
-        ]
-    return Failures(tuple(m.node.name for m in failed), limit(rollout.max_failures, matched))
+    # Within one second nobody knows which was first, nor where it is not recorded: it counts.
+    timeless = {m.node.name for m in members if m.failed and _last(m) is None}
+    nodes = sorted(
+        each.node for each in kept if newest is None or each.at >= newest or each.node in timeless
+    )
+    return Failures(tuple(nodes), limit(rollout.max_failures, matched), tuple(kept), gone)
 
 
 def _last(member: Member) -> LastChange | None:
     return member.state.status.last_change if member.state else None
+
+
+def _settled(member: Member, failed: FailedNode, policy: CNIUpgradePolicy) -> bool:
+    """Whether somebody has asked for another try there, or a change has gone well since."""
+    if member.failed or member.state is None:
+        return False
+    if member.state.status.phase in FAILED or _retry(member) not in ("", failed.retry):
+        return True
+    last = _last(member)
+    return (
+        last is not None
+        and last.outcome == Phase.DONE
+        and last.policy == policy.metadata.uid
+        and last.at >= failed.at
+    )
+
+
+def _noted(
+    member: Member, policy: CNIUpgradePolicy, known: FailedNode | None, now: datetime
+) -> FailedNode:
+    last, canary = _last(member), policy.spec.rollout.canary
+    marked = member.state is not None and member.state.status.canary == plan_of(policy)
+    if canary is not None and canary.node_selector is not None:
+        marked = matches(canary.node_selector, member.node.labels)
+    return FailedNode(
+        node=member.node.name,
+        at=last.at if last else known.at if known else now,
+        canary=(canary is not None and marked) or (known is not None and known.canary),
+        retry=_retry(member),
+    )
+
+
+def _retry(member: Member) -> str:
+    """Digest of a person's retry on the record, which may be of any length; empty without one."""
+    value = member.state.metadata.annotations.get(names.RETRY) if member.state else None
+    return "" if value is None else hashlib.sha256(value.encode()).hexdigest()[:16]

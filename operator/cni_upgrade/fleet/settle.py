@@ -38,6 +38,15 @@ def audit_key(
     )
 
 
+def asked_of_all(policy: CNIUpgradePolicy, config: OperatorConfig) -> str:
+    """Digest of what a policy asks of each node, a retry of all included: its part of the key."""
+    spec = policy.spec
+    asked = _asked(
+        spec.target.cni, spec.managed_files.value, config.preset(spec.paths), spec.readiness_for
+    )
+    return _digest((), asked, (policy.metadata.annotations.get(names.RETRY),))
+
+
 @lru_cache(maxsize=256)
 def _asked(
     target: CniTarget, managed_files: str, preset: Preset | None, readiness_for: tuple[str, ...]

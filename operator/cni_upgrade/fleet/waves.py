@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -115,9 +115,11 @@ class Waves:
         policy: CNIUpgradePolicy,
         members: Sequence[Member],
         matched: int,
+        failed: Collection[str],
         config: OperatorConfig,
         now: datetime,
     ) -> None:
+        """`failed` are canaries that failed, whether they are still to be seen or not."""
         self.plan = plan_of(policy)
         known = policy.status.rollout
         before = known if known is not None and known.plan == self.plan else None
@@ -131,7 +133,7 @@ class Waves:
         if spec is not None:
             waiting = [name for names in self._open for name in names]
             marked = before.canary if before else None
-            self.canary = canary(spec, self.plan, members, waiting, matched, marked, now)
+            self.canary = canary(spec, self.plan, members, waiting, failed, matched, marked, now)
         self._marked = {
             m.node.name for m in members if m.state and m.state.status.canary == self.plan
         }

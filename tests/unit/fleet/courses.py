@@ -450,6 +450,53 @@ def one_that_is_not_proved_holds_the_others() -> Rollout:
     return r
 
 
+def a_failed_node_counts_when_it_is_gone() -> Rollout:
+    """A node that failed is taken away, its record is deleted: nobody has asked to go on."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "abcd"))
+    r.cluster.disks["node-a"].surprise = BAD
+    r.cluster.disks["node-b"].surprise = BAD
+    r.cluster.apply_policy("cure", enforce({"maxFailures": 2}))
+    r.settle()
+    assert phases(r)["node-c"] == "Waiting"
+    r.say("== node-a is taken away, and somebody deletes the record of node-b")
+    r.cluster.remove_node("node-a")
+    r.cluster.api.delete("CNINodeState", "node-b")
+    r.play(3600)
+    assert began(r) == ["node-a", "node-b"]
+    assert ready(r, "cure") == "NodeFailed"
+    assert "node-a (its record is gone), node-b (its record is gone)" in rolling(r)["waitsFor"]
+    assert rolling(r)["failures"] == 2
+    r.say("== the plugin is mended, policy cure is annotated with cniupgrade.dev/retry")
+    r.cluster.disks["node-b"].surprise = {}
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, "1")
+    all_done(r)
+    assert rolling(r).get("failed", []) == []
+    return r
+
+
+def a_failed_canary_counts_when_it_is_relabelled() -> Rollout:
+    """The canary fails and is relabelled: no other one takes its place, and none passes for it."""
+    r = labelled((f1("node-a"), {"pool": "x"}), *((f1(f"node-{x}"), {"pool": "x"}) for x in "bc"))
+    r.cluster.disks["node-a"].surprise = BAD
+    spec = enforce({"canary": {"nodes": 1, "soak": "1m"}, "maxFailures": "100%"})
+    r.cluster.apply_policy("cure", {**spec, "nodeSelector": {"matchLabels": {"pool": "x"}}})
+    r.settle()
+    assert ready(r, "cure") == "CanaryFailed"
+    r.say("== node-a is relabelled")
+    r.cluster.api.patch("Node", "node-a", {"metadata": {"labels": {"pool": "y"}}})
+    r.play(3600)
+    assert began(r) == ["node-a"]
+    assert ready(r, "cure") == "CanaryFailed"
+    r.say("== it is labelled as before, the plugin is mended, its record is annotated")
+    r.cluster.api.patch("Node", "node-a", {"metadata": {"labels": {"pool": "x"}}})
+    r.play(60)
+    assert began(r) == ["node-a"]
+    r.cluster.disks["node-a"].surprise = {}
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    all_done(r)
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -472,4 +519,6 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     looked_at_while_it_soaks,
     limits_of_both_policies_hold,
     one_that_is_not_proved_holds_the_others,
+    a_failed_node_counts_when_it_is_gone,
+    a_failed_canary_counts_when_it_is_relabelled,
 )

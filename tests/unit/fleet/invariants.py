@@ -37,6 +37,8 @@ class Ledger:
     """By node: what an operation was made of that ended well."""
     ends: list[tuple[str, str, str]] = field(default_factory=list)
     """(uid of the policy, node, phase) of every change that ended, the last one last."""
+    failed: dict[tuple[str, str], object] = field(default_factory=dict)
+    """By uid of the policy and node: what was asked when the policy said that it failed."""
     mends: dict[tuple[str, str], list[datetime]] = field(default_factory=dict)
     """By node and the retry of a person: when what somebody else had changed was written again."""
     idle: dict[str, int] = field(default_factory=dict)
@@ -162,6 +164,10 @@ def stopped(event: Carried) -> None:
         # Somebody has asked to try that one again.
         if not asked_again(node, seen, policy, world.config):
             failed.append(name)
+    for (uid, name), asked in event.ledger.failed.items():
+        # Whatever has become of the node, of its labels and of its record since.
+        if uid == policy.metadata.uid and name not in failed and _asked(event, policy, name, asked):
+            failed.append(name)
     if policy.spec.rollout.count_failures == "Consecutive":
         ends = [(name, phase) for of, name, phase in event.ledger.ends if of == policy.metadata.uid]
         last = max((n for n, (_, phase) in enumerate(ends) if phase == "Done"), default=-1)
@@ -195,6 +201,33 @@ def note_ends(event: Carried) -> None:
         if operation.get("kind") in ("apply", "restore") and phase in ("Done", *FAILED):
             uid = (operation.get("policy") or {}).get("uid", "")
             event.ledger.ends.append((uid, decision.name, str(phase)))
+            if phase == "Done":
+                event.ledger.failed.pop((uid, decision.name), None)
+
+
+def note_failed(event: Carried) -> None:
+    """(No rule of its own: remembers for `stopped` which nodes a policy says have failed.)"""
+    decision = event.decision
+    if isinstance(decision, d.SetStatus) and decision.kind == names.POLICY_KIND:
+        policy = event.world.policies[decision.name]
+        told = (event.cluster.policy(decision.name)["status"].get("rollout") or {}).get("failed")
+        for each in told or ():
+            asked = _asking(event, policy, each["node"])
+            event.ledger.failed.setdefault((policy.metadata.uid, each["node"]), asked)
+
+
+def _asking(event: Carried, policy: CNIUpgradePolicy, node: str) -> tuple[object, object]:
+    """What is asked of every node, and a person's retry on this one."""
+    spec, state = policy.spec, event.world.states.get(node)
+    of_all = (spec.target, spec.managed_files, spec.paths, spec.readiness_for)
+    retry = policy.metadata.annotations.get(names.RETRY)
+    return (of_all, retry), state.metadata.annotations.get(names.RETRY) if state else None
+
+
+def _asked(event: Carried, policy: CNIUpgradePolicy, node: str, then: Any) -> bool:
+    """Whether nobody has asked for anything else since; a record that is gone asks for nothing."""
+    of_all, retry = _asking(event, policy, node)
+    return bool(of_all == then[0] and retry in (None, then[1]))
 
 
 def never_to_a_silent_node(event: Carried) -> None:
@@ -512,6 +545,7 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     unavailable,
     stopped,
     note_ends,
+    note_failed,
     never_to_a_silent_node,
     only_looking,
     foreign_cordons,

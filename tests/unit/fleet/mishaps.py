@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from cni_upgrade.api import names
+from cni_upgrade.fleet.phases import FAILED
 from tests.unit.fleet.cluster_model import AGENTS, Cluster
 from tests.unit.fleet.courses import ZONE
 from tests.unit.fleet.node_model import SimNode
@@ -102,6 +103,10 @@ class Mishaps:
             "is uncordoned by hand": self._uncordon,
             "vanishes": self._vanish,
             "is replaced": self._replace,
+            "sees failed nodes vanish": lambda n: self._failed(self._vanish),
+            "sees failed nodes replaced": lambda n: self._failed(self._replace),
+            "sees failed nodes lose their records": lambda n: self._failed(self._lose_record),
+            "sees failed nodes relabelled": lambda n: self._failed(self._relabel),
             "gets a sister": self._join,
             "loses its file to an edit": self._edit,
             "has its file put back": self._put_back,
@@ -195,6 +200,12 @@ class Mishaps:
         # An agent of the old machine's that reaches the new one is possible, and harmless.
         self._rollout.ledger.meddled.add(node)
         self._cluster.add_node(some_node(self._random, node), labels=some_labels(self._random))
+
+    def _failed(self, what: Callable[[str], None]) -> None:
+        """What people do to nodes that failed, rather than ask for another try."""
+        for node in sorted(self._cluster.disks):
+            if self._rollout.phase(node) in FAILED:
+                what(node)
 
     def _join(self, _: str) -> None:
         self._made += 1

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cni_upgrade.api.names import FINALIZER
-from cni_upgrade.api.parse import parse_policy
+from cni_upgrade.api.names import FINALIZER, RETRY
+from cni_upgrade.api.parse import parse_node_state, parse_policy
+from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.course import Course, longest
 from cni_upgrade.fleet.decisions import SetStatus
 from cni_upgrade.fleet.failures import counted
@@ -171,16 +172,16 @@ def ended(name: str, phase: str, minutes: int, owner: str = "cure-uid") -> Membe
 def test_failures(members: list[Member], total: int, in_a_row: int) -> None:
     for counting, expected in (("Total", total), ("Consecutive", in_a_row)):
         made = policy(rollout={"countFailures": counting, "maxFailures": 2})
-        found = counted(made, members, len(members))
+        found = counted(made, members, len(members), "", NOW)
         assert len(found.nodes) == expected
         assert found.reached is (expected >= 2)
 
 
 def test_the_first_failure_stops_unless_something_else_is_said() -> None:
-    assert counted(policy(), [ended("a", "Failed", 1)], 5000).reached
-    assert not counted(policy(), [], 5000).reached
+    assert counted(policy(), [ended("a", "Failed", 1)], 5000, "", NOW).reached
+    assert not counted(policy(), [], 5000, "", NOW).reached
     assert not counted(
-        policy(rollout={"maxFailures": "1%"}), [ended("a", "Failed", 1)], 5000
+        policy(rollout={"maxFailures": "1%"}), [ended("a", "Failed", 1)], 5000, "", NOW
     ).reached
 
 
@@ -197,3 +198,44 @@ def test_the_first_failure_stops_unless_something_else_is_said() -> None:
 )
 def test_how_long_a_change_may_take(spec: dict[str, Any], drained: bool, minutes: int) -> None:
     assert longest(policy(**spec).spec, CONFIG, drained) == minutes * 60
+
+
+def told(*members: Member, asked: str = "", **rollout: Any) -> CNIUpgradePolicy:
+    """A policy whose status has been told of these members."""
+    made = policy(rollout={"maxFailures": 2, **rollout})
+    kept = counted(made, members, 3, asked, NOW).kept
+    status = {"rollout": {"asked": asked, "failed": [each.to_api() for each in kept]}}
+    return parse_policy(merged(made.to_api(), {"status": status}))
+
+
+def annotated(one: Member, retry: str) -> Member:
+    assert one.state is not None
+    meta = {"metadata": {"annotations": {RETRY: retry}}}
+    return replace(one, state=parse_node_state(merged(one.state.to_api(), meta)))
+
+
+@pytest.mark.parametrize(
+    ("now", "failed"),
+    [
+        ([], ["a"]),
+        ([member("a")], ["a"]),
+        ([member("a", phase="Waiting")], ["a"]),
+        # What was written there before it failed is what the look at it finds.
+        ([member("a", phase="Compatible")], ["a"]),
+        ([ended("a", "Done", 2, "other-uid")], ["a"]),
+        ([ended("a", "Done", 2)], []),
+        ([annotated(member("a", phase="Waiting"), "2")], []),
+        ([ended("a", "RolledBack", 5), ended("b", "Failed", 6)], ["a", "b"]),
+    ],
+)
+def test_what_has_failed_counts_until_somebody_asks(now: list[Member], failed: list[str]) -> None:
+    before = told(annotated(ended("a", "Failed", 1), "1"))
+    found = counted(before, now, 3, "", NOW)
+    assert list(found.nodes) == failed
+    assert counted(before, now, 3, "something else", NOW).gone == frozenset()
+
+
+def test_what_failed_before_the_last_success_does_not_count_in_a_row() -> None:
+    before = told(ended("a", "Failed", 1), countFailures="Consecutive")
+    assert counted(before, [ended("b", "Done", 2)], 3, "", NOW).nodes == ()
+    assert counted(before, [ended("b", "Done", 0)], 3, "", NOW).nodes == ("a",)
