@@ -102,6 +102,9 @@ class Node:
         self.world = World(release, folder)
         self.world.install(story.plugins, "bridge", "host-local", "loopback", *story.chain)
         self.old: str | None = None
+        self.fresh = ""
+        self.leaked: dict[str, bool] = {}
+        """By pod: whether host-local holds its address once it was to be deleted."""
         if story.added != NOBODY:
             self.old = self.world.pod("old")
             self.world.write(story.added, *story.chain)
@@ -127,14 +130,15 @@ class Node:
     def delete(self, pod: str) -> bool:
         """Delete a pod as the runtime does; what is deleted holds no address any more."""
         worked = not self.world.run("DEL-CACHED" if self.crio else "DEL", pod)
+        self.leaked[pod] = bool(self.world.addresses(pod))
         if worked:
-            assert self.world.addresses(pod) == []
+            assert not self.leaked[pod]
         return worked
 
 
 def live(node: Node) -> tuple[bool, bool, bool | None]:
     """A fresh pod comes and goes, then the old one goes: what worked of it."""
-    fresh = node.world.pod("fresh")
+    fresh = node.fresh = node.world.pod("fresh")
     added = node.add(fresh)
     deleted = node.delete(fresh)
     return added, deleted, node.delete(node.old) if node.old else None
@@ -173,6 +177,7 @@ def told(story: Story, release: str, runtime: str, folder: Path) -> None:
         added, deleted, old_deleted = live(today)
     outcome = (added, deleted and old_deleted is not False)
     assert outcome == (said.baseline.add, said.baseline.del_), said
+    assert any(today.leaked.values()) == said.baseline.leaks, (today.leaked, said)
     shutil.rmtree(folder / "today")
     if release in story.to and runtime.startswith("containerd"):
         assert said.files[0].to == story.to[release]
@@ -183,13 +188,20 @@ def told(story: Story, release: str, runtime: str, folder: Path) -> None:
 def rewritten(
     story: Story, said: Judgement, runtime: str, release: str, folder: Path
 ) -> tuple[bool, bool, bool | None]:
-    """Live it once more, with the engine's rewrite before the pods come and go."""
+    """Live it once more, with the engine's rewrite before the pods come and go.
+
+    What host-local holds then is held against what was said of it.
+    """
     node = Node(story, runtime, release, folder)
     with node.world:
         assert said.files[0].to is not None
         done = rewrite(node.world.file.read_bytes(), "conflist", said.files[0].to)
         node.world.file.write_bytes(done.data)
-        return live(node)
+        outcome = live(node)
+        assert node.leaked[node.fresh] == said.after.leaks, said
+        if node.old:
+            assert node.leaked[node.old] == said.after.existing_leaks, said
+        return outcome
 
 
 def after_the_rewrite(

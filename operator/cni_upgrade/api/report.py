@@ -157,6 +157,12 @@ class Baseline(Model):
     delete_why: Line | None = Field(
         default=None, alias="delWhy", description="Why the deletion of a pod does not end."
     )
+    delete_leaks: bool | None = Field(
+        default=None,
+        alias="delLeaks",
+        description="Where a deletion does not end, whether the pod's address stays taken; absent "
+        "when unknown.",
+    )
 
 
 class After(Model):
@@ -182,6 +188,12 @@ class After(Model):
         "unknown.",
     )
     why: Line | None = Field(default=None, description="Why a drain is needed, or what fails.")
+    delete_leaks: bool | None = Field(
+        default=None,
+        alias="delLeaks",
+        description="Where a deletion will not end, whether the pod's address will stay taken; "
+        "absent when unknown.",
+    )
 
 
 class Finding(Model):

@@ -204,24 +204,30 @@ def _parts() -> dict[str, Schema]:
             max=_text("The highest of them, or an upper bound (buildinfo).", nullable=True),
             source=_one_of(Source, "How that is known."),
         ),
-        "Baseline": _object(
-            "What works today on the next creation and deletion of a pod; null: not known.",
-            **{
-                "add": _flag("Creating a pod works.", nullable=True),
-                "del": _flag("Deleting a pod works.", nullable=True),
-                "addWhy": _text("Why it does not.", nullable=True),
-                "delWhy": _text("Why it does not.", nullable=True),
-            },
+        "Baseline": _may_have(
+            _object(
+                "What works today on the next creation and deletion of a pod; null: not known.",
+                **{
+                    "add": _flag("Creating a pod works.", nullable=True),
+                    "del": _flag("Deleting a pod works.", nullable=True),
+                    "addWhy": _text("Why it does not.", nullable=True),
+                    "delWhy": _text("Why it does not.", nullable=True),
+                },
+            ),
+            delLeaks=_LEAKS,
         ),
-        "After": _object(
-            "What will work once the files carry `to`; null: not known.",
-            **{
-                "add": _flag("Creating a pod will work.", nullable=True),
-                "del": _flag("Deleting a pod that is created then will work.", nullable=True),
-                "existingDel": _flag("Deleting the pods of today will work.", nullable=True),
-                "needsDrain": _flag("The pods of today must go first."),
-                "why": _text("What will not, and why.", nullable=True),
-            },
+        "After": _may_have(
+            _object(
+                "What will work once the files carry `to`; null: not known.",
+                **{
+                    "add": _flag("Creating a pod will work.", nullable=True),
+                    "del": _flag("Deleting a pod that is created then will work.", nullable=True),
+                    "existingDel": _flag("Deleting the pods of today will work.", nullable=True),
+                    "needsDrain": _flag("The pods of today must go first."),
+                    "why": _text("What will not, and why.", nullable=True),
+                },
+            ),
+            delLeaks=_LEAKS,
         ),
         "Finding": _object(
             "One thing that a person should know.",
@@ -306,6 +312,8 @@ _FILE: dict[str, Schema] = {
     "why": _text("Why."),
     "managedBy": _text("The program that writes it, where that is known.", nullable=True),
 }
+
+_LEAKS: Schema = _flag("Whether the pod's address stays taken, where a deletion fails.")
 
 _SOMETIMES: dict[str, Schema] = {
     "becomes": _text("The list that is to take its place, where one is asked for and safe."),

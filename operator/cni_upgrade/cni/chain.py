@@ -12,7 +12,7 @@ Whom a plugin delegates to is called as that plugin sees fit:
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cni_upgrade.cni import golang
@@ -31,6 +31,9 @@ class Called:
     how: How = "list"
     own: tuple[str, ...] = ()
     """The versions that may count beside or instead of the config's; "" is none."""
+    place: int = 0
+    """Which plugin of the list it runs for."""
+    ipam: bool = False
 
     def at(self, version: str | None) -> tuple[str, ...]:
         """At which version it may be called when that is the config's; several: not known."""
@@ -48,7 +51,8 @@ class Called:
 
 def chain(plugins: list[Node]) -> tuple[Called, ...]:
     """Each call of a binary once, in the order in which they first come."""
-    return tuple(dict.fromkeys(call for plugin in plugins for call in _calls(plugin, Called(""))))
+    placed = ((plugin, Called("", place=place)) for place, plugin in enumerate(plugins))
+    return tuple(dict.fromkeys(call for plugin, by in placed for call in _calls(plugin, by)))
 
 
 def binaries(calls: Iterable[Called]) -> tuple[str, ...]:
@@ -59,7 +63,7 @@ def binaries(calls: Iterable[Called]) -> tuple[str, ...]:
 def alone(calls: Iterable[Called], version: str | None) -> Iterator[Called]:
     """The calls of a config that is itself called at that version, whatever calls it."""
     for call in calls:
-        yield Called(call.binary, "own", call.at(version))
+        yield replace(call, how="own", own=call.at(version), place=0)
 
 
 def elsewhere(plugins: list[Node]) -> tuple[str, ...]:
@@ -82,50 +86,49 @@ def _calls(node: Node, by: Called) -> Iterator[Called]:
         return
     kind = last_string(node, "type")
     if kind:
-        yield Called(kind, by.how, by.own)
+        yield replace(by, binary=kind)
     ipam = ""
     for value in golang.fields(node, "ipam"):
         for named in golang.fields(value, "type"):
             ipam = str(named.scalar) if named.kind == "string" else ipam
     if ipam:
-        yield Called(ipam, by.how, by.own)
+        yield replace(by, binary=ipam, ipam=True)
     if kind == "flannel":
         delegates = [value for value in golang.fields(node, "delegate") if value.kind == "object"]
         own = next((last_string(value, "cniversion") for value in reversed(delegates)), "")
         as_flannel = _like_flannel(by, own)
         if not any(last_string(value, "type") for value in delegates):
-            yield Called("bridge", as_flannel.how, as_flannel.own)
+            yield replace(as_flannel, binary="bridge")
         yield from (call for value in delegates for call in _calls(value, as_flannel))
-        yield Called("host-local", as_flannel.how, as_flannel.own)
+        yield replace(as_flannel, binary="host-local", ipam=True)
         return
     if kind in MULTUS:
         if not last_string(node, "clusternetwork"):
             for item in _each(node, "delegates"):
-                yield from _delegate(item, Called("", "own"))
+                yield from _delegate(item, replace(by, how="own", own=()))
         return
     for key in ("delegate", "delegates"):
         for item in _each(node, key):
-            yield from _delegate(item, Called("", "either", by.own))
+            yield from _delegate(item, replace(by, how="either"))
 
 
 def _like_flannel(by: Called, own: str) -> Called:
     """How flannel's delegate is called where flannel is called like `by`."""
     if by.how == "own":
-        return Called("", "own", tuple(dict.fromkeys(version or own for version in by.own)))
-    return Called("", "list or own" if by.how == "list" else "either", (*by.own, own))
+        return replace(by, own=tuple(dict.fromkeys(version or own for version in by.own)))
+    return replace(by, how="list or own" if by.how == "list" else "either", own=(*by.own, own))
 
 
 def _delegate(node: Node, by: Called) -> Iterator[Called]:
     """A delegate is one plugin's config, or a whole list with a version for all its plugins."""
     if node.kind != "object":
         return
-    alone = Called("", by.how, (*by.own, last_string(node, "cniversion")))
-    yield from _calls(node, alone)
+    yield from _calls(node, replace(by, own=(*by.own, last_string(node, "cniversion"))))
     members = {member.key: member.value for member in node.members}
     version, others = members.get("cniVersion"), members.get("cniVersions")
     said = [str(version.scalar) if version and version.kind == "string" else ""]
     said += [str(item.scalar) for item in (others.items if others else ()) if item.kind == "string"]
-    whole = Called("", by.how, (*by.own, *said))
+    whole = replace(by, own=(*by.own, *said))
     for value in golang.fields(node, "plugins"):
         for item in value.items:
             yield from _calls(item, whole)

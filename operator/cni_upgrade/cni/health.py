@@ -399,7 +399,9 @@ def f2(config: Config, version: str | None, refusing: Sequence[Support]) -> Find
         if support.supported is not None:
             supports = compat.supported_range(support.supported)
         by_range.setdefault(supports, []).append(support.type)
-    ranges = "; ".join(f"{', '.join(types)}: {supports}" for supports, types in by_range.items())
+    ranges = "; ".join(
+        f"{', '.join(dict.fromkeys(types))}: {supports}" for supports, types in by_range.items()
+    )
     return Finding(
         Code.F2,
         Severity.FAULT,

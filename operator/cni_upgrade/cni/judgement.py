@@ -33,6 +33,8 @@ class Baseline:
     del_: bool | None
     add_why: str | None = None
     del_why: str | None = None
+    leaks: bool | None = None
+    """Whether the address of a pod whose deletion fails stays taken; None is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class After:
     existing_del: bool | None
     needs_drain: bool = False
     why: str | None = None
+    leaks: bool | None = None
+    """As of the baseline, for a pod that is added at that version."""
+    existing_leaks: bool | None = None
+    """The same for the pods that run now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.judgement import After, Baseline, FileJudgement, Judgement
+from cni_upgrade.cni.leaks import leaks as leaking
 from cni_upgrade.cni.plan import Beside
 from cni_upgrade.cni.runtimes import Runtime
 
@@ -40,6 +41,8 @@ class _Judged:
     """Whether not all is known of the binaries: then nothing shows that pods come and go."""
     before: tuple[health.Outcome, health.Outcome]
     after: tuple[health.Outcome, health.Outcome, health.Outcome]
+    leaks: tuple[bool | None, bool | None, bool | None]
+    """Of a deletion today, of the next pod's after the change, of those that run now."""
     needs_drain: bool
     findings: tuple[Finding, ...]
 
@@ -210,6 +213,10 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         not_loaded if fault else health.add(config, config.version, node),
         not_loaded if fault else health.delete(config, config.version, node),
     )
+    fresh = not_loaded if fault else health.delete_next(config, config.version, node)
+    existing = not_loaded if fault else health.delete_existing(config, config.version, node)
+    if not node.sandboxes:
+        existing = health.Outcome(True)
     plan = planning.plan(config, node, target, before)
     writer = managed.writer(config)
     if writer and plan.action == "Rewrite" and facts.managed_files != "Override":
@@ -239,6 +246,15 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     )
     if fault and plan.action != "Rewrite":
         after = (not_loaded, not_loaded, not_loaded)
+    today = [
+        leaking(config, config.version, node, before[0], fresh),
+        leaking(config, config.version, node, None, existing),
+    ]
+    leaks = (
+        _either(today),
+        leaking(config, reached, node, after[0], after[1]),
+        leaking(config, reached, node, None, after[2]),
+    )
     file = replace(
         _bystander(config, runtime),
         active=True,
@@ -257,7 +273,9 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *config.notes,
         *(() if fault else remarks.remarks(config, node, reached, plan)),
     )
-    return _Judged(file, bool(node.doubts(reached)), before, after, plan.needs_drain, findings)
+    return _Judged(
+        file, bool(node.doubts(reached)), before, after, leaks, plan.needs_drain, findings
+    )
 
 
 def _combined(outcomes: Iterable[health.Outcome]) -> health.Outcome:
@@ -271,7 +289,9 @@ def _combined(outcomes: Iterable[health.Outcome]) -> health.Outcome:
 def _baseline(judged: Sequence[_Judged]) -> Baseline:
     add = _combined(each.before[0] for each in judged)
     delete = _combined(each.before[1] for each in judged)
-    return Baseline(add.works, delete.works, add.why, delete.why)
+    leaks = _either(each.leaks[0] for each in judged)
+    why = f"{delete.why}; its address stays taken" if delete.why and leaks else delete.why
+    return Baseline(add.works, delete.works, add.why, why, leaks)
 
 
 def _after(judged: Sequence[_Judged]) -> After:
@@ -282,7 +302,15 @@ def _after(judged: Sequence[_Judged]) -> After:
         existing.works,
         any(each.needs_drain for each in judged),
         add.why or delete.why or existing.why,
+        _either(each.leaks[1] for each in judged),
+        _either(each.leaks[2] for each in judged),
     )
+
+
+def _either(answers: Iterable[bool | None]) -> bool | None:
+    """Whether one of them is so; unknown where one is unknown and none is known to be."""
+    said = list(answers)
+    return True if True in said else None if None in said else False
 
 
 def _verdict(judged: Sequence[_Judged], runtime: Runtime) -> str:

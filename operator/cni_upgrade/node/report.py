@@ -55,18 +55,25 @@ def make(survey: Survey, judgement: Judgement) -> Report:
         findings = list(judgement.findings)
     elif survey.folders.conf_dir is None:  # then it is the folder that must be spoken of first
         findings = [*survey.findings, *judgement.findings]
+    then = (
+        (judgement.after.del_, judgement.after.leaks),
+        (judgement.after.existing_del, judgement.after.existing_leaks),
+    )
+    leaking = [leaks for works, leaks in then if works is False]
     after = After(
         judgement.after.add,
         judgement.after.del_,
         judgement.after.existing_del,
         judgement.after.needs_drain,
         judgement.after.why,
+        True in leaking if leaking and (True in leaking or None not in leaking) else None,
     )
     baseline = Baseline(
         judgement.baseline.add,
         judgement.baseline.del_,
         judgement.baseline.add_why,
         judgement.baseline.del_why,
+        judgement.baseline.leaks if judgement.baseline.del_ is False else None,
     )
     for place, file in enumerate(listed):
         error = _obstacle(survey, file)

@@ -169,6 +169,8 @@ class Baseline:
     delete: bool | None
     add_why: str | None = None
     delete_why: str | None = None
+    delete_leaks: bool | None = None
+    """Where a deletion fails: whether the pod's address stays taken."""
 
     @classmethod
     def read(cls, members: Members) -> "Baseline":
@@ -178,6 +180,7 @@ class Baseline:
             members.flag_or_none("del"),
             members.text_or_none("addWhy"),
             members.text_or_none("delWhy"),
+            members.flag_or_none("delLeaks"),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -187,6 +190,7 @@ class Baseline:
             "del": self.delete,
             "addWhy": self.add_why,
             "delWhy": self.delete_why,
+            **({} if self.delete_leaks is None else {"delLeaks": self.delete_leaks}),
         }
 
 
@@ -202,6 +206,8 @@ class After:
     existing_delete: bool | None
     needs_drain: bool = False
     why: str | None = None
+    delete_leaks: bool | None = None
+    """Where one of these deletions fails: whether the pod's address stays taken."""
 
     @classmethod
     def read(cls, members: Members) -> "After":
@@ -212,6 +218,7 @@ class After:
             members.flag_or_none("existingDel"),
             members.flag("needsDrain", False),
             members.text_or_none("why"),
+            members.flag_or_none("delLeaks"),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -222,6 +229,7 @@ class After:
             "existingDel": self.existing_delete,
             "needsDrain": self.needs_drain,
             "why": self.why,
+            **({} if self.delete_leaks is None else {"delLeaks": self.delete_leaks}),
         }
 
 

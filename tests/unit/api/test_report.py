@@ -65,8 +65,8 @@ def test_nothing_of_what_the_agent_sends_is_lost() -> None:
         ),
         plugins=(operation.PluginReport("bridge", ("1.0.0",), "1.0.0", operation.Source.VERSION),),
         sandboxes={"missing": 1},
-        baseline=operation.Baseline(True, False, "why not", "why not"),
-        after=operation.After(True, True, True, True, "why"),
+        baseline=operation.Baseline(True, False, "why not", "why not", True),
+        after=operation.After(True, True, True, True, "why", False),
         verdict=operation.Verdict.REWRITE,
         findings=(
             Finding(
