@@ -56,7 +56,7 @@ class _Held:
     """Who stands in whose way on the nodes of one policy."""
 
     elsewhere: tuple[tuple[str, str], ...]
-    """(node, policy that has it) where this policy would enforce too."""
+    """(node, policy that has it and since when) where this policy would enforce too."""
     wanted_by: tuple[str, ...]
     """Other Enforce policies that select nodes which this one has."""
     unseen: int
@@ -257,8 +257,16 @@ def _held(policy: CNIUpgradePolicy, matched: list[str], world: Snapshot, roster:
         if acting.metadata.uid == policy.metadata.uid:
             rivals.update(governance.rivals)
         elif policy.metadata.name in governance.rivals:
-            elsewhere.append((name, acting.metadata.name))
+            elsewhere.append((name, _claimant(acting, state)))
     return _Held(tuple(elsewhere), tuple(sorted(rivals)), unseen, again)
+
+
+def _claimant(policy: CNIUpgradePolicy, state: CNINodeState | None) -> str:
+    """The name of a policy that has a node, and since when it is claimed, as far as it is known."""
+    claim = state.spec.policy_ref if state else None
+    if claim is None or claim.uid != policy.metadata.uid or claim.since is None:
+        return policy.metadata.name
+    return f"{policy.metadata.name} (since {claim.since:%Y-%m-%dT%H:%M:%SZ})"
 
 
 def _failures(states: list[CNINodeState]) -> tuple[NodeFailure, ...]:

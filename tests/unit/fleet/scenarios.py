@@ -406,6 +406,8 @@ def two_enforce_policies() -> Rollout:
     r.cluster.apply_policy("second", {**ENFORCE, "target": {"cni": {"version": "0.4.0"}}})
     r.settle()
     assert ready(r, "second") == "ClaimedByOther"
+    since = "by policy first (since 2026-01-01T12:00:0"
+    assert since in r.cluster.policy("second")["status"]["message"]
     assert version(r, "node-a") == "1.0.0"
     r.say("== the first one is deleted")
     r.cluster.api.delete("CNIUpgradePolicy", "first")
