@@ -74,6 +74,11 @@ class Observed(Model):
         description="Digest of everything that the last audit depended on; a different one asks "
         "for a new audit.",
     )
+    asked_key: Word = Field(
+        default="",
+        description="Digest of what people asked for then (target, managedFiles, paths and the "
+        "annotation cniupgrade.dev/retry); a different one asks to try a failed node again.",
+    )
     audited_at: Time | None = Field(
         default=None, description="When the last audit ended; absent when it brought no answer."
     )

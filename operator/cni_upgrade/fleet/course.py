@@ -112,7 +112,7 @@ class Course:
         self._config = world.config
         self._now = world.now
         self.members = roster.members(policy, states)
-        self._asked = asked_of_all(policy, world.config)
+        self._asked = asked_of_all(policy)
         self.failures = counted(policy, self.members, len(matched), self._asked, world.now)
         self.waves = Waves(
             policy, self.members, len(matched), self.failures.canaries, world.config, world.now

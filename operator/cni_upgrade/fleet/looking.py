@@ -11,7 +11,7 @@ from cni_upgrade.fleet.ending import last
 from cni_upgrade.fleet.phases import GOOD
 from cni_upgrade.fleet.remaking import remade
 from cni_upgrade.fleet.sending import pause, send
-from cni_upgrade.fleet.settle import audit_key, observed, seen, verdict_phase
+from cni_upgrade.fleet.settle import asked_key, audit_key, observed, seen, verdict_phase
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.unproved import reopened, unproved
 from cni_upgrade.fleet.view import Move, View, wait
@@ -87,7 +87,7 @@ def audited(view: View, result: Result) -> Move:
         "phase": phase,
         "reason": reason,
         "message": message,
-        "observed": observed(view.node, key, view.now, result.truncated),
+        "observed": observed(view.node, key, _asked(view, key), view.now, result.truncated),
         "operation": None,
         "drift": drifted,
         "history": history,
@@ -107,6 +107,12 @@ def _key(view: View) -> str:
     if policy is None or not _still_asked(view, policy):
         return ""
     return audit_key(view.node, view.state, policy, view.world.config)
+
+
+def _asked(view: View, key: str) -> str:
+    """What people asked for by that question; empty where they ask for something else by now."""
+    policy = _asker(view)
+    return asked_key(view.state, policy) if key and policy is not None else ""
 
 
 def _asker(view: View) -> CNIUpgradePolicy | None:
@@ -136,7 +142,7 @@ def look_failed(view: View, reason: str, why: str) -> Move:
         "phase": Phase.PENDING,
         "reason": reason,
         "message": f"the audit failed, is tried again in {int(rest.total_seconds())} s: {why}",
-        "observed": observed(view.node, key, None, False),
+        "observed": observed(view.node, key, _asked(view, key), None, False),
         "operation": None,
         "last_operation": last(view, "Lost", None),
         "attempts": attempts + 1,

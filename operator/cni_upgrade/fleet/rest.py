@@ -166,7 +166,7 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
     if view.status.phase in FAILED:
         # Another look leads to another try and lets the other nodes go on: that is for a person
         # to ask for.
-        asked = asked_again(node, view.state, policy, view.world.config)
+        asked = asked_again(view.state, policy)
         return asked or (pause is not None and view.now >= pause)
     if view.status.reason == UNPLANNABLE:
         return True  # What it was before is not known any more.

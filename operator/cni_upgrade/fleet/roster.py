@@ -85,7 +85,7 @@ class Roster:
         if state is None or observed is None:
             return Member(node, state, seen=False, failed=_failed(state))
         seen = observed.audit_key == audit_key(node, state, policy, self._config)
-        failed = _failed(state) and (seen or not asked_again(node, state, policy, self._config))
+        failed = _failed(state) and (seen or not asked_again(state, policy))
         return Member(node, state, seen, failed)
 
 

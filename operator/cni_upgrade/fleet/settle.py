@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -38,13 +37,34 @@ def audit_key(
     )
 
 
-def asked_of_all(policy: CNIUpgradePolicy, config: OperatorConfig) -> str:
-    """Digest of what a policy asks of each node, a retry of all included: its part of the key."""
+def asked_of_all(policy: CNIUpgradePolicy) -> str:
+    """Digest of what people ask for on each node of a policy, a retry of all included."""
     spec = policy.spec
-    asked = _asked(
-        spec.target.cni, spec.managed_files.value, config.preset(spec.paths), spec.readiness_for
+    retry = policy.metadata.annotations.get(names.RETRY)
+    return _asked_digest(spec.target.cni, spec.managed_files.value, spec.paths, (retry,))
+
+
+def asked_key(state: CNINodeState, policy: CNIUpgradePolicy) -> str:
+    """Digest of what people ask for on a node, whatever else an audit's answer depends on.
+
+    The folders that an operator's release looks at are no question of theirs, nor is the runtime
+    that a node might move to one that a failed node would be tried again for.
+    """
+    spec = policy.spec
+    return _asked_digest(
+        spec.target.cni,
+        spec.managed_files.value,
+        spec.paths,
+        (policy.metadata.annotations.get(names.RETRY), state.metadata.annotations.get(names.RETRY)),
     )
-    return _digest((), asked, (policy.metadata.annotations.get(names.RETRY),))
+
+
+@lru_cache(maxsize=4096)
+def _asked_digest(
+    target: CniTarget, managed_files: str, paths: str, retries: tuple[str | None, ...]
+) -> str:
+    parts = (_words(target), managed_files, paths, *retries)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
 
 @lru_cache(maxsize=256)
@@ -53,12 +73,25 @@ def _asked(
 ) -> tuple[str, ...]:
     """A policy's part of the key, as JSON: the same for all of its nodes."""
     parts = (
-        target.to_api(),
+        _words(target),
         managed_files,
-        preset.model_dump(mode="json") if preset else None,
+        preset.model_dump(mode="json", exclude_defaults=True) if preset else None,
         readiness_for,
     )
     return tuple(json.dumps(part, sort_keys=True) for part in parts)
+
+
+_ALWAYS = frozenset({"version", "selection", "rewrite"})
+
+
+def _words(target: CniTarget) -> dict[str, Any]:
+    """The target without members that came later and have their default.
+
+    Those of the beginning always: the API server keeps what was their default when the policy was
+    made, and another default of today changes nothing about it.
+    """
+    said = target.model_dump(mode="json", exclude_defaults=True)
+    return {name: word for name, word in target.to_api().items() if name in _ALWAYS or name in said}
 
 
 @lru_cache(maxsize=32768)
@@ -68,23 +101,13 @@ def _digest(node: tuple[str, ...], asked: tuple[str, ...], retries: tuple[str | 
     return hashlib.sha256(f"[{', '.join(parts)}]".encode()).hexdigest()[:20]
 
 
-def asked_again(
-    node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
-) -> bool:
+def asked_again(state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
     """Whether a person asks for another look at a failed node, by a retry or another target.
 
-    A reboot, perhaps because the node is broken now, does not ask.
+    A reboot, perhaps because the node is broken now, does not ask, nor does another release.
     """
     seen = state.status.observed
-    if seen is None:
-        return False
-    then = replace(
-        node,
-        boot_id=seen.boot_id,
-        runtime=seen.runtime_version,
-        kubelet=seen.kubelet_version,
-    )
-    return seen.audit_key != audit_key(then, state, policy, config)
+    return seen is not None and seen.asked_key != asked_key(state, policy)
 
 
 def seen(status: NodeStateStatus, report: Report) -> NodeStateStatus:
@@ -119,10 +142,11 @@ def _found(active: FileReport, facts: ApiReport) -> str:
     return "invalid" if codes & _NO_CONFIG else "missing"
 
 
-def observed(node: Node, key: str, at: datetime | None, truncated: bool) -> Observed:
+def observed(node: Node, key: str, asked: str, at: datetime | None, truncated: bool) -> Observed:
     """What the audit was made from; `at` is None for one that brought no answer."""
     return Observed(
         audit_key=key,
+        asked_key=asked,
         audited_at=at,
         boot_id=node.boot_id,
         runtime_version=node.runtime,
