@@ -38,10 +38,14 @@ class Readiness:
 def readiness(facts: Facts, wanted: str) -> Readiness:
     """Judge the node as it is under the releases meant by e.g. `containerd>=1.6`.
 
+    What gives its pods a network without CNI today (kubenet) is of dockershim alone: under each of
+    these runtimes the config folder counts.
+
     Raises UnknownRuntimeError for what is not of that form, or meets no known release.
     """
     obstacles: list[Obstacle] = []
     unknown = False
+    facts = replace(facts, without_cni=None)
     for name, first, last in releases(wanted):
         found = judge(replace(facts, runtime=f"{name}://{first}"), Target()).baseline
         unknown = unknown or found.add is None or found.del_ is None

@@ -1,5 +1,7 @@
 """What a move to a newer runtime would break."""
 
+from dataclasses import replace
+
 import pytest
 
 from cni_upgrade.cni import config
@@ -60,6 +62,21 @@ def test_a_loopback_that_does_not_answer_is_not_known_to_be_ready() -> None:
     known = Facts("containerd://1.5.8", [read], plugins)
     assert readiness(known, "containerd>=2.0").ready is None
     assert readiness(known, "cri-o>=1.24").ready is True
+
+
+@pytest.mark.parametrize("wanted", ["containerd>=1.6", "cri-o>=1.24"])
+def test_a_node_without_cni_is_judged_by_what_its_folder_holds(wanted: str) -> None:
+    """Neither runtime knows another network than CNI's."""
+    instead = "--network-plugin=kubenet in /etc/default/kubelet"
+    kubenet = Facts("docker://20.10.7", (), {}, without_cni=instead)
+    none = readiness(kubenet, wanted)
+    assert none.ready is False
+    assert all(each.why.startswith("NoConfig: ") for each in none.obstacles)
+    read = config.read("10-a.conflist", samples.bridge("0.4.0"))
+    installed = replace(kubenet, configs=[read], plugins=samples.plugins("1.1.0"))
+    assert readiness(installed, wanted).ready is True
+    faulty = replace(installed, configs=[config.read("10-a.conflist", b"{")])
+    assert readiness(faulty, wanted).ready is False
 
 
 @pytest.mark.parametrize("wanted", ["docker>=20", "containerd", "containerd>=x", "containerd>=9.0"])
