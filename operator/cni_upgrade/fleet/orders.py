@@ -38,6 +38,20 @@ from cni_upgrade.node.operation import (
 _NOT_YET = "audit-00000000000000000000"
 
 
+def _draft(node: Node, policy: CNIUpgradePolicy, paths: Paths) -> Operation:
+    """What every order says: who is asked, and what the policy wants. As it is, it is a look."""
+    return Operation(
+        id=_NOT_YET,
+        kind=Kind.AUDIT,
+        node=node.name,
+        runtime=node.runtime,
+        target=_target(policy.spec),
+        managed_files=ManagedFiles(policy.spec.managed_files.value),
+        root=HOST,
+        paths=paths,
+    )
+
+
 def audit(
     node: Node,
     state: CNINodeState,
@@ -46,17 +60,8 @@ def audit(
     config: OperatorConfig,
 ) -> Operation:
     """Look at the node; nothing is written."""
-    draft = Operation(
-        id=_NOT_YET,
-        kind=Kind.AUDIT,
-        node=node.name,
-        runtime=node.runtime,
-        target=_target(policy.spec),
-        managed_files=ManagedFiles(policy.spec.managed_files.value),
-        root=HOST,
-        paths=Paths(preset.conf_dirs, preset.bin_dirs, preset.cache_dir, config.state_dir),
-        readiness_for=policy.spec.readiness_for,
-    )
+    paths = Paths(preset.conf_dirs, preset.bin_dirs, preset.cache_dir, config.state_dir)
+    draft = replace(_draft(node, policy, paths), readiness_for=policy.spec.readiness_for)
     return _named(draft, policy.metadata.uid, node, state)
 
 
@@ -73,15 +78,9 @@ def apply(
     paths = status.paths
     if not files or paths is None or paths.conf_dir is None:
         raise ValueError(f"node {node.name}: the last audit names nothing to write")
-    draft = Operation(
-        id=_NOT_YET,
+    draft = replace(
+        _draft(node, policy, _paths(paths, paths.conf_dir, policy, config)),
         kind=Kind.APPLY,
-        node=node.name,
-        runtime=node.runtime,
-        target=_target(policy.spec),
-        managed_files=ManagedFiles(policy.spec.managed_files.value),
-        root=HOST,
-        paths=_paths(paths, paths.conf_dir, policy, config),
         files=files,
         keep=policy.spec.backup.keep,
         readiness_for=policy.spec.readiness_for,
@@ -119,15 +118,9 @@ def give_back(
     paths = status.paths
     if paths is None or paths.conf_dir is None:
         raise ValueError(f"node {node.name}: the last look names no folder of configs")
-    draft = Operation(
-        id=_NOT_YET,
+    draft = replace(
+        _draft(node, policy, _paths(paths, paths.conf_dir, policy, config)),
         kind=Kind.RESTORE,
-        node=node.name,
-        runtime=node.runtime,
-        target=_target(policy.spec),
-        managed_files=ManagedFiles(policy.spec.managed_files.value),
-        root=HOST,
-        paths=_paths(paths, paths.conf_dir, policy, config),
         backup=backup,
         rollback=rollback,
     )
