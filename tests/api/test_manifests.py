@@ -2,6 +2,8 @@
 
 import copy
 import json
+import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -616,6 +618,18 @@ def test_an_agent_may_be_given_room(shipped: Server) -> None:
     first(pod)["resources"] = {"requests": given, "limits": given}
     answer = try_pod(shipped, pod)
     assert answer.ok, answer.message
+
+
+def test_where_the_agents_image_stands_is_shown_as_the_manual_says(
+    shipped: Server, kubectl: Kubectl
+) -> None:
+    assert shipped
+    manual = (ROOT / "docs/running.md").read_text(encoding="utf-8")
+    lines = [line for line in manual.splitlines() if re.match(r"kubectl.*agentImage", line)]
+    assert len(lines) == 2
+    for line in lines:
+        done = kubectl(*shlex.split(line.partition(" | ")[0])[1:])
+        assert config().agent_image in done.stdout, done.stderr
 
 
 @pytest.fixture
