@@ -10,6 +10,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RELEASES = ("0.8.1", "1.0.1", "1.1.2", "1.2.3", "1.3.0")
+CRIO = {"1.0.1": "cri-o://1.23.0", "1.3.0": "cri-o://1.34.0"}
+"""The releases of CRI-O whose ocicni is asked, by the libcni that they carry."""
 
 
 def cache() -> Path:
@@ -43,6 +45,11 @@ def judge(release: str) -> Path:
     return build(HERE / f"libcni-{release}", HERE / "main.go", f"judge-{release}")
 
 
+def crio(release: str) -> Path:
+    """ocicni as CRI-O carries it together with that release of libcni."""
+    return build(HERE / f"ocicni-{release}", HERE / "crio.go", f"crio-{release}")
+
+
 def _environment() -> dict[str, str]:
     return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
 
@@ -50,3 +57,5 @@ def _environment() -> dict[str, str]:
 if __name__ == "__main__":
     for each in sys.argv[1:] or RELEASES:
         print(judge(each), flush=True)
+        if each in CRIO:
+            print(crio(each), flush=True)

@@ -39,8 +39,10 @@ type File struct {
 
 // Folder is what is loaded of a folder: each file alone, and what containerd's go-cni takes.
 type Folder struct {
-	Files      []File `json:"files"`
-	Containerd Taken  `json:"containerd"`
+	Files []File `json:"files"`
+	// Containerd is what it takes with its default of one config, Loaded by max_conf_num; 0 is all.
+	Containerd Taken          `json:"containerd"`
+	Loaded     map[int]Loaded `json:"loaded"`
 }
 
 // Taken is the network that go-cni loads from a folder with its default of one config.
@@ -48,6 +50,12 @@ type Taken struct {
 	Error   string `json:"error"`
 	Network string `json:"network"`
 	Version string `json:"version"`
+}
+
+// Loaded is what go-cni loads from a folder with some number of configs: name and version of each.
+type Loaded struct {
+	Error    string      `json:"error"`
+	Networks [][2]string `json:"networks"`
 }
 
 func readFile(path string) (file File) {
@@ -98,7 +106,7 @@ func readFile(path string) (file File) {
 }
 
 func readFolder(dir string) Folder {
-	folder := Folder{Files: []File{}}
+	folder := Folder{Files: []File{}, Loaded: map[int]Loaded{}}
 	names, err := libcni.ConfFiles(dir, []string{".conf", ".conflist", ".json"})
 	if err != nil {
 		folder.Containerd.Error = err.Error()
@@ -108,27 +116,37 @@ func readFolder(dir string) Folder {
 	for _, name := range names {
 		folder.Files = append(folder.Files, readFile(name))
 	}
-	folder.Containerd = containerd(dir)
+	for _, most := range []int{0, 1, 2} {
+		folder.Loaded[most] = containerd(dir, most)
+	}
+	folder.Containerd.Error = folder.Loaded[1].Error
+	for _, each := range folder.Loaded[1].Networks {
+		folder.Containerd.Network, folder.Containerd.Version = each[0], each[1]
+	}
 	return folder
 }
 
-func containerd(dir string) (taken Taken) {
+func containerd(dir string, most int) (loaded Loaded) {
 	defer func() {
 		if crash := recover(); crash != nil {
-			taken = Taken{Error: fmt.Sprintf("panic: %v", crash)}
+			loaded = Loaded{Error: fmt.Sprintf("panic: %v", crash)}
 		}
 	}()
-	network, err := gocni.New(gocni.WithMinNetworkCount(1), gocni.WithPluginConfDir(dir))
+	network, err := gocni.New(gocni.WithMinNetworkCount(1), gocni.WithPluginConfDir(dir),
+		gocni.WithPluginMaxConfNum(most))
 	if err != nil {
-		return Taken{Error: err.Error()}
+		return Loaded{Error: err.Error()}
 	}
 	if err := network.Load(gocni.WithDefaultConf); err != nil {
-		return Taken{Error: err.Error()}
+		return Loaded{Error: err.Error()}
 	}
 	for _, each := range network.GetConfig().Networks {
-		return Taken{Network: each.Config.Name, Version: each.Config.CNIVersion}
+		loaded.Networks = append(loaded.Networks, [2]string{each.Config.Name, each.Config.CNIVersion})
 	}
-	return Taken{Error: "no network"}
+	if len(loaded.Networks) == 0 {
+		return Loaded{Error: "no network"}
+	}
+	return loaded
 }
 
 // Request is one command of libcni on one pod's interface.

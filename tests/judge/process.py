@@ -15,8 +15,9 @@ class Judge:
 
     def __init__(self, release: str, mode: str, within: Sequence[str] = ()) -> None:
         self.release = release
+        program = build.crio(release) if mode == "crio" else build.judge(release)
         self._process = subprocess.Popen(
-            [*within, str(build.judge(release)), mode],
+            [*within, str(program), mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -51,6 +52,10 @@ class Judge:
     def command(self, **request: str) -> str:
         """Run one command of libcni (mode run); the error, empty when it went well."""
         return str(self._ask(json.dumps(request))["error"])
+
+    def choice(self, **request: str) -> Any:
+        """The file that CRI-O takes of a folder (mode crio)."""
+        return self._ask(json.dumps(request))
 
     def _ask(self, line: str) -> Any:
         self._tell(line)

@@ -73,10 +73,14 @@ def _crio(
 ) -> Loaded:
     """CRI-O takes the first valid file, or the valid one whose network is pinned by name.
 
-    A file is not valid to it when a plugin that it names is missing or refuses the version
+    It reads all of them, so one that makes libcni panic ends its process wherever it stands. A file
+    is not valid to it when a plugin that it names is missing or refuses the version
     (ValidateNetworkList; IPAM plugins are not asked). When every file is refused so, the first
     counts as the one in use: it is the one to mend.
     """
+    for config in ordered:
+        if config.error is not None and config.error.code == Code.CRASHES:
+            return Loaded((), (config.error,), config)
     findings: list[Finding] = []
     refused: list[Config] = []
     taken: Config | None = None
