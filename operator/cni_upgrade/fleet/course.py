@@ -22,6 +22,7 @@ from cni_upgrade.api.policy import (
     PolicySpec,
     RolloutStatus,
 )
+from cni_upgrade.fleet import node_lease
 from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget, shared
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.containing import NONSENSE
@@ -127,6 +128,9 @@ class Course:
         self.unproved = tuple(
             m for m in self.members if m.state and unproved(m.state.status, policy)
         )
+        self._leased = {
+            m.node.name for m in self.members if node_lease.foreign(m.node.name, world) is not None
+        }
         self._opens: dict[bool, datetime | None] = {}
         self.window_error = ""
         try:
@@ -206,6 +210,11 @@ class Course:
     @cached_property
     def able(self) -> list[Member]:
         """Those of them that nothing about themselves keeps from beginning."""
+        return [m for m in self._there if m.node.name not in self._leased]
+
+    @cached_property
+    def _there(self) -> list[Member]:
+        """Those of them that answer and take pods."""
         return [m for m in self.waiting if m.node.ready != "Unknown" and not m.node.unschedulable]
 
     @cached_property
@@ -268,7 +277,9 @@ class Course:
             if m.node.ready == "Unknown"
             and (m.state is None or m.state.status.phase in _UNDECIDED or _stale(m))
         ]
+        leased = [m.node.name for m in self._there]
         texts = [f"{_names(foreign)} cordoned by somebody else"] if foreign else []
+        texts += [f"{_names(leased)} leased by somebody else"] if leased else []
         texts += [f"{_names(silent)} silent (Ready is Unknown)"] if silent else []
         return (HELD, f"nothing moves: {' and '.join(texts)}") if texts else None
 

@@ -31,18 +31,25 @@ def name(node: str) -> str:
 
 
 def others(view: View) -> str:
-    """Who else has the node, in words; empty where it is free, ours, or theirs has expired.
+    """Who else has the node, in words; empty where it is free, ours, or theirs has expired."""
+    lease = foreign(view.node.name, view.world)
+    if lease is None:
+        return ""
+    return (
+        f"{lease.holder or 'somebody without a name'} has the Lease "
+        f"{view.world.config.lease_namespace}/{lease.name}; waits until it is given back or expires"
+    )
+
+
+def foreign(node: str, world: Snapshot) -> Lease | None:
+    """The Lease that somebody else has on a node; None where it is free, ours, or has expired.
 
     One whose renewTime is ahead of our clock is valid: two clocks are no reason to take a node.
     """
-    space = view.world.config.lease_namespace
-    lease = view.world.leases.get(name(view.node.name)) if space else None
-    if lease is None or lease.holder == HOLDER or not _valid(lease, view.now):
-        return ""
-    return (
-        f"{lease.holder or 'somebody without a name'} has the Lease {space}/{lease.name}; waits "
-        "until it is given back or expires"
-    )
+    lease = world.leases.get(name(node)) if world.config.lease_namespace else None
+    if lease is None or lease.holder == HOLDER or not _valid(lease, world.now):
+        return None
+    return lease
 
 
 def _valid(lease: Lease, now: datetime) -> bool:

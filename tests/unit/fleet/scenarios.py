@@ -1590,6 +1590,10 @@ def lease_of_somebody_else() -> Rollout:
     r.play(120)
     assert reason(r, "node-a") == "LeaseHeld"
     assert "node-maintenance has the Lease medik8s-leases/node-node-a" in message(r, "node-a")
+    assert ready(r, "cure") == "NothingMoves"
+    assert "node-a leased by somebody else" in r.cluster.policy("cure")["status"]["message"]
+    r.play(700)
+    assert "NothingMoves [Stalled]" in r.transcript
     r.say("== they give it back")
     r.cluster.drop_lease("node-a", "node-maintenance")
     r.settle()
