@@ -1,12 +1,14 @@
 """Finds the runtime's own configuration on the host and reads it, within bounds.
 
-A file that cannot be read, or two that could both be the one in use, are findings: the folders are
+Where a runtime's systemd unit names another file than the usual one, that one is read. A file that
+cannot be read, or two that could both be the one in use, are findings: the folders are
 then those of the operator's configuration, and the report says so.
 """
 
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cni_upgrade.cni.findings import Code, Finding, Severity
@@ -19,7 +21,7 @@ from cni_upgrade.cni.runtime_config import (
     imports,
     release,
 )
-from cni_upgrade.node import files
+from cni_upgrade.node import files, units
 from cni_upgrade.node.folders import BrokenLinkError, resolve
 
 CONTAINERD = ("/etc/containerd/config.toml", "/var/snap/microk8s/current/args/containerd.toml")
@@ -32,6 +34,11 @@ CRIO = "/etc/crio/crio.conf"
 CRIO_DROP_INS = "/etc/crio/crio.conf.d"
 
 _MOST_FILES = 64
+_CRIO_ARGUMENTS = ("/etc/sysconfig/crio", "/etc/default/crio")
+"""Where packages of CRI-O have the variables that its unit hands over."""
+_CONFIG = re.compile(r"(?<![\w/.-])(?:--config|-c)[= ][\"']?([^\s\"']+)")
+_CONFIG_DIR = re.compile(r"(?<![\w/.-])(?:--config-dir|-d)[= ][\"']?([^\s\"']+)")
+_CNI = re.compile(r"--cni-(?:config-dir|plugin-dir|default-network)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ def read(root: str, runtime: str) -> Found:
         if name in ("containerd", ""):
             stated += [
                 each
-                for path in places
+                for path in _started_with(root, places)
                 if (each := _containerd(root, path, release(version))) is not None
             ]
         if name in ("cri-o", "") and (each := _crio(root)) is not None:
@@ -73,6 +80,22 @@ def _finding(message: str, action: str) -> Finding:
         f"{message}; so the folders are the usual ones, be they those of the runtime or not",
         action,
     )
+
+
+def _started_with(root: str, places: Sequence[str]) -> Sequence[str]:
+    """The places, the usual one replaced by what containerd.service names in its stead.
+
+    Raises RuntimeConfigError where that one is not there.
+    """
+    command, unit = units.arguments(root, "containerd.service") or ("", "")
+    named = _CONFIG.findall(command)
+    if CONTAINERD[0] not in places or not named or named[-1] == CONTAINERD[0]:
+        return places
+    if not named[-1].startswith("/") or _document(root, named[-1]) is None:
+        raise RuntimeConfigError(
+            f"{unit}: containerd is started with --config {named[-1]}, which cannot be found"
+        )
+    return [named[-1] if each == CONTAINERD[0] else each for each in places]
 
 
 def _containerd(root: str, path: str, version: tuple[int, int] | None) -> Stated | None:
@@ -133,13 +156,30 @@ def _imported(root: str, parent: str, pattern: str, version: tuple[int, int] | N
 def _crio(root: str) -> Stated | None:
     """CRI-O's UpdateFromFile and UpdateFromPath: every file below the folder counts."""
     loaded: list[tuple[str, Document]] = []
-    for path in (CRIO, *_below(root, CRIO_DROP_INS, 0)):
+    command, unit = units.arguments(root, "crio.service") or ("", "")
+    said = {
+        unit: command,
+        **{each: _uncommented(units.text(root, each)) for each in _CRIO_ARGUMENTS},
+    }
+    main, drop_ins = CRIO, CRIO_DROP_INS
+    for place, text in said.items():
+        if overriding := _CNI.findall(text):
+            raise RuntimeConfigError(f"{place}: CRI-O is started with {overriding[0]}")
+        main = (_CONFIG.findall(text) or [main])[-1]
+        drop_ins = (_CONFIG_DIR.findall(text) or [drop_ins])[-1]
+    if main != CRIO and _document(root, main) is None:
+        raise RuntimeConfigError(f"CRI-O is started with --config {main}, which cannot be found")
+    for path in (main, *_below(root, drop_ins, 0)):
         document = _document(root, path)
         if document is not None:
             loaded.append((path, document))
         if len(loaded) > _MOST_FILES:
-            raise RuntimeConfigError(f"{CRIO_DROP_INS}: holds more than {_MOST_FILES} files")
+            raise RuntimeConfigError(f"{drop_ins}: holds more than {_MOST_FILES} files")
     return crio(loaded) if loaded else None
+
+
+def _uncommented(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
 
 
 def _below(root: str, folder: str, depth: int) -> Iterator[str]:

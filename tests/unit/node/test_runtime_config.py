@@ -365,3 +365,60 @@ def test_what_is_known_crosses_to_the_node_and_back(host: Host) -> None:
     asked = replace(host.operation(Kind.AUDIT), paths=paths)
     assert Operation.from_json(asked.to_json()) == asked
     assert Paths().to_json().keys() == {"confDirs", "binDirs", "cacheDir", "stateDir"}
+
+
+UNIT = "usr/lib/systemd/system/containerd.service"
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--config /etc/other.toml",
+        "--config=/etc/other.toml",
+        "-c /etc/other.toml",
+        '"-c=/etc/other.toml"',
+    ],
+)
+def test_containerd_started_with_another_file(tmp_path: Path, flag: str) -> None:
+    put(tmp_path, ETC, V2 + 'conf_dir = "/usual"\n')
+    put(tmp_path, "etc/other.toml", V2 + 'conf_dir = "/other"\n')
+    put(tmp_path, UNIT, f"[Service]\nExecStart=/usr/bin/containerd \\\n  {flag}\n")
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
+    assert stated == replace(NO_BINS, conf_dir="/other", files=("/etc/other.toml",))
+    # k3s starts a containerd of its own, whatever this unit says.
+    assert runtime_config.read(str(tmp_path), "containerd://1.7.2-k3s1").stated is None
+
+
+def test_a_drop_in_takes_the_place_of_what_a_unit_starts(tmp_path: Path) -> None:
+    put(tmp_path, ETC, V2 + 'conf_dir = "/usual"\n')
+    put(tmp_path, UNIT, "[Service]\nExecStart=/usr/bin/containerd --config /etc/other.toml\n")
+    put(
+        tmp_path,
+        "etc/systemd/system/containerd.service.d/10-own.conf",
+        "[Service]\nExecStart=\nExecStart=/usr/bin/containerd --log-level debug\n",
+    )
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
+    assert stated == replace(NO_BINS, conf_dir="/usual", files=(f"/{ETC}",))
+
+
+def test_another_file_that_is_not_there(tmp_path: Path) -> None:
+    """It may only not be mounted; the usual one is not read in its stead."""
+    put(tmp_path, ETC, V2 + 'conf_dir = "/usual"\n')
+    put(tmp_path, UNIT, "[Service]\nExecStart=/usr/bin/containerd --config /srv/c.toml\n")
+    assert "--config /srv/c.toml, which cannot be found" in wrong(tmp_path, "containerd://1.7.2")
+
+
+CRIO_UNIT = "usr/lib/systemd/system/crio.service"
+
+
+def test_crio_started_with_other_files(tmp_path: Path) -> None:
+    put(tmp_path, "etc/crio/crio.conf", '[crio.network]\nnetwork_dir = "/usual"\n')
+    put(tmp_path, "etc/own/crio.conf", '[crio.network]\nnetwork_dir = "/own"\n')
+    put(tmp_path, "etc/own.d/1", '[crio.network]\nplugin_dirs = ["/p"]\n')
+    put(tmp_path, CRIO_UNIT, "[Service]\nExecStart=/usr/bin/crio -c /etc/own/crio.conf $MORE\n")
+    put(tmp_path, "etc/sysconfig/crio", "# --cni-config-dir /x\nMORE=--config-dir=/etc/own.d\n")
+    stated = runtime_config.read(str(tmp_path), "cri-o://1.30.0").stated
+    assert stated is not None
+    assert (stated.conf_dir, stated.bin_dirs) == ("/own", ("/p",))
+    put(tmp_path, "etc/sysconfig/crio", "MORE='--config-dir=/etc/own.d --cni-config-dir /x'\n")
+    assert "started with --cni-config-dir" in wrong(tmp_path, "cri-o://1.30.0")
