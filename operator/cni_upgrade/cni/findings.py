@@ -44,7 +44,7 @@ class Code(StrEnum):
         ),
     )
     SANDBOX_LIMIT = "SandboxLimit", "running pods could not be deleted at a higher version"
-    CHECK_FAILS = "CheckFails", "CHECK of pods added with no version fails after the rewrite"
+    CHECK_FAILS = "CheckFails", "CHECK of pods added below 0.3.0 fails after the rewrite"
     DELEGATE_VERSION = (
         "DelegateVersion",
         "a plugin is delegated to at a version that it refuses, or that is not known",

@@ -78,14 +78,14 @@ def remarks(
         )
     if not reached or not versions.known(reached):
         return
-    old = [each for each in node.sandboxes if not each.version]
+    old = [each for each in node.sandboxes if _without_interfaces(each.version)]
     if old and reached != config.version and versions.order(reached) >= versions.order("0.4.0"):
         yield Finding(
             Code.CHECK_FAILS,
             Severity.INFO,
             config.name,
-            f"CHECK of {compat.told(old)} added with no version fails after the rewrite "
-            "(Interface name missing); no runtime here asks for it",
+            f"CHECK of {compat.told(old)} added with no version, or below 0.3.0, fails after the "
+            "rewrite (Interface name missing); no runtime here asks for it",
             "nothing, unless something of your own runs CHECK",
         )
     lasts = config.kind != "conf" or plan.becomes is not None
@@ -97,6 +97,11 @@ def remarks(
             f"a single-plugin file at {reached} is outside the specification; libcni takes it",
             "nothing now; a .conflist is the form that lasts (ask for it: format List)",
         )
+
+
+def _without_interfaces(added: str | None) -> bool:
+    """Whether the result of ADD, at that version, names no interfaces, which CHECK wants."""
+    return not added or (versions.known(added) and versions.order(added) < versions.order("0.3.0"))
 
 
 def runtime_findings(runtime: Runtime) -> Iterator[Finding]:
