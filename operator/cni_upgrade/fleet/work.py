@@ -7,7 +7,16 @@ from datetime import timedelta
 
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
-from cni_upgrade.fleet import ending, freeing, giving_back, looking, node_lease, proving, writing
+from cni_upgrade.fleet import (
+    ending,
+    freeing,
+    giving_back,
+    looking,
+    node_lease,
+    proving,
+    unknown_step,
+    writing,
+)
 from cni_upgrade.fleet.calling_off import orderer, unwanted
 from cni_upgrade.fleet.decisions import Cordon
 from cni_upgrade.fleet.draining import drain_settings
@@ -20,6 +29,8 @@ from cni_upgrade.node.operation import Kind
 
 def next_move(view: View) -> Move:
     """The move of a node that has an operation under way."""
+    if view.operation.step not in _STEPS and (anew := unknown_step.begun_anew(view)):
+        return anew
     step = Step(view.operation.step)
     steps, called_off = _STEPS, _called_off
     if view.operation.kind == Kind.RESTORE and step in _GIVING_BACK:

@@ -45,7 +45,6 @@ def spoiled(*path: str, value: Any) -> Rollout:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("operation", "step"), "a step of tomorrow"),
         (("operation", "step"), "Release"),
     ],
 )
@@ -112,10 +111,30 @@ def test_a_policy_that_cannot_be_acted_on_stops_no_other() -> None:
     r.until(lambda: r.phase("node-b") == "Done")
 
 
+def test_a_step_that_nobody_knows_is_begun_anew_once_no_agent_may_write() -> None:
+    """What the agent wrote is found and proved; the cordon goes."""
+    r = spoiled("operation", "step", value="a step of tomorrow")
+    r.until(lambda: r.status("node-a")["reason"] == "Unplannable", 60)
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-d": "Compatible"}
+    assert r.cluster.disks["node-a"].writes == ["missing -> 1.0.0 by apply"]
+
+
+def test_a_way_back_whose_step_nobody_knows_is_a_failure() -> None:
+    """Begun anew it would make the node worse once more."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Restore")
+    r.ledger.meddled.add("node-a")
+    step = {"status": {"operation": {"step": "a step of tomorrow"}}}
+    r.cluster.api.patch("CNINodeState", "node-a", step, sub="status")
+    r.settle()
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Failed"}, "StepUnknown")
+
+
 def test_a_record_that_makes_sense_again_goes_on() -> None:
     r = spoiled("operation", "step", value="a step of tomorrow")
-    r.play(30)
-    assert reason(r, "node-a") == "Unplannable"
+    r.until(lambda: r.status("node-a")["reason"] == "Unplannable", 60)
     step = {"status": {"operation": {"step": "Apply"}}}
     r.cluster.api.patch("CNINodeState", "node-a", step, sub="status")
     r.settle()
