@@ -88,6 +88,8 @@ def next_move(view: View) -> Move:
         )
     if _audit_due(view, policy):
         return _audit(view, policy)
+    if view.policy is None:
+        return Move(view.status)  # It was looked at for a deleted policy; no change begins for it.
     able = not (view.silent or view.world.stopped)
     if able and view.may_rotate and view.may_audit and _rotates(view):
         return _audit(view, policy)
