@@ -410,7 +410,7 @@ def _measured(fleet: Fleet) -> Figures:
         until(ended, f"{case.nodes} nodes", 120 + 20 * best, pause=0.2)
         wall = time.time() - controller.began
         _say(f"ended after {wall:.1f} s, ideal {best:.1f} s")
-        time.sleep(2)  # the last Event follows the status that it tells of
+        time.sleep(5)  # the last Event follows the status that it tells of, and counts come late
         at_end = controller.usage()
         work = fleet.log.news()
         buckets = controller.passes()
