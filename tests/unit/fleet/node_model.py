@@ -191,14 +191,18 @@ class SimNode:
         file = StandingFile(FILE, first.id, first.version, last.to, last.after)
         return Standing(last.policy, (file,)) if self.sha256 != first.before else None
 
-    def _against(self, version: str | None, pods: Sequence[str]) -> OperationError | None:
-        """What a restore is refused for: somebody else's file, pods that could not be deleted."""
+    def _against(self, operation: Operation, pods: Sequence[str]) -> OperationError | None:
+        """What a restore is refused for: somebody else's file, pods that could not be deleted.
+
+        A rollback bears those that were added with what comes back."""
+        version = self.backups[operation.backup or ""]
         if self.sha256 not in self.ours:
             text = f"{FILE} was changed by somebody else since"
             return OperationError("ChangedSinceBackup", text)
-        newer = [added for added in pods if added != (version or "missing")]
-        if newer and (version is None or version in self.drain_for):
-            text = f"{FILE} at {version or 'no version'} would strand {len(newer)} pods"
+        bears = {version or "missing"} if operation.rollback else set()
+        lost = [added for added in pods if self.deletes(added) and added not in bears]
+        if lost and (version is None or version in self.drain_for):
+            text = f"{FILE} at {version or 'no version'} would strand {len(lost)} pods"
             return OperationError("Unsafe", f"{text}; drain the node, then restore")
         return None
 
@@ -230,7 +234,7 @@ class SimNode:
             self.made.append(made)
         else:
             backup = operation.backup or ""
-            if (against := self._against(self.backups[backup], pods)) is not None:
+            if (against := self._against(operation, pods)) is not None:
                 refused = replace(draft, outcome=Outcome.REFUSED, error=against, backup=backup)
                 return replace(refused, report=self.report(operation, pods))
             self.edit(self.backups[backup])
