@@ -50,6 +50,21 @@ def crio(release: str) -> Path:
     return build(HERE / f"ocicni-{release}", HERE / "crio.go", f"crio-{release}")
 
 
+def flannel() -> Path:
+    """flannel, which runs another plugin, of plugins 0.9.1: the last release that holds it."""
+    module = HERE.parent / "cluster/components/plugins-0.9.1"
+    package = "github.com/containernetworking/plugins/plugins/meta/flannel"
+    digest = hashlib.sha256((module / "go.sum").read_bytes()).hexdigest()
+    program = cache() / digest[:20] / "flannel"
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        out = program.with_suffix(f".{os.getpid()}")
+        command = ["go", "build", "-trimpath", "-mod=readonly", "-o", str(out), package]
+        subprocess.run(command, cwd=module, check=True, env=_environment())
+        out.replace(program)
+    return program
+
+
 def _environment() -> dict[str, str]:
     return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
 
