@@ -330,7 +330,9 @@ _PLAN: dict[str, Schema] = {
                 "One config file and the change of it.",
                 **_FILE,
                 patch=_array(
-                    "RFC 6902 operations; empty when nothing is to be written.",
+                    "RFC 6902 operations; empty when nothing is to be written. Their tests guard "
+                    "what goes, but for values with numbers: a patch takes 1.50E3 for 1500. The "
+                    "whole text, numbers as they are spelled, is guarded by the file's sha256.",
                     _may_have(
                         _object(
                             "One operation.",
