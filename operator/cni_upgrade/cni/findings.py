@@ -99,6 +99,7 @@ class Code(StrEnum):
     # The node.
     RUNTIME_UNKNOWN = "RuntimeUnknown", "it is not known what this runtime supports"
     RUNTIME_ASSUMED = "RuntimeAssumed", "what this runtime supports rests on an assumption"
+    RUNTIME_MOVE = "RuntimeMove", "what works today would fail under a newer runtime"
     FOLDER_MISSING = "FolderMissing", "a folder that the runtime would read is not there"
     FOLDER_AMBIGUOUS = (
         "FolderAmbiguous",

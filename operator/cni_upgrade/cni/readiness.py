@@ -35,18 +35,19 @@ class Readiness:
     obstacles: tuple[Obstacle, ...] = ()
 
 
-def readiness(facts: Facts, wanted: str) -> Readiness:
+def readiness(facts: Facts, wanted: str, after: str | None = None) -> Readiness:
     """Judge the node as it is under the releases meant by e.g. `containerd>=1.6`.
 
     What gives its pods a network without CNI today (kubenet) is of dockershim alone: under each of
-    these runtimes the config folder counts.
+    these runtimes the config folder counts. With `after`, a runtime as Kubernetes names it, only
+    of releases that are newer than that one and carry another libcni.
 
     Raises UnknownRuntimeError for what is not of that form, or meets no known release.
     """
     obstacles: list[Obstacle] = []
     unknown = False
     facts = replace(facts, without_cni=None)
-    for name, first, last in releases(wanted):
+    for name, first, last in releases(wanted, after):
         found = judge(replace(facts, runtime=f"{name}://{first}"), Target()).baseline
         unknown = unknown or found.add is None or found.del_ is None
         why = found.add_why or found.del_why
@@ -56,8 +57,10 @@ def readiness(facts: Facts, wanted: str) -> Readiness:
     return Readiness(wanted, False if obstacles else None if unknown else True, tuple(obstacles))
 
 
-def releases(wanted: str) -> list[tuple[str, str, str]]:
+def releases(wanted: str, after: str | None = None) -> list[tuple[str, str, str]]:
     """The runs of releases meant: the runtime's name, the first release and the last.
+
+    With `after` those that begin after that release of the same runtime.
 
     Raises UnknownRuntimeError for what is not of the form containerd>=1.6, or meets none.
     """
@@ -65,6 +68,7 @@ def releases(wanted: str) -> list[tuple[str, str, str]]:
     rows = [row for row in runtimes.TABLE if row.name == name and row.last >= minimum]
     if not rows:
         raise UnknownRuntimeError(f"{wanted!r}: no release of {name} that is known here")
+    rows = [row for row in rows if after is None or runtimes.later(row.name, row.first, after)]
     firsts = [".".join(str(number) for number in max(row.first, minimum)) for row in rows]
     return [(name, first, row.until) for first, row in zip(firsts, rows, strict=True)]
 

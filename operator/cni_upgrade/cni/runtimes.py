@@ -172,6 +172,16 @@ def _text(numbers: tuple[int, int, int]) -> str:
     return ".".join(map(str, numbers))
 
 
+def later(name: str, first: tuple[int, int, int], than: str) -> bool:
+    """Whether a run of releases begins after that one (as in `lookup`), or is another runtime's.
+
+    False where the release is not known.
+    """
+    own, _, version = than.partition("://")
+    numbers, _ = _release(version)
+    return own != name or (numbers is not None and first > numbers)
+
+
 def _release(version: str) -> tuple[tuple[int, int, int] | None, str]:
     """The three numbers of a release and what follows; None when it does not start with them."""
     version, suffix = version.removeprefix("v"), ""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cni_upgrade.cni import runtimes, verdict
+from cni_upgrade.cni import moves, runtimes, verdict
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Target as EngineTarget
 from cni_upgrade.cni.findings import Finding, Severity
@@ -55,6 +55,7 @@ def make(survey: Survey, judgement: Judgement) -> Report:
         findings = list(judgement.findings)
     elif survey.folders.conf_dir is None:  # then it is the folder that must be spoken of first
         findings = [*survey.findings, *judgement.findings]
+    findings += moves.breaks(survey.facts(), judgement)
     then = (
         (judgement.after.del_, judgement.after.leaks),
         (judgement.after.existing_del, judgement.after.existing_leaks),

@@ -58,5 +58,8 @@ def test_the_audit_of_such_a_node(tmp_path: Path) -> None:
     host.conf.rmdir()
     seen = report(run(host.audit()))
     assert seen.verdict is Verdict.NOT_CNI
-    assert [each.code for each in seen.findings] == ["NotCni"], "the folder does not matter"
+    today, then = seen.findings
+    assert today.code == "NotCni", "the folder does not matter"
+    assert (then.code, then.severity) == ("RuntimeMove", "Info"), "and does where there is only CNI"
+    assert ": NoConfig: " in then.message
     assert str(seen.after.why).endswith(f"--network-plugin=kubenet in /{KUBEADM}")
