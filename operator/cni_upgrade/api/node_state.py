@@ -92,6 +92,11 @@ class Observed(Model):
     kubelet_version: Word = Field(
         default="", description="Version of the kubelet at the last audit."
     )
+    ready_since: Time | None = Field(
+        default=None,
+        description="Since when the node was Ready, or was not, at the last audit or change, by "
+        "its own clock; one that is Ready since another time is looked at again.",
+    )
     truncated: bool = Field(
         default=False,
         description="True when the report did not fit and this is its summary; the whole report "

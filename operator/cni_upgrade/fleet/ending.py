@@ -211,6 +211,10 @@ def release_step(view: View) -> Move:
         update["last_change"] = LastChange(outcome=ending.phase, at=view.now, policy=owner)
     elif ending.reason == INCONCLUSIVE and _written(view):
         update["last_change"] = _unproved(view, UNPROVED, owner)
+    if ending.phase == Phase.DONE and view.status.observed is not None:
+        # That it became Ready by the change itself asks for no look.
+        since = {"ready_since": view.node.ready_since}
+        update["observed"] = view.status.observed.model_copy(update=since)
     if retried:
         update |= {"attempts": attempts + 1, "next_attempt_at": view.now + pause(view, attempts)}
     return Move(view.status.model_copy(update=update))

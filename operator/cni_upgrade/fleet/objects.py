@@ -38,6 +38,8 @@ class Node:
     unschedulable: bool
     ready: str
     """`True`, `False` or `Unknown`; `Unknown` too where the condition is missing."""
+    ready_since: datetime | None
+    """When that was last another one, by the clock of whoever wrote it: only to be compared."""
     runtime: str
     kubelet: str
     boot_id: str
@@ -51,9 +53,7 @@ class Node:
         meta = raw["metadata"]
         status = raw.get("status") or {}
         info = status.get("nodeInfo") or {}
-        ready = next(
-            (c["status"] for c in status.get("conditions") or () if c["type"] == "Ready"), "Unknown"
-        )
+        ready: Raw = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
         return cls(
             name=meta["name"],
             uid=meta["uid"],
@@ -65,7 +65,8 @@ class Node:
                 if key.startswith("cniupgrade.dev/")
             },
             unschedulable=bool((raw.get("spec") or {}).get("unschedulable")),
-            ready=ready,
+            ready=ready.get("status", "Unknown"),
+            ready_since=instant(ready.get("lastTransitionTime")),
             runtime=info.get("containerRuntimeVersion", ""),
             kubelet=info.get("kubeletVersion", ""),
             boot_id=info.get("bootID", ""),

@@ -178,16 +178,21 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
 
 
 def _rotates(view: View) -> bool:
-    """Whether a node at rest has not been looked at for long, though nobody asks for it.
+    """Whether a node at rest is to be looked at, though nobody asks for it.
 
-    After half of the time to all of it, each node at its own: in a fleet that was audited at once
-    the next looks are spread, and those after them ever more.
+    When it is Ready again: what was done to it meanwhile shows in nothing that we watch. Else after
+    half of the time to all of it, each node at its own: in a fleet that was audited at once the
+    next looks are spread, and those after them ever more.
     """
     seen = view.status.observed
     if seen is None or seen.audited_at is None or view.status.phase not in _JUDGED - FAILED:
         return False
     if view.status.reason == DRAIN_NOT_ENOUGH:
         return False  # It would find the same change due, and the node would be drained again.
+    known, since = seen.ready_since, view.node.ready_since
+    again = known is not None and since is not None and since != known
+    if again and view.node.ready == "True" and view.status.next_attempt_at is None:
+        return True  # One that is blocked has its next look ahead, at growing distances.
     share = 0.5 + 0.5 * crc32(view.node.uid.encode()) / 2**32
     return view.now - seen.audited_at >= timedelta(
         seconds=share * view.world.config.reaudit_seconds

@@ -151,6 +151,7 @@ def observed(node: Node, key: str, asked: str, at: datetime | None, truncated: b
         boot_id=node.boot_id,
         runtime_version=node.runtime,
         kubelet_version=node.kubelet,
+        ready_since=node.ready_since,
         truncated=truncated,
     )
 

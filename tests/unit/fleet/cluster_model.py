@@ -16,7 +16,7 @@ from cni_upgrade.fleet.config import OperatorConfig, Preset
 from cni_upgrade.fleet.objects import Lease
 from cni_upgrade.node.message import encode
 from cni_upgrade.node.operation import Kind, Operation
-from tests.unit.fleet.api_model import Api, ApiError, Raw
+from tests.unit.fleet.api_model import Api, ApiError, Raw, stamp
 from tests.unit.fleet.node_model import SimNode
 
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -72,7 +72,7 @@ class Cluster:
                 "metadata": {"name": disk.name, "labels": {"zone": "a", **labels}},
                 "spec": {},
                 "status": {
-                    "conditions": [{"type": "Ready", "status": "True"}],
+                    "conditions": [self._ready("True")],
                     "nodeInfo": {
                         "containerRuntimeVersion": disk.runtime,
                         "kubeletVersion": "v1.34.4",
@@ -131,7 +131,12 @@ class Cluster:
     def set_ready(self, name: str, status: str) -> None:
         """`Unknown`: the kubelet is silent and does nothing any more."""
         self.disks[name].silent = status == "Unknown"
-        self._set_status(name, {"conditions": [{"type": "Ready", "status": status}]})
+        [before] = self.node(name)["status"]["conditions"]
+        if before["status"] != status:
+            self._set_status(name, {"conditions": [self._ready(status)]})
+
+    def _ready(self, status: str) -> Raw:
+        return {"type": "Ready", "status": status, "lastTransitionTime": stamp(self.now)}
 
     def reboot(self, name: str, boot: str) -> None:
         self._set_status(name, {"nodeInfo": {"bootID": boot}})

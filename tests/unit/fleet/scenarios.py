@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from cni_upgrade.api import names
 from tests.unit.fleet.api_model import Raw
-from tests.unit.fleet.cluster_model import LEASED, LEASES, PROOF
+from tests.unit.fleet.cluster_model import LEASED, LEASES, PROOF, START
 from tests.unit.fleet.invariants import check_given_back
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
@@ -349,6 +349,23 @@ def changed_since_audit() -> Rollout:
     assert reason(r, "node-a") == "ChangedSinceAudit"
     r.settle()
     assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def looked_at_when_it_is_ready_again() -> Rollout:
+    """Whatever was done to the node while it was down: its plugins, say, without a reboot."""
+    r = of(healthy("node-a"), healthy("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    r.cluster.set_ready("node-a", "False")
+    r.settle()
+    r.say("== node-a is ready again, with older plugins")
+    r.cluster.disks["node-a"].most = "0.4.0"
+    r.cluster.set_ready("node-a", "True")
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Compatible"}
+    assert version(r, "node-a") == "0.4.0"
+    assert (r.cluster.now - START).total_seconds() < 3600, "the routine look came only later"
     return r
 
 
@@ -1710,6 +1727,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     worse_is_left_where_the_policy_says_so,
     as_broken_as_before,
     changed_since_audit,
+    looked_at_when_it_is_ready_again,
     policy_deleted_before_the_write,
     policy_deleted_after_the_write,
     policy_deleted_after_the_write_ends_as_it_ordered,
