@@ -6,7 +6,7 @@ NetworkConfFromFile) of the releases 0.8.1 to 1.3.0; go-cni `opts.go` loadFromCo
 list. What differs between releases of libcni is asked by the release's number.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -210,7 +210,13 @@ def _read_conf(
         calls=calls,
         elsewhere=chain.elsewhere([plugin]),
         mains=(main,),
-        notes=notes.notes(name, data, conf.name, version_keys.deciding(document, kind)),
+        notes=notes.notes(
+            name,
+            data,
+            conf.name,
+            version_keys.deciding(document, kind),
+            [conf.name, conf.cni_version, *_said(calls)],
+        ),
         data=data,
         inline=inline,
     )
@@ -267,10 +273,18 @@ def _read_list(
         elsewhere=chain.elsewhere(plugins),
         mains=tuple(dict.fromkeys(chain.last_string(plugin, "type") for plugin in plugins)),
         check_disabled=disabled,
-        notes=notes.notes(name, data, network, keys),
+        notes=notes.notes(
+            name, data, network, keys, [network, version, *(others or ()), *_said(calls)]
+        ),
         data=data,
         inline=inline,
     )
+
+
+def _said(calls: Iterable[chain.Called]) -> Iterator[str]:
+    """Who is called, and at which versions of their own."""
+    for call in calls:
+        yield from (call.binary, *call.own)
 
 
 def _text(members: Mapping[str, Node], key: str) -> str | None:

@@ -1,5 +1,7 @@
 """Notes what is worth saying of a file that libcni loads: its name, its placeholders, its keys."""
 
+from collections.abc import Sequence
+
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 
 _TEMPLATE_MARKS = ("{{", "{%", "${", "$(", "<%")
@@ -24,8 +26,14 @@ def names_a_network(text: str) -> bool:
     return text[:1] in _NAME_FIRST and _NAME_REST.issuperset(text)
 
 
-def notes(name: str, data: bytes, network: str, keys: list[str]) -> tuple[Finding, ...]:
-    """Of a file that is loaded; `keys` are those that `version_keys.deciding` names."""
+def notes(
+    name: str, data: bytes, network: str, keys: list[str], deciding: Sequence[str]
+) -> tuple[Finding, ...]:
+    """Of a file that is loaded; `keys` are those that `version_keys.deciding` names.
+
+    `deciding` are the texts that say who runs and at which version: the names, types and versions.
+    A placeholder in one of them is a fault, anywhere else a person is told of it.
+    """
     notes: list[Finding] = []
     if not network:
         notes.append(
@@ -48,10 +56,11 @@ def notes(name: str, data: bytes, network: str, keys: list[str]) -> tuple[Findin
             )
         )
     if marks := template_marks(data):
+        open_ = any(template_marks(text.encode()) for text in deciding)
         notes.append(
             Finding(
                 Code.TEMPLATE_NOT_RENDERED,
-                Severity.FAULT,
+                Severity.FAULT if open_ else Severity.WARNING,
                 name,
                 f"the file is valid JSON and still holds {shown(', '.join(sorted(set(marks))))}",
                 "find out why the program that renders this file did not",

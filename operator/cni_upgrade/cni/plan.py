@@ -46,7 +46,8 @@ def plan(
     said = _said(config, before)
     faulty = any(outcome.curable for outcome in before)
     exact = target.selection == "Exact"
-    if template := next((n for n in config.notes if n.code == Code.TEMPLATE_NOT_RENDERED), None):
+    faults = (each for each in config.notes if each.severity == Severity.FAULT)
+    if template := next((n for n in faults if n.code == Code.TEMPLATE_NOT_RENDERED), None):
         return Plan("Refuse", None, f"{template.code}: {template.message}")
     if any(outcome.has(Code.MISSING_NAME) for outcome in before):
         return Plan("Refuse", None, f"{said}; the network's name must be mended first")

@@ -13,7 +13,7 @@ from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Observed, 
 from cni_upgrade.api.policy import CniTarget, CNIUpgradePolicy
 from cni_upgrade.api.report import FileReport
 from cni_upgrade.api.report import Report as ApiReport
-from cni_upgrade.cni.findings import Code
+from cni_upgrade.cni.findings import Code, Severity
 from cni_upgrade.fleet.config import OperatorConfig, Preset
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.node.operation import Report, Verdict
@@ -134,7 +134,8 @@ _NO_CONFIG = frozenset(
 
 def _found(active: FileReport, facts: ApiReport) -> str:
     """The version as people count it; a file without one may just as well be no config at all."""
-    codes = {finding.code for finding in facts.findings if finding.component == active.name}
+    about = (finding for finding in facts.findings if finding.component == active.name)
+    codes = {finding.code for finding in about if finding.severity == Severity.FAULT}
     if active.version is not None:
         return active.version
     if codes & {Code.FILE_UNREADABLE, Code.TOO_DEEP}:

@@ -631,11 +631,25 @@ def test_a_name_that_fails_every_add_is_mended_first(data: bytes) -> None:
     assert codes(found, Severity.FAULT)[0] == "MissingName"
 
 
-def test_an_unrendered_template_is_left_alone() -> None:
-    data = samples.bridge().replace(b"cni0", b"__BRIDGE__")
+@pytest.mark.parametrize("mark", [b"__BRIDGE__", b"{{ .Bridge }}", b"${BRIDGE}", b"{% bridge %}"])
+@pytest.mark.parametrize("place", [b"containerd-net", b"portmap", b"host-local", b"0.4.0"])
+def test_a_template_that_leaves_open_who_runs_and_how_is_left_alone(
+    place: bytes, mark: bytes
+) -> None:
+    data = samples.bridge("0.4.0").replace(place, mark)
     found = node("containerd://1.6.2", None, NEW, data=data)
     assert (found.verdict, found.files[0].action) == ("Blocked", "Refuse")
     assert "TemplateNotRendered" in codes(found, Severity.FAULT)
+
+
+@pytest.mark.parametrize("mark", [b"__BRIDGE__", b"{{ .Bridge }}", b"${BRIDGE}", b"{% bridge %}"])
+def test_a_placeholder_elsewhere_keeps_no_version_from_being_mended(mark: bytes) -> None:
+    """It may be meant so; what it does to the plugin is no matter of the version."""
+    data = samples.bridge().replace(b"cni0", mark)
+    found = node("containerd://1.6.2", None, NEW, data=data)
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "1.0.0")
+    assert codes(found, Severity.FAULT) == ["F1"]
+    assert "TemplateNotRendered" in codes(found, Severity.WARNING)
 
 
 def test_files_that_do_not_count_are_listed_and_left() -> None:
