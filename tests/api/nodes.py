@@ -1,7 +1,8 @@
 """Plays what a bare API server lacks: nodes, their kubelets, a scheduler and a Job controller.
 
 Only as far as the controller looks: an agent's Job gets a pod whose termination message is a real
-encoded result, a proof pod is bound, gets its network, and goes when it is deleted.
+encoded result, a proof pod is bound, gets its network, and goes when it is deleted, as a
+workload's pod does when it is evicted.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class Fleet:
         """Whether a proof pod gets no network yet, or does not go yet."""
         self.agents: list[str] = []
         """Every agent that ran, by the name of its Job."""
+        self.workloads: dict[str, tuple[str, str]] = {}
+        """By pod of the namespace default: its node, and the version at which it was added."""
         self._kubeconfig = kubeconfig
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._play, daemon=True)
@@ -110,11 +113,26 @@ class Fleet:
             self.disks[name] = SimNode(name, **{"version": None, **kind})
             add_node(api, name)
 
+    def run_pod(self, api: Patient, name: str, node: str) -> None:
+        """A pod of somebody's ReplicaSet comes up on a node."""
+        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "web"}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "ownerReferences": [{**owner, "controller": True}]},
+            "spec": {"nodeName": node, "containers": [{"name": "proof", "image": "x"}]},
+        }
+        self.workloads[name] = (node, self.disks[node].version or "missing")
+        api.create(pods("default"), body)
+        path = f"{pods('default')}/{name}"
+        self._status(api, path, "Running", {"running": {}}, podIP="10.0.0.2")
+
     def _play(self) -> None:
         api = Patient(self._kubeconfig, seconds=120)
         while not self._stop.is_set():
             self._jobs(api)
             self._proofs(api)
+            self._workloads(api)
             time.sleep(0.1)
 
     def _jobs(self, api: Patient) -> None:
@@ -142,7 +160,8 @@ class Fleet:
                 "spec": {**template["spec"], "nodeName": operation.node},
             }
             api.create(pods(AGENTS), body)
-            result = self.disks[operation.node].run(operation, ())
+            running = [added for node, added in self.workloads.values() if node == operation.node]
+            result = self.disks[operation.node].run(operation, running)
             self.agents.append(meta["name"])
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             ended = {
@@ -169,6 +188,15 @@ class Fleet:
                 api.create(f"{path}/binding", {**body, "target": target})
             elif pod["status"]["phase"] == "Pending" and disk.adds():
                 self._status(api, path, "Running", {"running": {}}, podIP="10.0.0.1")
+
+    def _workloads(self, api: Patient) -> None:
+        """One that was asked to leave goes where its network can be taken away."""
+        for pod in api.items(pods("default")) if self.workloads else ():
+            name = pod["metadata"]["name"]
+            node, added = self.workloads.get(name, ("", ""))
+            if node and "deletionTimestamp" in pod["metadata"] and self.disks[node].deletes(added):
+                api.request("DELETE", f"{pods('default')}/{name}?gracePeriodSeconds=0")
+                del self.workloads[name]
 
     def _status(self, api: Patient, path: str, phase: str, state: Object, **more: str) -> None:
         container = {

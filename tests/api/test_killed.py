@@ -1,17 +1,22 @@
 """A rollout whose controller dies before and after each of its writes, against a real API server.
 
-In this process the controller's parts are made anew for each life, and every life makes one write
-at most: it dies as it is about to write, or with the answer on its way. What it knew is gone, what
-it wrote stays. Here it is a few nodes; `make kills` plays twenty (long_kills.py).
+Nodes are drained before the change or after it, one in three is made worse by it and put back, and
+in the end the policy is deleted and gives back what it changed. The controller's parts are made
+anew for each life, in this process, and each write ends two of them: one dies as it is about to
+write, the next with the answer on its way. What it knew is gone, what it wrote stays. The same
+write is not deadly a third time: a proof pod is added and deleted again by each life that finds
+none, as long as no life lives to record what it showed. Here it is a few nodes; `make kills` plays
+twenty (long_kills.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -28,11 +33,22 @@ from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.port import Listed, Object
 from cni_upgrade.kube.resources import NODE_STATES, NODES, POLICIES, Resource
+from tests.api.controllers import POLICIES as POLICY_PATH
 from tests.api.controllers import World, given_back
 from tests.api.nodes import Fleet
 
 MOST = 3
 """maxUnavailable and maxParallel of every rollout here."""
+
+STUCK = 120
+"""Seconds without a write after which a rollout is given up: an idle one waits for a proof, 15 s at
+most; what a busy machine needs for all of it says nothing."""
+
+
+IDLE = 3.0
+"""Seconds of a life after which it is asked whether there is anything left to do."""
+
+Over = Callable[[], Awaitable[bool]]
 
 
 class DeathError(Exception):
@@ -49,13 +65,21 @@ class Fate:
     """With the answer on its way, and not before the request."""
 
 
-class Mortal:
-    """Kube for one life. In lives that make one write, no other is on its way meanwhile."""
+Death = tuple[str, bool]
+"""The write around which a life has ended, and whether after it."""
 
-    def __init__(self, client: Client, fate: Fate, done: Counter[str], lone: bool) -> None:
+
+class Mortal:
+    """Kube for one life. In lives that are to make one write, no other is on its way meanwhile."""
+
+    def __init__(
+        self, client: Client, fate: Fate, done: Counter[str], lone: bool, deaths: set[Death]
+    ) -> None:
+        """`deaths` are those of earlier lives."""
         self._client = client
         self._fate = fate
         self._done = done
+        self._deaths = deaths
         self._places = asyncio.Semaphore(1 if lone else 10)
         self._random = Random()  # noqa: S311
         self._begun = 0
@@ -65,14 +89,17 @@ class Mortal:
         if self.dead:
             raise DeathError
 
-    async def _write(self, what: str, asked: Any) -> Any:
+    async def _write(self, what: str, asked: Any, *about: object) -> Any:
+        death = (json.dumps((what, about), sort_keys=True), self._fate.after)
         # Which of those that are due comes first is chance: nodes go side by side.
         await asyncio.sleep(self._random.random() * 0.01)
         async with self._places:
             try:
                 self._alive()
-                self._begun += 1
-                last = self._begun == self._fate.writes
+                self._begun += death not in self._deaths
+                last = self._begun == self._fate.writes and death not in self._deaths
+                if last:
+                    self._deaths.add(death)
                 if last and not self._fate.after:
                     self.dead = True
                     raise DeathError
@@ -115,25 +142,28 @@ class Mortal:
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         asked = self._client.create(resource, namespace, body)
-        made: Object = await self._write(f"create {resource.plural}", asked)
+        about: Object = body.get("involvedObject") or body["metadata"]
+        key = about.get("name"), body.get("reason")
+        made: Object = await self._write(f"create {resource.plural}", asked, key)
         return made
 
     async def patch(
         self, resource: Resource, namespace: str | None, name: str, body: Object, sub: str = ""
     ) -> Object:
         asked = self._client.patch(resource, namespace, name, body, sub)
-        patched: Object = await self._write(f"patch {resource.plural} {sub}".strip(), asked)
+        what = f"patch {resource.plural} {sub}".strip()
+        patched: Object = await self._write(what, asked, name, body)
         return patched
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str
     ) -> Object:
         asked = self._client.delete(resource, namespace, name, uid, propagation)
-        left: Object = await self._write(f"delete {resource.plural}", asked)
+        left: Object = await self._write(f"delete {resource.plural}", asked, name)
         return left
 
     async def evict(self, namespace: str, name: str, uid: str) -> None:
-        await self._write("evict", self._client.evict(namespace, name, uid))
+        await self._write("evict", self._client.evict(namespace, name, uid), name)
 
     async def allowed(
         self, verb: str, resource: Resource, namespace: str | None, sub: str = "", name: str = ""
@@ -203,7 +233,7 @@ async def watched(client: Client) -> AsyncIterator[Seen]:
 
 
 class Rollout:
-    """A rollout, life after life, until the policy says that it is over."""
+    """A rollout, life after life, until it is over."""
 
     def __init__(self, client: Client, config: OperatorConfig) -> None:
         self.client = client
@@ -211,23 +241,21 @@ class Rollout:
         self.lives = 0
         self.done: Counter[str] = Counter()
         """Writes that the API server has answered, by what they were."""
+        self.deaths: set[Death] = set()
 
-    async def over(self) -> bool:
-        listed = await self.client.list(POLICIES)
-        conditions = (listed.items[0].get("status") or {}).get("conditions") or []
-        return any(c["type"] == "Ready" and c["reason"] == "Enforced" for c in conditions)
-
-    async def live(self, fate: Fate, lone: bool, seconds: float) -> bool:
-        """One life until it dies; False where it had nothing to write for so long."""
+    async def live(self, fate: Fate, lone: bool, over: Over) -> bool:
+        """One life until it dies; False where it has nothing to write and the rollout is over."""
         self.lives += 1
-        kube = Mortal(self.client, fate, self.done, lone)
+        kube = Mortal(self.client, fate, self.done, lone, self.deaths if lone else set())
         store = Store(self.config, "")
         recorder = Recorder(kube)
         executor = Executor(kube, store, recorder)
         loop = Loop(kube, store, executor, Metrics(self.client, executor, recorder), lambda: True)
-        deadline = time.monotonic() + seconds
+        looked = time.monotonic()
         try:
-            while time.monotonic() < deadline:
+            while time.monotonic() < looked + IDLE or not await over():
+                if time.monotonic() > looked + IDLE:
+                    looked = time.monotonic()
                 await loop.resync()
                 await loop.once()
                 await recorder.send()
@@ -239,13 +267,16 @@ class Rollout:
         await asyncio.gather(*others, return_exceptions=True)
         return kube.dead
 
-    async def run(self, fates: Any, lone: bool, seconds: float) -> None:
+    async def run(self, fates: Any, lone: bool, over: Over) -> None:
+        """Until it is over. TimeoutError where it is stuck."""
         me = asyncio.current_task()
         self._bystanders = asyncio.all_tasks() | ({me} if me else set())
-        async with asyncio.timeout(seconds):
+        clock = asyncio.get_running_loop()
+        async with asyncio.timeout(STUCK) as limit:
             for fate in fates:
-                if not await self.live(fate, lone, 3.0) and await self.over():
+                if not await self.live(fate, lone, over):
                     return
+                limit.reschedule(clock.time() + STUCK)
 
 
 def around() -> Any:
@@ -265,19 +296,56 @@ async def test_killed_before_and_after_every_write(world: World, fleet: Fleet) -
     await play(world, fleet, "around", 3)
 
 
+def kind(number: int) -> dict[str, Any]:
+    """Deleting pods works only after the change; or before it too; or only before it."""
+    kinds: list[dict[str, Any]] = [
+        {"version": None},
+        {"version": "0.4.0"},
+        {"version": "0.4.0", "surprise": {"1.0.0": (True, False)}},
+    ]
+    return kinds[number % len(kinds)]
+
+
 async def play(world: World, fleet: Fleet, how: str, count: int, seed: int = 0) -> None:
-    """A whole rollout, killed all the way, and what must hold of it."""
-    nodes = [f"node-{n:02}" for n in range(count)]
-    await asyncio.to_thread(fleet.add, world.api, *nodes)
+    """A whole rollout and the way back, killed all the way, and what must hold of it."""
+    nodes = {f"node-{n:02}": kind(n) for n in range(count)}
+    worse = {node for node, made in nodes.items() if "surprise" in made}
+    good = nodes.keys() - worse
+    for node, made in nodes.items():
+        await asyncio.to_thread(fleet.add, world.api, node, **made)
+    await run_pods(world, fleet, [f"{n}-{node}" for node in nodes for n in ("one", "two")])
     config = parse(yaml.safe_load(world.config.read_text()))
     client = Client(await connect("test", str(world.kubeconfig)))
     began = time.monotonic()
     rollout = Rollout(client, config)
+    fates, lone = around() if how == "around" else at_random(seed), how == "around"
+
+    async def rests() -> bool:
+        listed = await client.list(NODE_STATES)
+        found = [state.get("status") or {} for state in listed.items]
+        ended = [s for s in found if s.get("phase") in ("Done", "RolledBack")]
+        return len(ended) == count and not any(s.get("operation") for s in ended)
+
+    async def gone() -> bool:
+        return not (await client.list(POLICIES)).items
+
     try:
         async with watched(client) as seen:
-            world.policy(rollout={"maxUnavailable": MOST, "maxParallel": MOST})
-            fates = around() if how == "around" else at_random(seed)
-            await rollout.run(fates, how == "around", 60 + 40 * count)
+            world.policy(
+                rollout={"maxUnavailable": MOST, "maxParallel": MOST, "maxFailures": "100%"},
+                drain={"policy": "Always"},
+                verify={"deadline": "15s"},
+                deletionPolicy="Restore",
+            )
+            await rollout.run(fates, lone, rests)
+            check_rollout(world, fleet, seen, nodes)
+            assert rollout.done["evict"] == 2 * count, "each pod was to be asked once"
+            assert not fleet.workloads, "and to leave"
+            there = {node: list(fleet.disks[node].writes) for node in nodes}
+
+            await run_pods(world, fleet, [f"new-{node}" for node in nodes])
+            world.api.request("DELETE", f"{POLICY_PATH}/cure")
+            await rollout.run(fates, lone, gone)
     finally:
         await client.close()
     print(
@@ -286,15 +354,41 @@ async def play(world: World, fleet: Fleet, how: str, count: int, seed: int = 0) 
         f"cordoned and {seen.most_changing} changing of {MOST}; {dict(rollout.done)}"
     )
     assert rollout.lives > count
-    assert {d.version for d in fleet.disks.values()} == {"1.0.0"}
-    assert [len(d.writes) for d in fleet.disks.values()] == [1] * count, "no node is done twice"
-    assert Counter(seen.cordons) == dict.fromkeys(nodes, 1), "nor cordoned twice"
-    assert {n: len(ids) for n, ids in seen.operations.items()} == dict.fromkeys(nodes, 1)
-    applied = [name for name in fleet.agents if name.startswith("apply-")]
-    assert len(applied) == len(set(applied)) == count
+    for node, made in nodes.items():
+        disk = fleet.disks[node]
+        back = [] if node in worse else [f"1.0.0 -> {made['version'] or 'missing'} by restore"]
+        assert disk.version == made["version"]
+        assert disk.writes == there[node] + back, f"{node} was to be given back once"
+        assert world.status(node)["changed"]["restored"] == "Restored"
+    assert seen.cordons == Counter({node: 1 + (node in good) for node in nodes})
+    assert {node: len(ids) for node, ids in seen.operations.items()} == dict.fromkeys(nodes, 2)
+    assert rollout.done["evict"] == 2 * count + len(good), (
+        "nobody leaves a node that stays as it is"
+    )
     assert 0 < seen.most_cordoned <= MOST
     assert 0 < seen.most_changing <= MOST
     assert given_back(world)
-    for node in nodes:
-        status = world.status(node)
-        assert (status["phase"], [e["kind"] for e in status["history"]]) == ("Done", ["apply"])
+
+
+async def run_pods(world: World, fleet: Fleet, names: list[str]) -> None:
+    """Workloads, each on the node that its name ends with."""
+    for name in names:
+        await asyncio.to_thread(fleet.run_pod, world.api, name, name.partition("-")[2])
+
+
+def check_rollout(world: World, fleet: Fleet, seen: Seen, nodes: dict[str, dict[str, Any]]) -> None:
+    """What must hold once every node has ended well or was put back."""
+    for node, made in nodes.items():
+        old, status = made["version"] or "missing", world.status(node)
+        writes, kinds, phase = [f"{old} -> 1.0.0 by apply"], ["apply"], "Done"
+        if "surprise" in made:
+            writes.append(f"1.0.0 -> {old} by restore")
+            kinds.append("restore")
+            phase = "RolledBack"
+        assert fleet.disks[node].writes == writes, f"{node} was to be done once"
+        assert (status["phase"], [e["kind"] for e in status["history"]]) == (phase, kinds)
+        assert len(seen.operations[node]) == len(kinds)
+    assert seen.cordons == Counter(dict.fromkeys(nodes, 1)), "nor cordoned twice"
+    applied = [name for name in fleet.agents if name.startswith("apply-")]
+    assert len(applied) == len(set(applied)) == len(nodes)
+    assert given_back(world)
