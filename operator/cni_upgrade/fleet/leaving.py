@@ -251,6 +251,18 @@ def turns(world: Snapshot, leaving: Mapping[str, Leaving]) -> Iterator[Turn]:
             yield Turn(f"policy {policy.metadata.name}", decisions)
 
 
+def let_go_turns(world: Snapshot) -> Iterator[Turn]:
+    """The finalizers of deleted policies that give nothing back, which needs no look at a node."""
+    for policy in sorted(world.policies.values(), key=seniority):
+        if policy.metadata.deletion_timestamp and held(policy) and not gives_back(policy):
+            kept = tuple(name for name in policy.metadata.finalizers if name != names.FINALIZER)
+            version = policy.metadata.resource_version
+            yield Turn(
+                f"policy {policy.metadata.name}",
+                (SetFinalizers(policy.metadata.name, version, kept),),
+            )
+
+
 def _decisions(
     policy: CNIUpgradePolicy, world: Snapshot, leaving: Leaving | None
 ) -> Iterator[Decision]:

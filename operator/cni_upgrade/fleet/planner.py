@@ -66,6 +66,7 @@ def plan(world: Snapshot) -> tuple[Turn, ...]:
 def _turns(world: Snapshot) -> Iterator[Turn]:
     if world.denied:
         # Half a view is no view: what we may not list would look as if it were not there.
+        yield from leaving.let_go_turns(world)
         yield from policy_status.turns(world)
         yield from unread.turns(world)
         return

@@ -79,8 +79,9 @@ def turns(
         going = leaving.all_leaving(world).values()
         reached, failed = all_courses(world, roster, (each.places for each in going))
     for policy in sorted(world.policies.values(), key=seniority):
-        if policy.metadata.deletion_timestamp:
-            continue
+        blind = bool(world.denied) and leaving.gives_back(policy)
+        if policy.metadata.deletion_timestamp and not blind:
+            continue  # leaving.py says what becomes of it, where that can be known
         uid = policy.metadata.uid
         try:
             if uid in failed:

@@ -1014,6 +1014,20 @@ def missing_right() -> Rollout:
     return r
 
 
+def deleted_while_a_right_is_missing() -> Rollout:
+    """Nothing can be given back: the policy says so, and a person can let it go all the same."""
+    r = changed(old("node-a"))
+    r.controller.denied = ("create jobs.batch in cni-upgrade-agents",)
+    delete(r)
+    r.play(60)
+    assert ready(r, "cure") == "PermissionDenied"
+    r.say("== let go")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.LET_GO, "")
+    until_gone(r, 60)
+    assert version(r, "node-a") == "1.0.0"
+    return r
+
+
 def record_deleted_mid_apply() -> Rollout:
     """The node state is deleted while the agent writes: then all is made anew and proved."""
     r = of(f1())
@@ -1768,6 +1782,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     unknown_paths,
     no_node_matches,
     missing_right,
+    deleted_while_a_right_is_missing,
     record_deleted_mid_apply,
     record_deleted_while_the_agent_hangs,
     record_deleted_before_the_agent_is_there,
