@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cni_upgrade.cli.answer import CannotError
-from cni_upgrade.cni import versions
+from cni_upgrade.cni import runtimes, versions
 from cni_upgrade.cni.readiness import UnknownRuntimeError, releases
 from cni_upgrade.node import files, runtime_config
 from cni_upgrade.node.contract import Kind
@@ -93,6 +93,12 @@ def aim() -> argparse.ArgumentParser:
         "containerd://1.6.2 or cri-o://1.23.0; without it nothing can be promised",
     )
     group.add_argument(
+        "--libcni",
+        metavar="VERSION",
+        help="the libcni that this runtime carries (containernetworking/cni in its go.mod), where "
+        "you know it and cni-upgrade does not",
+    )
+    group.add_argument(
         "--target",
         default=Target().version,
         metavar="VERSION",
@@ -149,6 +155,7 @@ def operation(options: argparse.Namespace, kind: Kind, paths: Paths | None = Non
         managed_files=ManagedFiles.OVERRIDE if options.override_managed else ManagedFiles.SKIP,
         root=root,
         paths=paths or _paths(options, root),
+        libcni=_libcni(options.libcni),
         readiness_for=_readiness(getattr(options, "readiness", None) or ()),
     )
     return named(made)
@@ -176,6 +183,13 @@ def _runtime(text: str) -> str:
     if text and not (name in RUNTIMES and sign and version):
         forms = ", ".join(f"{each}://VERSION" for each in RUNTIMES)
         raise CannotError(f"--runtime {text}: expected one of {forms}, e.g. containerd://1.6.2")
+    return text
+
+
+def _libcni(text: str | None) -> str | None:
+    if text is not None and not runtimes.reads(text):
+        lines = ", ".join(runtimes.MAX_BY_LIBCNI)
+        raise CannotError(f"--libcni {text}: expected a release of one of {lines}, e.g. 1.3.1")
     return text
 
 

@@ -101,6 +101,8 @@ class Facts:
     """Everything that stands in the config folder, what libcni does not load included."""
     without_cni: str | None = None
     """What gives pods their network in place of CNI, as far as it is known for certain."""
+    libcni: str | None = None
+    """What the runtime carries, where somebody says so whom the table of runtimes does not know."""
     unread: Finding | None = None
     """Why it is not known which configs the runtime reads; then there are none here."""
 

@@ -48,7 +48,7 @@ def readiness(facts: Facts, wanted: str, after: str | None = None) -> Readiness:
     unknown = False
     facts = replace(facts, without_cni=None)
     for name, first, last in releases(wanted, after):
-        found = judge(replace(facts, runtime=f"{name}://{first}"), Target()).baseline
+        found = judge(replace(facts, runtime=f"{name}://{first}", libcni=None), Target()).baseline
         unknown = unknown or found.add is None or found.del_ is None
         why = found.add_why or found.del_why
         if why:

@@ -112,7 +112,7 @@ def runtime_findings(runtime: Runtime) -> Iterator[Finding]:
             Severity.FAULT,
             runtime.name or "runtime",
             f"it is not known which libcni {runtime.label} carries",
-            "extend the table in operator/cni_upgrade/cni/runtimes.py"
+            "if you know it, say it: `runtimes` of the operator's configuration, or --libcni"
             if runtime.name
             else "name the runtime and its version, as the node's status has them",
         )

@@ -11,7 +11,7 @@ Each row of TABLE names the releases whose `go.mod` was read for it. Sources of 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 DeletesWith = Literal["current", "cached"]
@@ -125,15 +125,25 @@ TABLE: tuple[_Row, ...] = (
 """A row of which no release is named was put down from the go.mod of its lines, not one by one."""
 
 
-def lookup(container_runtime_version: str) -> Runtime:
+def reads(libcni: str) -> bool:
+    """Whether it is a release of libcni, e.g. 1.3.1, of a line that is known here."""
+    parts = libcni.split(".")
+    plain = len(parts) == 3 and all(each.isascii() and each.isdigit() for each in parts)
+    return plain and ".".join(parts[:2]) in MAX_BY_LIBCNI
+
+
+def lookup(container_runtime_version: str, libcni: str | None = None) -> Runtime:
     """What is known of `node.status.nodeInfo.containerRuntimeVersion`, e.g. containerd://1.6.2.
 
     A suffix as distributions give it (`~ds1`, `-k3s1`, `-0ubuntu3`, `+azure`) names a build of that
     release, which is taken to carry the release's libcni (`assumed` says so). A pre-release does
     not (containerd 2.0.0-beta.0 has libcni 1.1.2, 2.0.0 has 1.2.3): it and whatever else does not
-    parse is unknown.
+    parse is unknown. `libcni` is the one that it carries, as somebody says who knows it: the table
+    is not asked then (but for the loopback). Raises KeyError for one that `reads` does not take.
     """
     name, _, version = container_runtime_version.partition("://")
+    if libcni is not None:
+        return _said(lookup(container_runtime_version), libcni)
     numbers, suffix = _release(version)
     if numbers is None or not _of_a_build(suffix):
         return Runtime(name, version)
@@ -151,6 +161,20 @@ def lookup(container_runtime_version: str) -> Runtime:
                 _assumed(name, version, row, numbers, suffix),
             )
     return Runtime(name, version)
+
+
+def _said(known: Runtime, libcni: str) -> Runtime:
+    """The runtime with another libcni than is known of it, where its way with CNI is known."""
+    if known.name not in ("containerd", "cri-o"):
+        return known
+    return replace(
+        known,
+        libcni=libcni,
+        max=MAX_BY_LIBCNI[".".join(libcni.split(".")[:2])],
+        deletes_with="cached" if known.name == "cri-o" else "current",
+        loopback_at=known.loopback_at or ("0.3.1" if known.name == "containerd" else None),
+        assumed=f"{known.label} carries libcni {libcni}, as whoever runs this tool says",
+    )
 
 
 def _assumed(

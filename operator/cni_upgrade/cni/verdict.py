@@ -53,7 +53,7 @@ def judge(facts: Facts, target: Target) -> Judgement:
     Raises UnknownVersionError when the target is no released version.
     """
     versions.order(target.version)
-    runtime = runtimes.lookup(facts.runtime)
+    runtime = runtimes.lookup(facts.runtime, facts.libcni)
     if facts.without_cni is not None:
         return _not_cni(facts.configs, runtime, facts.without_cni)
     if facts.unread is not None:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from cni_upgrade.cni import runtimes
 from cni_upgrade.cni.sources import Source
 
 
@@ -82,6 +83,22 @@ class ConfigSource(_Section):
         )
 
 
+class CarriedLibcni(_Section):
+    """A runtime of which whoever installs the operator knows more than cni/runtimes.py."""
+
+    runtime: str = Field(pattern=r"^(containerd|cri-o)://[^ ]+$")
+    """As `kubectl get node -o wide` shows it, or a line of releases: containerd://2.5"""
+    libcni: str
+    """The release of containernetworking/cni in its go.mod, e.g. 1.3.1."""
+
+    @model_validator(mode="after")
+    def _known(self) -> CarriedLibcni:
+        if not runtimes.reads(self.libcni):
+            lines = ", ".join(runtimes.MAX_BY_LIBCNI)
+            raise ValueError(f"libcni {self.libcni!r}: expected a release of one of {lines}")
+        return self
+
+
 class OperatorConfig(_Section):
     """What the operator may do, set by whoever installs it."""
 
@@ -118,8 +135,19 @@ class OperatorConfig(_Section):
     attempts: int = Field(default=3, ge=1)
     """How often an agent that ended without an answer is sent again."""
 
+    runtimes: tuple[CarriedLibcni, ...] = ()
+    """Runtimes that are not known here, or were built with another libcni than their release."""
     sources: tuple[ConfigSource, ...] = ()
     """ConfigMaps that are looked at beside the known ones; each needs a right of its own."""
+
+    def libcni(self, runtime: str) -> str | None:
+        """What is said of the runtime of a node; the most exact entry counts. None: nothing is."""
+        meant = [
+            each
+            for each in self.runtimes
+            if runtime == each.runtime or runtime.startswith(f"{each.runtime}.")
+        ]
+        return max(meant, key=lambda each: len(each.runtime)).libcni if meant else None
 
     def preset(self, name: str) -> Preset | None:
         """The folders that a policy's `paths` stands for; None where it is not allowed here."""

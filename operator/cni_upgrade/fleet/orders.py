@@ -38,7 +38,7 @@ from cni_upgrade.node.operation import (
 _NOT_YET = "audit-00000000000000000000"
 
 
-def _draft(node: Node, policy: CNIUpgradePolicy, paths: Paths) -> Operation:
+def _draft(node: Node, policy: CNIUpgradePolicy, paths: Paths, config: OperatorConfig) -> Operation:
     """What every order says: who is asked, and what the policy wants. As it is, it is a look."""
     return Operation(
         id=_NOT_YET,
@@ -49,6 +49,7 @@ def _draft(node: Node, policy: CNIUpgradePolicy, paths: Paths) -> Operation:
         managed_files=ManagedFiles(policy.spec.managed_files.value),
         root=HOST,
         paths=paths,
+        libcni=config.libcni(node.runtime),
     )
 
 
@@ -61,7 +62,7 @@ def audit(
 ) -> Operation:
     """Look at the node; nothing is written."""
     paths = Paths(preset.conf_dirs, preset.bin_dirs, preset.cache_dir, config.state_dir)
-    draft = replace(_draft(node, policy, paths), readiness_for=policy.spec.readiness_for)
+    draft = replace(_draft(node, policy, paths, config), readiness_for=policy.spec.readiness_for)
     return _named(draft, policy.metadata.uid, node, state)
 
 
@@ -79,7 +80,7 @@ def apply(
     if not files or paths is None or paths.conf_dir is None:
         raise ValueError(f"node {node.name}: the last audit names nothing to write")
     draft = replace(
-        _draft(node, policy, _paths(paths, paths.conf_dir, policy, config)),
+        _draft(node, policy, _paths(paths, paths.conf_dir, policy, config), config),
         kind=Kind.APPLY,
         files=files,
         keep=policy.spec.backup.keep,
@@ -119,7 +120,7 @@ def give_back(
     if paths is None or paths.conf_dir is None:
         raise ValueError(f"node {node.name}: the last look names no folder of configs")
     draft = replace(
-        _draft(node, policy, _paths(paths, paths.conf_dir, policy, config)),
+        _draft(node, policy, _paths(paths, paths.conf_dir, policy, config), config),
         kind=Kind.RESTORE,
         backup=backup,
         rollback=rollback,

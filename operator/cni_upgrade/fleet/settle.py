@@ -30,8 +30,10 @@ def audit_key(
     asked = _asked(
         spec.target.cni, spec.managed_files.value, config.preset(spec.paths), spec.readiness_for
     )
+    # Where nothing is said of the runtime the key is what it was before that could be.
+    carried = filter(None, (config.libcni(node.runtime),))
     return _digest(
-        (node.uid, node.boot_id, node.runtime, node.kubelet),
+        (node.uid, node.boot_id, node.runtime, node.kubelet, *carried),
         asked,
         (policy.metadata.annotations.get(names.RETRY), state.metadata.annotations.get(names.RETRY)),
     )

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cni_upgrade.cni import runtimes
 from cni_upgrade.cni.succession import list_name
 from cni_upgrade.node.contract import SCHEMA, Kind, check_schema
 from cni_upgrade.node.members import MemberError, Members
@@ -150,6 +151,8 @@ class Operation:
     rollback: bool = False
     """Of a restore: it undoes a change that made the node worse, so that pods which hung before the
     change may hang again."""
+    libcni: str | None = None
+    """What the runtime carries, where the operator's configuration says so."""
     policy: str = ""
     """UID of the policy for which is written, kept with the backup; empty where there is none."""
 
@@ -176,6 +179,7 @@ class Operation:
             keep=members.integer("keep", 5),
             readiness_for=members.texts("readinessFor"),
             rollback=members.flag("rollback", False),
+            libcni=members.text_or_none("libcni"),
             policy=members.text("policy", ""),
         )
         operation._check()
@@ -192,6 +196,8 @@ class Operation:
             raise MemberError(
                 f"policy: expected at most {_LONGEST_UID} characters, got {len(self.policy)}"
             )
+        if self.libcni is not None and not runtimes.reads(self.libcni):
+            raise MemberError(f"libcni: expected a known release, got {self.libcni!r:.80}")
         if self.keep < 1:
             raise MemberError(f"keep: expected at least 1, got {self.keep}")
         if len(self.readiness_for) > _MOST_RUNTIMES:
@@ -231,6 +237,7 @@ class Operation:
             # Left out where nothing is asked, so that an operation is what it was before this.
             **({"readinessFor": list(self.readiness_for)} if self.readiness_for else {}),
             **({"rollback": True} if self.rollback else {}),
+            **({"libcni": self.libcni} if self.libcni else {}),
             **({"policy": self.policy} if self.policy else {}),
         }
 

@@ -46,7 +46,7 @@ def judge(survey: Survey, configs: tuple[Config, ...] | None = None) -> Judgemen
 
 def make(survey: Survey, judgement: Judgement) -> Report:
     """The node's report. Raises nothing."""
-    runtime = runtimes.lookup(survey.operation.runtime)
+    runtime = runtimes.lookup(survey.operation.runtime, survey.operation.libcni)
     traces = _traces(survey)
     listed = [_traced(_file(file), traces) for file in judgement.files]
     outcome = Verdict(judgement.verdict)

@@ -136,7 +136,10 @@ def _check_place(node: Node, standing: _Standing, back: Config) -> None:
     A file that libcni never loaded comes back as it was, with all that this means."""
     if standing.file is not None or standing.list is None or back.error is not None:
         return
-    runtime, facts = runtimes.lookup(node.operation.runtime), node.survey.facts()
+    runtime, facts = (
+        runtimes.lookup(node.operation.runtime, node.operation.libcni),
+        node.survey.facts(),
+    )
 
     def under(each: Config) -> Config:
         return each.under(runtime.libcni) if runtime.libcni else each
@@ -160,7 +163,7 @@ def _check_sandboxes(node: Node, current: Config, old: Config) -> list[Finding]:
 
     Of a rollback: for those that were added at the version that comes back, a finding instead.
     """
-    runtime = runtimes.lookup(node.operation.runtime)
+    runtime = runtimes.lookup(node.operation.runtime, node.operation.libcni)
     running = [
         sandbox
         for sandbox in node.survey.sandboxes
@@ -201,7 +204,7 @@ def _hang_again(old: Config, added: str, reason: str) -> Finding:
 
 
 def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outcome:
-    runtime = runtimes.lookup(node.operation.runtime)
+    runtime = runtimes.lookup(node.operation.runtime, node.operation.libcni)
     if config.error is not None and runtime.deletes_with != "cached":
         return health.Outcome(None) if config.unjudged else health.Outcome(False, (config.error,))
     seen = health.Node.of(config, runtime, node.survey.facts(), running)

@@ -52,6 +52,7 @@ class Survey:
             conf_dir=self.folders.conf_dir and self.folders.conf_dir[0],
             names=self.names,
             without_cni=self.without_cni,
+            libcni=self.operation.libcni,
             unread=self.unread,
         )
 

@@ -128,6 +128,22 @@ def test_one_order_of_folders_for_the_agent_and_for_a_person(host: Host, capsys:
     assert bins == auto["binDirs"]
 
 
+def test_a_runtime_that_is_not_known_here(host: Host, capsys: Captured) -> None:
+    host.runtime = "containerd://2.9.0"
+    assert ask(host, "audit") == 1
+    assert "or --libcni" in flat(capsys)
+    assert ask(host, "audit", "--libcni", "1.3.1") == 1
+    assert "carries libcni 1.3.1, as whoever runs this tool says" in flat(capsys)
+    assert ask(host, "apply", "--libcni", "1.3.1") == 0
+    capsys.readouterr()
+    assert ask(host, "audit", "--libcni", "9.0.0") == 2
+    assert "--libcni 9.0.0: expected a release of one of 0.8" in capsys.readouterr().err
+
+
+def flat(capsys: Captured) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("option", ["--config-dir", "--bin-dir", "--cache-dir"])
 def test_a_folder_that_was_named_must_be_there(option: str, host: Host, capsys: Captured) -> None:
     """A typing error is not a machine without configs, plugins or running pods."""

@@ -7,7 +7,7 @@ import pytest
 
 from cni_upgrade.cni.findings import Severity
 from cni_upgrade.cni.remarks import runtime_findings
-from cni_upgrade.cni.runtimes import TABLE, lookup
+from cni_upgrade.cni.runtimes import TABLE, lookup, reads
 
 COMPONENTS = Path(__file__).parents[2] / "cluster/components"
 
@@ -146,3 +146,14 @@ def test_only_containerd_1_6_3_runs_loopback_at_1_0_0() -> None:
     for other in ("1.5.0", "1.6.2", "1.6.4", "1.7.0", "2.4.2"):
         assert lookup(f"containerd://{other}").loopback_at == "0.3.1"
     assert lookup("cri-o://1.30.0").loopback_at is None
+
+
+def test_what_somebody_says_of_a_runtime() -> None:
+    found = lookup("containerd://2.9.0-rc.1", "1.3.1")
+    assert (found.libcni, found.max, found.deletes_with) == ("1.3.1", "1.1.0", "current")
+    assert found.loopback_at == "0.3.1"
+    assert str(found.assumed).startswith("containerd 2.9.0-rc.1 carries libcni 1.3.1")
+    assert lookup("cri-o://1.99.0", "1.2.3").deletes_with == "cached"
+    assert lookup("containerd://1.6.3", "1.1.1").loopback_at == "1.0.0"
+    assert lookup("docker://20.10.7", "1.0.1").libcni is None
+    assert [reads(each) for each in ("1.3.1", "1.4.0", "1.3", "1.3.x", "")] == [True, *[False] * 4]

@@ -28,6 +28,9 @@ SOURCE = {"namespace": "net", "name": "mynet", "key": "conf", "files": ["10-myne
         ({"auto": {"confDirs": ["/a/../b"], "binDirs": ["/b"]}}, "'/a/../b'"),
         ({"auto": {"confDirs": [], "binDirs": ["/b"]}}, "auto.confDirs"),
         ({"sources": [{"namespace": "n", "name": "c", "key": "k"}]}, "sources.0.files"),
+        ({"runtimes": [{"runtime": "containerd", "libcni": "1.3.1"}]}, "runtimes.0.runtime"),
+        ({"runtimes": [{"runtime": "containerd://2.5", "libcni": "1.3"}]}, "libcni '1.3'"),
+        ({"runtimes": [{"runtime": "containerd://2.5", "libcni": "9.0.0"}]}, "libcni '9.0.0'"),
         ({"sources": [{**SOURCE, "name": ""}]}, "sources.0.name"),
         ({"sources": [{**SOURCE, "placeholders": ["__A"]}]}, "'__A' is shorter"),
     ],
@@ -56,3 +59,12 @@ def test_a_preset_is_auto_or_allowed_by_name() -> None:
     assert config.preset("auto") == config.auto
     assert config.preset("k3s") == config.presets["k3s"]
     assert config.preset("k3z") is None
+
+
+def test_what_is_said_of_a_runtime_is_of_a_release_or_of_its_line() -> None:
+    said = [("containerd://2.5", "1.3.1"), ("containerd://2.5.7", "1.2.3")]
+    config = parse({**GOOD, "runtimes": [{"runtime": r, "libcni": c} for r, c in said]})
+    assert config.libcni("containerd://2.5.0~ds1") == "1.3.1"
+    assert config.libcni("containerd://2.5.7") == "1.2.3"
+    assert config.libcni("containerd://2.50.0") is None
+    assert config.libcni("cri-o://2.5.0") is None

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from cni_upgrade.fleet import orders
+from cni_upgrade.fleet.config import CarriedLibcni
 from cni_upgrade.fleet.ending import noted
 from cni_upgrade.node.operation import Change, Form, Kind, Operation
 from tests.unit.fleet.cluster_model import CONFIG
@@ -55,3 +56,20 @@ def test_the_change_is_told_once() -> None:
     told = noted(view(), result(changes=(landed, gone)), "Done", "")
     assert (told.history[-1].from_, told.history[-1].to) == ("missing", "1.0.0")
     assert told.history[-1].diff == "+ a line"
+
+
+def test_what_is_said_of_a_runtime_reaches_the_node() -> None:
+    """With an audit and what follows it; said of another runtime, it changes no operation."""
+    there = replace(node(), runtime="containerd://2.9.1")
+    said = CarriedLibcni(runtime="containerd://2.9", libcni="1.3.1")
+    config = CONFIG.model_copy(update={"runtimes": (said,)})
+    status = state("node-a", files=[FILE], paths=PATHS)
+    for made in (
+        orders.audit(there, state(), policy(), config.auto, config),
+        orders.apply(there, status, policy(target=AS_LIST), config),
+    ):
+        assert made.libcni == "1.3.1"
+        assert Operation.from_json(made.to_json()) == made
+    plain = orders.audit(node(), state(), policy(), CONFIG.auto, CONFIG)
+    assert orders.audit(node(), state(), policy(), config.auto, config) == plain
+    assert "libcni" not in plain.to_json()

@@ -8,7 +8,7 @@ import pytest
 from cni_upgrade.api import names
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.cni.findings import Finding, Severity
-from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.config import CarriedLibcni, OperatorConfig
 from cni_upgrade.fleet.settle import (
     asked_again,
     asked_key,
@@ -157,6 +157,14 @@ def test_what_an_answer_depends_on_asks_again(change: dict[str, Any]) -> None:
 )
 def test_what_it_does_not_depend_on_asks_nothing(change: dict[str, Any]) -> None:
     assert key(**change) == key()
+
+
+def test_what_is_said_of_a_runtime_asks_its_nodes_again() -> None:
+    said = CarriedLibcni(runtime=node().runtime, libcni="1.3.1")
+    config = CONFIG.model_copy(update={"runtimes": (said,)})
+    assert audit_key(node(), state(), policy(), config) != key()
+    other = replace(node(), runtime="containerd://2.0.0")
+    assert audit_key(other, state(), policy(), config) == key(of=other)
 
 
 def test_the_keys_are_what_every_release_makes_of_the_same() -> None:

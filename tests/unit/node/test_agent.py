@@ -241,6 +241,23 @@ def test_an_inlined_folder_that_is_not_mounted(host: Host, tmp_path: Path) -> No
     assert "/run/network/plugins" in report(result).findings[0].message
 
 
+def test_a_runtime_of_which_somebody_says_what_it_carries(host: Host) -> None:
+    host.plugins()
+    host.config()
+    host.runtime = "containerd://2.9.0"
+    assert report(run(host.audit())).verdict == "Blocked"
+    found = report(run(replace(host.audit(), libcni="1.0.1")))
+    assert (found.verdict, found.runtime.libcni, found.baseline.delete) == (
+        "Rewrite",
+        "1.0.1",
+        False,
+    )
+    assert "RuntimeAssumed" in {str(each.code) for each in found.findings}
+    done = run(replace(host.apply(), libcni="1.0.1"))
+    assert done.outcome is Outcome.DONE, done.error
+    assert run(replace(host.restore(done.backup), libcni="1.0.1")).outcome is Outcome.DONE
+
+
 def test_a_thousand_files(host: Host, tmp_path: Path) -> None:
     for number in range(1000):
         host.config(f"{number:04}.conflist")
