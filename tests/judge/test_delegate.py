@@ -50,9 +50,10 @@ STORIES = (
 )
 
 NOT_FORETOLD = {
-    ("0.8.1", "a delegate with one, and the list without"): "libcni 0.8.1 reads what the delegate "
-    "answers as the list's version says, and loses the address; ADD is said to work (and DEL not)",
+    ("0.8.1", "a delegate with one, and the list without"): ((True, False), (False, False))
 }
+"""Known differences: what is said of ADD and DEL today, and what happens. libcni 0.8.1 reads what
+the delegate answers as the list's version says, and loses the address; DEL fails anyway (F1)."""
 
 
 class Node:
@@ -105,17 +106,17 @@ class Node:
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.title)
 @pytest.mark.parametrize("release", RELEASES)
-def test_the_prediction_holds(
-    release: str, story: Story, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if reason := NOT_FORETOLD.get((release, story.title)):
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_the_prediction_holds(release: str, story: Story, tmp_path: Path) -> None:
     today = Node(story, release, tmp_path / "today")
     with today.world:
         said = today.judged()
         assert {"flannel", "bridge", "host-local"} <= set(said.files[0].plugins)
         added, deleted, old = today.live()
-    assert (added, deleted and old is not False) == (said.baseline.add, said.baseline.del_), said
+    foretold, lived = (said.baseline.add, said.baseline.del_), (added, deleted and old is not False)
+    if (release, story.title) in NOT_FORETOLD:
+        assert (foretold, lived) == NOT_FORETOLD[release, story.title]
+    else:
+        assert foretold == lived, said
     if said.files[0].action != "Rewrite":
         return
     assert said.files[0].to is not None
