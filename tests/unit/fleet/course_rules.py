@@ -1,24 +1,28 @@
 """What must hold of the order and the hours of a rollout, whatever fails, as in invariants.py.
 
 They are worked out apart from the planner where that is possible: a window by looking at each of
-its minutes, a soak by the time at which each canary was last worked on.
+its minutes, a soak by the time at which each canary was last worked on, the order from labels.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from cni_upgrade.api import names
 from cni_upgrade.api.duration import seconds
+from cni_upgrade.api.parse import parse_node_state
 from cni_upgrade.api.policy import CNIUpgradePolicy, MaintenanceWindow
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.phases import FAILED
 from cni_upgrade.fleet.roster import Member, Roster
 from cni_upgrade.fleet.selection import matches
-from cni_upgrade.fleet.waves import Wave, arranged, plan_of
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.fleet.waves import ZONE, plan_of
 from tests.unit.fleet.invariants import Carried, matched_by, share
 
 _WELL = ("Done", "Compatible")
@@ -33,6 +37,8 @@ class Logbook:
     """By node: since when it is well, nothing having been done to it since."""
     passed: set[str] = field(default_factory=set)
     """Plans whose canary has passed, and we have seen that it was right."""
+    quiet: dict[str, CNIUpgradePolicy] = field(default_factory=dict)
+    """By node: the policy for which a change began, where nothing has happened since."""
     finished: set[tuple[str, str, str]] = field(default_factory=set)
     """(plan, order, wave) of waves that were finished, and we have seen that it was right."""
 
@@ -41,9 +47,12 @@ def check_course(event: Carried, book: Logbook) -> None:
     """Every rule of this file, after one decision."""
     _note_well(event, book)
     _note_progress(event, book)
+    _ends_in_a_window(event, book)
     if event.began is None or event.gives_back:
         return
     _within_a_window(event)
+    if isinstance(event.decision, d.SetStatus):
+        book.quiet[event.decision.name] = event.policy
     if not _canary_first(event, book):
         _wave_after_wave(event, book)
 
@@ -75,15 +84,109 @@ def _note_progress(event: Carried, book: Logbook) -> None:
     if passed and plan not in book.passed:
         _soaked(event, policy, book)
         book.passed.add(plan)
-    waves = _waves(event, policy)
-    names = [wave.name for wave in waves]
-    if written["wave"] in names:
-        for number, wave in enumerate(waves[: names.index(written["wave"])]):
-            _finished(policy, wave, set(names[number + 1 :]), book)
+    waves = _waves(event.world, policy)
+    titles = [wave.name for wave in waves]
+    if written["wave"] in titles:
+        for number, wave in enumerate(waves[: titles.index(written["wave"])]):
+            _finished(policy, wave, set(titles[number + 1 :]), book)
 
 
-def _waves(event: Carried, policy: CNIUpgradePolicy) -> list[Wave]:
-    return arranged(policy, Roster(event.world).members(policy, event.world.states))
+@dataclass(frozen=True)
+class Wave:
+    """Nodes that are changed together, in their order."""
+
+    name: str
+    members: tuple[Member, ...]
+
+
+def _waves(world: Snapshot, policy: CNIUpgradePolicy) -> list[Wave]:
+    """The waves that have a node, as docs/rollout.md describes them."""
+    order = policy.spec.rollout.order
+    left = list(Roster(world).members(policy, world.states))
+    if order.by == "Name":
+        return [Wave("all nodes", tuple(sorted(left, key=lambda m: m.node.name)))]
+    groups: list[tuple[str, list[Member]]]
+    if order.by == "Zone":
+        zones = sorted({zone for m in left if (zone := m.node.labels.get(ZONE))})
+        groups = [(f"zone {z}", [m for m in left if m.node.labels.get(ZONE) == z]) for z in zones]
+    elif order.by == "Label" and order.label is not None:
+        key, values = order.label.key, order.label.values
+        groups = [(f"{key}={v}", [m for m in left if m.node.labels.get(key) == v]) for v in values]
+    else:
+        groups = [
+            (f"selector {n}", [m for m in left if matches(selector, m.node.labels)])
+            for n, selector in enumerate(order.selectors, 1)
+        ]
+    groups.append(("no zone" if order.by == "Zone" else "others", left))
+    waves, taken, never = [], set[str](), datetime.min.replace(tzinfo=UTC)
+    for name, group in groups:
+        fresh = [m for m in group if m.node.name not in taken]
+        fresh.sort(key=lambda m: (m.node.created or never, m.node.name))
+        taken |= {m.node.name for m in fresh}
+        waves += [Wave(name, tuple(fresh))] if fresh else []
+    return waves
+
+
+def check_order(world: Snapshot, turns: Iterable[Turn]) -> None:
+    """In one pass no node begins while one that is before it in the order, and could, goes on
+    waiting. The controller's own node goes last."""
+    begins: dict[str, str] = {}
+    busy: set[str] = set()
+    for turn in turns:
+        for decision in turn.decisions:
+            match decision:
+                case d.SetStatus(kind=names.NODE_STATE_KIND, name=name, status=patch):
+                    operation = patch.get("operation") or {}
+                    ref = world.states[name].spec.policy_ref
+                    if operation.get("kind") in ("apply", "prove") and ref is not None:
+                        begins[name] = ref.uid
+                    busy |= {name} if "phase" in patch else set()
+                case d.KeepStatus(name=name, status=status):
+                    busy |= {name} if status.phase != "Waiting" else set()
+                case d.Emit():
+                    pass
+                case _:
+                    busy.add(turn.subject)
+    for name, uid in begins.items():
+        policy = next(p for p in world.policies.values() if p.metadata.uid == uid)
+        if (
+            world.nodes[name].ready != "True"
+            or name == world.own_node
+            or _let_first(world, policy, name)
+        ):
+            continue
+        order = [m for wave in _waves(world, policy) for m in wave.members]
+        for member in order[: [m.node.name for m in order].index(name)]:
+            passed = member.node.name in busy or not _has_a_turn(world, policy, member, name)
+            assert passed, f"{name} begins before {member.node.name}, which could"
+
+
+def _let_first(world: Snapshot, policy: CNIUpgradePolicy, name: str) -> bool:
+    """Whether a node goes before others whatever the order: a canary, or one to be proved."""
+    status, canary = world.states[name].status, policy.spec.rollout.canary
+    last = status.last_change
+    if last is not None and last.outcome == "Unproved":
+        return True
+    return canary is not None and (canary.node_selector is not None or bool(status.canary))
+
+
+def _has_a_turn(world: Snapshot, policy: CNIUpgradePolicy, member: Member, other: str) -> bool:
+    """Whether nothing about the node itself, nor about who else has a say, keeps it from going."""
+    node, state = member.node, member.state
+    if not _could_begin(member) or state is None or not member.seen or node.name == world.own_node:
+        return False
+    if state.status.next_attempt_at is not None or state.status.reason == "Unplannable":
+        return False
+    if any(lease.name == f"node-{node.name}" for lease in world.leases.values()):
+        return False
+    rivals = [p for p in world.policies.values() if p.metadata.uid != policy.metadata.uid]
+    if any(matches(p.spec.node_selector, node.labels) for p in rivals):
+        return False
+    drains = [
+        (after := each.status.after) is not None and bool(after.needs_drain)
+        for each in (state, world.states[other])
+    ]
+    return drains[0] == drains[1] or not policy.spec.rollout.windows
 
 
 def _finished(policy: CNIUpgradePolicy, wave: Wave, later: set[str], book: Logbook) -> None:
@@ -169,15 +272,15 @@ def _soaked(event: Carried, policy: CNIUpgradePolicy, book: Logbook) -> None:
 def _wave_after_wave(event: Carried, book: Logbook) -> None:
     """No node begins while an earlier wave has one that is worked on or could begin."""
     assert isinstance(event.decision, d.SetStatus)
-    waves = _waves(event, event.policy)
+    waves = _waves(event.world, event.policy)
     number = next(
         n
         for n, wave in enumerate(waves)
         if any(m.node.name == event.decision.name for m in wave.members)
     )
-    names = [wave.name for wave in waves]
+    titles = [wave.name for wave in waves]
     for earlier in range(number):
-        _finished(event.policy, waves[earlier], set(names[earlier + 1 :]), book)
+        _finished(event.policy, waves[earlier], set(titles[earlier + 1 :]), book)
 
 
 def _within_a_window(event: Carried) -> None:
@@ -194,9 +297,23 @@ def _within_a_window(event: Carried) -> None:
     )
     need += seconds(spec.drain.deadline) if spec.drain.policy == "Always" or needed else 0
     need += seconds(spec.verify.deadline) * (5 if spec.verify.proof else 1)
+    if spec.verify.proof and spec.verify.soak:
+        need += seconds(spec.verify.soak) + 2 * seconds(spec.verify.deadline)
     minutes = range(0, need + 60, 60)
     at = next((m for m in minutes if not _open(spec.rollout.windows, world.now, m, need)), None)
     assert at is None, f"a change of {need} s began, and in {at} s the windows are closed"
+
+
+def _ends_in_a_window(event: Carried, book: Logbook) -> None:
+    """What nothing has disturbed ends, really, before the windows of its policy close."""
+    decision = event.decision
+    if not isinstance(decision, d.SetStatus) or decision.kind != names.NODE_STATE_KIND:
+        return
+    state = event.cluster.state(decision.name)
+    if decision.name not in book.quiet or (state and changing(parse_node_state(state))):
+        return
+    windows = book.quiet.pop(decision.name).spec.rollout.windows
+    assert not windows or _open(windows, event.world.now, 0, 1), f"{decision.name} ended too late"
 
 
 def _open(windows: tuple[MaintenanceWindow, ...], now: datetime, later: int, need: int) -> bool:

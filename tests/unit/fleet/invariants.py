@@ -6,6 +6,7 @@ Each rule is a function of the decision that was just carried out; its docstring
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -354,7 +355,7 @@ def note_done(event: Carried) -> None:
             return
         if not _writing(event.before):
             return
-        if state["status"].get("phase") == Phase.DONE and event.before["status"] != "Done":
+        if state["status"].get("phase") == Phase.DONE:
             files = state["status"]["files"]
             event.ledger.done[decision.name] = (
                 event.cluster.node(decision.name)["metadata"]["uid"],
@@ -382,9 +383,14 @@ def drain_never_first(event: Carried) -> None:
 
 
 def evicts_only_others(event: Carried) -> None:
-    """Pods of ours, of DaemonSets and of the host's network are never evicted."""
+    """Pods of ours, of DaemonSets and of the kubelet's own manifests are never evicted."""
     if isinstance(event.decision, d.Evict):
         assert event.decision.namespace not in (AGENTS, PROOF, "cni-upgrade-system")
+        meta = event.before.get("metadata", {})
+        owners = [owner["kind"] for owner in meta.get("ownerReferences", ())]
+        assert "DaemonSet" not in owners, f"{event.decision.name} would come back at once"
+        mirrored = "kubernetes.io/config.mirror" in meta.get("annotations", {})
+        assert not mirrored, f"{event.decision.name} is the kubelet's own"
 
 
 def deletes_only_proofs(event: Carried) -> None:
@@ -540,6 +546,64 @@ def begins_nothing_while_stopped(event: Carried) -> None:
         assert not begun or _operation(event.before) or sent, f"{begun} has begun"
 
 
+def stops_what_is_not_written(event: Carried) -> None:
+    """While everything is stopped nothing goes on on a node on which nothing is written yet: it is
+    not cordoned, nor drained, and gets no pod to be proved with. What is written ends."""
+    match event.decision:
+        case d.Cordon(node=node) | d.Evict(node=node) | d.CreateProof(node=node):
+            state = event.world.states.get(node)
+        case _:
+            return
+    if event.world.stopped:
+        operation = state.status.operation if state else None
+        step = operation.step if operation else "no operation"
+        untouched = step in ("Cordon", "Drain", "Baseline", "no operation")
+        assert not untouched, f"{node}: {type(event.decision).__name__} at {step}"
+
+
+def proved_first(event: Carried) -> None:
+    """No node begins while another one of its policy is written and not proved."""
+    if event.began is None or event.gives_back or not isinstance(event.decision, d.SetStatus):
+        return
+    policy, world = event.policy, event.world
+    if not policy.spec.verify.proof:
+        return
+
+    def unproved(name: str) -> bool:
+        state, node = world.states.get(name), world.nodes.get(name)
+        if state is None or node is None or node.deleting or node.uid != state.spec.node_uid:
+            return False
+        last, ref = state.status.last_change, state.spec.policy_ref
+        mine = ref is not None and ref.uid == policy.metadata.uid
+        known = last is not None and last.policy == policy.metadata.uid
+        return mine and known and last is not None and last.outcome == "Unproved"
+
+    others = [name for name in matched_by(event) if unproved(name)]
+    assert not others or unproved(event.decision.name), f"{others} are not proved yet"
+
+
+def shown_before(event: Carried) -> None:
+    """A file is written only where a pod has shown what works before, or where that is known not
+    to, or nobody wants to know."""
+    decision = event.decision
+    if (
+        not isinstance(decision, d.CreateJob)
+        or re.fullmatch("apply-[0-9a-f]+", decision.name) is None
+    ):
+        return
+    state = event.cluster.state(decision.node)
+    assert state is not None, "no record of the node"
+    status, operation = state["status"], _operation(state)
+    uid = operation["policy"]["uid"]
+    policy = next((p for p in event.world.policies.values() if p.metadata.uid == uid), None)
+    if policy is None or not policy.spec.verify.proof:
+        return
+    works = {"add": True, "del": True, **(status.get("baseline") or {})}
+    stays = (status.get("after") or {}).get("existingDel") is False
+    shown = bool((operation.get("proof") or {}).get("oldPod"))
+    assert shown or stays or False in (works["add"], works["del"]), "no pod has shown what works"
+
+
 RULES: tuple[Callable[[Carried], None], ...] = (
     parallel,
     unavailable,
@@ -562,6 +626,9 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     claim_guarded,
     begins_unpaused,
     begins_nothing_while_stopped,
+    stops_what_is_not_written,
+    proved_first,
+    shown_before,
     drift_budget,
     lease_never_stolen,
     cordoned_with_a_lease,

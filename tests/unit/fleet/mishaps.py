@@ -40,7 +40,11 @@ def some_policy(random: Random) -> dict[str, Any]:
         },
         "managedFiles": random.choice(["Skip", "Override"]),
         "drain": {"policy": random.choice(["IfRequired", "Always", "Never"]), "deadline": "2m"},
-        "verify": {"proof": random.random() < 0.8, "deadline": "1m"},
+        "verify": {
+            "proof": random.random() < 0.8,
+            "deadline": "1m",
+            "soak": random.choice([None, None, "30s"]),
+        },
         "drift": {"maxReverts": random.choice([0, 1, 3]), "within": "24h"},
         "deletionPolicy": random.choice(["Retain", "Restore"]),
         "onFailure": random.choice(["Rollback", "Stop"]),
@@ -56,8 +60,8 @@ def some_rollout(random: Random) -> dict[str, Any]:
         {"nodes": None, "nodeSelector": {"matchLabels": {"zone": random.choice("aabz")}}},
     )
     zone = random.choice(["UTC", "Europe/Berlin"])
-    # A change takes 7 to 19 minutes by its deadlines, and the clock starts at noon.
-    window = {"schedule": "*/30 * * * *", "duration": random.choice(["8m", "14m", "18m", "20m"])}
+    # A change takes 7 to 22 minutes by its deadlines, and the clock starts at noon.
+    window = {"schedule": "*/30 * * * *", "duration": random.choice(["8m", "14m", "18m", "22m"])}
     soak = {"soak": random.choice(["20s", "2m"])}
     return {
         "maxUnavailable": random.choice([1, 2, "50%", "100%"]),
@@ -143,30 +147,42 @@ class Mishaps:
         node = self._random.choice(sorted(self._cluster.disks))
         what = self._random.choice(sorted(self._all))
         self._rollout.say(f"== {node} {what}")
+        self._rollout.logbook.quiet.clear()
         self._all[what](node)
 
     def calm(self) -> None:
         """Everybody goes home: nothing is in the way any more, and the policies want one thing."""
         self._rollout.say("== all is calm")
+        self._rollout.logbook.quiet.clear()
         cluster = self._cluster
         for name, disk in cluster.disks.items():
             cluster.set_ready(name, "True")
             self._foreign_uncordon(name)
             cluster.drop_lease(name, "maintenance")
             disk.faults, disk.surprise = [], {}
+        for pod in list(cluster.api.all("Pod")):
+            owners = [owner["kind"] for owner in pod["metadata"].get("ownerReferences", ())]
+            if set(owners) & {"DaemonSet", "Node"}:
+                # As a node says on which they stay: they are kept off it while it is changed.
+                cluster.api.remove("Pod", pod["metadata"]["name"], pod["metadata"]["namespace"])
         cluster.budgets.clear()
         cluster.quota = cluster.stopped = ""
         cluster.full.clear()
         if cluster.api.find("CNIUpgradePolicy", "other"):
             cluster.api.delete("CNIUpgradePolicy", "other")
         self._rollout.until(lambda: not self._leaving(), 4 * 3600)
+        canary = {"nodes": 1, "nodeSelector": None, "soak": "1m"}
+        hours = {"schedule": "0 */2 * * *", "duration": "50m", "timeZone": "UTC"}
         cluster.apply_policy(
             "cure",
             {
                 "mode": "Enforce",
                 "nodeSelector": {"matchLabels": None},
                 "paused": False,
-                "rollout": {"canary": None, "windows": None},
+                "rollout": {
+                    "canary": canary if self._random.random() < 1 / 3 else None,
+                    "windows": [hours] if self._random.random() < 1 / 3 else None,
+                },
                 "drain": {"policy": "IfRequired", "deadline": "10m"},
                 "managedFiles": "Override",
                 "target": {"cni": {"version": "1.0.0", "selection": "HighestCompatible"}},

@@ -21,7 +21,7 @@ from cni_upgrade.fleet.turn import Turn
 from tests.unit.fleet.api_model import ApiError, Raw
 from tests.unit.fleet.cluster_model import AGENTS, CONFIG, LEASES, PROOF, START, Cluster
 from tests.unit.fleet.controller_model import KINDS, Controller
-from tests.unit.fleet.course_rules import Logbook, check_course
+from tests.unit.fleet.course_rules import Logbook, check_course, check_order
 from tests.unit.fleet.invariants import (
     Carried,
     Ledger,
@@ -124,6 +124,7 @@ class Rollout:
         if not stale:
             note_idle(world, self.ledger)
         turns = plan(world)
+        check_order(world, turns)
         try:
             for turn, decision in self._ordered(turns):
                 if not self._carry(world, turn, decision):
@@ -195,6 +196,8 @@ class Rollout:
                 found = api.find("Pod", name, PROOF)
             case d.DeleteJob(name=name):
                 found = api.find("Job", name, AGENTS)
+            case d.Evict(namespace=namespace, name=name):
+                found = api.find("Pod", name, namespace)
             case _:
                 found = None
         return found or {}

@@ -4,6 +4,7 @@ The seed is the test's name; the transcript of a failing one is in its output.
 """
 
 import os
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -57,6 +58,26 @@ def test_the_controller_dies_around_every_single_decision(before: bool) -> None:
             assert len(disk.writes) == 1, r.transcript
 
 
+def test_everything_is_stopped_at_every_moment() -> None:
+    """What is not written yet is given back at once; what is written ends, and is given back."""
+    whole, passes = small(), 0
+    while set(phases(whole).values()) != {"Done"}:
+        whole.step()
+        passes += 1
+    for number in range(1, passes):
+        r = small()
+        for _ in range(number):
+            r.step()
+        r.say("== everything is stopped")
+        r.cluster.stopped = "a trial"
+        r.play(120)
+        for node in r.cluster.api.all("Node"):
+            assert not node["spec"].get("unschedulable"), r.transcript
+        r.cluster.stopped = ""
+        r.settle(patience=10)
+        assert phases(r) == {"node-a": "Done", "node-b": "Done"}, r.transcript
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_controller_that_dies_all_the_time_gets_there(seed: int) -> None:
     r = mixed()
@@ -75,6 +96,9 @@ def test_everything_goes_wrong(seed: int) -> None:
     for number in range(random.randint(1, 5)):
         disk, pods = some_node(random, f"node-{number}"), random.randint(0, 2)
         r.cluster.add_node(disk, pods=pods, labels=some_labels(random))
+        for owner in ("DaemonSet", "Node"):
+            if random.random() < 0.5:
+                r.cluster.add_pod(disk.name, f"{owner.lower()}-{disk.name}", owner=owner)
     r.cluster.apply_policy("cure", some_policy(random))
     if random.random() < 1 / 3:
         # Both may begin in the first pass: the limits of each hold for the nodes of both.
@@ -98,6 +122,10 @@ def _end_well(r: Rollout) -> None:
         # Files that were edited after they were done are found by another look only.
         r.say("== a person asks for another look")
         r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, str(attempt))
+        r.settle(patience=20)
+        late = r.cluster.now + timedelta(hours=5)
+        while "Waiting" in phases(r).values() and r.cluster.now < late:
+            r.step()  # For a window, or for the canary to have soaked.
         r.settle(patience=20)
         if set(phases(r).values()) <= {"Done", "Compatible"}:
             break
