@@ -136,30 +136,17 @@ class Fleet:
             time.sleep(0.1)
 
     def _jobs(self, api: Patient) -> None:
-        there = {pod["metadata"]["labels"].get("job-name") for pod in api.items(pods(AGENTS))}
+        there = {pod["metadata"]["labels"].get("job-name"): pod for pod in api.items(pods(AGENTS))}
         for job in api.items(JOBS):
-            meta, template = job["metadata"], job["spec"]["template"]
-            [container] = template["spec"]["containers"]
+            meta, [container] = job["metadata"], job["spec"]["template"]["spec"]["containers"]
             operation = Operation.from_json(json.loads(container["env"][0]["value"]))
-            if meta["name"] in there or self.hold(operation) or operation.node not in self.disks:
+            pod, path = there.get(meta["name"]), f"{pods(AGENTS)}/{meta['name']}-x"
+            if operation.node not in self.disks or (pod and pod["status"]["phase"] == "Succeeded"):
                 continue
-            name = f"{meta['name']}-x"
-            labels = {
-                **template["metadata"]["labels"],
-                "batch.kubernetes.io/job-name": meta["name"],
-                "job-name": meta["name"],
-            }
-            body = {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {
-                    "name": name,
-                    "labels": labels,
-                    "annotations": template["metadata"]["annotations"],
-                },
-                "spec": {**template["spec"], "nodeName": operation.node},
-            }
-            api.create(pods(AGENTS), body)
+            if pod is None:
+                self._start(api, job, operation)
+            if self.hold(operation):
+                continue
             running = [added for node, added in self.workloads.values() if node == operation.node]
             result = self.disks[operation.node].run(operation, running)
             self.agents.append(meta["name"])
@@ -171,7 +158,24 @@ class Fleet:
                 "startedAt": at,
                 "finishedAt": at,
             }
-            self._status(api, f"{pods(AGENTS)}/{name}", "Succeeded", {"terminated": ended})
+            self._status(api, path, "Succeeded", {"terminated": ended})
+
+    def _start(self, api: Patient, job: Object, operation: Operation) -> None:
+        """The agent's pod comes up on its node: from now on it may be writing."""
+        name, template = job["metadata"]["name"], job["spec"]["template"]
+        names = {"batch.kubernetes.io/job-name": name, "job-name": name}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{name}-x",
+                "labels": {**template["metadata"]["labels"], **names},
+                "annotations": template["metadata"]["annotations"],
+            },
+            "spec": {**template["spec"], "nodeName": operation.node},
+        }
+        api.create(pods(AGENTS), body)
+        self._status(api, f"{pods(AGENTS)}/{name}-x", "Running", {"running": {}})
 
     def _proofs(self, api: Patient) -> None:
         for pod in api.items(pods(PROOF)):
@@ -200,7 +204,8 @@ class Fleet:
 
     def _status(self, api: Patient, path: str, phase: str, state: Object, **more: str) -> None:
         container = {
-            "name": "agent" if phase == "Succeeded" else "proof",
+            "name": "agent" if AGENTS in path else "proof",
+            "containerID": "containerd://1",
             "image": "x",
             "imageID": "x",
             "ready": False,
