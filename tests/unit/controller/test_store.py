@@ -194,7 +194,7 @@ def test_a_policy_that_somebody_has_answered_for_is_left_alone() -> None:
 def test_a_record_that_makes_no_sense_stops_its_own_node_only() -> None:
     made = store()
     made.policies.put(policy("cure"))
-    wrong = {"id": "apply-0", "kind": "apply", "step": "Fly", "input": "{", "job": "apply-0"}
+    wrong = {"id": "apply-0", "kind": "apply", "step": "Release", "input": "{", "job": "apply-0"}
     made.states.put(state("node-a", operation=wrong))
     turns = {turn.subject: turn.decisions for turn in plan(made.snapshot(NOW))}
     assert "cannot be acted on" in str(turns["node-a"])
