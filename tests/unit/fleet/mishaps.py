@@ -172,7 +172,8 @@ class Mishaps:
             cluster.api.delete("CNIUpgradePolicy", "other")
         self._rollout.until(lambda: not self._leaving(), 4 * 3600)
         canary = {"nodes": 1, "nodeSelector": None, "soak": "1m"}
-        hours = {"schedule": "0 */2 * * *", "duration": "50m", "timeZone": "UTC"}
+        # Closed for twenty minutes of each hour, and long enough for a drain by its deadlines.
+        hours = {"schedule": "30 * * * *", "duration": "40m", "timeZone": "UTC"}
         cluster.apply_policy(
             "cure",
             {
