@@ -67,13 +67,16 @@ class Server:
         content: str = JSON,
         accept: str = JSON,
     ) -> Answer:
-        self._connection.request(
-            method,
-            path,
-            body=None if body is None else json.dumps(body),
-            headers={"Content-Type": content, "Accept": accept},
-        )
-        response = self._connection.getresponse()
+        data = None if body is None else json.dumps(body)
+        headers = {"Content-Type": content, "Accept": accept}
+        try:
+            self._connection.request(method, path, data, headers)
+            response = self._connection.getresponse()
+        except http.client.RemoteDisconnected:
+            # It was idle for too long: closed before this request was on its way.
+            self._connection.close()
+            self._connection.request(method, path, data, headers)
+            response = self._connection.getresponse()
         text = response.read().decode()
         # A path that is not served is answered in plain text.
         is_json = response.headers.get_content_type() == JSON

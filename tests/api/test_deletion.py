@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from cni_upgrade.api import names
 from tests.api.controllers import POLICIES, World, given_back
-from tests.api.nodes import Fleet, Object
+from tests.api.nodes import AGENTS, Fleet, Object, pods
 from tests.api.waiting import eventually
 
 
@@ -44,6 +46,11 @@ def test_with_restore_it_stays_until_its_nodes_have_their_files_back(
     assert [code for *_, code in wrote] == [200, 200], "the finalizer on, the finalizer off"
 
 
+def _running(world: World) -> list[str]:
+    found = world.api.items(pods(AGENTS))
+    return [pod["metadata"]["name"] for pod in found if pod["status"]["phase"] == "Running"]
+
+
 def test_with_restore_it_is_let_go_by_annotation(world: World, fleet: Fleet) -> None:
     fleet.add(world.api, "node-a", version="0.4.0")
     with world.controller():
@@ -58,6 +65,9 @@ def test_with_restore_it_is_let_go_by_annotation(world: World, fleet: Fleet) -> 
             return bool(operation.get("step") == "GiveBack")
 
         eventually(written, "the agent is on its way")
+        # One that has not started would be called off.
+        eventually(lambda: _running(world), "the agent runs")
+        time.sleep(1)  # until the controller has heard of it
         mark = {"metadata": {"annotations": {names.LET_GO: ""}}}
         world.api.patch(f"{POLICIES}/cure", mark)
         eventually(lambda: _policy(world) is None, "it is let go")
