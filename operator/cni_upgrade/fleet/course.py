@@ -170,7 +170,8 @@ class Course:
             return UNPROVED, f"waits until {first} is proved, which is written ({self._name})"
         if self.window_error or self.opens(drained) != self._now:
             return CLOSED, f"waits for a maintenance window of {self._name}; its status says when"
-        refused = self.waves.refusal(node)
+        # What is written is proved whatever its wave: that may wait for this very proof.
+        refused = None if self.unproved else self.waves.refusal(node)
         return (refused[0], f"{refused[1]} ({self._name})") if refused else None
 
     def _proved_but(self, node: str) -> bool:
@@ -347,7 +348,7 @@ class Course:
         if closed := self.closed():
             return closed[1]
         free = [m for m in able if self._proved_but(m.node.name)]
-        mine = [m for m in free if self.waves.refusal(m.node.name) is None]
+        mine = [m for m in free if self.unproved or self.waves.refusal(m.node.name) is None]
         if not mine:
             return canary.waits_for if canary and not canary.passed else self._wave_waits()
         refused = self.places.refusal(mine[0].node.name)

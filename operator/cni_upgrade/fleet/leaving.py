@@ -219,7 +219,7 @@ def asker(
 
 def _asks(policy: CNIUpgradePolicy, node: Node, state: CNINodeState | None) -> bool:
     """Whether the policy may have changed the node, and no record could say so."""
-    if state is not None and (state.spec.node_uid != node.uid or looked_at(state)):
+    if state is not None and (state.spec.node_uid != node.uid or looked_at(state.status)):
         return False
     linux = node.system in ("", "linux")
     return linux and not node.deleting and matches(policy.spec.node_selector, node.labels)

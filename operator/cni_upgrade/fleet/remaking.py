@@ -8,16 +8,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from cni_upgrade.api.node_state import Changed, ChangedFile, CNINodeState, LastChange, PolicyRef
+from cni_upgrade.api.node_state import (
+    Changed,
+    ChangedFile,
+    LastChange,
+    NodeStateStatus,
+    Phase,
+    PolicyRef,
+)
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.phases import UNPROVED
 from cni_upgrade.fleet.view import View, moved
 from cni_upgrade.node.operation import Report, Standing
 
 
-def looked_at(state: CNINodeState) -> bool:
-    """Whether an audit has ever answered into this record; an older change is in it then."""
-    return state.status.verdict is not None or state.status.changed is not None
+def looked_at(status: NodeStateStatus) -> bool:
+    """Whether this record knows of every change: an audit has answered since it was made, and since
+    a change that failed, whose agents may have been lost before they could say what they wrote."""
+    if status.changed is not None or status.verdict is None:
+        return status.changed is not None
+    last, seen = status.last_change, status.observed
+    if last is None or last.outcome != Phase.FAILED:
+        return True
+    return seen is not None and seen.audited_at is not None and seen.audited_at > last.at
 
 
 def remade(view: View, report: Report, asker: CNIUpgradePolicy | None) -> View:

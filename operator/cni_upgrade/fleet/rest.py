@@ -35,6 +35,7 @@ from cni_upgrade.fleet.phases import (
     Step,
 )
 from cni_upgrade.fleet.proof import pod_name
+from cni_upgrade.fleet.remaking import looked_at
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import asked_again, audit_key
@@ -86,7 +87,9 @@ def next_move(view: View) -> Move:
             "the operator's configuration; expected auto"
             + "".join(f", {name}" for name in sorted(view.world.config.presets)),
         )
-    if _audit_due(view, policy):
+    # What agents that were lost have written is for a deleted policy to know without being asked.
+    lost = view.policy is None and view.status.phase in FAILED and not looked_at(view.status)
+    if lost or _audit_due(view, policy):
         return _audit(view, policy)
     if view.policy is None:
         return Move(view.status)  # It was looked at for a deleted policy; no change begins for it.

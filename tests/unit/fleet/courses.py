@@ -497,6 +497,26 @@ def a_failed_canary_counts_when_it_is_relabelled() -> Rollout:
     return r
 
 
+def proved_whatever_its_wave() -> Rollout:
+    """A failed node of the second wave is tried again: the first one waits for its proof."""
+    r = labelled((f1("node-a"), {"tier": "front"}), (f1("node-b"), {"tier": "back"}))
+    r.cluster.disks["node-a"].surprise = {"1.0.0": (True, False)}
+    r.cluster.apply_policy("cure", enforce({}))
+    r.until(lambda: r.phase("node-a") == "Failed")
+    r.say("== the plugin is mended, node-a is tried again, and its wave is the second one")
+    r.cluster.disks["node-a"].surprise = {}
+    selectors = [{"matchLabels": {"tier": "back"}}]
+    order = {"by": "Selectors", "selectors": selectors}
+    r.cluster.apply_policy("cure", enforce({"order": order, "maxUnavailable": 2}))
+    r.cluster.cordon("node-b")
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.play(60)
+    assert phases(r) == {"node-a": "Done", "node-b": "Waiting"}
+    r.cluster.uncordon("node-b")
+    all_done(r)
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -521,4 +541,5 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     one_that_is_not_proved_holds_the_others,
     a_failed_node_counts_when_it_is_gone,
     a_failed_canary_counts_when_it_is_relabelled,
+    proved_whatever_its_wave,
 )

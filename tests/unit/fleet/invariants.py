@@ -17,6 +17,7 @@ from cni_upgrade.api.node_state import NodeStateStatus, Phase
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy, Drift
 from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.leaving import gives_back
 from cni_upgrade.fleet.node_lease import HOLDER
 from cni_upgrade.fleet.objects import Lease, Node
 from cni_upgrade.fleet.phases import FAILED, MOVES
@@ -604,6 +605,31 @@ def shown_before(event: Carried) -> None:
     assert shown or stays or False in (works["add"], works["del"]), "no pod has shown what works"
 
 
+def nothing_forgotten(event: Carried) -> None:
+    """A policy that gives back goes only with every node that it changed given back or named."""
+    decision = event.decision
+    if not isinstance(decision, d.SetFinalizers) or names.FINALIZER in decision.finalizers:
+        return
+    policy = event.world.policies[decision.policy]
+    if not gives_back(policy):
+        return
+    uid, told = policy.metadata.uid, {each.node for each in policy.status.failures}
+    for name, node in event.world.nodes.items():
+        disk = event.cluster.disks.get(name)
+        standing = disk.standing() if disk is not None else None
+        if standing is None or standing.policy != uid or name in told:
+            continue
+        holder = govern(node, event.world.states.get(name), event.world.policies.values()).policy
+        if holder is not None and holder.spec.mode == "Enforce":
+            continue
+        if not matches(policy.spec.node_selector, node.labels):
+            continue
+        state = event.cluster.state(name) or {}
+        changed = (state.get("status") or {}).get("changed") or {}
+        settled = changed.get("restored") and changed["policy"]["uid"] == uid
+        assert settled or _writing(state), f"{name} keeps what {decision.policy} wrote, untold"
+
+
 RULES: tuple[Callable[[Carried], None], ...] = (
     parallel,
     unavailable,
@@ -633,6 +659,7 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     lease_never_stolen,
     cordoned_with_a_lease,
     lease_dropped_last,
+    nothing_forgotten,
 )
 
 

@@ -631,6 +631,19 @@ def restored_though_the_records_were_deleted() -> Rollout:
     return r
 
 
+def restored_though_its_agents_were_lost() -> Rollout:
+    """Each wrote and was killed before it could say so; then the policy is deleted."""
+    r = of(old("node-a"))
+    r.cluster.disks["node-a"].faults = ["none", *3 * ["killed-after-write"]]
+    r.cluster.apply_policy("cure", RESTORE)
+    r.settle()
+    assert (reason(r, "node-a"), version(r, "node-a")) == ("AgentLost", "1.0.0")
+    delete(r)
+    until_gone(r, 300)
+    assert (outcome(r, "node-a"), version(r, "node-a")) == ("Restored", "0.4.0")
+    return r
+
+
 def given_up_where_nobody_knows_what_was_changed() -> Rollout:
     """Without a record, and silent: named as not given back, and not held for ever."""
     r = changed(old("node-a"), old("node-b"), rollout={"maxUnavailable": 2})
@@ -1756,6 +1769,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restore_goes_on_after_a_long_stop,
     restore_bears_a_cordon_after_a_long_stop,
     restored_though_the_records_were_deleted,
+    restored_though_its_agents_were_lost,
     given_up_where_nobody_knows_what_was_changed,
     refused_where_the_backups_cannot_be_read,
     restore_bears_a_blip_before_its_window,
