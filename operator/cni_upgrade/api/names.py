@@ -17,13 +17,16 @@ NODE_STATE_PLURAL: Final = "cninodestates"
 NODE_STATE_SINGULAR: Final = "cninodestate"
 NODE_STATE_SHORT: Final = "cns"
 
+FIELD_MANAGER: Final = "cni-upgrade-operator"
+"""Under this name the API server notes which fields we have written last."""
+
 # Annotations.
 PAUSED: Final = "cniupgrade.dev/paused"
 """On a policy: pauses it unless "false", also where GitOps would revert an edit of its spec."""
 STOP: Final = "cniupgrade.dev/stop"
 """On the namespace of the agents: nothing begins anywhere, unless "false". Its value says why."""
 CORDONED_BY: Final = "cniupgrade.dev/cordoned-by"
-"""On a Node: who cordoned it; only a cordon that carries our mark is ever undone by us."""
+"""On a Node: the operation that cordoned it. See fleet/cordon.py for whose cordon it is."""
 RETRY: Final = "cniupgrade.dev/retry"
 """On a node state or a policy: a new value asks for another attempt now."""
 

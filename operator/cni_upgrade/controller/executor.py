@@ -237,23 +237,28 @@ class Executor:
 
     @_do.register
     async def _(self, decision: d.Cordon) -> None:
-        await self._node(decision.node, decision.resource_version, decision.owner, True)
+        await self._node(decision, decision.owner, {"unschedulable": True})
 
     @_do.register
     async def _(self, decision: d.Uncordon) -> None:
-        await self._node(decision.node, decision.resource_version, None, None)
+        await self._node(decision, None, {"unschedulable": None})
+
+    @_do.register
+    async def _(self, decision: d.Unmark) -> None:
+        await self._node(decision, None, {})
 
     async def _node(
-        self, node: str, version: str, owner: str | None, unschedulable: bool | None
+        self,
+        decision: d.Cordon | d.Uncordon | d.Unmark,
+        owner: str | None,
+        spec: dict[str, bool | None],
     ) -> None:
-        body = {
-            "metadata": {
-                "resourceVersion": version,
-                "annotations": {names.CORDONED_BY: owner},
-            },
-            "spec": {"unschedulable": unschedulable},
+        meta = {
+            "resourceVersion": decision.resource_version,
+            "annotations": {names.CORDONED_BY: owner},
         }
-        await self._guarded(self._store.nodes, NODES, node, body)
+        body = {"metadata": meta, "spec": spec}
+        await self._guarded(self._store.nodes, NODES, decision.node, body)
 
     @_do.register
     async def _(self, decision: d.TakeLease) -> None:

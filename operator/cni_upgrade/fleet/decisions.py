@@ -107,6 +107,14 @@ class Uncordon:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmark:
+    """Take our mark off a node that somebody else has cordoned meanwhile, and leave the cordon."""
+
+    node: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class TakeLease:
     """Take or renew the Lease on a node: created, or guarded by the resourceVersion."""
 
@@ -174,6 +182,7 @@ Decision = (
     | DeleteJob
     | Cordon
     | Uncordon
+    | Unmark
     | TakeLease
     | DropLease
     | Evict

@@ -14,8 +14,7 @@ from cni_upgrade.api.node_state import (
     ProofStatus,
 )
 from cni_upgrade.api.policy import OnFailure, Verify
-from cni_upgrade.fleet import changed, drift, node_lease, orders
-from cni_upgrade.fleet.decisions import Uncordon
+from cni_upgrade.fleet import changed, cordon, drift, node_lease, orders
 from cni_upgrade.fleet.phases import DRAIN_NOT_ENOUGH, INCONCLUSIVE, PROVE, UNPROVED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
 from cni_upgrade.fleet.settle import seen
@@ -123,7 +122,9 @@ def restore_next(view: View, backup: str, reason: str, why: str) -> Move:
     operation = _order_back(view, backup)
     serial = view.status.serial + 1
     seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
-    step = Step.RESTORE if view.our_cordon else Step.CORDON_BACK
+    # A node that somebody cordoned anew after us takes no pods, and is not left broken for that.
+    held = view.our_cordon or (view.operation.cordoned and view.node.unschedulable)
+    step = Step.RESTORE if held else Step.CORDON_BACK
     opened = orders.opened(
         operation,
         step,
@@ -192,8 +193,7 @@ def release_step(view: View) -> Move:
         # back under their hands.
         text = f"to be given back; {lease}; {ending.message}"
         return Move(view.status.model_copy(update={"reason": node_lease.HELD, "message": text}))
-    if view.our_cordon:
-        act = Uncordon(view.node.name, view.node.resource_version)
+    if (act := cordon.give_back(view.node)) is not None:
         return wait(view, f"giving the node back; {ending.message}", act)
     retried = ending.phase == Phase.BLOCKED and ending.reason != DRAIN_NOT_ENOUGH
     attempts = view.status.attempts

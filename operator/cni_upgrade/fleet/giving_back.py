@@ -21,7 +21,7 @@ from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait
-from cni_upgrade.fleet.writing import cordon_now
+from cni_upgrade.fleet.writing import cordon_now, theirs
 from cni_upgrade.node.operation import Kind, Outcome, Result
 
 _TURN = "Turn"
@@ -135,6 +135,8 @@ def called_off(view: View) -> Move | None:
         why = f"policy {leaving.policy.metadata.name} is paused"
     elif lease := node_lease.others(view):
         why = lease
+    elif cordoned := theirs(view):
+        why = cordoned
     elif view.silent:
         why = "the node's Ready is Unknown"
     else:

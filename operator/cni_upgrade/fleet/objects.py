@@ -36,6 +36,8 @@ class Node:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     unschedulable: bool
+    cordoned_by: tuple[str, ...]
+    """Field managers that have written `spec.unschedulable` last; none where it is not known."""
     ready: str
     """`True`, `False` or `Unknown`; `Unknown` too where the condition is missing."""
     ready_since: datetime | None
@@ -65,6 +67,11 @@ class Node:
                 if key.startswith("cniupgrade.dev/")
             },
             unschedulable=bool((raw.get("spec") or {}).get("unschedulable")),
+            cordoned_by=tuple(
+                entry.get("manager", "")
+                for entry in meta.get("managedFields") or ()
+                if "f:unschedulable" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+            ),
             ready=ready.get("status", "Unknown"),
             ready_since=instant(ready.get("lastTransitionTime")),
             runtime=info.get("containerRuntimeVersion", ""),

@@ -17,6 +17,7 @@ from cni_upgrade.api.node_state import (
 )
 from cni_upgrade.api.policy import Mode
 from cni_upgrade.fleet import (
+    cordon,
     leaving,
     node_conditions,
     node_lease,
@@ -37,7 +38,6 @@ from cni_upgrade.fleet.decisions import (
     DeleteState,
     KeepStatus,
     SetStatus,
-    Uncordon,
 )
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer, writers
@@ -111,8 +111,8 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
                 fresh += 1
                 body = _new_state(node, governance, world)
                 yield Turn(node.name, (CreateState(node.name, body),))
-            elif names.CORDONED_BY in node.annotations:
-                yield from _ungoverned(node, writing.get(node.name))
+            elif (back := cordon.give_back(node)) is not None:
+                yield from _ungoverned(node, back, writing.get(node.name))
             continue
         if state.spec.node_uid != node.uid:
             yield _replaced(world, state)
@@ -157,10 +157,10 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
     yield from unread.turns(world)
 
 
-def _ungoverned(node: Node, writer: Writer | None) -> Iterator[Turn]:
+def _ungoverned(node: Node, back: Decision, writer: Writer | None) -> Iterator[Turn]:
     """A node without policy and record that still carries our cordon: it is given back."""
     if writer is None:
-        yield Turn(node.name, (Uncordon(node.name, node.resource_version),))
+        yield Turn(node.name, (back,))
     elif unsent := writer.take_back():
         yield Turn(node.name, unsent)
 

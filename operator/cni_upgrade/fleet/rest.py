@@ -16,9 +16,9 @@ from cni_upgrade.api.node_state import (
     ProofStatus,
 )
 from cni_upgrade.api.policy import CNIUpgradePolicy, Cordoned, DrainPolicy, Mode
-from cni_upgrade.fleet import giving_back, node_lease, orders
+from cni_upgrade.fleet import cordon, giving_back, node_lease, orders
 from cni_upgrade.fleet.course import drains
-from cni_upgrade.fleet.decisions import Claim, Uncordon
+from cni_upgrade.fleet.decisions import Claim
 from cni_upgrade.fleet.draining import drain_first
 from cni_upgrade.fleet.leaving import held, restores
 from cni_upgrade.fleet.orphans import Writer
@@ -58,9 +58,8 @@ def next_move(view: View) -> Move:
         if _answered(view, view.writer):
             return Move(view.status, view.writer.take_back())
         return _let_end(view, view.writer)
-    if view.our_cordon:
+    if (back := cordon.give_back(view.node)) is not None:
         # The record of it was lost, the cordon must not be.
-        back = Uncordon(view.node.name, view.node.resource_version)
         text = "the record of an operation was lost; its cordon is given back"
         return Move(_rest(view, Phase.PENDING, "CordonGivenBack", text).status, (back,))
     if (claim := _claim(view)) is not None:
@@ -96,6 +95,8 @@ def next_move(view: View) -> Move:
     able = not (view.silent or view.world.stopped)
     if able and view.may_rotate and view.may_audit and _rotates(view):
         return _audit(view, policy)
+    if view.policy is None:
+        return Move(view.status)  # A deleted policy has the node looked at, and begins nothing.
     if view.status.phase == Phase.WAITING or view.status.reason == _DRAIN_FORBIDDEN:
         return _begin(view, policy)
     return Move(view.status)

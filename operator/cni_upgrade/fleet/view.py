@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from cni_upgrade.api import names
 from cni_upgrade.api.node_state import (
     CNINodeState,
     Ending,
@@ -17,6 +16,7 @@ from cni_upgrade.api.node_state import (
     Phase,
 )
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
+from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet.decisions import Decision
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer
@@ -85,7 +85,7 @@ class View:
 
     @property
     def our_cordon(self) -> bool:
-        return names.CORDONED_BY in self.node.annotations
+        return cordon.ours(self.node)
 
     @property
     def silent(self) -> bool:

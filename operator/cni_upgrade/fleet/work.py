@@ -24,6 +24,7 @@ from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.view import Move, View, release, with_operation
+from cni_upgrade.fleet.writing import theirs
 from cni_upgrade.node.operation import Kind
 
 
@@ -70,7 +71,7 @@ def _held(view: View, step: Step) -> Move | None:
 def _called_off(view: View) -> Move | None:
     """Before anything was written, a pause or a change of mind gives the node back at once."""
     policy, seen = orderer(view), view.status.observed
-    why = unwanted(view) or node_lease.others(view)
+    why = unwanted(view) or node_lease.others(view) or theirs(view)
     if not why and view.silent:
         why = "the node's Ready is Unknown"
     if not why and policy is not None:

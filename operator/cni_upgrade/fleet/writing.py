@@ -56,6 +56,13 @@ def cordon_now(view: View) -> Move:
     return wait(view, "the node is being cordoned", *node_lease.take(view), act)
 
 
+def theirs(view: View) -> str:
+    """Says so where somebody uncordoned the node that we had cordoned, and cordoned it anew."""
+    if view.operation.cordoned and view.node.unschedulable and not view.our_cordon:
+        return "somebody else has cordoned the node meanwhile"
+    return ""
+
+
 def drain_or_baseline(view: View) -> Move:
     pods = view.world.pods.get(view.node.name)
     if pods is None:

@@ -20,6 +20,7 @@ import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.config import ConfigException
 
+from cni_upgrade.api import names
 from cni_upgrade.kube.port import KubeError, Listed, Object
 from cni_upgrade.kube.resources import ACCESS_REVIEWS, LEASES, PODS, Resource
 
@@ -264,7 +265,8 @@ class Client:
         self, resource: Resource, namespace: str | None, name: str, body: Object, sub: str = ""
     ) -> Object:
         path = resource.path(namespace, name, sub)
-        return await self._ask("PATCH", resource, path, body, content_type=_MERGE)
+        query = {"fieldManager": names.FIELD_MANAGER}
+        return await self._ask("PATCH", resource, path, body, query, content_type=_MERGE)
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str

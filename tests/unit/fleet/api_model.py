@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from cni_upgrade.api import names
+
 Raw = dict[str, Any]
 Key = tuple[str, str, str]
 """(kind, namespace, name)"""
@@ -96,8 +98,12 @@ class Api:
         *,
         sub: str = "",
         namespace: str = "",
+        manager: str = names.FIELD_MANAGER,
     ) -> Raw:
-        """A merge patch, guarded where it carries a resourceVersion."""
+        """A merge patch, guarded where it carries a resourceVersion.
+
+        Of who has written a field last, only that of a cordon is noted.
+        """
         old = self.get(kind, name, namespace)
         guard = (patch.get("metadata") or {}).get("resourceVersion")
         if guard is not None and guard != old["metadata"]["resourceVersion"]:
@@ -113,6 +119,10 @@ class Api:
                     new["metadata"] = {**new["metadata"], "generation": generation}
         if new == old:
             return old
+        if kind == "Node" and new["spec"] != old["spec"]:
+            written: Raw = {"f:spec": {"f:unschedulable": {}}} if new["spec"] else {}
+            entry = {"manager": manager, "operation": "Update", "fieldsV1": written}
+            new["metadata"] = {**new["metadata"], "managedFields": [entry]}
         stored = self._store((kind, namespace, name), new)
         meta = stored["metadata"]
         if kind == "CNIUpgradePolicy" and "deletionTimestamp" in meta and not meta["finalizers"]:

@@ -154,12 +154,14 @@ class Cluster:
         """Somebody else cordons: no effect on a node that is cordoned already."""
         if not (self.api.get("Node", name)["spec"].get("unschedulable")):
             self.foreign_cordons.add(name)
-            self.api.patch("Node", name, {"spec": {"unschedulable": True}})
+            spec = {"unschedulable": True}
+            self.api.patch("Node", name, {"spec": spec}, manager="kubectl")
 
     def uncordon(self, name: str) -> None:
         """Somebody uncordons, as kubectl does: our mark stays."""
         self.foreign_cordons.discard(name)
-        self.api.patch("Node", name, {"spec": {"unschedulable": None}})
+        spec = {"unschedulable": None}
+        self.api.patch("Node", name, {"spec": spec}, manager="kubectl")
 
     def apply_policy(
         self, name: str, spec: Mapping[str, Any], annotations: Mapping[str, str | None] = {}
@@ -284,13 +286,16 @@ class Cluster:
         template, meta = job["spec"]["template"], job["metadata"]
         # All that a control plane before 1.27 writes; a newer one adds a second label.
         labels = {**template["metadata"]["labels"], "job-name": meta["name"]}
+        # Another Job of that name may have left its pod behind.
+        first = self.api.find("Pod", f"{meta['name']}-x7k2p", AGENTS) is None
+        suffix = "x7k2p" if first else meta["uid"]
         self.api.create(
             "Pod",
             {
                 "metadata": {
                     **template["metadata"],
                     "labels": labels,
-                    "name": f"{meta['name']}-x7k2p",
+                    "name": f"{meta['name']}-{suffix}",
                     "namespace": AGENTS,
                     "ownerReferences": [
                         {

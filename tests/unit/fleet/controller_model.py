@@ -234,18 +234,22 @@ class Controller:
 
     @_do.register
     def _(self, decision: d.Cordon) -> None:
-        self._node(decision.node, decision.resource_version, decision.owner, True)
+        self._node(decision, decision.owner, {"unschedulable": True})
 
     @_do.register
     def _(self, decision: d.Uncordon) -> None:
-        self._node(decision.node, decision.resource_version, None, None)
+        self._node(decision, None, {"unschedulable": None})
 
-    def _node(self, node: str, version: str, owner: str | None, unschedulable: bool | None) -> None:
-        body = {
-            "metadata": {"resourceVersion": version, "annotations": {names.CORDONED_BY: owner}},
-            "spec": {"unschedulable": unschedulable},
-        }
-        self._patch("Node", node, body)
+    @_do.register
+    def _(self, decision: d.Unmark) -> None:
+        self._node(decision, None, {})
+
+    def _node(
+        self, decision: d.Cordon | d.Uncordon | d.Unmark, owner: str | None, spec: Raw
+    ) -> None:
+        version = decision.resource_version
+        meta = {"resourceVersion": version, "annotations": {names.CORDONED_BY: owner}}
+        self._patch("Node", decision.node, {"metadata": meta, "spec": spec})
 
     @_do.register
     def _(self, decision: d.TakeLease) -> None:

@@ -16,6 +16,7 @@ from cni_upgrade.api import duration, names
 from cni_upgrade.api.node_state import NodeStateStatus, Phase
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy, Drift
+from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.leaving import gives_back
 from cni_upgrade.fleet.node_lease import HOLDER
@@ -263,9 +264,9 @@ def only_looking(event: Carried) -> None:
 
 
 def foreign_cordons(event: Carried) -> None:
-    """Nobody else's cordon is undone: what we uncordon carries our mark."""
+    """Nobody else's cordon is undone: what we uncordon carries our mark, or we wrote it last."""
     if isinstance(event.decision, d.Uncordon):
-        assert _marked(event.before), "the node did not carry our mark"
+        assert _marked(event.before) or cordon.ours(Node.of(event.before)), "it was not ours"
         assert event.decision.node not in event.cluster.foreign_cordons, "it was somebody else's"
 
 

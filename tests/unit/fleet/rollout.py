@@ -188,7 +188,7 @@ class Rollout:
                 found = api.find(kind, name)
             case d.Claim(name=name):
                 found = api.find("CNINodeState", name)
-            case d.Cordon(node=node) | d.Uncordon(node=node):
+            case d.Cordon(node=node) | d.Uncordon(node=node) | d.Unmark(node=node):
                 found = api.find("Node", node)
             case d.TakeLease(name=name) | d.DropLease(name=name):
                 found = api.find("Lease", name, LEASES)
@@ -221,7 +221,7 @@ class Rollout:
                 self.say(f"{decision.node}: {type(decision).__name__} {name}")
             case d.DeleteJob(name=name) | d.DeleteProof(name=name):
                 self.say(f"{turn.subject}: {type(decision).__name__} {name}")
-            case d.Cordon(node=node) | d.Uncordon(node=node):
+            case d.Cordon(node=node) | d.Uncordon(node=node) | d.Unmark(node=node):
                 self.say(f"{node}: {type(decision).__name__}")
             case d.Claim(policy_ref=ref, label=label):
                 text = f"claimed by {ref['name']}" if ref else f"selected by {label or 'nobody'}"

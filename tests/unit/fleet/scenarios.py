@@ -1436,6 +1436,54 @@ def cordoned_by_another_after_a_hand() -> Rollout:
     return r
 
 
+def mark_taken_off_our_cordon() -> Rollout:
+    """Somebody takes our annotation off; the cordon is ours all the same, and given back."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.say("== somebody takes our mark off")
+    r.ledger.meddled.add("node-a")
+    r.cluster.annotate("Node", "node-a", names.CORDONED_BY, None)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    return r
+
+
+def cordoned_anew_beneath_our_mark() -> Rollout:
+    """Before the write it is called off, and their cordon stays; our mark does not."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.say("== somebody uncordons the node and cordons it again")
+    r.cluster.uncordon("node-a")
+    r.cluster.cordon("node-a")
+    r.play(120)
+    assert reason(r, "node-a") == "CordonedByOther"
+    assert r.cluster.node("node-a")["spec"]["unschedulable"]
+    assert names.CORDONED_BY not in r.cluster.node("node-a")["metadata"]["annotations"]
+    r.say("== they uncordon it")
+    r.cluster.uncordon("node-a")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def cordoned_anew_after_the_write() -> Rollout:
+    """The change is brought to its end, put back where it is worse, and their cordon stays."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "ProveAdd")
+    r.say("== somebody uncordons the node and cordons it again")
+    r.ledger.meddled.add("node-a")
+    r.cluster.uncordon("node-a")
+    r.cluster.cordon("node-a")
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack"}
+    assert r.cluster.node("node-a")["spec"]["unschedulable"]
+    return r
+
+
 def target_changed_while_looking() -> Rollout:
     """The answer to the old question is not taken for one to the new question."""
     r = of(old("node-a"))
@@ -1820,6 +1868,9 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     retried_after_a_lost_audit,
     uncordoned_by_hand,
     cordoned_by_another_after_a_hand,
+    mark_taken_off_our_cordon,
+    cordoned_anew_beneath_our_mark,
+    cordoned_anew_after_the_write,
     target_changed_while_looking,
     managed_elsewhere,
     hung_pods_are_freed,
