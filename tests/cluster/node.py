@@ -95,6 +95,9 @@ _ALIVE = 'pid=$(cat "$1") && test "$(cat /proc/$pid/comm)" = "$2" && echo $pid'
 
 _START_SECONDS = 60
 
+STATIC_PODS = "/etc/kubernetes/manifests"
+"""Where a kubelet looks for pods that no API server has given it."""
+
 
 @dataclass(frozen=True)
 class NodeSpec:
@@ -190,6 +193,7 @@ class Node:
         net_d.mkdir(parents=True)
         (net_d / self.spec.config_name).write_text(self.config_text())
         shutil.copytree(build.home(f"plugins-{self.spec.plugins}"), disk / "opt/cni/bin")
+        (disk / STATIC_PODS.lstrip("/")).mkdir(parents=True)
         (disk / "var-lib/cni").mkdir()
         (disk / "var-log/pods").mkdir()
         disk.rename(self.disk)
@@ -408,6 +412,7 @@ class Node:
             "clusterDNS": ["10.96.0.10"],
             "clusterDomain": "cluster.local",
             "failSwapOn": False,
+            "staticPodPath": STATIC_PODS,
             "healthzPort": 0,
             # The disk is shared with everything else on this machine: a full one elsewhere must
             # not evict pods or collect images here.

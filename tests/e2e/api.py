@@ -17,7 +17,7 @@ T = TypeVar("T")
 CORE = "/api/v1"
 POLICIES = f"/apis/{names.API_VERSION}/{names.POLICY_PLURAL}"
 STATES = f"/apis/{names.API_VERSION}/{names.NODE_STATE_PLURAL}"
-SYSTEM, AGENTS = "cni-upgrade-system", "cni-upgrade-agents"
+SYSTEM, AGENTS, PROOF = "cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"
 
 _POLL_SECONDS = 0.15
 

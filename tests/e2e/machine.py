@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import build
 from tests.cluster.cluster import Cluster
-from tests.cluster.node import Node
+from tests.cluster.node import STATIC_PODS, Node
 
 STATE_FOLDER = "cni-upgrade"
 _HEALTHY = {"node-a": "1.0.0", "node-b": "0.4.0", "node-c": "1.0.0", "node-d": "1.0.0"}
@@ -122,6 +123,23 @@ class Machine:
         finally:
             over.set()
             watcher.join()
+
+    # -- static pods --
+
+    @property
+    def _manifests(self) -> Path:
+        return self.node.disk / STATIC_PODS.lstrip("/")
+
+    def run_static(self, pod: Mapping[str, object], name: str) -> None:
+        """Give the kubelet a pod by file; the API server shows a mirror of it, `NAME-NODE`."""
+        fresh = self._manifests / f".{name}.tmp"
+        fresh.write_text(json.dumps(pod), encoding="utf-8")
+        fresh.rename(self._manifests / f"{name}.json")
+
+    def forget_static(self) -> None:
+        """Take away the pods that a kubelet was given by file."""
+        for path in self._manifests.iterdir():
+            path.unlink()
 
     # -- plugins --
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cni_upgrade.api import names
-from tests.e2e.api import CORE, POLICIES, SYSTEM, Object, wait
-from tests.e2e.world import CONTROLLER, NODES, OPERATOR_USER, ROOT, World
+from tests.e2e.api import CORE, POLICIES, PROOF, SYSTEM, Object, wait
+from tests.e2e.world import NODES, OPERATOR_USER, ROOT, World
 
 _ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/cni-upgrade-operator"
 
@@ -17,14 +17,8 @@ def _delete_now(world: World) -> None:
     world.api.delete(f"{CORE}/namespaces/{SYSTEM}/pods/{pod['metadata']['name']}", grace=0)
 
 
-def _kill(world: World) -> None:
-    pod = world.controller()
-    assert pod is not None
-    assert world.machine(pod["spec"]["nodeName"]).kill(CONTROLLER), "the process was to be there"
-
-
 def _proving(world: World, node: str) -> bool:
-    pods = world.api.items(f"{CORE}/namespaces/cni-upgrade-proof/pods")
+    pods = world.api.items(f"{CORE}/namespaces/{PROOF}/pods")
     return any(
         pod["metadata"]["name"].startswith("proof-new-")
         and pod["metadata"]["annotations"][names.LABEL_NODE] == node
@@ -42,7 +36,11 @@ def test_killed_at_any_moment_it_goes_on(world: World) -> None:
     # A proof is told by its pod: how far it is may be recorded only with what comes of it.
     blows: list[tuple[str, Callable[[World], None], Callable[[str], bool]]] = [
         ("right after a cordon", _delete_now, lambda name: bool(world.cordon(name)[1])),
-        ("while an agent writes", _kill, lambda name: world.operation(name).get("step") == "Apply"),
+        (
+            "while an agent writes",
+            World.kill_controller,
+            lambda name: world.operation(name).get("step") == "Apply",
+        ),
         ("during a proof", _delete_now, lambda name: _proving(world, name)),
     ]
     hit: list[str] = []

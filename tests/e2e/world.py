@@ -16,6 +16,7 @@ from tests.e2e.api import (
     AGENTS,
     CORE,
     POLICIES,
+    PROOF,
     STATES,
     SYSTEM,
     Api,
@@ -34,6 +35,7 @@ DEPLOYMENT = f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/{OPERATOR}"
 CONTROLLER = "cni_upgrade.controller"
 AGENT = "cni_upgrade.node.agent"
 PODS = f"{CORE}/namespaces/default/pods"
+QUOTAS = f"{CORE}/namespaces/{PROOF}/resourcequotas"
 JOBS = f"/apis/batch/v1/namespaces/{AGENTS}/jobs"
 RESTING = frozenset(
     {"Compatible", "Done", "RolledBack", "Failed", "Blocked", "ManagedElsewhere", "Waiting"}
@@ -244,6 +246,13 @@ class World:
                 return pod
         return None
 
+    def kill_controller(self) -> None:
+        """Kill -9 the controller that leads."""
+        pod = self.controller()
+        assert pod is not None, "a controller was to lead"
+        killed = self.machine(pod["spec"]["nodeName"]).kill(CONTROLLER)
+        assert killed, "the process was to be there"
+
     def await_controller(self, seconds: float = 90) -> Object:
         """Wait until the controllers that the Deployment now asks for are ready, and one leads."""
 
@@ -288,12 +297,16 @@ class World:
 
     def tidy(self) -> None:
         """Undo all that a test or a killed run did: what is as it should be is left alone."""
+        for policy in self.api.items(POLICIES):  # one that gives back would wait for that
+            path = f"{POLICIES}/{policy['metadata']['name']}"
+            self.api.patch(path, {"metadata": {"finalizers": None}})
         self.api.delete(POLICIES)
         self.api.delete(STATES)
         self.api.delete(JOBS)
         self.api.delete("/apis/policy/v1/namespaces/default/poddisruptionbudgets")
         self.api.delete("/apis/apps/v1/namespaces/default/deployments")
         self.api.delete("/apis/apps/v1/namespaces/default/daemonsets")
+        self.api.delete(QUOTAS)
         for name in NODES:
             machine = self.machine(name)
             for program in machine.node.daemons:
@@ -329,6 +342,7 @@ class World:
 
     def _tidy_node(self, name: str) -> None:
         machine = self.machine(name)
+        machine.forget_static()
         if self._pods_on(name):
             machine.write(machine.healthy())
             if not self._pods_leave(name, 20):
