@@ -1,0 +1,38 @@
+"""A proof that cannot be made says nothing of the network: tried again, nothing rolled back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tests.e2e.api import CORE, PROOF, Object, wait
+from tests.e2e.world import QUOTAS, World
+
+
+def _quota() -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none"},
+        "spec": {"hard": {"pods": "0"}},
+    }
+
+
+def test_a_quota_is_no_fault_of_the_network(world: World) -> None:
+    hasty = world.machine("node-b")
+    world.api.create(QUOTAS, _quota())
+    quota = f"{QUOTAS}/none"
+    wait(lambda: (world.api.get(quota) or {}).get("status", {}).get("hard"), "the quota counts")
+
+    world.policy("hasty", nodes=["node-b"], mode="Enforce", verify={"deadline": "3s"})
+    status = world.await_phase("node-b", "Blocked", reason="ProofInconclusive")
+    assert "exceeded quota" in status["message"], "what the API server says was to be passed on"
+    assert "nothing was rolled back" in status["message"]
+    again = datetime.fromisoformat(status["nextAttemptAt"])
+    assert 0 < (again - datetime.now(UTC)).total_seconds() <= 240, "after a pause"
+    assert hasty.config.read_text() == hasty.at_version("0.4.0"), "what was written stays"
+    assert [e["kind"] for e in status["history"]] == ["apply"]
+    told = world.policy_status("hasty")
+    assert told["rollout"].get("failures", 0) == 0, "it is no failed node"
+    assert told["summary"].get("failed", 0) == 0
+    world.not_cordoned("node-b")
+    assert not world.api.items(f"{CORE}/namespaces/{PROOF}/pods"), "no proof was let in"
