@@ -491,7 +491,7 @@ BREAK_OUTS: dict[str, tuple[Spoil, str]] = {
     "the host's root": (lambda p: host(p, "/"), "volumes are"),
     "an empty path": (lambda p: host(p, ""), ""),
     "root's home": (lambda p: host(p, "/root"), "volumes are"),
-    "a parent of a folder": (lambda p: host(p, "/var"), "volumes are"),
+    "a parent of a folder": (lambda p: host(p, "/var/lib/rancher"), "volumes are"),
     "a folder below": (lambda p: host(p, "/etc/kubernetes"), "volumes are"),
     "a folder by another spelling": (lambda p: host(p, "/etc/"), "volumes are"),
     "a way out": (lambda p: host(p, "/etc/cni/net.d/../../../root"), ""),

@@ -333,6 +333,14 @@ CASES = (
     Case("policy", "spec.verify.deadline", ("pattern",), **DURATIONS, says="spec.verify.deadline"),
     Case("policy", "spec.verify.soak", ("pattern",), **DURATIONS, says="spec.verify.soak"),
     *(
+        Case("node state", path, ("pattern",), **DURATIONS, says=path)
+        for path in (
+            "status.operation.ordered.drain.deadline",
+            "status.operation.ordered.verify.deadline",
+            "status.operation.ordered.verify.soak",
+        )
+    ),
+    *(
         Case(
             kind,
             "status.conditions.[].reason",

@@ -63,6 +63,7 @@ class Executor:
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._versions: dict[tuple[str, str], str] = {}
         self._stopped = ""
+        self._broken = False
         self.progress = time.monotonic()
         """When a decision was last answered, on the monotonic clock."""
         self.silent = False
@@ -73,7 +74,11 @@ class Executor:
         """Decisions that the API server refused, by its reason."""
 
     async def carry_out(self, turns: Iterable[Turn], world: Snapshot) -> bool:
-        """Take all turns; True where each went to its end, or something was learned from it."""
+        """Take all turns; True where each went to its end, or something was learned from it.
+
+        Policies come last, and not at all where a node's turn has just met a refusal: they would
+        tell of a node what its record does not. The next plan knows of it.
+        """
         self.silent = False
         self._stopped = world.stopped
         self._versions = {
@@ -84,13 +89,23 @@ class Executor:
             )
             for name, item in items.items()
         } | {(names.POLICY_KIND, name): it.resource_version for name, it in world.unread.items()}
-        return all(await asyncio.gather(*(self._turn(turn) for turn in turns)))
+        self._broken = False
+        nodes: list[Turn] = []
+        policies: list[Turn] = []
+        for turn in turns:
+            (policies if turn.sums_up else nodes).append(turn)
+        done = all(await asyncio.gather(*(self._turn(turn, world) for turn in nodes)))
+        if self._broken:
+            return done
+        return all(await asyncio.gather(*(self._turn(turn, world) for turn in policies))) and done
 
-    async def _turn(self, turn: Turn) -> bool:
+    async def _turn(self, turn: Turn, world: Snapshot) -> bool:
         async with self._places:
             for group in _together(turn.decisions):
                 ends = await asyncio.gather(*(self._step(turn, each) for each in group))
                 if not all(end is None for end in ends):
+                    # One that was refused before is counted as its record says already.
+                    self._broken = self._broken or turn.subject not in world.errors
                     return all(end is not False for end in ends)
             self._store.errors.pop(turn.subject, None)
             return True

@@ -137,7 +137,9 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         if began is not None and began.kind == "audit" and state.status.operation is None:
             audits += node.name not in looking
             rotating += _rotating(move.status)
-        after[node.name] = state.model_copy(update={"status": status})
+        if node.name not in world.errors:
+            # What could not be written the last time is not counted before it is.
+            after[node.name] = state.model_copy(update={"status": status})
         decisions = (*_written(world, state, status), *move.acts)
         if any(isinstance(act, Claim) for act in move.acts):
             # A claim is guarded by the version that a status written before it would change. So

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cni_upgrade.fleet.decisions import Decision
+from cni_upgrade.api import names
+from cni_upgrade.fleet.decisions import Decision, SetFinalizers, SetStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +14,12 @@ class Turn:
 
     subject: str
     decisions: tuple[Decision, ...]
+
+    @property
+    def sums_up(self) -> bool:
+        """Whether it tells, or takes as given, what other turns of the same pass do to nodes."""
+        return any(
+            isinstance(each, SetFinalizers)
+            or (isinstance(each, SetStatus) and each.kind == names.POLICY_KIND)
+            for each in self.decisions
+        )

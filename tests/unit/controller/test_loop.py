@@ -233,3 +233,28 @@ async def test_counts_that_were_put_off_are_looked_at_soon(
     assert made.loop.tick() == loops.BUSY_TICK
     now += 2 * COUNTED
     assert made.loop.tick() == loops.IDLE_TICK
+
+
+async def test_a_policy_tells_nothing_of_a_node_that_its_record_does_not(made: Made) -> None:
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", "1.0.0"))
+    cluster.apply_policy("cure", {"mode": "Audit"})
+    refused = KubeError(500, "InternalError", "not now")
+
+    def never(verb: str, plural: str, name: str) -> KubeError | None:
+        return refused if (verb, plural) == ("patch", "cninodestates") else None
+
+    made.kube.refuse = never
+
+    def told() -> str:
+        found = cluster.api.get("CNIUpgradePolicy", "cure").get("status") or {}
+        return str(next((c for c in found.get("conditions") or () if c["type"] == "Ready"), {}))
+
+    for _ in range(12):
+        await made.pass_()
+        assert "Audited" not in told()
+    assert cluster.status("node-a").get("phase") != "Compatible"
+    assert "Auditing" in told(), "a node that cannot be written to keeps no policy from its status"
+    made.kube.refuse = lambda verb, plural, name: None
+    await until(made, lambda: "Audited" in told())
+    assert cluster.status("node-a")["phase"] == "Compatible"
