@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Run the test tiers one after the other and end with one line that counts them all.
+"""Run the test tiers in two lanes and end with one line that counts them all.
+
+What waits for real nodes runs beside what computes: together they take as long as the longer of
+the two. The first lane is shown as it goes, a tier of the second one when it has ended.
 
 A test that tries many points says how many with pytest's `record_property("counted", ...)`; that is
 printed after its tier.
 
 A tier is a folder of tests/ with tests in it; the quick ones run first. One that fails does not
-hide the ones after it. The last line is `N passed` or, with more to say, `N passed, N failed,
+hide the others. The last line is `N passed` or, with more to say, `N passed, N failed,
 N errors, N skipped`; the exit code is 0 only if nothing failed and something ran.
 """
 
@@ -16,12 +19,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("passed", "failed", "errors", "skipped")
 QUICK_FIRST = ("unit", "judge", "api", "e2e")
+COMPUTES = {"tests/unit", "tests/judge", "tests/api"}
+"""The first lane; every other tier is in the second one."""
 
 SHARED = ("-n", "auto", "--maxprocesses", "4", "--max-worker-restart", "0")
 WORKERS = {
@@ -61,18 +68,38 @@ def told(report: Path) -> list[str]:
     return [each.get("value", "") for each in found]
 
 
-def tier(folder: str, report: Path, options: list[str]) -> Counter[str]:
+def tier(folder: str, report: Path, options: list[str], shown: bool) -> Counter[str]:
+    """Run one; where it is not `shown` as it goes, its output comes at its end, in one piece."""
     workers = WORKERS.get(Path(folder).name, ())
     command = (sys.executable, "-m", "pytest", folder, f"--junit-xml={report}", *workers, *options)
-    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    pipe = None if shown else subprocess.PIPE
+    done = subprocess.run(
+        command, cwd=ROOT, check=False, text=True, stdout=pipe, stderr=subprocess.STDOUT
+    )
+    code = done.returncode
+    if not shown:
+        print(f"\n{done.stdout}", end="", flush=True)
     if report.exists():
         totals = counted(report)
         for line in told(report):
-            print(f"  {line}")
+            print(f"  {line}", flush=True)
         if code not in (0, 1) and not totals["errors"]:  # interrupted, internal error, no tests
             totals["errors"] += 1
         return totals
     return Counter(errors=1)
+
+
+def lane(folders: Sequence[str], options: list[str], tmp: Path, shown: bool) -> Counter[str]:
+    """Run tiers one after the other."""
+    totals: Counter[str] = Counter()
+    for folder in folders:
+        begun = time.monotonic()
+        print(f"== {folder} begins ==", flush=True)
+        found = tier(folder, tmp / f"{Path(folder).name}.xml", options, shown)
+        totals += found
+        seconds = time.monotonic() - begun
+        print(f"== {folder}: {dict(found)} in {seconds:.0f} s ==", flush=True)
+    return totals
 
 
 def main(arguments: list[str]) -> int:
@@ -80,14 +107,15 @@ def main(arguments: list[str]) -> int:
     options = [a for a in arguments if a.startswith("-")]
     started = time.monotonic()
     totals: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as tmp:
-        for number, folder in enumerate(folders, 1):
-            begun = time.monotonic()
-            print(f"== tier {number}/{len(folders)}: {folder} ==", flush=True)
-            found = tier(folder, Path(tmp, f"{number}.xml"), options)
-            totals += found
-            seconds = time.monotonic() - begun
-            print(f"== {folder}: {dict(found)} in {seconds:.0f} s ==", flush=True)
+    lanes = [[f for f in folders if f in COMPUTES], [f for f in folders if f not in COMPUTES]]
+    lanes = [each for each in lanes if each]
+    with tempfile.TemporaryDirectory() as tmp, ThreadPoolExecutor(2) as pool:
+        running = [
+            pool.submit(lane, each, options, Path(tmp), number == 0)
+            for number, each in enumerate(lanes)
+        ]
+        for each in running:
+            totals += each.result()
     print(f"== all tiers: {time.monotonic() - started:.0f} s ==")
     bad = totals["failed"] + totals["errors"]
     print(", ".join(f"{totals[w]} {w}" for w in WORDS if totals[w] or w == "passed"), flush=True)

@@ -76,3 +76,16 @@ def test_quick_tiers_come_first_and_none_is_forgotten(root: Path) -> None:
     for tier in ("torture", "e2e", "api", "unit"):
         write(root, tier, GOOD)
     assert run_tests.tiers() == ["tests/unit", "tests/api", "tests/e2e", "tests/torture"]
+
+
+def test_what_waits_for_nodes_runs_beside_what_computes(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for tier, other in (("unit", "e2e"), ("e2e", "unit")):
+        text = "import pathlib, time\ndef test_a():\n"
+        text += f"    pathlib.Path('{tier}').touch()\n    end = time.monotonic() + 20\n"
+        text += f"    while not pathlib.Path('{other}').exists() and time.monotonic() < end: pass\n"
+        text += f"    assert pathlib.Path('{other}').exists()\n"
+        write(root, tier, text)
+    assert run_tests.main([]) == 0
+    assert last_line(capfd) == "2 passed"
