@@ -14,6 +14,8 @@ KUBECTL=${KUBECTL:-kubectl}
 WAIT=${WAIT:-600}
 # How long each deletion is waited for.
 PATIENCE=${PATIENCE:-180}
+# How long a proof pod has to end of itself; its grace period is a second.
+PROOFS=${PROOFS:-60}
 SYSTEM=cni-upgrade-system
 AGENTS=cni-upgrade-agents
 PROOF=cni-upgrade-proof
@@ -132,8 +134,13 @@ done
 say "taking back the agents and proof pods"
 quiet -n $AGENTS delete jobs --all --cascade=foreground --timeout=${PATIENCE}s ||
     say "a node does not answer: its agent goes when the node is back"
-quiet -n $PROOF delete pods --all --timeout=${PATIENCE}s ||
-    say "a proof pod does not end: the config of its node cannot delete pods"
+# Where the config of its node cannot delete pods it would hang until somebody mends that, and its namespace with it.
+if ! quiet -n $PROOF delete pods --all --timeout=${PROOFS}s; then
+    say "taking away by force what its node cannot delete, where an address may stay taken:" \
+        "$(list -n $PROOF pods -o 'jsonpath={range .items[*]}{.metadata.name} on {.spec.nodeName} {end}')"
+    quiet -n $PROOF delete pods --all --grace-period=0 --force --timeout=${PATIENCE}s ||
+        say "a proof pod is still there"
+fi
 
 ours=$(cordoned)
 for node in $ours; do

@@ -295,6 +295,12 @@ class World:
 
     # -- a known state --
 
+    def _no_states(self) -> bool:
+        """Deleted once more where a controller had not heard yet that their policy is gone."""
+        if self.api.items(STATES):
+            self.api.delete(STATES)
+        return not self.api.items(STATES)
+
     def tidy(self) -> None:
         """Undo all that a test or a killed run did: what is as it should be is left alone."""
         for policy in self.api.items(POLICIES):  # one that gives back would wait for that
@@ -315,7 +321,7 @@ class World:
         hostname = {"nodeSelector": {"kubernetes.io/hostname": None}}
         self.api.patch(DEPLOYMENT, {"spec": {"replicas": 2, "template": {"spec": hostname}}})
         self.await_controller()
-        wait(lambda: not self.api.items(STATES), "the node states are deleted")
+        wait(self._no_states, "the node states are deleted")
         wait(lambda: not self._agents(), "the agents are gone", 90)
         for node in self.api.items(f"{CORE}/nodes"):
             marks = dict.fromkeys(self._ours(node))
