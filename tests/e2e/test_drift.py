@@ -53,6 +53,7 @@ def test_drift_is_mended_then_left_then_all_is_given_back(world: World) -> None:
     assert "by a program that is not known (file of 0:0, changed at" in status["message"]
     assert "spec.drift: 1 within 24h" in status["message"]
     assert Snapshot.of(drifting) == left, "it is theirs now"
+    wait(lambda: world.policy_status().get("failures"), "the policy names it")
     assert [f["node"] for f in world.policy_status()["failures"]] == ["node-d"]
     world.not_cordoned("node-c", "node-d")
     assert Snapshot.of(quiet) == written, "the other node was to be left alone"
