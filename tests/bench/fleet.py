@@ -284,33 +284,36 @@ async def bare_jobs(kubeconfig: Path, bodies: Sequence[Object], parallel: int) -
     """
     client = Client(await connect("bench", str(kubeconfig)))
     began = time.monotonic()
-    free, heard, ended = asyncio.Semaphore(parallel), set[str](), asyncio.Event()
+    free, heard = asyncio.Semaphore(parallel), set[str]()
+
+    def note(pod: Object) -> None:
+        name = pod["metadata"]["name"]
+        if pod["status"].get("phase") in ("Succeeded", "Failed") and name not in heard:
+            heard.add(name)
+            free.release()
 
     async def listen() -> None:
-        async for event in client.watch(PODS, AGENTS, listed.resource_version, 3600):
-            if event["type"] == "BOOKMARK":
-                continue
-            pod = event["object"]
-            if pod["status"].get("phase") in ("Succeeded", "Failed"):
-                name = pod["metadata"]["name"]
-                if name not in heard:
-                    heard.add(name)
-                    free.release()
+        while len(heard) < len(bodies):
+            # An API server ends the watch of who is slow to read, without a word.
+            listed = await client.list(PODS, AGENTS)
+            for pod in listed.items:
+                note(pod)
+            async for event in client.watch(PODS, AGENTS, listed.resource_version, 3600):
+                if event["type"] != "BOOKMARK":
+                    note(event["object"])
                 if len(heard) == len(bodies):
-                    ended.set()
-                    return
+                    break
 
     async def make(body: Object) -> None:
         await client.create(RESOURCE_JOBS, AGENTS, body)
 
     try:
-        listed = await client.list(PODS, AGENTS)
         async with asyncio.timeout(60 + len(bodies)), asyncio.TaskGroup() as group:
-            group.create_task(listen())
+            listening = group.create_task(listen())
             for body in bodies:
                 await free.acquire()
                 group.create_task(make(body))
-            await ended.wait()
+            await listening
             return time.monotonic() - began
     finally:
         await client.close()
