@@ -7,6 +7,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+_FIELDS: dict[frozenset[str], set[str]] = {}
+
 
 class Model(BaseModel):
     """Frozen; camelCase outside, snake_case inside; members of a newer writer are ignored."""
@@ -32,6 +34,16 @@ class Model(BaseModel):
         if all(_same(known[name], value) for name, value in changes.items()):
             return self
         return self.model_validate({**known, **changes})
+
+    def model_post_init(self, _: Any) -> None:
+        """Which fields were set is one set for all objects that are alike: it never changes.
+
+        pydantic gives each object one of its own, which was 13 KB of the 30 of a node's record.
+        """
+        fields = self.__pydantic_fields_set__
+        object.__setattr__(
+            self, "__pydantic_fields_set__", _FIELDS.setdefault(frozenset(fields), fields)
+        )
 
     def to_api(self) -> dict[str, Any]:
         """The JSON that the API server gets: camelCase, without what is not known."""

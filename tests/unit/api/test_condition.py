@@ -31,3 +31,13 @@ def test_time_moves_when_the_status_flips() -> None:
 def test_a_condition_that_is_not_said_again_is_gone() -> None:
     old = (condition("Ready", "True", EARLIER), condition("Stalled", "True", EARLIER))
     assert [c.type for c in keep_times(old, (condition("Ready", "True", LATER),))] == ["Ready"]
+
+
+def test_objects_that_are_alike_share_what_pydantic_notes_of_them() -> None:
+    body = {"type": "Ready", "status": "True", "reason": "Done", "message": ""}
+    body["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+    one, two = (Condition.model_validate(body) for _ in range(2))
+    assert one.model_fields_set is two.model_fields_set
+    before = set(one.model_fields_set)
+    changed = one.model_copy(update={"observed_generation": 7})
+    assert (changed.observed_generation, one.model_fields_set) == (7, before)
