@@ -23,7 +23,7 @@ from cni_upgrade.kube.resources import LEASES, NAMESPACES, PODS, POLICIES
 
 log = logging.getLogger(__name__)
 
-LEAST_PAUSE, MOST_PAUSE = 0.05, 1.0
+LEAST_PAUSE, MOST_PAUSE = 0.2, 1.0
 """Seconds after the first news of many: events come in bursts, one pass answers them all."""
 PAUSES_TO_PLANS = 2.0
 """A pause is so many times what planning took last: at most a third of a core goes into it."""
