@@ -255,19 +255,19 @@ def let_go_turns(world: Snapshot) -> Iterator[Turn]:
     """The finalizers of deleted policies that give nothing back, which needs no look at a node."""
     for policy in sorted(world.policies.values(), key=seniority):
         if policy.metadata.deletion_timestamp and held(policy) and not gives_back(policy):
-            kept = tuple(name for name in policy.metadata.finalizers if name != names.FINALIZER)
-            version = policy.metadata.resource_version
-            yield Turn(
-                f"policy {policy.metadata.name}",
-                (SetFinalizers(policy.metadata.name, version, kept),),
-            )
+            yield Turn(f"policy {policy.metadata.name}", (_hold(policy, False),))
+
+
+def _hold(policy: CNIUpgradePolicy, wanted: bool) -> SetFinalizers:
+    """Our finalizer on, or off; others' stay as they are."""
+    others = tuple(name for name in policy.metadata.finalizers if name != names.FINALIZER)
+    ours = (names.FINALIZER,) if wanted else ()
+    return SetFinalizers(policy.metadata.name, policy.metadata.resource_version, (*others, *ours))
 
 
 def _decisions(
     policy: CNIUpgradePolicy, world: Snapshot, leaving: Leaving | None
 ) -> Iterator[Decision]:
-    finalizers = policy.metadata.finalizers
-    kept = tuple(name for name in finalizers if name != names.FINALIZER)
     if leaving is None and gives_back(policy):
         leaving = _leaving(policy, world)
     if leaving is not None:
@@ -278,17 +278,11 @@ def _decisions(
         # What it says must be said before it goes.
         if not (said or left):
             yield _event(policy, status.message)
-            yield SetFinalizers(policy.metadata.name, policy.metadata.resource_version, kept)
+            yield _hold(policy, False)
         return
     wanted = not policy.metadata.deletion_timestamp and restores(policy) and _needed(policy, world)
-    if wanted and not held(policy):
-        yield SetFinalizers(
-            policy.metadata.name,
-            policy.metadata.resource_version,
-            (*finalizers, names.FINALIZER),
-        )
-    elif not wanted and held(policy):
-        yield SetFinalizers(policy.metadata.name, policy.metadata.resource_version, kept)
+    if wanted != held(policy):
+        yield _hold(policy, wanted)
 
 
 def _said(policy: CNIUpgradePolicy, status: PolicyStatus) -> Iterator[Decision]:
