@@ -76,10 +76,6 @@ class Windows:
         )
         return min((span[0] for span in rare if span is not None), default=None)
 
-    def may_begin(self, seconds: int) -> bool:
-        """Whether something that takes so long may begin now."""
-        return self.opens(seconds) == self._now
-
     def room(self, seconds: int, until: datetime, enough: timedelta) -> timedelta:
         """Of the time from this instant to another one, that in which something that takes so long
         could have begun; not counted on beyond `enough`."""
