@@ -5,22 +5,15 @@ Until an agent has a container nothing of it has run, so it can be taken back wi
 
 from __future__ import annotations
 
-from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.api.policy import Mode
 from cni_upgrade.fleet.selection import matches, paused
 from cni_upgrade.fleet.stopping import stopped
 from cni_upgrade.fleet.view import View
 
 
-def orderer(view: View) -> CNIUpgradePolicy | None:
-    """The policy on whose behalf the node is changed, while it exists."""
-    ref = view.operation.policy
-    policies = view.world.policies.values()
-    return next((p for p in policies if ref and p.metadata.uid == ref.uid), None)
-
-
 def unwanted(view: View) -> str:
     """Why the change under way is not wanted any more, by anybody's word; empty while it is."""
-    policy, ref = orderer(view), view.operation.policy
+    policy, ref = view.orderer, view.operation.policy
     name = ref.name if ref else "?"
     if policy is None or policy.metadata.deletion_timestamp:
         return f"policy {name} is gone"

@@ -156,9 +156,7 @@ def _order_back(view: View, backup: str) -> Operation:
     """The order to put a backup back; a proof of later was no order that could be turned round."""
     if view.operation.kind != PROVE:
         return orders.restore(view, backup, rollback=True)
-    ref = view.operation.policy
-    policies = view.world.policies.values()
-    policy = next((p for p in policies if ref and p.metadata.uid == ref.uid), None)
+    policy = view.orderer
     if policy is None:
         raise LookupError(f"node {view.node.name}: the policy of a proof is gone")
     given = (view.node, view.state, view.status, policy, view.world.config, backup)

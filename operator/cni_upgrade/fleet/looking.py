@@ -62,7 +62,7 @@ def audited(view: View, result: Result) -> Move:
         )
     key = _key(view)
     phase, reason, message = verdict_phase(result.report)
-    policy = _asker(view)
+    policy = view.orderer
     view = remade(view, result.report, policy)
     status = view.status
     drifted, entry = drift.judged(view, policy, result.report)
@@ -103,7 +103,7 @@ def _key(view: View) -> str:
 
     An answer to an old question is still true, but another one is asked for.
     """
-    policy = _asker(view)
+    policy = view.orderer
     if policy is None or not _still_asked(view, policy):
         return ""
     return audit_key(view.node, view.state, policy, view.world.config)
@@ -111,16 +111,8 @@ def _key(view: View) -> str:
 
 def _asked(view: View, key: str) -> str:
     """What people asked for by that question; empty where they ask for something else by now."""
-    policy = _asker(view)
+    policy = view.orderer
     return asked_key(view.state, policy) if key and policy is not None else ""
-
-
-def _asker(view: View) -> CNIUpgradePolicy | None:
-    """The policy on whose behalf was looked, while it exists."""
-    ref = view.operation.policy
-    return next(
-        (p for p in view.world.policies.values() if ref and p.metadata.uid == ref.uid), None
-    )
 
 
 def _still_asked(view: View, policy: CNIUpgradePolicy) -> bool:

@@ -69,8 +69,7 @@ def _whose(view: View, told: Standing, asker: CNIUpgradePolicy | None) -> CNIUpg
     """The policy that wrote it, while it exists; where that cannot be read, the one that may."""
     if told.policy is None:
         return asker if asker is not None and asker.spec.mode == Mode.ENFORCE else None
-    policies = view.world.policies.values()
-    return next((each for each in policies if each.metadata.uid == told.policy), None)
+    return view.world.policy_by(told.policy)
 
 
 def _with(view: View, update: dict[str, Any]) -> View:

@@ -119,3 +119,7 @@ class Snapshot:
     """When this process last wrote the status of a policy, by the policy's name."""
     configmaps: Mapping[str, ConfigMap] = field(default_factory=dict)
     """By `namespace/name`; only those that some node's file comes from."""
+
+    def policy_by(self, uid: str) -> CNIUpgradePolicy | None:
+        """The policy of that uid, while it exists; another one may have its name by now."""
+        return next((each for each in self.policies.values() if each.metadata.uid == uid), None)

@@ -72,11 +72,14 @@ class View:
     def settings(self) -> PolicySpec | Ordered | None:
         """How the policy on whose behalf the node is worked on wants it; as it was, once it is
         gone."""
+        policy = self.orderer
+        return policy.spec if policy is not None else self.operation.ordered
+
+    @property
+    def orderer(self) -> CNIUpgradePolicy | None:
+        """The policy on whose behalf the node is worked on, while it exists."""
         ref = self.operation.policy
-        return next(
-            (p.spec for p in self.world.policies.values() if ref and p.metadata.uid == ref.uid),
-            self.operation.ordered,
-        )
+        return self.world.policy_by(ref.uid) if ref else None
 
     @property
     def job(self) -> str:

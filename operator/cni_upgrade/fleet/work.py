@@ -17,7 +17,7 @@ from cni_upgrade.fleet import (
     unknown_step,
     writing,
 )
-from cni_upgrade.fleet.calling_off import orderer, unwanted
+from cni_upgrade.fleet.calling_off import unwanted
 from cni_upgrade.fleet.decisions import Cordon
 from cni_upgrade.fleet.draining import drain_settings
 from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
@@ -70,7 +70,7 @@ def _held(view: View, step: Step) -> Move | None:
 
 def _called_off(view: View) -> Move | None:
     """Before anything was written, a pause or a change of mind gives the node back at once."""
-    policy, seen = orderer(view), view.status.observed
+    policy, seen = view.orderer, view.status.observed
     why = unwanted(view) or node_lease.others(view) or theirs(view)
     if not why and view.silent:
         why = "the node's Ready is Unknown"
