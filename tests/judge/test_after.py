@@ -17,7 +17,7 @@ from cni_upgrade.node.operation import FileOrder, Kind, Operation, Outcome, Path
 from cni_upgrade.node.operation import Target as Wanted
 from cni_upgrade.node.paths import Known
 from tests.judge.build import RELEASES
-from tests.judge.test_running import CONTAINERD, WEAVE
+from tests.judge.test_running import CONTAINERD, lay_weave
 from tests.judge.world import World, can_run
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="needs root, for network namespaces")
@@ -101,13 +101,7 @@ def test_the_way_back_to_a_file_without_a_version(release: str, tmp_path: Path) 
 @pytest.mark.parametrize("release", RELEASES)
 def test_weave_after_the_rewrite(release: str, version: str | None, tmp_path: Path) -> None:
     with World(release, tmp_path / "node") as world:
-        world.install("1.9.1", "loopback")
-        (world.bin / "weave-net").write_text(WEAVE)
-        (world.bin / "weave-net").chmod(0o755)
-        stated = {} if version is None else {"cniVersion": version}
-        text = {**stated, "name": "weave", "plugins": [{"type": "weave-net"}]}
-        world.file.write_text(json.dumps(text))
-        read = config.read(world.file.name, world.file.read_bytes())
+        read = lay_weave(world, version)
         said = judge(Facts(CONTAINERD[release], [read], world.plugins()), Target())
         if said.files[0].action == "Rewrite":
             assert said.files[0].to is not None

@@ -224,18 +224,22 @@ esac
 """Answers as weave-net does: a result without cniVersion (containerd#6921)."""
 
 
+def lay_weave(world: World, version: str | None) -> config.Config:
+    """Make it the plugin of the node's only config; answers that as it is read."""
+    world.install("1.9.1", "loopback")
+    (world.bin / "weave-net").write_text(WEAVE)
+    (world.bin / "weave-net").chmod(0o755)
+    stated = {} if version is None else {"cniVersion": version}
+    text = {**stated, "name": "weave", "plugins": [{"type": "weave-net"}]}
+    world.file.write_text(json.dumps(text))
+    return config.read(world.file.name, world.file.read_bytes())
+
+
 @pytest.mark.parametrize("version", [None, "0.3.1", "0.4.0"])
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_result_without_version(release: str, version: str | None, tmp_path: Path) -> None:
     with World(release, tmp_path / "node") as world:
-        world.install("1.9.1", "loopback")
-        (world.bin / "weave-net").write_text(WEAVE)
-        (world.bin / "weave-net").chmod(0o755)
-        text = {"name": "weave", "plugins": [{"type": "weave-net"}]}
-        if version is not None:
-            text = {"cniVersion": version, **text}
-        world.file.write_text(json.dumps(text))
-        read = config.read(world.file.name, world.file.read_bytes())
+        read = lay_weave(world, version)
         said = judge(Facts(CONTAINERD[release], [read], world.plugins()), Target())
         pod = world.pod("fresh")
         outcome = (not world.run("ADD", pod), not world.run("DEL", pod))
