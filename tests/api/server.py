@@ -72,8 +72,9 @@ class Server:
         try:
             self._connection.request(method, path, data, headers)
             response = self._connection.getresponse()
-        except http.client.RemoteDisconnected:
-            # It was idle for too long: closed before this request was on its way.
+        except (ConnectionError, ssl.SSLEOFError):
+            # It was idle for too long and closed. That is found out in writing or in reading: by
+            # whether the end of the stream has come in before the request goes out.
             self._connection.close()
             self._connection.request(method, path, data, headers)
             response = self._connection.getresponse()
