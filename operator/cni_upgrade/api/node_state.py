@@ -8,9 +8,10 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Count, Line, Model, Name, Text, Time, Uid, Word, Words, first, last
 from cni_upgrade.api.condition import Conditions
+from cni_upgrade.api.drain import Drain
 from cni_upgrade.api.meta import ObjectMeta
-from cni_upgrade.api.policy import Drain, OnFailure, Verify
 from cni_upgrade.api.report import Baseline, Report
+from cni_upgrade.api.verify import OnFailure, Verify
 
 
 class Phase(StrEnum):

@@ -7,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from cni_upgrade.api.crd import RESOURCES, crd
+from cni_upgrade.api.drain import DrainPolicy
+from cni_upgrade.api.label_selector import LabelSelector
 from cni_upgrade.api.meta import ObjectMeta
 from cni_upgrade.api.node_state import (
     CNINodeState,
@@ -23,17 +25,10 @@ from cni_upgrade.api.parse import (
     parse_node_state,
     parse_policy,
 )
-from cni_upgrade.api.policy import (
-    CNIUpgradePolicy,
-    DrainPolicy,
-    LabelSelector,
-    Mode,
-    NodeFailure,
-    OnFailure,
-    PolicySpec,
-    PolicyStatus,
-)
+from cni_upgrade.api.policy import CNIUpgradePolicy, Mode, PolicySpec
+from cni_upgrade.api.policy_status import NodeFailure, PolicyStatus
 from cni_upgrade.api.report import FileReport, Finding, Report
+from cni_upgrade.api.verify import OnFailure
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
