@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api import names
+from cni_upgrade.api.history import HistoryEntry
 from cni_upgrade.api.label_selector import LabelSelector
 from cni_upgrade.api.meta import ObjectMeta
-from cni_upgrade.api.node_state import HistoryEntry, NodeStateStatus, Phase
+from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.parse import parse_node_state, parse_policy
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
 from tests.api.conftest import CRDS, Kubectl
 from tests.api.objects import AT, node_state, policy

@@ -1,8 +1,10 @@
 """Drift: a file that was written for a policy, and that somebody else changes afterwards."""
 
-from pydantic import Field
+from typing import Annotated
 
-from cni_upgrade.api.base import Model
+from pydantic import BeforeValidator, Field
+
+from cni_upgrade.api.base import Line, Model, Time, Word, last
 from cni_upgrade.api.duration import Duration
 
 
@@ -21,4 +23,32 @@ class Drift(Model):
     within: Duration = Field(
         default="24h",
         description="The time in which maxReverts counts, for example 12h or 24h. Default 24h.",
+    )
+
+
+class DriftStatus(Model):
+    """Changes of somebody else to a file that was written here."""
+
+    found: Annotated[tuple[Time, ...], Field(max_length=32), BeforeValidator(last(32))] = Field(
+        default=(), description="When such changes were found, oldest first; the last 32."
+    )
+    file: Word = Field(default="", description="Name of the file that was changed last.")
+    sha256: Word | None = Field(
+        default=None,
+        description="SHA-256 of what stands there instead; absent once it was mended.",
+    )
+    spent: bool = Field(
+        default=False,
+        description="True once spec.drift of the policy is used up: nothing is mended until a "
+        "person asks (cniupgrade.dev/retry) or the file holds something else.",
+    )
+    fought: Word | None = Field(
+        default=None,
+        description="SHA-256 of what stood there when it was used up: not mended by itself.",
+    )
+    retry: Word = Field(
+        default="", description="The values of cniupgrade.dev/retry when it was found."
+    )
+    writer: Line = Field(
+        default="", description="Who writes the file, as far as the audit could find out."
     )

@@ -1,56 +1,41 @@
 """The node state: what one node has, what is happening to it, and what has happened."""
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
 from cni_upgrade.api import names
-from cni_upgrade.api.base import Count, Line, Model, Name, Text, Time, Uid, Word, Words, first, last
+from cni_upgrade.api.base import Count, Model, Name, Text, Time, Word, Words, first, last
+from cni_upgrade.api.changed import Changed, ChangedFile
 from cni_upgrade.api.condition import Conditions
-from cni_upgrade.api.drain import Drain
+from cni_upgrade.api.drift import DriftStatus
+from cni_upgrade.api.history import HistoryEntry, HungPods, LastChange, LastOperation
 from cni_upgrade.api.meta import ObjectMeta
-from cni_upgrade.api.report import Baseline, Report
-from cni_upgrade.api.verify import OnFailure, Verify
+from cni_upgrade.api.operation_status import Ending, OperationStatus, Ordered, ProofStatus
+from cni_upgrade.api.phase import Phase, ShownPhase
+from cni_upgrade.api.policy_ref import PolicyRef
+from cni_upgrade.api.report import Report
 
-
-class Phase(StrEnum):
-    """Where a node is on its way."""
-
-    PENDING = "Pending"
-    AUDITING = "Auditing"
-    COMPATIBLE = "Compatible"
-    WAITING = "Waiting"
-    DRAINING = "Draining"
-    APPLYING = "Applying"
-    PROVING = "Proving"
-    DONE = "Done"
-    ROLLING_BACK = "RollingBack"
-    ROLLED_BACK = "RolledBack"
-    FAILED = "Failed"
-    BLOCKED = "Blocked"
-    MANAGED_ELSEWHERE = "ManagedElsewhere"
-
-
-ShownPhase = Annotated[
-    Phase | Word,
-    Field(union_mode="left_to_right"),
-    WithJsonSchema({"type": "string", "maxLength": 256}),
+# The planner still looks for all of them here.
+__all__ = [
+    "CNINodeState",
+    "Changed",
+    "ChangedFile",
+    "DriftStatus",
+    "Ending",
+    "HistoryEntry",
+    "HungPods",
+    "LastChange",
+    "LastOperation",
+    "NodeStateSpec",
+    "NodeStateStatus",
+    "Observed",
+    "OperationStatus",
+    "Ordered",
+    "Phase",
+    "PolicyRef",
+    "ProofStatus",
 ]
-"""A phase, or the word for one that only a newer controller knows: shown, never refused."""
-
-
-class PolicyRef(Model):
-    """The policy that has claimed a node."""
-
-    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(
-        description="Name of the CNIUpgradePolicy."
-    )
-    uid: Uid = Field(
-        description="UID of the CNIUpgradePolicy; a policy of the same name created later does "
-        "not inherit the claim."
-    )
-    since: Time | None = Field(default=None, description="When the policy claimed the node.")
 
 
 class NodeStateSpec(Model):
@@ -103,243 +88,6 @@ class Observed(Model):
         description="True when the report did not fit and this is its summary; the whole report "
         "is the log of the audit's pod.",
     )
-
-
-class ProofStatus(Model):
-    """The pods that show whether the node works."""
-
-    old_pod: Name | None = Field(
-        default=None, description="Pod that was created before the change, to be deleted after it."
-    )
-    new_pod: Name | None = Field(
-        default=None, description="Pod that is created and deleted after the change."
-    )
-    add: bool | None = Field(
-        default=None,
-        description="Whether the new pod got its network; absent while not known.",
-    )
-    delete: bool | None = Field(
-        default=None, description="Whether the new pod could be deleted; absent while not known."
-    )
-    old_delete: bool | None = Field(
-        default=None,
-        description="Whether the pod from before the change could be deleted; absent while not "
-        "known.",
-    )
-    soaked: bool = Field(
-        default=False,
-        description="Whether the soak of spec.verify.soak is over, so that this is the last pod.",
-    )
-    outcome: Word | None = Field(
-        default=None,
-        description="What the proof shows, compared with the baseline; absent while it runs.",
-    )
-
-
-class HungPods(Model):
-    """Pods of the node that hung in creation or deletion, before and after the last change."""
-
-    before: Words = Field(
-        default=(),
-        description="Pods, as namespace/name, that got no network or could not be deleted "
-        "before the last change; 64 at most.",
-    )
-    after: Words = Field(
-        default=(), description="Those of them that still hung when the node was given back."
-    )
-
-
-class Ending(Model):
-    """What a node will be once it is given back."""
-
-    phase: ShownPhase = Field(description="The phase to rest in.")
-    reason: Word = Field(description="One CamelCase word that says why.")
-    message: Text = Field(default="", description="What happened and what to do about it.")
-
-
-class Ordered(Model):
-    """How the policy wanted the node worked on, for when it is gone before that has ended."""
-
-    on_failure: OnFailure = Field(description="spec.onFailure of the policy.")
-    verify: Verify = Field(description="spec.verify of the policy.")
-    drain: Drain = Field(description="spec.drain of the policy.")
-    paths: Word = Field(default="auto", description="spec.paths of the policy.")
-
-
-class OperationStatus(Model):
-    """The operation that is under way."""
-
-    id: Name = Field(
-        description="Name of the operation and of its Job: the same work always has the same id."
-    )
-    kind: Word = Field(description="audit, apply, restore or prove.")
-    digest: Word = Field(
-        default="", description="SHA-256 of everything that the node is asked to do."
-    )
-    attempt: Count = Field(default=0, description="Number of this attempt, from 0.")
-    step: Word = Field(default="", description="What is being done now.")
-    policy: PolicyRef | None = Field(
-        default=None, description="The policy on whose behalf the node is worked on."
-    )
-    started_at: Time | None = Field(default=None, description="When the operation started.")
-    step_since: Time | None = Field(default=None, description="When its present step started.")
-    deadline: Time | None = Field(default=None, description="When the present step is given up.")
-    job: Name | None = Field(
-        default=None, description="Name of the Job in the namespace of the agents."
-    )
-    input: Annotated[str, Field(max_length=32768)] | None = Field(
-        default=None,
-        description="The JSON that is handed to the agent, kept so that a restarted controller "
-        "sends the same.",
-    )
-    ordered: Ordered | None = Field(
-        default=None,
-        description="How the policy wanted the node worked on as the operation began; holds once "
-        "the policy is gone. Absent for an audit.",
-    )
-    proof: ProofStatus | None = Field(
-        default=None, description="The proof of this operation: its pods and what they show."
-    )
-    hung: Words | None = Field(
-        default=None,
-        description="Pods, as namespace/name, that hung in creation or deletion before the "
-        "change; absent until they were looked for.",
-    )
-    blockers: Words = Field(
-        default=(),
-        description="What the present step waits for, such as pods and the disruption budgets "
-        "that keep them.",
-    )
-    cordoned: bool = Field(
-        default=False, description="Whether the operator cordoned the node for this operation."
-    )
-    ending: Ending | None = Field(
-        default=None,
-        description="How the operation ended, while the node is still to be given back.",
-    )
-
-
-class LastOperation(Model):
-    """The operation that ended last."""
-
-    id: Name = Field(description="Name of the operation and of its Job.")
-    kind: Word = Field(description="audit, apply or restore.")
-    outcome: Word = Field(default="", description="How it ended, for example Done or Failed.")
-    finished_at: Time | None = Field(default=None, description="When it ended.")
-    backup: Word | None = Field(
-        default=None, description="Backup on the node that it made or used; absent for an audit."
-    )
-    attempt: Count = Field(default=0, description="Number of that attempt, from 0.")
-
-
-class LastChange(Model):
-    """How the change that ended last has ended."""
-
-    outcome: Word = Field(
-        description="Done, Failed, RolledBack or Unproved (written; the proof said nothing yet)."
-    )
-    at: Time = Field(description="When it ended.")
-    policy: Uid = Field(default="", description="UID of the policy on whose behalf it was made.")
-    baseline: Baseline | None = Field(
-        default=None,
-        description="While Unproved or Failed: what worked before the change, for its proof to be "
-        "compared with; absent where that is not known.",
-    )
-    backup: Word | None = Field(
-        default=None,
-        description="While Unproved or Failed: the backup to go back to where the proof shows "
-        "that it is worse than before.",
-    )
-
-
-class HistoryEntry(Model):
-    """One thing that happened to the node."""
-
-    at: Time = Field(description="When it happened.")
-    kind: Word = Field(
-        description="apply or restore; drift where somebody else had changed a file; drain."
-    )
-    operation: Name = Field(default="", description="Name of the operation.")
-    outcome: Word = Field(default="", description="How it ended, for example Done or Failed.")
-    from_: Word | None = Field(
-        default=None,
-        alias="from",
-        description='The CNI version before; "missing" when there was none.',
-    )
-    to: Word | None = Field(default=None, description="The CNI version after.")
-    backup: Word | None = Field(default=None, description="Backup on the node that goes with it.")
-    message: Text = Field(default="", description="What happened, in one sentence.")
-    diff: Text | None = Field(
-        default=None, description="What was changed in the files, as a unified diff, shortened."
-    )
-
-
-class DriftStatus(Model):
-    """Changes of somebody else to a file that was written here."""
-
-    found: Annotated[tuple[Time, ...], Field(max_length=32), BeforeValidator(last(32))] = Field(
-        default=(), description="When such changes were found, oldest first; the last 32."
-    )
-    file: Word = Field(default="", description="Name of the file that was changed last.")
-    sha256: Word | None = Field(
-        default=None,
-        description="SHA-256 of what stands there instead; absent once it was mended.",
-    )
-    spent: bool = Field(
-        default=False,
-        description="True once spec.drift of the policy is used up: nothing is mended until a "
-        "person asks (cniupgrade.dev/retry) or the file holds something else.",
-    )
-    fought: Word | None = Field(
-        default=None,
-        description="SHA-256 of what stood there when it was used up: not mended by itself.",
-    )
-    retry: Word = Field(
-        default="", description="The values of cniupgrade.dev/retry when it was found."
-    )
-    writer: Line = Field(
-        default="", description="Who writes the file, as far as the audit could find out."
-    )
-
-
-class ChangedFile(Model):
-    """One file that a policy changed."""
-
-    name: Word = Field(description="Name of the file in the folder of configs.")
-    backup: Word = Field(description="Backup on the node that holds it as it was before.")
-    from_: Word = Field(
-        default="missing",
-        alias="from",
-        description='The CNI version before the policy; "missing" when there was none.',
-    )
-    to: Word | None = Field(default=None, description="The CNI version that was written last.")
-    sha256: Word = Field(default="", description="SHA-256 of what was written last.")
-
-
-class Changed(Model):
-    """What a policy changed on the node: what its deletion may give back."""
-
-    policy: PolicyRef = Field(description="The policy that changed them.")
-    files: Annotated[tuple[ChangedFile, ...], Field(max_length=32), BeforeValidator(first(32))] = (
-        Field(default=(), description="Files that are not yet as they were before it.")
-    )
-    unknown: bool = Field(
-        default=False,
-        description="True when the record was made anew and the backups on the node could not be "
-        "read: what the policy changed is not known, and is not given back.",
-    )
-    drain: bool = Field(
-        default=False,
-        description="True when pods that run keep the files from being given back: they leave "
-        "first.",
-    )
-    restored: Word | None = Field(
-        default=None,
-        description="What became of it when the policy was deleted: Restored, Refused (nothing "
-        "was touched), Failed or GivenUp; absent while the change stands.",
-    )
-    restored_at: Time | None = Field(default=None, description="When that was known.")
-    message: Text = Field(default="", description="The same in one sentence.")
 
 
 class NodeStateStatus(Report):

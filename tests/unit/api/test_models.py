@@ -8,24 +8,20 @@ from pydantic import ValidationError
 
 from cni_upgrade.api.crd import RESOURCES, crd
 from cni_upgrade.api.drain import DrainPolicy
+from cni_upgrade.api.history import HistoryEntry
 from cni_upgrade.api.label_selector import LabelSelector
 from cni_upgrade.api.meta import ObjectMeta
-from cni_upgrade.api.node_state import (
-    CNINodeState,
-    HistoryEntry,
-    NodeStateSpec,
-    NodeStateStatus,
-    OperationStatus,
-    Phase,
-    PolicyRef,
-)
+from cni_upgrade.api.node_state import CNINodeState, NodeStateSpec, NodeStateStatus
+from cni_upgrade.api.operation_status import OperationStatus
 from cni_upgrade.api.parse import (
     FieldProblem,
     UnreadableResourceError,
     parse_node_state,
     parse_policy,
 )
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode, PolicySpec
+from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.api.policy_status import NodeFailure, PolicyStatus
 from cni_upgrade.api.report import FileReport, Finding, Report
 from cni_upgrade.api.verify import OnFailure
