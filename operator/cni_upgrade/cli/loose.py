@@ -19,7 +19,7 @@ from cni_upgrade.cni import config, folder
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
-from cni_upgrade.cni.health import LOOPBACK
+from cni_upgrade.cni.node import LOOPBACK
 from cni_upgrade.node import files, probe, report
 from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.folders import Folders, resolve

@@ -8,7 +8,8 @@ back while the plugin runs whose IPAM holds it, and a plugin that refuses the ve
 
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.findings import Code
-from cni_upgrade.cni.health import Node, Outcome
+from cni_upgrade.cni.health import Outcome
+from cni_upgrade.cni.node import Node
 
 _KEEPS_NOTHING = "static"
 """An IPAM plugin that keeps no record of what it gave."""

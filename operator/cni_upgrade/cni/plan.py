@@ -7,6 +7,7 @@ from cni_upgrade.cni import compat, folder, health, managed, succession, version
 from cni_upgrade.cni.config import Config, read
 from cni_upgrade.cni.facts import Facts, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
+from cni_upgrade.cni.node import Node
 from cni_upgrade.cni.runtimes import Runtime
 
 
@@ -37,7 +38,7 @@ class Plan:
 
 def plan(
     config: Config,
-    node: health.Node,
+    node: Node,
     target: Target,
     before: tuple[health.Outcome, health.Outcome],
 ) -> Plan:
@@ -78,7 +79,7 @@ def _said(config: Config, before: tuple[health.Outcome, health.Outcome]) -> str:
 
 def _reach(
     config: Config,
-    node: health.Node,
+    node: Node,
     target: Target,
     faulty: bool,
     before: tuple[health.Outcome, health.Outcome],
@@ -158,12 +159,12 @@ def _kept(
     return succession.obstacle(beside.load, beside.configs, config, new)
 
 
-def _all_known(version: str | None, node: health.Node) -> bool:
+def _all_known(version: str | None, node: Node) -> bool:
     missing = any(each.source == "missing" for each in node.chain)
     return not missing and not node.doubts(version)
 
 
-def _at_target(config: Config, version: str, node: health.Node) -> Plan:
+def _at_target(config: Config, version: str, node: Node) -> Plan:
     """There is nothing to write; where a binary does not answer that is all that can be said."""
     why = f"{version} is the target already"
     doubts = "; ".join(node.doubts(version))

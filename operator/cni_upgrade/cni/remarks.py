@@ -8,6 +8,7 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.judgement import FileJudgement
+from cni_upgrade.cni.node import LOOPBACK, Node
 from cni_upgrade.cni.plan import Plan
 from cni_upgrade.cni.runtimes import Runtime
 
@@ -40,7 +41,7 @@ def support_findings(binaries: Sequence[Support]) -> Iterator[Finding]:
             )
 
 
-def delegate_findings(config: Config, node: health.Node) -> Iterator[Finding]:
+def delegate_findings(config: Config, node: Node) -> Iterator[Finding]:
     """Whom the config delegates to in a way that cannot be told from here."""
     known = replace(node, chain=[each for each in node.chain if each.supported], loopback=None)
     for doubt in known.doubts(config.version):
@@ -54,9 +55,7 @@ def delegate_findings(config: Config, node: health.Node) -> Iterator[Finding]:
         )
 
 
-def remarks(
-    config: Config, node: health.Node, reached: str | None, plan: Plan
-) -> Iterator[Finding]:
+def remarks(config: Config, node: Node, reached: str | None, plan: Plan) -> Iterator[Finding]:
     """What holds of the file as it is, and of what it is to be."""
     if not config.version and not node.runtime.libcni:
         yield Finding(
@@ -136,7 +135,7 @@ def loopback_findings(runtime: Runtime, loopback: Support | None) -> Iterator[Fi
         yield Finding(
             Code.LOOPBACK,
             Severity.WARNING,
-            health.LOOPBACK,
+            LOOPBACK,
             f"loopback supports up to {loopback.max}; {runtime.label} runs it at "
             f"{runtime.loopback_at}, so it works; under containerd 1.6.3 it would not",
             "install loopback 1.0.0 or later",

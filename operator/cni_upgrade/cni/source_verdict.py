@@ -14,7 +14,7 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.document import DocumentError, parse
 from cni_upgrade.cni.facts import Facts, Sandbox, Support, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
-from cni_upgrade.cni.health import LOOPBACK, Node
+from cni_upgrade.cni.node import LOOPBACK, Node
 from cni_upgrade.cni.sources import Source
 from cni_upgrade.cni.verdict import Judgement, judge
 

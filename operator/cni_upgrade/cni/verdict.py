@@ -16,6 +16,7 @@ from cni_upgrade.cni.facts import Facts, Sandbox, Support, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.judgement import After, Baseline, FileJudgement, Judgement
 from cni_upgrade.cni.leaks import leaks as leaking
+from cni_upgrade.cni.node import LOOPBACK, Node
 from cni_upgrade.cni.plan import Beside
 from cni_upgrade.cni.runtimes import Runtime
 
@@ -102,7 +103,7 @@ def judge(facts: Facts, target: Target) -> Judgement:
         findings += each.findings
     findings += loaded.findings
     findings += remarks.unused(configs, loaded.files)
-    findings += remarks.loopback_findings(runtime, facts.plugins.get(health.LOOPBACK))
+    findings += remarks.loopback_findings(runtime, facts.plugins.get(LOOPBACK))
     return Judgement(
         files, _baseline(judged), _after(judged), _verdict(judged, runtime), _ranked(findings)
     )
@@ -197,7 +198,7 @@ def _bystander(config: Config, runtime: Runtime) -> FileJudgement:
 def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding | None) -> _Judged:
     """`fault` is why the file is not loaded today; a rewrite to any version takes it away."""
     runtime, facts = beside.runtime, beside.facts
-    node = health.Node.of(
+    node = Node.of(
         config,
         runtime,
         facts,

@@ -15,6 +15,7 @@ from cni_upgrade.cni import compat, config, folder, health, runtimes, succession
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.node import Node as EngineNode
 from cni_upgrade.node import backup, files, report, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
@@ -207,5 +208,5 @@ def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outc
     runtime = runtimes.lookup(node.operation.runtime, node.operation.libcni)
     if config.error is not None and runtime.deletes_with != "cached":
         return health.Outcome(None) if config.unjudged else health.Outcome(False, (config.error,))
-    seen = health.Node.of(config, runtime, node.survey.facts(), running)
+    seen = EngineNode.of(config, runtime, node.survey.facts(), running)
     return health.delete_existing(config, config.version, seen)

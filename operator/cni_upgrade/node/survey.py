@@ -15,7 +15,7 @@ from cni_upgrade.cni import config, folder
 from cni_upgrade.cni.config import Config, Inline, Unread
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
-from cni_upgrade.cni.health import LOOPBACK
+from cni_upgrade.cni.node import LOOPBACK
 from cni_upgrade.node import files, folders, kubelet, probe, runtime_config, sandboxes
 from cni_upgrade.node.folders import Folders, resolve
 from cni_upgrade.node.operation import Operation

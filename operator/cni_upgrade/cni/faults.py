@@ -1,0 +1,203 @@
+"""Each way in which pods do not come or go, as a finding: what is seen, and what cures it."""
+
+from collections.abc import Iterator, Sequence
+
+from cni_upgrade.cni import compat
+from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.facts import Sandbox, Support
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
+from cni_upgrade.cni.node import LOOPBACK, Node
+from cni_upgrade.cni.runtimes import Runtime
+
+
+def missing_binaries(node: Node) -> Iterator[Finding]:
+    """Binaries of the chain that are not there."""
+    for support in node.chain:
+        if support.source == "missing":
+            yield support.finding or Finding(
+                Code.PLUGIN_MISSING,
+                Severity.FAULT,
+                support.type,
+                f"the binary {support.type} is not in the plugin folders: ADD and DEL fail",
+                f"install {support.type}",
+            )
+
+
+def loopback_breaks(node: Node) -> Iterator[Finding]:
+    """Where the loopback that containerd runs for every pod makes ADD and DEL fail."""
+    loopback, at = node.loopback, node.runtime.loopback_at
+    if loopback is None or at is None:
+        return
+    if loopback.source == "missing":
+        yield Finding(
+            Code.LOOPBACK,
+            Severity.FAULT,
+            LOOPBACK,
+            f"{node.runtime.label} runs the loopback plugin for every pod, and it is not there",
+            "install the loopback plugin of containernetworking/plugins 1.0.0 or later",
+        )
+    elif loopback.takes(at) is False:
+        yield Finding(
+            Code.LOOPBACK,
+            Severity.FAULT,
+            LOOPBACK,
+            f"{node.runtime.label} runs loopback at {at}, and this loopback supports up to "
+            f"{loopback.max}: ADD and DEL fail, and no rewrite of a file cures that",
+            "install loopback 1.0.0 or later, or move to containerd 1.6.4 or later",
+        )
+
+
+def f1(config: Config, runtime: Runtime) -> Finding:
+    """A missing version under a libcni that does not forgive it."""
+    if runtime.name == "cri-o":
+        effect = "cannot create pods, for their status check fails, nor delete them"
+    else:
+        effect = "adds pods and cannot delete them"
+    return Finding(
+        Code.F1,
+        Severity.FAULT,
+        config.name,
+        f"cniVersion is missing: {runtime.label} (libcni {runtime.libcni}) {effect} "
+        '(invalid version "": the version is empty)',
+        "write a cniVersion that every plugin and the runtime support",
+    )
+
+
+def f2(config: Config, version: str | None, refusing: Sequence[Support]) -> Finding:
+    """A version that binaries of the chain do not support."""
+    said = (
+        f"cniVersion is {shown(version)}"
+        if version
+        else "cniVersion is missing, which counts as 0.1.0"
+    )
+    by_range: dict[str, list[str]] = {}
+    for support in refusing:
+        supports = f"up to {support.max} at most"
+        if support.supported is not None:
+            supports = compat.supported_range(support.supported)
+        by_range.setdefault(supports, []).append(support.type)
+    ranges = "; ".join(
+        f"{', '.join(dict.fromkeys(types))}: {supports}" for supports, types in by_range.items()
+    )
+    return Finding(
+        Code.F2,
+        Severity.FAULT,
+        config.name,
+        f"{said}, which is not supported by {ranges}: ADD and DEL fail (incompatible CNI versions)",
+        f"write a version that all support, or install a newer {refusing[0].type}",
+    )
+
+
+def delegate_refuses(support: Support) -> Finding:
+    """A version that stands in a delegate's own config, or is none, and that it does not take."""
+    at = support.called.own if support.called else ()
+    said = compat.either(at)
+    supports = f"supports up to {support.max} at most"
+    if support.supported is not None:
+        supports = f"supports {compat.supported_range(support.supported)}"
+    return Finding(
+        Code.DELEGATE_VERSION,
+        Severity.FAULT,
+        support.type,
+        f"{support.type} is delegated to at {said}, whatever the config's cniVersion is, and it "
+        f"{supports}: ADD and DEL fail (incompatible CNI versions)",
+        f"write a cniVersion that {support.type} supports into the delegate's own config",
+    )
+
+
+def f3(support: Support, runtime: Runtime) -> Finding:
+    """A binary whose result has no version, and so is taken for one of 0.1.0."""
+    return Finding(
+        Code.F3,
+        Severity.FAULT,
+        support.type,
+        f"{support.type} answers without a cniVersion: {runtime.label} (libcni {runtime.libcni}) "
+        "takes that for 0.1.0 and loses the pod's addresses, so no pod can be created",
+        "move to containerd 1.6.5 or later, or CRI-O 1.24.2 or later, with cniVersion 0.3.0 or "
+        f"later; or replace {support.type}",
+    )
+
+
+def too_new(config: Config, version: str, runtime: Runtime) -> Finding:
+    """A version above what the runtime's libcni reads in a result."""
+    return Finding(
+        Code.TOO_NEW,
+        Severity.FAULT,
+        config.name,
+        f"cniVersion {version} is above {runtime.max}, the highest that {runtime.label} "
+        f"(libcni {runtime.libcni}) reads: ADD fails on the plugin's result",
+        f"write {runtime.max} or lower",
+    )
+
+
+def stuck_sandboxes(config: Config, stuck: Sequence[Sandbox], version: str | None) -> Finding:
+    """Pods that run now and that libcni cannot delete at that version."""
+    return Finding(
+        Code.SANDBOX_LIMIT,
+        Severity.FAULT,
+        config.name,
+        f"{compat.told(stuck)} added {compat.added_at(stuck)} cannot be deleted at "
+        f"{shown(version or 'no version')}: "
+        "libcni does not convert the cached result",
+        "write a version at which they can be deleted",
+    )
+
+
+def unknown_version(config: Config, version: str) -> Finding:
+    """A version that was never released."""
+    return Finding(
+        Code.VERSION_UNKNOWN,
+        Severity.FAULT,
+        config.name,
+        f"cniVersion {shown(version)} is no released version; plugins compare it as a string",
+        "write a released version",
+    )
+
+
+def versionless_result(
+    config: Config, version: str | None, support: Support, runtime: Runtime, command: str
+) -> Finding:
+    """A result without a version that this libcni bears at other versions of the config."""
+    return Finding(
+        Code.VERSIONLESS_RESULT,
+        Severity.FAULT,
+        config.name,
+        f"{support.type} answers without a cniVersion: with a config at "
+        f"{shown(version or 'no version')} {command} fails under {runtime.label} "
+        f"(libcni {runtime.libcni})",
+        "write a version at which both ADD and DEL understand the result, such as 0.3.1",
+    )
+
+
+def cached_without_version(config: Config, pods: Sequence[Sandbox], runtime: Runtime) -> Finding:
+    """Pods whose cached config has no version, under a libcni that does not forgive it."""
+    return _cached(
+        config,
+        runtime,
+        f"{compat.told(pods)} added with no version cannot be deleted, whatever the file says",
+        "after the rewrite restart the node, or correct the entries of the results cache",
+    )
+
+
+def cached_refused(
+    config: Config, version: str, pods: Sequence[Sandbox], binary: Support, runtime: Runtime
+) -> Finding:
+    """Pods whose cached config is at a version that a binary of theirs does not take."""
+    at = shown(version or "no version")
+    why = "is not there" if binary.source == "missing" else "does not support it"
+    return _cached(
+        config,
+        runtime,
+        f"{compat.told(pods)} added at {at} cannot be deleted, since {binary.type} {why}",
+        f"put a {binary.type} that supports {at} in the plugin folder",
+    )
+
+
+def _cached(config: Config, runtime: Runtime, effect: str, action: str) -> Finding:
+    return Finding(
+        Code.CACHED_DEL,
+        Severity.WARNING,
+        config.name,
+        f"{runtime.label} deletes with the config that it cached at ADD: {effect}",
+        action,
+    )

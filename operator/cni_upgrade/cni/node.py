@@ -1,0 +1,101 @@
+"""What of a node decides whether pods come and go: its runtime, its binaries, the pods that run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from cni_upgrade.cni import chain, compat
+from cni_upgrade.cni.chain import Called
+from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.facts import Facts, Sandbox, Support
+from cni_upgrade.cni.findings import shown
+from cni_upgrade.cni.runtimes import Runtime
+
+LOOPBACK = "loopback"
+"""The plugin that containerd runs for every pod, whatever the config folder holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What decides the outcome beside the version: runtime, binaries, pods that run now."""
+
+    runtime: Runtime
+    chain: Sequence[Support]
+    loopback: Support | None
+    """None where the runtime does not run the plugin."""
+    sandboxes: Sequence[Sandbox]
+    elsewhere: Sequence[str] = ()
+    """Networks that run with this one and of which nothing is known here."""
+    plugins: Mapping[str, Support] = field(default_factory=dict)
+    """All that were asked, those of the configs in the results cache too."""
+
+    @classmethod
+    def of(
+        cls, config: Config, runtime: Runtime, facts: Facts, sandboxes: Sequence[Sandbox]
+    ) -> "Node":
+        """What concerns that config; a binary of which nothing is said is one not known."""
+        calls, elsewhere = _calls(config, facts)
+        loopback = facts.plugins.get(LOOPBACK) or Support(LOOPBACK)
+        node = cls(
+            runtime,
+            (),
+            loopback if runtime.loopback_at else None,
+            sandboxes,
+            elsewhere,
+            facts.plugins,
+        )
+        return replace(node, chain=[node.called(each) for each in calls])
+
+    def called(self, call: Called) -> Support:
+        """What is known of a binary, for that call of it."""
+        known = self.plugins.get(call.binary) or Support(call.binary)
+        return replace(known, called=call)
+
+    @property
+    def binaries(self) -> Sequence[Support]:
+        """All that run for a pod."""
+        return [*self.chain, *([self.loopback] if self.loopback else [])]
+
+    @property
+    def silent(self) -> list[str]:
+        """The binaries that are there and do not say which versions they support."""
+        silent = [b.type for b in self.binaries if b.supported is None and b.source != "missing"]
+        return list(dict.fromkeys(silent))
+
+    def doubts(self, version: str | None) -> list[str]:
+        """What is not known of the binaries and decides whether a pod comes and goes."""
+        doubts = [f"it is not known what {', '.join(self.silent)} supports"] if self.silent else []
+        doubts += [
+            f"it is not known whether {each.type} is called at "
+            f"{compat.either(called.at(version))}, and it supports "
+            f"{compat.supported_range(each.supported)}"
+            for each in self.chain
+            if (called := each.called) and each.supported and each.takes(version) is None
+        ]
+        doubts += [
+            f"it is not known which plugins {shown(each) if each else 'the multus daemon'} runs"
+            for each in self.elsewhere
+        ]
+        return list(dict.fromkeys(doubts))
+
+
+def _calls(config: Config, facts: Facts) -> tuple[list[Called], list[str]]:
+    """Who is called by a config and by those of the folder that it names, and what it names else.
+
+    multus loads a cluster network that is a path from there, as the agent's own mount names it
+    (`/host/etc/cni/net.d/10-flannel.conflist`).
+    """
+    calls, elsewhere = list(config.calls), []
+    for path in config.elsewhere:
+        named = next(
+            (
+                each
+                for each in facts.configs
+                if facts.conf_dir and path.endswith(f"{facts.conf_dir}/{each.name}")
+            ),
+            None,
+        )
+        if named is None or named.error is not None or named.elsewhere:
+            elsewhere.append(path)
+        else:
+            calls += chain.alone(named.calls, named.version)
+    return calls, elsewhere
