@@ -1,6 +1,7 @@
 """Knows which libcni each runtime release carries, since libcni decides what a config may be.
 
-Each row of TABLE names the releases whose `go.mod` was read for it. Sources of the rest:
+Each row of TABLE names the releases that were looked at for it; their `go.mod` says which libcni
+is linked into them. Sources of the rest:
 - containerd: `vendor/github.com/containerd/go-cni/namespace.go` (Remove uses the loaded config).
 - CRI-O: `vendor/github.com/cri-o/ocicni/pkg/ocicni/ocicni.go` (`forEachNetwork(fromCache)`:
   deletion uses the cached config).
@@ -64,7 +65,7 @@ class _Row:
     last: tuple[int, int, int]
     libcni: str
     read: tuple[tuple[int, int, int], ...]
-    """The releases whose go.mod says so (up to containerd 1.4 its vendor.conf)."""
+    """The releases that were looked at, one by one (tests/unit/cni/runtime_modules.txt)."""
     loopback_at: str | None = None
 
     @property
@@ -103,15 +104,15 @@ def _row(
 
 
 TABLE: tuple[_Row, ...] = (
-    _containerd("1.4.0", "1.4", "0.8.0"),  # containernetworking/cni in vendor.conf
+    _containerd("1.4.0", "1.4", "0.8.0", "1.4.1", "1.4.13"),
     _containerd("1.5.0", "1.5", "0.8.1", "1.5.0", "1.5.18"),
     _containerd("1.6.0", "1.6.2", "1.0.1", "1.6.0", "1.6.2"),
     _containerd("1.6.3", "1.6.3", "1.0.1", "1.6.3", loopback_at="1.0.0"),
     _containerd("1.6.4", "1.6.4", "1.1.0", "1.6.4"),
     _containerd("1.6.5", "1.6", "1.1.1", "1.6.5", "1.6.38"),
-    _containerd("1.7.0", "1.7", "1.1.2", "1.7.0", "1.7.29", "1.7.31"),
-    _containerd("2.0.0", "2.0", "1.2.3", "2.0.0", "2.0.7"),
-    _containerd("2.1.0", "2.3", "1.3.0", "2.1.0", "2.1.5", "2.2.0", "2.2.2", "2.3.0"),
+    _containerd("1.7.0", "1.7", "1.1.2", "1.7.0", "1.7.35"),
+    _containerd("2.0.0", "2.0", "1.2.3", "2.0.0", "2.0.14"),
+    _containerd("2.1.0", "2.3", "1.3.0", "2.1.0", "2.1.9", "2.2.0", "2.2.9", "2.3.0", "2.3.7"),
     _containerd("2.4.0", "2.4", "1.3.1", "2.4.0", "2.4.2"),
     _crio("1.20.0", "1.20", "0.8.0"),
     _crio("1.21.0", "1.22", "0.8.1"),
@@ -122,7 +123,7 @@ TABLE: tuple[_Row, ...] = (
     _crio("1.31.0", "1.32", "1.2.3"),
     _crio("1.33.0", "1.36", "1.3.0", "1.34.0"),
 )
-"""A row of which no release is named was put down from the go.mod of its lines, not one by one."""
+"""A line of which no release is named was put down without a record; `lookup` says so of it."""
 
 
 def reads(libcni: str) -> bool:
@@ -184,7 +185,12 @@ def _assumed(
     if suffix:
         said.append(f"{version} is a build of {name} {_text(numbers)} and carries its libcni")
     newest = row.newest(numbers)
-    if newest is not None and numbers > newest:
+    if newest is None:
+        said.append(
+            f"{name} {_text(numbers)} carries libcni {row.libcni}; no release of "
+            f"{numbers[0]}.{numbers[1]} was looked at"
+        )
+    elif numbers > newest:
         said.append(
             f"{name} {_text(numbers)} still carries the libcni of {_text(newest)}, the last of its "
             "line that was looked at"

@@ -10,6 +10,13 @@ from cni_upgrade.cni.remarks import runtime_findings
 from cni_upgrade.cni.runtimes import TABLE, lookup, reads
 
 COMPONENTS = Path(__file__).parents[2] / "cluster/components"
+RECORD = Path(__file__).with_name("runtime_modules.txt")
+RECORDED = [
+    (f"{name}://{version}", libcni)
+    for name, version, libcni, _, _ in (
+        line.split() for line in RECORD.read_text().splitlines() if not line.startswith("#")
+    )
+]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +87,7 @@ def test_what_is_not_known_is_not_assumed(runtime: str) -> None:
         ("containerd://1.7.12-0ubuntu4", "containerd://1.7.12"),
         ("containerd://1.7.15-1", "containerd://1.7.15"),
         ("containerd://2.0.5+unknown", "containerd://2.0.5"),
-        ("cri-o://1.25.2-6.rhaos4.12.git3c4e50c.el8", "cri-o://1.25.2"),
+        ("cri-o://1.23.0-6.rhaos4.10.git3c4e50c.el8", "cri-o://1.23.0"),
     ],
 )
 def test_a_suffix_names_a_build_of_the_release(suffixed: str, plain: str) -> None:
@@ -114,15 +121,28 @@ def test_a_patch_release_that_nobody_has_looked_at() -> None:
     said = lookup("containerd://2.1.99-k3s1").assumed
     assert said == (
         "2.1.99-k3s1 is a build of containerd 2.1.99 and carries its libcni; containerd 2.1.99 "
-        "still carries the libcni of 2.1.5, the last of its line that was looked at"
+        "still carries the libcni of 2.1.9, the last of its line that was looked at"
     )
     assert lookup("containerd://2.1.4").assumed is None
 
 
-def test_every_row_holds_what_was_read_for_it() -> None:
+def test_a_line_that_nobody_has_looked_at() -> None:
+    assert lookup("cri-o://1.28.4").assumed == (
+        "cri-o 1.28.4 carries libcni 1.1.2; no release of 1.28 was looked at"
+    )
+    assert lookup("cri-o://1.34.0").assumed is None
+
+
+@pytest.mark.parametrize(("runtime", "libcni"), RECORDED)
+def test_what_a_release_says_of_itself(runtime: str, libcni: str) -> None:
+    assert (lookup(runtime).libcni, lookup(runtime).assumed) == (libcni, None)
+
+
+def test_the_table_names_what_is_on_record_and_nothing_else() -> None:
+    named = [f"{row.name}://{'.'.join(map(str, release))}" for row in TABLE for release in row.read]
+    assert named == [runtime for runtime, _ in RECORDED]
     for row in TABLE:
         assert all(row.first <= each <= row.last for each in row.read), row
-        assert list(row.read) == sorted(row.read), row
 
 
 @pytest.mark.parametrize(
