@@ -8,10 +8,11 @@ from pathlib import Path
 from cni_upgrade.cli.answer import CannotError
 from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff, rewrite
 from cni_upgrade.node import report
 from cni_upgrade.node.operation import Operation
-from cni_upgrade.node.reported import Action, FileReport, Report, Verdict
+from cni_upgrade.node.reported import Report
 from cni_upgrade.node.survey import Survey, survey
 
 STDIN = "-"

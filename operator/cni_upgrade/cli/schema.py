@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from cni_upgrade.cni.findings import Severity
+from cni_upgrade.cni.judgement import Action, Verdict
 from cni_upgrade.node.contract import SCHEMA, Kind
-from cni_upgrade.node.reported import Action, Source, Verdict
+from cni_upgrade.node.reported import Source
 from cni_upgrade.node.result import Outcome
 
 Schema = dict[str, Any]

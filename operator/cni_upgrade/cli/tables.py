@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from cni_upgrade.cli.look import Look
 from cni_upgrade.cli.stories import STORIES
 from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 from cni_upgrade.node.backup import Backup
 from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.paths import PRESET
-from cni_upgrade.node.reported import Action, FileReport, Report, Source, Verdict
+from cni_upgrade.node.reported import Report, Source
 from cni_upgrade.node.result import Outcome, Result
 from cni_upgrade.node.sandboxes import MISSING
 

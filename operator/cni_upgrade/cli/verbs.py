@@ -7,12 +7,13 @@ from cni_upgrade.cli import loose, schema, stories, tables
 from cni_upgrade.cli.answer import COULD_NOT, FOUND, NOTHING_TO_DO, Answer, CannotError
 from cni_upgrade.cli.look import GOOD, Look, at_machine, good
 from cni_upgrade.cli.options import named, operation, reason
+from cni_upgrade.cni.judgement import Action
 from cni_upgrade.node import backup, state
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.contract import SCHEMA, Kind
 from cni_upgrade.node.members import MemberError
 from cni_upgrade.node.operation import FileOrder, Operation, check_backup_id
-from cni_upgrade.node.reported import Action
+from cni_upgrade.node.reported import file_to_json
 from cni_upgrade.node.result import Outcome, Result
 
 
@@ -52,7 +53,7 @@ def _plan(look: Look) -> dict[str, object]:
     document: dict[str, object] = {} if look.path is None else {"path": look.path}
     document["verdict"] = str(look.report.verdict)
     document["files"] = [
-        {**file.to_json(), "patch": change.patch if change else []}
+        {**file_to_json(file), "patch": change.patch if change else []}
         for file in look.report.files
         for change in [look.rewritten(file)]
     ]

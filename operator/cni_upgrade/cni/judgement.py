@@ -1,13 +1,39 @@
 """What is said of a node and its files: the values, from which the report is made."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from cni_upgrade.cni.findings import Finding
 
 
+class Action(StrEnum):
+    """What is to be done with one file."""
+
+    NONE = "None"
+    REWRITE = "Rewrite"
+    REFUSE = "Refuse"
+    MANAGED = "Managed"
+
+
+class Verdict(StrEnum):
+    """What is to be done with one node."""
+
+    COMPATIBLE = "Compatible"
+    REWRITE = "Rewrite"
+    BLOCKED = "Blocked"
+    MANAGED = "Managed"
+    NO_CONFIG = "NoConfig"
+    NOT_CNI = "NotCni"
+
+
 @dataclass(frozen=True, slots=True)
-class FileJudgement:
-    """One file: what it is, what is to be done with it, and why."""
+class FileReport:
+    """One file: what it is, what is to be done with it and why.
+
+    `version` is the effective one, None when missing; `to` the one to reach, equal to `version`
+    when nothing is to be done and None when refused; `plugins` every binary of the chain;
+    `becomes` the list that is to take the place of a single-plugin config.
+    """
 
     name: str
     sha256: str
@@ -17,12 +43,14 @@ class FileJudgement:
     active: bool
     plugins: tuple[str, ...]
     to: str | None
-    action: str
-    """None, Rewrite, Refuse or Managed."""
+    action: Action
     why: str
     managed_by: str | None = None
     becomes: str | None = None
-    """The name of the list that is to take the place of a single-plugin config."""
+    owner: str | None = None
+    """`uid:gid`; like the next one, known to who has the folder before them."""
+    modified: str | None = None
+    """RFC 3339, in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +84,8 @@ class After:
 class Judgement:
     """The whole answer about one node."""
 
-    files: tuple[FileJudgement, ...]
+    files: tuple[FileReport, ...]
     baseline: Baseline
     after: After
-    verdict: str
-    """Compatible, Rewrite, Blocked, Managed, NoConfig or NotCni."""
+    verdict: Verdict
     findings: tuple[Finding, ...]

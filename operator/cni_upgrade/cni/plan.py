@@ -7,6 +7,7 @@ from cni_upgrade.cni import compat, folder, health, managed, succession, version
 from cni_upgrade.cni.config import Config, read
 from cni_upgrade.cni.facts import Facts, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
+from cni_upgrade.cni.judgement import Action
 from cni_upgrade.cni.node import Node
 from cni_upgrade.cni.runtimes import Runtime
 
@@ -28,7 +29,7 @@ class Beside:
 class Plan:
     """What to do with one active file."""
 
-    action: str
+    action: Action
     to: str | None
     why: str
     findings: tuple[Finding, ...] = ()
@@ -49,16 +50,16 @@ def plan(
     exact = target.selection == "Exact"
     faults = (each for each in config.notes if each.severity == Severity.FAULT)
     if template := next((n for n in faults if n.code == Code.TEMPLATE_NOT_RENDERED), None):
-        return Plan("Refuse", None, f"{template.code}: {template.message}")
+        return Plan(Action.REFUSE, None, f"{template.code}: {template.message}")
     if any(outcome.has(Code.MISSING_NAME) for outcome in before):
-        return Plan("Refuse", None, f"{said}; the network's name must be mended first")
+        return Plan(Action.REFUSE, None, f"{said}; the network's name must be mended first")
     if not faulty:
         if version == target.version:
             return _at_target(config, version, node)
         if target.rewrite == "OnlyFaulty" and not node.doubts(version):
             fails = any(outcome.works is False for outcome in before)
             how = "is not what fails here" if fails else "works here"
-            return Plan("None", version, f"{said} {how}, and only faulty files are rewritten")
+            return Plan(Action.NONE, version, f"{said} {how}, and only faulty files are rewritten")
         above = version and versions.order(version) > versions.order(target.version)
         if version and above and not exact and not node.doubts(version):
             return _left_above(config, version, target)
@@ -91,22 +92,22 @@ def _reach(
     reach = compat.reach(node.runtime, node.chain, node.sandboxes, target.version, exact=exact)
     if reach.version is None and exact and open_without_pods.version and before[1].works:
         why = f"{said}; {reach.why}: drain the node first, for the target is to be met exactly"
-        return Plan("Rewrite", open_without_pods.version, why, needs_drain=True)
+        return Plan(Action.REWRITE, open_without_pods.version, why, needs_drain=True)
     fails = any(outcome.works is False for outcome in before)
     if reach.version is None:
         if not faulty and version and not exact and not fails and _all_known(version, node):
-            return Plan("None", version, f"{version} works and cannot be raised: {reach.why}")
+            return Plan(Action.NONE, version, f"{version} works and cannot be raised: {reach.why}")
         return _refused(config, reach.why)
     if reach.version == version:
-        return Plan("None", version, f"{version} is {reach.why}", _limit(config, reach))
+        return Plan(Action.NONE, version, f"{version} is {reach.why}", _limit(config, reach))
     if (
         not faulty
         and not exact
         and version
         and versions.order(reach.version) < versions.order(version)
     ):
-        return Plan("None", version, f"{version} works and cannot be raised: {reach.why}")
-    return Plan("Rewrite", reach.version, f"{said}; {reach.why}", _limit(config, reach))
+        return Plan(Action.NONE, version, f"{version} works and cannot be raised: {reach.why}")
+    return Plan(Action.REWRITE, reach.version, f"{said}; {reach.why}", _limit(config, reach))
 
 
 def as_list(
@@ -120,15 +121,15 @@ def as_list(
 
     What is not to be touched for its version is not touched for its form either.
     """
-    if plan.to is None or plan.action not in ("None", "Rewrite"):
+    if plan.to is None or plan.action not in (Action.NONE, Action.REWRITE):
         return plan
-    if plan.action == "None" and target.rewrite == "OnlyFaulty":
+    if plan.action is Action.NONE and target.rewrite == "OnlyFaulty":
         return plan
     name = succession.list_name(config.name)
     reason = _kept(config, beside, plan.to, name, writer)
     if reason is None:
         why = f"{plan.why}; {shown(name)} takes its place"
-        return replace(plan, action="Rewrite", why=why, becomes=name)
+        return replace(plan, action=Action.REWRITE, why=why, becomes=name)
     finding = Finding(
         Code.KEPT_AS_CONF,
         Severity.WARNING,
@@ -169,7 +170,7 @@ def _at_target(config: Config, version: str, node: Node) -> Plan:
     why = f"{version} is the target already"
     doubts = "; ".join(node.doubts(version))
     if not doubts:
-        return Plan("None", version, why)
+        return Plan(Action.NONE, version, why)
     finding = Finding(
         Code.PLUGIN_UNKNOWN if node.silent else Code.DELEGATE_VERSION,
         Severity.FAULT,
@@ -179,7 +180,7 @@ def _at_target(config: Config, version: str, node: Node) -> Plan:
         if node.silent
         else "give what is delegated to a cniVersion that its binaries support",
     )
-    return Plan("None", version, f"{why}; {doubts}", (finding,))
+    return Plan(Action.NONE, version, f"{why}; {doubts}", (finding,))
 
 
 def _left_above(config: Config, version: str, target: Target) -> Plan:
@@ -187,7 +188,7 @@ def _left_above(config: Config, version: str, target: Target) -> Plan:
     finding = Finding(
         Code.ABOVE_TARGET, Severity.INFO, config.name, why, "nothing, or raise the target"
     )
-    return Plan("None", version, why, (finding,))
+    return Plan(Action.NONE, version, why, (finding,))
 
 
 def _refused(config: Config, why: str) -> Plan:
@@ -198,7 +199,7 @@ def _refused(config: Config, why: str) -> Plan:
         f"no version can be written safely: {why}",
         "change what stands in the way, or the target",
     )
-    return Plan("Refuse", None, why, (finding,))
+    return Plan(Action.REFUSE, None, why, (finding,))
 
 
 def _limit(config: Config, reach: compat.Reach) -> tuple[Finding, ...]:

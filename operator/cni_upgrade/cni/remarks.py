@@ -7,7 +7,7 @@ from cni_upgrade.cni import compat, health, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
-from cni_upgrade.cni.judgement import FileJudgement
+from cni_upgrade.cni.judgement import Action, FileReport
 from cni_upgrade.cni.node import LOOPBACK, Node
 from cni_upgrade.cni.plan import Plan
 from cni_upgrade.cni.runtimes import Runtime
@@ -157,10 +157,10 @@ def unused(configs: Sequence[Config], used: Sequence[Config]) -> Iterator[Findin
         )
 
 
-def template_findings(files: Sequence[FileJudgement], facts: Facts) -> Iterator[Finding]:
+def template_findings(files: Sequence[FileReport], facts: Facts) -> Iterator[Finding]:
     """A rewrite holds: containerd makes the file again only where it can load no config."""
     for file in files:
-        if facts.conf_template and file.name == TEMPLATED and file.action == "Rewrite":
+        if facts.conf_template and file.name == TEMPLATED and file.action is Action.REWRITE:
             yield Finding(
                 Code.CONF_TEMPLATE,
                 Severity.WARNING,

@@ -14,6 +14,7 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.document import DocumentError, parse
 from cni_upgrade.cni.facts import Facts, Sandbox, Support, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
+from cni_upgrade.cni.judgement import Action
 from cni_upgrade.cni.node import LOOPBACK, Node
 from cni_upgrade.cni.sources import Source
 from cni_upgrade.cni.verdict import Judgement, judge
@@ -55,7 +56,7 @@ class SourceJudgement:
     version: str | None
     to: str | None
     """The version to write; equal to `version` when nothing is to be done, None when refused."""
-    action: str
+    action: Action
     """None, Rewrite or Refuse."""
     why: str
     findings: tuple[Finding, ...] = ()
@@ -84,27 +85,27 @@ def judge_source(
     try:
         read, stood_in = _settings(source, text) if _is_multus(source) else _config(source, text)
     except _RefusedError as error:
-        return SourceJudgement(None, None, None, "Refuse", str(error), (error.finding,))
+        return SourceJudgement(None, None, None, Action.REFUSE, str(error), (error.finding,))
     version = read.version
     if not users:
         why = "no node that was audited uses it, so it is not known which version fits"
-        return SourceJudgement(read.network, version, version, "None", why)
+        return SourceJudgement(read.network, version, version, Action.NONE, why)
     judged = [(user, judge(user.facts(read), target)) for user in users]
     findings = _findings(source, version, judged)
-    plain = SourceJudgement(read.network, version, version, "None", "", findings)
+    plain = SourceJudgement(read.network, version, version, Action.NONE, "", findings)
     files = [(user, found.files[0]) for user, found in judged]
     for user, file in files:
-        if file.action == "Refuse":
-            return replace(plain, to=None, action="Refuse", why=f"{user.node}: {file.why}")
-    due = any(file.action == "Rewrite" for _, file in files)
+        if file.action is Action.REFUSE:
+            return replace(plain, to=None, action=Action.REFUSE, why=f"{user.node}: {file.why}")
+    due = any(file.action is Action.REWRITE for _, file in files)
     if not due and not any(_multus_refuses(source, version, user) for user in users):
         return replace(plain, why=files[0][1].why)
     to, why = _common(source, read, users, target)
     if to is None:
-        return replace(plain, to=None, action="Refuse", why=why)
+        return replace(plain, to=None, action=Action.REFUSE, why=why)
     if to == version:
         return replace(plain, why=f"{version} cannot be raised: {why}")
-    return _rewritten(source, text, stood_in, replace(plain, to=to, action="Rewrite", why=why))
+    return _rewritten(source, text, stood_in, replace(plain, to=to, action=Action.REWRITE, why=why))
 
 
 def configmap_patch(key: str, old: str, new: str) -> list[dict[str, str]]:
@@ -270,6 +271,6 @@ def _rewritten(
         made = rewrite.pin(data, to) if _is_multus(source) else rewrite.rewrite(data, kind, to)
         new = stood_in.back(made.data.decode())
     except (rewrite.RewriteError, placeholders.PlaceholderError) as error:
-        return replace(wanted, to=None, action="Refuse", why=f"it cannot be edited: {error}")
+        return replace(wanted, to=None, action=Action.REFUSE, why=f"it cannot be edited: {error}")
     shows = rewrite.diff(text.encode(), new.encode(), _about(source))
     return replace(wanted, text=new, diff=shows)

@@ -12,22 +12,18 @@ from dataclasses import dataclass, replace
 from cni_upgrade.cni import folder, health, managed, remarks, runtimes, versions
 from cni_upgrade.cni import plan as planning
 from cni_upgrade.cni.config import Config
-from cni_upgrade.cni.facts import Facts, Sandbox, Support, Target
+from cni_upgrade.cni.facts import Facts, Sandbox, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity
-from cni_upgrade.cni.judgement import After, Baseline, FileJudgement, Judgement
+from cni_upgrade.cni.judgement import Action, After, Baseline, FileReport, Judgement, Verdict
 from cni_upgrade.cni.leaks import leaks as leaking
 from cni_upgrade.cni.node import LOOPBACK, Node
 from cni_upgrade.cni.plan import Beside
 from cni_upgrade.cni.runtimes import Runtime
 
 __all__ = [
-    "After",
-    "Baseline",
     "Facts",
-    "FileJudgement",
     "Judgement",
     "Sandbox",
-    "Support",
     "Target",
     "judge",
 ]
@@ -37,7 +33,7 @@ __all__ = [
 class _Judged:
     """One active file with the predictions that the node's answer is put together from."""
 
-    file: FileJudgement
+    file: FileReport
     unknown: bool
     """Whether not all is known of the binaries: then nothing shows that pods come and go."""
     before: tuple[health.Outcome, health.Outcome]
@@ -86,7 +82,7 @@ def judge(facts: Facts, target: Target) -> Judgement:
             files,
             Baseline(False, None, f"{finding.code}: {finding.message}"),
             After(False, None, None),
-            "NoConfig",
+            Verdict.NO_CONFIG,
             (finding, *findings),
         )
     judged = [
@@ -121,7 +117,7 @@ def _not_cni(configs: Sequence[Config], runtime: Runtime, instead: str) -> Judge
     )
     files = tuple(_bystander(config, runtime) for config in configs)
     return Judgement(
-        files, Baseline(None, None), After(None, None, None, why=why), "NotCni", (finding,)
+        files, Baseline(None, None), After(None, None, None, why=why), Verdict.NOT_CNI, (finding,)
     )
 
 
@@ -131,12 +127,12 @@ def _not_read(finding: Finding, runtime: Runtime) -> Judgement:
         (),
         Baseline(None, None),
         After(None, None, None, why=f"{finding.code}: {finding.message}"),
-        "Blocked",
+        Verdict.BLOCKED,
         (finding, *remarks.runtime_findings(runtime)),
     )
 
 
-def _templated(file: FileJudgement, runtime: Runtime, facts: Facts) -> FileJudgement:
+def _templated(file: FileReport, runtime: Runtime, facts: Facts) -> FileReport:
     if not facts.conf_template or runtime.name == "cri-o" or file.name != remarks.TEMPLATED:
         return file
     source = f"containerd: conf_template {facts.conf_template}"
@@ -161,18 +157,18 @@ def _not_loaded(
     for config in configs:
         file = _bystander(config, runtime)
         if config is failed:
-            file = replace(file, active=True, to=None, action="Refuse", why=why)
+            file = replace(file, active=True, to=None, action=Action.REFUSE, why=why)
         files.append(file)
     return Judgement(
         tuple(files),
         Baseline(False, False, why, why) if known else Baseline(None, None),
         After(False, False, False, why=why) if known else After(None, None, None, why=why),
-        "Blocked",
+        Verdict.BLOCKED,
         _ranked([fault, *findings]),
     )
 
 
-def _bystander(config: Config, runtime: Runtime) -> FileJudgement:
+def _bystander(config: Config, runtime: Runtime) -> FileReport:
     """A file that the runtime does not use: left alone."""
     why = (
         "not a name that libcni loads"
@@ -180,7 +176,7 @@ def _bystander(config: Config, runtime: Runtime) -> FileJudgement:
         else f"{runtime.label} does not use this file"
     )
     writer = managed.writer(config)
-    return FileJudgement(
+    return FileReport(
         config.name,
         hashlib.sha256(config.data).hexdigest(),
         config.kind,
@@ -189,7 +185,7 @@ def _bystander(config: Config, runtime: Runtime) -> FileJudgement:
         active=False,
         plugins=config.plugins,
         to=config.version,
-        action="None",
+        action=Action.NONE,
         why=why,
         managed_by=str(writer) if writer else None,
     )
@@ -220,10 +216,10 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         existing = health.Outcome(True)
     plan = planning.plan(config, node, target, before)
     writer = managed.writer(config)
-    if writer and plan.action == "Rewrite" and facts.managed_files != "Override":
+    if writer and plan.action is Action.REWRITE and facts.managed_files != "Override":
         plan = replace(
             plan,
-            action="Managed",
+            action=Action.MANAGED,
             why=f"{plan.why}; {writer.name} would put its own back",
             findings=(
                 Finding(
@@ -239,13 +235,13 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         )
     if target.form == "List" and config.kind == "conf":
         plan = planning.as_list(config, beside, target, plan, writer)
-    reached = plan.to if plan.action == "Rewrite" else config.version
+    reached = plan.to if plan.action is Action.REWRITE else config.version
     after = (
         health.add(config, reached, node),
         health.delete_next(config, reached, node),
         health.delete_existing(config, reached, node),
     )
-    if fault and plan.action != "Rewrite":
+    if fault and plan.action is not Action.REWRITE:
         after = (not_loaded, not_loaded, not_loaded)
     today = [
         leaking(config, config.version, node, before[0], fresh),
@@ -314,17 +310,17 @@ def _either(answers: Iterable[bool | None]) -> bool | None:
     return True if True in said else None if None in said else False
 
 
-def _verdict(judged: Sequence[_Judged], runtime: Runtime) -> str:
+def _verdict(judged: Sequence[_Judged], runtime: Runtime) -> Verdict:
     actions = {each.file.action for each in judged}
-    if "Refuse" in actions or runtime.libcni is None:
-        return "Blocked"
-    if "Managed" in actions:
-        return "Managed"
-    if "Rewrite" in actions:
-        return "Rewrite"
+    if Action.REFUSE in actions or runtime.libcni is None:
+        return Verdict.BLOCKED
+    if Action.MANAGED in actions:
+        return Verdict.MANAGED
+    if Action.REWRITE in actions:
+        return Verdict.REWRITE
     broken = any(each.after[i].works is False for each in judged for i in range(2))
     unknown = any(each.unknown for each in judged)
-    return "Blocked" if broken or unknown else "Compatible"
+    return Verdict.BLOCKED if broken or unknown else Verdict.COMPATIBLE
 
 
 def _ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:

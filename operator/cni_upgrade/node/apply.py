@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.findings import Code
+from cni_upgrade.cni.judgement import Action, FileReport, Judgement
 from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff, rewrite
-from cni_upgrade.cni.verdict import FileJudgement, Judgement
 from cni_upgrade.node import backup, files, obstacles, report, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
@@ -151,13 +151,13 @@ def _planned(node: Node, judgement: Judgement, order: FileOrder) -> _Planned:
     return _Planned(config, (Write(entry, data, metadata),), saved, shown)
 
 
-def _check_allowed(judged: FileJudgement, order: FileOrder) -> None:
+def _check_allowed(judged: FileReport, order: FileOrder) -> None:
     """Raises OperationRefusedError (NotAllowed) unless the engine says now what was ordered."""
-    if (judged.action, judged.to, judged.becomes) == ("Rewrite", order.to, order.becomes):
+    if (judged.action, judged.to, judged.becomes) == (Action.REWRITE, order.to, order.becomes):
         return
     wanted = f"at {order.to}" + (f" as {order.becomes}" if order.becomes else "")
     allowed = f"nothing may be written ({judged.action})"
-    if judged.action == "Rewrite":
+    if judged.action is Action.REWRITE:
         allowed = f"it may be written at {judged.to}"
         allowed += f" as {judged.becomes}" if judged.becomes else " under its own name"
     raise OperationRefusedError(

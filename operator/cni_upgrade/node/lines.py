@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from cni_upgrade.node.reported import Action, Report
+from cni_upgrade.cni.judgement import Action
+from cni_upgrade.node.reported import Report
 from cni_upgrade.node.result import Result
 
 

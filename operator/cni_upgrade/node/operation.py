@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cni_upgrade.cni import runtimes
+from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 from cni_upgrade.cni.succession import list_name
 from cni_upgrade.node.contract import SCHEMA, Kind, check_schema
 from cni_upgrade.node.members import MemberError, Members
 from cni_upgrade.node.paths import PRESET, FoundPaths, Known, Paths
 from cni_upgrade.node.reported import (
-    Action,
     After,
     Baseline,
-    FileReport,
     PluginReport,
     ReadinessReport,
     Report,
@@ -28,7 +27,6 @@ from cni_upgrade.node.reported import (
     Source,
     Standing,
     StandingFile,
-    Verdict,
 )
 from cni_upgrade.node.result import Change, OperationError, Outcome, Result
 from cni_upgrade.node.target import Form, RewriteMode, Selection, Target

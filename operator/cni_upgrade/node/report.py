@@ -14,21 +14,18 @@ from cni_upgrade.cni import moves, runtimes, verdict
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Target as EngineTarget
 from cni_upgrade.cni.findings import Finding, Severity
-from cni_upgrade.cni.verdict import Judgement
+from cni_upgrade.cni.judgement import Action, FileReport, Judgement, Verdict
 from cni_upgrade.node import files, obstacles, sandboxes
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.metadata import Metadata
 from cni_upgrade.node.reported import (
-    Action,
     After,
     Baseline,
-    FileReport,
     PluginReport,
     ReadinessReport,
     Report,
     RuntimeReport,
     Source,
-    Verdict,
 )
 from cni_upgrade.node.survey import Survey
 
@@ -48,8 +45,8 @@ def make(survey: Survey, judgement: Judgement) -> Report:
     """The node's report. Raises nothing."""
     runtime = runtimes.lookup(survey.operation.runtime, survey.operation.libcni)
     traces = _traces(survey)
-    listed = [_traced(_file(file), traces) for file in judgement.files]
-    outcome = Verdict(judgement.verdict)
+    listed = [_traced(file, traces) for file in judgement.files]
+    outcome = judgement.verdict
     findings = [*judgement.findings, *survey.findings]
     if outcome is Verdict.NOT_CNI:  # no folder matters
         findings = list(judgement.findings)
@@ -150,23 +147,6 @@ def _traces(survey: Survey) -> dict[str, tuple[str, str]]:
 def _traced(file: FileReport, traces: Mapping[str, tuple[str, str]]) -> FileReport:
     owner, modified = traces.get(file.name, (None, None))
     return replace(file, owner=owner, modified=modified)
-
-
-def _file(file: verdict.FileJudgement) -> FileReport:
-    return FileReport(
-        name=file.name,
-        sha256=file.sha256,
-        kind=file.kind,
-        network=file.network,
-        version=file.version,
-        active=file.active,
-        plugins=file.plugins,
-        to=file.to,
-        action=Action(file.action),
-        why=file.why,
-        managed_by=file.managed_by,
-        becomes=file.becomes,
-    )
 
 
 def _obstacle(survey: Survey, file: FileReport) -> OperationRefusedError | None:

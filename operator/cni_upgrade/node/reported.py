@@ -5,28 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 from cni_upgrade.node.members import Members
 from cni_upgrade.node.paths import FoundPaths
-
-
-class Action(StrEnum):
-    """What is to be done with one file."""
-
-    NONE = "None"
-    REWRITE = "Rewrite"
-    REFUSE = "Refuse"
-    MANAGED = "Managed"
-
-
-class Verdict(StrEnum):
-    """What is to be done with one node."""
-
-    COMPATIBLE = "Compatible"
-    REWRITE = "Rewrite"
-    BLOCKED = "Blocked"
-    MANAGED = "Managed"
-    NO_CONFIG = "NoConfig"
-    NOT_CNI = "NotCni"
 
 
 class Source(StrEnum):
@@ -63,72 +44,6 @@ class RuntimeReport:
             "version": self.version,
             "libcni": self.libcni,
             "max": self.max,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class FileReport:
-    """One config file: what it is, and what is to be done with it and why.
-
-    `version` is the effective one, None when missing; `to` the one to reach, equal to `version`
-    when nothing is to be done and None when refused; `plugins` every binary of the chain;
-    `becomes` the list that is to take the place of a single-plugin config.
-    """
-
-    name: str
-    sha256: str
-    kind: str
-    network: str | None
-    version: str | None
-    active: bool
-    plugins: tuple[str, ...]
-    to: str | None
-    action: Action
-    why: str
-    managed_by: str | None = None
-    becomes: str | None = None
-    owner: str | None = None
-    """`uid:gid`"""
-    modified: str | None = None
-    """RFC 3339, in UTC."""
-
-    @classmethod
-    def read(cls, members: Members) -> "FileReport":
-        """From an entry of `files` of a report."""
-        return cls(
-            name=members.text("name"),
-            sha256=members.text("sha256"),
-            kind=members.text("kind"),
-            network=members.text_or_none("network"),
-            version=members.text_or_none("version"),
-            active=members.flag("active"),
-            plugins=members.texts("plugins"),
-            to=members.text_or_none("to"),
-            action=members.choice("action", Action),
-            why=members.text("why", ""),
-            managed_by=members.text_or_none("managedBy"),
-            becomes=members.text_or_none("becomes"),
-            owner=members.text_or_none("owner"),
-            modified=members.text_or_none("modified"),
-        )
-
-    def to_json(self) -> dict[str, object]:
-        """An entry of `files` of a report."""
-        return {
-            "name": self.name,
-            "sha256": self.sha256,
-            "kind": self.kind,
-            "network": self.network,
-            "version": self.version,
-            "active": self.active,
-            "plugins": list(self.plugins),
-            "to": self.to,
-            "action": str(self.action),
-            "why": self.why,
-            "managedBy": self.managed_by,
-            **({} if self.becomes is None else {"becomes": self.becomes}),
-            **({"owner": self.owner} if self.owner else {}),
-            **({"modified": self.modified} if self.modified else {}),
         }
 
 
@@ -332,7 +247,7 @@ class Report:
         return cls(
             runtime=members.one("runtime", RuntimeReport.read),
             paths=members.one("paths", FoundPaths.read),
-            files=members.many("files", FileReport.read),
+            files=members.many("files", _read_file),
             plugins=members.many("plugins", PluginReport.read),
             sandboxes=members.counts("sandboxes"),
             baseline=members.one("baseline", Baseline.read),
@@ -348,7 +263,7 @@ class Report:
         return {
             "runtime": self.runtime.to_json(),
             "paths": self.paths.to_json(),
-            "files": [file.to_json() for file in self.files],
+            "files": [file_to_json(file) for file in self.files],
             "plugins": [plugin.to_json() for plugin in self.plugins],
             "sandboxes": dict(self.sandboxes),
             "baseline": self.baseline.to_json(),
@@ -358,6 +273,45 @@ class Report:
             "readiness": [each.to_json() for each in self.readiness],
             **({"standing": self.standing.to_json()} if self.standing else {}),
         }
+
+
+def _read_file(members: Members) -> FileReport:
+    return FileReport(
+        name=members.text("name"),
+        sha256=members.text("sha256"),
+        kind=members.text("kind"),
+        network=members.text_or_none("network"),
+        version=members.text_or_none("version"),
+        active=members.flag("active"),
+        plugins=members.texts("plugins"),
+        to=members.text_or_none("to"),
+        action=members.choice("action", Action),
+        why=members.text("why", ""),
+        managed_by=members.text_or_none("managedBy"),
+        becomes=members.text_or_none("becomes"),
+        owner=members.text_or_none("owner"),
+        modified=members.text_or_none("modified"),
+    )
+
+
+def file_to_json(file: FileReport) -> dict[str, object]:
+    """An entry of `files` of a report."""
+    return {
+        "name": file.name,
+        "sha256": file.sha256,
+        "kind": file.kind,
+        "network": file.network,
+        "version": file.version,
+        "active": file.active,
+        "plugins": list(file.plugins),
+        "to": file.to,
+        "action": str(file.action),
+        "why": file.why,
+        "managedBy": file.managed_by,
+        **({} if file.becomes is None else {"becomes": file.becomes}),
+        **({"owner": file.owner} if file.owner else {}),
+        **({"modified": file.modified} if file.modified else {}),
+    }
 
 
 def _read_finding(members: Members) -> Finding:
