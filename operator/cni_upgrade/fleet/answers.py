@@ -7,6 +7,7 @@ back; that ends the waiting for an audit, but an agent that writes may still run
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from cni_upgrade.fleet.view import View
@@ -87,5 +88,18 @@ def agent(view: View) -> Answer | Lost | Absent | Pending:
     if view.silent:
         return Pending("the node is silent; the agent may still run")
     if pod.waiting:
-        return Pending(view.world.warnings.get(pod.uid) or pod.waiting, idle=not pod.began)
+        why = view.world.warnings.get(pod.uid) or pod.waiting
+        return Pending(_of_folders(why), idle=not pod.began)
     return Pending(RUNS, idle=not pod.began)
+
+
+def _of_folders(why: str) -> str:
+    """The kubelet's words for a folder that is gone by their meaning, and as they are.
+
+    They name a volume of ours, and call a folder that is not there "not a directory" (kubelet
+    `pkg/volume/hostpath/host_path.go`).
+    """
+    gone = re.search(r"hostPath type check failed: (/\S*) is not a directory", why)
+    if gone is None:
+        return why
+    return f"the node's folder {gone[1]} is not there, or not a folder, any more ({why})"

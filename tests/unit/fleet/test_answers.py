@@ -133,3 +133,23 @@ def test_only_what_never_was_is_no_attempt() -> None:
     container = {"containerID": "containerd://1", "state": {"terminated": {"exitCode": 137}}}
     ran = pod(f"{ID}-x", AGENTS, status={"containerStatuses": [container]})
     assert heard(job(), ran) == Lost(ANY, ran=True)
+
+
+def test_a_folder_that_is_gone_is_told_by_its_name() -> None:
+    """As the kubelet of Kubernetes 1.34 says it."""
+    said = (
+        'FailedMount: MountVolume.SetUp failed for volume "host-0" : hostPath type check failed: '
+        "/etc/cni/net.d is not a directory"
+    )
+    waits = pod(
+        f"{ID}-x",
+        status={
+            "phase": "Pending",
+            "containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}],
+        },
+    )
+    seen = view("apply", jobs={ID: job()}, agents={ID: [waits]}, warnings={waits.uid: said})
+    assert answers.agent(seen) == Pending(
+        f"the node's folder /etc/cni/net.d is not there, or not a folder, any more ({said})",
+        idle=True,
+    )
