@@ -31,6 +31,13 @@ class Code(StrEnum):
         "VersionlessResult",
         ("a plugin's result has no cniVersion, which libcni does not bear at this cniVersion"),
     )
+    RESULT_MISREAD = (
+        "ResultMisread",
+        (
+            "a plugin answers at its delegate's version, and libcni below 1.0.0 reads that as one "
+            "at the config's: the pod's addresses are lost"
+        ),
+    )
     LOOPBACK = "Loopback", "the loopback plugin is missing or older than 1.0.0"
     TOO_NEW = "TooNew", "cniVersion is above the highest that the runtime's libcni reads"
     VERSION_MISSING = "VersionMissing", "cniVersion is missing, and this runtime forgives it"
@@ -103,7 +110,10 @@ class Code(StrEnum):
     FOLDER_MISSING = "FolderMissing", "a folder that the runtime would read is not there"
     FOLDER_AMBIGUOUS = (
         "FolderAmbiguous",
-        "configs stand in several of the usual folders; it is not known which the runtime reads",
+        (
+            "configs, or copies of a plugin that differ, stand in several of the usual folders; it "
+            "is not known which the runtime uses"
+        ),
     )
     FOLDER_NOT_ALLOWED = (
         "FolderNotAllowed",

@@ -21,6 +21,14 @@ class Known:
     default_network: str | None = None
     conf_template: str | None = None
 
+    @property
+    def usual_plugins(self) -> bool:
+        """Whether the plugin folders are the usual ones: neither the runtime's word nor a person's.
+
+        The source tells it of an earlier look, too.
+        """
+        return self.source.endswith(PRESET) and BY_HAND_PLUGINS not in self.source
+
     @classmethod
     def read(cls, members: Members) -> "Known":
         """From the `paths` member of an operation or a report; all of it may be absent."""

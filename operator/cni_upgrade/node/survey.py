@@ -16,7 +16,7 @@ from cni_upgrade.cni.config import Config, Inline, Unread
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.node import LOOPBACK
-from cni_upgrade.node import files, folders, kubelet, probe, runtime_config, sandboxes
+from cni_upgrade.node import copies, files, folders, kubelet, probe, runtime_config, sandboxes
 from cni_upgrade.node.folders import Folders, resolve
 from cni_upgrade.node.operation import Operation
 
@@ -114,7 +114,8 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
             types |= dict.fromkeys(call.binary for each in running for call in each.calls or ())
         if configs:
             types[LOOPBACK] = None
-        supports = probe.probe(
+        ask = copies.agreed if found.known.usual_plugins else probe.probe
+        supports = ask(
             operation.root, found.bin_dirs, types, operation.target.version, found.unseen
         )
     return Survey(

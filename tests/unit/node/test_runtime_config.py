@@ -1,6 +1,7 @@
 """The folders are those that the runtime itself names, or said to be the usual ones."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -254,6 +255,38 @@ def test_one_member_that_is_not_stated(host: Host) -> None:
     assert (
         known.source == "runtime config /etc/containerd/config.toml; configs: containerd's default"
     )
+
+
+def test_copies_of_a_plugin_in_several_of_the_usual_folders(host: Host) -> None:
+    """What the first one supports is a guess where the runtime may run the second."""
+    host.config()
+    host.plugins("1.1.0")
+    asked = host.audit()
+    other = host.root / "usr/lib/cni"
+    other.mkdir(parents=True)
+    shutil.copy(host.bin / "bridge", other / "bridge")
+    alike = report(run(asked))
+    assert (alike.verdict, alike.files[0].to) == ("Rewrite", "1.0.0")
+    (other / "bridge").unlink()
+    old = host.plugin("bridge", "0.4.0").rename(other / "bridge")
+    host.plugin("bridge", "1.1.0")
+    found = run(asked)
+    assert (report(found).verdict, report(found).files[0].to) == ("Blocked", None)
+    [said] = [each for each in report(found).findings if each.code == "FolderAmbiguous"]
+    assert "/opt/cni/bin: 0.1.0 to 1.1.0; /usr/lib/cni: 0.1.0 to 0.4.0" in said.message
+    # What the audit found is what the order to write carries: it is asked again by it.
+    order = replace(host.apply(), paths=replace(asked.paths, known=report(found).paths.known))
+    assert run(order).outcome == "Refused"
+    put(host.root, ETC, V2 + 'bin_dir = "/opt/cni/bin"\n')
+    assert report(run(asked)).files[0].to == "1.0.0"
+    (host.root / ETC).unlink()
+    by_hand = replace(asked.paths, by_hand=("--bin-dir",))
+    assert report(run(replace(asked, paths=by_hand))).files[0].to == "1.0.0"
+    old.write_text("#!/bin/sh\nexec sleep 60\n")
+    assert report(run(asked)).verdict == "Blocked"
+    old.unlink()
+    old.symlink_to("/opt/cni/bin/bridge")
+    assert report(run(asked)).files[0].to == "1.0.0"
 
 
 def test_configs_in_several_of_the_usual_folders(host: Host) -> None:
