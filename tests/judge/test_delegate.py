@@ -49,12 +49,6 @@ STORIES = (
     Story("a delegate with one, and the list without", None, delegate={"cniVersion": "0.4.0"}),
 )
 
-NOT_FORETOLD = {
-    ("0.8.1", "a delegate with one, and the list without"): ((True, False), (False, False))
-}
-"""Known differences: what is said of ADD and DEL today, and what happens. libcni 0.8.1 reads what
-the delegate answers as the list's version says, and loses the address; DEL fails anyway (F1)."""
-
 
 class Node:
     """The start of a story, under one release of libcni."""
@@ -113,10 +107,7 @@ def test_the_prediction_holds(release: str, story: Story, tmp_path: Path) -> Non
         assert {"flannel", "bridge", "host-local"} <= set(said.files[0].plugins)
         added, deleted, old = today.live()
     foretold, lived = (said.baseline.add, said.baseline.del_), (added, deleted and old is not False)
-    if (release, story.title) in NOT_FORETOLD:
-        assert (foretold, lived) == NOT_FORETOLD[release, story.title]
-    else:
-        assert foretold == lived, said
+    assert foretold == lived, said
     if said.files[0].action != "Rewrite":
         return
     assert said.files[0].to is not None

@@ -139,6 +139,21 @@ def loses_result(
     return "DEL" if old and order >= versions.order("0.4.0") else None
 
 
+def misread_result(runtime: Runtime, support: Support, version: str | None) -> str | None:
+    """The version of a delegate's result that libcni takes for one of 0.1.0; None if it does not.
+
+    libcni below 1.0.0 reads a result as the config's version says, whatever the result says of
+    itself (`pkg/invoke/exec.go` ExecPluginWithResult). flannel hands on what its delegate answers,
+    which has a version of its own only where the config has none.
+    """
+    called = support.called
+    if runtime.libcni is None or _release(runtime.libcni) >= (1, 0, 0) or version:
+        return None
+    if called is None or called.how != "list or own" or called.ipam:
+        return None
+    return next((each for each in called.at(version) if each not in _OLD_RESULT), None)
+
+
 def stuck_at(runtime: Runtime, sandboxes: Sequence[Sandbox], version: str | None) -> list[Sandbox]:
     """The running pods that could not be deleted, for all that is known, at that version.
 

@@ -169,6 +169,19 @@ def versionless_result(
     )
 
 
+def misread_result(config: Config, at: str, support: Support, runtime: Runtime) -> Finding:
+    """A delegate's answer that libcni takes for one at the config's missing version."""
+    return Finding(
+        Code.RESULT_MISREAD,
+        Severity.FAULT,
+        config.name,
+        f"cniVersion is missing, and {support.type} is delegated to at {at}: {runtime.label} "
+        f"(libcni {runtime.libcni}) reads what it answers as 0.1.0 and loses the pod's addresses, "
+        "so no pod can be created",
+        "write a cniVersion that every plugin and the runtime support",
+    )
+
+
 def cached_without_version(config: Config, pods: Sequence[Sandbox], runtime: Runtime) -> Finding:
     """Pods whose cached config has no version, under a libcni that does not forgive it."""
     return _cached(

@@ -25,6 +25,7 @@ CURABLE = frozenset(
         Code.BAD_VERSION,
         Code.SANDBOX_LIMIT,
         Code.VERSIONLESS_RESULT,
+        Code.RESULT_MISREAD,
     }
 )
 """Faults that another version in the file could take away."""
@@ -126,6 +127,9 @@ def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
     ):
         yield faults.too_new(config, version, runtime)
     yield from _versionless_results(config, version, node, "ADD")
+    for support in node.chain:
+        if at := compat.misread_result(runtime, support, version):
+            yield faults.misread_result(config, at, support, runtime)
     if runtime.f3:
         for support in node.chain:
             if support.type in compat.RESULT_WITHOUT_VERSION:

@@ -71,11 +71,28 @@ class Node:
             for each in self.chain
             if (called := each.called) and each.supported and each.takes(version) is None
         ]
-        doubts += [
-            f"it is not known which plugins {shown(each) if each else 'the multus daemon'} runs"
-            for each in self.elsewhere
-        ]
+        doubts += map(_unseen, self.elsewhere)
         return list(dict.fromkeys(doubts))
+
+
+def _unseen(network: str) -> str:
+    """Why it is not known what runs for a cluster network of multus.
+
+    A name is no file's before the cluster has been asked (multus-cni `pkg/k8sclient/k8sclient.go`
+    getNetDelegate: first a NetworkAttachmentDefinition, then a network of that name in its
+    confDir), which an agent on a node cannot do. A path is one in multus' own mounts.
+    """
+    if not network:
+        return "it is not known which plugins the multus daemon runs"
+    if "/" in network:
+        return (
+            f"it is not known which plugins {shown(network)} runs, for it is no file of the config "
+            "folder that could be read"
+        )
+    return (
+        f"it is not known which plugins {shown(network)} runs: multus takes a "
+        "NetworkAttachmentDefinition of that name before any file, and a node does not show those"
+    )
 
 
 def _calls(config: Config, facts: Facts) -> tuple[list[Called], list[str]]:

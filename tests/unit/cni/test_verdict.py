@@ -384,6 +384,33 @@ def test_flannel_gives_its_delegate_its_own_version_if_it_has_one() -> None:
     assert (own.baseline.add, own.files[0].to) == (False, "0.4.0"), "then its own no longer counts"
 
 
+@pytest.mark.parametrize(
+    ("runtime", "version", "own", "works"),
+    [
+        ("containerd://1.5.8", None, "0.4.0", False),
+        ("containerd://1.5.8", None, "0.3.0", False),
+        ("containerd://1.5.8", None, "0.2.0", True),
+        ("containerd://1.5.8", None, None, True),
+        ("containerd://1.5.8", "0.3.1", "0.4.0", True),
+        ("containerd://1.6.2", None, "0.4.0", True),
+    ],
+)
+def test_an_old_libcni_reads_a_delegates_answer_at_the_configs_version(
+    runtime: str, version: str | None, own: str | None, works: bool
+) -> None:
+    member = {"delegate": {} if own is None else {"cniVersion": own}}
+    data = delegating("flannel", version, member)
+    found = node(runtime, None, MULTI, data=data, name="10-f.conf", managed_files="Override")
+    assert found.baseline.add is works
+    assert ("ResultMisread" in codes(found, Severity.FAULT)) is not works
+    assert "CannotCure" not in codes(found)
+    assert found.after.add is True
+    if not works:
+        assert "bridge is delegated to at" in str(found.baseline.add_why)
+        assert found.files[0].action == "Rewrite"
+        assert found.baseline.leaks is True
+
+
 def test_where_a_delegate_is_called_at_what_is_not_known_nothing_is_promised() -> None:
     """Another plugin may give its delegate its own version or leave what stands there."""
     old = {**MULTI, "bridge": Support.told("bridge", samples.supports("0.4.0"))}
@@ -421,6 +448,9 @@ def test_a_cluster_network_counts_where_it_can_be_told(kind: str, named: str, kn
         (True, "Compatible") if known else (None, "Blocked")
     )
     assert ("DelegateVersion" in codes(found)) is not known
+    why = {"containerd-net": "before any file", "": "the multus daemon runs"}
+    if not known:
+        assert why.get(named, "no file of the config folder") in found.files[0].why
     old = judge(replace(facts, plugins={**MULTI, **OLD}), Target("0.3.1"))
     assert old.baseline.add is (False if known else None)
 
