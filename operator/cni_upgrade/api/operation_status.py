@@ -106,6 +106,9 @@ class OperationStatus(Model):
     cordoned: bool = Field(
         default=False, description="Whether the operator cordoned the node for this operation."
     )
+    drained: bool = Field(
+        default=False, description="Whether the pods that had to go before the change are gone."
+    )
     ending: Ending | None = Field(
         default=None,
         description="How the operation ended, while the node is still to be given back.",

@@ -15,7 +15,7 @@ from cni_upgrade.controller.store import Store, at_steps
 from cni_upgrade.fleet.hanging import wants_pods
 from cni_upgrade.fleet.node_lease import HELD
 from cni_upgrade.fleet.objects import Pod
-from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.phases import PROVING
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.policy_status import COUNTED
 from cni_upgrade.kube.port import Kube, KubeError
@@ -206,8 +206,7 @@ class Loop:
         that hangs, and an answer that is there look lost.
         """
         store, spaces = self._store, self._store.config.namespaces
-        proving = (Step.BASELINE, Step.PROVE_OLD, Step.PROVE_ADD, Step.PROVE_DELETE)
-        if at_steps(store.states.items.values(), *proving):
+        if at_steps(store.states.items.values(), *PROVING):
             store.proofs.replace(
                 await self._kube.list(PODS, spaces.proof, labelSelector=PROOFS_ONLY)
             )

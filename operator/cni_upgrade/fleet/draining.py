@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cni_upgrade.api.node_state import Phase
 from cni_upgrade.api.policy import Drain, DrainPolicy
 from cni_upgrade.fleet import drain
 from cni_upgrade.fleet.decisions import Evict
 from cni_upgrade.fleet.view import Move, View, wait
+
+DRAIN_BLOCKED = "DrainBlocked"
+"""The reason of a node whose pods were not to be evicted, or did not go in time."""
 
 
 def drain_settings(view: View) -> Drain:
@@ -23,6 +27,15 @@ def drain_first(view: View) -> bool:
     return policy == DrainPolicy.ALWAYS or (
         policy == DrainPolicy.IF_REQUIRED and bool(after and after.needs_drain)
     )
+
+
+def drain_due(view: View) -> bool:
+    """Whether pods are yet to go before the change.
+
+    Never so for a change that began as one without: its window need not be long enough.
+    """
+    begun = view.status.phase == Phase.DRAINING and not view.operation.drained
+    return begun and drain_first(view)
 
 
 def why_not_first(view: View) -> str:

@@ -24,8 +24,9 @@ class Step(StrEnum):
 
     JOB = "Job"  # an audit: wait for the agent's answer
     CORDON = "Cordon"  # mark the node unschedulable, signed as ours
-    DRAIN = "Drain"  # evict, within budgets, until the deadline
     BASELINE = "Baseline"  # a pod added before the change, where adding works today
+    BASELINE_DELETE = "BaselineDelete"  # it goes again, where it would be in the way of the change
+    DRAIN = "Drain"  # evict, within budgets, until the deadline
     APPLY = "Apply"  # the agent backs up and writes
     TAKE_BACK = "TakeBack"  # the agent did not start: its Job goes, and the node is given back
     DRAIN_AFTER = "DrainAfter"  # drain asked for, but deleting pods only works from now on
@@ -43,7 +44,6 @@ class Step(StrEnum):
 PHASE_OF: dict[Step, Phase] = {
     Step.JOB: Phase.AUDITING,
     Step.DRAIN: Phase.DRAINING,
-    Step.BASELINE: Phase.APPLYING,
     Step.APPLY: Phase.APPLYING,
     Step.TAKE_BACK: Phase.APPLYING,
     Step.DRAIN_AFTER: Phase.PROVING,
@@ -56,11 +56,20 @@ PHASE_OF: dict[Step, Phase] = {
     Step.RESTORE: Phase.ROLLING_BACK,
     Step.GIVE_BACK: Phase.ROLLING_BACK,
 }
-"""The phase that a person sees at each step. Cordon is part of what it is for, Draining or
-Applying; Release keeps the phase that led to it."""
+"""The phase that a person sees at each step. Cordon and the pod from before are part of what they
+are for, Draining or Applying; Release keeps the phase that led to it."""
 
-UNTOUCHED = frozenset({Step.CORDON, Step.DRAIN, Step.BASELINE})
+UNTOUCHED = frozenset({Step.CORDON, Step.BASELINE, Step.BASELINE_DELETE, Step.DRAIN})
 """Steps of an apply at which no file was written: a pause or a lost policy gives the node back."""
+
+PROVING = (
+    Step.BASELINE,
+    Step.BASELINE_DELETE,
+    Step.PROVE_OLD,
+    Step.PROVE_ADD,
+    Step.PROVE_DELETE,
+)
+"""Steps that are judged by what becomes of a proof pod."""
 
 AT_WORK = frozenset(
     {Phase.AUDITING, Phase.DRAINING, Phase.APPLYING, Phase.PROVING, Phase.ROLLING_BACK}

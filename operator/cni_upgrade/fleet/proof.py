@@ -70,6 +70,19 @@ def _blames_network(warning: str) -> bool:
     return blamed and _NO_ROOM.search(message) is None
 
 
+_FULL = re.compile(
+    "Too many pods"  # k8s.io/kubernetes v1.34.4 pkg/scheduler/framework/plugins/noderesources
+    "|no IP addresses available",
+    re.IGNORECASE,
+)
+"""What the scheduler, or a plugin, says where other pods have all that this one needs."""
+
+
+def no_room(pod: Pod, world: Snapshot) -> bool:
+    """Whether a pod waits for what other pods of its node have, so that a drain may help it."""
+    return not pod.addressed and _FULL.search(world.warnings.get(pod.uid, "")) is not None
+
+
 def stuck(pod: Pod, world: Snapshot) -> str:
     """What the kubelet says of a pod that was deleted and does not go."""
     return world.warnings.get(pod.uid, "") or "the pod does not go"

@@ -1,5 +1,6 @@
-"""Pods that a drain leaves on a node, where the change needs those to be gone as well.
+"""A node that was drained and could not be changed all the same: it is not drained again by itself.
 
+Most often pods that a drain leaves are in the way of the change.
 The agent counts sandboxes and knows no pods; the controller knows pods and not how each was added.
 So it is only seen once the node is drained and the agent still refuses. A pod of a DaemonSet that
 is deleted comes back with the config of before, and is in the way again: to drain once more would
@@ -16,18 +17,16 @@ from cni_upgrade.fleet.view import Move, View, moved, release, wait
 
 _NAMED = 10
 
+_AGAIN = "then ask again with another value of the annotation cniupgrade.dev/retry"
+_MEND = f"mend that, {_AGAIN}"
 _ACTION = (
     "keep such pods off the node (nodeSelector or affinity of their DaemonSet), or let "
-    "spec.target.cni.selection be HighestCommon; then ask again with another value of the "
-    "annotation cniupgrade.dev/retry"
+    f"spec.target.cni.selection be HighestCommon; {_AGAIN}"
 )
 
 
 def not_enough(view: View, refusal: str) -> Move:
-    """End the change of a drained node that the agent refused all the same (its `NeedsDrain`).
-
-    Blocked until a person asks again or the node has changed; the pods stand in a finding.
-    """
+    """End the change of a drained node that the agent refused all the same (its `NeedsDrain`)."""
     pods = view.world.pods.get(view.node.name)
     if pods is None:
         return wait(view, "the node's pods are being listed")
@@ -39,17 +38,30 @@ def not_enough(view: View, refusal: str) -> Move:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     who = f"{', '.join(names[:_NAMED])}{more}" if names else "no pod; the results cache names some"
     text = f"the node was drained, and that is not enough: left on it: {who}; {refusal}"
+    return _blocked(view, text, _ACTION)
+
+
+def in_vain(view: View, why: str) -> Move:
+    """End the change of a node that was drained, where something else keeps it from being made.
+
+    What it is nobody knew before; at the next try the pods would go for nothing again.
+    """
+    return _blocked(view, f"the node was drained for nothing: {why}", _MEND)
+
+
+def _blocked(view: View, text: str, action: str) -> Move:
+    """Until a person asks again or the node has changed; the finding says what to do."""
     found = Finding(
         code=Code.DRAIN_NOT_ENOUGH,
         severity=Severity.FAULT,
         component=view.node.name,
         message=text,
-        action=_ACTION,
+        action=action,
     )
     update = {"findings": (found, *view.status.findings), "next_attempt_at": None}
     return release(
         moved(view, view.status.model_copy(update=update)),
         Phase.BLOCKED,
         DRAIN_NOT_ENOUGH,
-        f"nothing was touched: {text}; {_ACTION}",
+        f"nothing was touched: {text}; {action}",
     )

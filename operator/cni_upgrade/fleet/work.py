@@ -8,6 +8,7 @@ from datetime import timedelta
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
 from cni_upgrade.fleet import (
+    baseline,
     ending,
     freeing,
     giving_back,
@@ -119,8 +120,9 @@ _GIVING_BACK: dict[Step, Callable[[View], Move]] = {
 _STEPS: dict[Step, Callable[[View], Move]] = {
     Step.JOB: looking.audit,
     Step.CORDON: writing.cordon,
+    Step.BASELINE: baseline.baseline,
+    Step.BASELINE_DELETE: baseline.goes,
     Step.DRAIN: writing.drain,
-    Step.BASELINE: writing.baseline,
     Step.APPLY: writing.apply,
     Step.TAKE_BACK: writing.take_back,
     Step.DRAIN_AFTER: writing.drain_later,

@@ -6,11 +6,13 @@ from datetime import timedelta
 
 from cni_upgrade.api import duration
 from cni_upgrade.api.node_state import Phase
-from cni_upgrade.fleet import answers, node_lease, proof
+from cni_upgrade.fleet import answers, node_lease
 from cni_upgrade.fleet.calling_off import unwanted
-from cni_upgrade.fleet.decisions import Cordon, CreateProof, DeleteJob
+from cni_upgrade.fleet.decisions import Cordon, DeleteJob
 from cni_upgrade.fleet.draining import (
+    DRAIN_BLOCKED,
     drain_after,
+    drain_due,
     drain_first,
     drain_settings,
     evict,
@@ -18,13 +20,12 @@ from cni_upgrade.fleet.draining import (
 )
 from cni_upgrade.fleet.ending import noted, proof_so_far, remarked, restore_next, rolls_back, verify
 from cni_upgrade.fleet.hanging import hanging
-from cni_upgrade.fleet.phases import INCONCLUSIVE, Step
+from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.proving import prove
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
-from cni_upgrade.fleet.staying import not_enough
+from cni_upgrade.fleet.staying import in_vain, not_enough
 from cni_upgrade.fleet.stopping import STOPPED
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
-from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.node.operation import Outcome, Result
 
 _TIME_TO_START = 0.75
@@ -33,13 +34,27 @@ _TIME_TO_START = 0.75
 _NEEDS_DRAIN = "NeedsDrain"
 """The agent's word for pods that run and could not be deleted afterwards."""
 
+_SEEN_ANEW = frozenset(
+    {
+        _NEEDS_DRAIN,
+        "ChangedSinceAudit",
+        "ChangedMeanwhile",
+        "NotAllowed",
+        "Interrupted",
+        "Stopped",
+        "Busy",
+        "ResultDamaged",
+    }
+)
+"""Refusals of which the next look takes account: docs/operation.md, "audit again, then decide"."""
+
 GOING = 120
 """Seconds for a pod to go whose container never was: its grace period and then some."""
 
 
 def cordon(view: View) -> Move:
     if view.our_cordon and view.node.unschedulable:
-        return drain_or_baseline(view)
+        return baseline_of_cordoned(view)
     if view.node.unschedulable:
         return release(
             view, Phase.WAITING, "CordonedByOther", "somebody else has cordoned the node meanwhile"
@@ -63,29 +78,36 @@ def theirs(view: View) -> str:
     return ""
 
 
-def drain_or_baseline(view: View) -> Move:
+def baseline_of_cordoned(view: View) -> Move:
     pods = view.world.pods.get(view.node.name)
     if pods is None:
         return wait(view, "the node's pods are being listed")
     hung = hanging(pods, view.world.config.namespaces, view.now)
     view = moved(view, with_operation(view.status, hung=hung))
-    if drain_first(view):
-        seconds = duration.seconds(drain_settings(view).deadline)
-        return at_step(view, Step.DRAIN, "the node is being drained", seconds, cordoned=True)
+    return baseline_next(view, cordoned=True)
+
+
+def baseline_next(view: View, **changes: bool) -> Move:
     seconds = duration.seconds(verify(view).deadline)
-    return at_step(view, Step.BASELINE, "what works today is looked at", seconds, cordoned=True)
+    return at_step(view, Step.BASELINE, "what works today is looked at", seconds, **changes)
+
+
+def drain_or_apply(view: View) -> Move:
+    """What works today is known."""
+    if drain_due(view):
+        seconds = duration.seconds(drain_settings(view).deadline)
+        return at_step(view, Step.DRAIN, "the node is being drained", seconds)
+    return apply_next(view)
 
 
 def drain(view: View) -> Move:
     def on() -> Move:
-        return at_step(
-            view,
-            Step.BASELINE,
-            "what works today is looked at",
-            duration.seconds(verify(view).deadline),
-        )
+        pod = view.world.proofs.get(proof_so_far(view).old_pod or "")
+        if pod is not None and not (pod.addressed or pod.deleting):
+            return baseline_next(view, drained=True)  # The drain was to make room for it.
+        return apply_next(view, drained=True)
 
-    return evict(view, on, lambda why: release(view, Phase.BLOCKED, "DrainBlocked", why))
+    return evict(view, on, lambda why: release(view, Phase.BLOCKED, DRAIN_BLOCKED, why))
 
 
 def drain_later(view: View) -> Move:
@@ -97,63 +119,9 @@ def drain_later(view: View) -> Move:
     )
 
 
-def baseline(view: View) -> Move:
-    """A pod that is added before the change, to be deleted after it, where adding works today."""
-    baseline = view.status.baseline
-    after = view.status.after
-    # A pod that could not be deleted afterwards would only hang, and show nothing.
-    stays = after is not None and after.existing_delete is False
-    if not verify(view).proof or stays or (baseline is not None and baseline.add is False):
-        return apply_next(view)
-    name = proof_so_far(view).old_pod
-    if name is None:
-        name = proof.pod_name("old", view.operation.id)
-        status = with_operation(
-            view.status, proof=proof_so_far(view).model_copy(update={"old_pod": name})
-        )
-        return Move(status)
-    pod = view.world.proofs.get(name)
-    if pod is not None and pod.addressed:
-        return apply_next(view)
-    if view.late():
-        why = proof.trouble(pod, view.world)
-        # Where deleting pods does not work, those that hang may be what leaves no room for this
-        # one, and only the change frees them; no pod of such a node has anything to lose.
-        hangs = baseline is not None and baseline.delete is False
-        if not why.network and (pod is None or not hangs):
-            return _not_shown(view, why)
-        # It was said to work and does not: that is the baseline then, and no reason to stop. A
-        # pod without a network shows nothing by going, so it is not the old pod of this proof.
-        none = proof_so_far(view).model_copy(update={"old_pod": None})
-        view = moved(view, with_operation(view.status, proof=none))
-        if why.network and baseline is not None:
-            measured = baseline.model_copy(update={"add": False, "add_why": why.text})
-            view_status = view.status.model_copy(update={"baseline": measured})
-            return apply_next(moved(view, view_status))
-        return apply_next(view)
-    if pod is None:
-        body = proof_pod(name, view.operation.id, view.node.name, view.world.config)
-        return wait(
-            view, "a pod is added before the change", CreateProof(name, view.node.name, body)
-        )
-    return wait(view, f"pod {pod.key} is to get its network before the change")
-
-
-def _not_shown(view: View, why: proof.Trouble) -> Move:
-    """What keeps this pod away would keep away those of the proof: nothing is written unproved."""
-    error = view.world.errors.get(view.node.name)
-    text = f"the pod could not be created: {error}" if error else why.text
-    return release(
-        view,
-        Phase.BLOCKED,
-        INCONCLUSIVE,
-        f"nothing was written, for no pod could show what works before; tried again: {text}",
-    )
-
-
-def apply_next(view: View) -> Move:
+def apply_next(view: View, **changes: bool) -> Move:
     seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
-    return at_step(view, Step.APPLY, "the agent is being sent to write", seconds)
+    return at_step(view, Step.APPLY, "the agent is being sent to write", seconds, **changes)
 
 
 def apply(view: View) -> Move:
@@ -231,6 +199,8 @@ def _not_started(view: View, why: str) -> Move:
     if off := unwanted(view):
         text = f"called off before anything was written: {off}"
         return release(view, Phase.WAITING, "CalledOff", text)
+    if view.operation.drained:
+        return in_vain(view, f"no agent ran: {why}")
     text = f"inconclusive, no agent ran and nothing was touched; tried again: {why}"
     return release(view, Phase.BLOCKED, "AgentNotStarted", text)
 
@@ -251,6 +221,8 @@ def applied(view: View, result: Result) -> Move:
             code = result.error.code if result.error else "Refused"
             if code == _NEEDS_DRAIN and drain_first(view):
                 return not_enough(told, error)
+            if view.operation.drained and code not in _SEEN_ANEW:
+                return in_vain(told, error)
             # From Blocked nothing begins without another audit: after a pause, or when a person
             # asks for it, which only the key of the last one tells.
             return release(told, Phase.BLOCKED, code, f"nothing was touched: {error}")

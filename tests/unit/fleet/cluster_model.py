@@ -50,6 +50,8 @@ class Cluster:
         self.foreign_cordons: set[str] = set()
         self.full: set[str] = set()
         """Nodes to which no pod is scheduled."""
+        self.room: dict[str, int] = {}
+        """How many pods of the pod network a node takes, where that is bounded."""
         self.quota: str = ""
         """Why no proof pod may be created, if so."""
         self.stopped: str = ""
@@ -335,8 +337,14 @@ class Cluster:
         affinity = pod["spec"]["affinity"]["nodeAffinity"]
         [term] = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
         [node] = term["matchFields"][0]["values"]
-        if node in self.disks and node not in self.full:
-            self._patch_pod(pod, {"spec": {"nodeName": node}})
+        if node not in self.disks or node in self.full:
+            return
+        taken = len(self.pods_on(node, APPS)) + len(self.pods_on(node, PROOF))
+        if pod["metadata"]["namespace"] == PROOF and taken >= self.room.get(node, taken + 1):
+            text = "FailedScheduling: 0/1 nodes are available: 1 Too many pods."
+            self.warnings[pod["metadata"]["uid"]] = text
+            return
+        self._patch_pod(pod, {"spec": {"nodeName": node}})
 
     def _patch_pod(self, pod: Raw, patch: Raw) -> None:
         meta = pod["metadata"]

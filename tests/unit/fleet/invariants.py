@@ -559,7 +559,8 @@ def stops_what_is_not_written(event: Carried) -> None:
     if event.world.stopped:
         operation = state.status.operation if state else None
         step = operation.step if operation else "no operation"
-        untouched = step in ("Cordon", "Drain", "Baseline", "no operation")
+        before = ("Cordon", "Baseline", "BaselineDelete", "Drain")
+        untouched = step in (*before, "no operation")
         assert not untouched, f"{node}: {type(event.decision).__name__} at {step}"
 
 
@@ -601,7 +602,8 @@ def shown_before(event: Carried) -> None:
     if policy is None or not policy.spec.verify.proof:
         return
     works = {"add": True, "del": True, **(status.get("baseline") or {})}
-    stays = (status.get("after") or {}).get("existingDel") is False
+    # In the way after the change: not added where no pod of that kind goes first.
+    stays = (status.get("after") or {}).get("existingDel") is False and not operation["drained"]
     shown = bool((operation.get("proof") or {}).get("oldPod"))
     assert shown or stays or False in (works["add"], works["del"]), "no pod has shown what works"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cni_upgrade.api import names
 from cni_upgrade.fleet.phases import FAILED
-from tests.unit.fleet.cluster_model import AGENTS, Cluster
+from tests.unit.fleet.cluster_model import AGENTS, APPS, Cluster
 from tests.unit.fleet.courses import ZONE
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
@@ -136,6 +136,7 @@ class Mishaps:
             "sees everything go on again": lambda n: self._stop(""),
             "is full": self._cluster.full.add,
             "has room": self._cluster.full.discard,
+            "has no place for another pod": self._fill,
             "is without the controller for long": self._downtime,
         }
 
@@ -168,6 +169,7 @@ class Mishaps:
         cluster.budgets.clear()
         cluster.quota = cluster.stopped = ""
         cluster.full.clear()
+        cluster.room.clear()
         if cluster.api.find("CNIUpgradePolicy", "other"):
             cluster.api.delete("CNIUpgradePolicy", "other")
         self._rollout.until(lambda: not self._leaving(), 4 * 3600)
@@ -291,6 +293,9 @@ class Mishaps:
     def _delete_policy(self, _: str) -> None:
         if self._cluster.api.find("CNIUpgradePolicy", "cure"):
             self._cluster.api.delete("CNIUpgradePolicy", "cure")
+
+    def _fill(self, name: str) -> None:
+        self._cluster.room[name] = len(self._cluster.pods_on(name, APPS))
 
     def _quota(self, _: str) -> None:
         self._cluster.quota = "" if self._cluster.quota else "exceeded quota: pods"

@@ -71,6 +71,8 @@ class SimNode:
     surprise: dict[str, tuple[bool, bool]] = field(default_factory=dict)
     """(ADD, DEL) as they really are at a version, where the report does not know."""
     silent: bool = False
+    refuses: str = ""
+    """The code with which an apply is refused for what no audit sees."""
     faults: list[str] = field(default_factory=list)
     """What goes wrong with the next agents, one each: see Kubelet."""
     writes: list[str] = field(default_factory=list)
@@ -221,6 +223,10 @@ class SimNode:
                 text = f"{found.after.why}: drain the node first"
                 error = OperationError("NeedsDrain", text)
                 return replace(draft, outcome=Outcome.REFUSED, error=error, report=found)
+            if self.refuses:
+                error = OperationError(self.refuses, "only the attempt shows it")
+                refused = replace(draft, outcome=Outcome.REFUSED, error=error)
+                return replace(refused, report=found)
             if order.sha256 != before:
                 text = f"{FILE}: the file is not the one that the audit saw"
                 error = OperationError("ChangedSinceAudit", text)

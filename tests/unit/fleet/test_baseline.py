@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api.node_state import NodeStateStatus
-from cni_upgrade.fleet import proof, writing
+from cni_upgrade.fleet import baseline as before
+from cni_upgrade.fleet import proof
 from cni_upgrade.fleet.view import moved
 from tests.unit.fleet.samples import ID, pod, policy, view
 
@@ -22,7 +23,7 @@ def after_its_time(baseline: dict[str, Any] | None, *pods: Any, **world: Any) ->
     at = view(seconds_left=0, policies={"cure": policy()}, proofs=proofs, **world)
     seen = at.status.to_api() | ({"baseline": baseline} if baseline else {})
     seen["operation"] |= {"step": "Baseline", "proof": {"oldPod": NAME}}
-    return writing.baseline(moved(at, NodeStateStatus.model_validate(seen))).status
+    return before.baseline(moved(at, NodeStateStatus.model_validate(seen))).status
 
 
 @pytest.mark.parametrize("baseline", [WORKS, HANGS, {}, None])
