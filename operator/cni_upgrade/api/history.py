@@ -9,14 +9,14 @@ from cni_upgrade.api.report import Baseline
 class LastOperation(Model):
     """The operation that ended last."""
 
-    id: Name = Field(description="Name of the operation and of its Job.")
-    kind: Word = Field(description="audit, apply or restore.")
+    id: Name = Field(description="Name of the operation.")
+    kind: Word = Field(description="audit, apply, restore or prove.")
     outcome: Word = Field(default="", description="How it ended, for example Done or Failed.")
     finished_at: Time | None = Field(default=None, description="When it ended.")
     backup: Word | None = Field(
         default=None, description="Backup on the node that it made or used; absent for an audit."
     )
-    attempt: Count = Field(default=0, description="Number of that attempt, from 0.")
+    attempt: Count = Field(default=0, description="The serial number that its id was made with.")
 
 
 class LastChange(Model):

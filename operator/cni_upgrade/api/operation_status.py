@@ -62,14 +62,14 @@ class Ordered(Model):
 class OperationStatus(Model):
     """The operation that is under way."""
 
-    id: Name = Field(
-        description="Name of the operation and of its Job: the same work always has the same id."
-    )
+    id: Name = Field(description="Name of the operation: the same work always has the same one.")
     kind: Word = Field(description="audit, apply, restore or prove.")
     digest: Word = Field(
         default="", description="SHA-256 of everything that the node is asked to do."
     )
-    attempt: Count = Field(default=0, description="Number of this attempt, from 0.")
+    attempt: Count = Field(
+        default=0, description="The serial number that its id was made with (status.serial)."
+    )
     step: Word = Field(default="", description="What is being done now.")
     policy: PolicyRef | None = Field(
         default=None, description="The policy on whose behalf the node is worked on."
@@ -78,7 +78,9 @@ class OperationStatus(Model):
     step_since: Time | None = Field(default=None, description="When its present step started.")
     deadline: Time | None = Field(default=None, description="When the present step is given up.")
     job: Name | None = Field(
-        default=None, description="Name of the Job in the namespace of the agents."
+        default=None,
+        description="Name of its Job in the namespace of the agents: the id, with -2 or -3 behind "
+        "it where an agent was lost and another one was sent.",
     )
     input: Annotated[str, Field(max_length=32768)] | None = Field(
         default=None,

@@ -113,9 +113,9 @@ class PolicySpec(Model):
     )
     paths: Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
         default="auto",
-        description="Where CNI configs and plugins are on the nodes: auto (default, the usual "
-        "folders) or the name of a preset in the operator's configuration. Folders themselves "
-        "cannot be named here.",
+        description="Where CNI configs and plugins are on the nodes: auto (default: where the "
+        "runtime's own configuration says, else the usual folders) or the name of a preset in the "
+        "operator's configuration. Folders themselves cannot be named here.",
     )
     managed_files: ManagedFiles = Field(
         default=ManagedFiles.SKIP,

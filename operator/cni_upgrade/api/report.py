@@ -199,7 +199,9 @@ class After(Model):
 class Finding(Model):
     """One thing that is wrong or worth knowing, and what to do about it."""
 
-    code: Word = Field(description="Stable code of the finding, explained in the documentation.")
+    code: Word = Field(
+        description="Stable code of the finding; cni-upgrade explain CODE tells more."
+    )
     severity: Word = Field(
         default="Info",
         description="Fault (pods are or will be affected), Warning or Info.",

@@ -18,7 +18,8 @@ class Verify(Model):
     )
     deadline: Duration = Field(
         default="2m",
-        description="How long the proof may take, for example 90s or 2m. Default 2m.",
+        description="How long each step of the proof may take (a pod is added, a pod is deleted), "
+        "for example 90s or 2m. Default 2m.",
     )
     soak: Duration | None = Field(
         default=None,
