@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -43,6 +44,26 @@ _MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
 
 _LOST = (TimeoutError, aiohttp.ClientError, OSError, ConfigException)
 """What no answer at all looks like."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request: what is asked of which kind of object, and with what."""
+
+    verb: str
+    """The HTTP method, or WATCH: a GET that has a name of its own in the metrics."""
+    resource: Resource
+    path: str
+    body: Any = None
+    query: dict[str, str] | None = None
+    content_type: str = "application/json"
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.verb == "WATCH" else self.verb
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.path}"
 
 
 class NoCredentialsError(Exception):
@@ -90,15 +111,7 @@ class Client:
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]
 
-    async def _ask(
-        self,
-        method: str,
-        resource: Resource,
-        path: str,
-        body: Any = None,
-        query: dict[str, str] | None = None,
-        content_type: str = "application/json",
-    ) -> Object:
+    async def _ask(self, call: _Call) -> Object:
         """One request, sent again where the API server says when: 429 or 5xx with Retry-After.
 
         A write that was done after all is harmless to repeat: it is guarded by a version, or its
@@ -106,86 +119,64 @@ class Client:
         """
         for _ in range(_AGAIN):
             try:
-                return await self._once(method, resource, path, body, query, content_type)
+                return await self._once(call)
             except KubeError as error:
-                if error.retry_after is None or path.endswith("/eviction"):
+                if error.retry_after is None or call.path.endswith("/eviction"):
                     # A disruption budget says so too: the planner asks again, and others meanwhile.
                     raise
                 await asyncio.sleep(min(error.retry_after, _LONGEST_WAIT))
-        return await self._once(method, resource, path, body, query, content_type)
+        return await self._once(call)
 
-    async def _once(
-        self,
-        method: str,
-        resource: Resource,
-        path: str,
-        body: Any,
-        query: dict[str, str] | None,
-        content_type: str,
-    ) -> Object:
+    async def _once(self, call: _Call) -> Object:
         patience: float = _TIMEOUT
-        if method != "GET" and resource not in _UNFENCED:
+        if call.method != "GET" and call.resource not in _UNFENCED:
             patience = min(patience, self.fence())
             if patience <= 0:
-                raise KubeError(0, "NotLeading", f"{method} {path}: this replica does not lead")
-        response = await self._send(method, resource, path, body, query, content_type, patience)
+                raise KubeError(0, "NotLeading", f"{call}: this replica does not lead")
+        response = await self._send(call, patience)
         try:
             data = await response.read()
         except _LOST as error:
-            raise self._lost(method, resource, path, error) from error
-        self._judge(method, resource, path, response, data)
+            raise self._lost(call, error) from error
+        self._judge(call, response, data)
         try:
             answer: Object = json.loads(data)
         except ValueError as error:
-            text = f"{method} {path}: HTTP {response.status} with an answer that is not JSON"
+            text = f"{call}: HTTP {response.status} with an answer that is not JSON"
             raise KubeError(0, "NoAnswer", text) from error
         return answer
 
-    async def _send(
-        self,
-        method: str,
-        resource: Resource,
-        path: str,
-        body: Any,
-        query: dict[str, str] | None,
-        content_type: str,
-        patience: Any,
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, call: _Call, patience: Any) -> aiohttp.ClientResponse:
         try:
             # Reads the service account's token anew when it is due, hence inside.
-            verb, url, headers, *_ = await self._api.param_serialize(
-                method,
-                path,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": content_type},
+            method, url, headers, *_ = await self._api.param_serialize(
+                call.method,
+                call.path,
+                query_params=list((call.query or {}).items()),
+                header_params={"Accept": "application/json", "Content-Type": call.content_type},
                 auth_settings=["BearerToken"],
             )
             # The body is JSON already: to look through it for models costs as much as sending it.
-            answer = await self._api.call_api(verb, url, headers, body, _request_timeout=patience)
+            answer = await self._api.call_api(
+                method, url, headers, call.body, _request_timeout=patience
+            )
         except _LOST as error:
-            raise self._lost(method, resource, path, error) from error
+            raise self._lost(call, error) from error
         response: aiohttp.ClientResponse = answer.response
         return response
 
-    def _lost(self, method: str, resource: Resource, path: str, error: Exception) -> KubeError:
-        self._count(method, resource, 0)
-        text = f"{method} {path}: no answer from the API server: {error or type(error).__name__}"
+    def _lost(self, call: _Call, error: Exception) -> KubeError:
+        self._count(call, 0)
+        text = f"{call}: no answer from the API server: {error or type(error).__name__}"
         return KubeError(0, "NoAnswer", text)
 
-    def _judge(
-        self,
-        method: str,
-        resource: Resource,
-        path: str,
-        response: aiohttp.ClientResponse,
-        data: bytes,
-    ) -> None:
-        self._count(method, resource, response.status)
+    def _judge(self, call: _Call, response: aiohttp.ClientResponse, data: bytes) -> None:
+        self._count(call, response.status)
         self._compare_clocks(response.headers.get("Date"))
         if response.status >= 400:
             if response.status == 403:
                 self.doubted.set()
-            refusal = _refusal(method, path, response.status, data)
+            refusal = _refusal(call, response.status, data)
             refusal.retry_after = _later(response.status, response.headers.get("Retry-After"))
             raise refusal
 
@@ -200,8 +191,8 @@ class Client:
             ahead = (theirs - datetime.now(UTC)).total_seconds()
             self.skew = ahead if abs(ahead) > _SAME_CLOCK else 0.0
 
-    def _count(self, method: str, resource: Resource, status: int) -> None:
-        key = (method, resource.plural, status)
+    def _count(self, call: _Call, status: int) -> None:
+        key = (call.verb, call.resource.plural, status)
         self.requests[key] = self.requests.get(key, 0) + 1
 
     async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Listed:
@@ -217,7 +208,7 @@ class Client:
     ) -> AsyncIterator[Listed]:
         more = {**query, "limit": _PAGE}
         while True:
-            page = await self._ask("GET", resource, resource.path(namespace), query=more)
+            page = await self._ask(_Call("GET", resource, resource.path(namespace), query=more))
             meta = page.get("metadata") or {}
             yield Listed(page.get("items") or [], meta.get("resourceVersion", ""))
             if not meta.get("continue"):
@@ -232,16 +223,16 @@ class Client:
         seconds: int,
         **query: str,
     ) -> AsyncIterator[Object]:
-        path = resource.path(namespace)
         more = {**query, "watch": "1", "allowWatchBookmarks": "true"}
         more |= {"timeoutSeconds": str(seconds)} | ({"resourceVersion": version} if version else {})
         patience = aiohttp.ClientTimeout(
             total=seconds + _WATCH_GRACE, connect=_TIMEOUT, sock_read=_QUIET
         )
-        response = await self._send("GET", resource, path, None, more, "application/json", patience)
+        call = _Call("WATCH", resource, resource.path(namespace), query=more)
+        response = await self._send(call, patience)
         try:
             data = await response.read() if response.status >= 400 else b""
-            self._judge("WATCH", resource, path, response, data)
+            self._judge(call, response, data)
             async for line in response.content:
                 event: Object = json.loads(line)
                 if event["type"] == "ERROR":
@@ -251,28 +242,28 @@ class Client:
                     )
                 yield event
         except (*_LOST, ValueError) as error:
-            raise self._lost("WATCH", resource, path, error) from error
+            raise self._lost(call, error) from error
         finally:
             response.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
-        return await self._ask("GET", resource, resource.path(namespace, name))
+        return await self._ask(_Call("GET", resource, resource.path(namespace, name)))
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
-        return await self._ask("POST", resource, resource.path(namespace), body)
+        return await self._ask(_Call("POST", resource, resource.path(namespace), body))
 
     async def patch(
         self, resource: Resource, namespace: str | None, name: str, body: Object, sub: str = ""
     ) -> Object:
         path = resource.path(namespace, name, sub)
         query = {"fieldManager": names.FIELD_MANAGER}
-        return await self._ask("PATCH", resource, path, body, query, content_type=_MERGE)
+        return await self._ask(_Call("PATCH", resource, path, body, query, _MERGE))
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str
     ) -> Object:
         body = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
-        return await self._ask("DELETE", resource, resource.path(namespace, name), body)
+        return await self._ask(_Call("DELETE", resource, resource.path(namespace, name), body))
 
     async def evict(self, namespace: str, name: str, uid: str) -> None:
         body = {
@@ -281,7 +272,7 @@ class Client:
             "metadata": {"name": name, "namespace": namespace},
             "deleteOptions": {"preconditions": {"uid": uid}},
         }
-        await self._ask("POST", PODS, PODS.path(namespace, name, "eviction"), body)
+        await self._ask(_Call("POST", PODS, PODS.path(namespace, name, "eviction"), body))
 
     async def allowed(
         self, verb: str, resource: Resource, namespace: str | None, sub: str = "", name: str = ""
@@ -300,7 +291,7 @@ class Client:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
-        answer = await self._ask("POST", ACCESS_REVIEWS, ACCESS_REVIEWS.path(), body)
+        answer = await self._ask(_Call("POST", ACCESS_REVIEWS, ACCESS_REVIEWS.path(), body))
         return bool(answer.get("status", {}).get("allowed"))
 
 
@@ -311,7 +302,7 @@ def _later(status: int, retry_after: str | None) -> float | None:
     return float(retry_after) if waits and retry_after is not None else None
 
 
-def _refusal(method: str, path: str, status: int, data: bytes) -> KubeError:
+def _refusal(call: _Call, status: int, data: bytes) -> KubeError:
     """The API server's Status object, or its bare text where a proxy answered instead."""
     try:
         document = json.loads(data)
@@ -319,9 +310,7 @@ def _refusal(method: str, path: str, status: int, data: bytes) -> KubeError:
         document = None
     if not isinstance(document, dict):
         text = data[:300].decode(errors="replace")
-        return KubeError(status, "HTTPError", f"{method} {path}: HTTP {status}: {text}")
+        return KubeError(status, "HTTPError", f"{call}: HTTP {status}: {text}")
     reason = document.get("reason") or f"HTTP{status}"
     causes = (document.get("details") or {}).get("causes") or ()
-    return KubeError(
-        status, reason, document.get("message") or f"{method} {path}: {reason}", causes
-    )
+    return KubeError(status, reason, document.get("message") or f"{call}: {reason}", causes)

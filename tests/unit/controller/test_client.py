@@ -309,6 +309,19 @@ async def test_a_watch_that_goes_wrong_is_one_error(
         assert client.doubted.is_set() == (code == 403)
 
 
+async def test_a_watch_without_an_answer_is_counted_as_a_watch(tmp_path: Path) -> None:
+    async def torn(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with serving(torn, tmp_path) as client:
+        with pytest.raises(KubeError, match="WATCH /api/v1/nodes: no answer"):
+            async for _ in client.watch(NODES, None, "7", 60):
+                pass
+        assert client.requests == {("WATCH", "nodes", 0): 1}
+
+
 async def test_a_watch_that_is_silent_without_a_bookmark_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
