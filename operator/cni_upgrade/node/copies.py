@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from cni_upgrade.cni.compat import supported_range
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
-from cni_upgrade.node.probe import probe
+from cni_upgrade.node import probe
 
 Folder = tuple[str, str]
 """The host's path of a plugin folder, and the real one."""
@@ -24,11 +24,11 @@ def agreed(
 ) -> dict[str, Support]:
     """As `probe`, but for what the folders answer differently. Raises nothing."""
     wanted = tuple(dict.fromkeys(types))
-    found = probe(root, bin_dirs, wanted, version, unseen)
+    found = probe.probe(root, bin_dirs, wanted, version, unseen)
     places = list({real: (host, real) for host, real in reversed(bin_dirs)}.values())[::-1]
     if len(places) < 2:
         return found
-    apart = [(host, probe(root, [(host, real)], wanted, version)) for host, real in places]
+    apart = [(host, probe.probe(root, [(host, real)], wanted, version)) for host, real in places]
     return {binary: _of_all(found[binary], apart) for binary in wanted}
 
 
