@@ -22,6 +22,10 @@ RELEASES = ("0.8.1", "1.2.3", config.NEWEST_LIBCNI)
 """One release of libcni for each way in which files are read."""
 
 
+_NAMELESS = ("before", "after")
+_ESCAPES = {ord('"'): '\\"', ord("\\"): "\\\\"}
+
+
 @dataclass(frozen=True, slots=True)
 class Rewritten:
     """The new bytes, the patch that they came from, and the difference for people."""
@@ -105,20 +109,19 @@ def _readings(data: bytes, kind: str, inline: config.Inline | None) -> dict[str,
 def diff(old: bytes, new: bytes, name: str = "", new_name: str = "") -> str:
     """A unified diff; bytes that are no UTF-8 become U+FFFD.
 
-    With `new_name` the file is moved too, as `git apply` and GNU patch take it.
+    With another `new_name` the file is moved too, as `git apply` and GNU patch take it.
     """
     if old == new:
         return ""
-    lines = difflib.unified_diff(
-        _lines(old),
-        _lines(new),
-        f"a/{name}" if name else "before",
-        f"b/{new_name or name}" if name else "after",
-    )
+    new_name = new_name or name
+    before, after = (_quoted(f"a/{name}"), _quoted(f"b/{new_name}")) if name else _NAMELESS
+    lines = difflib.unified_diff(_lines(old), _lines(new), before, after)
     moved = [
-        f"diff --git a/{name} b/{new_name}\n", f"rename from {name}\n", f"rename to {new_name}\n"
-    ]  # fmt: skip
-    return "".join(moved if new_name else []) + "".join(
+        f"diff --git {before} {after}\n",
+        f"rename from {_quoted(name)}\n",
+        f"rename to {_quoted(new_name)}\n",
+    ]
+    return "".join(moved if new_name != name else []) + "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
 
@@ -126,6 +129,17 @@ def diff(old: bytes, new: bytes, name: str = "", new_name: str = "") -> str:
 def _lines(data: bytes) -> list[str]:
     pieces = data.decode("utf-8", "replace").split("\n")
     return [f"{piece}\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
+
+
+def _quoted(path: str) -> str:
+    """A path as git writes it in a patch: one with a line break would be another header."""
+    if path.isprintable() and not set(path) & {'"', "\\"}:
+        return path
+    shown = "".join(
+        _ESCAPES.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}")
+        for byte in path.encode("utf-8", "surrogateescape")
+    )
+    return f'"{shown}"'
 
 
 def _edit_list(document: Document, to: str) -> tuple[list[Operation], list[Splice]]:

@@ -346,3 +346,23 @@ def test_the_diff_says_when_a_last_line_has_no_end() -> None:
     assert diff(b"a", b"b").count("\\ No newline at end of file") == 2
     assert diff(b"a\n", b"a\n") == ""
     assert "\ufffd" in diff(b"\xff\n", b"b\n", "10-a.conf")
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("10-net.conflist", "a/10-net.conflist"),
+        ("mein netz ü.conf", "a/mein netz ü.conf"),
+        ("a\n+++ b/other", '"a/a\\012+++ b/other"'),
+        ("\x1b[31m\t.conf", '"a/\\033[31m\\011.conf"'),
+        ('say "x"\\.conf', '"a/say \\"x\\"\\\\.conf"'),
+        ("\udcff.conf", '"a/\\377.conf"'),
+    ],
+)
+def test_a_files_name_is_one_header_of_a_patch(name: str, header: str) -> None:
+    made = diff(b"1\n", b"2\n", name).split("\n")
+    assert made[:2] == [f"--- {header}", f"+++ {header.replace('a/', 'b/', 1)}"]
+    moved = diff(b"1\n", b"2\n", name, "x.conflist").split("\n")
+    assert moved[0] == f"diff --git {header} b/x.conflist"
+    assert len(moved) == len(made) + 3
+    assert diff(b"1\n", b"2\n", name, name).split("\n") == made
