@@ -186,7 +186,7 @@ def results_cache(data: bytes) -> None:
         path = Path(folder, "results", ENTRY)
         path.parent.mkdir()
         path.write_bytes(entry)
-        running, findings = sandboxes.read(folder)
+        running, findings = sandboxes.read(folder, "/")
     assert len(running) == 1
     assert len(findings) == (running[0].version == UNKNOWN)
 

@@ -17,12 +17,14 @@ from cni_upgrade.cni import config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.node import files
+from cni_upgrade.node.folders import BrokenLinkError, resolve
 
 LOOPBACK_NETWORK = "cni-loopback"
 """The network that containerd and CRI-O add to every sandbox themselves; no file configures it."""
 
 MISSING = "missing"
 
+_FOLDER = "results"
 _KIND = "cniCacheV1"
 _NAME = re.compile(r"(?P<network>.+)-(?P<container>[0-9a-f]{12,64})-(?P<ifname>[^-]+)")
 
@@ -31,20 +33,27 @@ class _BadEntryError(ValueError):
     pass
 
 
-def read(cache_dir: str) -> tuple[list[Sandbox], list[Finding]]:
+def read(root: str, cache_dir: str) -> tuple[list[Sandbox], list[Finding]]:
     """Every entry of the cache but the loopback's, in the order of names; broken ones as findings.
 
-    A broken entry still counts as a sandbox, of an unknown version, and so does a whole cache that
-    cannot be read: there is no telling which pods run. Raises nothing.
+    `cache_dir` as the host names it. A broken entry still counts as a sandbox, of an unknown
+    version, and so does a whole cache that cannot be read, be it that a link leads to what is not
+    mounted: there is no telling which pods run. Raises nothing.
     """
     try:
-        with files.opened_folder(f"{cache_dir}/results") as folder:
+        with files.opened_folder(resolve(root, f"{cache_dir}/{_FOLDER}")) as folder:
             return _entries(folder)
+    except BrokenLinkError as error:
+        message = (
+            f"the results cache cannot be read: it is a link to {error.target}, which is not "
+            "there or not mounted"
+        )
+        return [unknown()], [_unreadable(_FOLDER, message)]
     except FileNotFoundError:
         return [], []  # no pod with a network was ever added here
     except OSError as error:
         message = f"the results cache cannot be read: {error.strerror}"
-        return [unknown()], [_unreadable("results", message)]
+        return [unknown()], [_unreadable(_FOLDER, message)]
 
 
 def unknown() -> Sandbox:

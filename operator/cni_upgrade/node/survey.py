@@ -104,7 +104,7 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
             )
     running: list[Sandbox] = []
     if found.cache_dir is not None:
-        running, broken = sandboxes.read(found.cache_dir[1])
+        running, broken = sandboxes.read(operation.root, found.cache_dir[0])
         findings += broken
     elif any(each.component == operation.paths.cache_dir for each in found.findings):
         running = [sandboxes.unknown()]  # it may well be there: a link that leads nowhere here
@@ -158,6 +158,8 @@ def config_file(root: str, host: str, name: str) -> Config:
         data = _read(root, f"{host}/{name}")
     except (OSError, files.UnreadableError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
+        if isinstance(error, folders.BrokenLinkError):
+            reason = f"it is a link to {error.target}, which is not there or not mounted"
         finding = Finding(
             Code.FILE_UNREADABLE,
             Severity.FAULT,

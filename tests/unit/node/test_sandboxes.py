@@ -12,7 +12,7 @@ from tests.unit.node.host import VERSIONLESS, Host, report
 
 
 def read(host: Host) -> tuple[dict[str, int], list[str]]:
-    found, findings = sandboxes.read(str(host.results.parent))
+    found, findings = sandboxes.read(str(host.root), "/var/lib/cni")
     return sandboxes.count(found), [
         f"{finding.component}: {finding.message}" for finding in findings
     ]
@@ -24,12 +24,30 @@ def test_no_cache_is_no_sandbox(host: Host) -> None:
     assert read(host) == ({}, [])
 
 
+def test_a_cache_behind_a_link_is_read_on_the_host_and_never_taken_for_empty(host: Host) -> None:
+    """As chroot would have it: an absolute link names the host's path, not one of the agent's."""
+    host.config()
+    host.plugins()
+    host.runtime = "containerd://1.5.8"
+    host.sandbox(None)
+    (host.root / "run").mkdir()
+    moved = host.results.rename(host.root / "run/cni-results")
+    host.results.symlink_to("/run/cni-results")
+    assert read(host) == ({"missing": 1}, [])
+    assert report(run(host.audit())).files[0].to == "0.3.1"
+    moved.rename(host.root / "run/elsewhere")  # or: not mounted
+    counts, [said] = read(host)
+    assert counts == {"unknown": 1}
+    assert "a link to /run/cni-results, which is not there or not mounted" in said
+    assert report(run(host.audit())).files[0].to == "0.3.1"
+
+
 def test_versions_are_those_of_the_config_of_the_add(host: Host) -> None:
     host.sandbox(None, "a" * 64)
     host.sandbox(None, "b" * 64)
     host.sandbox("1.0.0", "c" * 64)
     assert read(host) == ({"1.0.0": 1, "missing": 2}, [])
-    found, _ = sandboxes.read(str(host.results.parent))
+    found, _ = sandboxes.read(str(host.root), "/var/lib/cni")
     assert found[2].network == "pod-net"
     assert found[2].container_id == "c" * 64
     assert found[2].ifname == "eth0"
@@ -48,7 +66,7 @@ def test_versions_are_those_of_the_config_of_the_add(host: Host) -> None:
 def test_the_pod_is_the_one_of_the_cached_arguments(host: Host, args: object, pod: str) -> None:
     path = host.sandbox("1.0.0")
     path.write_text(json.dumps({**json.loads(path.read_text()), "cniArgs": args}))
-    found, findings = sandboxes.read(str(host.results.parent))
+    found, findings = sandboxes.read(str(host.root), "/var/lib/cni")
     assert ([each.pod for each in found], findings) == ([pod], [])
     assert [call.binary for call in found[0].calls or ()] == ["bridge"]
 
@@ -86,7 +104,7 @@ def test_the_oldest_form_is_the_result_itself(host: Host) -> None:
     name = f"my-net-{'a' * 64}-eth0"
     (host.results / name).write_text('{"cniVersion": "0.3.1", "ips": []}')
     (host.results / f"my-net-{'b' * 64}-eth0").write_text('{"ip4": {"ip": "10.1.1.1/24"}}')
-    found, findings = sandboxes.read(str(host.results.parent))
+    found, findings = sandboxes.read(str(host.root), "/var/lib/cni")
     assert not findings
     assert [(each.network, each.container_id, each.ifname, each.version) for each in found] == [
         ("my-net", "a" * 64, "eth0", "0.3.1"),
