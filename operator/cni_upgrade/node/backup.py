@@ -30,6 +30,7 @@ _MANIFEST = "manifest.json"
 _FILES = "files"
 _PARTIAL = "."
 _MANIFEST_LIMIT = 16 << 20
+_LATEST = (1 << 63) - 1  # the year 2262
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")  # as new_id makes them
 
 
@@ -55,18 +56,14 @@ class Saved:
     @classmethod
     def read(cls, members: Members) -> "Saved":
         """From an entry of `files` of a manifest. Raises MemberError."""
-        saved = cls(
-            name=members.text("name"),
+        return cls(
+            name=members.file_name("name"),
             sha256=members.text("sha256"),
             after=members.text("after"),
             to=members.text("to"),
             metadata=Metadata.read(members),
-            becomes=members.text_or_none("becomes"),
+            becomes=members.file_name("becomes") if members.text_or_none("becomes") else None,
         )
-        for member, name in (("name", saved.name), ("becomes", saved.becomes or saved.name)):
-            if "/" in name or name in ("", ".", ".."):
-                raise MemberError(f"{members.path(member)}: expected the name of a file")
-        return saved
 
     def to_json(self) -> dict[str, object]:
         """An entry of `files` of a manifest."""
@@ -104,7 +101,7 @@ class Backup:
             id=members.text("id"),
             operation=members.text("operation"),
             folder=members.text("folder"),
-            created=members.integer("createdNs"),
+            created=members.within("createdNs", 0, _LATEST),
             files=members.many("files", Saved.read),
             policy=members.text("policy", ""),
         )
@@ -137,16 +134,16 @@ def create(state: State, backup: Backup, contents: dict[str, bytes]) -> None:
     _remove(path)
     os.mkdir(path, 0o700)  # noqa: PTH102 - see files.py
     os.mkdir(f"{path}/{_FILES}", 0o700)  # noqa: PTH102
-    with files.opened_folder(f"{path}/{_FILES}") as descriptor:
+    with files.opened_folder(f"{path}/{_FILES}", follow=False) as descriptor:
         for saved in backup.files:
             data = contents[saved.name]
             files.write_new(descriptor, saved.name, data, saved.metadata.mode & 0o777 | 0o400)
         os.fsync(descriptor)
-    with files.opened_folder(path) as descriptor:
+    with files.opened_folder(path, follow=False) as descriptor:
         manifest = json.dumps(backup.to_json(), indent=2)
         files.write_new(descriptor, _MANIFEST, f"{manifest}\n".encode())
         os.fsync(descriptor)
-    with files.opened_folder(folder) as descriptor:
+    with files.opened_folder(folder, follow=False) as descriptor:
         os.rename(partial, backup.id, src_dir_fd=descriptor, dst_dir_fd=descriptor)
         os.fsync(descriptor)
 
@@ -156,7 +153,7 @@ def load(state: State, backup_id: str) -> Backup:
     check_backup_id(backup_id)
     path = f"{state.host}/{FOLDER}/{backup_id}"
     try:
-        with files.opened_folder(f"{state.path}/{FOLDER}/{backup_id}") as descriptor:
+        with files.opened_folder(f"{state.path}/{FOLDER}/{backup_id}", follow=False) as descriptor:
             text = files.read_file(descriptor, _MANIFEST, _MANIFEST_LIMIT)
         backup = Backup.read(json.loads(text))
     except FileNotFoundError as error:
@@ -181,7 +178,9 @@ def content(state: State, backup: Backup, saved: Saved) -> bytes:
     """The saved bytes, proved by their hash. Raises OperationRefusedError (BackupDamaged)."""
     path = f"{state.host}/{FOLDER}/{backup.id}/{_FILES}/{saved.name}"
     try:
-        with files.opened_folder(f"{state.path}/{FOLDER}/{backup.id}/{_FILES}") as descriptor:
+        with files.opened_folder(
+            f"{state.path}/{FOLDER}/{backup.id}/{_FILES}", follow=False
+        ) as descriptor:
             data = files.read_file(descriptor, saved.name)
     except (OSError, files.UnreadableError) as error:
         raise OperationRefusedError("BackupDamaged", f"{path} cannot be read: {error}") from error
@@ -300,7 +299,7 @@ def _whole(state: State, backup: Backup) -> bool:
 
 def _names(state: State) -> list[str]:
     try:
-        with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
+        with files.opened_folder(f"{state.path}/{FOLDER}", follow=False) as folder:
             return files.names(folder)
     except FileNotFoundError:
         return []
@@ -309,9 +308,9 @@ def _names(state: State) -> list[str]:
 def _remove(path: str) -> None:
     """A backup's folder, the manifest first: without it nobody takes the rest for whole."""
     try:
-        with files.opened_folder(path) as descriptor:
+        with files.opened_folder(path, follow=False) as descriptor:
             files.remove_if_there(descriptor, _MANIFEST)
-        with files.opened_folder(f"{path}/{_FILES}") as descriptor:
+        with files.opened_folder(f"{path}/{_FILES}", follow=False) as descriptor:
             for name in files.names(descriptor):
                 os.unlink(name, dir_fd=descriptor)
         os.rmdir(f"{path}/{_FILES}")  # noqa: PTH106

@@ -1,5 +1,6 @@
 """What operation and result have in common: the version of the contract, and the kind of work."""
 
+import re
 from enum import StrEnum
 
 from cni_upgrade.node.members import MemberError, Members
@@ -23,3 +24,10 @@ def check_schema(members: Members) -> None:
             f"schema: expected {SCHEMA}, got {schema}; "
             "controller and agent must be at most one version apart"
         )
+
+
+def check_id(operation_id: str, kind: Kind) -> None:
+    """Raises MemberError unless it is an id as that kind of operation has it, and so names a file
+    of its own among the results."""
+    if not re.fullmatch(f"{kind}-[0-9a-f]{{20}}", operation_id):
+        raise MemberError(f"id: expected {kind}-<20 hex digits>, got {operation_id!r:.80}")

@@ -7,6 +7,7 @@ ABOUT = {
     "NoPlainFile": "what stands under the name is no plain file",
     "ForeignOwner": "the file's owner or group could not be given to its new version",
     "ExtendedAttribute": "an extended attribute could not be given to the new version",
+    "MountPoint": "the file is mounted from elsewhere: no rename replaces it",
     "Immutable": "the file or its folder is immutable or append-only",
     "Unreadable": "the file cannot be read",
     # Where it would be written.

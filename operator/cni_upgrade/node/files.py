@@ -26,9 +26,13 @@ def close(descriptor: int) -> None:
 
 
 @contextmanager
-def opened_folder(path: str) -> Iterator[int]:
-    """The folder's descriptor, closed at the end. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def opened_folder(path: str, *, follow: bool = True) -> Iterator[int]:
+    """The folder's descriptor, closed at the end. Raises OSError.
+
+    Without `follow` the last part must be no link (ENOTDIR): the kernel would leave the root by it.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags)
     try:
         yield descriptor
     finally:

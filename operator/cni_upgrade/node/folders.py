@@ -15,6 +15,7 @@ from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.folder import loadable
 from cni_upgrade.cni.runtime_config import Stated
 from cni_upgrade.node import files
+from cni_upgrade.node.members import for_the_kernel
 from cni_upgrade.node.paths import (
     BY_HAND_CONFIGS,
     BY_HAND_PLUGINS,
@@ -66,7 +67,7 @@ def resolve(root: str, path: str) -> str:
     (and not when what is missing stands beneath a link that leads somewhere); OSError (ELOOP) for
     a circle of links, PermissionError, NotADirectoryError.
     """
-    if "\0" in path:  # JSON and TOML can name one; the kernel is never asked, and Python objects
+    if not for_the_kernel(path):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     waiting = path.split("/")[::-1]
     real: list[str] = []

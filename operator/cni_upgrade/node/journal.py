@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 
 from cni_upgrade.node import files
-from cni_upgrade.node.contract import Kind
+from cni_upgrade.node.contract import Kind, check_id
 from cni_upgrade.node.members import Members
 from cni_upgrade.node.result import Change, OperationError, Outcome, Result
 from cni_upgrade.node.state import State
@@ -38,7 +38,7 @@ class Entry:
     def read(cls, members: Members) -> "Entry":
         """From an entry of `files` of a journal. Raises MemberError."""
         return cls(
-            name=members.text("name"),
+            name=members.file_name("name"),
             before=members.text_or_none("before"),
             after=members.text_or_none("after"),
             from_version=members.text_or_none("from"),
@@ -75,7 +75,7 @@ class Journal:
     def read(cls, document: object) -> "Journal":
         """From the decoded file. Raises MemberError."""
         members = Members(document)
-        return cls(
+        journal = cls(
             id=members.text("id"),
             kind=members.choice("kind", Kind),
             node=members.text("node"),
@@ -83,6 +83,8 @@ class Journal:
             backup=members.text("backup"),
             entries=members.many("files", Entry.read),
         )
+        check_id(journal.id, journal.kind)
+        return journal
 
     def to_json(self) -> dict[str, object]:
         """The file's document."""
@@ -108,7 +110,7 @@ def load(state: State) -> Journal | None:
             return Journal.read(json.loads(files.read_file(folder, _NAME, _LIMIT)))
         except FileNotFoundError:
             return None
-        except files.UnreadableError as error:
+        except (files.UnreadableError, RecursionError) as error:
             raise ValueError(f"{_NAME}: {error}") from error
 
 

@@ -30,6 +30,15 @@ def kind_of(value: object) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
+def for_the_kernel(text: str) -> bool:
+    """Whether a system call takes it as a name: JSON can spell strings that Python refuses there,
+    with NUL or half a surrogate pair (which stands for a byte of a name, or for nothing)."""
+    try:
+        return b"\0" not in text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+
+
 class Members:
     """One JSON object under reading. `where` is its path from the document's root, "" for the root.
 
@@ -73,6 +82,22 @@ class Members:
         value = self._object.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.wrong(name, "a whole number")
+        return value
+
+    def within(self, name: str, least: int, most: int) -> int:
+        """A whole number of that range, as what the kernel is given must be."""
+        value = self.integer(name)
+        if not least <= value <= most:
+            raise MemberError(f"{self.path(name)}: expected {least} to {most}, got {value}")
+        return value
+
+    def file_name(self, name: str) -> str:
+        """The name of a file in a folder: nothing that leads out of it or that no file can have."""
+        value = self.text(name)
+        if not for_the_kernel(value) or "/" in value or value in ("", ".", ".."):
+            raise MemberError(
+                f"{self.path(name)}: expected the name of a file in a folder, got {value!r:.200}"
+            )
         return value
 
     def integer_or_none(self, name: str) -> int | None:

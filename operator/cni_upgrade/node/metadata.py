@@ -6,17 +6,20 @@ operation while the old file still stands.
 """
 
 import base64
-import binascii
 import errno
 import os
+import re
 import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cni_upgrade.node.errors import OperationRefusedError
-from cni_upgrade.node.members import MemberError, Members
+from cni_upgrade.node.members import MemberError, Members, for_the_kernel
 
+_MODE = re.compile("[0-7]{1,4}")
+_MOST_ID = (1 << 32) - 2  # the next one is "leave it as it is" to chown(2)
+_MOST_NS = ((1 << 63) - 1) * 10**9  # seconds of 64 bits, as file systems have them
 _NO_XATTRS = (errno.ENOTSUP, errno.ENOSYS)  # a file system without them
 
 
@@ -47,18 +50,21 @@ class Metadata:
     @classmethod
     def read(cls, members: Members) -> "Metadata":
         """From a backup's manifest. Raises MemberError."""
-        xattrs = members.one("xattrs", Members.all_texts)
+        xattrs, mode = members.one("xattrs", Members.all_texts), members.text("mode")
+        if not _MODE.fullmatch(mode):
+            raise MemberError(f"{members.path('mode')}: expected octal digits, got {mode!r:.80}")
+        if not all(map(for_the_kernel, xattrs)):
+            raise MemberError(f"{members.path('xattrs')}: expected names of extended attributes")
         try:
-            mode = int(members.text("mode"), 8)
             values = {name: base64.b64decode(text, validate=True) for name, text in xattrs.items()}
-        except (ValueError, binascii.Error) as error:
-            raise MemberError(f"{members.path('mode')} or xattrs: {error}") from error
+        except ValueError as error:
+            raise MemberError(f"{members.path('xattrs')}: {error}") from error
         return cls(
-            mode=stat.S_IMODE(mode),
-            uid=members.integer("uid"),
-            gid=members.integer("gid"),
-            accessed=members.integer("atimeNs"),
-            modified=members.integer("mtimeNs"),
+            mode=int(mode, 8),
+            uid=members.within("uid", 0, _MOST_ID),
+            gid=members.within("gid", 0, _MOST_ID),
+            accessed=members.within("atimeNs", -_MOST_NS, _MOST_NS),
+            modified=members.within("mtimeNs", -_MOST_NS, _MOST_NS),
             xattrs=values,
         )
 

@@ -56,6 +56,7 @@ def of_file(folder: int, name: str) -> OperationRefusedError | None:
     try:
         with files.opened_file(folder, name) as descriptor:
             flagged = _flagged(descriptor)
+            mounted = _mount(descriptor) != _mount(folder)
     except (OSError, files.UnreadableError) as error:
         return OperationRefusedError("Unreadable", f"{name} cannot be read: {error}")
     if flagged:
@@ -63,6 +64,12 @@ def of_file(folder: int, name: str) -> OperationRefusedError | None:
             "Immutable",
             f"{name} is immutable or append-only (lsattr): somebody does not want it "
             "changed; `chattr -i -a` it if it may be",
+        )
+    if mounted:
+        return OperationRefusedError(
+            "MountPoint",
+            f"{name} is mounted from elsewhere (findmnt), and no rename replaces a mount point: "
+            "write what is mounted there at its source, or unmount it",
         )
     return None
 
@@ -181,3 +188,12 @@ def _flagged(descriptor: int) -> bool:
             return False  # a file system that has no such flags
         raise
     return bool(struct.unpack_from("=I", answer)[0] & (_IMMUTABLE | _APPEND_ONLY))
+
+
+def _mount(descriptor: int) -> str:
+    """The id of the mount that it was opened by (proc(5)); empty where the kernel does not say."""
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}") as told:  # noqa: PTH123 - see files.py
+            return next((line for line in told if line.startswith("mnt_id:")), "")
+    except OSError:
+        return ""

@@ -14,7 +14,7 @@ from enum import StrEnum
 from cni_upgrade.cni import runtimes
 from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 from cni_upgrade.cni.succession import list_name
-from cni_upgrade.node.contract import SCHEMA, Kind, check_schema
+from cni_upgrade.node.contract import SCHEMA, Kind, check_id, check_schema
 from cni_upgrade.node.members import MemberError, Members
 from cni_upgrade.node.paths import PRESET, FoundPaths, Known, Paths
 from cni_upgrade.node.reported import (
@@ -67,7 +67,6 @@ __all__ = [
 ]
 """Both sides of the contract, for those who speak it."""
 
-_ID = re.compile(r"(audit|apply|restore)-[0-9a-f]{20}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BACKUP = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}")
 _MOST_RUNTIMES = 8
@@ -98,16 +97,11 @@ class FileOrder:
     def read(cls, members: Members) -> "FileOrder":
         """From an entry of `files`. Raises MemberError for a name that is not a plain file name."""
         order = cls(
-            members.text("name"),
+            members.file_name("name"),
             members.text("sha256"),
             members.text("to"),
             members.text_or_none("becomes"),
         )
-        if "/" in order.name or "\0" in order.name or order.name in ("", ".", ".."):
-            raise MemberError(
-                f"{members.path('name')}: expected the name of a file in the config "
-                f"folder, got {order.name!r:.200}"
-            )
         if not _SHA256.fullmatch(order.sha256):
             raise MemberError(
                 f"{members.path('sha256')}: expected 64 hex digits, got {order.sha256!r:.80}"
@@ -184,8 +178,7 @@ class Operation:
         return operation
 
     def _check(self) -> None:
-        if not _ID.fullmatch(self.id) or not self.id.startswith(f"{self.kind}-"):
-            raise MemberError(f"id: expected {self.kind}-<20 hex digits>, got {self.id!r:.80}")
+        check_id(self.id, self.kind)
         if len(self.node) > _LONGEST_NODE_NAME:
             raise MemberError(
                 f"node: expected at most {_LONGEST_NODE_NAME} characters, got {len(self.node)}"

@@ -345,7 +345,7 @@ def _not_started(binary: str, path: str, error: OSError) -> Finding:
     elif error.errno == errno.ENOENT:
         what = "the interpreter or loader that it names is not there"
     elif error.errno == errno.EACCES:
-        what = "it has no permission to execute"
+        what = "it has no permission to execute, or its file system is mounted noexec"
     else:
         what = str(error.strerror)
     return Finding(

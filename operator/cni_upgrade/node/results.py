@@ -32,7 +32,7 @@ def find(state: State, operation_id: str) -> Result | None:
     contradict it.
     """
     try:
-        with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
+        with files.opened_folder(f"{state.path}/{FOLDER}", follow=False) as folder:
             text = files.read_file(folder, f"{operation_id}.json", _LIMIT)
         return Result.from_json(json.loads(text))
     except (FileNotFoundError, NotADirectoryError):
@@ -52,7 +52,7 @@ def returned(state: State) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     try:
-        with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
+        with files.opened_folder(f"{state.path}/{FOLDER}", follow=False) as folder:
             for name in files.names(folder):
                 if not (name.startswith(f"{Kind.RESTORE}-") and name.endswith(".json")):
                     continue
@@ -74,7 +74,7 @@ def record(state: State, result: Result) -> None:
     That older ones could not be removed is no reason: the next one tries again.
     """
     files.make_folder(f"{state.path}/{FOLDER}")
-    with files.opened_folder(f"{state.path}/{FOLDER}") as folder:
+    with files.opened_folder(f"{state.path}/{FOLDER}", follow=False) as folder:
         files.replace_file(folder, f"{result.id}.json", f"{compact(result)}\n".encode())
         with contextlib.suppress(OSError):
             _prune(folder)

@@ -17,6 +17,9 @@ from cni_upgrade.node import files, folders
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.operation import Operation
 
+OWN = ("backups", "results")
+"""The folders in it."""
+
 PATIENCE = 10.0
 """Seconds that a run waits for another one on the same node to end."""
 
@@ -61,6 +64,7 @@ def locked(operation: Operation) -> Iterator[State]:
             "folder that this user can write",
         ) from error
     try:
+        _check_own(state)
         _wait(lock, host)
         yield state
     finally:
@@ -101,6 +105,18 @@ def _real(root: str, path: str) -> str:
         return folders.resolve(root, path)
     except OSError:
         return f"{_real(root, parent)}/{name}" if name else root
+
+
+def _check_own(state: State) -> None:
+    """What we keep stays in the folder: a link would lead out of a mounted image, or into the
+    config folder."""
+    for name in OWN:
+        if os.path.islink(f"{state.path}/{name}"):  # noqa: PTH114 - see files.py
+            raise OperationRefusedError(
+                "StateFolder",
+                f"{state.host}/{name} is a link: make it a folder, or name another folder for all "
+                "of it",
+            )
 
 
 def _wait(lock: int, host: str) -> None:

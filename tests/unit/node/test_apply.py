@@ -140,6 +140,37 @@ def test_a_link_is_not_written(host: Host) -> None:
     assert target.read_text() == VERSIONLESS
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file")
+def test_a_mount_point_is_not_written(host: Host) -> None:
+    """Its rename fails, perhaps once others were written: it is told before."""
+    path = host.config()
+    host.plugins()
+    (host.root / "elsewhere").write_text(VERSIONLESS)
+    asked = host.apply()
+    in_a_mount_namespace = (
+        "import json, os, subprocess, sys\n"
+        "from cni_upgrade.node.agent import run\n"
+        "from cni_upgrade.node.operation import Operation\n"
+        "subprocess.run(['mount', '--bind', sys.argv[1], sys.argv[2]], check=True)\n"
+        "for document in sys.argv[3:]:\n"
+        "    print(json.dumps(run(Operation.from_json(json.loads(document))).to_json()))\n"
+    )
+    orders = [json.dumps(each.to_json()) for each in (host.audit(), asked)]
+    python = [sys.executable, "-c", in_a_mount_namespace, str(host.root / "elsewhere"), str(path)]
+    ran = subprocess.run(
+        ["unshare", "--mount", *python, *orders],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    seen, result = (Result.from_json(json.loads(line)) for line in ran.stdout.splitlines())
+    assert report(seen).verdict is Verdict.BLOCKED
+    assert "is mounted from elsewhere" in report(seen).files[0].why
+    assert refused(result) in ("MountPoint", "NotAllowed")
+    assert sorted(each.name for each in host.conf.iterdir()) == [path.name]
+
+
 def test_a_hard_link_is_not_written(host: Host) -> None:
     path = host.config()
     (host.root / "other").hardlink_to(path)
@@ -329,6 +360,40 @@ def test_a_state_folder_among_the_configs(host: Host, name: str) -> None:
     assert host.tree() == before
 
 
+@pytest.mark.parametrize("name", ["backups", "results"])
+def test_what_is_kept_does_not_lead_elsewhere(host: Host, name: str, tmp_path: Path) -> None:
+    """A link in the folder would lead out of a mounted image, or into the config folder."""
+    host.config()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    host.state.mkdir()
+    (host.state / name).symlink_to(outside)
+    before = host.tree()
+    result = run(host.apply())
+    assert refused(result) == "StateFolder"
+    assert f"{name} is a link" in str(result.error)
+    assert not list(outside.iterdir())
+    (host.state / "lock").unlink()
+    assert host.tree().keys() == before.keys()
+
+
+def test_what_is_pruned_is_in_the_folder(host: Host, tmp_path: Path) -> None:
+    """What a hidden name links to is no backup that a killed run left."""
+    host.config()
+    (tmp_path / "outside/files").mkdir(parents=True)
+    kept = [tmp_path / "outside/manifest.json", tmp_path / "outside/files/precious"]
+    for each in kept:
+        each.write_text("")
+    (host.state / "backups").mkdir(parents=True)
+    (host.state / "backups/.left").symlink_to(tmp_path / "outside")
+    (host.state / "backups/.half").mkdir()
+    (host.state / "backups/.half/files").symlink_to(tmp_path / "outside/files")
+    result = run(host.apply())
+    assert result.outcome is Outcome.DONE
+    assert "BackupsNotPruned" in codes(result)
+    assert all(each.exists() for each in kept)
+
+
 def test_two_at_once_wait_for_each_other(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.config()
     operation = host.apply()
@@ -377,6 +442,61 @@ def test_an_answer_that_cannot_be_read_is_not_given_anew(
         assert f"{operation.id}.json" in str(again.error)
     host.config()
     assert run(host.apply(number=1)).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"files": [{"name": "../../outside"}]},
+        {"files": [{"name": "a\0"}]},
+        {"files": [{"name": "\ud800"}]},
+        {"id": "../../apply-00000000000000000009"},
+        {"id": "apply-9"},
+    ],
+)
+def test_a_journal_leads_nowhere_else(host: Host, member: dict[str, object]) -> None:
+    """It may stand on a disk image: what it names is removed, and its id names a file of ours."""
+    host.config()
+    outside = host.conf.parent.parent / "outside.cnitmp"
+    outside.write_text("")
+    host.state.mkdir()
+    said = {
+        "schema": 1,
+        "id": f"apply-{9:020}",
+        "kind": "apply",
+        "node": "node-a",
+        "backup": "b",
+        "folder": "/etc/cni/net.d",
+        "files": [],
+    }
+    (host.state / "journal.json").write_text(json.dumps({**said, **member}))
+    assert refused(run(host.apply())) == "Unfinished"
+    assert outside.exists()
+    assert not list(host.state.glob("**/*00009.json"))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, '{"schema": 1}'])
+def test_a_journal_of_any_text(host: Host, text: str) -> None:
+    host.config()
+    host.state.mkdir()
+    (host.state / "journal.json").write_text(text)
+    assert refused(run(host.apply())) == "Unfinished"
+
+
+def test_a_journals_folder_that_no_path_can_name(host: Host) -> None:
+    host.config()
+    host.state.mkdir()
+    said = {
+        "schema": 1,
+        "id": f"apply-{9:020}",
+        "kind": "apply",
+        "node": "node-a",
+        "backup": "b",
+        "folder": "/etc/\ud800",
+        "files": [],
+    }
+    (host.state / "journal.json").write_text(json.dumps(said))
+    assert run(host.apply()).outcome is Outcome.DONE, "it is gone, and so is what it told of"
 
 
 def test_a_damaged_journal_stops_everything(host: Host) -> None:

@@ -1,5 +1,6 @@
 """A restore gives back the very file, unless sandboxes that run now would be stranded by it."""
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cni_upgrade.cni.findings import Severity
+from cni_upgrade.node import backup, state
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Outcome, Result
 from tests.unit.node.host import VERSIONLESS, Host, report
@@ -174,6 +176,59 @@ def test_an_older_backup_over_a_newer_change(host: Host) -> None:
 def test_a_backup_that_is_not_there(host: Host) -> None:
     host.config()
     assert refused(run(host.restore("20261123T225404Z-3f2a9c1b"))) == "BackupMissing"
+
+
+@pytest.mark.parametrize(
+    ("of", "member", "value"),
+    [
+        ("backup", "createdNs", 10**30),
+        ("backup", "createdNs", -(10**30)),
+        ("file", "uid", 1 << 70),
+        ("file", "uid", -1),
+        ("file", "gid", (1 << 32) - 1),
+        ("file", "mtimeNs", 10**40),
+        ("file", "atimeNs", -(10**40)),
+        ("file", "mode", "-1"),
+        ("file", "mode", "0o777"),
+        ("file", "xattrs", {"user.a\0b": "AA=="}),
+        ("file", "xattrs", {"user.\ud800": "AA=="}),
+        ("file", "xattrs", {"user.a": "?"}),
+        ("file", "name", "\ud800.conflist"),
+        ("file", "name", "a\0.conflist"),
+        ("file", "name", "../../../../etc/cni/net.d/10-pod.conflist"),
+        ("file", "becomes", "../x"),
+    ],
+)
+def test_a_manifest_that_nobody_can_have_written(
+    host: Host, of: str, member: str, value: object
+) -> None:
+    """It may stand on a disk image: nothing of it is handed to the kernel, nothing is left."""
+    _, done = applied(host)
+    manifest = host.state / "backups" / str(done.backup) / "manifest.json"
+    document = json.loads(manifest.read_text())
+    (document if of == "backup" else document["files"][0])[member] = value
+    manifest.write_text(json.dumps(document))
+    before = host.tree()
+    assert refused(run(host.restore(done.backup))) == "BackupDamaged"
+    after = host.tree()
+    assert {name for name in after if name.startswith("etc")} == {
+        name for name in before if name.startswith("etc")
+    }
+    with state.locked(host.restore(done.backup)) as place:
+        assert list(backup.damaged(place)) == [done.backup]
+        assert backup.everything(place) == []
+
+
+def test_a_file_from_the_far_future_comes_back(host: Host) -> None:
+    """What a file system can hold is no damage."""
+    path = host.config()
+    path.chmod(0o4640)
+    os.utime(path, (14_000_000_000, 14_000_000_000))  # 2413; ext4 ends in 2446
+    os.setxattr(path, "user.with/slash", b"")
+    done = run(host.apply())
+    assert done.outcome is Outcome.DONE
+    assert run(host.restore(done.backup)).outcome is Outcome.DONE
+    assert (path.stat().st_mtime, path.stat().st_mode & 0o7777) == (14_000_000_000, 0o4640)
 
 
 @pytest.mark.parametrize("victim", ["manifest.json", "files/10-pod.conflist"])
