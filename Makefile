@@ -101,7 +101,7 @@ kills: $(READY) ## rollouts of 20 nodes whose controller dies around every write
 # Beside the other packages, and only here: the tests do without it.
 FUZZER := $(VENV)/fuzz-$(shell sha256sum requirements/fuzz.txt | cut -c1-16)
 FUZZ_SECONDS ?= 300
-FUZZ_TARGETS ?= config rewrite report operation results_cache node build_info source
+FUZZ_TARGETS ?= config rewrite report operation results_cache node state build_info source
 $(FUZZER): $(READY)
 	@rm -rf $(VENV)/fuzz-*
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --target $@.part -r requirements/fuzz.txt

@@ -21,7 +21,7 @@ from cni_upgrade.cni.source_verdict import User, configmap_patch, judge_source
 from cni_upgrade.node import agent, buildinfo, message, sandboxes
 from cni_upgrade.node.members import MemberError
 from cni_upgrade.node.message import MessageError
-from cni_upgrade.node.operation import Kind, Operation, Result
+from cni_upgrade.node.operation import Kind, Operation, Outcome, Result
 from tests.judge.folders import Choices, content
 
 NAMES = ("10-a.conflist", "10-b.conf")
@@ -38,6 +38,7 @@ RUNTIMES = (
     ("cri-o://1.31.0", "etc/crio/crio.conf"),
 )
 KNOWN_PLUGINS = ("flannel", "bridge", "host-local", "portmap", "calico", "multus", "multus-shim")
+BACKUP, CONFIG, JOURNAL = "20261123T225404Z-3f2a9c1b", "10-a.conflist", "journal.json"
 ENTRY = f"net-{'c0ffee00' * 8}-eth0"
 
 
@@ -210,6 +211,37 @@ def node(data: bytes) -> None:
     assert message.decode(message.encode(result).decode("ascii")).outcome == result.outcome
 
 
+def state(data: bytes) -> None:
+    """A backup's manifest or a journal of any bytes, as a disk image may hold it: a restore ends
+    well, leaves whole files and nothing else, and touches nothing beside its folders."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "host")
+        conf, own = root / "etc/cni/net.d", root / "var/lib/cni-upgrade"
+        copy = own / "backups" / BACKUP / "files" / CONFIG
+        for each in (conf, copy.parent):
+            each.mkdir(parents=True)
+        old, new = (json.dumps({**at, "name": "net", "plugins": [{"type": "bridge"}]}).encode()
+                    for at in ({}, {"cniVersion": "1.0.0"}))  # fmt: skip
+        copy.write_bytes(old)
+        (conf / CONFIG).write_bytes(new)
+        aside = [Path(folder, "x.cnitmp"), root / "etc/x.cnitmp", root / "etc/cni/x.cnitmp"]
+        for each in aside:
+            each.touch()
+        manifest = (CORPUS / "state/seed-manifest").read_bytes()
+        if data[:1] <= b"\x7f":
+            manifest = document_of(data[1:], "state/seed-manifest")
+        else:
+            (own / "journal.json").write_bytes(document_of(data[1:], "state/seed-journal"))
+        (own / "backups" / BACKUP / "manifest.json").write_bytes(manifest)
+        order = Operation(f"restore-{0:020x}", Kind.RESTORE, "node", "containerd://1.7.30",
+                          root=str(root), backup=BACKUP)  # fmt: skip
+        result = agent.run(order)
+        assert [each.name for each in conf.iterdir()] == [CONFIG]
+        assert (conf / CONFIG).read_bytes() == (old if result.outcome is Outcome.DONE else new)
+        assert all(each.exists() for each in aside)
+        assert {each.name for each in own.iterdir()} <= {"backups", "results", "lock", JOURNAL}
+
+
 def build_info(data: bytes) -> None:
     """Any file can pretend to be a Go program; what it links is known or not, and no error."""
     with tempfile.NamedTemporaryFile() as binary:
@@ -250,6 +282,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "operation": operation,
     "results_cache": results_cache,
     "node": node,
+    "state": state,
     "build_info": build_info,
     "source": source,
 }

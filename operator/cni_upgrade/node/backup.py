@@ -97,7 +97,7 @@ class Backup:
         members = Members(document)
         if members.integer("schema") != SCHEMA:
             raise MemberError(f"schema: expected {SCHEMA}")
-        return cls(
+        backup = cls(
             id=members.text("id"),
             operation=members.text("operation"),
             folder=members.text("folder"),
@@ -105,6 +105,10 @@ class Backup:
             files=members.many("files", Saved.read),
             policy=members.text("policy", ""),
         )
+        names = [saved.name for saved in backup.files]
+        if not names or len(set(names)) != len(names):
+            raise MemberError("files: expected at least one, and each name once")
+        return backup
 
     def to_json(self) -> dict[str, object]:
         """The manifest."""

@@ -181,6 +181,7 @@ def test_a_backup_that_is_not_there(host: Host) -> None:
 @pytest.mark.parametrize(
     ("of", "member", "value"),
     [
+        ("backup", "files", []),
         ("backup", "createdNs", 10**30),
         ("backup", "createdNs", -(10**30)),
         ("file", "uid", 1 << 70),
