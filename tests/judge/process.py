@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -74,3 +75,10 @@ class Judge:
         if not answer:
             raise RuntimeError(f"the judge of libcni {self.release} ended")
         return json.loads(answer)
+
+
+@contextmanager
+def running(releases: Iterable[str], mode: str) -> Iterator[list[Judge]]:
+    """A judge of each release; they have ended afterwards."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Judge(release, mode)) for release in releases]

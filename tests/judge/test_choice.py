@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis.strategies import binary, sampled_from
 
 from cni_upgrade.cni import config, folder, runtimes
@@ -17,9 +17,10 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.node import probe
 from tests.judge.build import CRIO
+from tests.judge.drawing import draws
 from tests.judge.folders import BYTES, Folder
 from tests.judge.folders import folder as generated
-from tests.judge.process import Judge
+from tests.judge.process import Judge, running
 from tests.judge.test_reading import inline, lay, network_of
 from tests.unit.node.host import Host
 
@@ -32,10 +33,8 @@ FLOOR = 0.1
 
 @pytest.fixture(scope="module")
 def judges() -> Iterator[list[Judge]]:
-    running = [Judge(release, "crio") for release in CRIO]
-    yield running
-    for judge in running:
-        judge.close()
+    with running(CRIO, "crio") as asked:
+        yield asked
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +100,7 @@ def agree(
 
 
 @seed(20262)
-@settings(
-    max_examples=FOLDERS,
-    deadline=None,
-    database=None,
-    phases=(Phase.generate, Phase.shrink),
-    suppress_health_check=list(HealthCheck),
-)
+@draws(FOLDERS)
 @given(data=binary(min_size=BYTES, max_size=BYTES), default=sampled_from(("", "", "net", "cbr0")))
 def test_the_file_that_crio_takes_of_generated_folders(
     data: bytes,

@@ -6,13 +6,13 @@ plugin is handed afterwards is held against what it was handed before.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis.strategies import binary
 
 from cni_upgrade.cni import config, golang, versions
@@ -26,6 +26,7 @@ from cni_upgrade.node import transaction
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import FileOrder, Form, Kind, Outcome, Target
 from tests.judge.build import RELEASES
+from tests.judge.drawing import draws
 from tests.judge.folders import BYTES, Choices, Folder, content
 from tests.judge.process import Judge
 from tests.judge.test_reading import CONTAINERD, lay
@@ -34,14 +35,6 @@ from tests.unit.node.host import Host
 
 FOLDERS = int(os.environ.get("JUDGE_CONVERSIONS", "400"))
 ASKED = EngineTarget(form="List")
-
-
-@pytest.fixture(scope="module")
-def judges() -> Iterator[list[Judge]]:
-    running = [Judge(release, "read") for release in RELEASES]
-    yield running
-    for each in running:
-        each.close()
 
 
 @dataclass(frozen=True)
@@ -188,13 +181,7 @@ def generated(data: bytes) -> Folder:
 
 
 @seed(20261)
-@settings(
-    max_examples=FOLDERS,
-    deadline=None,
-    database=None,
-    phases=(Phase.generate, Phase.shrink),
-    suppress_health_check=list(HealthCheck),
-)
+@draws(FOLDERS)
 @given(data=binary(min_size=2 * BYTES, max_size=2 * BYTES))
 def test_whatever_may_become_a_list_is_the_same_network(
     data: bytes, judges: list[Judge], tmp_path_factory: pytest.TempPathFactory

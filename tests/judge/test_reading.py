@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis.strategies import binary
 
 from cni_upgrade.cni import config, folder, runtimes
 from cni_upgrade.cni.findings import Code
 from cni_upgrade.cni.rewrite import rewrite
 from tests.judge.build import RELEASES
+from tests.judge.drawing import draws
 from tests.judge.folders import BYTES, Folder
 from tests.judge.folders import folder as generated
 from tests.judge.process import Judge
@@ -34,14 +35,6 @@ CEILING = 0.75
 """Of the files that it may accept: what it refuses is half of what there is to read."""
 Answers = dict[str, Any]
 """What one release of libcni says of each file, by its name."""
-
-
-@pytest.fixture(scope="module")
-def judges() -> Iterator[list[Judge]]:
-    running = [Judge(release, "read") for release in RELEASES]
-    yield running
-    for judge in running:
-        judge.close()
 
 
 @pytest.fixture(scope="module")
@@ -146,13 +139,7 @@ def seen() -> Iterator[Counter[str]]:
 
 
 @seed(20261)
-@settings(
-    max_examples=FOLDERS,
-    deadline=None,
-    database=None,
-    phases=(Phase.generate, Phase.shrink),
-    suppress_health_check=list(HealthCheck),
-)
+@draws(FOLDERS)
 @given(data=binary(min_size=BYTES, max_size=BYTES))
 def test_generated_folders_are_read_as_libcni_reads_them(
     data: bytes, judges: list[Judge], place: Path, seen: Counter[str]

@@ -1,7 +1,6 @@
 """What is proposed for a ConfigMap is read by libcni as the version that it is to be."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,6 @@ TEXTS = {
     "multus-cni-config": configmaps.MULTUS_THIN,
 }
 PLUGINS = "flannel bridge host-local portmap calico calico-ipam antrea multus"
-
-
-@pytest.fixture(scope="module")
-def judges() -> Iterator[list[Judge]]:
-    made = [Judge(release, "read") for release in RELEASES]
-    yield made
-    for each in made:
-        each.close()
 
 
 def rendered(template: str) -> str:
