@@ -15,10 +15,11 @@ from tests.api.controllers import World
 from tests.api.nodes import Fleet
 from tests.api.proxy import Proxy
 from tests.api.server import Answer, Collection, Server
+from tests.api.shipped import ROOT, Controller, agent_pod, try_pod
 from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
 
-CRDS = Path(__file__).parents[2] / "crds"
+CRDS = ROOT / "crds"
 _CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
@@ -95,6 +96,34 @@ def kubectl(
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def controller(plane: ControlPlane) -> Controller:
+    """The API server, as the controller's service account."""
+    return Controller(plane.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def shipped(server: Server, kubectl: Kubectl, controller: Controller) -> Server:
+    """The API server with all that `kubectl apply -k .` installs, its fence in force."""
+    done = kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT))
+    assert done.returncode == 0, done.stderr
+    spoiled = agent_pod()
+    spoiled["spec"]["containers"][0]["image"] = "elsewhere.example/agent:1"
+    eventually(
+        lambda: "the image must be" in try_pod(server, spoiled).message, "admission is in force"
+    )
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "shipped-node"}}
+    assert server.request("POST", "/api/v1/nodes", node).ok
+    eventually(
+        lambda: (
+            "cniupgrade.dev alone"
+            in controller.patch_node({"metadata": {"annotations": {"x.example/a": "1"}}})
+        ),
+        "admission of nodes is in force",
+    )
+    return server
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from typing import Any
 from cni_upgrade.api import names
 
 AT = "2026-01-02T03:04:05Z"
+NOT_SEEN = {"observedGeneration": -1}
+"""The status of an object that no controller has looked at."""
 
 
 def policy(name: str = "p", **spec: object) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 
-def eventually(ask: Callable[[], Any], wanted: str, seconds: float = 30) -> Any:
+def eventually(ask: Callable[[], Any], wanted: str, seconds: float = 30, pause: float = 0.1) -> Any:
     """The first answer that is not false."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < deadline, f"{wanted}: not within {seconds:.0f} s"
-        time.sleep(0.1)
+        time.sleep(pause)
     return answer

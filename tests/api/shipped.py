@@ -1,0 +1,81 @@
+"""What `kubectl apply -k .` installs, for the tests that ask how narrow it is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cni_upgrade.fleet.config import OperatorConfig, parse
+from cni_upgrade.fleet.workloads import agent_job
+from cni_upgrade.node.operation import FileOrder, Kind, Operation, Paths
+from tests.api.server import MERGE_PATCH, Answer, Server
+
+ROOT = Path(__file__).parents[2]
+SYSTEM, AGENTS, PROOF = "cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"
+CONTROLLER = f"system:serviceaccount:{SYSTEM}:cni-upgrade-operator"
+NODE = "/api/v1/nodes/shipped-node"
+Object = dict[str, Any]
+
+
+def pods(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+def try_pod(server: Server, pod: Object) -> Answer:
+    path = f"{pods(pod['metadata']['namespace'])}?dryRun=All&fieldValidation=Strict"
+    return server.request("POST", path, pod)
+
+
+def config() -> OperatorConfig:
+    shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text(encoding="utf-8"))
+    return parse(yaml.safe_load(shipped["data"]["config.yaml"]))
+
+
+def agent_pod(kind: Kind = Kind.APPLY, preset: str = "auto") -> Object:
+    """The pod that the controller's own Job makes."""
+    found = config().preset(preset)
+    assert found is not None
+    first = Paths(
+        conf_dirs=found.conf_dirs if kind is Kind.AUDIT else found.conf_dirs[-1:],
+        bin_dirs=found.bin_dirs,
+        cache_dir=found.cache_dir,
+        state_dir=config().state_dir,
+    )
+    operation = Operation(
+        id=f"{kind}-0123456789abcdef0123",
+        kind=kind,
+        node="node-a",
+        runtime="containerd://1.6.2",
+        root="/host",
+        paths=first,
+        files=(FileOrder("10-x.conflist", "0" * 64, "1.0.0"),) if kind is Kind.APPLY else (),
+        backup="20261123T225404Z-3f2a9c1b" if kind is Kind.RESTORE else None,
+    )
+    template = agent_job(operation.id, operation, found, config(), cache=True)["spec"]["template"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "agent", "namespace": AGENTS, **template["metadata"]},
+        "spec": template["spec"],
+    }
+
+
+class Controller(Server):
+    """The API server, as the controller's service account."""
+
+    def patch_node(self, patch: Object) -> str:
+        """What the API server says against it; nothing if it is done."""
+        return self.patch(NODE, patch)
+
+    def patch(self, path: str, patch: Object) -> str:
+        """The same of any object."""
+        headers = {
+            "Content-Type": MERGE_PATCH,
+            "Impersonate-User": CONTROLLER,
+            "Impersonate-Group": "system:serviceaccounts",
+        }
+        self._connection.request("PATCH", path, json.dumps(patch), headers)
+        response = self._connection.getresponse()
+        said = json.loads(response.read())
+        return "" if response.status == 200 else str(said["message"])
