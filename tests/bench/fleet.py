@@ -12,132 +12,40 @@ import argparse
 import asyncio
 import json
 import os
-import re
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cni_upgrade.api import names
-from cni_upgrade.controller.executor import Executor
-from cni_upgrade.controller.loop import Loop
-from cni_upgrade.controller.metrics import Metrics
-from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.config import OperatorConfig, parse
-from cni_upgrade.fleet.planner import plan
-from cni_upgrade.fleet.workloads import agent_job
-from cni_upgrade.kube.client import Client, connect
-from cni_upgrade.kube.resources import JOBS as RESOURCE_JOBS
-from cni_upgrade.kube.resources import PODS
-from cni_upgrade.node.operation import Kind, Operation, Target
 from tests.api.server import Server
+from tests.api.waiting import eventually
 from tests.bench import kwok
-from tests.bench.answers import RUNTIME, Answers, recorded
+from tests.bench.answers import Answers, recorded
+from tests.bench.bare_jobs import AGENTS, job_rate
+from tests.bench.controller import Controller, quantile
+from tests.bench.figures import Case, Figures
+from tests.bench.planning import plan_times
 from tests.bench.requests import Log, Request
-from tests.bench.usage import Usage
 from tests.cluster.control import Controllers, ControlPlane
 
 ROOT = Path(__file__).parents[2]
-SYSTEM, AGENTS, PROOF = "cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"
+SYSTEM, PROOF = "cni-upgrade-system", "cni-upgrade-proof"
 OPERATOR = "cni-upgrade-operator"
 POLICY = "bench"
 POLICIES = f"/apis/{names.API_VERSION}/{names.POLICY_PLURAL}"
-JOBS = f"/apis/batch/v1/namespaces/{AGENTS}/jobs"
 RAISED = Controllers(qps=1000, job_syncs=50)
-PACE = kwok.Pace()
 
 Object = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One run."""
-
-    nodes: int
-    flow: str
-    """`audit` or `enforce`."""
-    raised: bool
-    """The limits of controller-manager and scheduler are raised, see RAISED."""
-    parallel: int
-    """auditParallel, maxParallel and maxUnavailable alike."""
-    steady: float = 30
-    """Seconds for which nothing is to happen afterwards."""
-    jobs: int = 300
-    """Bare Jobs that are run first, to see how many a second the control plane makes."""
-    heartbeat: float = 300
-    """Seconds between two writes of a Node's status, as a kubelet's `nodeStatusReportFrequency`."""
-    pace: kwok.Pace = PACE
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What one run has shown; seconds and MB (10^6 bytes)."""
-
-    nodes: int
-    flow: str
-    limits: str
-    parallel: int
-    load: float
-    """Load average over a minute, just before the controller was started."""
-    wall: float
-    ideal: float
-    """The larger of nodes x pod time / parallel, and Jobs / the rate measured just before."""
-    job_rate: float
-    first: float
-    """From the start of the process to its first write."""
-    cpu: float
-    peak: float
-    resting: float
-    """Memory after the steady time."""
-    requests: dict[str, dict[str, int]]
-    """By client, then `verb resource`; the controller's while it worked, the others' as well."""
-    a_node: float
-    """The controller's requests by node, without Events, rights and what it reads at its start."""
-    reads: int
-    events: int
-    steady_seconds: float
-    steady_writes: int
-    steady_cpu: float
-    passes: int
-    pass_p50: float
-    pass_p99: float
-    """Of the planner in the controller, as upper bounds of its histogram."""
-    plan_p50: float
-    plan_p99: float
-    """Of the planner alone over the fleet as it is at the end, here and now."""
-
-    def row(self) -> str:
-        """For people."""
-        return (
-            f"{self.nodes:6} {self.flow:8} {self.limits:8} {self.parallel:8} {self.load:5.1f} "
-            f"{self.wall:7.1f} {self.ideal:7.1f} {self.wall / self.ideal:6.2f} "
-            f"{self.job_rate:7.1f} {self.first:6.1f} {self.a_node:7.2f} {self.reads:6} "
-            f"{self.events:7} {self.peak:6.0f} {self.resting:6.0f} {self.cpu:7.1f} "
-            f"{self.steady_writes:6} {self.steady_cpu:7.3f} {self.pass_p50:8.3f} "
-            f"{self.pass_p99:8.3f} {self.plan_p50:8.3f} {self.plan_p99:8.3f}"
-        )
-
-    HEAD = (
-        "                                        load    wall   ideal  wall/    Jobs  first  "
-        "writes                  peak   rest     CPU  writes   CPU/s planner in it     "
-        "planner alone\n"
-        " nodes flow     limits   parallel      before       s       s  ideal      /s      s "
-        " a node  reads  events     MB     MB       s at rest at rest    p50 s    p99 s    p50 s"
-        "    p99 s"
-    )
 
 
 class Fleet:
@@ -167,7 +75,7 @@ class Fleet:
         return parse(config)
 
     def _await(self, path: str) -> None:
-        until(lambda: self.api.request("GET", path).ok, f"{path} is there", 60)
+        eventually(lambda: self.api.request("GET", path).ok, f"{path} is there", 60)
 
     def _kubectl(self, *words: str) -> str:
         done = subprocess.run(
@@ -180,28 +88,6 @@ class Fleet:
         if done.returncode:
             raise RuntimeError(f"kubectl {' '.join(words)}: {done.stderr}")
         return done.stdout
-
-    def job_rate(self) -> float:
-        """Jobs a second that the control plane carries out with so many at a time."""
-        seconds = asyncio.run(self._bare())
-        self.api.request("DELETE", f"{JOBS}?propagationPolicy=Background")
-        pods, patience = f"/api/v1/namespaces/{AGENTS}/pods", 60 + self.case.jobs
-        until(lambda: not self.api.request("GET", pods).body["items"], "their pods go", patience)
-        return self.case.jobs / seconds
-
-    def _bare(self) -> Coroutine[Any, Any, float]:
-        def body(number: int) -> Object:
-            operation = Operation(
-                id=f"{Kind.AUDIT}-{number:020x}",
-                kind=Kind.AUDIT,
-                node=f"node-{number % self.case.nodes:05}",
-                runtime=RUNTIME,
-                target=Target(),
-            )
-            return agent_job(operation.id, operation, self.config.auto, self.config, cache=False)
-
-        bodies = [body(number) for number in range(self.case.jobs)]
-        return bare_jobs(self.plane.kubeconfig, bodies, self.case.parallel)
 
     def order(self) -> None:
         """The policy."""
@@ -235,132 +121,6 @@ class Fleet:
         return Counter((status.get("nodes") or {}).get("byPhase") or {})
 
 
-class Controller:
-    """The controller's process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = folder / "controller.log"
-        self._metrics, health = _free_port(), _free_port()
-        words = ["--config", folder / "config.yaml", "--kubeconfig", folder / "kubeconfig"]
-        words += ["--metrics-port", self._metrics, "--health-port", health]
-        self.began = time.time()
-        with self.log.open("w") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "cni_upgrade.controller", *map(str, words)],
-                env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
-
-    def usage(self) -> Usage:
-        if self.process.poll() is not None:
-            raise RuntimeError(f"the controller has ended:\n{self.log.read_text()[-2000:]}")
-        return Usage.of(self.process.pid)
-
-    def passes(self) -> dict[float, float]:
-        """Passes of the planner by the upper bound of their seconds, cumulated."""
-        page = urllib.request.urlopen(f"http://127.0.0.1:{self._metrics}/metrics", timeout=30)
-        found = re.findall(
-            r'^cni_upgrade_planning_seconds_bucket\{le="([^"]+)"\} (\S+)$',
-            page.read().decode(),
-            re.MULTILINE,
-        )
-        return {float(bound): float(count) for bound, count in found}
-
-    def end(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-async def bare_jobs(kubeconfig: Path, bodies: Sequence[Object], parallel: int) -> float:
-    """Seconds for these Jobs, each begun as soon as the pod of one before it has ended.
-
-    What the controller does beside them is not there: the API server is asked for a Job, and it
-    is heard when its pod has ended. Raises TimeoutError where that takes a second a Job.
-    """
-    client = Client(await connect("bench", str(kubeconfig)))
-    began = time.monotonic()
-    free, heard = asyncio.Semaphore(parallel), set[str]()
-
-    def note(pod: Object) -> None:
-        name = pod["metadata"]["name"]
-        if pod["status"].get("phase") in ("Succeeded", "Failed") and name not in heard:
-            heard.add(name)
-            free.release()
-
-    async def listen() -> None:
-        while len(heard) < len(bodies):
-            # An API server ends the watch of who is slow to read, without a word.
-            listed = await client.list(PODS, AGENTS)
-            for pod in listed.items:
-                note(pod)
-            async for event in client.watch(PODS, AGENTS, listed.resource_version, 3600):
-                if event["type"] != "BOOKMARK":
-                    note(event["object"])
-                if len(heard) == len(bodies):
-                    break
-
-    async def make(body: Object) -> None:
-        await client.create(RESOURCE_JOBS, AGENTS, body)
-
-    try:
-        async with asyncio.timeout(60 + len(bodies)), asyncio.TaskGroup() as group:
-            listening = group.create_task(listen())
-            for body in bodies:
-                await free.acquire()
-                group.create_task(make(body))
-            await listening
-            return time.monotonic() - began
-    finally:
-        await client.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(ask: Callable[[], bool], wanted: str, seconds: float, pause: float = 0.5) -> None:
-    """Wait for something. Raises RuntimeError that says what did not come."""
-    deadline = time.monotonic() + seconds
-    while not ask():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{wanted}: not within {seconds:.0f} s")
-        time.sleep(pause)
-
-
-def quantile(buckets: dict[float, float], share: float) -> float:
-    """The upper bound that so many of the passes kept."""
-    total = max(buckets.values(), default=0)
-    return min((b for b, n in buckets.items() if total and n >= share * total), default=0.0)
-
-
-async def plan_times(kubeconfig: Path, config: OperatorConfig, times: int) -> list[float]:
-    """Seconds of the pure planner over everything that is there now."""
-    client = Client(await connect("bench", str(kubeconfig)))
-    try:
-        store = Store(config, "")
-        recorder = Recorder(client)
-        executor = Executor(client, store, recorder)
-        await Loop(
-            client, store, executor, Metrics(client, executor, recorder), lambda: False
-        ).resync()
-    finally:
-        await client.close()
-    world = store.snapshot(datetime.now(UTC))
-    found = []
-    for _ in range(times):
-        began = time.perf_counter()
-        plan(world)
-        found.append(time.perf_counter() - began)
-    return found
-
-
 def ideal(case: Case, rate: float) -> float:
     """Seconds below which nobody could be: nodes at a time, or Jobs a second."""
     pods, jobs = case.pace.agent, 1
@@ -392,7 +152,7 @@ def _say(text: str) -> None:
 def _measured(fleet: Fleet) -> Figures:
     case = fleet.case
     _say(f"{case.nodes} nodes are there; {case.jobs} bare Jobs")
-    rate = fleet.job_rate()
+    rate = job_rate(fleet.api, fleet.plane.kubeconfig, fleet.config, case)
     fleet.order()
     fleet.log.news()
     load = os.getloadavg()[0]
@@ -410,7 +170,7 @@ def _measured(fleet: Fleet) -> Figures:
                 _say(f"  {dict(fleet.counts())}, {controller.usage()}")
             return fleet.ended()
 
-        until(ended, f"{case.nodes} nodes", 120 + 20 * best, pause=0.2)
+        eventually(ended, f"{case.nodes} nodes", 120 + 20 * best, pause=0.2)
         wall = time.time() - controller.began
         _say(f"ended after {wall:.1f} s, ideal {best:.1f} s")
         time.sleep(5)  # the last Event follows the status that it tells of, and counts come late
@@ -420,7 +180,7 @@ def _measured(fleet: Fleet) -> Figures:
         time.sleep(case.steady)
         at_rest = controller.usage()
         rest = [each for each in fleet.log.news() if each.client == "controller"]
-    except RuntimeError:
+    except (AssertionError, RuntimeError):
         _say(controller.log.read_text()[-3000:])
         raise
     finally:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.bench.fleet import Case, Figures, measure
+from tests.bench.figures import Case, Figures
+from tests.bench.fleet import measure
 
 NODES = 20
 

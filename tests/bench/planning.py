@@ -1,0 +1,37 @@
+"""The pure planner alone, over everything that is in a cluster at that moment."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cni_upgrade.controller.executor import Executor
+from cni_upgrade.controller.loop import Loop
+from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.recorder import Recorder
+from cni_upgrade.controller.store import Store
+from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.planner import plan
+from cni_upgrade.kube.client import Client, connect
+
+
+async def plan_times(kubeconfig: Path, config: OperatorConfig, times: int) -> list[float]:
+    """Seconds of the pure planner over everything that is there now."""
+    client = Client(await connect("bench", str(kubeconfig)))
+    try:
+        store = Store(config, "")
+        recorder = Recorder(client)
+        executor = Executor(client, store, recorder)
+        await Loop(
+            client, store, executor, Metrics(client, executor, recorder), lambda: False
+        ).resync()
+    finally:
+        await client.close()
+    world = store.snapshot(datetime.now(UTC))
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        plan(world)
+        found.append(time.perf_counter() - began)
+    return found
