@@ -1,9 +1,8 @@
 """A real etcd and kube-apiserver with our CRDs, for every test that asks what the API does."""
 
-import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import yaml
 from cni_upgrade.api import names
 from cni_upgrade.api.crd import RESOURCES
 from tests.api.controllers import World
+from tests.api.kubectl import run as kubectl_of
 from tests.api.nodes import Fleet
 from tests.api.proxy import Proxy
 from tests.api.server import Answer, Collection, Server
@@ -84,18 +84,7 @@ def kubectl(
     assert server
     home = tmp_path_factory.mktemp("kubectl")
 
-    def run(*words: str, stdin: object = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(plane.kubectl), f"--kubeconfig={plane.kubeconfig}", *words],
-            input=None if stdin is None else json.dumps(stdin),
-            env={**os.environ, "HOME": str(home)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
+    return partial(kubectl_of, plane, home)
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,10 @@ from typing import Any
 import yaml
 
 from cni_upgrade.api import names
-from tests.api.nodes import AGENTS, JOBS, NODES, PROOF, SYSTEM, Object, Patient, pods
+from tests.api import kubectl
+from tests.api.nodes import JOBS, NODES, Object, Patient
 from tests.api.server import Server
+from tests.api.spaces import AGENTS, PROOF, SYSTEM, pods
 from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
 
@@ -124,13 +126,7 @@ class World:
         ]
 
     def kubectl(self, *words: str) -> str:
-        done = subprocess.run(
-            [str(self.plane.kubectl), f"--kubeconfig={self.plane.kubeconfig}", *words],
-            env={**os.environ, "HOME": str(self.folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = kubectl.run(self.plane, self.folder, *words)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

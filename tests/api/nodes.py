@@ -18,16 +18,12 @@ from typing import Any
 from cni_upgrade.node.message import encode
 from cni_upgrade.node.operation import Operation
 from tests.api.server import MERGE_PATCH, Answer, Server
+from tests.api.spaces import AGENTS, PROOF, pods
 from tests.unit.fleet.node_model import SimNode
 
-SYSTEM, AGENTS, PROOF = "cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"
 JOBS = f"/apis/batch/v1/namespaces/{AGENTS}/jobs"
 NODES = "/api/v1/nodes"
 Object = dict[str, Any]
-
-
-def pods(namespace: str) -> str:
-    return f"/api/v1/namespaces/{namespace}/pods"
 
 
 class Patient:

@@ -10,16 +10,12 @@ from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.fleet.workloads import agent_job
 from cni_upgrade.node.operation import FileOrder, Kind, Operation, Paths
 from tests.api.server import MERGE_PATCH, Answer, Server
+from tests.api.spaces import AGENTS, SYSTEM, pods
 
 ROOT = Path(__file__).parents[2]
-SYSTEM, AGENTS, PROOF = "cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"
 CONTROLLER = f"system:serviceaccount:{SYSTEM}:cni-upgrade-operator"
 NODE = "/api/v1/nodes/shipped-node"
 Object = dict[str, Any]
-
-
-def pods(namespace: str) -> str:
-    return f"/api/v1/namespaces/{namespace}/pods"
 
 
 def try_pod(server: Server, pod: Object) -> Answer:

@@ -9,7 +9,8 @@ from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.node.operation import Kind
 from tests.api.break_outs import BREAK_OUTS, first
 from tests.api.server import MERGE_PATCH, Answer, Server
-from tests.api.shipped import AGENTS, agent_pod, config, pods, try_pod
+from tests.api.shipped import agent_pod, config, try_pod
+from tests.api.spaces import AGENTS, pods
 from tests.api.waiting import eventually
 
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"

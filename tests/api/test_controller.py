@@ -25,8 +25,9 @@ from tests.api.controllers import (
     applied,
     given_back,
 )
-from tests.api.nodes import AGENTS, JOBS, NODES, Fleet, Object, add_node
+from tests.api.nodes import JOBS, NODES, Fleet, Object, add_node
 from tests.api.server import MERGE_PATCH
+from tests.api.spaces import AGENTS
 from tests.api.waiting import eventually
 from tests.unit.cni import configmaps
 from tests.unit.fleet.node_model import SimNode

@@ -6,7 +6,8 @@ import time
 
 from cni_upgrade.api import names
 from tests.api.controllers import POLICIES, World, given_back
-from tests.api.nodes import AGENTS, Fleet, Object, pods
+from tests.api.nodes import Fleet, Object
+from tests.api.spaces import AGENTS, pods
 from tests.api.waiting import eventually
 
 

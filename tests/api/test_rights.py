@@ -6,7 +6,8 @@ from cni_upgrade.cni.sources import KNOWN
 from cni_upgrade.kube.rights import needed as asked_for
 from tests.api.conftest import Kubectl
 from tests.api.server import Server
-from tests.api.shipped import AGENTS, CONTROLLER, PROOF, SYSTEM
+from tests.api.shipped import CONTROLLER
+from tests.api.spaces import AGENTS, PROOF, SYSTEM
 from tests.api.waiting import eventually
 
 Right = tuple[str, str, str, str, str]  # verb, group, resource, namespace ("" for all), name

@@ -12,7 +12,8 @@ from cni_upgrade.fleet.config import parse
 from cni_upgrade.fleet.workloads import agent_job
 from cni_upgrade.node.operation import Kind, Operation, Paths
 from tests.api.controllers import World, given_back
-from tests.api.nodes import AGENTS, JOBS, Fleet
+from tests.api.nodes import JOBS, Fleet
+from tests.api.spaces import AGENTS
 from tests.api.waiting import eventually
 
 WHY = "the new plugins are wrong"

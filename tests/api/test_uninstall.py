@@ -12,6 +12,7 @@ import pytest
 
 from cni_upgrade.api import names
 from tests.api.server import MERGE_PATCH, Server
+from tests.api.spaces import AGENTS, PROOF, SYSTEM
 from tests.api.waiting import eventually
 from tests.cluster import process
 from tests.cluster.control import ControlPlane
@@ -19,7 +20,7 @@ from tests.cluster.control import ControlPlane
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "manifests" / "uninstall.sh"
 API = f"/apis/{names.API_VERSION}"
-NAMESPACES = ("cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof")
+NAMESPACES = (SYSTEM, AGENTS, PROOF)
 Object = dict[str, Any]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -14,13 +14,12 @@ from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.resources import JOBS, PODS
 from cni_upgrade.node.operation import Kind, Operation, Target
 from tests.api.server import Server
+from tests.api.spaces import AGENTS, pods
 from tests.api.waiting import eventually
 from tests.bench.answers import RUNTIME
 from tests.bench.figures import Case
 
-AGENTS = "cni-upgrade-agents"
 _JOBS = f"/apis/batch/v1/namespaces/{AGENTS}/jobs"
-_PODS = f"/api/v1/namespaces/{AGENTS}/pods"
 
 Object = dict[str, Any]
 
@@ -32,7 +31,10 @@ def job_rate(api: Server, kubeconfig: Path, config: OperatorConfig, case: Case) 
     api.request("DELETE", f"{_JOBS}?propagationPolicy=Background")
     patience = 60 + case.jobs
     eventually(
-        lambda: not api.request("GET", _PODS).body["items"], "their pods go", patience, pause=0.5
+        lambda: not api.request("GET", pods(AGENTS)).body["items"],
+        "their pods go",
+        patience,
+        pause=0.5,
     )
     return case.jobs / seconds
 

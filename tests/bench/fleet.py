@@ -13,7 +13,6 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,11 +26,13 @@ import yaml
 
 from cni_upgrade.api import names
 from cni_upgrade.fleet.config import OperatorConfig, parse
+from tests.api import kubectl
 from tests.api.server import Server
+from tests.api.spaces import AGENTS, PROOF, SYSTEM
 from tests.api.waiting import eventually
 from tests.bench import kwok
 from tests.bench.answers import Answers, recorded
-from tests.bench.bare_jobs import AGENTS, job_rate
+from tests.bench.bare_jobs import job_rate
 from tests.bench.controller import Controller, quantile
 from tests.bench.figures import Case, Figures
 from tests.bench.planning import plan_times
@@ -39,7 +40,6 @@ from tests.bench.requests import Log, Request
 from tests.cluster.control import Controllers, ControlPlane
 
 ROOT = Path(__file__).parents[2]
-SYSTEM, PROOF = "cni-upgrade-system", "cni-upgrade-proof"
 OPERATOR = "cni-upgrade-operator"
 POLICY = "bench"
 POLICIES = f"/apis/{names.API_VERSION}/{names.POLICY_PLURAL}"
@@ -78,13 +78,7 @@ class Fleet:
         eventually(lambda: self.api.request("GET", path).ok, f"{path} is there", 60)
 
     def _kubectl(self, *words: str) -> str:
-        done = subprocess.run(
-            [str(self.plane.kubectl), f"--kubeconfig={self.plane.kubeconfig}", *words],
-            env={**os.environ, "HOME": str(self.folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = kubectl.run(self.plane, self.folder, *words)
         if done.returncode:
             raise RuntimeError(f"kubectl {' '.join(words)}: {done.stderr}")
         return done.stdout

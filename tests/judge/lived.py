@@ -12,7 +12,8 @@ from pathlib import Path
 from cni_upgrade.cni.verdict import judge
 from tests.judge.ahead import AT_ONCE
 from tests.judge.build import RELEASES
-from tests.judge.test_running import CONTAINERD, CRIO, STORIES, Node, Story, live, rewritten
+from tests.judge.carriers import CONTAINERD, CRIO
+from tests.judge.test_running import STORIES, Node, Story, live, rewritten
 
 _SIGNS = {True: "+", False: "-", None: ""}
 

@@ -26,10 +26,11 @@ from cni_upgrade.node import transaction
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import FileOrder, Form, Kind, Outcome, Target
 from tests.judge.build import RELEASES
+from tests.judge.carriers import CONTAINERD
 from tests.judge.drawing import draws
 from tests.judge.folders import BYTES, Choices, Folder, content
 from tests.judge.process import Judge
-from tests.judge.test_reading import CONTAINERD, lay
+from tests.judge.test_reading import lay
 from tests.judge.world import World, can_run
 from tests.unit.node.host import Host
 

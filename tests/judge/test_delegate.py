@@ -17,7 +17,7 @@ from cni_upgrade.cni.rewrite import rewrite
 from cni_upgrade.cni.verdict import Judgement, judge
 from tests.judge import build
 from tests.judge.build import RELEASES
-from tests.judge.test_running import CONTAINERD
+from tests.judge.carriers import CONTAINERD
 from tests.judge.world import World, can_run
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="needs root, for network namespaces")

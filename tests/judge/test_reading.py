@@ -15,19 +15,13 @@ from cni_upgrade.cni import config, folder, runtimes
 from cni_upgrade.cni.findings import Code
 from cni_upgrade.cni.rewrite import rewrite
 from tests.judge.build import RELEASES
+from tests.judge.carriers import CONTAINERD
 from tests.judge.drawing import draws
 from tests.judge.folders import BYTES, Folder
 from tests.judge.folders import folder as generated
 from tests.judge.process import Judge
 
 FOLDERS = int(os.environ.get("JUDGE_FOLDERS", "10000"))
-CONTAINERD = {
-    "0.8.1": "containerd://1.5.8",
-    "1.0.1": "containerd://1.6.2",
-    "1.1.2": "containerd://1.7.30",
-    "1.2.3": "containerd://2.0.14",
-    "1.3.0": "containerd://2.1.3",
-}
 FLOOR = {"accepted": 0.45, "whole": 0.25}
 """Of the generated files that libcni must accept, and of the folders without a bad file in them;
 56 % and 37 % were seen."""

@@ -19,24 +19,11 @@ from cni_upgrade.cni.rewrite import rewrite
 from cni_upgrade.cni.verdict import Judgement, judge
 from tests.judge.ahead import Ahead, ahead
 from tests.judge.build import RELEASES
+from tests.judge.carriers import CONTAINERD, CRIO
 from tests.judge.world import NULL, World, can_run
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="needs root, for network namespaces")
 
-CONTAINERD = {
-    "0.8.1": "containerd://1.5.8",
-    "1.0.1": "containerd://1.6.2",
-    "1.1.2": "containerd://1.7.30",
-    "1.2.3": "containerd://2.0.14",
-    "1.3.0": "containerd://2.1.3",
-}
-CRIO = {
-    "0.8.1": "cri-o://1.22.0",
-    "1.0.1": "cri-o://1.23.0",
-    "1.1.2": "cri-o://1.25.0",
-    "1.2.3": "cri-o://1.31.0",
-    "1.3.0": "cri-o://1.33.0",
-}
 NOBODY = "nobody"
 """No pod runs when the operator comes."""
 

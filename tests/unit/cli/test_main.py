@@ -18,14 +18,6 @@ Captured = pytest.CaptureFixture[str]
 MANIFEST = Path(__file__).parents[3] / "manifests/config.yaml"
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    made = Host(tmp_path / "host")
-    made.plugins()
-    made.config()
-    return made
-
-
 def ask(host: Host, verb: str, *more: str) -> int:
     return main([verb, "--root", str(host.root), "--runtime", host.runtime, *more])
 

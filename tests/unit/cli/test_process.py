@@ -30,14 +30,6 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    made = Host(tmp_path / "host")
-    made.plugins()
-    made.config()
-    return made
-
-
-@pytest.fixture
 def open_folder() -> Iterator[Path]:
     """One that every user comes to, as pytest's own are not."""
     with tempfile.TemporaryDirectory() as folder:
