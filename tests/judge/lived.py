@@ -13,7 +13,7 @@ from cni_upgrade.cni.verdict import judge
 from tests.judge.ahead import AT_ONCE
 from tests.judge.build import RELEASES
 from tests.judge.carriers import CONTAINERD, CRIO
-from tests.judge.test_running import STORIES, Node, Story, live, rewritten
+from tests.judge.stories import STORIES, Node, Story, live, rewritten
 
 _SIGNS = {True: "+", False: "-", None: ""}
 

@@ -18,7 +18,7 @@ from cni_upgrade.node.operation import Target as Wanted
 from cni_upgrade.node.paths import Known
 from tests.judge.build import RELEASES
 from tests.judge.carriers import CONTAINERD
-from tests.judge.test_running import lay_weave
+from tests.judge.weave import lay_weave
 from tests.judge.world import World, can_run
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="needs root, for network namespaces")

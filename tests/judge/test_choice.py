@@ -20,8 +20,8 @@ from tests.judge.build import CRIO
 from tests.judge.drawing import draws
 from tests.judge.folders import BYTES, Folder
 from tests.judge.folders import folder as generated
+from tests.judge.laid import inline, lay, network_of
 from tests.judge.process import Judge, running
-from tests.judge.test_reading import inline, lay, network_of
 from tests.unit.node.host import Host
 
 FOLDERS = int(os.environ.get("JUDGE_CHOICES", "600"))

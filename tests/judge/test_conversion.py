@@ -29,8 +29,8 @@ from tests.judge.build import RELEASES
 from tests.judge.carriers import CONTAINERD
 from tests.judge.drawing import draws
 from tests.judge.folders import BYTES, Choices, Folder, content
+from tests.judge.laid import lay
 from tests.judge.process import Judge
-from tests.judge.test_reading import lay
 from tests.judge.world import World, can_run
 from tests.unit.node.host import Host
 

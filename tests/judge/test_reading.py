@@ -1,7 +1,6 @@
 """libcni is the judge: whatever a folder holds, this project reads of it what libcni reads."""
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.judge.carriers import CONTAINERD
 from tests.judge.drawing import draws
 from tests.judge.folders import BYTES, Folder
 from tests.judge.folders import folder as generated
+from tests.judge.laid import inline, lay, network_of
 from tests.judge.process import Judge
 
 FOLDERS = int(os.environ.get("JUDGE_FOLDERS", "10000"))
@@ -34,31 +34,6 @@ Answers = dict[str, Any]
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("judge")
-
-
-def lay(place: Path, made: Folder) -> Path:
-    """Write a folder where libcni can read it."""
-    path = place / "net.d"
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir()
-    for name, data in made.files.items():
-        (path / name).write_bytes(data)
-    for sub, files in made.inlined.items():
-        (path / sub).mkdir()
-        for name, data in files.items():
-            (path / sub / name).write_bytes(data)
-    return path
-
-
-def inline(made: Folder, network: str) -> Mapping[str, bytes]:
-    """What libcni 1.3 finds in the folder named as the network; no name is the folder itself."""
-    return made.files if network == "" else made.inlined.get(network, {})
-
-
-def network_of(made: Folder, name: str) -> str:
-    """Read one file as the node room does, once to learn the network."""
-    network = config.beside(name, made.files[name])
-    return network or ""
 
 
 def mendable(made: Folder, name: str, release: str) -> bool:

@@ -7,128 +7,22 @@ each held against what the verdict said, and so are the addresses that are left 
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cni_upgrade.cni import config, runtimes
-from cni_upgrade.cni.facts import Facts, Sandbox, Target
-from cni_upgrade.cni.rewrite import rewrite
+from cni_upgrade.cni.facts import Facts, Target
 from cni_upgrade.cni.verdict import Judgement, judge
 from tests.judge.ahead import Ahead, ahead
 from tests.judge.build import RELEASES
 from tests.judge.carriers import CONTAINERD, CRIO
-from tests.judge.world import NULL, World, can_run
+from tests.judge.stories import STORIES, Node, Story, live, rewritten
+from tests.judge.weave import lay_weave
+from tests.judge.world import World, can_run
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="needs root, for network namespaces")
-
-NOBODY = "nobody"
-"""No pod runs when the operator comes."""
-
-
-@dataclass(frozen=True)
-class Story:
-    """A node's past and present, and what the operator is to make of it."""
-
-    title: str
-    now: str | None
-    added: str | None = NOBODY
-    """The version at which the pod that runs was added."""
-    plugins: str = "1.9.1"
-    mixed: Mapping[str, str] = field(default_factory=dict)
-    """Binaries of another release, since the pod was added."""
-    chain: tuple[str, ...] = ("portmap",)
-    target: Target = field(default_factory=Target)
-    to: Mapping[str, str | None] = field(default_factory=dict)
-    """The version expected by release of libcni, where the story is about it."""
-
-
-STORIES = (
-    Story("safe at 1.0.0", "1.0.0", "1.0.0"),
-    Story("safe at 0.4.0", "0.4.0", "0.4.0"),
-    Story("safe at 0.3.1", "0.3.1", "0.3.1"),
-    Story("F1 with a pod", None, None, to={"0.8.1": "0.3.1", "1.0.1": "1.0.0", "1.3.0": "1.0.0"}),
-    Story("F1 without pods", None, to={"0.8.1": "0.4.0", "1.0.1": "1.0.0"}),
-    Story("F2 in the main plugin", "1.0.0", plugins="0.9.1", to=dict.fromkeys(RELEASES, "0.4.0")),
-    Story("F2 after plugins were downgraded", "1.0.0", "1.0.0",
-          mixed=dict.fromkeys(("bridge", "host-local", "portmap"), "0.9.1")),
-    Story("F2 in the IPAM plugin", "1.0.0", mixed={"host-local": "0.9.1"}),
-    Story("F2 in the second plugin", "1.0.0", mixed={"portmap": "0.9.1"}),
-    Story("the firewall's minimum, version missing", None, chain=("firewall",)),
-    Story("the firewall's minimum, 0.3.1", "0.3.1", chain=("firewall",)),
-    Story("the bandwidth's minimum, version missing", None, chain=("bandwidth",)),
-    Story("1.1.0 under an old runtime", "1.1.0"),
-    Story("1.1.0 under an old runtime with a pod of 1.0.0", "1.1.0", "1.0.0"),
-    Story("1.1.0 wanted", "1.0.0", "1.0.0", target=Target("1.1.0"),
-          to={"1.1.2": "1.0.0", "1.2.3": "1.1.0", "1.3.0": "1.1.0"}),
-    Story("up under a pod, 0.3.1", "0.3.1", "0.3.1", to={"0.8.1": "0.4.0", "1.1.2": "1.0.0"}),
-    Story("up under a pod, 0.4.0", "0.4.0", "0.4.0"),
-    Story("down under a pod, exactly", "1.0.0", "1.0.0", target=Target("0.4.0", "Exact")),
-    Story("up under a pod, exactly, where it has to go first", "0.3.1", "0.2.0",
-          target=Target("0.4.0", "Exact")),
-    Story("a versionless file restored under a pod", None, "1.0.0"),
-    Story("raised by hand over a versionless pod", "0.4.0", None, to={"0.8.1": "0.3.1"}),
-    Story("raised by hand, only faulty", "0.4.0", None, target=Target(rewrite="OnlyFaulty")),
-    Story("a spelling that nothing matches", "1.0"),
-    Story("a version that libcni cannot compare", "v1.0.0", "0.4.0"),
-    Story("null, where nothing is loaded", NULL, to={"0.8.1": "0.4.0", "1.0.1": "1.0.0"}),
-    Story("null under a pod", NULL, "0.3.1", to={"0.8.1": "0.4.0", "1.0.1": "1.0.0"}),
-    Story("null over plugins that take none", NULL, plugins="0.9.1", chain=("firewall",)),
-)  # fmt: skip
-
-
-class Node:
-    """The start of a story: plugins installed, the pod that was there, the file as it is now."""
-
-    def __init__(self, story: Story, runtime: str, release: str, folder: Path) -> None:
-        self.story = story
-        self.runtime = runtime
-        self.crio = runtime.startswith("cri-o")
-        self.world = World(release, folder)
-        self.world.install(story.plugins, "bridge", "host-local", "loopback", *story.chain)
-        self.old: str | None = None
-        self.fresh = ""
-        self.leaked: dict[str, bool] = {}
-        """By pod: whether host-local holds its address once it was to be deleted."""
-        if story.added != NOBODY:
-            self.old = self.world.pod("old")
-            self.world.write(story.added, *story.chain)
-            if self.world.run("ADD", self.old):
-                self.old = None
-        for binary, other in story.mixed.items():
-            self.world.install(other, binary)
-        self.world.write(story.now, *story.chain)
-
-    def facts(self) -> Facts:
-        """What the agent would find."""
-        running = [Sandbox("net", self.old, "eth0", self.story.added)] if self.old else []
-        read = config.read(self.world.file.name, self.world.file.read_bytes())
-        return Facts(self.runtime, [read], self.world.plugins(), running)
-
-    def add(self, pod: str) -> bool:
-        """Create a pod as the runtime does; on failure it deletes what it began."""
-        worked = not self.world.run("ADD", pod)
-        if worked and self.crio:
-            worked = not self.world.run("STATUS", pod)
-        return worked
-
-    def delete(self, pod: str) -> bool:
-        """Delete a pod as the runtime does; what is deleted holds no address any more."""
-        worked = not self.world.run("DEL-CACHED" if self.crio else "DEL", pod)
-        self.leaked[pod] = bool(self.world.addresses(pod))
-        if worked:
-            assert not self.leaked[pod]
-        return worked
-
-
-def live(node: Node) -> tuple[bool, bool, bool | None]:
-    """A fresh pod comes and goes, then the old one goes: what worked of it."""
-    fresh = node.fresh = node.world.pod("fresh")
-    added = node.add(fresh)
-    deleted = node.delete(fresh)
-    return added, deleted, node.delete(node.old) if node.old else None
 
 
 CASES = [
@@ -172,25 +66,6 @@ def told(story: Story, release: str, runtime: str, folder: Path) -> None:
         after_the_rewrite(story, said, runtime, release, folder / "after")
 
 
-def rewritten(
-    story: Story, said: Judgement, runtime: str, release: str, folder: Path
-) -> tuple[bool, bool, bool | None]:
-    """Live it once more, with the engine's rewrite before the pods come and go.
-
-    What host-local holds then is held against what was said of it.
-    """
-    node = Node(story, runtime, release, folder)
-    with node.world:
-        assert said.files[0].to is not None
-        done = rewrite(node.world.file.read_bytes(), "conflist", said.files[0].to)
-        node.world.file.write_bytes(done.data)
-        outcome = live(node)
-        assert node.leaked[node.fresh] == said.after.leaks, said
-        if node.old:
-            assert node.leaked[node.old] == said.after.existing_leaks, said
-        return outcome
-
-
 def after_the_rewrite(
     story: Story, said: Judgement, runtime: str, release: str, folder: Path
 ) -> None:
@@ -198,28 +73,6 @@ def after_the_rewrite(
     assert (added, deleted) == (said.after.add, said.after.del_), said
     if old_deleted is not None:
         assert old_deleted == said.after.existing_del, said
-
-
-WEAVE = """\
-#!/bin/sh
-cat > /dev/null
-case "$CNI_COMMAND" in
-VERSION) echo '{"cniVersion": "0.4.0", "supportedVersions": ["0.1.0", "0.3.1", "0.4.0"]}' ;;
-ADD) echo '{"ips": [{"version": "4", "address": "10.32.0.2/12"}]}' ;;
-esac
-"""
-"""Answers as weave-net does: a result without cniVersion (containerd#6921)."""
-
-
-def lay_weave(world: World, version: str | None) -> config.Config:
-    """Make it the plugin of the node's only config; answers that as it is read."""
-    world.install("1.9.1", "loopback")
-    (world.bin / "weave-net").write_text(WEAVE)
-    (world.bin / "weave-net").chmod(0o755)
-    stated = {} if version is None else {"cniVersion": version}
-    text = {**stated, "name": "weave", "plugins": [{"type": "weave-net"}]}
-    world.file.write_text(json.dumps(text))
-    return config.read(world.file.name, world.file.read_bytes())
 
 
 @pytest.mark.parametrize("version", [None, "0.3.1", "0.4.0"])
