@@ -170,7 +170,7 @@ class World:
         status = self.api.request("GET", f"{POLICIES}/{policy}").body.get("status") or {}
         return next((c for c in status.get("conditions") or [] if c["type"] == kind), {})
 
-    def await_reason(self, reason: str, kind: str = "Ready", seconds: float = 30) -> Object:
+    def await_reason(self, reason: str, kind: str = "Ready", seconds: float = 120) -> Object:
         def there() -> Object | None:
             found = self.condition(kind)
             return found if found.get("reason") == reason else None

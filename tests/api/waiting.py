@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 
-def eventually(ask: Callable[[], Any], wanted: str, seconds: float = 120, pause: float = 0.1) -> Any:
+def eventually(
+    ask: Callable[[], Any], wanted: str, seconds: float = 120, pause: float = 0.1
+) -> Any:
     """The first answer that is not false.
 
     A busy machine may take its time: who claims that something is quick measures it.
