@@ -109,19 +109,25 @@ class Fleet:
             self.disks[name] = SimNode(name, **{"version": None, **kind})
             add_node(api, name)
 
-    def run_pod(self, api: Patient, name: str, node: str) -> None:
-        """A pod of somebody's ReplicaSet comes up on a node."""
-        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "web"}
+    def run_pod(
+        self, api: Patient, name: str, node: str, kind: str = "ReplicaSet", phase: str = "Running"
+    ) -> None:
+        """A pod of somebody's workload comes up on a node, or has ended there."""
+        owner = {"apiVersion": "apps/v1", "kind": kind, "name": "web", "uid": "web"}
         body = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name, "ownerReferences": [{**owner, "controller": True}]},
+            "metadata": {
+                "name": name,
+                "labels": {"app": name},
+                "ownerReferences": [{**owner, "controller": True}],
+            },
             "spec": {"nodeName": node, "containers": [{"name": "proof", "image": "x"}]},
         }
         self.workloads[name] = (node, self.disks[node].version or "missing")
         api.create(pods("default"), body)
         path = f"{pods('default')}/{name}"
-        self._status(api, path, "Running", {"running": {}}, podIP="10.0.0.2")
+        self._status(api, path, phase, {"running": {}}, podIP="10.0.0.2")
 
     def _play(self) -> None:
         api = Patient(self._kubeconfig, seconds=120)

@@ -87,7 +87,7 @@ FORBIDDEN = [
         "create update patch delete",
         "validatingadmissionpolicies.admissionregistration.k8s.io",
     ),
-    *rights("update patch delete", "poddisruptionbudgets.policy"),
+    *rights("get watch create update patch delete", "poddisruptionbudgets.policy"),
     *rights("create update patch delete", "namespaces"),
     *rights("create update patch delete", "customresourcedefinitions.apiextensions.k8s.io"),
 ]

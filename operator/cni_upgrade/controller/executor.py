@@ -15,15 +15,29 @@ from cni_upgrade.api import names
 from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.controller.store import Shelf, Store
 from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet import disruption
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.kube.port import Kube, KubeError
-from cni_upgrade.kube.resources import JOBS, LEASES, NODE_STATES, NODES, PODS, POLICIES, Resource
+from cni_upgrade.kube.resources import (
+    BUDGETS,
+    JOBS,
+    LEASES,
+    NODE_STATES,
+    NODES,
+    PODS,
+    POLICIES,
+    Resource,
+)
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 10
 """Turns in flight: enough to keep the API server busy, few enough not to flood it."""
+
+
+_PERSON = 30.0
+"""Seconds before a pod is asked for again that only a person can set free: two requests each."""
 
 
 def _against(error: KubeError) -> str:
@@ -307,11 +321,28 @@ class Executor:
                 return
             # 429: a budget; 403: its namespace is terminating; 500: two budgets for one pod; any
             # other: a webhook. It is the answer for this pod alone, the next ones are asked too.
+            if error.status == 500 and disruption.SEVERAL in error.message:
+                told = await self._several(decision) or error.message
+                self._store.evicted(decision.uid, told, _PERSON)
+                return
             self._store.evicted(decision.uid, _against(error), error.retry_after or 0.0)
             if error.status == 0:
                 raise
         else:
             self._store.evicted(decision.uid, "")
+
+    async def _several(self, decision: d.Evict) -> str:
+        """Names the budgets of a pod that has several; empty where they cannot be listed."""
+        pods = self._store.node_pods.get(decision.node, ())
+        labels = next((pod.labels for pod in pods if pod.uid == decision.uid), None)
+        if labels is None:
+            return ""
+        try:
+            listed = await self._kube.list(BUDGETS, decision.namespace)
+        except KubeError as error:
+            log.warning("%s: its disruption budgets: %s", decision.name, error)
+            return ""
+        return disruption.told(labels, listed.items)
 
     @_do.register
     async def _(self, decision: d.CreateProof) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from cni_upgrade.kube.port import Kube
 from cni_upgrade.kube.resources import (
+    BUDGETS,
     EVENTS,
     JOBS,
     LEASES,
@@ -68,6 +69,7 @@ def needed(system: str, agents: str, proof: str, leases: str = "") -> Iterator[R
     yield Right("patch", NODE_STATES, sub="status")
     yield Right("list", PODS)
     yield Right("create", PODS, sub="eviction")
+    yield Right("list", BUDGETS)
     for namespace in (agents, proof):
         yield from (Right(verb, PODS, namespace) for verb in _WATCH)
         yield from (Right(verb, EVENTS, namespace) for verb in _WATCH)

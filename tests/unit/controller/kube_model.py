@@ -15,6 +15,7 @@ from cni_upgrade.controller.store import Store
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.port import KubeError, Listed, Object
 from cni_upgrade.kube.resources import (
+    BUDGETS,
     CONFIGMAPS,
     EVENTS,
     JOBS,
@@ -39,6 +40,7 @@ KINDS = {
     LEASES: "Lease",
     NAMESPACES: "Namespace",
     CONFIGMAPS: "ConfigMap",
+    BUDGETS: "PodDisruptionBudget",
 }
 Refuse = Callable[[str, str, str], KubeError | None]
 """(verb, plural, name) -> what is said against it."""

@@ -10,8 +10,11 @@ import pytest
 
 from cni_upgrade.api import names
 from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.objects import Pod
+from cni_upgrade.fleet.snapshot import Eviction
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.resources import PODS
 from tests.unit.controller.kube_model import Made, silence
 from tests.unit.fleet.cluster_model import AGENTS, PROOF
 from tests.unit.fleet.node_model import SimNode
@@ -183,7 +186,7 @@ BUSY = "Too many requests, please try again later."
         (KubeError(400, "Denied", "admission webhook denied it"), "admission webhook denied it"),
         (KubeError(403, "Forbidden", "the namespace is terminating"), "namespace is terminating"),
         (KubeError(422, "Invalid", "not so", [{"field": "spec"}]), "not so"),
-        (KubeError(500, "InternalError", "more than one PodDisruptionBudget"), "more than one"),
+        (KubeError(500, "InternalError", "an error on the server"), "an error on the server"),
         (KubeError(503, "Unavailable", "no endpoints for the webhook"), "no endpoints"),
     ],
     ids=lambda it: str(it.status) if isinstance(it, KubeError) else "",
@@ -196,6 +199,45 @@ async def test_one_eviction_that_is_refused_keeps_no_other_pod_from_being_asked(
     assert await carry(known, a, b)
     assert told in known.store.evictions[a.uid].blocked_by
     assert known.store.evictions[b.uid].blocked_by == ""
+    assert known.store.errors == {}
+
+
+SEVERAL = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not"
+
+
+def budget(known: Made, name: str, namespace: str = "default", **spec: Any) -> None:
+    meta = {"name": name, "namespace": namespace}
+    known.kube.cluster.api.create("PodDisruptionBudget", {"metadata": meta, "spec": spec})
+
+
+async def several(known: Made, error: KubeError | None = None) -> Eviction:
+    """What is kept of the answer for a pod that several budgets select."""
+    [a] = evictions(known, "a")
+    listed = await known.kube.list(PODS, fieldSelector="spec.nodeName=node-a")
+    known.store.node_pods["node-a"] = tuple(Pod.of(raw) for raw in listed.items)
+    says = {"evict": KubeError(500, "InternalError", SEVERAL), "list": error}
+    known.kube.refuse = lambda verb, plural, name: says.get(verb)
+    assert await carry(known, a)
+    return known.store.evictions[a.uid]
+
+
+async def test_several_budgets_of_one_pod_are_named(known: Made) -> None:
+    web = {"matchLabels": {"app": "a"}}
+    not_this = {"key": "app", "operator": "NotIn", "values": ["a"]}
+    budget(known, "web", selector=web)
+    budget(known, "all", selector={})
+    budget(known, "none")
+    budget(known, "others", selector={"matchExpressions": [not_this]})
+    budget(known, "elsewhere", "kube-system", selector=web)
+    answer = await several(known)
+    assert "selects it (all, web)" in answer.blocked_by
+    assert answer.wait.total_seconds() == 30, "nobody but a person ends it"
+
+
+@pytest.mark.parametrize("status", [0, 403, 404, 500])
+async def test_several_budgets_that_cannot_be_listed_are_told_of(known: Made, status: int) -> None:
+    answer = await several(known, KubeError(status, "Refused", "not now"))
+    assert answer.blocked_by == SEVERAL
     assert known.store.errors == {}
 
 

@@ -108,6 +108,7 @@ class Cluster:
                 "metadata": {
                     "name": name,
                     "namespace": APPS,
+                    "labels": {"app": name},
                     "annotations": mirror,
                     "ownerReferences": owners if owner else [],
                 },
