@@ -26,6 +26,11 @@ NODES = "/api/v1/nodes"
 Object = dict[str, Any]
 
 
+def pod_spec() -> Object:
+    """The least that the API server takes."""
+    return {"containers": [{"name": "proof", "image": "x"}]}
+
+
 class Patient:
     """A Server that outlives its API server: asks again until that is back."""
 
@@ -110,19 +115,26 @@ class Fleet:
             add_node(api, name)
 
     def run_pod(
-        self, api: Patient, name: str, node: str, kind: str = "ReplicaSet", phase: str = "Running"
+        self,
+        api: Patient,
+        name: str,
+        node: str,
+        kind: str = "ReplicaSet",
+        *,
+        owner: str = "web",
+        phase: str = "Running",
     ) -> None:
-        """A pod of somebody's workload comes up on a node, or has ended there."""
-        owner = {"apiVersion": "apps/v1", "kind": kind, "name": "web", "uid": "web"}
+        """A pod of somebody's workload comes up on a node, or has ended there; of nobody's: ""."""
+        ref = {"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": owner}
         body = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {
                 "name": name,
                 "labels": {"app": name},
-                "ownerReferences": [{**owner, "controller": True}],
+                "ownerReferences": [{**ref, "controller": True}] if kind else [],
             },
-            "spec": {"nodeName": node, "containers": [{"name": "proof", "image": "x"}]},
+            "spec": {"nodeName": node, **pod_spec()},
         }
         self.workloads[name] = (node, self.disks[node].version or "missing")
         api.create(pods("default"), body)

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.controllers import World
-from tests.api.nodes import Fleet
+from cni_upgrade.api import names
+from tests.api.controllers import POLICIES, STATES, World
+from tests.api.nodes import Fleet, pod_spec
+from tests.api.spaces import pods
 from tests.api.waiting import eventually
 
 BUDGETS = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+DAEMONSETS = "/apis/apps/v1/namespaces/default/daemonsets"
 DRAIN = {"policy": "Always", "deadline": "5m"}
 
 
@@ -19,7 +22,8 @@ def node(world: World, fleet: Fleet) -> Iterator[str]:
     """A node whose pods can be deleted before a change and after it."""
     fleet.add(world.api, "node-a", version="0.4.0")
     yield "node-a"
-    world.api.request("DELETE", BUDGETS)
+    for path in (BUDGETS, DAEMONSETS):
+        world.api.request("DELETE", path)
 
 
 def blockers(world: World, node: str) -> str:
@@ -41,3 +45,29 @@ def test_two_budgets_of_one_pod_are_named(world: World, fleet: Fleet, node: str)
         world.api.request("DELETE", f"{BUDGETS}/web")
         world.await_reason("Enforced", seconds=90)
     assert fleet.workloads == {}, "it was to leave"
+
+
+def test_a_pod_whose_daemonset_is_gone_is_nobodys(world: World, fleet: Fleet, node: str) -> None:
+    """Seen by name, as `kubectl drain` does; a pod that has ended goes without being asked for."""
+    labels = {"app": "net"}
+    template = {"metadata": {"labels": labels}, "spec": pod_spec()}
+    body = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "net"}}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    world.api.create(DAEMONSETS, {**body, "spec": spec})
+    fleet.run_pod(world.api, "net-x", node, "DaemonSet", owner="net")
+    fleet.run_pod(world.api, "logs-x", node, "DaemonSet", owner="logs")
+    fleet.run_pod(world.api, "done", node, "", phase="Succeeded")
+    with world.controller():
+        world.policy(drain=DRAIN)
+        eventually(lambda: world.status(node).get("phase") == "Blocked", "it is refused", 60)
+        refused = world.status(node)
+        assert refused["reason"] == "DrainBlocked"
+        assert refused["message"].count("default/") == 1
+        assert "default/logs-x is of a DaemonSet that is gone" in refused["message"]
+        assert fleet.workloads.keys() == {"net-x", "logs-x", "done"}, "nothing was evicted"
+        world.api.patch(f"{POLICIES}/cure", {"spec": {"drain": {"force": True}}})
+        again = {"metadata": {"annotations": {names.RETRY: "1"}}}
+        world.api.patch(f"{STATES}/{node}", again)
+        world.await_reason("Enforced", seconds=90)
+    left = {pod["metadata"]["name"] for pod in world.api.items(pods("default"))}
+    assert left == {"net-x"}

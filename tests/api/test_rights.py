@@ -80,7 +80,7 @@ FORBIDDEN = [
     *rights("create", "serviceaccounts/token", SYSTEM),
     *rights("impersonate", "users"),
     *rights("create update patch", "deployments.apps", SYSTEM),
-    *rights("create update patch", "daemonsets.apps"),
+    *rights("list watch create update patch delete", "daemonsets.apps"),
     *rights("create update patch bind escalate", "clusterroles.rbac.authorization.k8s.io"),
     *rights("create", "clusterrolebindings.rbac.authorization.k8s.io"),
     *rights(

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from cni_upgrade.controller.daemonsets import DaemonSets
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.following import PROOFS_ONLY, kinds
 from cni_upgrade.controller.metrics import Metrics
@@ -15,7 +16,7 @@ from cni_upgrade.controller.store import Store, at_steps
 from cni_upgrade.fleet.hanging import wants_pods
 from cni_upgrade.fleet.node_lease import HELD
 from cni_upgrade.fleet.objects import Pod
-from cni_upgrade.fleet.phases import PROVING
+from cni_upgrade.fleet.phases import PROVING, Step
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.policy_status import COUNTED
 from cni_upgrade.kube.port import Kube, KubeError
@@ -51,6 +52,7 @@ class Loop:
         self._executor = executor
         self._metrics = metrics
         self._sources = Sources(kube, store)
+        self._daemonsets = DaemonSets(kube)
         self._news = asyncio.Event()
         self._failures = 0
         self._wrong = ""
@@ -192,11 +194,15 @@ class Loop:
 
     async def _list_pods(self) -> None:
         """Pods are not watched cluster-wide: only those of a few nodes are of interest."""
-        wanted = (name for name, s in self._store.states.items.items() if wants_pods(s))
+        states = self._store.states.items
+        drained = at_steps(states.values(), Step.DRAIN, Step.DRAIN_AFTER)
+        wanted = (name for name, s in states.items() if wants_pods(s))
         pods: dict[str, tuple[Pod, ...]] = {}
         for name in sorted(wanted):
             listed = await self._kube.list(PODS, fieldSelector=f"spec.nodeName={name}")
             pods[name] = tuple(Pod.of(raw) for raw in listed.items)
+            if name in drained:
+                pods[name] = await self._daemonsets.judged(pods[name], time.monotonic())
         self._store.node_pods = pods
 
     async def _list_judged(self) -> None:

@@ -1,7 +1,10 @@
 """Which pods have to leave a node before a change, as `kubectl drain` decides it, and who refuses.
 
-Source: k8s.io/kubectl pkg/drain/filters.go; the filters stand in its order, and as there one
-refusal means that nothing is evicted.
+Source: k8s.io/kubectl v0.34.4 pkg/drain/filters.go; the filters stand in its order, and as there
+one refusal means that nothing is evicted. Two differences, for here a drain goes on until the node
+is empty, and there until a list of pods is worked off: a pod that is leaving already is waited for
+and refused no more, and one of another group's DaemonSet (OpenKruise's), which would be back at
+once, stays.
 """
 
 from __future__ import annotations
@@ -47,21 +50,12 @@ def plan(
     refused: list[str] = []
     remaining: list[Pod] = []
     for pod in pods:
-        if pod.namespace in ours or pod.mirror or pod.finished:
+        if pod.namespace in ours or not _leaves(pod):
             continue
-        if pod.controller == "DaemonSet":
-            # It would come back at once; DaemonSets tolerate the cordon.
-            continue
-        if not pod.deleting:
-            if pod.empty_dir and not settings.delete_empty_dir_data:
-                refused.append(
-                    f"{pod.key} keeps data in an emptyDir (spec.drain.deleteEmptyDirData)"
-                )
-                continue
-            if not pod.controller and not settings.force:
-                refused.append(f"{pod.key} has no controller to bring it back (spec.drain.force)")
-                continue
-        remaining.append(pod)
+        if not pod.deleting and (why := _against(pod, settings)):
+            refused.append(f"{pod.key} {why}")
+        else:
+            remaining.append(pod)
     if refused:
         return DrainPlan(tuple(refused), (), tuple(remaining), ())
     # Who was not asked yet first, so that those that are kept keep nobody else from being asked.
@@ -72,6 +66,26 @@ def plan(
     return DrainPlan(
         (), tuple(due[:AT_ONCE]), tuple(remaining), tuple(_waits(p, evictions) for p in remaining)
     )
+
+
+def _leaves(pod: Pod) -> bool:
+    """Whether a drain is about this pod at all."""
+    # A DaemonSet's would come back at once, for DaemonSets tolerate the cordon.
+    stays = pod.controller == "DaemonSet" and not (pod.finished or pod.orphaned)
+    return not (stays or pod.mirror)
+
+
+def _against(pod: Pod, settings: Drain) -> str:
+    """Why this pod may not be evicted without the person's word; one that has ended always may."""
+    if pod.finished:
+        return ""
+    if pod.orphaned and not settings.force:
+        return "is of a DaemonSet that is gone, nobody brings it back (spec.drain.force)"
+    if pod.empty_dir and not settings.delete_empty_dir_data:
+        return "keeps data in an emptyDir (spec.drain.deleteEmptyDirData)"
+    if not pod.controller and not settings.force:
+        return "has no controller to bring it back (spec.drain.force)"
+    return ""
 
 
 def _due(answer: Eviction | None, now: datetime) -> bool:

@@ -67,7 +67,7 @@ def drain_after(view: View) -> bool:
 
 def evict(view: View, otherwise: Callable[[], Move], give_up: Callable[[str], Move]) -> Move:
     pods = view.world.pods.get(view.node.name)
-    if pods is None:
+    if pods is None or not all(pod.judged for pod in pods):
         return wait(view, "the node's pods are being listed")
     # An agent that has just answered is not gone yet; and the controller tolerates every taint:
     # evicted from the node that it drains, it would come back at once.

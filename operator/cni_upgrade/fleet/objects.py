@@ -144,6 +144,8 @@ class Pod:
     """Since when it is to be gone (its grace period included), None while it is wanted."""
     controller: str
     """Kind of the controlling owner (`ReplicaSet`, `DaemonSet`, `Job`), or empty."""
+    daemonset: str
+    """Name of the DaemonSet that controls it, of Kubernetes' own group; empty for others."""
     mirror: bool
     host_network: bool
     empty_dir: bool
@@ -158,6 +160,8 @@ class Pod:
     ended: Ended | None
     began: bool
     """A container of it was created, if only to be killed."""
+    orphaned: bool | None = None
+    """Its DaemonSet is not there; None where nobody has looked, for no pod tells."""
 
     @property
     def deleting(self) -> bool:
@@ -166,6 +170,11 @@ class Pod:
     @property
     def finished(self) -> bool:
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def judged(self) -> bool:
+        """Whether it is known if a DaemonSet brings it back; one that has ended may go anyway."""
+        return not self.daemonset or self.finished or self.orphaned is not None
 
     @property
     def key(self) -> str:
@@ -191,6 +200,10 @@ class Pod:
         waiting: Raw = next((s["waiting"] for s in states if "waiting" in s), {})
         ended = next((s["terminated"] for s in states if "terminated" in s), None)
         annotations = meta.get("annotations") or {}
+        owners = meta.get("ownerReferences") or ()
+        owner: Raw = next((each for each in owners if each.get("controller")), {})
+        kind = owner.get("kind", "")
+        ours = kind == "DaemonSet" and owner.get("apiVersion") == "apps/v1"
         return cls(
             namespace=meta["namespace"],
             name=meta["name"],
@@ -202,9 +215,8 @@ class Pod:
             annotations={k: v for k, v in annotations.items() if k.startswith("cniupgrade.dev/")},
             created=instant(meta.get("creationTimestamp")),
             deleted=instant(meta.get("deletionTimestamp")),
-            controller=next(
-                (o["kind"] for o in meta.get("ownerReferences") or () if o.get("controller")), ""
-            ),
+            controller=kind,
+            daemonset=owner["name"] if ours else "",
             mirror="kubernetes.io/config.mirror" in annotations,
             host_network=bool(spec.get("hostNetwork")),
             empty_dir=any("emptyDir" in volume for volume in spec.get("volumes") or ()),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cni_upgrade.kube.port import Kube
 from cni_upgrade.kube.resources import (
     BUDGETS,
+    DAEMONSETS,
     EVENTS,
     JOBS,
     LEASES,
@@ -70,6 +71,7 @@ def needed(system: str, agents: str, proof: str, leases: str = "") -> Iterator[R
     yield Right("list", PODS)
     yield Right("create", PODS, sub="eviction")
     yield Right("list", BUDGETS)
+    yield Right("get", DAEMONSETS)
     for namespace in (agents, proof):
         yield from (Right(verb, PODS, namespace) for verb in _WATCH)
         yield from (Right(verb, EVENTS, namespace) for verb in _WATCH)

@@ -17,6 +17,7 @@ from cni_upgrade.kube.port import KubeError, Listed, Object
 from cni_upgrade.kube.resources import (
     BUDGETS,
     CONFIGMAPS,
+    DAEMONSETS,
     EVENTS,
     JOBS,
     LEASES,
@@ -41,6 +42,7 @@ KINDS = {
     NAMESPACES: "Namespace",
     CONFIGMAPS: "ConfigMap",
     BUDGETS: "PodDisruptionBudget",
+    DAEMONSETS: "DaemonSet",
 }
 Refuse = Callable[[str, str, str], KubeError | None]
 """(verb, plural, name) -> what is said against it."""

@@ -45,6 +45,8 @@ class Cluster:
         """The version at which a pod got its network, by uid."""
         self.budgets: set[str] = set()
         """Names of pods that a disruption budget keeps."""
+        self.orphans: set[str] = set()
+        """Names of pods whose DaemonSet is gone."""
         self.held: set[str] = set()
         """Names of pods that a finalizer keeps."""
         self.foreign_cordons: set[str] = set()
@@ -95,12 +97,14 @@ class Cluster:
         owner: str = "ReplicaSet",
         empty_dir: bool = False,
         fresh: bool = False,
+        ended: bool = False,
     ) -> None:
-        """A running pod, or a fresh one that is to get its network first.
+        """A running pod, a fresh one that is to get its network first, or one that has ended.
 
         Without an owner nobody would create it again; the kubelet's own is owned by its Node.
         """
-        owners = [{"kind": owner, "name": "x", "uid": f"{owner}-uid", "controller": True}]
+        ref = {"apiVersion": "apps/v1", "kind": owner, "name": "x"}
+        owners = [{**ref, "uid": f"{owner}-uid", "controller": True}]
         mirror = {"kubernetes.io/config.mirror": "x"} if owner == "Node" else {}
         made = self.api.create(
             "Pod",
@@ -116,10 +120,12 @@ class Cluster:
                     "nodeName": node,
                     "volumes": [{"name": "v", "emptyDir": {}}] if empty_dir else [],
                 },
-                "status": {"phase": "Pending" if fresh else "Running"},
+                "status": {"phase": "Pending" if fresh else "Succeeded" if ended else "Running"},
             },
         )
-        if fresh:
+        if ended:
+            self._stages[made["metadata"]["uid"]] = "ended"
+        if fresh or ended:
             return
         self.added[made["metadata"]["uid"]] = self.disks[node].version or "missing"
         self._stages[made["metadata"]["uid"]] = "up"

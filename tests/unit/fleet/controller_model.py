@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import singledispatchmethod
 from typing import Any
 
@@ -16,10 +17,12 @@ from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.controller.store import at_steps
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.hanging import wants_pods
 from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
+from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.snapshot import Eviction, Snapshot, Unwritten
 from tests.unit.fleet.api_model import ApiError, Raw
 from tests.unit.fleet.cluster_model import AGENTS, CONFIG, PROOF, Cluster
@@ -93,7 +96,12 @@ class Controller:
             for name, (version, behind) in self._unwritten.items()
             if name in states and self._seen["CNINodeState", "", name][0] == version
         }
-        pods = {name: self._pods_of(name) for name, s in states.items() if wants_pods(s)}
+        drained = at_steps(states.values(), Step.DRAIN, Step.DRAIN_AFTER)
+        pods = {
+            name: self._pods_of(name, name in drained)
+            for name, state in states.items()
+            if wants_pods(state)
+        }
         self._planned = {
             (kind, name): item.metadata.resource_version
             for kind, items in (("CNIUpgradePolicy", policies), ("CNINodeState", states))
@@ -119,9 +127,15 @@ class Controller:
             stopped=self._stopped,
         )
 
-    def _pods_of(self, node: str) -> tuple[Pod, ...]:
-        listed = self._cluster.api.all("Pod")
-        return tuple(Pod.of(raw) for raw in listed if raw["spec"].get("nodeName") == node)
+    def _pods_of(self, node: str, judged: bool) -> tuple[Pod, ...]:
+        listed = [Pod.of(raw) for raw in self._cluster.api.all("Pod")]
+        return tuple(
+            replace(pod, orphaned=pod.name in self._cluster.orphans)
+            if judged and not pod.judged
+            else pod
+            for pod in listed
+            if pod.node == node
+        )
 
     def carry(self, decision: d.Decision) -> None:
         """Carry one decision out. Raises ApiError where its turn ends."""

@@ -385,12 +385,15 @@ def drain_never_first(event: Carried) -> None:
 
 
 def evicts_only_others(event: Carried) -> None:
-    """Pods of ours, of DaemonSets and of the kubelet's own manifests are never evicted."""
+    """Pods of ours, of DaemonSets that are there and of the kubelet's own manifests are never
+    evicted."""
     if isinstance(event.decision, d.Evict):
         assert event.decision.namespace not in (AGENTS, PROOF, "cni-upgrade-system")
         meta = event.before.get("metadata", {})
         owners = [owner["kind"] for owner in meta.get("ownerReferences", ())]
-        assert "DaemonSet" not in owners, f"{event.decision.name} would come back at once"
+        back = "DaemonSet" in owners and event.decision.name not in event.cluster.orphans
+        ended = event.before.get("status", {}).get("phase") in ("Succeeded", "Failed")
+        assert not back or ended, f"{event.decision.name} would come back at once"
         mirrored = "kubernetes.io/config.mirror" in meta.get("annotations", {})
         assert not mirrored, f"{event.decision.name} is the kubelet's own"
 

@@ -947,6 +947,29 @@ def drain_that_is_not_enough() -> Rollout:
     return r
 
 
+def left_behind_by_a_daemonset() -> Rollout:
+    """A pod whose DaemonSet is gone is nobody's to bring back; one that has ended goes unasked."""
+    r = of(old("node-a"))
+    r.cluster.add_pod("node-a", "logs-x", owner="DaemonSet")
+    r.cluster.add_pod("node-a", "net-x", owner="DaemonSet")
+    r.cluster.add_pod("node-a", "done", owner="", empty_dir=True, ended=True)
+    r.cluster.orphans.add("logs-x")
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"policy": "Always"}})
+    r.settle()
+    assert reason(r, "node-a") == "DrainBlocked"
+    assert "default/logs-x is of a DaemonSet that is gone" in message(r, "node-a")
+    assert "net-x" not in message(r, "node-a")
+    assert "Evict" not in r.transcript
+    r.say("== drain.force, and a person asks again")
+    r.cluster.apply_policy("cure", {"drain": {"force": True}})
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    left = [pod["metadata"]["name"] for pod in r.cluster.pods_on("node-a", "default")]
+    assert left == ["net-x"]
+    return r
+
+
 def drain_forbidden() -> Rollout:
     """drain: Never blocks such a node with words; allowing it is enough."""
     r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
@@ -1950,6 +1973,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     silent_mid_proof,
     exact_target_that_needs_a_drain,
     drain_that_is_not_enough,
+    left_behind_by_a_daemonset,
     drain_forbidden,
     exact_target_out_of_reach,
     drain_always_where_delete_is_broken,

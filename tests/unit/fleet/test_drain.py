@@ -1,5 +1,6 @@
 """Which pods are evicted: the filters of `kubectl drain`, one by one, and who is in the way."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,31 +27,82 @@ def owned(kind: str) -> dict[str, Any]:
     return {"metadata": {"ownerReferences": [{"kind": kind, "controller": True}]}}
 
 
+def daemon(there: bool | None = True, api: str = "apps/v1", **patch: Any) -> Pod:
+    """A pod of a DaemonSet that is there, is gone, or that nobody has looked for."""
+    owner = {"apiVersion": api, "kind": "DaemonSet", "name": "logs", "controller": True}
+    meta = {"ownerReferences": [owner], **patch.get("metadata", {})}
+    made = pod(**{**patch, "metadata": meta})
+    return made if there is None else replace(made, orphaned=not there)
+
+
+ENDED: dict[str, Any] = {"status": {"phase": "Succeeded"}}
+FAILED: dict[str, Any] = {"status": {"phase": "Failed"}}
+MIRRORED: dict[str, Any] = {"metadata": {"annotations": MIRROR, "ownerReferences": None}}
+LEAVING: dict[str, Any] = {"metadata": {**DELETED, "ownerReferences": None}}
+FORCE, DELETE, BOTH = (
+    Drain(force=True),
+    Drain(delete_empty_dir_data=True),
+    Drain(force=True, delete_empty_dir_data=True),
+)
+NO_FORCE, NO_DELETE = "spec.drain.force", "spec.drain.deleteEmptyDirData"
+
+
 @pytest.mark.parametrize(
-    "left_alone",
+    ("it", "settings", "comes_to"),
     [
-        pod(**owned("DaemonSet")),
-        pod(**owned("DaemonSet"), spec=SCRATCH["spec"]),
-        pod(metadata={"annotations": MIRROR, "ownerReferences": None}),
-        pod(status={"phase": "Succeeded"}, **BARE),
-        pod(status={"phase": "Failed"}, **SCRATCH),
-        pod(namespace="cni-upgrade-proof", **BARE),
-        pod(namespace="cni-upgrade-agents"),
-        pod(namespace="cni-upgrade-system"),
-    ],
-    ids=[
-        "daemonset",
-        "daemonset-with-emptyDir",
-        "mirror",
-        "succeeded",
-        "failed",
-        "proof",
-        "agent",
-        "controller",
+        # daemonSetFilter
+        (daemon(), DEFAULT, "stays"),
+        (daemon(), BOTH, "stays"),
+        (daemon(**SCRATCH), DEFAULT, "stays"),
+        (daemon(there=False), DEFAULT, NO_FORCE),
+        (daemon(there=False), FORCE, "evicted"),
+        (daemon(there=False, **SCRATCH), FORCE, NO_DELETE),
+        (daemon(there=False, **SCRATCH), BOTH, "evicted"),
+        (daemon(**ENDED), DEFAULT, "evicted"),
+        (daemon(None, **FAILED), DEFAULT, "evicted"),
+        (daemon(there=False, **FAILED), DEFAULT, "evicted"),
+        (daemon(None, api="apps.kruise.io/v1alpha1"), BOTH, "stays"),  # ours: see fleet/drain.py
+        # mirrorPodFilter
+        (pod(**MIRRORED), BOTH, "stays"),
+        (pod(**MIRRORED, **ENDED), BOTH, "stays"),
+        (daemon(there=False, metadata={"annotations": MIRROR}), FORCE, "stays"),
+        # localStorageFilter
+        (pod(**SCRATCH), DEFAULT, NO_DELETE),
+        (pod(**SCRATCH), FORCE, NO_DELETE),
+        (pod(**SCRATCH), DELETE, "evicted"),
+        (pod(**SCRATCH, **ENDED), DEFAULT, "evicted"),
+        (pod(**SCRATCH, **FAILED), DEFAULT, "evicted"),
+        (pod(**SCRATCH, **BARE), FORCE, NO_DELETE),
+        # unreplicatedFilter
+        (pod(**BARE), DEFAULT, NO_FORCE),
+        (pod(**BARE), DELETE, NO_FORCE),
+        (pod(**BARE), FORCE, "evicted"),
+        (pod(**BARE, **ENDED), DEFAULT, "evicted"),
+        (pod(**BARE, **FAILED), DEFAULT, "evicted"),
+        (pod(**SCRATCH, **BARE), BOTH, "evicted"),
+        # skipDeletedFilter is off by default; what is leaving is not refused: see fleet/drain.py
+        (pod(**LEAVING), DEFAULT, "waited for"),
+        (pod(**LEAVING, **SCRATCH), DEFAULT, "waited for"),
+        (daemon(metadata=DELETED), DEFAULT, "stays"),
+        (daemon(there=False, metadata=DELETED), DEFAULT, "waited for"),
+        # and no pod of ours, which kubectl does not know
+        (pod(namespace="cni-upgrade-proof", **BARE), BOTH, "stays"),
+        (pod(namespace="cni-upgrade-agents", **ENDED), BOTH, "stays"),
+        (pod(namespace="cni-upgrade-system"), BOTH, "stays"),
     ],
 )
-def test_left_alone(left_alone: Pod) -> None:
-    assert planned(left_alone) == DrainPlan((), (), (), ())
+def test_each_filter_of_kubectl(it: Pod, settings: Drain, comes_to: str) -> None:
+    """What `kubectl drain --ignore-daemonsets` does: k8s.io/kubectl v0.34.4 pkg/drain/filters.go.
+
+    spec.drain.force is its --force, deleteEmptyDirData its --delete-emptydir-data.
+    """
+    made = planned(it, settings=settings)
+    if made.refused:
+        assert (made.evict, made.remaining) == ((), ())
+        assert comes_to in made.refused[0]
+    else:
+        told = "evicted" if made.evict else "waited for" if made.remaining else "stays"
+        assert comes_to == told
 
 
 @pytest.mark.parametrize("kind", ["ReplicaSet", "StatefulSet", "Job", "ReplicationController"])
