@@ -93,6 +93,8 @@ def _reach(
     if reach.version is None and exact and open_without_pods.version and before[1].works:
         why = f"{said}; {reach.why}: drain the node first, for the target is to be met exactly"
         return Plan(Action.REWRITE, open_without_pods.version, why, needs_drain=True)
+    if reach.version is None and exact and open_without_pods.version and faulty:
+        return _lowered_first(config, node, target, before)
     fails = any(outcome.works is False for outcome in before)
     if reach.version is None:
         if not faulty and version and not exact and not fails and _all_known(version, node):
@@ -108,6 +110,25 @@ def _reach(
     ):
         return Plan(Action.NONE, version, f"{version} works and cannot be raised: {reach.why}")
     return Plan(Action.REWRITE, reach.version, f"{said}; {reach.why}", _limit(config, reach))
+
+
+def _lowered_first(
+    config: Config, node: Node, target: Target, before: tuple[health.Outcome, health.Outcome]
+) -> Plan:
+    """Where deleting is what fails a drain would hang: first a version that deletes what runs.
+
+    Asked again with that, the answer is a drain, and then the target.
+    """
+    reach = compat.reach(node.runtime, node.chain, node.sandboxes, target.version)
+    not_now = compat.reach(node.runtime, node.chain, node.sandboxes, target.version, exact=True).why
+    if reach.version is None or before[1].works is not False:
+        return _refused(config, not_now)
+    then = "" if target.rewrite == "OnlyFaulty" else f"{target.version} once they are gone, for "
+    why = (
+        f"{_said(config, before)}; first {reach.version}, with which the pods that run now can be "
+        f"deleted; {then}now {not_now}"
+    )
+    return Plan(Action.REWRITE, reach.version, why, _limit(config, reach))
 
 
 def as_list(

@@ -7,6 +7,7 @@ from cni_upgrade.api.node_state import HungPods
 from cni_upgrade.fleet.ending import done, verify
 from cni_upgrade.fleet.hanging import hanging
 from cni_upgrade.fleet.phases import PROVE, Step
+from cni_upgrade.fleet.second_leg import finished
 from cni_upgrade.fleet.view import Move, View, at_step, moved, wait
 from cni_upgrade.node.operation import Kind
 
@@ -22,7 +23,7 @@ def free_next(view: View, message: str) -> Move:
     if view.operation.kind in (Kind.RESTORE, PROVE):
         return done(view, message)  # It cures nothing, so it frees nobody.
     if not hung:
-        return done(_counted(view, ()), message)
+        return finished(_counted(view, ()), message)
     return at_step(view, Step.FREE, message, limit(view))
 
 
@@ -44,12 +45,15 @@ def free(view: View) -> Move:
         return wait(view, f"{proved}{_WAITS}{len(hope)} of {len(before)}: {', '.join(hope[:3])}")
     on = f"; {len(left)} hang on: {', '.join(left[:3])}" if left else ""
     freed = f"; {len(before) - len(left)} of {len(before)} pods that hung were freed{on}"
-    return done(_counted(view, left), f"{proved}{freed}")
+    return finished(_counted(view, left), f"{proved}{freed}")
 
 
 _WAITS = "; waits for pods that hung, "
 
 
 def _counted(view: View, left: tuple[str, ...]) -> View:
-    hung = HungPods(before=view.operation.hung or (), after=left)
+    before = view.operation.hung or ()
+    if not before and view.status.hung is not None:
+        return view  # What an earlier change has freed stays freed.
+    hung = HungPods(before=before, after=left)
     return moved(view, view.status.model_copy(update={"hung": hung}))

@@ -138,10 +138,14 @@ _MOVES: dict[Phase, frozenset[Phase]] = {
             Phase.ROLLING_BACK,
             Phase.WAITING,
             Phase.PENDING,
+            # The second leg of a change whose first one needs no proof.
+            Phase.DRAINING,
         }
     ),
     Phase.PROVING: frozenset(
         {
+            # The second leg: a node that was lowered first is drained and raised.
+            Phase.DRAINING,
             Phase.DONE,
             Phase.FAILED,
             Phase.ROLLING_BACK,

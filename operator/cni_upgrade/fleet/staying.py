@@ -21,7 +21,7 @@ _AGAIN = "then ask again with another value of the annotation cniupgrade.dev/ret
 _MEND = f"mend that, {_AGAIN}"
 _ACTION = (
     "keep such pods off the node (nodeSelector or affinity of their DaemonSet), or let "
-    f"spec.target.cni.selection be HighestCommon; {_AGAIN}"
+    f"spec.target.cni.selection be HighestCompatible; {_AGAIN}"
 )
 
 

@@ -253,8 +253,6 @@ def test_exactly_the_target_or_refused() -> None:
         None,
     )
     assert "supports 0.1.0 to 0.3.1" in refused.files[0].why
-    broken = node("containerd://1.5.8", None, NEW, pods(None), exact)
-    assert (broken.verdict, broken.after.needs_drain) == ("Blocked", False)
     reached = node("containerd://1.6.20", None, NEW, target=exact)
     assert (reached.verdict, reached.files[0].to) == ("Rewrite", "0.4.0")
 
@@ -268,6 +266,24 @@ def test_exactly_the_target_after_a_drain() -> None:
     lowered = node("containerd://1.5.8", "0.3.1", NEW, pods("0.2.0"), Target("0.4.0"))
     assert (lowered.files[0].action, lowered.files[0].to) == ("None", "0.3.1")
     assert not lowered.after.needs_drain
+
+
+def test_exactly_the_target_after_it_was_lowered_and_drained() -> None:
+    """F2, and pods that the target could not delete: a drain would hang as things are."""
+    exact, plugins, running = Target("0.4.0", "Exact"), samples.plugins("0.4.0"), pods(None)
+    first = node("containerd://1.5.8", "1.0.0", plugins, running, exact)
+    assert first.baseline.del_ is False
+    assert (first.verdict, first.files[0].to) == ("Rewrite", "0.3.1")
+    assert (first.after.existing_del, first.after.needs_drain) == (True, False)
+    assert first.files[0].why.startswith(
+        "1.0.0; first 0.3.1, with which the pods that run now can be deleted; 0.4.0 once they are "
+        "gone, for now 1 cached sandbox"
+    )
+    assert "SandboxLimit" in codes(first)
+    then = node("containerd://1.5.8", "0.3.1", plugins, running, exact)
+    assert (then.files[0].to, then.after.needs_drain) == ("0.4.0", True)
+    last = node("containerd://1.5.8", "0.4.0", plugins, (), exact)
+    assert last.verdict == "Compatible"
 
 
 @pytest.mark.parametrize("rewrite", ["ToTarget", "OnlyFaulty"])
@@ -818,8 +834,13 @@ def test_after_the_rewrite_there_is_nothing_more_to_do(case: tuple[Facts, Target
     if file.action == "Rewrite":
         again = config.read(NAME, samples.bridge(file.to))
         left = () if found.after.needs_drain else facts.sandboxes
-        settled = Facts(facts.runtime, [again], facts.plugins, left)
-        assert judge(settled, target).files[0].action == "None"
+        settled = judge(Facts(facts.runtime, [again], facts.plugins, left), target)
+        lowered = target.selection == "Exact" and file.to != target.version
+        assert not lowered or found.baseline.del_ is False, "only where a drain would hang"
+        if lowered and target.rewrite == "ToTarget":
+            assert (settled.files[0].to, settled.after.needs_drain) == (target.version, True)
+        else:
+            assert settled.files[0].action == "None"
 
 
 BAD_VERSIONS = (

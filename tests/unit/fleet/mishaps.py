@@ -12,7 +12,7 @@ from tests.unit.fleet.cluster_model import AGENTS, APPS, Cluster
 from tests.unit.fleet.courses import ZONE
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
-from tests.unit.fleet.scenarios import crio, f1, f2, healthy, old
+from tests.unit.fleet.scenarios import crio, f1, f2, healthy, lowered_node, old
 
 AGENT_FAULTS = ("killed", "killed-after-write", "hangs", "pull")
 
@@ -22,7 +22,18 @@ def some_node(random: Random, name: str) -> SimNode:
     drained = old(name, drain_for=frozenset({"1.0.0", "1.1.0"}))
     managed = old(name, managed_by="flannel: ConfigMap kube-flannel-cfg")
     bad = old(name, surprise={"1.0.0": (random.random() < 0.5, False)})
-    made = (f1(name), f2(name), crio(name), healthy(name), old(name), drained, managed, bad)
+    lowered = lowered_node(name)
+    made = (
+        f1(name),
+        f2(name),
+        crio(name),
+        healthy(name),
+        old(name),
+        drained,
+        managed,
+        bad,
+        lowered,
+    )
     return random.choice(made)
 
 

@@ -129,6 +129,10 @@ class SimNode:
         """What the agent finds; `pods` are the versions at which the running ones were added."""
         to = self.reach(operation)
         add, delete = self.works(self.version)
+        if pods and to in self.drain_for and operation.target.selection is Selection.EXACT:
+            # A drain would hang: first a version that deletes those pods.
+            lower = [v for v in VERSIONS[: VERSIONS.index(to)] if v not in self.drain_for]
+            to = to if delete else lower[-1]
         healthy = to is not None and self.version == to
         action, verdict, why = Action.REWRITE, Verdict.REWRITE, "the highest that all take"
         findings: list[Finding] = []

@@ -922,6 +922,86 @@ def exact_target_that_needs_a_drain() -> Rollout:
     return r
 
 
+EXACT = {"cni": {"version": "1.0.0", "selection": "Exact"}}
+
+
+def lowered_node(name: str = "node-b", **more: object) -> SimNode:
+    """F2, with pods that could not be deleted at the target, and can at a lower version."""
+    node = SimNode(name, "1.1.0", "containerd://1.6.20", drain_for=frozenset({"1.0.0"}))
+    for key, value in more.items():
+        setattr(node, key, value)
+    return node
+
+
+def lowered_drained_raised() -> Rollout:
+    """Deleting is broken, so a drain would hang: lowered and proved first, then drained, raised.
+
+    The node is cordoned once, and given back once; the pods that hung count as freed.
+    """
+    r = of(lowered_node(), pods=2)
+    r.cluster.add_pod("node-b", "web-new", fresh=True)
+    r.play(60)
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": EXACT})
+    r.settle()
+    assert phases(r) == {"node-b": "Done"}
+    node = r.cluster.disks["node-b"]
+    assert node.writes == ["1.1.0 -> 0.4.0 by apply", "0.4.0 -> 1.0.0 by apply"]
+    assert [line.split()[-1] for line in r.lines if line.endswith("ordon")] == [
+        "Cordon",
+        "Uncordon",
+    ]
+    text = r.transcript
+    first, second = text.index("CreateJob apply"), text.rindex("CreateJob apply")
+    assert first < text.index("proved: a fresh pod") < text.index("Evict") < second
+    assert second < text.index("Done (Done): proved")
+    assert r.cluster.pods_on("node-b", "default") == []
+    assert r.cluster.policy("cure")["status"]["summary"]["freed"] == 1
+    return r
+
+
+def raised_to_what_is_worse() -> Rollout:
+    """The target breaks what the lower version has mended: back to that, and not to the fault."""
+    r = of(lowered_node(surprise={"1.0.0": (False, False)}))
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": EXACT})
+    r.settle()
+    assert phases(r) == {"node-b": "RolledBack"}
+    assert version(r, "node-b") == "0.4.0"
+    return r
+
+
+def lowered_and_kept_from_the_drain() -> Rollout:
+    """A budget holds the drain: the node keeps the lower version, works, and is tried again."""
+    r = of(lowered_node())
+    r.cluster.budgets.add("web-node-b-0")
+    drain = {"deadline": "2m"}
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": EXACT, "drain": drain})
+    r.until(lambda: r.phase("node-b") == "Blocked")
+    assert (reason(r, "node-b"), version(r, "node-b")) == ("DrainBlocked", "0.4.0")
+    assert not r.cluster.node("node-b")["spec"].get("unschedulable")
+    r.say("== the budget allows it")
+    r.cluster.budgets.clear()
+    r.settle()
+    assert (phases(r), version(r, "node-b")) == ({"node-b": "Done"}, "1.0.0")
+    return r
+
+
+def lowered_and_called_off() -> Rollout:
+    """Paused between the legs: the first one is proved and given back, the second one waits."""
+    r = of(lowered_node())
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": EXACT})
+    r.until(lambda: r.step_of("node-b") == "ProveAdd")
+    r.say("== paused by annotation")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "true")
+    r.settle()
+    assert (phases(r), reason(r, "node-b")) == ({"node-b": "Waiting"}, "Paused")
+    assert version(r, "node-b") == "0.4.0"
+    r.say("== resumed")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+    r.settle()
+    assert (phases(r), version(r, "node-b")) == ({"node-b": "Done"}, "1.0.0")
+    return r
+
+
 def drain_that_is_not_enough() -> Rollout:
     """A DaemonSet's pod stays, and could not be deleted at the target: drained once, then told."""
     r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
@@ -1972,6 +2052,10 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     away_for_the_whole_proof,
     silent_mid_proof,
     exact_target_that_needs_a_drain,
+    lowered_drained_raised,
+    raised_to_what_is_worse,
+    lowered_and_kept_from_the_drain,
+    lowered_and_called_off,
     drain_that_is_not_enough,
     left_behind_by_a_daemonset,
     drain_forbidden,

@@ -1,0 +1,84 @@
+"""The second leg of a change: a node that was lowered first is drained and raised, cordoned on.
+
+Where deleting pods is what is broken a drain would hang. So the agent first writes a version that
+deletes the pods that run, though the policy wants exactly another one; once that is proved they
+can be evicted, and the target is written without them. Each leg has a backup and a proof of its
+own: a target that makes the node worse is taken back to what the first leg has proved.
+"""
+
+from __future__ import annotations
+
+from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy, DrainPolicy
+from cni_upgrade.api.report import Baseline
+from cni_upgrade.fleet import orders
+from cni_upgrade.fleet.calling_off import unwanted
+from cni_upgrade.fleet.course import longest
+from cni_upgrade.fleet.ending import done, proof_so_far
+from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.view import Move, View, moved, release
+from cni_upgrade.fleet.windows import WindowError, Windows
+from cni_upgrade.node.operation import Kind, Verdict
+
+
+def finished(view: View, message: str) -> Move:
+    """The end of a change that is proved; or its second leg, where that was the first one."""
+    if not _due(view):
+        return done(view, message)
+    view = moved(view, view.status.model_copy(update={"attempts": 0, "next_attempt_at": None}))
+    policy = view.orderer
+    if policy is None or not _may(view, policy):
+        # Whatever is in its way is said of a node that waits for a change.
+        return release(view, Phase.WAITING, "ChangeNeeded", f"{message}; to be drained and raised")
+    return _begun(view, policy, message)
+
+
+def _due(view: View) -> bool:
+    """Whether the agent, once it had written, found that a drain leads to the target.
+
+    Not where the node was drained for it already: what is in the way then comes back.
+    """
+    after, current = view.status.after, view.operation
+    return (
+        current.kind == Kind.APPLY
+        and not current.drained
+        and view.status.verdict == Verdict.REWRITE.value
+        and bool(after and after.needs_drain)
+    )
+
+
+def _may(view: View, policy: CNIUpgradePolicy) -> bool:
+    """Whether it may follow at once: wanted, and ended before the window closes."""
+    if unwanted(view) or view.silent or policy.spec.drain.policy == DrainPolicy.NEVER:
+        return False
+    if not view.our_cordon or not view.node.unschedulable:
+        return False
+    seconds = longest(policy.spec, view.world.config, drained=True)
+    try:
+        return Windows(policy.spec.rollout.windows, view.now).opens(seconds) == view.now
+    except WindowError:
+        return False
+
+
+def _begun(view: View, policy: CNIUpgradePolicy, message: str) -> Move:
+    status = view.status
+    # What worked before this leg is what the first one has proved, not what it has mended.
+    proved = proof_so_far(view).outcome == "Proved"
+    status = status.model_copy(
+        update={"baseline": Baseline.model_validate({"add": True, "del": True}) if proved else None}
+    )
+    state = view.state.model_copy(update={"status": status})
+    try:
+        operation = orders.apply(view.node, state, policy, view.world.config)
+    except ValueError:
+        return done(view, message)  # A report that was cut to fit may name nothing to order.
+    serial, ref = status.serial + 1, view.operation.policy
+    opened = orders.opened(operation, Step.CORDON, ref, serial, view.now, None, policy.spec)
+    update = {
+        "phase": Phase.DRAINING,
+        "reason": Step.CORDON.value,
+        "message": f"{message}; cordoned on, to be drained and raised",
+        "serial": serial,
+        "operation": opened.model_copy(update={"cordoned": True}),
+    }
+    return Move(status.model_copy(update=update))
