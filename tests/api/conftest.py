@@ -1,5 +1,6 @@
 """A real etcd and kube-apiserver with our CRDs, for every test that asks what the API does."""
 
+import itertools
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -105,10 +106,14 @@ def shipped(server: Server, kubectl: Kubectl, controller: Controller) -> Server:
     )
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "shipped-node"}}
     assert server.request("POST", "/api/v1/nodes", node).ok
+    # Another one each time: what was let in before changes nothing when it is asked for again.
+    tries = itertools.count()
     eventually(
         lambda: (
             "cniupgrade.dev alone"
-            in controller.patch_node({"metadata": {"annotations": {"x.example/a": "1"}}})
+            in controller.patch_node(
+                {"metadata": {"annotations": {"x.example/tried": f"{next(tries)}"}}}
+            )
         ),
         "admission of nodes is in force",
     )
