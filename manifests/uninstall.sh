@@ -4,7 +4,7 @@
 # Ends with no cordon of ours, no Job, no finalizer left, or says what is left and exits 1. Safe to repeat.
 # First the policies go and the controller gets the time to finish what it is doing (WAIT seconds, default 600),
 # which includes giving back what policies with deletionPolicy Restore have changed.
-# If it does not, it is stopped, and the nodes that carry our mark are uncordoned from here; no other node is.
+# If it does not, it is stopped, and the nodes that we have cordoned are uncordoned from here; no other node is.
 #
 # Kept on the nodes: the backups in the state folder (/var/lib/cni-upgrade), which may be wanted yet.
 # Needs kubectl and a cluster administrator's rights. KUBECTL names another kubectl or adds options.
@@ -55,8 +55,42 @@ list() {
     echo "$answer" | sed '/^$/d'
 }
 
-cordoned() {
-    list nodes -o 'jsonpath={range .items[?(@.metadata.annotations.cniupgrade\.dev/cordoned-by)]}{.metadata.name}{"\n"}{end}'
+# Nodes that carry a cordon or a mark of ours, one a line: name, version, what is to be given back, mark.
+# Whose cordon it is goes by who has written it last, as the controller decides it (docs/concepts.md); by our mark
+# where the API server keeps no notes of that. Our mark beneath somebody else's cordon goes alone.
+carried() {
+    rows=$(list nodes "$@" -o 'jsonpath={range .items[*]}{.metadata.name}|{.metadata.resourceVersion}|{.spec.unschedulable}|{.metadata.annotations.cniupgrade\.dev/cordoned-by}|{range .metadata.managedFields[?(@.fieldsV1.f:spec.f:unschedulable)]}{.manager}|{end}{"\n"}{end}') || return 1
+    echo "$rows" | while IFS='|' read -r name version cordoned mark who; do
+        if [ "$cordoned" = true ] && [ -n "$who" ]; then
+            if [ -z "$(echo "$who" | tr '|' '\n' | sed -e '/^$/d' -e "/^$NAME\$/d")" ]; then
+                echo "$name $version cordon $mark"
+            elif [ -n "$mark" ]; then
+                echo "$name $version mark $mark"
+            fi
+        elif [ -n "$mark" ]; then
+            echo "$name $version cordon $mark"
+        fi
+    done
+}
+
+# One request, refused where somebody was faster; then what is there now is judged anew.
+give_back() {
+    for _ in 1 2 3 4 5; do
+        row=$(carried --field-selector "metadata.name=$1")
+        [ -n "$row" ] || return 0
+        # shellcheck disable=SC2086 # four words
+        set -- $row
+        patch="{\"op\": \"test\", \"path\": \"/metadata/resourceVersion\", \"value\": \"$2\"}"
+        [ -z "${4:-}" ] || patch="$patch, {\"op\": \"remove\", \"path\": \"/metadata/annotations/cniupgrade.dev~1cordoned-by\"}"
+        if [ "$3" = cordon ]; then
+            say "uncordoning $1"
+            patch="$patch, {\"op\": \"add\", \"path\": \"/spec/unschedulable\", \"value\": false}"
+        else
+            say "$1: somebody else has cordoned it since; only our mark goes"
+        fi
+        ! k patch node "$1" --type=json -p "[$patch]" >/dev/null || return 0
+    done
+    say "$1: it changes faster than it can be given back"
 }
 
 # Operations that change a node. An audit changes nothing and may be cut short.
@@ -103,11 +137,11 @@ quiet delete cniupgradepolicies.cniupgrade.dev --all --wait=false
 deadline=$(($(date +%s) + WAIT))
 while :; do
     # Each in an assignment of its own: a list that fails ends the script, it is not an empty list.
-    ours=$(cordoned)
+    ours=$(carried)
     working=$(at_work)
     held=$(held)
     running=$(ready)
-    left=$(printf '%s\n%s\n%s\n' "$ours" "$working" "$held" | sed '/^$/d' | sort -u | tr '\n' ' ')
+    left=$(printf '%s\n%s\n%s\n' "$ours" "$working" "$held" | sed -e '/^$/d' -e 's/ .*//' | sort -u | tr '\n' ' ')
     [ -n "$left" ] || break
     if [ -z "$running" ]; then
         say "no controller is running that could finish with: $left"
@@ -142,15 +176,9 @@ if ! quiet -n $PROOF delete pods --all --timeout=${PROOFS}s; then
         say "a proof pod is still there"
 fi
 
-ours=$(cordoned)
-for node in $ours; do
-    owner=$(k get node "$node" -o 'jsonpath={.metadata.annotations.cniupgrade\.dev/cordoned-by}')
-    say "uncordoning $node"
-    # One request: only if the mark is still the one that was read.
-    k patch node "$node" --type=json -p "[
-        {\"op\": \"test\", \"path\": \"/metadata/annotations/cniupgrade.dev~1cordoned-by\", \"value\": \"$owner\"},
-        {\"op\": \"remove\", \"path\": \"/metadata/annotations/cniupgrade.dev~1cordoned-by\"},
-        {\"op\": \"add\", \"path\": \"/spec/unschedulable\", \"value\": false}]" >/dev/null || say "$node: somebody else has changed the mark"
+ours=$(carried)
+for node in $(echo "$ours" | sed 's/ .*//'); do
+    give_back "$node"
 done
 
 say "deleting the rest"
@@ -174,7 +202,8 @@ quiet delete clusterrole $NAME
 quiet delete priorityclass cni-upgrade-agent cni-upgrade-controller
 
 left=
-ours=$(cordoned)
+ours=$(carried)
+ours=$(echo "$ours" | sed 's/ .*//')
 [ -z "$ours" ] || left="$left; cordoned by us: $(echo "$ours" | tr '\n' ' ')"
 for kind in namespace customresourcedefinition; do
     there=$(list $kind -o name)

@@ -19,6 +19,7 @@ from tests.cluster.control import ControlPlane
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "manifests" / "uninstall.sh"
+OURS, KUBECTL = names.FIELD_MANAGER, "kubectl-cordon"
 API = f"/apis/{names.API_VERSION}"
 NAMESPACES = (SYSTEM, AGENTS, PROOF)
 Object = dict[str, Any]
@@ -68,15 +69,25 @@ class Cluster:
         )
         assert answer.ok, answer.message
 
-    def node(self, name: str, *, cordoned: bool = False, owner: str | None = None) -> None:
+    def node(
+        self, name: str, *, cordoned: str = "", owner: str | None = None, noted: bool = True
+    ) -> None:
+        """A node; `cordoned`: the field manager that has done it, and if that is `noted`."""
         self.server.request("DELETE", f"/api/v1/nodes/{name}")
-        annotations = {} if owner is None else {names.CORDONED_BY: owner}
-        metadata = {"name": name, "annotations": annotations}
-        spec = {"unschedulable": cordoned}
-        self.create(
-            "/api/v1/nodes",
-            {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec},
-        )
+        # The API server keeps notes of an object only if it could note something when it was made.
+        metadata = {"name": name, **({"labels": {"made": "by-kubelet"}} if noted else {})}
+        body = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
+        self.create("/api/v1/nodes?fieldManager=kubelet", body)
+        if owner is not None:
+            self.write(name, OURS, {"metadata": {"annotations": {names.CORDONED_BY: owner}}})
+        if cordoned:
+            self.write(name, cordoned, {"spec": {"unschedulable": True}})
+
+    def write(self, node: str, manager: str, patch: Object) -> None:
+        """What a field manager writes on a node."""
+        path = f"/api/v1/nodes/{node}?fieldManager={manager}"
+        answer = self.server.request("PATCH", path, patch, content=MERGE_PATCH)
+        assert answer.ok, answer.message
 
     def cordon(self, name: str) -> tuple[bool, str | None]:
         node = self.server.request("GET", f"/api/v1/nodes/{name}").body
@@ -158,9 +169,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def test_nothing_is_left_and_foreign_cordons_stay(cluster: Cluster) -> None:
-    cluster.node("ours", cordoned=True, owner="cni")
-    cluster.node("given-back-by-hand", cordoned=False, owner="cni")
-    cluster.node("somebody-elses", cordoned=True)
+    cluster.node("ours", cordoned=OURS, owner="cni")
+    cluster.node("given-back-by-hand", owner="cni")
+    cluster.node("mark-taken-off", cordoned=OURS)
+    cluster.node("cordoned-anew", cordoned=KUBECTL, owner="cni")
+    cluster.node("somebody-elses", cordoned=KUBECTL)
+    cluster.node("without-notes", cordoned=OURS, owner="cni", noted=False)
     cluster.install()
     cluster.at_work("ours", "apply")
     job = {
@@ -179,13 +193,17 @@ def test_nothing_is_left_and_foreign_cordons_stay(cluster: Cluster) -> None:
     cluster.create("/apis/batch/v1/namespaces/cni-upgrade-agents/jobs", job)
     code, said = cluster.uninstall()
     assert code == 0, said
-    assert "no controller is running that could finish with: given-back-by-hand ours" in said
+    waited = "cordoned-anew given-back-by-hand mark-taken-off ours without-notes"
+    assert f"no controller is running that could finish with: {waited}" in said
+    assert "cordoned-anew: somebody else has cordoned it since; only our mark goes" in said
     assert said.splitlines()[-1] == (
         "uninstall: done: no cordon, no Job and no finalizer of the operator is left"
     )
     assert cluster.left() == []
     assert cluster.cordon("ours") == (False, None)
-    assert cluster.cordon("given-back-by-hand") == (False, None)
+    for node in ("given-back-by-hand", "mark-taken-off", "without-notes"):
+        assert cluster.cordon(node) == (False, None), node
+    assert cluster.cordon("cordoned-anew") == (True, None)
     assert cluster.cordon("somebody-elses") == (True, None)
 
 
@@ -249,7 +267,7 @@ def test_it_is_safe_to_repeat(cluster: Cluster) -> None:
 
 
 def test_the_controller_gets_the_time_to_finish(cluster: Cluster) -> None:
-    cluster.node("ours", cordoned=True, owner="cni")
+    cluster.node("ours", cordoned=OURS, owner="cni")
     cluster.install()
     cluster.at_work("ours", "apply")
     cluster.controller_ready()
@@ -276,7 +294,7 @@ def test_the_controller_gets_the_time_to_finish(cluster: Cluster) -> None:
 
 
 def test_a_controller_that_does_not_finish_is_stopped(cluster: Cluster) -> None:
-    cluster.node("ours", cordoned=True, owner="cni")
+    cluster.node("ours", cordoned=OURS, owner="cni")
     cluster.install()
     cluster.controller_ready()
     started = time.monotonic()
