@@ -62,12 +62,15 @@ class HistoryEntry(Model):
 
 
 class HungPods(Model):
-    """Pods of the node that hung in creation or deletion, before and after the last change."""
+    """Pods of the node that hung in creation or deletion, before and after one change.
+
+    The last one before which any hung: one before which none did takes nothing of it back.
+    """
 
     before: Words = Field(
         default=(),
         description="Pods, as namespace/name, that got no network or could not be deleted "
-        "before the last change; 64 at most.",
+        "before that change; 64 at most.",
     )
     after: Words = Field(
         default=(), description="Those of them that still hung when the node was given back."

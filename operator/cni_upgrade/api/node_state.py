@@ -162,8 +162,8 @@ class NodeStateStatus(Report):
     )
     hung: HungPods | None = Field(
         default=None,
-        description="Pods of the node that hung before the last change, and after it; absent "
-        "before the first change.",
+        description="Pods of the node that hung before the last change before which any did, and "
+        "after it; absent before the first change.",
     )
     last_change: LastChange | None = Field(
         default=None,

@@ -41,8 +41,9 @@ class PolicySummary(Model):
     failed: Count = Field(default=0, description="Nodes whose change failed or was rolled back.")
     freed: Count = Field(
         default=0,
-        description="Pods that hung in creation or deletion before their node's last change and "
-        "did not any more after it.",
+        description="Pods that hung in creation or deletion before a change of their node and did "
+        "not any more after it; of each node the last change before which any hung counts, and 64 "
+        "pods at most.",
     )
 
 
