@@ -6,36 +6,15 @@ from pydantic import BeforeValidator, Field
 
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Count, Model, Name, Text, Time, Word, Words, first, last
-from cni_upgrade.api.changed import Changed, ChangedFile
+from cni_upgrade.api.changed import Changed
 from cni_upgrade.api.condition import Conditions
 from cni_upgrade.api.drift import DriftStatus
 from cni_upgrade.api.history import HistoryEntry, HungPods, LastChange, LastOperation
 from cni_upgrade.api.meta import ObjectMeta
-from cni_upgrade.api.operation_status import Ending, OperationStatus, Ordered, ProofStatus
+from cni_upgrade.api.operation_status import OperationStatus
 from cni_upgrade.api.phase import Phase, ShownPhase
 from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.api.report import Report
-
-# The planner still looks for all of them here.
-__all__ = [
-    "CNINodeState",
-    "Changed",
-    "ChangedFile",
-    "DriftStatus",
-    "Ending",
-    "HistoryEntry",
-    "HungPods",
-    "LastChange",
-    "LastOperation",
-    "NodeStateSpec",
-    "NodeStateStatus",
-    "Observed",
-    "OperationStatus",
-    "Ordered",
-    "Phase",
-    "PolicyRef",
-    "ProofStatus",
-]
 
 
 class NodeStateSpec(Model):

@@ -7,55 +7,15 @@ from pydantic import ConfigDict, Field, model_validator
 
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
-from cni_upgrade.api.canary import Canary
-from cni_upgrade.api.drain import Drain, DrainPolicy
+from cni_upgrade.api.drain import Drain
 from cni_upgrade.api.drift import Drift
 from cni_upgrade.api.label_selector import LabelSelector
 from cni_upgrade.api.meta import ObjectMeta
-from cni_upgrade.api.order import OrderBy
-from cni_upgrade.api.policy_status import (
-    NodeCounts,
-    NodeFailure,
-    PolicyStatus,
-    PolicySummary,
-    ReadinessCounts,
-    RestoreCounts,
-)
-from cni_upgrade.api.rollout import Cordoned, CountFailures, Rollout
-from cni_upgrade.api.rollout_status import CanaryStatus, FailedNode, RolloutStatus
-from cni_upgrade.api.target import CniTarget, Target
+from cni_upgrade.api.policy_status import PolicyStatus
+from cni_upgrade.api.rollout import Rollout
+from cni_upgrade.api.target import Target
 from cni_upgrade.api.verify import OnFailure, Verify
-from cni_upgrade.api.window import MaintenanceWindow
 from cni_upgrade.node.operation import ManagedFiles
-
-# The planner still looks for all of them here.
-__all__ = [
-    "CNIUpgradePolicy",
-    "Canary",
-    "CanaryStatus",
-    "CniTarget",
-    "Cordoned",
-    "CountFailures",
-    "DeletionPolicy",
-    "Drain",
-    "DrainPolicy",
-    "Drift",
-    "FailedNode",
-    "LabelSelector",
-    "MaintenanceWindow",
-    "Mode",
-    "NodeCounts",
-    "NodeFailure",
-    "OnFailure",
-    "OrderBy",
-    "PolicySpec",
-    "PolicyStatus",
-    "PolicySummary",
-    "ReadinessCounts",
-    "RestoreCounts",
-    "RolloutStatus",
-    "Verify",
-]
 
 
 class Mode(StrEnum):

@@ -18,7 +18,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cni_upgrade.api.node_state import NodeStateStatus, Phase
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.fleet.objects import Job

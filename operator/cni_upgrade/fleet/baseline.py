@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from cni_upgrade.api import duration
-from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import proof
 from cni_upgrade.fleet.decisions import CreateProof, DeleteProof
 from cni_upgrade.fleet.draining import DRAIN_BLOCKED, drain_due, drain_first

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cni_upgrade.api import duration
-from cni_upgrade.api.node_state import Phase
-from cni_upgrade.api.policy import Canary as CanarySpec
-from cni_upgrade.api.policy import CanaryStatus
+from cni_upgrade.api.canary import Canary as CanarySpec
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.rollout_status import CanaryStatus
 from cni_upgrade.fleet.budget import limit
 from cni_upgrade.fleet.phases import GOOD
 from cni_upgrade.fleet.roster import Member

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from cni_upgrade.api.node_state import Changed, ChangedFile, OperationStatus
+from cni_upgrade.api.changed import Changed, ChangedFile
+from cni_upgrade.api.operation_status import OperationStatus
 from cni_upgrade.node.operation import Kind, Outcome, Result
 
 RESTORED, REFUSED, FAILED, GIVEN_UP = "Restored", "Refused", "Failed", "GivenUp"

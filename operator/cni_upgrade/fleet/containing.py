@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cni_upgrade.api.condition import READY, STALLED, Condition, keep_times
-from cni_upgrade.api.policy import CNIUpgradePolicy, PolicyStatus
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.policy_status import PolicyStatus
 from cni_upgrade.fleet.phases import UNPLANNABLE
 from cni_upgrade.fleet.snapshot import Snapshot
 

@@ -13,15 +13,12 @@ from datetime import datetime
 from functools import cached_property
 
 from cni_upgrade.api import duration
-from cni_upgrade.api.node_state import CNINodeState, Phase
-from cni_upgrade.api.policy import (
-    CNIUpgradePolicy,
-    DrainPolicy,
-    Mode,
-    OnFailure,
-    PolicySpec,
-    RolloutStatus,
-)
+from cni_upgrade.api.drain import DrainPolicy
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy, Mode, PolicySpec
+from cni_upgrade.api.rollout_status import RolloutStatus
+from cni_upgrade.api.verify import OnFailure
 from cni_upgrade.fleet import node_lease
 from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget, shared
 from cni_upgrade.fleet.config import OperatorConfig

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cni_upgrade.api.policy import Drain
+from cni_upgrade.api.drain import Drain
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.snapshot import Eviction
 

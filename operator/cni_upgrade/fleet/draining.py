@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cni_upgrade.api.node_state import Phase
-from cni_upgrade.api.policy import Drain, DrainPolicy
+from cni_upgrade.api.drain import Drain, DrainPolicy
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import drain
 from cni_upgrade.fleet.decisions import Evict
 from cni_upgrade.fleet.view import Move, View, wait

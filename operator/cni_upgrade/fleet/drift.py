@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from cni_upgrade.api import duration, names
-from cni_upgrade.api.node_state import ChangedFile, CNINodeState, DriftStatus, HistoryEntry
+from cni_upgrade.api.changed import ChangedFile
+from cni_upgrade.api.drift import DriftStatus
+from cni_upgrade.api.history import HistoryEntry
+from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.view import View
 from cni_upgrade.node.operation import Action, FileReport, Report

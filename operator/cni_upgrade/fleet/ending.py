@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cni_upgrade.api.node_state import (
-    Ending,
-    HistoryEntry,
-    LastChange,
-    LastOperation,
-    NodeStateStatus,
-    Phase,
-    ProofStatus,
-)
-from cni_upgrade.api.policy import OnFailure, Verify
+from cni_upgrade.api.history import HistoryEntry, LastChange, LastOperation
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.operation_status import Ending, ProofStatus
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.verify import OnFailure, Verify
 from cni_upgrade.fleet import changed, cordon, drift, node_lease, orders
 from cni_upgrade.fleet.phases import DRAIN_NOT_ENOUGH, INCONCLUSIVE, PROVE, UNPROVED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause

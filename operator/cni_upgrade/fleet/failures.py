@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cni_upgrade.api import names
-from cni_upgrade.api.node_state import LastChange, Phase
-from cni_upgrade.api.policy import CNIUpgradePolicy, CountFailures, FailedNode
+from cni_upgrade.api.history import LastChange
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.rollout import CountFailures
+from cni_upgrade.api.rollout_status import FailedNode
 from cni_upgrade.fleet.budget import limit
 from cni_upgrade.fleet.phases import FAILED
 from cni_upgrade.fleet.roster import Member

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cni_upgrade.api import duration
-from cni_upgrade.api.node_state import HungPods
+from cni_upgrade.api.history import HungPods
 from cni_upgrade.fleet.ending import done, verify
 from cni_upgrade.fleet.hanging import hanging
 from cni_upgrade.fleet.phases import PROVE, Step

@@ -8,8 +8,10 @@ predicts that it does; a fault that was there before the policy is back, and is 
 from __future__ import annotations
 
 from cni_upgrade.api import duration
-from cni_upgrade.api.node_state import NodeStateStatus, Phase, PolicyRef
-from cni_upgrade.api.policy import DrainPolicy
+from cni_upgrade.api.drain import DrainPolicy
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import answers, changed, node_lease, orders, proving
 from cni_upgrade.fleet.course import CLOSED
 from cni_upgrade.fleet.decisions import DeleteJob

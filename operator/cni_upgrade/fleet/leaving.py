@@ -14,16 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cni_upgrade.api import names
+from cni_upgrade.api.changed import Changed
 from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
-from cni_upgrade.api.node_state import Changed, CNINodeState
-from cni_upgrade.api.policy import (
-    CNIUpgradePolicy,
-    DeletionPolicy,
-    Mode,
-    NodeFailure,
-    PolicyStatus,
-    RestoreCounts,
-)
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.policy import CNIUpgradePolicy, DeletionPolicy, Mode
+from cni_upgrade.api.policy_status import NodeFailure, PolicyStatus, RestoreCounts
 from cni_upgrade.fleet.budget import Budget, changing
 from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
 from cni_upgrade.fleet.containing import NONSENSE, unplannable

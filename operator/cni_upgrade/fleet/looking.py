@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import answers, drift, orders
 from cni_upgrade.fleet.ending import last

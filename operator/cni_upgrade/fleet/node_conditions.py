@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
-from cni_upgrade.api.node_state import NodeStateStatus, Phase
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, UNPLANNABLE
 
 UNKNOWN = "UnknownPhase"

@@ -6,14 +6,10 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from cni_upgrade.api.node_state import (
-    CNINodeState,
-    NodeStateStatus,
-    OperationStatus,
-    Ordered,
-    PolicyRef,
-)
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
+from cni_upgrade.api.operation_status import OperationStatus, Ordered
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
+from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.api.report import NodePaths
 from cni_upgrade.fleet.config import OperatorConfig, Preset
 from cni_upgrade.fleet.objects import Node

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.phase import Phase
 
 
 class Step(StrEnum):

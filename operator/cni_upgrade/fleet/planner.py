@@ -10,12 +10,9 @@ from typing import Any
 
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
-from cni_upgrade.api.node_state import (
-    CNINodeState,
-    NodeStateStatus,
-    PolicyRef,
-)
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.policy import Mode
+from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import (
     cordon,
     leaving,

@@ -9,17 +9,17 @@ from datetime import UTC, datetime, timedelta
 
 from cni_upgrade.api import names
 from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
-from cni_upgrade.api.node_state import CNINodeState, Phase
-from cni_upgrade.api.policy import (
-    CNIUpgradePolicy,
-    Mode,
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.api.policy_status import (
     NodeCounts,
     NodeFailure,
     PolicyStatus,
     PolicySummary,
     ReadinessCounts,
-    RolloutStatus,
 )
+from cni_upgrade.api.rollout_status import RolloutStatus
 from cni_upgrade.fleet import leaving, sources
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import Course, all_courses

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from cni_upgrade.api.node_state import ProofStatus
+from cni_upgrade.api.operation_status import ProofStatus
 from cni_upgrade.api.report import Baseline
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.snapshot import Snapshot

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from cni_upgrade.api import duration
-from cni_upgrade.api.node_state import Phase, ProofStatus
+from cni_upgrade.api.operation_status import ProofStatus
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.report import Baseline
 from cni_upgrade.fleet import changed, proof
 from cni_upgrade.fleet.changed import FAILED

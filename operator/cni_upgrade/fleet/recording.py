@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from cni_upgrade.api.node_state import NodeStateStatus, OperationStatus
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.operation_status import OperationStatus
 from cni_upgrade.fleet.phases import FAILED, GOOD, ROTATION, ROUTINE, Step
 
 LONGEST = timedelta(seconds=15)

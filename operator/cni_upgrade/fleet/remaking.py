@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from cni_upgrade.api.node_state import (
-    Changed,
-    ChangedFile,
-    LastChange,
-    NodeStateStatus,
-    Phase,
-    PolicyRef,
-)
+from cni_upgrade.api.changed import Changed, ChangedFile
+from cni_upgrade.api.history import LastChange
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet.phases import UNPROVED
 from cni_upgrade.fleet.view import View, moved
 from cni_upgrade.node.operation import Report, Standing

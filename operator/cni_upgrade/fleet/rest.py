@@ -7,15 +7,14 @@ from typing import Any
 from zlib import crc32
 
 from cni_upgrade.api import duration
+from cni_upgrade.api.drain import DrainPolicy
 from cni_upgrade.api.names import LABEL_POLICY
-from cni_upgrade.api.node_state import (
-    NodeStateStatus,
-    OperationStatus,
-    Phase,
-    PolicyRef,
-    ProofStatus,
-)
-from cni_upgrade.api.policy import CNIUpgradePolicy, Cordoned, DrainPolicy, Mode
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.operation_status import OperationStatus, ProofStatus
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.api.policy_ref import PolicyRef
+from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.fleet import cordon, giving_back, node_lease, orders
 from cni_upgrade.fleet.course import drains
 from cni_upgrade.fleet.decisions import Claim

@@ -8,8 +8,9 @@ own: a target that makes the node worse is taken back to what the first leg has 
 
 from __future__ import annotations
 
-from cni_upgrade.api.node_state import Phase
-from cni_upgrade.api.policy import CNIUpgradePolicy, DrainPolicy
+from cni_upgrade.api.drain import DrainPolicy
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.report import Baseline
 from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.calling_off import unwanted

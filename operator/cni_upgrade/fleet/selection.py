@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from cni_upgrade.api.label_selector import LabelSelector
 from cni_upgrade.api.names import PAUSED
 from cni_upgrade.api.node_state import CNINodeState
-from cni_upgrade.api.policy import CNIUpgradePolicy, LabelSelector, Mode
+from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.objects import Node
 
 

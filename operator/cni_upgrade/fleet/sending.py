@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.decisions import CreateJob
 from cni_upgrade.fleet.phases import Step

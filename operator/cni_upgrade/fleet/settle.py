@@ -9,10 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from cni_upgrade.api import names
-from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Observed, Phase
-from cni_upgrade.api.policy import CniTarget, CNIUpgradePolicy
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Observed
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.report import FileReport
 from cni_upgrade.api.report import Report as ApiReport
+from cni_upgrade.api.target import CniTarget
 from cni_upgrade.cni.findings import Code, Severity
 from cni_upgrade.fleet.config import OperatorConfig, Preset
 from cni_upgrade.fleet.objects import Node

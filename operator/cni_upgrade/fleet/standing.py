@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.phases import AT_WORK, GOOD

@@ -9,7 +9,7 @@ change nothing.
 
 from __future__ import annotations
 
-from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.report import Finding
 from cni_upgrade.cni.findings import Code, Severity
 from cni_upgrade.fleet.phases import DRAIN_NOT_ENOUGH

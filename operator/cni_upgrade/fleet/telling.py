@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cni_upgrade.api import names
-from cni_upgrade.api.node_state import CNINodeState, DriftStatus, NodeStateStatus, Phase
+from cni_upgrade.api.drift import DriftStatus
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import drift, rest
 from cni_upgrade.fleet.changed import RESTORED
 from cni_upgrade.fleet.decisions import Emit

@@ -5,7 +5,8 @@ Left as it is, its node would stay cordoned until a person deletes the record.
 
 from __future__ import annotations
 
-from cni_upgrade.api.node_state import LastChange, Phase
+from cni_upgrade.api.history import LastChange
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet.phases import UNPROVED
 from cni_upgrade.fleet.view import Move, View, moved, release
 from cni_upgrade.node.operation import Kind

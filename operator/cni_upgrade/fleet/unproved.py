@@ -6,7 +6,8 @@ admission policy, may keep all of them from it, and the fleet would be written u
 
 from __future__ import annotations
 
-from cni_upgrade.api.node_state import NodeStateStatus, Phase
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.phases import UNPROVED
 from cni_upgrade.node.operation import Report

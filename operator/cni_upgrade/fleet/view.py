@@ -7,14 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from cni_upgrade.api.node_state import (
-    CNINodeState,
-    Ending,
-    NodeStateStatus,
-    OperationStatus,
-    Ordered,
-    Phase,
-)
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
+from cni_upgrade.api.operation_status import Ending, OperationStatus, Ordered
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
 from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet.decisions import Decision

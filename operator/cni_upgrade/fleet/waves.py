@@ -13,8 +13,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cni_upgrade.api.node_state import Phase
-from cni_upgrade.api.policy import CNIUpgradePolicy, Cordoned, OrderBy
+from cni_upgrade.api.order import OrderBy
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.canary import Canary, canary
 from cni_upgrade.fleet.config import OperatorConfig

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from cni_upgrade.api import duration
-from cni_upgrade.api.policy import MaintenanceWindow
+from cni_upgrade.api.window import MaintenanceWindow
 
 _HORIZON = timedelta(days=400)
 """How far ahead an opening is looked for: a window of once a year is found, leap days or not."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from cni_upgrade.api import duration
-from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import (
     baseline,
     ending,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from cni_upgrade.api import duration
-from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import answers, node_lease
 from cni_upgrade.fleet.calling_off import unwanted
 from cni_upgrade.fleet.decisions import Cordon, DeleteJob

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.api.policy import PolicyStatus
+from cni_upgrade.api.policy_status import PolicyStatus
 from cni_upgrade.controller.store import Shelf, Store, at_steps
 from cni_upgrade.fleet.decisions import Emit, SetStatus
 from cni_upgrade.fleet.objects import Node

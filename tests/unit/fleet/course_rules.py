@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from cni_upgrade.api import names
 from cni_upgrade.api.duration import seconds
 from cni_upgrade.api.parse import parse_node_state
-from cni_upgrade.api.policy import CNIUpgradePolicy, MaintenanceWindow
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.window import MaintenanceWindow
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.phases import FAILED, UNPROVED

@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cni_upgrade.api import duration, names
-from cni_upgrade.api.node_state import NodeStateStatus, Phase
+from cni_upgrade.api.drift import Drift
+from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.parse import parse_node_state, parse_policy
-from cni_upgrade.api.policy import CNIUpgradePolicy, Drift
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.leaving import gives_back

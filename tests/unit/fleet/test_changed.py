@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cni_upgrade.api.node_state import OperationStatus
+from cni_upgrade.api.operation_status import OperationStatus
 from cni_upgrade.fleet import changed
 from cni_upgrade.node.operation import Change, Kind
 from tests.unit.fleet.samples import operation, result

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.api.policy import Drain
+from cni_upgrade.api.drain import Drain
 from cni_upgrade.fleet.drain import AT_ONCE, RETRY, DrainPlan, plan
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.snapshot import Eviction

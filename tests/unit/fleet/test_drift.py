@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.api.node_state import Changed, ChangedFile, DriftStatus, PolicyRef
+from cni_upgrade.api.changed import Changed, ChangedFile
+from cni_upgrade.api.drift import DriftStatus
+from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import drift
 from cni_upgrade.fleet.view import View
 from cni_upgrade.node.operation import Action, Report

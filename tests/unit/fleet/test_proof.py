@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.api.node_state import ProofStatus
+from cni_upgrade.api.operation_status import ProofStatus
 from cni_upgrade.api.report import Baseline
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.proof import stuck, trouble, worse

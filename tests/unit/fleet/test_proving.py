@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from cni_upgrade.api.node_state import NodeStateStatus, ProofStatus
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.operation_status import ProofStatus
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.fleet import orders, proving
 from cni_upgrade.fleet.ending import restore_next

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.api.node_state import Ending, NodeStateStatus, OperationStatus, Phase, ProofStatus
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.operation_status import Ending, OperationStatus, ProofStatus
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet.recording import LONGEST, may_wait
 from tests.unit.fleet.rollout import Rollout
 from tests.unit.fleet.samples import NOW

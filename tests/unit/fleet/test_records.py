@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api import names
-from cni_upgrade.api.node_state import Phase
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet.decisions import Cordon, CreateJob, DeleteProof, Emit
 from cni_upgrade.fleet.phases import AT_WORK, MOVES, PHASE_OF, Step
 from cni_upgrade.fleet.planner import plan

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cni_upgrade.api.label_selector import LabelSelector
 from cni_upgrade.api.names import PAUSED
-from cni_upgrade.api.policy import LabelSelector
 from cni_upgrade.fleet.selection import govern, matches, paused
 from tests.unit.fleet.samples import node, policy, state
 

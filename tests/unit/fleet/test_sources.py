@@ -10,7 +10,7 @@ import pytest
 
 from cni_upgrade.api.config_source import ConfigSource
 from cni_upgrade.api.node_state import CNINodeState
-from cni_upgrade.api.policy import PolicyStatus
+from cni_upgrade.api.policy_status import PolicyStatus
 from cni_upgrade.cni import source_verdict, versions
 from cni_upgrade.fleet import sources
 from cni_upgrade.fleet.config import OperatorConfig

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cni_upgrade.api.policy import MaintenanceWindow
+from cni_upgrade.api.window import MaintenanceWindow
 from cni_upgrade.fleet.windows import WindowError, Windows
 
 HOUR = 3600
