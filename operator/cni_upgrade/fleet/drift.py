@@ -21,7 +21,9 @@ def judged(
     view: View, policy: CNIUpgradePolicy | None, report: Report
 ) -> tuple[DriftStatus | None, HistoryEntry | None]:
     """What an audit says of drift, and a line of history where it was not known yet."""
-    known = view.status.drift
+    known, changed = view.status.drift, view.status.changed
+    if changed is not None and changed.restored is not None:
+        return None, None  # The policy that wrote it is gone, and what it fought over with it.
     written = _written(view)
     hit = next((pair for pair in _pairs(written, report) if _drifted(*pair)), None)
     if hit is None or policy is None:
@@ -80,7 +82,7 @@ def left(known: DriftStatus, policy: CNIUpgradePolicy | None) -> str:
 
 def _written(view: View) -> dict[str, ChangedFile]:
     changed = view.status.changed
-    if changed is None or changed.restored is not None:
+    if changed is None:
         return {}
     return {file.name: file for file in changed.files if file.sha256}
 

@@ -94,8 +94,6 @@ def next_move(view: View) -> Move:
     able = not (view.silent or view.world.stopped)
     if able and view.may_rotate and view.may_audit and _rotates(view):
         return _audit(view, policy)
-    if view.policy is None:
-        return Move(view.status)  # A deleted policy has the node looked at, and begins nothing.
     if view.status.phase == Phase.WAITING or view.status.reason == _DRAIN_FORBIDDEN:
         return _begin(view, policy)
     return Move(view.status)
@@ -197,9 +195,11 @@ def _rotates(view: View) -> bool:
     if again and view.node.ready == "True" and view.status.next_attempt_at is None:
         return True  # One that is blocked has its next look ahead, at growing distances.
     share = 0.5 + 0.5 * crc32(view.node.uid.encode()) / 2**32
-    return view.now - seen.audited_at >= timedelta(
-        seconds=share * view.world.config.reaudit_seconds
-    )
+    # Who writes looks as well; else a change that took long would be followed by a look at once,
+    # before its end was told.
+    last = view.status.last_change
+    looked = max(seen.audited_at, last.at) if last else seen.audited_at
+    return view.now - looked >= timedelta(seconds=share * view.world.config.reaudit_seconds)
 
 
 def _audit(view: View, policy: CNIUpgradePolicy) -> Move:

@@ -889,6 +889,20 @@ def away_for_the_whole_proof() -> Rollout:
     return r
 
 
+def away_for_half_a_day() -> Rollout:
+    """The agent that wrote looked at the node too: it is done, and not looked at again at once."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    dies_before(r, "DeleteProof")
+    r.say("== the controller is away for 12 hours")
+    r.play(12 * 3600)
+    r.dead = False
+    r.until(lambda: r.step_of("node-a") == "Release")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
 def right_after(r: Rollout, decision: str) -> None:
     """Play until that decision was carried out, before anybody had time to do anything about it."""
     while not any(f": {decision}" in line for line in r.lines):
@@ -2050,6 +2064,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     silent_before_the_audit_is_sent,
     silent_before_the_agent_is_sent,
     away_for_the_whole_proof,
+    away_for_half_a_day,
     silent_mid_proof,
     exact_target_that_needs_a_drain,
     lowered_drained_raised,

@@ -53,6 +53,13 @@ def test_what_a_deleted_policy_has_given_back_is_no_drift() -> None:
     assert drift.judged(seen(restored="Restored"), POLICY, report("b" * 64)) == (None, None)
 
 
+@pytest.mark.parametrize("restored", ["Restored", "Refused", "GivenUp"])
+def test_what_was_fought_over_goes_with_the_policy_that_wrote_it(restored: str) -> None:
+    """The next policy's first change there is no mend, and finds no budget spent."""
+    spent = DriftStatus(found=(samples.NOW,), sha256="b" * 64, spent=True, fought="b" * 64)
+    assert drift.judged(seen(spent, restored), POLICY, report("b" * 64)) == (None, None)
+
+
 def test_it_names_who_writes_as_far_as_is_known() -> None:
     other = report(
         "b" * 64,
