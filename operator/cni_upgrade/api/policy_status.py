@@ -96,8 +96,8 @@ class RestoreCounts(Model):
     )
     since: Time | None = Field(
         default=None,
-        description="Since when no node was settled, counted from the end of a stop; absent while "
-        "everything is stopped.",
+        description="Since when no node was settled, counted from the end of a stop or a pause; "
+        "absent while everything is stopped or the policy is paused.",
     )
 
 

@@ -244,12 +244,12 @@ class Course:
         need = self.needs(min(wanted))
         if not coming:
             text = (
-                f"no maintenance window is long enough: a change may take {_hours(need)}, by its "
-                f"deadlines, and the longest window is {_hours(self._windows.longest)}"
+                f"no maintenance window is long enough: a change may take {hours(need)}, by its "
+                f"deadlines, and the longest window is {hours(self._windows.longest)}"
             )
             return None, text
         text = (
-            f"the next maintenance window of {_hours(need)} opens {min(coming):%Y-%m-%dT%H:%M:%SZ}"
+            f"the next maintenance window of {hours(need)} opens {min(coming):%Y-%m-%dT%H:%M:%SZ}"
         )
         return min(coming), text
 
@@ -356,7 +356,7 @@ class Course:
         return f"{size - finished} of {size} nodes of {self.waves.name} are not finished"
 
 
-def _hours(seconds: int) -> str:
+def hours(seconds: int) -> str:
     """Whole minutes, rounded up, as people write them."""
     hours, minutes = divmod(-(-seconds // 60), 60)
     return f"{hours}h{minutes}m" if hours and minutes else f"{hours}h" if hours else f"{minutes}m"

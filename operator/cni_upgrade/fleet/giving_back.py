@@ -17,7 +17,7 @@ from cni_upgrade.fleet.course import CLOSED
 from cni_upgrade.fleet.decisions import DeleteJob
 from cni_upgrade.fleet.draining import drain_settings, evict
 from cni_upgrade.fleet.ending import gave_back, noted, verify
-from cni_upgrade.fleet.leaving import Leaving
+from cni_upgrade.fleet.leaving import PAUSED, Leaving
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
@@ -36,10 +36,10 @@ def next_move(view: View, leaving: Leaving) -> Move:
         return _begin(view, leaving)
     reason, why = closed
     # Time that a window, the switch or our own work takes is no reason to give a node up, whatever
-    # else is in the way at this instant.
+    # else is in the way at this instant. No window helps where another node has failed.
     drained = _drained(view, leaving)
     opens = leaving.opens[drained]
-    awaited = opens is not None and opens > view.now
+    awaited = opens is not None and opens > view.now and not leaving.failed
     ours = view.world.stopped or (reason == _TURN and not leaving.places.held_by(view.node.name))
     if leaving.hopeless(drained) and not ours and not awaited:
         seconds = int(leaving.patience.total_seconds())
@@ -62,7 +62,7 @@ def _closed(view: View, leaving: Leaving) -> tuple[str, str] | None:
     if view.world.stopped:
         return STOPPED, stopped(view.world)
     if paused(leaving.policy):
-        return "Paused", f"policy {leaving.policy.metadata.name} is paused"
+        return PAUSED, f"policy {leaving.policy.metadata.name} is paused"
     if leaving.failed:
         return "RestoreStopped", f"no other node begins after {leaving.failed} failed"
     if leaving.opens[_drained(view, leaving)] != view.now:

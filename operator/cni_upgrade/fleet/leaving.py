@@ -22,18 +22,21 @@ from cni_upgrade.api.policy_status import NodeFailure, PolicyStatus, RestoreCoun
 from cni_upgrade.fleet.budget import Budget, changing
 from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
-from cni_upgrade.fleet.course import longest
+from cni_upgrade.fleet.course import hours, longest
 from cni_upgrade.fleet.decisions import Decision, Emit, SetFinalizers, SetStatus
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.remaking import looked_at
 from cni_upgrade.fleet.roster import unjudged
-from cni_upgrade.fleet.selection import Governance, matches, seniority
+from cni_upgrade.fleet.selection import Governance, matches, paused, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.windows import WindowError, Windows
 
+PAUSED = "Paused"
+
+_LET_GO = f"at once with the annotation {names.LET_GO}"
 _UNSETTLED = (FAILED, REFUSED, GIVEN_UP)
 _MOST_FAILURES = 10
 
@@ -62,7 +65,8 @@ class Leaving:
     places: Budget
     patience: timedelta
     progress: datetime
-    """When the last node was settled, the policy was first seen to be deleted, or a stop ended."""
+    """When the last node was settled, the policy was first seen to be deleted, or a stop or a pause
+    ended."""
     moving: bool
     """A node is worked on and can be expected to end."""
     failed: str
@@ -105,8 +109,9 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     mine = [(s, c) for s in world.states.values() if (c := _mine(s, uid)) is not None]
     ends = [c.restored_at for _, c in mine if c.restored_at is not None]
     told = policy.status.restore
-    # A stop takes nobody's time; nor does what was before anybody could do anything about it.
-    since = world.now if world.stopped or told is None else told.since or world.now
+    # A stop or a pause takes nobody's time: it is for those who said so to end it. Nor does what
+    # was before anybody could do anything about it.
+    since = world.now if _halted(policy, world) or told is None else told.since or world.now
     patience = timedelta(seconds=world.config.restore_patience_seconds)
     matched = {
         name: node
@@ -119,17 +124,24 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
         working += [name] if apart.working else []
     progress = min(max([since, *ends]), world.now)
     opens = _opens(policy, world)
+    failed = min((s.metadata.name for s, c in mine if c.restored == FAILED), default="")
     return Leaving(
         policy=policy,
         places=Budget(policy, matched, world.states, working),
         patience=patience,
         progress=progress,
         moving=any(_moving(state, uid, patience, world) for state in world.states.values()),
-        failed=min((s.metadata.name for s, c in mine if c.restored == FAILED), default=""),
+        failed=failed,
         opens=opens,
         working=bool(working),
-        idle=_idle(policy, world, opens, progress, patience),
+        # Where one has failed no window lets another one begin.
+        idle=_idle(policy, world, {} if failed else opens, progress, patience),
     )
+
+
+def _halted(policy: CNIUpgradePolicy, world: Snapshot) -> str:
+    """Whose word keeps every node from beginning, as a reason; empty while there is none."""
+    return STOPPED if world.stopped else PAUSED if paused(policy) else ""
 
 
 def _idle(
@@ -140,9 +152,8 @@ def _idle(
     patience: timedelta,
 ) -> dict[bool, timedelta]:
     """By whether the node is drained: how long since then it could have begun."""
-    found = {}
+    found = dict.fromkeys((True, False), world.now - progress)
     for drained, opening in opens.items():
-        found[drained] = world.now - progress
         if opening is not None:
             windows = Windows(policy.spec.rollout.windows, progress)
             seconds = longest(policy.spec, world.config, drained)
@@ -340,12 +351,12 @@ def _status(leaving: Leaving, world: Snapshot, left: list[str]) -> PolicyStatus:
         refused=outcomes[REFUSED],
         failed=outcomes[FAILED],
         given_up=outcomes[GIVEN_UP] + len(lost),
-        since=None if world.stopped else leaving.progress,
+        since=None if _halted(policy, world) else leaving.progress,
     )
     failures = _failures(mine.values(), lost, world)
     message = _message(leaving, counts, failures, world)
     ended = "Restored" if counts.restored == counts.nodes else "NotRestored"
-    going_on = STOPPED if world.stopped else "Restoring"
+    going_on = _halted(policy, world) or "Restoring"
     found = _conditions(leaving, going_on if left else ended, message, left, world)
     return policy.status.model_copy(
         update={
@@ -375,24 +386,39 @@ def _message(
         text += f"; first {failures[0].node}: {failures[0].message}"
     if counts.waiting and world.stopped:
         text += f"; {stopped(world)}"
+    elif counts.waiting and paused(leaving.policy):
+        text += f"; it is paused, and nobody is given up for that: resume it, or end it {_LET_GO}"
     elif counts.waiting:
-        text += f"; {_until(leaving, world)}, or at once with the annotation {names.LET_GO}"
+        text += f"; {_until(leaving, world)}, or {_LET_GO}"
     return text
 
 
 def _until(leaving: Leaving, world: Snapshot) -> str:
     """What those that wait wait for, and how long."""
     seconds = int(leaving.patience.total_seconds())
-    text = f"no other one begins after {leaving.failed} failed; " if leaving.failed else ""
-    opens = leaving.opens[False]
-    if opens is not None and opens > world.now:
-        text += f"the next maintenance window opens {opens:%Y-%m-%dT%H:%M:%SZ}; "
-    if leaving.policy.spec.rollout.windows and opens is not None:
+    text, opens = "", leaving.opens[False]
+    if leaving.failed:
+        text = f"no other one begins after {leaving.failed} failed; "
+    elif opens is None:
+        text = f"{_no_window(leaving.policy, world)}; "
+    elif leaving.policy.spec.rollout.windows:
+        if opens > world.now:
+            text = f"the next maintenance window opens {opens:%Y-%m-%dT%H:%M:%SZ}; "
         return f"{text}what does not begin is given up after {seconds} s in which it could"
     until = leaving.progress + leaving.patience
     if until <= world.now:
         return f"{text}what does not begin is given up once nothing goes on any more"
     return f"{text}what does not begin is given up at {until:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _no_window(policy: CNIUpgradePolicy, world: Snapshot) -> str:
+    """Why no window ever lets a node begin."""
+    try:
+        Windows(policy.spec.rollout.windows, world.now)
+    except WindowError as error:
+        return str(error)
+    need = hours(longest(policy.spec, world.config, False))
+    return f"no maintenance window is long enough: a change may take {need}"
 
 
 def _failures(
@@ -429,7 +455,7 @@ def _last_word(state: CNINodeState | None) -> str:
 def _conditions(
     leaving: Leaving, reason: str, message: str, left: list[str], world: Snapshot
 ) -> tuple[Condition, ...]:
-    def condition(kind: str, status: str, text: str = message) -> Condition:
+    def condition(kind: str, status: str, text: str = message, reason: str = reason) -> Condition:
         return Condition.model_validate(
             {
                 "type": kind,
@@ -444,10 +470,12 @@ def _conditions(
     found = [condition(READY, "False")]
     if leaving.failed or (not left and reason == "NotRestored"):
         found.append(condition(STALLED, "True"))
-    elif left and (not world.stopped or leaving.working):
+    elif left and (not _halted(leaving.policy, world) or leaving.working):
         found.append(condition(RECONCILING, "True"))
     if left and world.stopped:
         found.append(condition(STOPPED, "True", stopped(world)))
+    if left and paused(leaving.policy):
+        found.append(condition(PAUSED, "True", reason=PAUSED))
     return keep_times(leaving.policy.status.conditions, tuple(found))
 
 

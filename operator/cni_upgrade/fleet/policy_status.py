@@ -24,6 +24,7 @@ from cni_upgrade.fleet import leaving, sources
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import Course, all_courses
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
+from cni_upgrade.fleet.leaving import PAUSED
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.roster import Roster, unjudged
@@ -36,7 +37,6 @@ from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.unread import NOT_UNDERSTOOD
 
 NODES_MATCHED = "NodesMatched"
-PAUSED = "Paused"
 OVERLAPPING = "Overlapping"
 NO_NODE_MATCHES = "NoNodeMatches"
 RECORDS_NOT_UNDERSTOOD = "RecordsNotUnderstood"
@@ -387,7 +387,7 @@ def _conditions(
         found.append(condition(STOPPED, True, STOPPED, stopped(world)))
     if paused(policy):
         text = "no node begins; nodes that were written to are finished, the others given back"
-        found.append(condition(PAUSED, True, "Paused", text))
+        found.append(condition(PAUSED, True, PAUSED, text))
     if held.elsewhere:
         node, other = held.elsewhere[0]
         count = len(held.elsewhere)

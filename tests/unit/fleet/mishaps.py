@@ -181,6 +181,9 @@ class Mishaps:
         cluster.quota = cluster.stopped = ""
         cluster.full.clear()
         cluster.room.clear()
+        if cluster.api.find("CNIUpgradePolicy", "cure"):
+            self._resume("")
+            cluster.apply_policy("cure", {"paused": False})
         if cluster.api.find("CNIUpgradePolicy", "other"):
             cluster.api.delete("CNIUpgradePolicy", "other")
         self._rollout.until(lambda: not self._leaving(), 4 * 3600)

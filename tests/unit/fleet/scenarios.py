@@ -575,6 +575,77 @@ def restore_waits_for_its_window() -> Rollout:
     return r
 
 
+def told_of(r: Rollout, policy: str = "cure") -> str:
+    """What the policy's status says."""
+    return str(r.cluster.policy(policy)["status"]["message"])
+
+
+def restore_is_held_by_a_pause() -> Rollout:
+    """The policy says that it is paused, gives nobody up for that, and goes on when resumed."""
+    r = changed(old("node-a"), old("node-b"))
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "")
+    delete(r)
+    r.play(2 * 3600)
+    assert (reason(r, "node-a"), ready(r, "cure")) == ("Paused", "Paused")
+    assert "it is paused, and nobody is given up for that" in told_of(r)
+    assert "cniupgrade.dev/let-go" in told_of(r)
+    r.say("== resumed")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+    until_gone(r, 300)
+    assert [outcome(r, n) for n in phases(r)] == ["Restored", "Restored"]
+    return r
+
+
+def restore_is_paused_in_the_middle() -> Rollout:
+    """What was written is finished, the others wait; a person who does not go on lets it go."""
+    r = changed(old("node-a"), old("node-b"))
+    delete(r)
+    r.until(lambda: r.step_of("node-a") == "ProveAdd")
+    r.say("== paused")
+    r.cluster.apply_policy("cure", {"paused": True})
+    r.play(2 * 3600)
+    assert [outcome(r, n) for n in phases(r)] == ["Restored", "None"]
+    assert (reason(r, "node-b"), ready(r, "cure")) == ("Paused", "Paused")
+    r.say("== let go")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.LET_GO, "")
+    until_gone(r, 60)
+    assert [version(r, n) for n in phases(r)] == ["0.4.0", "1.0.0"]
+    return r
+
+
+def restore_that_has_failed_waits_for_no_window() -> Rollout:
+    """The other nodes can begin in no window any more: they are given up by the clock, as told."""
+    window = {"schedule": "0 22 * * *", "duration": "45m"}
+    r = changed(old("node-a"), old("node-b"))
+    r.cluster.apply_policy("cure", {"rollout": {"windows": [window]}})
+    r.settle()
+    r.cluster.disks["node-a"].surprise = {"0.4.0": (False, False)}
+    delete(r)
+    r.until(lambda: outcome(r, "node-a") == "Failed", 11 * 3600)
+    r.play(120)
+    assert reason(r, "node-b") == "RestoreStopped"
+    assert "given up at 2026-01-01T23:" in told_of(r)
+    until_gone(r, 3700)
+    assert outcome(r, "node-b") == "GivenUp"
+    return r
+
+
+def restore_in_windows_that_are_too_short() -> Rollout:
+    """They were shortened after the change: said, with how long one would have to be."""
+    r = changed(old("node-a"))
+    window = {"schedule": "0 22 * * *", "duration": "5m"}
+    r.cluster.apply_policy("cure", {"rollout": {"windows": [window]}})
+    r.settle()
+    delete(r)
+    r.play(600)
+    assert reason(r, "node-a") == "OutsideWindow"
+    assert "no maintenance window is long enough: a change may take 22m" in told_of(r)
+    assert "given up at" in told_of(r)
+    until_gone(r, 3700)
+    assert outcome(r, "node-a") == "GivenUp"
+    return r
+
+
 def restore_goes_on_after_a_long_stop() -> Rollout:
     """The switch holds everything for hours; then all nodes have their turn."""
     r = changed(old("node-a"), old("node-b"), old("node-c"))
@@ -2043,6 +2114,10 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restore_of_a_silent_node,
     silent_while_it_is_given_back,
     restore_waits_for_its_window,
+    restore_is_held_by_a_pause,
+    restore_is_paused_in_the_middle,
+    restore_that_has_failed_waits_for_no_window,
+    restore_in_windows_that_are_too_short,
     restore_goes_on_after_a_long_stop,
     restore_bears_a_cordon_after_a_long_stop,
     restored_though_the_records_were_deleted,
