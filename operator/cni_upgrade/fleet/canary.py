@@ -79,10 +79,10 @@ def canary(
     fine = sum(well(m) for m in chosen)
     rests = complete and bool(chosen) and fine == len(chosen) and not failed
     soak_since = (before and before.soak_since) or now
-    if any(
-        m.state and (last := m.state.status.last_change) and last.at > soak_since for m in chosen
-    ):
-        soak_since = now  # Changed since then, though nobody came to write down that it was.
+    changes = [m.state.status.last_change for m in chosen if m.state]
+    if soak_since > now or any(last and soak_since < last.at <= now for last in changes):
+        # The clock was set back; or one was changed since, though nobody wrote down that it was.
+        soak_since = now
     until = soak_since + timedelta(seconds=duration.seconds(spec.soak))
     passed_at = before.passed_at if before else None
     if passed_at is None and rests and now >= until:

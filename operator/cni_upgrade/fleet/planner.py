@@ -43,6 +43,7 @@ from cni_upgrade.fleet.phases import GOOD, ROTATION, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.recording import may_wait
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.selection import Governance
+from cni_upgrade.fleet.sending import pausing
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
@@ -278,8 +279,9 @@ def _finished(view: View, status: NodeStateStatus, hanging: Sequence[Pod]) -> No
 
 def _outdated(view: View, status: NodeStateStatus) -> bool:
     """Whether a good node waits for a look that may find it to be good no more."""
-    due = status.next_attempt_at
-    if view.policy is None or due is None or due > view.now or status.phase not in GOOD:
+    if view.policy is None or status.next_attempt_at is None or status.phase not in GOOD:
+        return False
+    if pausing(moved(view, status)):
         return False
     seen, key = status.observed, audit_key(view.node, view.state, view.policy, view.world.config)
     return seen is None or seen.audit_key != key

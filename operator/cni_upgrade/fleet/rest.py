@@ -36,7 +36,7 @@ from cni_upgrade.fleet.phases import (
 from cni_upgrade.fleet.proof import pod_name
 from cni_upgrade.fleet.remaking import looked_at
 from cni_upgrade.fleet.selection import paused
-from cni_upgrade.fleet.sending import GRACE_SECONDS
+from cni_upgrade.fleet.sending import GRACE_SECONDS, pausing
 from cni_upgrade.fleet.settle import asked_again, audit_key
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, moved
@@ -157,25 +157,21 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
     if seen is None or view.status.phase not in _JUDGED:
         # Pending again (its policy was gone, its paths were wrong), or no phase to rest in. A look
         # that failed is not waited out where a person asks again, or the node has changed.
-        return (
-            pause is None
-            or view.now >= pause
-            or (
-                seen is not None
-                and seen.audit_key != audit_key(view.node, view.state, policy, view.world.config)
-            )
+        return not pausing(view) or (
+            seen is not None
+            and seen.audit_key != audit_key(view.node, view.state, policy, view.world.config)
         )
     node = view.node
     if view.status.phase in FAILED:
         # Another look leads to another try and lets the other nodes go on: that is for a person
         # to ask for.
         asked = asked_again(view.state, policy)
-        return asked or (pause is not None and view.now >= pause)
+        return asked or (pause is not None and not pausing(view))
     if view.status.reason == UNPLANNABLE:
         return True  # What it was before is not known any more.
     if seen.audit_key != audit_key(node, view.state, policy, view.world.config):
         return True
-    return seen.audited_at is None or (pause is not None and view.now >= pause)
+    return seen.audited_at is None or (pause is not None and not pausing(view))
 
 
 def _rotates(view: View) -> bool:

@@ -23,6 +23,13 @@ def pause(view: View, attempts: int) -> timedelta:
     )
 
 
+def pausing(view: View) -> bool:
+    """Whether the pause before the next try lasts. One that would end later than any does is over:
+    the clock was set back, or somebody has edited it."""
+    due = view.status.next_attempt_at
+    return due is not None and view.now < due <= view.now + timedelta(seconds=_LONGEST_PAUSE)
+
+
 def send(view: View) -> Move:
     if view.silent:
         return wait(view, "the node's Ready is Unknown; no Job is sent to it")

@@ -40,7 +40,7 @@ def next_move(view: View) -> Move:
     looks_only = view.operation.kind == PROVE and step != Step.RELEASE
     if (step in UNTOUCHED or looks_only) and (stop := called_off(view)) is not None:
         return stop
-    if (held := _held(view, step)) is not None:
+    if (held := _held(view, step) or _brought_near(view, step)) is not None:
         return held
     if view.our_cordon and not view.node.unschedulable and step not in _CORDON_IS_THEIRS:
         # Somebody uncordoned it by hand and our mark stayed: left so, it would make the next
@@ -67,6 +67,15 @@ def _held(view: View, step: Step) -> Move | None:
         return Move(status) if running else None
     text = "the node's Ready is Unknown; goes on where it was once the kubelet answers"
     return Move(status.model_copy(update={"message": text}))
+
+
+def _brought_near(view: View, step: Step) -> Move | None:
+    """No step takes longer than it may by a clock that was set back since, or by an edit."""
+    limit, deadline = _LONGEST.get(step), view.operation.deadline
+    if limit is None or deadline is None:
+        return None
+    last = view.now + timedelta(seconds=limit(view))
+    return Move(with_operation(view.status, deadline=last)) if deadline > last else None
 
 
 def _called_off(view: View) -> Move | None:
@@ -109,6 +118,15 @@ _LIMITS: dict[Step, Callable[[View], int]] = {
     Step.GIVE_BACK: _agent_limit,
 }
 """Seconds that a step may take of a kubelet that answers, once a file was or may be written."""
+
+_LONGEST = {
+    **_LIMITS,
+    Step.JOB: lambda view: view.world.config.audit_deadline_seconds + GRACE_SECONDS,
+    Step.BASELINE: proving.limit,
+    Step.BASELINE_DELETE: proving.limit,
+    Step.DRAIN: _drain_limit,
+}
+"""The same of every step that has a deadline."""
 
 _GIVING_BACK: dict[Step, Callable[[View], Move]] = {
     Step.CORDON: giving_back.cordon,

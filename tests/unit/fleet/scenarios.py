@@ -974,6 +974,53 @@ def away_for_half_a_day() -> Rollout:
     return r
 
 
+def set_clock(r: Rollout, hours: int) -> None:
+    """The API server's clock is set, and another process goes on, which knows no other time."""
+    r.say(f"== the clock is set by {hours:+} h, and the controller begins anew")
+    r.set_clock(hours)
+
+
+def clock_set_back_in_a_proof() -> Rollout:
+    """A step takes no longer than it may, though its deadline is hours ahead by now."""
+    r = of(old("node-a", surprise={"1.0.0": (True, False)}))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "ProveOld")
+    set_clock(r, -2)
+    since = r.cluster.now
+    r.until(lambda: r.phase("node-a") == "RolledBack")
+    assert (r.cluster.now - since).total_seconds() < 300
+    return r
+
+
+def clock_set_back_in_a_pause() -> Rollout:
+    """No pause between two tries is longer than an hour: one that ends later is over."""
+    r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"deadline": "2m"}})
+    r.cluster.budgets.add("web-node-a-0")
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    r.cluster.budgets.clear()
+    set_clock(r, -12)
+    since = r.cluster.now
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert (r.cluster.now - since).total_seconds() < 300
+    return r
+
+
+def clock_set_back_while_a_canary_soaks() -> Rollout:
+    """The soak begins anew, by the clock of now."""
+    r = of(old("node-a"), old("node-b"))
+    canary = {"nodes": 1, "soak": "10m"}
+    r.cluster.apply_policy("cure", {**ENFORCE, "rollout": {"canary": canary}})
+    r.until(lambda: r.phase("node-a") == "Done")
+    r.play(60)
+    set_clock(r, -12)
+    since = r.cluster.now
+    r.until(lambda: r.phase("node-b") == "Done")
+    assert 600 <= (r.cluster.now - since).total_seconds() < 700
+    return r
+
+
 def right_after(r: Rollout, decision: str) -> None:
     """Play until that decision was carried out, before anybody had time to do anything about it."""
     while not any(f": {decision}" in line for line in r.lines):
@@ -2140,6 +2187,9 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     silent_before_the_agent_is_sent,
     away_for_the_whole_proof,
     away_for_half_a_day,
+    clock_set_back_in_a_proof,
+    clock_set_back_in_a_pause,
+    clock_set_back_while_a_canary_soaks,
     silent_mid_proof,
     exact_target_that_needs_a_drain,
     lowered_drained_raised,
