@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import socket
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -11,9 +14,12 @@ import pytest
 import yaml
 
 from cni_upgrade.controller import web
+from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.lease import Election, Timing
-from cni_upgrade.controller.main import main
+from cni_upgrade.controller.main import main, read_config, run
+from cni_upgrade.controller.recorder import Recorder
+from cni_upgrade.kube.client import Client
 from tests.unit.controller.kube_model import KUBECONFIG, Made, silence
 from tests.unit.fleet.node_model import SimNode
 
@@ -98,6 +104,31 @@ def test_a_port_that_is_taken(
         words[words.index(which) + 1] = port
         said = refused(monkeypatch, capsys, *words)
     assert said.startswith(f"port {port} of the host cannot be listened on: Address already in use")
+
+
+async def test_events_go_by_the_clock_of_the_records(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server's: a node whose clock is wrong tells neither a record nor an Event of it."""
+    config, kubeconfig = files
+    theirs, told = datetime(2031, 2, 3, tzinfo=UTC), list[datetime]()
+
+    class Noted(Recorder):
+        def __init__(self, kube: Client, now: Callable[[], datetime] = utc_now) -> None:
+            super().__init__(kube, now)
+            told.append(now())
+
+    monkeypatch.setattr(Client, "now", lambda _: theirs)
+    monkeypatch.setattr("cni_upgrade.controller.main.Recorder", Noted)
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        # No further than to the first thing that is refused.
+        ports = {"metrics_port": taken.getsockname()[1], "health_port": 0}
+        words = argparse.Namespace(kubeconfig=str(kubeconfig), lease_seconds=15.0, **ports)
+        with pytest.raises(web.PortError):
+            await run(read_config(config), words)
+    assert told == [theirs]
 
 
 async def test_probes_and_metrics(made: Made) -> None:
