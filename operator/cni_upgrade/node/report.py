@@ -137,7 +137,9 @@ def _traces(survey: Survey) -> dict[str, tuple[str, str]]:
             for config in survey.configs:
                 with contextlib.suppress(OSError):
                     entry = os.stat(config.name, dir_fd=folder, follow_symlinks=False)
-                    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.st_mtime))
+                    at = time.strftime(
+                        "%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.st_mtime_ns // 10**9)
+                    )
                     found[config.name] = (f"{entry.st_uid}:{entry.st_gid}", at)
     except OSError:
         return found  # the findings say that it cannot be read

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -327,3 +328,20 @@ def test_names_that_are_not_utf8(host: Host, tmp_path: Path) -> None:
     order = host.apply_of(report(result).files[0].sha256, "10-??.conflist")
     code, result, _ = agent(tmp_path, json.dumps(order.to_json()))
     assert code == 3
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="no tmpfs: others end in 2446")
+def test_a_file_from_the_end_of_time() -> None:
+    """It is judged like any other, and comes back with its time."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        host = Host(Path(folder) / "host")
+        host.plugins()
+        path = host.config()
+        last = ((1 << 63) - 1) * 10**9
+        os.utime(path, ns=(last, last))
+        found = report(run(host.audit())).files[0]
+        assert (found.action, found.modified) == ("Rewrite", None)
+        done = run(host.apply())
+        assert done.outcome == "Done"
+        assert run(host.restore(done.backup)).outcome == "Done"
+        assert path.stat().st_mtime_ns == last
