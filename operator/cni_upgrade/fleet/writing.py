@@ -102,9 +102,11 @@ def drain_or_apply(view: View) -> Move:
 
 def drain(view: View) -> Move:
     def on() -> Move:
-        pod = view.world.proofs.get(proof_so_far(view).old_pod or "")
-        if pod is not None and not (pod.addressed or pod.deleting):
-            return baseline_next(view, drained=True)  # The drain was to make room for it.
+        name = proof_so_far(view).old_pod
+        pod = view.world.proofs.get(name) if name else None
+        # The drain was to make room for it; or an older release began it, which asked afterwards.
+        if name is None or (pod is not None and not (pod.addressed or pod.deleting)):
+            return baseline_next(view, drained=True)
         return apply_next(view, drained=True)
 
     return evict(view, on, lambda why: release(view, Phase.BLOCKED, DRAIN_BLOCKED, why))

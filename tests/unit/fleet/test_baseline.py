@@ -8,7 +8,7 @@ import pytest
 
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.fleet import baseline as before
-from cni_upgrade.fleet import proof
+from cni_upgrade.fleet import proof, writing
 from cni_upgrade.fleet.view import moved
 from tests.unit.fleet.samples import ID, pod, policy, view
 
@@ -40,6 +40,19 @@ def test_nothing_is_written_where_the_node_has_no_room_and_works() -> None:
     status = after_its_time(WORKS, pod(NAME, **FULL))
     assert status.operation is not None
     assert status.operation.step == "Release"
+
+
+@pytest.mark.parametrize("found", [WORKS, {"add": False}])
+def test_nothing_is_written_after_a_drain_that_began_without_such_a_pod(
+    found: dict[str, Any],
+) -> None:
+    """As a release did that added it after the drain, and was upgraded meanwhile."""
+    at = view(policies={"cure": policy()}, pods={"node-a": ()})
+    seen = at.status.to_api() | {"baseline": found, "phase": "Draining"}
+    seen["operation"] |= {"step": "Drain"}
+    status = writing.drain(moved(at, NodeStateStatus.model_validate(seen))).status
+    assert status.operation is not None
+    assert (status.operation.step, status.operation.drained) == ("Baseline", True)
 
 
 def test_a_node_that_pods_which_hang_have_filled_is_cured() -> None:
