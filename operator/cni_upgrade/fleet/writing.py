@@ -201,7 +201,8 @@ def _not_started(view: View, why: str) -> Move:
     if off := unwanted(view):
         text = f"called off before anything was written: {off}"
         return release(view, Phase.WAITING, "CalledOff", text)
-    if view.operation.drained:
+    # Once it may be an upgrade of the operator, or a registry that is away.
+    if view.operation.drained and view.status.attempts:
         return in_vain(view, f"no agent ran: {why}")
     text = f"inconclusive, no agent ran and nothing was touched; tried again: {why}"
     return release(view, Phase.BLOCKED, "AgentNotStarted", text)

@@ -1503,10 +1503,13 @@ def drained_and_refused() -> Rollout:
 
 
 def drained_and_no_agent_started() -> Rollout:
-    """The agent that is to write does not start: drained once, and not again by itself."""
+    """The agent that is to write does not start: tried once more, and then not again by itself."""
     r = of(old("node-a"))
-    r.cluster.disks["node-a"].faults = ["none", "pull"]
+    r.cluster.disks["node-a"].faults = ["none", "pull", "none", "pull"]
     r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"policy": "Always"}})
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    assert reason(r, "node-a") == "AgentNotStarted"
+    r.cluster.add_pod("node-a", "web-new")
     r.settle()
     assert (phases(r), reason(r, "node-a")) == ({"node-a": "Blocked"}, "DrainNotEnough")
     assert "no such image" in message(r, "node-a")
