@@ -22,7 +22,7 @@ from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.fleet.leaving import PAUSED
+from cni_upgrade.fleet.departure import PAUSED
 from cni_upgrade.fleet.objects import Job
 from cni_upgrade.fleet.phases import AT_WORK, FAILED
 from cni_upgrade.fleet.selection import paused

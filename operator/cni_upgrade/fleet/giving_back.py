@@ -15,9 +15,9 @@ from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import answers, changed, node_lease, orders, proving
 from cni_upgrade.fleet.course import CLOSED
 from cni_upgrade.fleet.decisions import DeleteJob
+from cni_upgrade.fleet.departure import PAUSED, Leaving
 from cni_upgrade.fleet.draining import drain_settings, evict
 from cni_upgrade.fleet.ending import gave_back, noted, verify
-from cni_upgrade.fleet.leaving import PAUSED, Leaving
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost

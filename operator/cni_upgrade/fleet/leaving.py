@@ -7,85 +7,37 @@ what has no turn for `restorePatienceSeconds` is given up.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cni_upgrade.api import names
-from cni_upgrade.api.changed import Changed
-from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
 from cni_upgrade.api.node_state import CNINodeState
-from cni_upgrade.api.policy import CNIUpgradePolicy, DeletionPolicy, Mode
-from cni_upgrade.api.policy_status import NodeFailure, PolicyStatus, RestoreCounts
+from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.api.policy_status import PolicyStatus
+from cni_upgrade.fleet import leaving_status
 from cni_upgrade.fleet.budget import Budget, changing
-from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
+from cni_upgrade.fleet.changed import FAILED
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
-from cni_upgrade.fleet.course import hours, longest
-from cni_upgrade.fleet.decisions import Decision, Emit, SetFinalizers, SetStatus
+from cni_upgrade.fleet.course import longest
+from cni_upgrade.fleet.decisions import Decision, SetFinalizers, SetStatus
+from cni_upgrade.fleet.departure import (
+    Leaving,
+    changed_by,
+    gives_back,
+    halted,
+    held,
+    restores,
+    works_for,
+)
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.remaking import looked_at
 from cni_upgrade.fleet.roster import unjudged
-from cni_upgrade.fleet.selection import Governance, matches, paused, seniority
+from cni_upgrade.fleet.selection import Governance, matches, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.windows import WindowError, Windows
-
-PAUSED = "Paused"
-
-_LET_GO = f"at once with the annotation {names.LET_GO}"
-_UNSETTLED = (FAILED, REFUSED, GIVEN_UP)
-_MOST_FAILURES = 10
-
-
-def restores(policy: CNIUpgradePolicy) -> bool:
-    """Whether its deletion gives back what it changed."""
-    return policy.spec.deletion_policy == DeletionPolicy.RESTORE
-
-
-def let_go(policy: CNIUpgradePolicy) -> bool:
-    """Whether a person has ended the giving back, by annotation."""
-    annotation = policy.metadata.annotations.get(names.LET_GO)
-    return annotation is not None and annotation.lower() != "false"
-
-
-def held(policy: CNIUpgradePolicy) -> bool:
-    """Whether the policy carries our finalizer."""
-    return names.FINALIZER in policy.metadata.finalizers
-
-
-@dataclass(frozen=True, slots=True)
-class Leaving:
-    """One policy that is deleted and gives back, in one pass."""
-
-    policy: CNIUpgradePolicy
-    places: Budget
-    patience: timedelta
-    progress: datetime
-    """When the last node was settled, the policy was first seen to be deleted, or a stop or a pause
-    ended."""
-    moving: bool
-    """A node is worked on and can be expected to end."""
-    failed: str
-    """The first node on which it went wrong; empty while there is none. No other one begins."""
-    opens: Mapping[bool, datetime | None]
-    """When one may begin at the earliest, by whether it is drained; None: no window is so long."""
-    working: bool
-    """Some node is worked on."""
-    idle: Mapping[bool, timedelta]
-    """Time since `progress` in which one could have begun, by the same; all of it where none can
-    ever."""
-
-    def hopeless(self, drained: bool) -> bool:
-        """Whether nothing has gone on for so long that who waits to begin is given up."""
-        return not self.moving and self.idle[drained] >= self.patience
-
-    def stuck(self, now: datetime) -> bool:
-        """The same of who has begun, for which no window has to be open."""
-        return not self.moving and now - self.progress >= self.patience
 
 
 def all_leaving(world: Snapshot) -> dict[str, Leaving]:
@@ -98,20 +50,14 @@ def all_leaving(world: Snapshot) -> dict[str, Leaving]:
     return found
 
 
-def gives_back(policy: CNIUpgradePolicy) -> bool:
-    """Whether it is deleted, and stays until what it changed is given back."""
-    deleted = policy.metadata.deletion_timestamp is not None
-    return deleted and restores(policy) and held(policy) and not let_go(policy)
-
-
 def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     uid = policy.metadata.uid
-    mine = [(s, c) for s in world.states.values() if (c := _mine(s, uid)) is not None]
+    mine = [(s, c) for s in world.states.values() if (c := changed_by(s, uid)) is not None]
     ends = [c.restored_at for _, c in mine if c.restored_at is not None]
     told = policy.status.restore
     # A stop or a pause takes nobody's time: it is for those who said so to end it. Nor does what
     # was before anybody could do anything about it.
-    since = world.now if _halted(policy, world) or told is None else told.since or world.now
+    since = world.now if halted(policy, world) or told is None else told.since or world.now
     patience = timedelta(seconds=world.config.restore_patience_seconds)
     matched = {
         name: node
@@ -137,11 +83,6 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
         # Where one has failed no window lets another one begin.
         idle=_idle(policy, world, {} if failed else opens, progress, patience),
     )
-
-
-def _halted(policy: CNIUpgradePolicy, world: Snapshot) -> str:
-    """Whose word keeps every node from beginning, as a reason; empty while there is none."""
-    return STOPPED if world.stopped else PAUSED if paused(policy) else ""
 
 
 def _idle(
@@ -173,25 +114,14 @@ def _opens(policy: CNIUpgradePolicy, world: Snapshot) -> dict[bool, datetime | N
     }
 
 
-def _mine(state: CNINodeState, uid: str) -> Changed | None:
-    changed = state.status.changed
-    return changed if changed is not None and changed.policy.uid == uid else None
-
-
-def _works_for(state: CNINodeState, uid: str) -> bool:
-    operation = state.status.operation
-    ref = operation.policy if operation else None
-    return ref is not None and ref.uid == uid and changing(state)
-
-
 def _at_work(state: CNINodeState | None, uid: str) -> bool:
-    return state is not None and _works_for(state, uid)
+    return state is not None and works_for(state, uid)
 
 
 def _moving(state: CNINodeState, uid: str, patience: timedelta, world: Snapshot) -> bool:
     """Whether a change or restore of this policy is under way that can be expected to end."""
     operation, node = state.status.operation, world.nodes.get(state.metadata.name)
-    if operation is None or not _works_for(state, uid):
+    if operation is None or not works_for(state, uid):
         return False
     if node is None or node.ready == "Unknown":
         return False
@@ -278,12 +208,12 @@ def _decisions(
         leaving = _leaving(policy, world)
     if leaving is not None:
         left = list(_left(leaving, world))
-        status = _status(leaving, world, left)
+        status = leaving_status.status(leaving, world, left, _unseen(policy, world))
         said = tuple(_said(policy, status))
         yield from said
         # What it says must be said before it goes.
         if not (said or left):
-            yield _event(policy, status.message)
+            yield leaving_status.event(policy, status.message)
             yield _hold(policy, False)
         return
     wanted = not policy.metadata.deletion_timestamp and restores(policy) and _needed(policy, world)
@@ -303,7 +233,7 @@ def _needed(policy: CNIUpgradePolicy, world: Snapshot) -> bool:
     return (
         policy.spec.mode == Mode.ENFORCE
         or any(
-            _mine(state, uid) is not None or _works_for(state, uid)
+            changed_by(state, uid) is not None or works_for(state, uid)
             for state in world.states.values()
         )
         # A record that was lost is not nothing.
@@ -319,10 +249,10 @@ def _left(leaving: Leaving, world: Snapshot) -> Iterator[str]:
         if node is None or node.deleting or node.uid != state.spec.node_uid:
             continue
         if changing(state):
-            if _works_for(state, uid) and not leaving.stuck(world.now):
+            if works_for(state, uid) and not leaving.stuck(world.now):
                 yield name
             continue
-        changed = _mine(state, uid)
+        changed = changed_by(state, uid)
         if changed is None or changed.restored is not None:
             continue
         claim = state.spec.policy_ref
@@ -332,155 +262,3 @@ def _left(leaving: Leaving, world: Snapshot) -> Iterator[str]:
         yield from _unseen(leaving.policy, world)
         # Whether they carry the policy's change is not known here: a newer operator may come back.
         yield from unjudged(leaving.policy, world)
-
-
-def _status(leaving: Leaving, world: Snapshot, left: list[str]) -> PolicyStatus:
-    policy, uid = leaving.policy, leaving.policy.metadata.uid
-    mine = {n: s for n, s in sorted(world.states.items()) if _mine(s, uid) is not None}
-    outcomes = Counter(
-        c.restored for s in mine.values() if (c := _mine(s, uid)) is not None and c.restored
-    )
-    working = sum(_works_for(state, uid) for state in world.states.values())
-    unseen = _unseen(policy, world)
-    lost = unseen if leaving.stuck(world.now) else []
-    counts = RestoreCounts(
-        nodes=len(mine) + len(unseen),
-        restored=outcomes[RESTORED],
-        working=working,
-        waiting=sum(not changing(world.states.get(name)) for name in left),
-        refused=outcomes[REFUSED],
-        failed=outcomes[FAILED],
-        given_up=outcomes[GIVEN_UP] + len(lost),
-        since=None if _halted(policy, world) else leaving.progress,
-    )
-    failures = _failures(mine.values(), lost, world)
-    message = _message(leaving, counts, failures, world)
-    ended = "Restored" if counts.restored == counts.nodes else "NotRestored"
-    going_on = _halted(policy, world) or "Restoring"
-    found = _conditions(leaving, going_on if left else ended, message, left, world)
-    return policy.status.model_copy(
-        update={
-            "observed_generation": policy.metadata.generation,
-            "conditions": found,
-            "message": message,
-            # Counted while it governs nodes; it does not any more.
-            "nodes": None,
-            "summary": None,
-            "restore": counts,
-            "failures": failures,
-        }
-    )
-
-
-def _message(
-    leaving: Leaving, counts: RestoreCounts, failures: tuple[NodeFailure, ...], world: Snapshot
-) -> str:
-    parts = [f"deleted: {counts.restored} of {counts.nodes} nodes have their files back"]
-    parts += [f"{counts.working} worked on, to the end in any case"] if counts.working else []
-    parts += [f"{counts.waiting} waiting"] if counts.waiting else []
-    parts += [f"{counts.refused} refused"] if counts.refused else []
-    parts += [f"{counts.failed} failed"] if counts.failed else []
-    parts += [f"{counts.given_up} given up"] if counts.given_up else []
-    text = ", ".join(parts)
-    if failures:
-        text += f"; first {failures[0].node}: {failures[0].message}"
-    if counts.waiting and world.stopped:
-        text += f"; {stopped(world)}"
-    elif counts.waiting and paused(leaving.policy):
-        text += f"; it is paused, and nobody is given up for that: resume it, or end it {_LET_GO}"
-    elif counts.waiting:
-        text += f"; {_until(leaving, world)}, or {_LET_GO}"
-    return text
-
-
-def _until(leaving: Leaving, world: Snapshot) -> str:
-    """What those that wait wait for, and how long."""
-    seconds = int(leaving.patience.total_seconds())
-    text, opens = "", leaving.opens[False]
-    if leaving.failed:
-        text = f"no other one begins after {leaving.failed} failed; "
-    elif opens is None:
-        text = f"{_no_window(leaving.policy, world)}; "
-    elif leaving.policy.spec.rollout.windows:
-        if opens > world.now:
-            text = f"the next maintenance window opens {opens:%Y-%m-%dT%H:%M:%SZ}; "
-        return f"{text}what does not begin is given up after {seconds} s in which it could"
-    until = leaving.progress + leaving.patience
-    if until <= world.now:
-        return f"{text}what does not begin is given up once nothing goes on any more"
-    return f"{text}what does not begin is given up at {until:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _no_window(policy: CNIUpgradePolicy, world: Snapshot) -> str:
-    """Why no window ever lets a node begin."""
-    try:
-        Windows(policy.spec.rollout.windows, world.now)
-    except WindowError as error:
-        return str(error)
-    need = hours(longest(policy.spec, world.config, False))
-    return f"no maintenance window is long enough: a change may take {need}"
-
-
-def _failures(
-    states: Iterable[CNINodeState], lost: Iterable[str], world: Snapshot
-) -> tuple[NodeFailure, ...]:
-    told = [
-        NodeFailure(
-            node=name,
-            phase=GIVEN_UP,
-            reason="NotLookedAt",
-            message="no record says whether this node was changed, and it could not be looked at: "
-            f"{_last_word(world.states.get(name))}",
-        )
-        for name in lost
-    ]
-    told += [
-        NodeFailure(
-            node=state.metadata.name,
-            phase=changed.restored or "",
-            reason=state.status.reason,
-            message=changed.message,
-            since=changed.restored_at,
-        )
-        for state in states
-        if (changed := state.status.changed) is not None and changed.restored in _UNSETTLED
-    ]
-    return tuple(sorted(told, key=lambda f: (_UNSETTLED.index(f.phase), f.node))[:_MOST_FAILURES])
-
-
-def _last_word(state: CNINodeState | None) -> str:
-    return (state.status.message if state else "") or "its record was deleted"
-
-
-def _conditions(
-    leaving: Leaving, reason: str, message: str, left: list[str], world: Snapshot
-) -> tuple[Condition, ...]:
-    def condition(kind: str, status: str, text: str = message, reason: str = reason) -> Condition:
-        return Condition.model_validate(
-            {
-                "type": kind,
-                "status": status,
-                "observedGeneration": leaving.policy.metadata.generation,
-                "lastTransitionTime": world.now,
-                "reason": reason,
-                "message": text,
-            }
-        )
-
-    found = [condition(READY, "False")]
-    if leaving.failed or (not left and reason == "NotRestored"):
-        found.append(condition(STALLED, "True"))
-    elif left and (not _halted(leaving.policy, world) or leaving.working):
-        found.append(condition(RECONCILING, "True"))
-    if left and world.stopped:
-        found.append(condition(STOPPED, "True", stopped(world)))
-    if left and paused(leaving.policy):
-        found.append(condition(PAUSED, "True", reason=PAUSED))
-    return keep_times(leaving.policy.status.conditions, tuple(found))
-
-
-def _event(policy: CNIUpgradePolicy, message: str) -> Emit:
-    clean = not policy.status.failures
-    kind, meta = ("Normal" if clean else "Warning"), policy.metadata
-    reason = "Restored" if clean else "NotRestored"
-    return Emit(names.POLICY_KIND, meta.name, meta.uid, kind, reason, message)  # type: ignore[arg-type]

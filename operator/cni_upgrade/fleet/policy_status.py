@@ -24,7 +24,7 @@ from cni_upgrade.fleet import leaving, sources
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import Course, all_courses
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
-from cni_upgrade.fleet.leaving import PAUSED
+from cni_upgrade.fleet.departure import PAUSED, gives_back
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.roster import Roster, unjudged
@@ -79,7 +79,7 @@ def turns(
         going = leaving.all_leaving(world).values()
         reached, failed = all_courses(world, roster, (each.places for each in going))
     for policy in sorted(world.policies.values(), key=seniority):
-        blind = bool(world.denied) and leaving.gives_back(policy)
+        blind = bool(world.denied) and gives_back(policy)
         if policy.metadata.deletion_timestamp and not blind:
             continue  # leaving.py says what becomes of it, where that can be known
         uid = policy.metadata.uid

@@ -18,8 +18,8 @@ from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.fleet import cordon, giving_back, node_lease, orders
 from cni_upgrade.fleet.course import drains
 from cni_upgrade.fleet.decisions import Claim
+from cni_upgrade.fleet.departure import held, restores
 from cni_upgrade.fleet.draining import drain_first
-from cni_upgrade.fleet.leaving import held, restores
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import (
     AT_WORK,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.operation_status import Ending, OperationStatus, Ordered
@@ -13,14 +13,12 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
 from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet.decisions import Decision
+from cni_upgrade.fleet.departure import Leaving
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import PHASE_OF, Step
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.snapshot import Snapshot
-
-if TYPE_CHECKING:  # it asks the rollout's limits, which are about views
-    from cni_upgrade.fleet.leaving import Leaving
 
 
 @dataclass(frozen=True, slots=True)

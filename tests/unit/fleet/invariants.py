@@ -20,7 +20,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet import decisions as d
-from cni_upgrade.fleet.leaving import gives_back
+from cni_upgrade.fleet.departure import gives_back
 from cni_upgrade.fleet.node_lease import HOLDER
 from cni_upgrade.fleet.objects import Lease, Node
 from cni_upgrade.fleet.phases import FAILED, MOVES

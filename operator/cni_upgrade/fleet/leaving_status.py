@@ -1,0 +1,178 @@
+"""What a deleted policy that gives back says of itself: how far it is, and until when is waited."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from cni_upgrade.api import names
+from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.policy_status import NodeFailure, PolicyStatus, RestoreCounts
+from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
+from cni_upgrade.fleet.course import hours, longest
+from cni_upgrade.fleet.decisions import Emit
+from cni_upgrade.fleet.departure import PAUSED, Leaving, changed_by, halted, works_for
+from cni_upgrade.fleet.selection import paused
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.stopping import STOPPED, stopped
+from cni_upgrade.fleet.windows import WindowError, Windows
+
+_LET_GO = f"at once with the annotation {names.LET_GO}"
+_UNSETTLED = (FAILED, REFUSED, GIVEN_UP)
+_MOST_FAILURES = 10
+
+
+def status(leaving: Leaving, world: Snapshot, left: list[str], unseen: list[str]) -> PolicyStatus:
+    """`left` keep the finalizer; of `unseen` no record says whether the policy changed them."""
+    policy, uid = leaving.policy, leaving.policy.metadata.uid
+    mine = {n: s for n, s in sorted(world.states.items()) if changed_by(s, uid) is not None}
+    outcomes = Counter(
+        c.restored for s in mine.values() if (c := changed_by(s, uid)) is not None and c.restored
+    )
+    working = sum(works_for(state, uid) for state in world.states.values())
+    lost = unseen if leaving.stuck(world.now) else []
+    counts = RestoreCounts(
+        nodes=len(mine) + len(unseen),
+        restored=outcomes[RESTORED],
+        working=working,
+        waiting=sum(not changing(world.states.get(name)) for name in left),
+        refused=outcomes[REFUSED],
+        failed=outcomes[FAILED],
+        given_up=outcomes[GIVEN_UP] + len(lost),
+        since=None if halted(policy, world) else leaving.progress,
+    )
+    failures = _failures(mine.values(), lost, world)
+    message = _message(leaving, counts, failures, world)
+    ended = "Restored" if counts.restored == counts.nodes else "NotRestored"
+    going_on = halted(policy, world) or "Restoring"
+    found = _conditions(leaving, going_on if left else ended, message, left, world)
+    return policy.status.model_copy(
+        update={
+            "observed_generation": policy.metadata.generation,
+            "conditions": found,
+            "message": message,
+            # Counted while it governs nodes; it does not any more.
+            "nodes": None,
+            "summary": None,
+            "restore": counts,
+            "failures": failures,
+        }
+    )
+
+
+def _message(
+    leaving: Leaving, counts: RestoreCounts, failures: tuple[NodeFailure, ...], world: Snapshot
+) -> str:
+    parts = [f"deleted: {counts.restored} of {counts.nodes} nodes have their files back"]
+    parts += [f"{counts.working} worked on, to the end in any case"] if counts.working else []
+    parts += [f"{counts.waiting} waiting"] if counts.waiting else []
+    parts += [f"{counts.refused} refused"] if counts.refused else []
+    parts += [f"{counts.failed} failed"] if counts.failed else []
+    parts += [f"{counts.given_up} given up"] if counts.given_up else []
+    text = ", ".join(parts)
+    if failures:
+        text += f"; first {failures[0].node}: {failures[0].message}"
+    if counts.waiting and world.stopped:
+        text += f"; {stopped(world)}"
+    elif counts.waiting and paused(leaving.policy):
+        text += f"; it is paused, and nobody is given up for that: resume it, or end it {_LET_GO}"
+    elif counts.waiting:
+        text += f"; {_until(leaving, world)}, or {_LET_GO}"
+    return text
+
+
+def _until(leaving: Leaving, world: Snapshot) -> str:
+    """What those that wait wait for, and how long."""
+    seconds = int(leaving.patience.total_seconds())
+    text, opens = "", leaving.opens[False]
+    if leaving.failed:
+        text = f"no other one begins after {leaving.failed} failed; "
+    elif opens is None:
+        text = f"{_no_window(leaving.policy, world)}; "
+    elif leaving.policy.spec.rollout.windows:
+        if opens > world.now:
+            text = f"the next maintenance window opens {opens:%Y-%m-%dT%H:%M:%SZ}; "
+        return f"{text}what does not begin is given up after {seconds} s in which it could"
+    until = leaving.progress + leaving.patience
+    if until <= world.now:
+        return f"{text}what does not begin is given up once nothing goes on any more"
+    return f"{text}what does not begin is given up at {until:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _no_window(policy: CNIUpgradePolicy, world: Snapshot) -> str:
+    """Why no window ever lets a node begin."""
+    try:
+        Windows(policy.spec.rollout.windows, world.now)
+    except WindowError as error:
+        return str(error)
+    need = hours(longest(policy.spec, world.config, False))
+    return f"no maintenance window is long enough: a change may take {need}"
+
+
+def _failures(
+    states: Iterable[CNINodeState], lost: Iterable[str], world: Snapshot
+) -> tuple[NodeFailure, ...]:
+    told = [
+        NodeFailure(
+            node=name,
+            phase=GIVEN_UP,
+            reason="NotLookedAt",
+            message="no record says whether this node was changed, and it could not be looked at: "
+            f"{_last_word(world.states.get(name))}",
+        )
+        for name in lost
+    ]
+    told += [
+        NodeFailure(
+            node=state.metadata.name,
+            phase=changed.restored or "",
+            reason=state.status.reason,
+            message=changed.message,
+            since=changed.restored_at,
+        )
+        for state in states
+        if (changed := state.status.changed) is not None and changed.restored in _UNSETTLED
+    ]
+    return tuple(sorted(told, key=lambda f: (_UNSETTLED.index(f.phase), f.node))[:_MOST_FAILURES])
+
+
+def _last_word(state: CNINodeState | None) -> str:
+    return (state.status.message if state else "") or "its record was deleted"
+
+
+def _conditions(
+    leaving: Leaving, reason: str, message: str, left: list[str], world: Snapshot
+) -> tuple[Condition, ...]:
+    def condition(kind: str, status: str, text: str = message, reason: str = reason) -> Condition:
+        return Condition.model_validate(
+            {
+                "type": kind,
+                "status": status,
+                "observedGeneration": leaving.policy.metadata.generation,
+                "lastTransitionTime": world.now,
+                "reason": reason,
+                "message": text,
+            }
+        )
+
+    found = [condition(READY, "False")]
+    if leaving.failed or (not left and reason == "NotRestored"):
+        found.append(condition(STALLED, "True"))
+    elif left and (not halted(leaving.policy, world) or leaving.working):
+        found.append(condition(RECONCILING, "True"))
+    if left and world.stopped:
+        found.append(condition(STOPPED, "True", stopped(world)))
+    if left and paused(leaving.policy):
+        found.append(condition(PAUSED, "True", reason=PAUSED))
+    return keep_times(leaving.policy.status.conditions, tuple(found))
+
+
+def event(policy: CNIUpgradePolicy, message: str) -> Emit:
+    """The last word, as the finalizer goes."""
+    clean = not policy.status.failures
+    kind, meta = ("Normal" if clean else "Warning"), policy.metadata
+    reason = "Restored" if clean else "NotRestored"
+    return Emit(names.POLICY_KIND, meta.name, meta.uid, kind, reason, message)  # type: ignore[arg-type]
