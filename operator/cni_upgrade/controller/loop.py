@@ -14,6 +14,7 @@ from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.sources import Sources
 from cni_upgrade.controller.store import Store, at_steps
 from cni_upgrade.fleet.hanging import wants_pods
+from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.node_lease import HELD
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import PROVING, Step
@@ -24,14 +25,19 @@ from cni_upgrade.kube.resources import LEASES, NAMESPACES, PODS, POLICIES
 
 log = logging.getLogger(__name__)
 
-LEAST_PAUSE, MOST_PAUSE = 0.2, 1.0
+LEAST_PAUSE, MOST_PAUSE = 0.2, 2.0
 """Seconds after the first news of many: events come in bursts, one pass answers them all."""
-PAUSES_TO_PLANS = 2.0
-"""A pause is so many times what planning took last: at most a third of a core goes into it."""
+PAUSES_TO_PASSES = 9.0
+"""A pause is so many times what deciding cost last: at most a tenth of a core goes into it."""
 BUSY_TICK = 2.0  # seconds: while a node is worked on, deadlines and drains are looked at
 IDLE_TICK = 30.0  # seconds
 RESYNC = 300.0  # seconds between two whole lists
 STALE = 120.0  # seconds without any progress: the loop hangs, liveness says so
+
+
+def pause(cost: float) -> float:
+    """Seconds to wait for more news after a pass that took so many seconds of CPU to decide."""
+    return min(max(PAUSES_TO_PASSES * cost, LEAST_PAUSE), MOST_PAUSE)
 
 
 class Loop:
@@ -53,6 +59,7 @@ class Loop:
         self._metrics = metrics
         self._sources = Sources(kube, store)
         self._daemonsets = DaemonSets(kube)
+        self._memory = Memory()
         self._news = asyncio.Event()
         self._failures = 0
         self._wrong = ""
@@ -60,7 +67,7 @@ class Loop:
         self._beat = time.monotonic()
         self._passed: float | None = None
         self._due = 0.0
-        self._planning = 0.0
+        self._cost = 0.0
         self.listed = asyncio.Event()
         """Set while the store was healed by whole lists since the last trouble."""
 
@@ -117,10 +124,7 @@ class Loop:
                     await self._news.wait()
             except TimeoutError:
                 continue
-            await asyncio.sleep(self._pause())
-
-    def _pause(self) -> float:
-        return min(max(PAUSES_TO_PLANS * self._planning, LEAST_PAUSE), MOST_PAUSE)
+            await asyncio.sleep(pause(self._cost))
 
     def tick(self) -> float:
         """Seconds until the next pass where there is no news."""
@@ -161,14 +165,14 @@ class Loop:
         if not self._store.denied:
             await self._list_pods()
             await self._list_judged()
-            if any(s.status.reason == HELD for s in self._store.states.items.values()):
+            if self._leases_matter():
                 await self._list_leases()
             await self._sources.look(time.monotonic())
+        began = time.thread_time()
         world = self._store.snapshot(self._store.now())
-        began = time.monotonic()
         with self._metrics.planning():
-            turns = plan(world)
-        self._planning = time.monotonic() - began
+            turns = plan(world, self._memory)
+        self._cost = time.thread_time() - began
         done = await self._executor.carry_out(turns, world)
         unreadable = [*self._store.policies.unreadable, *self._store.states.unreadable]
         self._metrics.observe(world, len(unreadable))
@@ -186,6 +190,13 @@ class Loop:
         except KubeError as error:
             if error.status != 403:
                 raise
+
+    def _leases_matter(self) -> bool:
+        """Whether a node waits for a Lease to be given back."""
+        states = self._store.states.items.values()
+        return bool(self._store.config.lease_namespace) and any(
+            each.status.reason == HELD for each in states
+        )
 
     async def _list_leases(self) -> None:
         """They are not watched: ours are known, and others' matter while a node waits for one."""

@@ -24,6 +24,7 @@ from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget, shared
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.containing import NONSENSE
 from cni_upgrade.fleet.failures import counted
+from cni_upgrade.fleet.gate import Refusal
 from cni_upgrade.fleet.phases import GOOD, UNPROVED
 from cni_upgrade.fleet.roster import Member, Roster, unjudged
 from cni_upgrade.fleet.sending import GRACE_SECONDS
@@ -33,9 +34,6 @@ from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.fleet.waves import Waves
 from cni_upgrade.fleet.windows import WindowError, Windows
 from cni_upgrade.node.operation import Verdict
-
-Refusal = tuple[str, str]
-"""(reason, message): why something may not begin."""
 
 STOPPED = "RolloutStopped"
 CLOSED = "OutsideWindow"

@@ -87,7 +87,7 @@ def to_drop(world: Snapshot, states: Any) -> Iterator[DropLease]:
 
     Not of nodes that are not ours to judge, or gone: theirs goes with the Node that owns it.
     """
-    for node in world.nodes:
+    for node in world.nodes if world.leases else ():
         lease = world.leases.get(name(node))
         if lease is None or lease.holder != HOLDER:
             continue

@@ -160,6 +160,8 @@ class Pod:
     ended: Ended | None
     began: bool
     """A container of it was created, if only to be killed."""
+    job: str
+    """The name of the Job that made it, empty for a pod of none."""
     orphaned: bool | None = None
     """Its DaemonSet is not there; None where nobody has looked, for no pod tells."""
 
@@ -181,11 +183,6 @@ class Pod:
         return f"{self.namespace}/{self.name}"
 
     @property
-    def job(self) -> str:
-        """The name of the Job that made it, empty for a pod of none."""
-        return next((self.labels[key] for key in _JOB_NAME if key in self.labels), "")
-
-    @property
     def for_node(self) -> str:
         """The node that a pod of ours is meant for, also before it is scheduled."""
         return self.annotations.get(LABEL_NODE) or self.node
@@ -199,7 +196,7 @@ class Pod:
         states = [c.get("state") or {} for c in containers]
         waiting: Raw = next((s["waiting"] for s in states if "waiting" in s), {})
         ended = next((s["terminated"] for s in states if "terminated" in s), None)
-        annotations = meta.get("annotations") or {}
+        annotations, labels = meta.get("annotations") or {}, meta.get("labels") or {}
         owners = meta.get("ownerReferences") or ()
         owner: Raw = next((each for each in owners if each.get("controller")), {})
         kind = owner.get("kind", "")
@@ -211,7 +208,7 @@ class Pod:
             node=spec.get("nodeName", ""),
             phase=status.get("phase", "Pending"),
             reason=status.get("reason", ""),
-            labels=meta.get("labels") or {},
+            labels=labels,
             annotations={k: v for k, v in annotations.items() if k.startswith("cniupgrade.dev/")},
             created=instant(meta.get("creationTimestamp")),
             deleted=instant(meta.get("deletionTimestamp")),
@@ -232,6 +229,7 @@ class Pod:
             # A kubelet that gives a pod up says "terminated" of a container that never was; only
             # the runtime gives it an id.
             began=any(c.get("containerID") for c in containers),
+            job=next((labels[key] for key in _JOB_NAME if key in labels), ""),
         )
 
 

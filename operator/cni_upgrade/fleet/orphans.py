@@ -34,9 +34,8 @@ class Writer:
 def writers(world: Snapshot) -> dict[str, Writer]:
     """By node: the Job that may still write there."""
     found = {}
-    for name in sorted(world.jobs.keys() | world.agents.keys()):
-        if not name.startswith(("apply-", "restore-")):
-            continue
+    there = world.jobs.keys() | world.agents.keys()
+    for name in sorted(name for name in there if name.startswith(("apply-", "restore-"))):
         job = world.jobs.get(name)
         pods = tuple(p for p in world.agents.get(name, ()) if not (p.ended or p.finished))
         coming = job is not None and not (job.complete or job.failed or world.agents.get(name))

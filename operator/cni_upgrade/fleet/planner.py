@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -25,7 +25,7 @@ from cni_upgrade.fleet import (
     work,
 )
 from cni_upgrade.fleet.containing import NONSENSE, why
-from cni_upgrade.fleet.course import Course, Refusal, all_courses
+from cni_upgrade.fleet.course import Course, all_courses
 from cni_upgrade.fleet.decisions import (
     Claim,
     CreateState,
@@ -36,6 +36,8 @@ from cni_upgrade.fleet.decisions import (
     KeepStatus,
     SetStatus,
 )
+from cni_upgrade.fleet.gate import Gate, Refusal
+from cni_upgrade.fleet.memory import Calm, Memory
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer, writers
 from cni_upgrade.fleet.patch import merge_patch
@@ -56,19 +58,23 @@ _HANGS = timedelta(seconds=60)
 """How long a pod may take to go before the record of its node says that it does not."""
 
 
-def plan(world: Snapshot) -> tuple[Turn, ...]:
-    """Every turn that has something to do; policies last, they count what the nodes decided."""
-    return tuple(_turns(world))
+def plan(world: Snapshot, memory: Memory | None = None) -> tuple[Turn, ...]:
+    """Every turn that has something to do; policies last, they count what the nodes decided.
+
+    `memory`: of the passes before this one, which spares time and changes nothing.
+    """
+    return tuple(_turns(world, memory or Memory()))
 
 
-def _turns(world: Snapshot) -> Iterator[Turn]:
+def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
     if world.denied:
         # Half a view is no view: what we may not list would look as if it were not there.
         yield from leaving.let_go_turns(world)
         yield from policy_status.turns(world)
         yield from unread.turns(world)
         return
-    roster = Roster(world)
+    memory.begin(world)
+    roster = Roster(world, memory)
     going = leaving.all_leaving(world)
     courses, failed = all_courses(world, roster, (each.places for each in going.values()))
     order: dict[str, int] = {}
@@ -78,28 +84,22 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
         uid: ("PolicyUnplannable", f"the policy cannot be acted on: {why(error)}")
         for uid, error in failed.items()
     }
-    audits = sum(
-        1
-        for state in world.states.values()
-        if state.status.operation is not None and state.status.operation.kind == "audit"
-    )
-    rotating = sum(1 for state in world.states.values() if _rotating(state.status))
     looking = _looking(world)
-    audits += len(looking)
-    fresh = sum(1 for state in world.states.values() if state.status.observed_generation < 0)
+    audits, rotating, fresh = len(looking), 0, 0
+    for record in world.states.values():
+        operation = record.status.operation
+        audits += operation is not None and operation.kind == "audit"
+        rotating += _rotating(record.status)
+        fresh += record.status.observed_generation < 0
     after = dict(world.states)
     writing, hanging = writers(world), _hanging(world)
 
-    def turn_of(node: Node) -> tuple[bool, int, str]:
-        # The controller's own node goes last: if it is lost, the others are done.
-        return node.name == world.own_node, order.get(node.name, 0), node.name
-
-    for node in sorted(world.nodes.values(), key=turn_of):
+    for node in _in_order(world, roster, order):
         if node.deleting:
             continue
         state = world.states.get(node.name)
         governance = roster.governance[node.name]
-        asker = leaving.asker(node, state, going)
+        asker = leaving.asker(node, state, going) if going else None
         if state is None:
             if governance.policy is not None or (asker and node.name not in writing):
                 # Its record begins when it is to be looked at: until then there is nothing to say
@@ -116,18 +116,30 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             yield _replaced(world, state)
             continue
         uid = governance.policy.metadata.uid if governance.policy else ""
+        gate = Gate(partial(_take, courses.get(uid), refused.get(uid), node.name))
+        may_audit = audits < world.config.audit_parallel or node.name in looking
+        rests = (
+            state.status.operation is None
+            and not going
+            and node.name not in writing
+            and node.name not in hanging
+            and node.name not in world.unwritten
+            and not (world.leases and node_lease.name(node.name) in world.leases)
+        )
+        if rests and _still_calm(memory.calm(node, state, world.now), may_audit, gate):
+            continue
         view = View(
             world=world,
             node=node,
             state=state,
             status=state.status,
             governance=governance,
-            may_audit=audits < world.config.audit_parallel or node.name in looking,
+            may_audit=may_audit,
             may_rotate=rotating < world.config.reaudit_parallel,
             writer=writing.get(node.name),
             leaving=leaving.of(state, governance, going),
             asker=asker,
-            gate=partial(_take, courses.get(uid), refused.get(uid), node.name),
+            gate=gate,
             begin=partial(_begin, courses.get(uid), node.name),
         )
         move, status = _contained(view, hanging.get(node.name, ()))
@@ -146,6 +158,9 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
             decisions = tuple(_written(world, state, status)) if ended else move.acts
         if decisions:
             yield Turn(node.name, decisions)
+        elif rests and status.reason != UNPLANNABLE:
+            until, queues = rest.calm_until(view), rest.queues(view)
+            memory.keep(Calm(node, state, world.now, until, queues, gate.told))
     yield from _leftovers(world, after)
     seen = replace(world, states=after)
     held = tuple(leaving.turns(seen, going))
@@ -155,6 +170,25 @@ def _turns(world: Snapshot) -> Iterator[Turn]:
     told = policy_status.turns(seen, roster, courses)
     yield from (turn for turn in told if turn.subject not in taken)
     yield from unread.turns(world)
+
+
+def _in_order(world: Snapshot, roster: Roster, order: Mapping[str, int]) -> list[Node]:
+    """The nodes as they have their turn: by their place in a rollout, then by their names."""
+    nodes = [world.nodes[name] for name in roster.governance]
+    if order:
+        nodes.sort(key=lambda node: order.get(node.name, 0))
+    own = world.nodes.get(world.own_node)
+    if own is not None:
+        # The controller's own node goes last: if it is lost, the others are done.
+        nodes = [*(node for node in nodes if node is not own), own]
+    return nodes
+
+
+def _still_calm(calm: Calm | None, may_audit: bool, gate: Gate) -> bool:
+    """Whether what was found of a node before is what would be found of it now."""
+    if calm is None or (calm.queues and may_audit):
+        return False
+    return calm.told is None or gate(calm.told[0]) == calm.told[1]
 
 
 def _ungoverned(node: Node, back: Decision, writer: Writer | None) -> Iterator[Turn]:
@@ -348,9 +382,10 @@ def _leftovers(world: Snapshot, states: dict[str, CNINodeState]) -> Iterator[Tur
     # What is recorded counts as well as what is decided now: a decision may yet be lost, and a
     # proof pod that was deleted too early looks like one that does not go.
     operations = [
-        state.status.operation
-        for state in (*world.states.values(), *states.values())
-        if state.status.operation is not None
+        operation
+        for records in (world.states, states)
+        for state in records.values()
+        if (operation := state.status.operation) is not None
     ]
     current = {operation.job for operation in operations}
     kept = {

@@ -29,7 +29,6 @@ from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.roster import Roster, unjudged
 from cni_upgrade.fleet.selection import paused, seniority
-from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.standing import Verdict, enforced, held_since
 from cni_upgrade.fleet.stopping import STOPPED, stopped
@@ -165,7 +164,8 @@ def _status(
     apart = tuple(unjudged(policy, world))
     count = len(matched) + len(apart)
     states = [world.states[name] for name in matched if name in world.states]
-    phases = Counter(str(state.status.phase) for state in states)
+    found = Counter(state.status.phase for state in states)
+    phases = Counter({str(phase): number for phase, number in found.items()})
     phases[str(Phase.PENDING)] += len(matched) - len(states)
     # Whatever their phase says, they stand still until a person acts.
     stuck = [state for state in states if state.status.reason == UNPLANNABLE]
@@ -202,7 +202,11 @@ def _status(
         message=verdict.message,
         nodes=NodeCounts(matched=count, by_phase={p: n for p, n in sorted(phases.items()) if n}),
         summary=summary,
-        versions=dict(sorted(Counter(s.status.found for s in states if s.status.found).items())),
+        versions={
+            version: number
+            for version, number in sorted(Counter(s.status.found or "" for s in states).items())
+            if version
+        },
         readiness=tuple(
             _readiness(runtime, states, count)
             for runtime in dict.fromkeys(policy.spec.readiness_for)
@@ -247,10 +251,9 @@ def _held(policy: CNIUpgradePolicy, matched: list[str], world: Snapshot, roster:
         governance = roster.governance[name]
         acting = governance.policy
         if acting is not None and state is not None and state.status.phase in _LOOKED_AT:
-            seen = state.status.observed
-            known = seen and seen.audit_key == audit_key(node, state, acting, world.config)
+            known = roster.answered(node, state, acting)
             if state.status.phase == Phase.AUDITING:
-                again += bool(known) and state.status.reason == ROUTINE
+                again += known and state.status.reason == ROUTINE
             elif acting is policy:
                 unseen += not known
         if acting is None or acting.spec.mode != Mode.ENFORCE:
@@ -290,9 +293,10 @@ def _failures(states: list[CNINodeState]) -> tuple[NodeFailure, ...]:
 
 def _grave(state: CNINodeState) -> int | None:
     """The place of a node among those that need a person, the gravest first; None: not one."""
-    if state.status.phase in _TROUBLE:
-        return _TROUBLE.index(Phase(state.status.phase))
-    return len(_TROUBLE) if state.status.reason == UNPLANNABLE else None
+    status = state.status
+    if status.phase in _TROUBLE:
+        return _TROUBLE.index(Phase(status.phase))
+    return len(_TROUBLE) if status.reason == UNPLANNABLE else None
 
 
 def _counted(phases: Counter[str]) -> str:

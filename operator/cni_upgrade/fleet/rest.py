@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zlib import crc32
 
@@ -36,7 +37,7 @@ from cni_upgrade.fleet.phases import (
 from cni_upgrade.fleet.proof import pod_name
 from cni_upgrade.fleet.remaking import looked_at
 from cni_upgrade.fleet.selection import paused
-from cni_upgrade.fleet.sending import GRACE_SECONDS, pausing
+from cni_upgrade.fleet.sending import GRACE_SECONDS, pause_turns, pausing
 from cni_upgrade.fleet.settle import asked_again, audit_key
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, moved
@@ -46,6 +47,8 @@ _LONGEST_LABEL = 63
 
 _DRAIN_FORBIDDEN = "DrainForbidden"
 """Blocked by a word in the policy that no audit depends on: asked again in every pass."""
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 _JUDGED = frozenset(Phase) - AT_WORK - {Phase.PENDING}
 """Phases that say what an audit or a change has found; a node rests in no other for good."""
@@ -91,12 +94,42 @@ def next_move(view: View) -> Move:
         return _audit(view, policy)
     if view.policy is None:
         return Move(view.status)  # It was looked at for a deleted policy; no change begins for it.
-    able = not (view.silent or view.world.stopped)
-    if able and view.may_rotate and view.may_audit and _rotates(view):
+    if _able(view) and view.may_rotate and view.may_audit and _rotates(view):
         return _audit(view, policy)
     if view.status.phase == Phase.WAITING or view.status.reason == _DRAIN_FORBIDDEN:
         return _begin(view, policy)
     return Move(view.status)
+
+
+def calm_until(view: View) -> datetime:
+    """When the clock alone may bring something to do to a node of which nothing was found to do.
+
+    Of one on which nobody has a Lease, no agent may write and no deleted policy has a say: what
+    else may bring it something is news of the node, its record and its policies, and what
+    `may_audit` and `gate` say. `view.now` where a look is due that nobody asks for.
+    """
+    if view.policy is None:
+        return _NEVER
+    due = _audit_due(view, view.policy)
+    if not due and _able(view) and _rotates(view):
+        return view.now
+    looked, age = _looked(view), _longest_unseen(view)
+    times: list[datetime] = []
+    # A record that somebody has edited may hold the end of all time, or its beginning.
+    with suppress(OverflowError):
+        times += pause_turns(view)
+        times += [looked + age] if looked is not None and age is not None else []
+    return min((at for at in times if at > view.now), default=_NEVER)
+
+
+def queues(view: View) -> bool:
+    """Whether a look is due for which there is only no place."""
+    return view.policy is not None and _able(view) and _audit_due(view, view.policy)
+
+
+def _able(view: View) -> bool:
+    """Whether an agent may be sent to the node."""
+    return not (view.silent or view.world.stopped)
 
 
 def _answered(view: View, writer: Writer) -> bool:
@@ -181,21 +214,34 @@ def _rotates(view: View) -> bool:
     half of the time to all of it, each node at its own: in a fleet that was audited at once the
     next looks are spread, and those after them ever more.
     """
-    seen = view.status.observed
-    if seen is None or seen.audited_at is None or view.status.phase not in _JUDGED - FAILED:
+    seen, looked, age = view.status.observed, _looked(view), _longest_unseen(view)
+    if seen is None or looked is None or age is None:
         return False
-    if view.status.reason == DRAIN_NOT_ENOUGH:
-        return False  # It would find the same change due, and the node would be drained again.
     known, since = seen.ready_since, view.node.ready_since
     again = known is not None and since is not None and since != known
     if again and view.node.ready == "True" and view.status.next_attempt_at is None:
         return True  # One that is blocked has its next look ahead, at growing distances.
+    return view.now - looked >= age
+
+
+def _longest_unseen(view: View) -> timedelta | None:
+    """How long after a look there is another one though nobody asks for it; None: there is none."""
+    if view.status.phase not in _JUDGED - FAILED:
+        return None
+    if view.status.reason == DRAIN_NOT_ENOUGH:
+        return None  # It would find the same change due, and the node would be drained again.
     share = 0.5 + 0.5 * crc32(view.node.uid.encode()) / 2**32
+    return timedelta(seconds=share * view.world.config.reaudit_seconds)
+
+
+def _looked(view: View) -> datetime | None:
+    """When somebody has looked at the node last; None where nobody has, or nothing came of it."""
+    seen, last = view.status.observed, view.status.last_change
+    if seen is None or seen.audited_at is None:
+        return None
     # Who writes looks as well; else a change that took long would be followed by a look at once,
     # before its end was told.
-    last = view.status.last_change
-    looked = max(seen.audited_at, last.at) if last else seen.audited_at
-    return view.now - looked >= timedelta(seconds=share * view.world.config.reaudit_seconds)
+    return max(seen.audited_at, last.at) if last else seen.audited_at
 
 
 def _audit(view: View, policy: CNIUpgradePolicy) -> Move:

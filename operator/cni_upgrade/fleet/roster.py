@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED
-from cni_upgrade.fleet.selection import Governance, govern, matches, seniority
-from cni_upgrade.fleet.settle import asked_again, audit_key
+from cni_upgrade.fleet.selection import Governance, matches
+from cni_upgrade.fleet.settle import asked_again
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 
 
@@ -44,8 +45,12 @@ class Member:
 class Roster:
     """The nodes of every policy. Labels and claims decide, not what a pass makes of a node."""
 
-    def __init__(self, world: Snapshot) -> None:
-        policies = sorted(world.policies.values(), key=seniority)
+    def __init__(self, world: Snapshot, memory: Memory | None = None) -> None:
+        """`memory` has begun with this snapshot."""
+        if memory is None:
+            memory = Memory()
+            memory.begin(world)
+        self._memory = memory
         self._config = world.config
         self.governance: dict[str, Governance] = {}
         self._matched: defaultdict[str, dict[str, Node]] = defaultdict(dict)
@@ -53,14 +58,14 @@ class Roster:
         self._working: defaultdict[str, set[str]] = defaultdict(set)
         for name in sorted(world.nodes):
             node, state = world.nodes[name], world.states.get(name)
-            who = self.governance[name] = govern(node, state, policies)
+            who = self.governance[name] = memory.governance(node, state)
             for watcher in who.watchers:
                 self._matched[watcher][name] = node
             if who.policy is not None:
                 self._governed[who.policy.metadata.uid].append(node)
-            ref = state.status.operation.policy if state and state.status.operation else None
-            if ref is not None and changing(state):
-                self._working[ref.uid].add(name)
+            operation = state.status.operation if state is not None else None
+            if operation is not None and operation.policy is not None and changing(state):
+                self._working[operation.policy.uid].add(name)
 
     def matched(self, policy: CNIUpgradePolicy) -> Mapping[str, Node]:
         """The nodes that a policy selects, by name and in the order of their names."""
@@ -80,11 +85,17 @@ class Roster:
             if not node.deleting
         )
 
+    def answered(self, node: Node, state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
+        """Whether the node's last audit answers what the policy asks today."""
+        observed = state.status.observed
+        return observed is not None and observed.audit_key == self._memory.audit_key(
+            node, state, policy, self._config
+        )
+
     def _member(self, node: Node, state: CNINodeState | None, policy: CNIUpgradePolicy) -> Member:
-        observed = state.status.observed if state else None
-        if state is None or observed is None:
+        if state is None or state.status.observed is None:
             return Member(node, state, seen=False, failed=_failed(state))
-        seen = observed.audit_key == audit_key(node, state, policy, self._config)
+        seen = self.answered(node, state, policy)
         failed = _failed(state) and (seen or not asked_again(state, policy))
         return Member(node, state, seen, failed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import orders
@@ -28,6 +28,12 @@ def pausing(view: View) -> bool:
     the clock was set back, or somebody has edited it."""
     due = view.status.next_attempt_at
     return due is not None and view.now < due <= view.now + timedelta(seconds=_LONGEST_PAUSE)
+
+
+def pause_turns(view: View) -> tuple[datetime, ...]:
+    """When `pausing` may come to say something else. Raises OverflowError where no clock can."""
+    due = view.status.next_attempt_at
+    return () if due is None else (due - timedelta(seconds=_LONGEST_PAUSE), due)
 
 
 def send(view: View) -> Move:

@@ -15,6 +15,7 @@ from typing import Any
 
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.node_lease import HOLDER
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -82,6 +83,7 @@ class Rollout:
         self.controller = Controller(self.cluster, self.config, own_node=self.own_node)
         self._ids: dict[str, int] = {}
         self._quiet = 0
+        self._memory = Memory()
         self._said: dict[str, str] = {}
 
         def listen(node: str, operation: Any) -> None:
@@ -95,6 +97,7 @@ class Rollout:
         denied = self.controller.denied
         self.controller = Controller(self.cluster, self.config, own_node=self.own_node)
         self.controller.denied = denied
+        self._memory = Memory()
 
     def set_clock(self, hours: int) -> None:
         """The API server's clock is set, and the controller that goes on is another process: one
@@ -133,7 +136,9 @@ class Rollout:
         world = self.controller.snapshot()
         if not stale:
             note_idle(world, self.ledger)
-        turns = plan(world)
+        turns = plan(world, self._memory)
+        # What is remembered of earlier passes spares time and decides nothing.
+        assert turns == plan(world), "\n".join(self.lines[-40:])
         check_order(world, turns)
         try:
             for turn, decision in self._ordered(turns):

@@ -1,0 +1,109 @@
+"""What a pass of the planner leaves to the next one, so that it need not look at every node again.
+
+Nearly all nodes of a fleet rest with nothing to do, and what was found of one of them holds until
+its Node or its record is another one, a policy asks for something else, or its time has come. None
+of this decides anything: a plan with a memory is the plan without one, and sooner.
+
+Objects of a snapshot never change, so the same object is the same value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.gate import Told
+from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.selection import Governance, govern, seniority
+from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """A node at rest of which a pass has found that there is nothing to do."""
+
+    node: Node
+    state: CNINodeState
+    since: datetime
+    """When that was found: a clock that was set back may say otherwise."""
+    until: datetime
+    """When the clock alone may bring it something to do."""
+    queues: bool
+    """It waits for one of the places of audits."""
+    told: Told | None
+    """What it asked of the rollout, and was told."""
+
+
+class Memory:
+    """Of one process: a new one knows nothing."""
+
+    def __init__(self) -> None:
+        self._config: OperatorConfig | None = None
+        self._asked: tuple[object, ...] = ()
+        self._policies: Sequence[CNIUpgradePolicy] = ()
+        self._calm: dict[str, Calm] = {}
+        self._keys: dict[str, tuple[Node, CNINodeState, str, str]] = {}
+        self._governed: dict[str, tuple[Node, CNINodeState | None, int]] = {}
+        self._kinds: dict[tuple[str, tuple[str, ...], tuple[str, ...]], int] = {}
+        self._present: list[Governance] = []
+        """By their number in `_kinds`, with the policies of this pass."""
+
+    def begin(self, world: Snapshot) -> None:
+        """A pass begins: forget what is gone, and all where what every node depends on differs."""
+        self._policies = sorted(world.policies.values(), key=seniority)
+        asked = (world.stopped, *map(_asks, self._policies))
+        kept = (self._calm, self._keys, self._governed, self._kinds)
+        if world.config is not self._config or asked != self._asked:
+            self._config, self._asked = world.config, asked
+            for each in kept:
+                each.clear()
+        for each in (self._calm, self._keys, self._governed):
+            for name in each.keys() - world.nodes.keys():
+                del each[name]
+        by_uid = {policy.metadata.uid: policy for policy in self._policies}
+        self._present = [Governance(by_uid.get(uid), *others) for uid, *others in self._kinds]
+
+    def governance(self, node: Node, state: CNINodeState | None) -> Governance:
+        """Which policy has a say on the node."""
+        known = self._governed.get(node.name)
+        if known is not None and known[0] is node and known[1] is state:
+            return self._present[known[2]]
+        made = govern(node, state, self._policies)
+        uid = made.policy.metadata.uid if made.policy is not None else ""
+        number = self._kinds.setdefault((uid, made.rivals, made.watchers), len(self._present))
+        if number == len(self._present):
+            self._present.append(made)
+        self._governed[node.name] = node, state, number
+        return self._present[number]
+
+    def audit_key(
+        self, node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
+    ) -> str:
+        """The digest of what a policy's audit of the node would depend on."""
+        uid, known = policy.metadata.uid, self._keys.get(node.name)
+        if known is not None and known[0] is node and known[1] is state and known[2] == uid:
+            return known[3]
+        key = audit_key(node, state, policy, config)
+        self._keys[node.name] = node, state, uid, key
+        return key
+
+    def calm(self, node: Node, state: CNINodeState, now: datetime) -> Calm | None:
+        """What the last pass found of the node, where it may still be so."""
+        known = self._calm.get(node.name)
+        if known is None or known.node is not node or known.state is not state:
+            return None
+        return known if known.since <= now < known.until else None
+
+    def keep(self, calm: Calm) -> None:
+        """There was nothing to do about a node."""
+        self._calm[calm.node.name] = calm
+
+
+def _asks(policy: CNIUpgradePolicy) -> tuple[object, ...]:
+    """What nodes depend on: all of a policy but its status, and the version that goes by."""
+    return policy.spec, policy.metadata.model_copy(update={"resource_version": ""})
