@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from cni_upgrade.api import names
+from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.controller.store import Shelf, Store
 from cni_upgrade.fleet import decisions as d
@@ -75,7 +76,8 @@ class Executor:
         self._recorder = recorder
         self._store = store
         self._places = asyncio.Semaphore(_AT_ONCE)
-        self._versions: dict[tuple[str, str], str] = {}
+        self._world: Snapshot = Snapshot(utc_now(), store.config)
+        """What the turns that are being taken were planned from."""
         self._stopped = ""
         self._broken = False
         self.progress = time.monotonic()
@@ -95,14 +97,7 @@ class Executor:
         """
         self.silent = False
         self._stopped = world.stopped
-        self._versions = {
-            (kind, name): item.metadata.resource_version
-            for kind, items in (
-                (names.POLICY_KIND, world.policies),
-                (names.NODE_STATE_KIND, world.states),
-            )
-            for name, item in items.items()
-        } | {(names.POLICY_KIND, name): it.resource_version for name, it in world.unread.items()}
+        self._world = world
         self._broken = False
         nodes: list[Turn] = []
         policies: list[Turn] = []
@@ -157,6 +152,15 @@ class Executor:
         """Read one object anew: a refusal says that what we know of it is old."""
         one = await self._kube.list(resource, namespace, fieldSelector=f"metadata.name={name}")
         shelf.replace_one(name, one)
+
+    def _planned_from(self, decision: d.SetStatus) -> str:
+        """The version of the object that the planner saw."""
+        name, world = decision.name, self._world
+        if decision.kind == names.NODE_STATE_KIND:
+            return world.states[name].metadata.resource_version
+        if name in world.unread:
+            return world.unread[name].resource_version
+        return world.policies[name].metadata.resource_version
 
     async def _guarded(
         self, shelf: Shelf[Any], resource: Resource, name: str, body: Any, sub: str = ""
@@ -230,7 +234,7 @@ class Executor:
         if decision.kind == names.POLICY_KIND:
             shelf, resource = self._store.policies, POLICIES
         body = {
-            "metadata": {"resourceVersion": self._versions[decision.kind, decision.name]},
+            "metadata": {"resourceVersion": self._planned_from(decision)},
             "status": dict(decision.status),
         }
         await self._guarded(shelf, resource, decision.name, body, "status")

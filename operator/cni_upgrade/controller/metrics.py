@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.recorder import Recorder
@@ -156,6 +156,8 @@ class Metrics:
             registry=self._registry,
         )
         self._entered: dict[str, tuple[str, datetime | None]] = {}
+        self._world: Snapshot | None = None
+        """What the fleet looks like; None while another replica leads."""
 
     def _of_fleet(self, name: str, text: str, *labels: str) -> Gauge:
         made = Gauge(name, text, labels, registry=self._registry)
@@ -175,16 +177,17 @@ class Metrics:
         self._leader.set(0)
         self._denied.set(denied)
         self._entered.clear()
-        for gauge in self._fleet:
-            gauge.clear()
+        self._world = None
 
     def observe(self, world: Snapshot, unreadable: int) -> None:
-        """Take the figures of a snapshot."""
+        """Take the figures of a snapshot; what is only a count of it is counted for a scrape."""
         self._leader.set(1)
         self._unreadable.set(unreadable)
         self._denied.set(len(world.denied))
-        for gauge in self._fleet:
-            gauge.clear()
+        self._observe_moves(world, self._world.states if self._world is not None else {})
+        self._world = world
+
+    def _count(self, world: Snapshot) -> None:
         phases = collections.Counter(str(state.status.phase) for state in world.states.values())
         for phase in Phase:
             self._phases.labels(phase.value).set(phases[phase.value])
@@ -204,7 +207,6 @@ class Metrics:
         for labels, count in jobs.items():
             self._jobs.labels(*labels).set(count)
         self._observe_halts(world)
-        self._observe_moves(world)
 
     def _observe_halts(self, world: Snapshot) -> None:
         agents = world.config.namespaces.agents
@@ -218,24 +220,29 @@ class Metrics:
             if paused(policy) and since:
                 self._paused_since.labels(name).set(since[0].timestamp())
 
-    def _observe_moves(self, world: Snapshot) -> None:
-        entered: dict[str, tuple[str, datetime | None]] = {}
+    def _observe_moves(self, world: Snapshot, before: Mapping[str, CNINodeState]) -> None:
+        for name in self._entered.keys() - world.states.keys():
+            del self._entered[name]
         for name, state in world.states.items():
+            if before.get(name) is state:
+                continue
             phase = str(state.status.phase)
             known = self._entered.get(name)
             if known is not None and known[0] == phase:
-                entered[name] = known
                 continue
             if known is not None and known[1] is not None and known[0] in AT_WORK:
                 seconds = (world.now - known[1]).total_seconds()
                 self._durations.labels(known[0]).observe(max(0.0, seconds))
             if known is not None and _failed(known[0], state.status):
                 self._failures.labels(phase, state.status.reason).inc()
-            entered[name] = (phase, None if known is None else world.now)
-        self._entered = entered
+            self._entered[name] = (phase, None if known is None else world.now)
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
+        for gauge in self._fleet:
+            gauge.clear()
+        if self._world is not None:
+            self._count(self._world)
         return generate_latest(self._registry)
 
 

@@ -151,6 +151,10 @@ def _name(raw: Raw) -> str:
     return str(raw["metadata"]["name"])
 
 
+def _for_node(item: Job | Pod) -> str:
+    return item.for_node
+
+
 class Store:
     """Everything the planner is shown, and the side notes that live in memory only."""
 
@@ -248,36 +252,47 @@ class Store:
             for state in self.states.items.values()
             if state.status.operation is not None
         }
-        ended = {pod.job for pod in self.agents.items.values() if pod.ended}
-        return sorted(
+        over = [
             job.name
-            for job in self.jobs.items.values()
-            if job.name in asked and (job.complete or job.failed) and job.name not in ended
-        )
+            for name in asked
+            if name is not None
+            and (job := self.jobs.items.get(name)) is not None
+            and (job.complete or job.failed)
+        ]
+        if not over:
+            return []
+        ended = {pod.job for pod in self.agents.items.values() if pod.ended}
+        return sorted(name for name in over if name not in ended)
 
     def snapshot(self, now: datetime) -> Snapshot:
         """The cluster as it is known, as one value."""
         hands_off = self._hands_off()
+
+        def ours(items: Mapping[str, T], node: Callable[[T], str]) -> dict[str, T]:
+            # Nearly always all of them, and a copy is a tenth of a look at each.
+            if not hands_off:
+                return dict(items)
+            return {key: each for key, each in items.items() if node(each) not in hands_off}
+
         agents: dict[str, list[Pod]] = defaultdict(list)
-        for pod in self.agents.items.values():
-            if pod.for_node not in hands_off:
-                agents[pod.job].append(pod)
+        for pod in ours(self.agents.items, _for_node).values():
+            agents[pod.job].append(pod)
         room = self.rooms.items.get(self.config.namespaces.agents)
         return Snapshot(
             now=now,
             config=self.config,
             policies=dict(self.policies.items),
             unread={k: Unread.of(error) for k, error in self.policies.unreadable.items()},
-            nodes={k: v for k, v in self.nodes.items.items() if k not in hands_off},
+            nodes=ours(self.nodes.items, lambda node: node.name),
             unjudged={
                 name: Unjudged(self.nodes.items[name], self._changing(name))
                 for name in sorted(hands_off & self.nodes.items.keys())
             },
-            states={k: v for k, v in self.states.items.items() if k not in hands_off},
+            states=ours(self.states.items, lambda state: state.metadata.name),
             unwritten=self.unwritten(),
-            jobs={k: v for k, v in self.jobs.items.items() if v.for_node not in hands_off},
+            jobs=ours(self.jobs.items, _for_node),
             agents=agents,
-            proofs={k: v for k, v in self.proofs.items.items() if v.for_node not in hands_off},
+            proofs=ours(self.proofs.items, _for_node),
             warnings={uid: text for uid, (_, text) in self.warnings.items()},
             pods=dict(self.node_pods),
             evictions=dict(self.evictions),
@@ -296,15 +311,17 @@ class Store:
 
         The planner would take them for nodes without a record, or give them back.
         """
-        owned = {
-            name
-            for name, state in self.states.items.items()
-            for ref in (
-                state.spec.policy_ref,
-                state.status.operation.policy if state.status.operation else None,
-            )
-            if ref is not None and ref.name in self.policies.unreadable
-        }
+        owned = set[str]()
+        if newer := self.policies.unreadable:
+            owned = {
+                name
+                for name, state in self.states.items.items()
+                for ref in (
+                    state.spec.policy_ref,
+                    state.status.operation.policy if state.status.operation else None,
+                )
+                if ref is not None and ref.name in newer
+            }
         return frozenset(self.states.unreadable.keys() | owned)
 
     def _changing(self, name: str) -> bool:
