@@ -64,7 +64,8 @@ class Figures:
     """Of the planner in the controller, as upper bounds of its histogram."""
     plan_p50: float
     plan_p99: float
-    """Of the planner alone over the fleet as it is at the end, here and now."""
+    """Of the planner alone over the fleet as it is at the end, here and now; the longest is that of
+    a process that has just begun."""
 
     def row(self) -> str:
         """For people."""
