@@ -93,6 +93,16 @@ def test_the_budget_is_spent_by_one_more_than_it_allows() -> None:
     assert "1 within 1h" in drift.left(second, POLICY)
 
 
+def test_something_else_has_its_chance_as_far_as_the_budget_goes() -> None:
+    """As many within the time as it allows are borne, one more is not."""
+    for times, spent in ((1, False), (2, True)):
+        found = (samples.NOW,) * times
+        fought = DriftStatus(found=found, sha256="b" * 64, spent=True, fought="c", retry="/")
+        known, _ = drift.judged(seen(fought), POLICY, report("b" * 64))
+        assert known is not None
+        assert known.spent is spent
+
+
 def test_as_written_again_ends_it() -> None:
     spent = DriftStatus(found=(samples.NOW,), sha256="b" * 64, spent=True, fought="b" * 64)
     known, _ = drift.judged(seen(spent), POLICY, report(OURS, Action.NONE))
