@@ -91,7 +91,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         audits += operation is not None and operation.kind == "audit"
         rotating += _rotating(record.status)
         fresh += record.status.observed_generation < 0
-    after = dict(world.states)
+    after, decided = dict(world.states), dict(world.states)
     writing, hanging = writers(world), _hanging(world)
 
     for node in _in_order(world, roster, order):
@@ -147,9 +147,10 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         if began is not None and began.kind == "audit" and state.status.operation is None:
             audits += node.name not in looking
             rotating += _rotating(move.status)
+        decided[node.name] = state.model_copy(update={"status": status})
         if node.name not in world.errors:
             # What could not be written the last time is not counted before it is.
-            after[node.name] = state.model_copy(update={"status": status})
+            after[node.name] = decided[node.name]
         decisions = (*_written(world, state, status), *move.acts)
         if any(isinstance(act, Claim) for act in move.acts):
             # A claim is guarded by the version that a status written before it would change. So
@@ -161,7 +162,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         elif rests and status.reason != UNPLANNABLE:
             until, queues = rest.calm_until(view), rest.queues(view)
             memory.keep(Calm(node, state, world.now, until, queues, gate.told))
-    yield from _leftovers(world, after)
+    yield from _leftovers(world, decided)
     seen = replace(world, states=after)
     held = tuple(leaving.turns(seen, going))
     yield from held

@@ -10,7 +10,15 @@ from cni_upgrade.api import names
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import failures
-from cni_upgrade.fleet.decisions import Cordon, CreateJob, DeleteProof, Emit
+from cni_upgrade.fleet.decisions import (
+    Cordon,
+    CreateJob,
+    Decision,
+    DeleteProof,
+    DropLease,
+    Emit,
+)
+from cni_upgrade.fleet.node_lease import HOLDER
 from cni_upgrade.fleet.phases import AT_WORK, MOVES, PHASE_OF, Step
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.proof import pod_name
@@ -23,6 +31,7 @@ from tests.unit.fleet.scenarios import (
     delete,
     f1,
     healthy,
+    leased,
     message,
     of,
     old,
@@ -190,6 +199,20 @@ def test_somebody_elses_pod_among_the_proofs_is_left_alone() -> None:
     r.play(120)
     assert r.cluster.api.find("Pod", "debug", PROOF)
     assert not any("DeleteProof" in line for line in r.lines)
+
+
+def test_a_lease_stays_where_a_change_begins_whose_last_write_was_lost() -> None:
+    """One that is left of the change before is not dropped behind the cordon of the next."""
+    r = leased(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    acts: list[Decision] = []
+    while not any(isinstance(act, Cordon) for act in acts):
+        r.step()
+        r.cluster.take_lease("node-a", HOLDER, 900)
+        r.controller.errors["node-a"] = "no answer from the API server"
+        r.controller.refresh()
+        acts = [act for turn in plan(r.controller.snapshot()) for act in turn.decisions]
+    assert not any(isinstance(act, DropLease) for act in acts)
 
 
 def test_the_controllers_own_node_goes_last() -> None:
