@@ -224,6 +224,10 @@ class World:
         self.kubectl("annotate", "namespace", AGENTS, f"{names.STOP}-")
         for path in (POLICIES, STATES, JOBS, NODES, LEASE):
             self.api.request("DELETE", f"{path}?propagationPolicy=Background")
+        for policy in self.api.items(POLICIES):
+            # Of a test that failed; no controller is left that would take it off.
+            free = {"metadata": {"finalizers": None}}
+            self.api.patch(f"{POLICIES}/{policy['metadata']['name']}", free)
         for space in (AGENTS, PROOF, "default"):
             self.api.request("DELETE", f"{pods(space)}?gracePeriodSeconds=0")
         left = (POLICIES, STATES, JOBS, NODES, pods(AGENTS), pods(PROOF), pods("default"))

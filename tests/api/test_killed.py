@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http.client import TOO_MANY_REQUESTS
 from random import Random
 from typing import Any
 
@@ -31,7 +32,7 @@ from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.kube.client import Client, connect
-from cni_upgrade.kube.port import Listed, Object
+from cni_upgrade.kube.port import KubeError, Listed, Object
 from cni_upgrade.kube.resources import NODE_STATES, NODES, POLICIES, Resource
 from tests.api.controllers import POLICIES as POLICY_PATH
 from tests.api.controllers import World, given_back
@@ -208,12 +209,22 @@ async def watched(client: Client) -> AsyncIterator[Seen]:
     seen = Seen()
 
     async def follow(resource: Resource, take: Any) -> None:
-        listed = await client.list(resource)
-        async for event in client.watch(resource, None, listed.resource_version, 3000):
-            if event["type"] == "BOOKMARK":
-                continue
-            assert event["type"] in ("ADDED", "MODIFIED", "DELETED")
-            take(event["object"])
+        version = (await client.list(resource)).resource_version
+        while True:
+            try:
+                async for event in client.watch(resource, None, version, 3000):
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] == "BOOKMARK":
+                        continue
+                    assert event["type"] in ("ADDED", "MODIFIED", "DELETED")
+                    take(event["object"])
+                return
+            except KubeError as error:
+                # A kind that was installed a moment ago is not watched yet ("storage is
+                # (re)initializing"); from that version on nothing is missed.
+                if error.status != TOO_MANY_REQUESTS:
+                    raise
+                await asyncio.sleep(0.2)
 
     tasks = [
         asyncio.create_task(follow(NODES, seen.node)),
