@@ -95,7 +95,7 @@ edits: $(READY) ## EDITS (20000) random edits of configs for each law of tests/u
 	CNI_UPGRADE_EDITS=$(EDITS) $(PY) -m pytest tests/unit/cni/test_rewrite.py -n auto --timeout 3600 --durations 6
 torture: $(READY) ## an apply killed at, and failed at, every system call: the better part of an hour
 	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/node/test_torture.py -rP --tb=short
-kills: $(READY) ## rollouts of 20 nodes whose controller dies around every write: about half an hour
+kills: $(READY) ## rollouts of 20 nodes whose controller dies around every write: an hour or more
 	@sh hack/preflight.sh go
 	$(PY) -m pytest tests/api/long_kills.py -rP --tb=short
 # Beside the other packages, and only here: the tests do without it.
