@@ -57,7 +57,7 @@ UNFAILING = re.compile(
 # Those that give or take a file's name.
 NAMING = ("rename", "unlink")
 
-pytestmark = pytest.mark.timeout(0 if ALL else 600)  # all take the better part of an hour
+pytestmark = pytest.mark.timeout(0 if ALL else 600)  # all take over an hour of CPU
 
 Told = Callable[[str, object], None]  # pytest's record_property: hack/run_tests.py prints it
 
