@@ -138,8 +138,8 @@ class Loop:
         return BUSY_TICK if busy else IDLE_TICK
 
     async def resync(self) -> None:
-        """Heal the store from whole lists."""
-        store = self._store
+        """Heal the store from whole lists, and with it what passes remember."""
+        store, self._memory = self._store, Memory()
         if store.denied:
             # Policies are where the missing rights are said; of the rest, nothing is done.
             await self._list_told()

@@ -261,6 +261,24 @@ async def test_a_policy_tells_nothing_of_a_node_that_its_record_does_not(made: M
     assert cluster.status("node-a")["phase"] == "Compatible"
 
 
+async def test_what_passes_remember_does_not_outlive_whole_lists(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Memory | None] = []
+
+    def noted(_world: Snapshot, memory: Memory | None = None) -> tuple[Turn, ...]:
+        used.append(memory)
+        return ()
+
+    monkeypatch.setattr(loops, "plan", noted)
+    await made.pass_()
+    await made.loop.once()
+    await made.pass_()
+    first, second, healed = used
+    assert first is second
+    assert healed is not first
+
+
 def test_a_large_fleet_is_planned_for_in_a_tenth_of_a_core_and_within_seconds() -> None:
     assert loops.pause(0.0) == 0.2
     for cost in (0.03, 0.05, 0.2):
