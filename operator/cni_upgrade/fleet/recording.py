@@ -25,6 +25,7 @@ LONGEST = timedelta(seconds=15)
 """How long a record may be behind."""
 
 _PROOF = frozenset({Step.PROVE_OLD, Step.PROVE_ADD, Step.PROVE_DELETE})
+_DRAINS = frozenset({Step.DRAIN, Step.DRAIN_AFTER})
 _FOLLOWS: dict[Step, frozenset[Step]] = {
     Step.CORDON: frozenset({Step.BASELINE}),
     Step.APPLY: _PROOF | {Step.RELEASE},
@@ -49,6 +50,9 @@ def may_wait(
     if (before.id, before.job) != (after.id, after.job):
         return False
     if before.step == after.step:
+        # Who keeps a node from being emptied is told at once: a drain may be over in seconds.
+        if after.step in _DRAINS and after.blockers and not before.blockers:
+            return False
         return before.proof == after.proof and recorded.history == status.history
     try:
         return Step(after.step) in _FOLLOWS[Step(before.step)] and _well(after)
