@@ -71,28 +71,34 @@ def counted(
         if (m := by_name.get(each.node)) is None or not _settled(m, each, policy)
     }
     gone = frozenset(name for name in found if name not in by_name or not by_name[name].failed)
+    newest = None
+    if rollout.count_failures == CountFailures.CONSECUTIVE:
+        newest = _newest_success(members, policy)
+    # A success that is still to come was before this: the clock was set back since.
+    least = newest if newest is not None and newest > now else None
     for m in members:
         if m.failed:
-            found[m.node.name] = _noted(m, policy, found.get(m.node.name), now)
+            found[m.node.name] = _noted(m, policy, found.get(m.node.name), now, least)
     kept = sorted(found.values(), key=lambda each: (each.node not in gone, each.node))
-    newest = None
-    if found and rollout.count_failures == CountFailures.CONSECUTIVE:
-        newest = max(
-            (
-                change.at
-                for m in members
-                if (change := _last(m)) is not None
-                and change.outcome == Phase.DONE
-                and change.policy == policy.metadata.uid
-            ),
-            default=None,
-        )
     # Within one second nobody knows which was first, nor where it is not recorded: it counts.
     timeless = {m.node.name for m in members if m.failed and _last(m) is None}
     nodes = sorted(
         each.node for each in kept if newest is None or each.at >= newest or each.node in timeless
     )
     return Failures(tuple(nodes), limit(rollout.max_failures, matched), tuple(kept), gone)
+
+
+def _newest_success(members: Collection[Member], policy: CNIUpgradePolicy) -> datetime | None:
+    return max(
+        (
+            change.at
+            for m in members
+            if (change := _last(m)) is not None
+            and change.outcome == Phase.DONE
+            and change.policy == policy.metadata.uid
+        ),
+        default=None,
+    )
 
 
 def _last(member: Member) -> LastChange | None:
@@ -115,15 +121,25 @@ def _settled(member: Member, failed: FailedNode, policy: CNIUpgradePolicy) -> bo
 
 
 def _noted(
-    member: Member, policy: CNIUpgradePolicy, known: FailedNode | None, now: datetime
+    member: Member,
+    policy: CNIUpgradePolicy,
+    known: FailedNode | None,
+    now: datetime,
+    least: datetime | None,
 ) -> FailedNode:
+    """`least`: a failure that was not known before is no earlier than that."""
     last, canary = _last(member), policy.spec.rollout.canary
     marked = member.state is not None and member.state.status.canary == plan_of(policy)
     if canary is not None and canary.node_selector is not None:
         marked = matches(canary.node_selector, member.node.labels)
+    at = last.at if last else known.at if known else now
+    if known is not None and known.at >= at:
+        at = known.at
+    elif least is not None:
+        at = max(at, least)
     return FailedNode(
         node=member.node.name,
-        at=last.at if last else known.at if known else now,
+        at=at,
         canary=(canary is not None and marked) or (known is not None and known.canary),
         retry=_retry(member),
     )

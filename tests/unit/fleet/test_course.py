@@ -1,7 +1,7 @@
 """Waves, failures and the time a change may take, each by itself: small tables and properties."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -149,6 +149,9 @@ def test_every_node_is_in_one_wave(places: list[tuple[str, str]], order: dict[st
     assert all(wave.members for wave in waves) or not members
 
 
+LATER = NOW + timedelta(hours=1)
+
+
 def ended(name: str, phase: str, minutes: int, owner: str = "cure-uid") -> Member:
     at = stamp(NOW + timedelta(minutes=minutes))
     return member(name, phase=phase, lastChange={"outcome": phase, "at": at, "policy": owner})
@@ -172,7 +175,7 @@ def ended(name: str, phase: str, minutes: int, owner: str = "cure-uid") -> Membe
 def test_failures(members: list[Member], total: int, in_a_row: int) -> None:
     for counting, expected in (("Total", total), ("Consecutive", in_a_row)):
         made = policy(rollout={"countFailures": counting, "maxFailures": 2})
-        found = counted(made, members, len(members), "", NOW)
+        found = counted(made, members, len(members), "", LATER)
         assert len(found.nodes) == expected
         assert found.reached is (expected >= 2)
 
@@ -200,10 +203,10 @@ def test_how_long_a_change_may_take(spec: dict[str, Any], drained: bool, minutes
     assert longest(policy(**spec).spec, CONFIG, drained) == minutes * 60
 
 
-def told(*members: Member, asked: str = "", **rollout: Any) -> CNIUpgradePolicy:
+def told(*members: Member, asked: str = "", at: datetime = NOW, **rollout: Any) -> CNIUpgradePolicy:
     """A policy whose status has been told of these members."""
     made = policy(rollout={"maxFailures": 2, **rollout})
-    kept = counted(made, members, 3, asked, NOW).kept
+    kept = counted(made, members, 3, asked, at).kept
     status = {"rollout": {"asked": asked, "failed": [each.to_api() for each in kept]}}
     return parse_policy(merged(made.to_api(), {"status": status}))
 
@@ -237,5 +240,17 @@ def test_what_has_failed_counts_until_somebody_asks(now: list[Member], failed: l
 
 def test_what_failed_before_the_last_success_does_not_count_in_a_row() -> None:
     before = told(ended("a", "Failed", 1), countFailures="Consecutive")
-    assert counted(before, [ended("b", "Done", 2)], 3, "", NOW).nodes == ()
-    assert counted(before, [ended("b", "Done", 0)], 3, "", NOW).nodes == ("a",)
+    assert counted(before, [ended("b", "Done", 2)], 3, "", LATER).nodes == ()
+    assert counted(before, [ended("b", "Done", 0)], 3, "", LATER).nodes == ("a",)
+
+
+def test_a_failure_counts_in_a_row_though_the_clock_was_set_back_before_it() -> None:
+    failed, fine = ended("a", "Failed", -30), ended("b", "Done", 0)
+    back = NOW - timedelta(minutes=30)
+    before = told(failed, fine, at=back, countFailures="Consecutive")
+    for now in (back, NOW, LATER):
+        assert counted(before, [failed, fine], 3, "", now).nodes == ("a",)
+    # One that was known before the success stays before it.
+    before = told(failed, at=back, countFailures="Consecutive")
+    for now in (back, LATER):
+        assert counted(before, [failed, fine], 3, "", now).nodes == ()
