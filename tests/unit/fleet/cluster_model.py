@@ -166,6 +166,15 @@ class Cluster:
             spec = {"unschedulable": True}
             self.api.patch("Node", name, {"spec": spec}, manager="kubectl")
 
+    def share_cordon(self, name: str) -> None:
+        """Somebody else applies the cordon that is there, server-side: it has two owners then."""
+        meta = self.node(name)["metadata"]
+        entries = [e for e in meta.get("managedFields", ()) if e["fieldsV1"]]
+        if entries:
+            self.foreign_cordons.add(name)
+            theirs = {**entries[0], "manager": "maintenance", "operation": "Apply"}
+            self.api.patch("Node", name, {"metadata": {"managedFields": [*entries, theirs]}})
+
     def uncordon(self, name: str) -> None:
         """Somebody uncordons, as kubectl does: our mark stays."""
         self.foreign_cordons.discard(name)

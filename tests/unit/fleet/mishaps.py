@@ -7,12 +7,41 @@ from random import Random
 from typing import Any
 
 from cni_upgrade.api import names
-from cni_upgrade.fleet.phases import FAILED
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.fleet.phases import FAILED, Step
 from tests.unit.fleet.cluster_model import AGENTS, APPS, Cluster
 from tests.unit.fleet.courses import ZONE
+from tests.unit.fleet.invariants import EDITED
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
 from tests.unit.fleet.scenarios import crio, f1, f2, healthy, lowered_node, old
+
+_EDITS: tuple[tuple[tuple[str, ...], tuple[Any, ...]], ...] = (
+    (("status", "phase"), (*Phase, "Pondering", None)),
+    (("status", "reason"), ("Unplannable", "Done", "edited")),
+    (("status", "operation"), (None,)),
+    (("status", "operation", "step"), (*Step, "a step of tomorrow")),
+    (("status", "operation", "deadline"), (None, "9999-12-31T23:59:59Z", "2026-01-01T00:00:00Z")),
+    (("status", "operation", "input"), (None, "{}", "not JSON")),
+    (("status", "operation", "ending"), (None,)),
+    (("status", "operation", "cordoned"), (True, False)),
+    (("status", "operation", "proof"), (None,)),
+    (("status", "observed"), (None,)),
+    (("status", "files"), ([],)),
+    (("status", "paths"), (None,)),
+    (("status", "changed"), (None,)),
+    (("status", "lastChange"), (None,)),
+    (("status", "lastOperation"), (None,)),
+    (("status", "baseline"), (None,)),
+    (("status", "attempts"), (0, 7)),
+    (("status", "serial"), (0, 99)),
+    (("status", "nextAttemptAt"), (None, "9999-12-31T23:59:59Z")),
+    (("status", "verdict"), (None, "edited")),
+    (("spec", "policyRef"), (None, {"name": "nobody", "uid": "nobody"})),
+    (("spec", "nodeUID"), ("nobody",)),
+    (("metadata", "labels"), (None, {names.LABEL_POLICY: "nobody"})),
+)
+"""What a person may write into a record, by the path to it."""
 
 AGENT_FAULTS = ("killed", "killed-after-write", "hangs", "pull")
 
@@ -116,6 +145,9 @@ class Mishaps:
             "is cordoned by somebody": self._cluster.cordon,
             "is given back by somebody": self._foreign_uncordon,
             "is uncordoned by hand": self._uncordon,
+            "is cordoned anew by somebody": self._cordon_anew,
+            "has its cordon taken over": self._take_over,
+            "loses our mark": self._unmark,
             "vanishes": self._vanish,
             "is replaced": self._replace,
             "sees failed nodes vanish": lambda n: self._failed(self._vanish),
@@ -131,11 +163,13 @@ class Mishaps:
             "loses its jobs": self._lose_jobs,
             "loses an agent": self._lose_agent,
             "loses its record": self._lose_record,
+            "has its record edited by hand": self._edit_record,
             "is to be tried again": self._retry,
             "is to be tried again with all others": self._retry_all,
             "sees its policy paused": self._pause,
             "sees its policy resumed": self._resume,
             "sees its policy changed": self._change,
+            "sees one word of its policy changed": self._change_a_word,
             "sees its policy deleted": self._delete_policy,
             "sees another policy": lambda n: self._cluster.apply_policy(
                 "other", some_policy(random)
@@ -149,6 +183,8 @@ class Mishaps:
             "has room": self._cluster.full.discard,
             "has no place for another pod": self._fill,
             "is without the controller for long": self._downtime,
+            "is without the controller for hours": self._hours,
+            "sees the clock set": self._set_clock,
         }
 
     def one(self) -> None:
@@ -223,6 +259,21 @@ class Mishaps:
         self._rollout.ledger.meddled.add(node)
         self._cluster.uncordon(node)
 
+    def _cordon_anew(self, node: str) -> None:
+        """Uncordoned and cordoned by hand: from then on the cordon is theirs."""
+        self._rollout.ledger.meddled.add(node)
+        self._cluster.uncordon(node)
+        self._cluster.cordon(node)
+
+    def _take_over(self, node: str) -> None:
+        """Another program applies the cordon that is there: the API server notes it as an owner."""
+        self._rollout.ledger.meddled.add(node)
+        self._cluster.share_cordon(node)
+
+    def _unmark(self, node: str) -> None:
+        self._rollout.ledger.meddled.add(node)
+        self._cluster.annotate("Node", node, names.CORDONED_BY, None)
+
     def _vanish(self, node: str) -> None:
         self._rollout.ledger.meddled.discard(node)
         self._rollout.ledger.done.pop(node, None)
@@ -283,6 +334,22 @@ class Mishaps:
             self._rollout.ledger.meddled.add(node)
             self._cluster.api.delete("CNINodeState", node)
 
+    def _edit_record(self, node: str) -> None:
+        """Somebody edits the record: takes a member out, or writes another value into it."""
+        if self._cluster.state(node) is None:
+            return
+        self._rollout.ledger.meddled.add(node)
+        path, values = self._random.choice(_EDITS)
+        if "operation" in path[:-1] and not self._cluster.status(node).get("operation"):
+            return
+        patch: Any = self._random.choice(values)
+        for name in reversed(path):
+            patch = {name: patch}
+        sub = "status" if path[0] == "status" else ""
+        self._rollout.say(f"== (the edit: {patch})")
+        self._cluster.api.patch("CNINodeState", node, patch, sub=sub)
+        self._cluster.annotate("CNINodeState", node, EDITED, "")
+
     def _retry(self, node: str) -> None:
         if self._cluster.state(node):
             value = str(self._random.random())
@@ -304,6 +371,12 @@ class Mishaps:
     def _change(self, _: str) -> None:
         self._cluster.apply_policy("cure", some_policy(self._random))
 
+    def _change_a_word(self, _: str) -> None:
+        spec = some_policy(self._random)
+        word = self._random.choice(sorted(spec))
+        if self._cluster.api.find("CNIUpgradePolicy", "cure"):
+            self._cluster.apply_policy("cure", {word: spec[word]})
+
     def _delete_policy(self, _: str) -> None:
         if self._cluster.api.find("CNIUpgradePolicy", "cure"):
             self._cluster.api.delete("CNIUpgradePolicy", "cure")
@@ -317,3 +390,14 @@ class Mishaps:
     def _downtime(self, _: str) -> None:
         for _second in range(self._random.choice([10, 200, 1000])):
             self._cluster.tick()
+
+    def _hours(self, _: str) -> None:
+        for _minute in range(60 * self._random.choice([1, 3, 12])):
+            self._cluster.tick(60)
+
+    def _set_clock(self, _: str) -> None:
+        """The API server's clock is set, and the controller that goes on is another process: one
+        that lives on follows slowly (controller/clock.py)."""
+        hours = self._random.choice([-12, -2, -1, 1, 2, 12])
+        self._rollout.say(f"== (by {hours} h)")
+        self._rollout.set_clock(hours)

@@ -16,7 +16,7 @@ from tests.unit.fleet.rollout import Chaos, Rollout
 from tests.unit.fleet.scenarios import ENFORCE, crio, f1, f2, healthy, of, old, phases
 
 SEEDS = int(os.environ.get("FLEET_SEEDS", "120"))
-"""More of them find more, and take 0.2 s of CPU each."""
+"""More of them find more, and take 0.5 s of CPU each."""
 
 CURED = {"node-a": "Done", "node-b": "Done", "node-c": "Done", "node-d": "Compatible"}
 
