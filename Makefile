@@ -93,7 +93,7 @@ simulate: $(READY) ## SEEDS (1000) rollouts in which everything goes wrong, agai
 EDITS ?= 20000
 edits: $(READY) ## EDITS (20000) random edits of configs for each law of tests/unit/cni/test_rewrite.py
 	CNI_UPGRADE_EDITS=$(EDITS) $(PY) -m pytest tests/unit/cni/test_rewrite.py -n auto --timeout 3600 --durations 6
-torture: $(READY) ## an apply killed at, and failed at, every system call: over an hour of CPU
+torture: $(READY) ## an apply killed at, and failed at, every system call: about an hour on two cores
 	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/node/test_torture.py -rP --tb=short
 kills: $(READY) ## rollouts of 20 nodes whose controller dies around every write: an hour or more
 	@sh hack/preflight.sh go
