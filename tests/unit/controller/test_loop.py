@@ -279,9 +279,9 @@ async def test_what_passes_remember_does_not_outlive_whole_lists(
     assert healed is not first
 
 
-def test_a_large_fleet_is_planned_for_in_a_tenth_of_a_core_and_within_seconds() -> None:
-    assert loops.pause(0.0) == 0.2
+def test_a_large_fleet_is_planned_for_in_a_quarter_of_a_core_and_within_a_second() -> None:
+    assert loops.pause(0.0) == 0.1
     for cost in (0.03, 0.05, 0.2):
-        assert cost / (cost + loops.pause(cost)) <= 0.1 + 1e-9
+        assert cost / (cost + loops.pause(cost)) <= 0.25 + 1e-9
     # Of a fleet that no pass is quick enough for: what happens is answered all the same.
-    assert loops.pause(10.0) == 2.0
+    assert loops.pause(10.0) == 1.0
