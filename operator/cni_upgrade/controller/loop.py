@@ -17,7 +17,7 @@ from cni_upgrade.fleet.hanging import wants_pods
 from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.node_lease import HELD
 from cni_upgrade.fleet.objects import Pod
-from cni_upgrade.fleet.phases import PROVING, Step
+from cni_upgrade.fleet.phases import EMPTYING, PROVING
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.policy_status import COUNTED
 from cni_upgrade.kube.port import Kube, KubeError
@@ -206,7 +206,7 @@ class Loop:
     async def _list_pods(self) -> None:
         """Pods are not watched cluster-wide: only those of a few nodes are of interest."""
         states = self._store.states.items
-        drained = at_steps(states.values(), Step.DRAIN, Step.DRAIN_AFTER)
+        drained = at_steps(states.values(), *EMPTYING)
         wanted = (name for name, s in states.items() if wants_pods(s))
         pods: dict[str, tuple[Pod, ...]] = {}
         for name in sorted(wanted):

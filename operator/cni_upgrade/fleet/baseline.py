@@ -7,8 +7,6 @@ asked for with `dryRun`: a webhook with side effects refuses that, and no image 
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from cni_upgrade.api import duration
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import proof
@@ -22,9 +20,6 @@ from cni_upgrade.fleet.staying import in_vain
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.fleet.writing import drain_or_apply
-
-_HANGS = timedelta(seconds=60)
-"""A proof pod goes within seconds; one that was deleted so long ago does not."""
 
 
 def baseline(view: View) -> Move:
@@ -89,9 +84,7 @@ def _hanging(view: View) -> Pod | None:
         (
             pod
             for pod in view.world.proofs.values()
-            if pod.for_node == view.node.name
-            and pod.deleted is not None
-            and view.now - pod.deleted >= _HANGS
+            if pod.for_node == view.node.name and proof.hangs(pod, view.now)
         ),
         None,
     )

@@ -62,6 +62,9 @@ are for, Draining or Applying; Release keeps the phase that led to it."""
 UNTOUCHED = frozenset({Step.CORDON, Step.BASELINE, Step.BASELINE_DELETE, Step.DRAIN})
 """Steps of an apply at which no file was written: a pause or a lost policy gives the node back."""
 
+EMPTYING = (Step.DRAIN, Step.DRAIN_AFTER)
+"""Steps at which pods are evicted."""
+
 PROVING = (
     Step.BASELINE,
     Step.BASELINE_DELETE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ from cni_upgrade.fleet import (
     node_conditions,
     node_lease,
     policy_status,
+    proof,
     rest,
     telling,
     unread,
@@ -53,9 +53,6 @@ from cni_upgrade.fleet.view import Move, View, moved
 
 _MOST_MOVES = 20
 """Steps that a node may take in one pass without anything to do; more would be a circle."""
-
-_HANGS = timedelta(seconds=60)
-"""How long a pod may take to go before the record of its node says that it does not."""
 
 
 def plan(world: Snapshot, memory: Memory | None = None) -> tuple[Turn, ...]:
@@ -326,7 +323,7 @@ def _hanging(world: Snapshot) -> dict[str, list[Pod]]:
     """By node: proof pods that were deleted and do not go."""
     found: dict[str, list[Pod]] = {}
     for pod in sorted(world.proofs.values(), key=lambda pod: pod.name):
-        if pod.deleted is not None and world.now - pod.deleted >= _HANGS:
+        if proof.hangs(pod, world.now):
             found.setdefault(pod.for_node, []).append(pod)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 from cni_upgrade.api.operation_status import ProofStatus
@@ -70,6 +71,8 @@ def _blames_network(warning: str) -> bool:
     return blamed and _NO_ROOM.search(message) is None
 
 
+_HANGS = timedelta(seconds=60)
+
 _FULL = re.compile(
     "Too many pods"  # k8s.io/kubernetes v1.34.4 pkg/scheduler/framework/plugins/noderesources
     "|no IP addresses available",
@@ -81,6 +84,11 @@ _FULL = re.compile(
 def no_room(pod: Pod, world: Snapshot) -> bool:
     """Whether a pod waits for what other pods of its node have, so that a drain may help it."""
     return not pod.addressed and _FULL.search(world.warnings.get(pod.uid, "")) is not None
+
+
+def hangs(pod: Pod, now: datetime) -> bool:
+    """Whether a pod that was deleted does not go: one that does takes seconds."""
+    return pod.deleted is not None and now - pod.deleted >= _HANGS
 
 
 def stuck(pod: Pod, world: Snapshot) -> str:

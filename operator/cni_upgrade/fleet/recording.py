@@ -19,13 +19,12 @@ from datetime import datetime, timedelta
 
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.operation_status import OperationStatus
-from cni_upgrade.fleet.phases import FAILED, GOOD, ROTATION, ROUTINE, Step
+from cni_upgrade.fleet.phases import EMPTYING, FAILED, GOOD, ROTATION, ROUTINE, Step
 
 LONGEST = timedelta(seconds=15)
 """How long a record may be behind."""
 
 _PROOF = frozenset({Step.PROVE_OLD, Step.PROVE_ADD, Step.PROVE_DELETE})
-_DRAINS = frozenset({Step.DRAIN, Step.DRAIN_AFTER})
 _FOLLOWS: dict[Step, frozenset[Step]] = {
     Step.CORDON: frozenset({Step.BASELINE}),
     Step.APPLY: _PROOF | {Step.RELEASE},
@@ -51,7 +50,7 @@ def may_wait(
         return False
     if before.step == after.step:
         # Who keeps a node from being emptied is told at once: a drain may be over in seconds.
-        if after.step in _DRAINS and after.blockers and not before.blockers:
+        if after.step in EMPTYING and after.blockers and not before.blockers:
             return False
         return before.proof == after.proof and recorded.history == status.history
     try:
