@@ -6,10 +6,10 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from functools import singledispatchmethod
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from cni_upgrade.api import names
 from cni_upgrade.controller.clock import utc_now
@@ -33,9 +33,10 @@ from cni_upgrade.kube.resources import (
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _AT_ONCE = 10
 """Turns in flight: enough to keep the API server busy, few enough not to flood it."""
-
 
 _PERSON = 30.0
 """Seconds before a pod is asked for again that only a person can set free: two requests each."""
@@ -62,6 +63,19 @@ def _together(decisions: Sequence[d.Decision]) -> Iterator[Sequence[d.Decision]]
             yield tuple(run)
         else:
             yield from ((each,) for each in run)
+
+
+async def _all(asked: Iterable[Awaitable[T]]) -> list[T]:
+    """What each came to, once all have ended; then the first error that one ended with.
+
+    A mistake of our own in one turn must leave no other behind: it would write by this plan beside
+    the next one.
+    """
+    ends = await asyncio.gather(*asked, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+    return [end for end in ends if not isinstance(end, BaseException)]
 
 
 class Executor:
@@ -103,15 +117,15 @@ class Executor:
         policies: list[Turn] = []
         for turn in turns:
             (policies if turn.sums_up else nodes).append(turn)
-        done = all(await asyncio.gather(*(self._turn(turn, world) for turn in nodes)))
+        done = all(await _all(self._turn(turn, world) for turn in nodes))
         if self._broken:
             return done
-        return all(await asyncio.gather(*(self._turn(turn, world) for turn in policies))) and done
+        return all(await _all(self._turn(turn, world) for turn in policies)) and done
 
     async def _turn(self, turn: Turn, world: Snapshot) -> bool:
         async with self._places:
             for group in _together(turn.decisions):
-                ends = await asyncio.gather(*(self._step(turn, each) for each in group))
+                ends = await _all(self._step(turn, each) for each in group)
                 if not all(end is None for end in ends):
                     # One that was refused before is counted as its record says already.
                     self._broken = self._broken or turn.subject not in world.errors

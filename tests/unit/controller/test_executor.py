@@ -275,3 +275,19 @@ async def test_slow_evictions_are_waited_for_side_by_side(known: Made) -> None:
     known.kube.evict = slow  # type: ignore[method-assign]
     assert await carry(known, *asked)
     assert {known.store.evictions[each.uid].blocked_by for each in asked} == {""}
+
+
+async def test_a_mistake_of_our_own_leaves_no_turn_behind(known: Made) -> None:
+    """What is under way comes to its end: beside the next pass it would write by an old plan."""
+    whole = known.kube.patch
+
+    async def slow(*words: Any, **more: Any) -> Any:
+        await asyncio.sleep(0.05)
+        return await whole(*words, **more)
+
+    known.kube.patch = slow  # type: ignore[method-assign]
+    nobody = Turn("node-b", (object(),))  # type: ignore[arg-type]
+    world = known.store.snapshot(known.kube.cluster.now)
+    with pytest.raises(TypeError, match="nobody carries out"):
+        await known.executor.carry_out([nobody, Turn("node-a", (set_status(message="x"),))], world)
+    assert known.kube.cluster.status("node-a")["message"] == "x"
