@@ -11,17 +11,16 @@ import logging
 from collections.abc import Callable
 
 from cni_upgrade.controller.store import Store
-from cni_upgrade.kube.client import Client
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.port import Kube, KubeError
 from cni_upgrade.kube.resources import NAMESPACES
 
 log = logging.getLogger(__name__)
 
 SECONDS = 20  # of one watch; the list that follows it heals what was missed
-AGAIN = 1.0  # seconds before a watch that was refused or broke off is begun anew
+AGAIN = 1.0  # seconds before a watch that has ended, and be it at once, is begun anew
 
 
-async def follow(client: Client, store: Store, changed: Callable[[], None]) -> None:
+async def follow(kube: Kube, store: Store, changed: Callable[[], None]) -> None:
     """Until cancelled. `changed` is called when the switch was thrown, or thrown back."""
     name = store.config.namespaces.agents
     query = {"fieldSelector": f"metadata.name={name}"}
@@ -32,16 +31,16 @@ async def follow(client: Client, store: Store, changed: Callable[[], None]) -> N
         nonlocal before
         if (now := store.stopped) != before:
             before = now
-            log.warning("everything is stopped: %s" if now else "goes on%s", now)
+            log.warning("%s", f"everything is stopped: {now}" if now else "everything goes on")
             changed()
 
     while True:
         try:
-            listed = await client.list(NAMESPACES, **query)
+            listed = await kube.list(NAMESPACES, **query)
             store.rooms.replace(listed)
             looked()
             version = listed.resource_version
-            async for event in client.watch(NAMESPACES, None, version, SECONDS, **query):
+            async for event in kube.watch(NAMESPACES, None, version, SECONDS, **query):
                 if event["type"] == "DELETED":
                     store.rooms.drop(event["object"])
                 elif event["type"] != "BOOKMARK":
@@ -49,4 +48,4 @@ async def follow(client: Client, store: Store, changed: Callable[[], None]) -> N
                 looked()
         except KubeError as error:
             log.info("the watch of namespace %s begins anew: %s", name, error)
-            await asyncio.sleep(AGAIN)
+        await asyncio.sleep(AGAIN)

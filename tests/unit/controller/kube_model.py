@@ -111,6 +111,7 @@ class Memory:
     ) -> AsyncIterator[Object]:
         """What the test has put into `told` of a kind; an error among it is raised."""
         self._ask("watch", resource, version)
+        await asyncio.sleep(0)  # as any real one lets others run
         while (queue := self.told[resource.plural]) or self.patient:
             if not queue:
                 await asyncio.sleep(0.01)
