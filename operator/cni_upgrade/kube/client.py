@@ -41,7 +41,6 @@ _UNFENCED = (LEASES, ACCESS_REVIEWS)
 _MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
 """What the kubernetes client raises, by accident, of YAML that is no kubeconfig."""
 
-
 _LOST = (TimeoutError, aiohttp.ClientError, OSError, ConfigException)
 """What no answer at all looks like."""
 
@@ -139,11 +138,10 @@ class Client:
         except _LOST as error:
             raise self._lost(call, error) from error
         self._judge(call, response, data)
-        try:
-            answer: Object = json.loads(data)
-        except ValueError as error:
-            text = f"{call}: HTTP {response.status} with an answer that is not JSON"
-            raise KubeError(0, "NoAnswer", text) from error
+        answer = _object(data)
+        if answer is None:
+            text = f"{call}: HTTP {response.status} with an answer that is no JSON object"
+            raise KubeError(0, "NoAnswer", text)
         return answer
 
     async def _send(self, call: _Call, patience: Any) -> aiohttp.ClientResponse:
@@ -234,7 +232,9 @@ class Client:
             data = await response.read() if response.status >= 400 else b""
             self._judge(call, response, data)
             async for line in response.content:
-                event: Object = json.loads(line)
+                event = _object(line)
+                if event is None or not {"type", "object"} <= event.keys():
+                    raise ValueError("a line of the watch is no event")
                 if event["type"] == "ERROR":
                     told = event["object"]
                     raise KubeError(
@@ -304,13 +304,21 @@ def _later(status: int, retry_after: str | None) -> float | None:
 
 def _refusal(call: _Call, status: int, data: bytes) -> KubeError:
     """The API server's Status object, or its bare text where a proxy answered instead."""
-    try:
-        document = json.loads(data)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
+    document = _object(data)
+    if document is None:
         text = data[:300].decode(errors="replace")
         return KubeError(status, "HTTPError", f"{call}: HTTP {status}: {text}")
-    reason = document.get("reason") or f"HTTP{status}"
-    causes = (document.get("details") or {}).get("causes") or ()
-    return KubeError(status, reason, document.get("message") or f"{call}: {reason}", causes)
+    reason = str(document.get("reason") or f"HTTP{status}")
+    details = document.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    told = [each for each in causes if isinstance(each, dict)] if isinstance(causes, list) else []
+    return KubeError(status, reason, str(document.get("message") or f"{call}: {reason}"), told)
+
+
+def _object(data: bytes) -> Object | None:
+    """A JSON object; None for anything else, as a proxy between us may answer it."""
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -59,6 +59,9 @@ STATUS = '{"kind":"Status","reason":"%s","message":"said it"}'
         (502, "<html>bad gateway</html>", "HTTPError", "GET /api/v1/nodes: HTTP 502: <html>"),
         (503, "null", "HTTPError", "GET /api/v1/nodes: HTTP 503: null"),
         (504, "{}", "HTTP504", "GET /api/v1/nodes: HTTP504"),
+        (502, '{"details":"upstream","message":5}', "HTTP502", "5"),
+        (502, '{"details":{"causes":"none"}}', "HTTP502", "GET /api/v1/nodes: HTTP502"),
+        (200, "null", "NoAnswer", "GET /api/v1/nodes: HTTP 200 with an answer"),
         (200, "<html>log in</html>", "NoAnswer", "GET /api/v1/nodes: HTTP 200 with an answer"),
     ],
 )
@@ -296,6 +299,8 @@ EXPIRED = '{"kind":"Status","code":410,"reason":"Expired","message":"too old"}'
         (403, STATUS % "Forbidden", 403),
         (200, event(8) + '{"type":"AD', 0),
         (200, "<html>log in</html>\n", 0),
+        (200, event(8) + "null\n", 0),
+        (200, event(8) + '{"kind":"Status"}\n', 0),
     ],
 )
 async def test_a_watch_that_goes_wrong_is_one_error(
