@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 LEAST_PAUSE, MOST_PAUSE = 0.1, 1.0
 """Seconds after the first news of many: events come in bursts, one pass answers them all."""
 PAUSES_TO_PASSES = 3.0
-"""A pause is so many times what deciding cost last: at most a quarter of a core goes into it."""
+"""A pause is so many times what deciding cost last: a quarter of a core goes into it, and more only
+where the longest pause is too short for that."""
 BUSY_TICK = 2.0  # seconds: while a node is worked on, deadlines and drains are looked at
 IDLE_TICK = 30.0  # seconds
 RESYNC = 300.0  # seconds between two whole lists

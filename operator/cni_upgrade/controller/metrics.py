@@ -126,7 +126,8 @@ class Metrics:
         )
         self._unreadable = Gauge(
             "cni_upgrade_unreadable_objects",
-            "Policies and node states that a newer controller wrote; their nodes are left alone.",
+            "Policies and node states that make no sense to this release, as those of a newer one "
+            "do not; their nodes are left alone.",
             registry=self._registry,
         )
         self._failed = Counter(
@@ -176,6 +177,7 @@ class Metrics:
         """This replica does not lead: it says nothing of the fleet."""
         self._leader.set(0)
         self._denied.set(denied)
+        self._unreadable.set(0)
         self._entered.clear()
         self._world = None
 

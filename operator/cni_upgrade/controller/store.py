@@ -1,7 +1,7 @@
 """What we know of the cluster: fed by watches, by our own writes, and healed by whole lists.
 
-kopf never tells of an object that was deleted in a gap of the watch, so every few minutes a list
-replaces what is known. An older version of an object never replaces a newer one.
+A watch may have a gap, and kopf never tells of an object that was deleted in one, so every few
+minutes a list replaces what is known. An older version of an object never replaces a newer one.
 """
 
 from __future__ import annotations

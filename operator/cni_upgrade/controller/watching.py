@@ -22,7 +22,6 @@ _GOODBYE = 10.0  # seconds for kopf to end its watches
 
 Login = Callable[..., Awaitable[kopf.ConnectionInfo]]
 
-
 Heard = Callable[[Callable[[], bool]], None]
 """Takes what is to be done with an event: something that is true where it was news."""
 

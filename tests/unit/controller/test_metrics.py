@@ -176,10 +176,15 @@ async def test_the_age_of_a_pause_and_of_the_stop(fleet: Made, client: Client) -
 
 
 async def test_who_does_not_lead_says_nothing_of_the_fleet(fleet: Made) -> None:
+    newer = {"metadata": {"name": "newer", "uid": "1"}, "spec": {"mode": "Later"}}
+    fleet.kube.cluster.api.create("CNIUpgradePolicy", newer)
+    await fleet.pass_()
     assert figures(fleet, "cni_upgrade_leader") == {(): 1}
+    assert figures(fleet, "cni_upgrade_unreadable_objects") == {(): 1}
     fleet.leads = False
     await fleet.pass_()
     assert figures(fleet, "cni_upgrade_leader") == {(): 0}
+    assert figures(fleet, "cni_upgrade_unreadable_objects") == {(): 0}
     for name in ("nodes", "node_versions", "nodes_in_trouble", "jobs", "policy_paused", "stopped"):
         assert figures(fleet, f"cni_upgrade_{name}") == {}, name
 
