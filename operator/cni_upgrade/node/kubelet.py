@@ -27,14 +27,12 @@ def network_without_cni(root: str, runtime: str) -> str | None:
     said = {
         path: found[-1]
         for path in _places(root)
-        if (found := _FLAG.findall(units.text(root, path)))
+        if (found := _FLAG.findall(units.uncommented(units.text(root, path))))
     }
     path, plugin = next(iter(said.items()), ("", "cni"))
-    return (
-        None
-        if set(said.values()) != {plugin} or plugin == "cni"
-        else (f"--network-plugin={plugin} in {path}")
-    )
+    if plugin == "cni" or set(said.values()) != {plugin}:
+        return None
+    return f"--network-plugin={plugin} in {path}"
 
 
 def _places(root: str) -> Iterator[str]:

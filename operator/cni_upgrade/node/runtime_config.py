@@ -159,7 +159,7 @@ def _crio(root: str) -> Stated | None:
     command, unit = units.arguments(root, "crio.service") or ("", "")
     said = {
         unit: command,
-        **{each: _uncommented(units.text(root, each)) for each in _CRIO_ARGUMENTS},
+        **{each: units.uncommented(units.text(root, each)) for each in _CRIO_ARGUMENTS},
     }
     main, drop_ins = CRIO, CRIO_DROP_INS
     for place, text in said.items():
@@ -176,10 +176,6 @@ def _crio(root: str) -> Stated | None:
         if len(loaded) > _MOST_FILES:
             raise RuntimeConfigError(f"{drop_ins}: holds more than {_MOST_FILES} files")
     return crio(loaded) if loaded else None
-
-
-def _uncommented(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
 
 
 def _below(root: str, folder: str, depth: int) -> Iterator[str]:

@@ -66,3 +66,8 @@ def text(root: str, path: str) -> str:
             return files.read_file(descriptor, name, _LIMIT).decode("utf-8", "replace")
     except (OSError, files.UnreadableError):
         return ""
+
+
+def uncommented(text: str) -> str:
+    """Without the lines that systemd passes over, in a unit as in a file of variables."""
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("#", ";")))

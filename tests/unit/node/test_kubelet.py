@@ -26,6 +26,8 @@ def put(root: Path, path: str, text: str) -> None:
         ('KUBELET_KUBEADM_ARGS="--network-plugin=kubenet --network-plugin=cni"', None),
         ('KUBELET_KUBEADM_ARGS="--network-plugin=cni"', None),
         ('KUBELET_KUBEADM_ARGS="--network-plugin-mtu=1500"', None),
+        ('# "--network-plugin=kubenet" until 1.22\nKUBELET_KUBEADM_ARGS=""', None),
+        (" ;ExecStart=kubelet --network-plugin=kubenet", None),
         ("", None),
     ],
 )
