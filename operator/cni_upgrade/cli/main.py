@@ -37,9 +37,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files are bytes, not text
-    asked = _parser().parse_args(arguments)
     try:
+        asked = _parser().parse_args(arguments)
         answer: Answer = asked.verb(asked)
+        stop.finish()
     except (CannotError, stop.StoppedError) as error:
         return _complain(str(error))
     for number in (signal.SIGINT, signal.SIGTERM):  # what is to be done is done

@@ -28,10 +28,11 @@ def main() -> int:
     stop.listen()
     try:
         result = _run(os.environ.get(OPERATION))
+        stop.finish()
     except stop.StoppedError as error:
+        stop.finish()
         result = _without(Outcome.REFUSED, "Stopped", str(error))
-    with stop.held():
-        _tell(result)
+    _tell(result)
     return _CODES[result.outcome]
 
 

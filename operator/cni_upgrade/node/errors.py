@@ -43,7 +43,8 @@ ABOUT = {
     "Unexpected": "a fault of this program itself",
     "BackupsNotPruned": "old backups could not be removed",
 }
-"""Every code of a refused or failed operation, and the one line that explains it."""
+"""Every code of a refused or failed operation, and of what one finds beside that; the one line that
+explains it."""
 
 
 class OperationRefusedError(Exception):

@@ -115,7 +115,10 @@ def ready_name(name: str) -> str:
 
 
 def replace_file(folder: int, name: str, data: bytes, mode: int = 0o600) -> None:
-    """A file of our own, atomically and durably. Raises OSError; then the old content stands."""
+    """A file of our own, atomically and durably.
+
+    Raises OSError; then the old content stands, or the new one, which a power cut may take away.
+    """
     temporary = f".{name}.tmp"
     remove_if_there(folder, temporary)
     write_new(folder, temporary, data, mode)

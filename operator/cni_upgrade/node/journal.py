@@ -155,10 +155,9 @@ def interrupted(journal: Journal, entries: tuple[Entry, ...] | None) -> Result:
     `entries` None: its folder is gone, and with it what could be told of it.
     """
     names = ", ".join(entry.name for entry in entries or ()) or "nothing"
-    text = (
-        f"the run was killed; written until then: {names}; each file is whole, "
-        "and what stood there before is in the backup"
-    )
+    text = f"the run was killed; written until then: {names}; each file is whole"
+    if entries:
+        text += ", and what stood there before is in the backup"
     if entries is None:
         text = (
             f"the run was killed while it wrote in {journal.folder}, which this run does not "

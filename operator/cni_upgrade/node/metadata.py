@@ -89,7 +89,7 @@ class Metadata:
     def give(self, descriptor: int, name: str) -> None:
         """To an open file, all but the times.
 
-        Raises OperationRefusedError, naming the file and what cannot be given to it.
+        Raises OperationRefusedError, naming the file and what cannot be given to it, and OSError.
         """
         entry = os.fstat(descriptor)
         if (entry.st_uid, entry.st_gid) != (self.uid, self.gid):

@@ -1,9 +1,9 @@
 """The agent's own folder on the node: one writer at a time, and everything in it durable.
 
-lock            held by the run that writes (flock; gone with the process, however it ends)
-journal.json    what is being written right now (journal.py)
-backups/<id>/   what stood there before (backup.py)
-results/<id>    what became of each operation (results.py)
+lock                held by the run that writes (flock; gone with the process, however it ends)
+journal.json        what is being written right now (journal.py)
+backups/<id>/       what stood there before (backup.py)
+results/<id>.json   what became of each operation (results.py)
 """
 
 import fcntl

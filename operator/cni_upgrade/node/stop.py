@@ -1,7 +1,8 @@
-"""SIGTERM and SIGINT, heard at once while we only look, and after the end once we write.
+"""SIGTERM and SIGINT, heard at once while we only look, and no more once we write.
 
 The kubelet sends SIGTERM and half a minute later SIGKILL. Writing takes milliseconds, so it is
-finished; everything before it may simply end.
+finished; everything before it may simply end. What was written is told as written: a signal on the
+way out would make it look as if nothing had been.
 """
 
 import signal
@@ -11,6 +12,7 @@ from types import FrameType
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _held = 0
+_over = False
 
 
 class StoppedError(Exception):
@@ -18,7 +20,12 @@ class StoppedError(Exception):
 
 
 def listen() -> None:
-    """Turns the signals into StoppedError, but not inside `held`. PID 1 gets none otherwise."""
+    """Turns the signals into StoppedError, but not inside `held`, nor after `finish`.
+
+    PID 1 gets none otherwise.
+    """
+    global _over
+    _over = False
     for number in _SIGNALS:
         signal.signal(number, _stop)
 
@@ -45,6 +52,12 @@ def later() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def finish() -> None:
+    """From here to the end of the process nothing is heard any more."""
+    global _over
+    _over = True
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
-    if not _held:
+    if not (_held or _over):
         raise StoppedError(f"stopped by {signal.Signals(number).name} before anything was written")

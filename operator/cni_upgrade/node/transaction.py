@@ -1,14 +1,16 @@
 """The writing itself: every file ready beside its name, the backup safe, then one rename each.
 
-A rename in the same folder is what containerd's watcher reloads on and what cannot tear; a name
-that ends in `.cnitmp` is none that libcni loads (docs: facts on reloading). The active file comes
-first: if we are killed between two renames, what pods need is what has been cured. Every file is
-judged on its own, so no moment between the renames is worse than the one before. Where a list takes
-the place of a single-plugin config it lands first, and the old one goes after it: `succession` has
-said that the runtime loads one of the two at every moment.
+A rename in the same folder is what containerd's watcher reloads on, and not on a file that comes
+from elsewhere (`pkg/cri/server/cni_conf_syncer.go`); it cannot tear, and a name that ends in
+`.cnitmp` is none that libcni loads. The active file comes first: if we are killed between two
+renames, what pods need is what has been cured. Every file is judged on its own, so no moment
+between renames is worse than the one before. Where a list takes the place of a single-plugin config
+it lands first, and the old one goes after it: `succession` has said that the runtime loads one of
+the two at every moment.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Collection, Sequence
@@ -122,7 +124,13 @@ def commit(
         raise
 
 
-_CODES = {28: "NoSpace", 122: "NoSpace", 30: "ReadOnly", 13: "NoPermission", 1: "NoPermission"}
+_CODES = {
+    errno.ENOSPC: "NoSpace",
+    errno.EDQUOT: "NoSpace",
+    errno.EROFS: "ReadOnly",
+    errno.EACCES: "NoPermission",
+    errno.EPERM: "NoPermission",
+}
 
 
 def clear(folder: int, plan: Journal) -> None:

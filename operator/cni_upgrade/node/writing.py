@@ -1,7 +1,7 @@
 """The frame that apply and restore share: locked, settled, surveyed, written, proved, recorded.
 
 What they differ in is the plan: which bytes are to stand under which name. From the first byte
-written to the result on record no SIGTERM is heard (stop.py); a SIGKILL leaves a journal.
+written to the end of the process no SIGTERM is heard (stop.py); a SIGKILL leaves a journal.
 """
 
 import contextlib
@@ -75,12 +75,14 @@ def run(operation: Operation, plan: Callable[[Node], Plan]) -> Result:
         with state.locked(operation) as place:
             with stop.held():
                 left = unfinished.settle(place, operation)
-            earlier = results.find(place, operation.id)
+                earlier = results.find(place, operation.id)
+                if left is not None or earlier is not None:
+                    stop.finish()  # this very operation may have written already
             if earlier is not None:
                 return earlier
             return _run(operation, place, left, plan)
     except OperationRefusedError as error:
-        # The state folder was not ours, so there is no place to keep this result either.
+        # Not kept: the state folder is not to be had, or what stands there is not settled.
         return refused(operation, error, survey.survey(operation))
     except OSError as error:
         return refused(operation, _said(error), survey.survey(operation))
@@ -128,8 +130,8 @@ def _run(
         except OperationRefusedError as error:
             with stop.held():
                 return _recorded(place, _stopped_short(node, error))
-        with stop.held():
-            return _recorded(place, _carried_out(node, made))
+        stop.finish()
+        return _recorded(place, _carried_out(node, made))
 
 
 def _stopped_short(node: Node, error: OperationRefusedError) -> Result:

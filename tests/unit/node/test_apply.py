@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cni_upgrade.node import backup, journal, obstacles, results, state, stop
+from cni_upgrade.node import backup, files, journal, obstacles, results, state, stop, survey
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import ManagedFiles, Operation, Outcome, Result, Target, Verdict
 from tests.unit.node import built
@@ -544,6 +544,39 @@ def test_a_folder_that_went_before_the_killed_run_was_begun_again(host: Host) ->
     assert run(host.apply(number=1)).outcome is Outcome.DONE
 
 
+def test_a_run_that_was_killed_before_it_wrote_names_no_backup(host: Host) -> None:
+    """It may have been killed before that was made."""
+    host.config()
+    first = host.apply(number=0)
+    killed(host, first, "/etc/cni/net.d")
+    assert run(host.apply(number=1)).outcome is Outcome.DONE
+    told = run(first)
+    assert told.error is not None
+    assert told.error.message == (
+        "the run was killed; written until then: nothing; each file is whole"
+    )
+
+
+def test_asked_to_stop_after_a_killed_run_of_the_same_operation(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was written by this run, and perhaps by that one: it is gone on with."""
+    monkeypatch.setattr(stop, "_over", False)
+    host.config()
+    order = host.apply()
+    look = survey.survey
+
+    def stopped(operation: Operation) -> survey.Survey:
+        stop._stop(15, None)
+        return look(operation)
+
+    monkeypatch.setattr(survey, "survey", stopped)
+    with pytest.raises(stop.StoppedError):
+        run(host.apply(number=1))
+    killed(host, order, "/etc/cni/net.d")
+    assert run(order).outcome is Outcome.DONE
+
+
 def test_backups_are_kept_as_asked_but_never_the_only_original(host: Host) -> None:
     originals = []
     for number in range(6):
@@ -687,11 +720,29 @@ def test_real_plugins_decide(tmp_path: Path) -> None:
     assert run(host.apply(to="0.4.0", number=1)).outcome is Outcome.DONE
 
 
-def test_asked_to_stop_before_anything_is_written() -> None:
+def test_asked_to_stop_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop, "_over", False)
     with stop.held():
         stop._stop(15, None)
     with pytest.raises(stop.StoppedError, match="SIGTERM"):
         stop._stop(15, None)
+    stop.finish()
+    stop._stop(15, None)
+
+
+def test_asked_to_stop_once_all_is_written(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On its way out the run gives its lock back: what it has done is told as done."""
+    monkeypatch.setattr(stop, "_over", False)
+    path = host.config()
+    given_back = files.close
+
+    def close(descriptor: int) -> None:
+        given_back(descriptor)
+        if '"cniVersion"' in path.read_text():
+            stop._stop(15, None)
+
+    monkeypatch.setattr(files, "close", close)
+    assert run(host.apply()).outcome is Outcome.DONE
 
 
 def test_a_file_that_libcni_does_not_load(host: Host) -> None:
