@@ -16,10 +16,8 @@ from cni_upgrade.cni.runtimes import Runtime
 _OLD_RESULT = (None, "", "0.1.0", "0.2.0")
 """Versions whose result has the shape of 0.2.0 (libcni `pkg/types/020`)."""
 
-
 RESULT_WITHOUT_VERSION = ("weave-net",)
 """Binaries whose result carries no cniVersion (containerd#6921)."""
-
 
 _NAMED = 3
 """Pods that a message names."""

@@ -41,8 +41,8 @@ def loopback_breaks(node: Node) -> Iterator[Finding]:
             Code.LOOPBACK,
             Severity.FAULT,
             LOOPBACK,
-            f"{node.runtime.label} runs loopback at {at}, and this loopback supports up to "
-            f"{loopback.max}: ADD and DEL fail, and no rewrite of a file cures that",
+            f"{node.runtime.label} runs loopback at {at}, and this loopback supports "
+            f"{_supports(loopback)}: ADD and DEL fail, and no rewrite of a file cures that",
             "install loopback 1.0.0 or later, or move to containerd 1.6.4 or later",
         )
 
@@ -72,10 +72,7 @@ def f2(config: Config, version: str | None, refusing: Sequence[Support]) -> Find
     )
     by_range: dict[str, list[str]] = {}
     for support in refusing:
-        supports = f"up to {support.max} at most"
-        if support.supported is not None:
-            supports = compat.supported_range(support.supported)
-        by_range.setdefault(supports, []).append(support.type)
+        by_range.setdefault(_supports(support), []).append(support.type)
     ranges = "; ".join(
         f"{', '.join(dict.fromkeys(types))}: {supports}" for supports, types in by_range.items()
     )
@@ -88,19 +85,22 @@ def f2(config: Config, version: str | None, refusing: Sequence[Support]) -> Find
     )
 
 
+def _supports(support: Support) -> str:
+    """What a binary supports, by its own word or by what it was built from."""
+    if support.supported is None:
+        return f"up to {support.max} at most"
+    return compat.supported_range(support.supported)
+
+
 def delegate_refuses(support: Support) -> Finding:
     """A version that stands in a delegate's own config, or is none, and that it does not take."""
     at = support.called.own if support.called else ()
-    said = compat.either(at)
-    supports = f"supports up to {support.max} at most"
-    if support.supported is not None:
-        supports = f"supports {compat.supported_range(support.supported)}"
     return Finding(
         Code.DELEGATE_VERSION,
         Severity.FAULT,
         support.type,
-        f"{support.type} is delegated to at {said}, whatever the config's cniVersion is, and it "
-        f"{supports}: ADD and DEL fail (incompatible CNI versions)",
+        f"{support.type} is delegated to at {compat.either(at)}, whatever the config's cniVersion "
+        f"is, and it supports {_supports(support)}: ADD and DEL fail (incompatible CNI versions)",
         f"write a cniVersion that {support.type} supports into the delegate's own config",
     )
 

@@ -32,7 +32,6 @@ class PluginConf:
     cni_version: str = ""
     name: str = ""
     type: str = ""
-    ipam_type: str = ""
 
 
 def fold(key: str) -> str:
@@ -96,7 +95,7 @@ def plugin_conf(node: Node, libcni: tuple[int, int, int]) -> PluginConf:
                     raise DecodeError(f"capability {capability.key[:40]!r} is not true or false")
     for value in fields(node, "ipam"):
         if _is_object(value, "ipam"):
-            conf.ipam_type = _string(value, "type", "ipam.type", conf.ipam_type)
+            _string(value, "type", "ipam.type")
     for value in fields(node, "dns"):
         if _is_object(value, "dns"):
             _string(value, "domain", "dns.domain")
@@ -128,8 +127,8 @@ def _is_object(node: Node, what: str) -> bool:
     return node.kind == "object"
 
 
-def _string(node: Node, key: str, what: str, before: str = "") -> str:
-    value = before
+def _string(node: Node, key: str, what: str) -> str:
+    value = ""
     for found in fields(node, key):
         if found.kind == "string":
             value = str(found.scalar)

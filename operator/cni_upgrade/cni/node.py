@@ -13,6 +13,9 @@ from cni_upgrade.cni.runtimes import Runtime
 LOOPBACK = "loopback"
 """The plugin that containerd runs for every pod, whatever the config folder holds."""
 
+LOOPBACK_NETWORK = "cni-loopback"
+"""The network that containerd and CRI-O add to every sandbox themselves; no file configures it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

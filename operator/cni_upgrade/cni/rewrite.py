@@ -21,7 +21,6 @@ KEY = "cniVersion"
 RELEASES = ("0.8.1", "1.2.3", config.NEWEST_LIBCNI)
 """One release of libcni for each way in which files are read."""
 
-
 _NAMELESS = ("before", "after")
 _ESCAPES = {ord('"'): '\\"', ord("\\"): "\\\\"}
 

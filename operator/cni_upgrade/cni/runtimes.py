@@ -18,7 +18,7 @@ from typing import Literal
 DeletesWith = Literal["current", "cached"]
 
 MAX_BY_LIBCNI = {"0.8": "0.4.0", "1.0": "1.0.0", "1.1": "1.0.0", "1.2": "1.1.0", "1.3": "1.1.0"}
-"""The highest specification that a line of libcni reads (libcni `pkg/types/create`)."""
+"""The highest specification that a line of libcni reads (libcni `pkg/version/version.go` All)."""
 
 
 def _numbers(version: str) -> tuple[int, int, int]:

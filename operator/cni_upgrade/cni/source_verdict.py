@@ -16,6 +16,7 @@ from cni_upgrade.cni.facts import Facts, Sandbox, Support, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.judgement import Action
 from cni_upgrade.cni.node import LOOPBACK, Node
+from cni_upgrade.cni.patch import pointer
 from cni_upgrade.cni.sources import Source
 from cni_upgrade.cni.verdict import Judgement, judge
 
@@ -110,7 +111,7 @@ def judge_source(
 
 def configmap_patch(key: str, old: str, new: str) -> list[dict[str, str]]:
     """The change as RFC 6902 operations on the ConfigMap, refused where the text has changed."""
-    path = "/data/" + key.replace("~", "~0").replace("/", "~1")
+    path = f"/data/{pointer(key)}"
     return [
         {"op": "test", "path": path, "value": old},
         {"op": "replace", "path": path, "value": new},

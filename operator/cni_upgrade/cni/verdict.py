@@ -16,7 +16,7 @@ from cni_upgrade.cni.facts import Facts, Sandbox, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.judgement import Action, After, Baseline, FileReport, Judgement, Verdict
 from cni_upgrade.cni.leaks import leaks as leaking
-from cni_upgrade.cni.node import LOOPBACK, Node
+from cni_upgrade.cni.node import LOOPBACK, LOOPBACK_NETWORK, Node
 from cni_upgrade.cni.plan import Beside
 from cni_upgrade.cni.runtimes import Runtime
 
@@ -202,7 +202,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
             each
             for each in facts.sandboxes
             if each.may_be_on(config.network) or runtime.deletes_with == "cached"
-            if each.network != "cni-loopback"
+            if each.network != LOOPBACK_NETWORK
         ],
     )
     not_loaded = health.Outcome(False, (fault,) if fault else ())

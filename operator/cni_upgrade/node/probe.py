@@ -14,7 +14,7 @@ import select
 import signal
 import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
@@ -240,7 +240,7 @@ def _ask(batch: Sequence[tuple[str, str]], version: str) -> dict[str, Support]:
     return supports
 
 
-def _attend(runs: Iterable[_Run]) -> None:
+def _attend(runs: Collection[_Run]) -> None:
     """Reads from all until each has closed its outputs and ended, flooded, or run out of time."""
     poller = select.poll()
     owners: dict[int, _Run] = {}

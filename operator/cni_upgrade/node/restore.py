@@ -137,10 +137,8 @@ def _check_place(node: Node, standing: _Standing, back: Config) -> None:
     A file that libcni never loaded comes back as it was, with all that this means."""
     if standing.file is not None or standing.list is None or back.error is not None:
         return
-    runtime, facts = (
-        runtimes.lookup(node.operation.runtime, node.operation.libcni),
-        node.survey.facts(),
-    )
+    runtime = runtimes.lookup(node.operation.runtime, node.operation.libcni)
+    facts = node.survey.facts()
 
     def under(each: Config) -> Config:
         return each.under(runtime.libcni) if runtime.libcni else each

@@ -16,11 +16,9 @@ from collections.abc import Iterable
 from cni_upgrade.cni import config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.node import LOOPBACK_NETWORK
 from cni_upgrade.node import files
 from cni_upgrade.node.folders import BrokenLinkError, resolve
-
-LOOPBACK_NETWORK = "cni-loopback"
-"""The network that containerd and CRI-O add to every sandbox themselves; no file configures it."""
 
 MISSING = "missing"
 
