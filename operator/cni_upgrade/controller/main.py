@@ -164,6 +164,14 @@ def _brief(record: logging.LogRecord) -> bool:
     return True
 
 
+def _lease_seconds(text: str) -> float:
+    """No lease is shorter than a second: its duration is written down in whole ones."""
+    with contextlib.suppress(ValueError):
+        if 1 <= (seconds := float(text)) <= 3600:
+            return seconds
+    raise argparse.ArgumentTypeError(f"expected 1 to 3600 seconds, got {text}")
+
+
 def main() -> None:
     """The controller's command: exit 0 on SIGTERM or SIGINT, 2 where it cannot start."""
     parser = argparse.ArgumentParser(prog="cni-upgrade-controller", description=__doc__)
@@ -173,7 +181,7 @@ def main() -> None:
     parser.add_argument("--health-port", type=int, default=web.HEALTH_PORT)
     parser.add_argument(
         "--lease-seconds",
-        type=float,
+        type=_lease_seconds,
         default=Timing().duration,
         help="a replica that is gone is replaced after so long; default %(default)s",
     )

@@ -77,11 +77,18 @@ class Paths:
         )
         if not paths.conf_dirs:
             raise members.wrong("confDirs", "at least one folder")
-        for path in (*paths.conf_dirs, *paths.bin_dirs, paths.cache_dir, paths.state_dir):
-            if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
-                raise MemberError(
-                    f"{members.path('')}{path!r:.200}: expected an absolute path without `..`"
-                )
+        for name, folders in (
+            ("confDirs", paths.conf_dirs),
+            ("binDirs", paths.bin_dirs),
+            ("cacheDir", (paths.cache_dir,)),
+            ("stateDir", (paths.state_dir,)),
+        ):
+            for path in folders:
+                if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
+                    raise MemberError(
+                        f"{members.path(name)}: expected an absolute path without `..`, "
+                        f"got {path!r:.200}"
+                    )
         return paths
 
     def to_json(self) -> dict[str, object]:

@@ -106,6 +106,18 @@ def test_a_port_that_is_taken(
     assert said.startswith(f"port {port} of the host cannot be listened on: Address already in use")
 
 
+@pytest.mark.parametrize("seconds", ["0", "-15", "0.5", "nan", "inf", "1e9", "soon"])
+def test_a_lease_that_nobody_could_keep(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["controller", f"--lease-seconds={seconds}"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    text = "argument --lease-seconds: expected 1 to 3600 seconds"
+    assert f"{text}, got {seconds}" in capsys.readouterr().err
+
+
 async def test_events_go_by_the_clock_of_the_records(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
