@@ -69,8 +69,7 @@ def canary(
     """
     if spec.node_selector is not None:
         chosen = [m for m in members if matches(spec.node_selector, m.node.labels)]
-        places = 0
-        complete = bool(chosen)
+        places, complete = 0, True
     else:
         chosen = [m for m in members if m.state is not None and m.state.status.canary == plan]
         already = {m.node.name for m in chosen}

@@ -37,7 +37,7 @@ from cni_upgrade.fleet.roster import unjudged
 from cni_upgrade.fleet.selection import Governance, matches, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
-from cni_upgrade.fleet.windows import WindowError, Windows
+from cni_upgrade.fleet.windows import Windows, opening
 
 
 def all_leaving(world: Snapshot) -> dict[str, Leaving]:
@@ -103,13 +103,10 @@ def _idle(
 
 
 def _opens(policy: CNIUpgradePolicy, world: Snapshot) -> dict[bool, datetime | None]:
-    """By whether the node is drained. Windows that cannot be read are never open."""
-    try:
-        windows = Windows(policy.spec.rollout.windows, world.now)
-    except WindowError:
-        return {True: None, False: None}
+    """By whether the node is drained."""
+    windows, spec = policy.spec.rollout.windows, policy.spec
     return {
-        drained: windows.opens(longest(policy.spec, world.config, drained))
+        drained: opening(windows, world.now, longest(spec, world.config, drained))
         for drained in (True, False)
     }
 

@@ -18,7 +18,7 @@ from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.ending import done, proof_so_far
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.view import Move, View, moved, release
-from cni_upgrade.fleet.windows import WindowError, Windows
+from cni_upgrade.fleet.windows import opening
 from cni_upgrade.node.operation import Kind, Verdict
 
 
@@ -55,10 +55,7 @@ def _may(view: View, policy: CNIUpgradePolicy) -> bool:
     if not view.our_cordon or not view.node.unschedulable:
         return False
     seconds = longest(policy.spec, view.world.config, drained=True)
-    try:
-        return Windows(policy.spec.rollout.windows, view.now).opens(seconds) == view.now
-    except WindowError:
-        return False
+    return opening(policy.spec.rollout.windows, view.now, seconds) == view.now
 
 
 def _begun(view: View, policy: CNIUpgradePolicy, message: str) -> Move:

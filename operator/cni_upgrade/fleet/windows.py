@@ -127,6 +127,15 @@ class Windows:
                 yield start, start + length
 
 
+def opening(windows: Sequence[MaintenanceWindow], now: datetime, seconds: int) -> datetime | None:
+    """When something that takes so long may begin at the earliest, `now` included; None where no
+    window is long enough. Windows that cannot be understood are never open."""
+    try:
+        return Windows(windows, now).opens(seconds)
+    except WindowError:
+        return None
+
+
 def _zone(window: MaintenanceWindow, number: int) -> ZoneInfo:
     try:
         return ZoneInfo(window.time_zone)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cni_upgrade.api.window import MaintenanceWindow
-from cni_upgrade.fleet.windows import WindowError, Windows
+from cni_upgrade.fleet.windows import WindowError, Windows, opening
 
 HOUR = 3600
 
@@ -142,6 +142,7 @@ def test_what_is_no_window_is_named(wrong: MaintenanceWindow, words: str) -> Non
     with pytest.raises(WindowError) as error:
         Windows((NIGHT, wrong), utc("2026-01-01T12:00:00"))
     assert words in str(error.value)
+    assert opening((NIGHT, wrong), utc("2026-01-01T22:00:00"), 1) is None, "it is never open"
 
 
 @given(
