@@ -94,8 +94,8 @@ def _idle(
 ) -> dict[bool, timedelta]:
     """By whether the node is drained: how long since then it could have begun."""
     found = dict.fromkeys((True, False), world.now - progress)
-    for drained, opening in opens.items():
-        if opening is not None:
+    for drained, first in opens.items():
+        if first is not None:
             windows = Windows(policy.spec.rollout.windows, progress)
             seconds = longest(policy.spec, world.config, drained)
             found[drained] = windows.room(seconds, world.now, patience)
