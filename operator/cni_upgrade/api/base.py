@@ -107,4 +107,5 @@ Uid = Annotated[str, Field(max_length=128)]
 
 Count = Annotated[int, Field(ge=0)]
 Counts = Annotated[Mapping[str, Count], Field(max_length=64), BeforeValidator(first(64))]
+Uids = Annotated[tuple[Uid, ...], Field(max_length=64), BeforeValidator(first(64))]
 Words = Annotated[tuple[Word, ...], Field(max_length=64), BeforeValidator(first(64))]

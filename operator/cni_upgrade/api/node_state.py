@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from cni_upgrade.api import names
-from cni_upgrade.api.base import Count, Model, Name, Text, Time, Word, Words, first, last
+from cni_upgrade.api.base import Count, Model, Name, Text, Time, Uids, Word, Words, first, last
 from cni_upgrade.api.changed import Changed
 from cni_upgrade.api.condition import Conditions
 from cni_upgrade.api.drift import DriftStatus
@@ -143,6 +143,12 @@ class NodeStateStatus(Report):
         default=None,
         description="Pods of the node that hung before the last change before which any did, and "
         "after it; absent before the first change.",
+    )
+    drain_held_by: Uids = Field(
+        default=(),
+        description="UIDs of the pods that held the last drain before a change, which was given up "
+        "or called off; the next one asks them first, and the others once these go. Empty after "
+        "a drain that went well.",
     )
     last_change: LastChange | None = Field(
         default=None,

@@ -5,6 +5,9 @@ one refusal means that nothing is evicted. Two differences, for here a drain goe
 is empty, and there until a list of pods is worked off: a pod that is leaving already is waited for
 and refused no more, and one of another group's DaemonSet (OpenKruise's), which would be back at
 once, stays.
+
+A third one, for here a drain that was given up is tried again: pods that held the last one are
+asked first. The others came back meanwhile; while those hold on they would go for nothing again.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ class DrainPlan:
     """Pods that have to be gone before the drain is over, those that are leaving included."""
     blockers: tuple[str, ...]
     """What it waits for, pod by pod."""
+    holders: tuple[str, ...] = ()
+    """Uids of the pods that hold it, should it end now."""
 
 
 def plan(
@@ -45,8 +50,12 @@ def plan(
     settings: Drain,
     ours: Container[str],
     now: datetime,
+    held_by: Container[str] = (),
 ) -> DrainPlan:
-    """What to do about the pods of one node; those in `ours`, our namespaces, are left alone."""
+    """What to do about the pods of one node; those in `ours`, our namespaces, are left alone.
+
+    `held_by`: the uids of the pods that held the last drain of the node.
+    """
     refused: list[str] = []
     remaining: list[Pod] = []
     for pod in pods:
@@ -58,14 +67,22 @@ def plan(
             remaining.append(pod)
     if refused:
         return DrainPlan(tuple(refused), (), tuple(remaining), ())
+    holding = {pod.uid for pod in remaining if pod.uid in held_by and not _gives_way(pod, now)}
+    spared = {p.uid for p in remaining if holding and p.uid not in holding and _missed(p)}
+    asked = [pod for pod in remaining if pod.uid not in spared]
+    asked.sort(key=lambda pod: pod.uid not in holding)
     # Who was not asked yet first, so that those that are kept keep nobody else from being asked.
     due = sorted(
-        (pod for pod in remaining if not pod.deleting and _due(evictions.get(pod.uid), now)),
+        (pod for pod in asked if not pod.deleting and _due(evictions.get(pod.uid), now)),
         key=lambda pod: evictions[pod.uid].at.timestamp() if pod.uid in evictions else 0.0,
     )
-    return DrainPlan(
-        (), tuple(due[:AT_ONCE]), tuple(remaining), tuple(_waits(p, evictions) for p in remaining)
-    )
+    blockers = [_waits(pod, evictions) for pod in asked]
+    if spared:
+        number = f"{len(spared)} more {'is' if len(spared) == 1 else 'are'}"
+        blockers.append(f"{number} left alone until those go that held the last drain")
+    # Where nobody held the last one, all that are left at its end have been asked.
+    holders = tuple(pod.uid for pod in remaining if not holding or pod.uid in holding)
+    return DrainPlan((), tuple(due[:AT_ONCE]), tuple(remaining), tuple(blockers), holders)
 
 
 def _leaves(pod: Pod) -> bool:
@@ -86,6 +103,21 @@ def _against(pod: Pod, settings: Drain) -> str:
     if not pod.controller and not settings.force:
         return "has no controller to bring it back (spec.drain.force)"
     return ""
+
+
+def _gives_way(pod: Pod, now: datetime) -> bool:
+    """Whether its eviction was granted, and it may yet go in its time: one that hangs holds on."""
+    return pod.deleted is not None and pod.deleted > now
+
+
+def _missed(pod: Pod) -> bool:
+    """Whether it would be evicted, and somebody would miss it.
+
+    No budget counts a pod that does not run, so it goes at any time; and it may be what keeps a
+    budget from being met, where it cannot start on this node and could on another.
+    Source: canIgnorePDB in k8s.io/kubernetes v1.34.4 pkg/registry/core/pod/storage/eviction.go.
+    """
+    return not (pod.deleting or pod.finished or pod.phase == "Pending")
 
 
 def _due(answer: Eviction | None, now: datetime) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cni_upgrade.api.drain import Drain, DrainPolicy
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import drain
 from cni_upgrade.fleet.decisions import Evict
+from cni_upgrade.fleet.objects import Pod
+from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.view import Move, View, wait
 
 DRAIN_BLOCKED = "DrainBlocked"
@@ -66,21 +68,48 @@ def drain_after(view: View) -> bool:
 
 
 def evict(view: View, otherwise: Callable[[], Move], give_up: Callable[[str], Move]) -> Move:
-    pods = view.world.pods.get(view.node.name)
-    if pods is None or not all(pod.judged for pod in pods):
+    pods = _listed(view)
+    if pods is None:
         return wait(view, "the node's pods are being listed")
-    # An agent that has just answered is not gone yet; and the controller tolerates every taint:
-    # evicted from the node that it drains, it would come back at once.
-    spaces = view.world.config.namespaces
-    ours = {spaces.system, spaces.agents, spaces.proof}
-    plan = drain.plan(pods, view.world.evictions, drain_settings(view), ours, view.now)
+    plan = _planned(view, pods)
     if plan.refused:
         return give_up(f"not drained, nothing was evicted: {'; '.join(plan.refused)}")
     if not plan.remaining:
-        return otherwise()
+        return _held_by(otherwise(), ())
     if view.late():
-        return give_up(f"not drained in time: {'; '.join(plan.blockers)}")
+        return ended(view, give_up(f"not drained in time: {'; '.join(plan.blockers)}"))
     evictions = tuple(Evict(view.node.name, p.namespace, p.name, p.uid) for p in plan.evict)
     left = len(plan.remaining)
     message = f"draining: {left} pod{'s' if left != 1 else ''} left; {plan.blockers[0]}"
     return wait(view, message, *evictions, blockers=plan.blockers)
+
+
+def ended(view: View, move: Move) -> Move:
+    """A move that ends an operation. Where that was being drained: with who held the drain.
+
+    Of a drain after the change nothing is noted: it is not tried again.
+    """
+    pods = _listed(view) if view.operation.step == Step.DRAIN else None
+    plan = None if pods is None else _planned(view, pods)
+    return move if plan is None or plan.refused else _held_by(move, plan.holders)
+
+
+def _listed(view: View) -> Sequence[Pod] | None:
+    """The node's pods, once all that decides about them is known."""
+    pods = view.world.pods.get(view.node.name)
+    return pods if pods is not None and all(pod.judged for pod in pods) else None
+
+
+def _planned(view: View, pods: Sequence[Pod]) -> drain.DrainPlan:
+    # An agent that has just answered is not gone yet; and the controller tolerates every taint:
+    # evicted from the node that it drains, it would come back at once.
+    spaces = view.world.config.namespaces
+    ours = {spaces.system, spaces.agents, spaces.proof}
+    # After the change each pod that goes is a gain, whoever stays.
+    held_by = view.status.drain_held_by if view.operation.step == Step.DRAIN else ()
+    settings = drain_settings(view)
+    return drain.plan(pods, view.world.evictions, settings, ours, view.now, held_by)
+
+
+def _held_by(move: Move, uids: tuple[str, ...]) -> Move:
+    return Move(move.status.model_copy(update={"drain_held_by": uids}), move.acts)

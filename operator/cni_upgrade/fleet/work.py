@@ -20,7 +20,7 @@ from cni_upgrade.fleet import (
 )
 from cni_upgrade.fleet.calling_off import unwanted
 from cni_upgrade.fleet.decisions import Cordon
-from cni_upgrade.fleet.draining import drain_settings
+from cni_upgrade.fleet.draining import drain_settings, ended
 from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
@@ -39,7 +39,7 @@ def next_move(view: View) -> Move:
         steps, called_off = _GIVING_BACK, giving_back.called_off
     looks_only = view.operation.kind == PROVE and step != Step.RELEASE
     if (step in UNTOUCHED or looks_only) and (stop := called_off(view)) is not None:
-        return stop
+        return ended(view, stop)
     if (held := _held(view, step) or _brought_near(view, step)) is not None:
         return held
     if view.our_cordon and not view.node.unschedulable and step not in _CORDON_IS_THEIRS:

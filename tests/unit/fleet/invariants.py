@@ -400,6 +400,21 @@ def evicts_only_others(event: Carried) -> None:
         assert not mirrored, f"{event.decision.name} is the kubelet's own"
 
 
+def spares_the_others(event: Carried) -> None:
+    """While one that held the last drain of a node holds on, no other pod that runs is evicted."""
+    if not isinstance(event.decision, d.Evict):
+        return
+    status = event.world.states[event.decision.node].status
+    if status.operation is None or status.operation.step != "Drain":
+        return
+    pods = event.world.pods[event.decision.node]
+    held = [pod for pod in pods if pod.uid in status.drain_held_by]
+    if any(not pod.deleting for pod in held):
+        idle = event.before.get("status", {}).get("phase") in ("Pending", "Succeeded", "Failed")
+        first = event.decision.uid in status.drain_held_by
+        assert first or idle, f"{event.decision.name} goes for nothing, as at the last try"
+
+
 def deletes_only_proofs(event: Carried) -> None:
     """Only proof pods of ours are deleted; a Job that writes only once its record is lost."""
     if isinstance(event.decision, d.DeleteProof) and event.before:
@@ -654,6 +669,7 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     note_done,
     drain_never_first,
     evicts_only_others,
+    spares_the_others,
     deletes_only_proofs,
     says_why,
     readable,

@@ -260,6 +260,68 @@ def budget_never_gives_way() -> Rollout:
     return r
 
 
+def come_back(r: Rollout, node: str, *names_: str) -> None:
+    """Pods of a node that went are there again: nothing else takes them."""
+    r.say(f"== {', '.join(names_)} come back")
+    for name in names_:
+        r.cluster.add_pod(node, name)
+
+
+def evicted(r: Rollout, since: int = 0) -> set[str]:
+    """Names of the pods that were asked to leave, from that line of the transcript on."""
+    return {line.split("Evict ")[1] for line in r.lines[since:] if ": Evict " in line}
+
+
+def budget_holds_one_of_three() -> Rollout:
+    """A retry asks the pod that held the last drain; the others go once that one does."""
+    r = of(old("node-a", drain_for=frozenset({"1.0.0"})), pods=3)
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"deadline": "1m"}})
+    kept, *others = (f"web-node-a-{number}" for number in range(3))
+    r.cluster.budgets.add(kept)
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    assert evicted(r) == {kept, *others}
+    for again in range(2):
+        seen = len(r.lines)
+        if not again:
+            come_back(r, "node-a", *others)
+        r.until(lambda: r.step_of("node-a") == "Drain")
+        if again:
+            r.say("-- another controller takes over")
+            r.restart()
+        r.until(lambda: r.phase("node-a") == "Blocked")
+        assert evicted(r, seen) == {kept}
+        assert "2 more are left alone" in message(r, "node-a")
+    seen = len(r.lines)
+    r.say("== the budget allows it")
+    r.cluster.budgets.clear()
+    r.until(lambda: r.phase("node-a") == "Done")
+    r.settle()
+    asked = [line.split("Evict ")[1] for line in r.lines[seen:] if ": Evict " in line]
+    assert asked == [kept, *others], "the one that held it is to go first"
+    assert r.cluster.status("node-a")["drainHeldBy"] == []
+    return r
+
+
+def drain_called_off_while_a_budget_holds() -> Rollout:
+    """Resumed after a pause, too, the pod that held the drain is asked before the others."""
+    r = of(old("node-a", drain_for=frozenset({"1.0.0"})), pods=2)
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"deadline": "1m"}})
+    kept, other = "web-node-a-0", "web-node-a-1"
+    r.cluster.budgets.add(kept)
+    r.until(lambda: r.step_of("node-a") == "Drain")
+    r.play(20)
+    r.say("== paused by annotation")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "true")
+    r.settle()
+    come_back(r, "node-a", other)
+    seen = len(r.lines)
+    r.say("== resumed")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    assert evicted(r, seen) == {kept}
+    return r
+
+
 def agent_killed_once() -> Rollout:
     """The first agent is killed before it writes; the second one does the same work."""
     r = of(f1())
@@ -2144,6 +2206,8 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     not_linux,
     budget_blocks_a_drain,
     budget_never_gives_way,
+    budget_holds_one_of_three,
+    drain_called_off_while_a_budget_holds,
     agent_killed_once,
     agent_killed_after_the_write,
     agent_killed_thrice,

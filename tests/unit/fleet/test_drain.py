@@ -10,6 +10,7 @@ from cni_upgrade.api.drain import Drain
 from cni_upgrade.fleet.drain import AT_ONCE, RETRY, DrainPlan, plan
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.snapshot import Eviction
+from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.samples import DELETED, NOW, pod
 
 OURS = {"cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"}
@@ -21,6 +22,14 @@ SCRATCH: dict[str, Any] = {"spec": {"volumes": [{"name": "v", "emptyDir": {}}]}}
 
 def planned(*pods: Pod, settings: Drain = DEFAULT, **evictions: Eviction) -> DrainPlan:
     return plan(pods, {f"{k}-uid": v for k, v in evictions.items()}, settings, OURS, NOW)
+
+
+def tried_again(
+    *pods: Pod, held_by: tuple[str, ...] = ("web",), **evictions: Eviction
+) -> DrainPlan:
+    """The plan of a drain before which pods of these names held another one."""
+    answers = {f"{k}-uid": v for k, v in evictions.items()}
+    return plan(pods, answers, DEFAULT, OURS, NOW, {f"{name}-uid" for name in held_by})
 
 
 def owned(kind: str) -> dict[str, Any]:
@@ -174,3 +183,73 @@ def test_so_many_at_once_and_who_was_asked_before_comes_after_the_others() -> No
     assert [p.name for p in made.evict] == [p.name for p in pods if p.name not in kept]
     kept |= {p.name: Eviction(NOW, "") for p in made.evict}
     assert [p.name for p in planned(*pods, settings=DEFAULT, **kept).evict] == ["p02", "p01"]
+
+
+KEPT = Eviction(NOW, "budget web allows no disruption")
+IN_TIME: dict[str, Any] = {
+    "metadata": {"deletionTimestamp": stamp(NOW + timedelta(seconds=30))},
+}
+
+
+def names(pods: tuple[Pod, ...]) -> list[str]:
+    return [pod.name for pod in pods]
+
+
+def test_who_held_the_last_drain_is_asked_first_and_nobody_else() -> None:
+    made = tried_again(pod("api"), pod(), pod("db"))
+    assert names(made.evict) == ["web"]
+    assert made.blockers == (
+        "default/web is to be evicted",
+        "2 more are left alone until those go that held the last drain",
+    )
+    made = tried_again(pod("api"), pod(), web=KEPT)
+    assert (made.evict, names(made.remaining)) == ((), ["api", "web"])
+    assert made.blockers == (
+        "default/web: budget web allows no disruption",
+        "1 more is left alone until those go that held the last drain",
+    )
+
+
+@pytest.mark.parametrize("gone", [(), (pod(**IN_TIME),)])
+def test_once_those_are_gone_or_going_the_others_are_asked(gone: tuple[Pod, ...]) -> None:
+    assert names(tried_again(pod("api"), *gone, pod("db")).evict) == ["api", "db"]
+
+
+def test_all_that_held_it_have_to_give_way() -> None:
+    made = tried_again(pod("api"), pod(**IN_TIME), pod("db"), held_by=("web", "db"), db=KEPT)
+    assert made.evict == ()
+    assert made.blockers[:2] == (
+        "default/db: budget web allows no disruption",
+        "default/web is terminating",
+    )
+
+
+def test_one_that_hangs_on_its_way_out_holds_the_drain_again() -> None:
+    hangs = pod(metadata=DELETED)
+    assert tried_again(pod("api"), hangs).evict == ()
+    assert names(planned(pod("api"), hangs).evict) == ["api"], "a first try asks everybody"
+
+
+def test_a_pod_of_the_same_name_that_came_later_held_nothing() -> None:
+    made = tried_again(pod("api"), pod(metadata={"uid": "another"}))
+    assert names(made.evict) == ["api", "web"]
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Succeeded", "Failed"])
+def test_a_pod_that_does_not_run_is_missed_by_nobody(phase: str) -> None:
+    """It may be what keeps the budget from being met: here it cannot start, elsewhere it could."""
+    idle = pod("api", status={"phase": phase})
+    assert names(tried_again(idle, pod("db"), pod(), web=KEPT).evict) == ["api"]
+
+
+def test_so_many_at_once_of_those_that_held_it() -> None:
+    held = [f"p{number:02}" for number in range(AT_ONCE + 2)]
+    made = tried_again(pod("api"), *map(pod, held), held_by=tuple(held))
+    assert names(made.evict) == held[:AT_ONCE]
+
+
+def test_who_holds_a_drain_is_who_is_left_and_was_asked() -> None:
+    assert planned(pod("api"), pod()).holders == ("api-uid", "web-uid")
+    assert tried_again(pod("api"), pod(), web=KEPT).holders == ("web-uid",)
+    assert tried_again(pod("api"), pod(**IN_TIME)).holders == ("api-uid", "web-uid")
+    assert tried_again(pod("api", **BARE), pod()).holders == (), "nobody was asked"
