@@ -53,10 +53,8 @@ class Budget:
         taken = {name for name in matched if changing(states.get(name))}
         self._mine = {name for name in taken if _on_behalf(states[name], policy)} | set(working)
         self._working = taken | self._mine
-        self._idle = {
-            name
-            for name, node in matched.items()
-            if (node.ready != "True" or node.unschedulable) and name not in self._working
+        self._down = {
+            name for name, node in matched.items() if node.ready != "True" or node.unschedulable
         }
         self._max_parallel = policy.spec.rollout.max_parallel
         self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(matched))
@@ -66,7 +64,7 @@ class Budget:
         """Nodes that are down and keep this one from its place, while nobody works on any node."""
         for each in self._concerned(node):
             if not each._working and each._exceeded_by(node):
-                return tuple(sorted(each._idle))
+                return tuple(sorted(each._down))
         return ()
 
     def take(self, node: str) -> tuple[str, str] | None:
@@ -79,7 +77,6 @@ class Budget:
             self._mine.add(node)
             for each in self._concerned(node):
                 each._working.add(node)
-                each._idle.discard(node)
         return refused
 
     def refusal(self, node: str) -> tuple[str, str] | None:
@@ -101,15 +98,18 @@ class Budget:
         yield self
         yield from (each for each in self._others if node in each._matched)
 
+    def _unavailable(self) -> set[str]:
+        return self._working | self._down
+
     def _exceeded_by(self, node: str) -> bool:
-        down = self._working | self._idle
-        return node not in down and len(down) >= self._max_unavailable
+        gone = self._unavailable()
+        return node not in gone and len(gone) >= self._max_unavailable
 
     def _used(self) -> str:
-        down = sorted(self._working | self._idle)
+        gone = sorted(self._unavailable())
         return (
-            f"{len(down)} of at most {self._max_unavailable} nodes are unavailable: "
-            f"{', '.join(down[:3])}"
+            f"{len(gone)} of at most {self._max_unavailable} nodes are unavailable: "
+            f"{', '.join(gone[:3])}"
         )
 
 

@@ -83,6 +83,14 @@ def test_a_node_that_left_the_selector_in_the_middle_keeps_its_place() -> None:
     assert (places.take("b") or ("",))[0] == "MaxParallel"
 
 
+def test_what_another_policy_changes_is_unavailable_and_none_of_its_own_parallel() -> None:
+    theirs = state("a", operation=operation(policy={"name": "other", "uid": "other-uid"}))
+    nodes = node("a"), node("b")
+    assert (budget({}, *nodes, states=[theirs]).take("b") or ("",))[0] == "MaxUnavailable"
+    two = {"maxUnavailable": 2, "maxParallel": 1}
+    assert budget(two, *nodes, states=[theirs]).take("b") is None
+
+
 def test_a_budget_that_nobody_works_on_names_who_has_it() -> None:
     down = node("b", ready="False")
     assert budget({}, node("a"), down).held_by("a") == ("b",)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from cni_upgrade.api.changed import Changed, ChangedFile
 from cni_upgrade.api.drift import DriftStatus
+from cni_upgrade.api.names import RETRY
+from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import drift
 from cni_upgrade.fleet.view import View
 from cni_upgrade.node.operation import Action, Report
 from tests.unit.fleet import samples
+from tests.unit.fleet.api_model import merged
 from tests.unit.fleet.node_model import SimNode
 
 OURS = "a" * 64
@@ -108,3 +112,68 @@ def test_as_written_again_ends_it() -> None:
     known, _ = drift.judged(seen(spent), POLICY, report(OURS, Action.NONE))
     assert known is not None
     assert (known.spent, known.sha256, known.fought) == (False, None, None)
+
+
+MINUTE = timedelta(minutes=1)
+LOST = DriftStatus(found=(samples.NOW,), sha256="b" * 64, spent=True, fought="b" * 64, retry="/")
+"""Node-a once nothing more is written there."""
+
+
+def test_without_a_policy_nothing_is_judged() -> None:
+    assert drift.judged(seen(), None, report("b" * 64)) == (None, None)
+    assert drift.judged(seen(LOST), None, report("c" * 64)) == (LOST, None)
+
+
+def test_only_what_is_seen_to_be_as_written_ends_it() -> None:
+    """Not a file that is gone, nor one with other content that needs no change."""
+    gone = replace(report(OURS), files=())
+    for found in (gone, report("c" * 64, Action.NONE), report("b" * 64, Action.REFUSE)):
+        assert drift.judged(seen(LOST), POLICY, found) == (LOST, None)
+
+
+def test_what_was_fought_over_stays_theirs() -> None:
+    """The budget of its time has long been free again."""
+    old = LOST.model_copy(update={"found": (samples.NOW - timedelta(days=1),)})
+    assert drift.judged(seen(old), POLICY, report("b" * 64)) == (old, None)
+
+
+@pytest.mark.parametrize(("ago", "spent"), [(timedelta(hours=1), False), (59 * MINUTE, True)])
+def test_what_was_found_counts_for_as_long_as_the_policy_says(ago: timedelta, spent: bool) -> None:
+    before = DriftStatus(found=(samples.NOW - ago,), retry="/")
+    known, _ = drift.judged(seen(before), POLICY, report("b" * 64))
+    assert known is not None
+    assert known.spent is spent
+    assert known.found == (samples.NOW - ago, samples.NOW)
+    # The same of what stands there instead of what was fought over.
+    twice = LOST.model_copy(update={"found": (samples.NOW - ago, samples.NOW), "fought": "c" * 64})
+    known, _ = drift.judged(seen(twice), POLICY, report("b" * 64))
+    assert known is not None
+    assert known.spent is spent
+
+
+def test_a_budget_that_is_lowered_keeps_nobody_from_mending_what_was_found_before() -> None:
+    found = DriftStatus(found=(samples.NOW, samples.NOW), sha256="b" * 64, retry="/")
+    assert drift.judged(seen(found), POLICY, report("b" * 64)) == (found, None)
+
+
+def test_what_was_fought_over_first_is_remembered_while_it_is_spent() -> None:
+    known, _ = drift.judged(seen(LOST), POLICY, report("c" * 64))
+    assert known is not None
+    assert (known.sha256, known.spent, known.fought) == ("c" * 64, True, "b" * 64)
+    old = LOST.model_copy(update={"found": ()})
+    known, _ = drift.judged(seen(old), POLICY, report("c" * 64))
+    assert known is not None
+    assert (known.spent, known.fought) == (False, None)
+
+
+def test_a_person_who_asks_again_begins_the_budget_anew() -> None:
+    asked = merged(POLICY.to_api(), {"metadata": {"annotations": {RETRY: "1"}}})
+    known, entry = drift.judged(seen(LOST), parse_policy(asked), report("b" * 64))
+    assert known is not None
+    assert entry is None
+    assert (known.spent, known.found, known.fought) == (False, (), None)
+    assert (known.retry, known.file, known.sha256) == ("1/", "10-net.conflist", "b" * 64)
+    # One more is found as the first one is.
+    after, _ = drift.judged(seen(drift.mended(known)), parse_policy(asked), report("b" * 64))
+    assert after is not None
+    assert not after.spent

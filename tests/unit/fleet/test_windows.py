@@ -59,6 +59,11 @@ def test_windows_that_touch_are_one() -> None:
     assert opens("2026-01-01T21:00:01", 3 * HOUR, evening, night) == "2026-01-02T20:00:00"
 
 
+def test_a_window_within_another_one_takes_nothing_from_it() -> None:
+    late, morning = window("0 23 * * *", "30m"), window("0 2 * * *", "4h")
+    assert opens("2026-01-01T22:30:00", 7 * HOUR, NIGHT, late, morning) == "2026-01-01T22:30:00"
+
+
 def test_windows_that_follow_each_other_for_ever_hold_anything() -> None:
     always = window("*/5 * * * *", "5m")
     assert opens("2026-01-01T21:03:07", 30 * HOUR, always) == "2026-01-01T21:03:07"
@@ -78,7 +83,7 @@ def test_a_window_of_once_a_year_is_found() -> None:
 
 
 def test_a_rare_window_is_found_behind_many_that_are_too_short() -> None:
-    short, rare = window("*/10 * * * *", "5m"), window("0 5 24 12 *", "3h")
+    short, rare = window("*/10 * * * *", "5m"), window("0 5 24 12 *", "2h")
     assert opens("2026-01-01T00:00:00", 2 * HOUR, short, rare) == "2026-12-24T05:00:00"
 
 
@@ -180,6 +185,8 @@ def test_the_time_in_which_something_could_have_begun_is_counted() -> None:
     assert windows.room(1800, since + timedelta(hours=10, minutes=5), day) == timedelta(minutes=5)
     assert windows.room(1800, since + timedelta(hours=10, minutes=50), day) == timedelta(minutes=30)
     assert windows.room(7200, until, day) == timedelta(0)
+    half = timedelta(minutes=30)
+    assert windows.room(1800, until, half) == half, "enough, so not counted on"
     assert Windows([], since).room(1800, until, day) == 2 * day
 
 
