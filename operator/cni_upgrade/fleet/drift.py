@@ -88,7 +88,7 @@ def _written(view: View) -> dict[str, ChangedFile]:
 
 
 def _pairs(written: dict[str, ChangedFile], report: Report) -> list[tuple[ChangedFile, FileReport]]:
-    return [(written[f.name], f) for f in report.files if f.name in written and f.sha256]
+    return [(written[f.name], f) for f in report.files if f.name in written]
 
 
 def _drifted(mine: ChangedFile, file: FileReport) -> bool:

@@ -78,7 +78,9 @@ def counted(
     least = newest if newest is not None and newest > now else None
     for m in members:
         if m.failed:
-            found[m.node.name] = _noted(m, policy, found.get(m.node.name), now, least)
+            earlier = found.get(m.node.name)
+            at = _failed_at(m, earlier, now, least)
+            found[m.node.name] = _noted(m, policy, earlier, at)
     kept = sorted(found.values(), key=lambda each: (each.node not in gone, each.node))
     # Within one second nobody knows which was first, nor where it is not recorded: it counts.
     timeless = {m.node.name for m in members if m.failed and _last(m) is None}
@@ -121,28 +123,35 @@ def _settled(member: Member, failed: FailedNode, policy: CNIUpgradePolicy) -> bo
 
 
 def _noted(
-    member: Member,
-    policy: CNIUpgradePolicy,
-    known: FailedNode | None,
-    now: datetime,
-    least: datetime | None,
+    member: Member, policy: CNIUpgradePolicy, known: FailedNode | None, at: datetime
 ) -> FailedNode:
-    """`least`: a failure that was not known before is no earlier than that."""
-    last, canary = _last(member), policy.spec.rollout.canary
-    marked = member.state is not None and member.state.status.canary == plan_of(policy)
-    if canary is not None and canary.node_selector is not None:
-        marked = matches(canary.node_selector, member.node.labels)
-    at = last.at if last else known.at if known else now
-    if known is not None and known.at >= at:
-        at = known.at
-    elif least is not None:
-        at = max(at, least)
     return FailedNode(
         node=member.node.name,
         at=at,
-        canary=(canary is not None and marked) or (known is not None and known.canary),
+        canary=_canary(member, policy) or (known is not None and known.canary),
         retry=_retry(member),
     )
+
+
+def _failed_at(
+    member: Member, known: FailedNode | None, now: datetime, least: datetime | None
+) -> datetime:
+    """`least`: a failure that was not known before is no earlier than that."""
+    last = _last(member)
+    at = last.at if last else known.at if known else now
+    if known is not None and known.at >= at:
+        return known.at
+    return at if least is None else max(at, least)
+
+
+def _canary(member: Member, policy: CNIUpgradePolicy) -> bool:
+    """Whether the node is a canary of what is to be reached today."""
+    canary = policy.spec.rollout.canary
+    if canary is None:
+        return False
+    if canary.node_selector is not None:
+        return matches(canary.node_selector, member.node.labels)
+    return member.state is not None and member.state.status.canary == plan_of(policy)
 
 
 def _retry(member: Member) -> str:

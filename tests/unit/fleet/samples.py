@@ -9,6 +9,7 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.objects import Job, Node, Pod
+from cni_upgrade.fleet.roster import Member
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.view import View
@@ -55,6 +56,21 @@ def state(name: str = "node-a", claim: str | None = None, **status: Any) -> CNIN
             "status": status,
         }
     )
+
+
+def member(
+    name: str = "node-a",
+    *,
+    seen: bool = True,
+    ready: str = "True",
+    cordoned: bool = False,
+    labels: Any = (),
+    **status: Any,
+) -> Member:
+    """A node that policy cure governs; without a record where nothing is said of its status."""
+    record = state(name, "cure", **status) if status else None
+    there = node(name, ready=ready, cordoned=cordoned, **dict(labels))
+    return Member(there, record, seen, status.get("phase") in ("Failed", "RolledBack"))
 
 
 def operation(kind: str = "apply", **more: Any) -> dict[str, Any]:

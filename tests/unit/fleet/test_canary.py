@@ -12,25 +12,20 @@ from cni_upgrade.api.canary import Canary as CanarySpec
 from cni_upgrade.api.rollout_status import CanaryStatus
 from cni_upgrade.fleet.canary import Canary, canary, well
 from cni_upgrade.fleet.roster import Member
+from tests.unit.fleet import samples
 from tests.unit.fleet.api_model import stamp
-from tests.unit.fleet.samples import NOW, node, state
+from tests.unit.fleet.samples import NOW
 
 PLAN = "what is to be reached"
 SOAK, SECOND = timedelta(minutes=10), timedelta(seconds=1)
 FRONT: dict[str, Any] = {"nodeSelector": {"matchLabels": {"tier": "front"}}}
 
 
-def member(
-    name: str = "node-a",
-    *,
-    seen: bool = True,
-    ready: str = "True",
-    plan: str = PLAN,
-    tier: str = "front",
-    **status: Any,
-) -> Member:
-    record = state(name, "cure", canary=plan, **status) if status else None
-    return Member(node(name, ready=ready, tier=tier), record, seen, failed=False)
+def member(name: str = "node-a", *, plan: str = PLAN, tier: str = "front", **more: Any) -> Member:
+    """A node that is a canary by its mark and by its label."""
+    if "phase" in more:
+        more["canary"] = plan
+    return samples.member(name, labels={"tier": tier}, **more)
 
 
 def found(

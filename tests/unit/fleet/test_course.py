@@ -1,42 +1,26 @@
-"""Waves, failures and the time a change may take, each by itself: small tables and properties."""
+"""Waves, places and the time a change may take, each by itself: small tables and properties."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cni_upgrade.api.names import FINALIZER, RETRY
-from cni_upgrade.api.parse import parse_node_state, parse_policy
-from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.names import FINALIZER
+from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.fleet.course import Course, longest
 from cni_upgrade.fleet.decisions import SetStatus
-from cni_upgrade.fleet.failures import counted
 from cni_upgrade.fleet.leaving import all_leaving, turns
 from cni_upgrade.fleet.roster import Member, Roster
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.waves import arranged, holds
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG
-from tests.unit.fleet.samples import NOW, node, operation, policy, state
+from tests.unit.fleet.samples import NOW, member, node, operation, policy, state
 
 ZONE = "topology.kubernetes.io/zone"
-
-
-def member(
-    name: str = "node-a",
-    *,
-    seen: bool = True,
-    ready: str = "True",
-    cordoned: bool = False,
-    labels: Any = (),
-    **status: Any,
-) -> Member:
-    record = state(name, "cure", **status) if status else None
-    there = node(name, ready=ready, cordoned=cordoned, **dict(labels))
-    return Member(there, record, seen, status.get("phase") in ("Failed", "RolledBack"))
 
 
 UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
@@ -149,45 +133,6 @@ def test_every_node_is_in_one_wave(places: list[tuple[str, str]], order: dict[st
     assert all(wave.members for wave in waves) or not members
 
 
-LATER = NOW + timedelta(hours=1)
-
-
-def ended(name: str, phase: str, minutes: int, owner: str = "cure-uid") -> Member:
-    at = stamp(NOW + timedelta(minutes=minutes))
-    return member(name, phase=phase, lastChange={"outcome": phase, "at": at, "policy": owner})
-
-
-@pytest.mark.parametrize(
-    ("members", "total", "in_a_row"),
-    [
-        ([], 0, 0),
-        ([ended("a", "Failed", 1), ended("b", "Done", 2)], 1, 0),
-        ([ended("a", "Done", 1), ended("b", "RolledBack", 2)], 1, 1),
-        ([ended("a", "Failed", 1), ended("b", "Done", 2), ended("c", "Failed", 3)], 2, 1),
-        # Of one second nobody knows the order: it counts.
-        ([ended("a", "Failed", 1), ended("b", "Done", 1)], 1, 1),
-        # What another policy has done is no success of this one.
-        ([ended("a", "Failed", 1), ended("b", "Done", 2, "other-uid")], 1, 1),
-        # Failed before there was a record of when.
-        ([member("a", phase="Failed"), ended("b", "Done", 2)], 1, 1),
-    ],
-)
-def test_failures(members: list[Member], total: int, in_a_row: int) -> None:
-    for counting, expected in (("Total", total), ("Consecutive", in_a_row)):
-        made = policy(rollout={"countFailures": counting, "maxFailures": 2})
-        found = counted(made, members, len(members), "", LATER)
-        assert len(found.nodes) == expected
-        assert found.reached is (expected >= 2)
-
-
-def test_the_first_failure_stops_unless_something_else_is_said() -> None:
-    assert counted(policy(), [ended("a", "Failed", 1)], 5000, "", NOW).reached
-    assert not counted(policy(), [], 5000, "", NOW).reached
-    assert not counted(
-        policy(rollout={"maxFailures": "1%"}), [ended("a", "Failed", 1)], 5000, "", NOW
-    ).reached
-
-
 @pytest.mark.parametrize(
     ("spec", "drained", "minutes"),
     [
@@ -201,56 +146,3 @@ def test_the_first_failure_stops_unless_something_else_is_said() -> None:
 )
 def test_how_long_a_change_may_take(spec: dict[str, Any], drained: bool, minutes: int) -> None:
     assert longest(policy(**spec).spec, CONFIG, drained) == minutes * 60
-
-
-def told(*members: Member, asked: str = "", at: datetime = NOW, **rollout: Any) -> CNIUpgradePolicy:
-    """A policy whose status has been told of these members."""
-    made = policy(rollout={"maxFailures": 2, **rollout})
-    kept = counted(made, members, 3, asked, at).kept
-    status = {"rollout": {"asked": asked, "failed": [each.to_api() for each in kept]}}
-    return parse_policy(merged(made.to_api(), {"status": status}))
-
-
-def annotated(one: Member, retry: str) -> Member:
-    assert one.state is not None
-    meta = {"metadata": {"annotations": {RETRY: retry}}}
-    return replace(one, state=parse_node_state(merged(one.state.to_api(), meta)))
-
-
-@pytest.mark.parametrize(
-    ("now", "failed"),
-    [
-        ([], ["a"]),
-        ([member("a")], ["a"]),
-        ([member("a", phase="Waiting")], ["a"]),
-        # What was written there before it failed is what the look at it finds.
-        ([member("a", phase="Compatible")], ["a"]),
-        ([ended("a", "Done", 2, "other-uid")], ["a"]),
-        ([ended("a", "Done", 2)], []),
-        ([annotated(member("a", phase="Waiting"), "2")], []),
-        ([ended("a", "RolledBack", 5), ended("b", "Failed", 6)], ["a", "b"]),
-    ],
-)
-def test_what_has_failed_counts_until_somebody_asks(now: list[Member], failed: list[str]) -> None:
-    before = told(annotated(ended("a", "Failed", 1), "1"))
-    found = counted(before, now, 3, "", NOW)
-    assert list(found.nodes) == failed
-    assert counted(before, now, 3, "something else", NOW).gone == frozenset()
-
-
-def test_what_failed_before_the_last_success_does_not_count_in_a_row() -> None:
-    before = told(ended("a", "Failed", 1), countFailures="Consecutive")
-    assert counted(before, [ended("b", "Done", 2)], 3, "", LATER).nodes == ()
-    assert counted(before, [ended("b", "Done", 0)], 3, "", LATER).nodes == ("a",)
-
-
-def test_a_failure_counts_in_a_row_though_the_clock_was_set_back_before_it() -> None:
-    failed, fine = ended("a", "Failed", -30), ended("b", "Done", 0)
-    back = NOW - timedelta(minutes=30)
-    before = told(failed, fine, at=back, countFailures="Consecutive")
-    for now in (back, NOW, LATER):
-        assert counted(before, [failed, fine], 3, "", now).nodes == ("a",)
-    # One that was known before the success stays before it.
-    before = told(failed, at=back, countFailures="Consecutive")
-    for now in (back, LATER):
-        assert counted(before, [failed, fine], 3, "", now).nodes == ()
