@@ -31,12 +31,18 @@ def blockers(world: World, node: str) -> str:
     return "; ".join((world.status(node).get("operation") or {}).get("blockers") or ())
 
 
+def budget(world: World, name: str, **labels: str) -> None:
+    """A disruption budget of the pods with these labels."""
+    spec = {"minAvailable": 0, "selector": {"matchLabels": labels}}
+    body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": spec}
+    world.api.create(BUDGETS, {**body, "metadata": {"name": name}})
+
+
 def test_two_budgets_of_one_pod_are_named(world: World, fleet: Fleet, node: str) -> None:
     fleet.run_pod(world.api, "web", node)
-    for name, labels in (("web", {"app": "web"}), ("all", {}), ("other", {"app": "other"})):
-        spec = {"minAvailable": 0, "selector": {"matchLabels": labels}}
-        body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": spec}
-        world.api.create(BUDGETS, {**body, "metadata": {"name": name}})
+    budget(world, "web", app="web")
+    budget(world, "all")
+    budget(world, "other", app="other")
     with world.controller():
         world.policy(drain=DRAIN)
         eventually(lambda: "(all, web)" in blockers(world, node), "both are named", 60)
@@ -45,6 +51,35 @@ def test_two_budgets_of_one_pod_are_named(world: World, fleet: Fleet, node: str)
         world.api.request("DELETE", f"{BUDGETS}/web")
         world.await_reason("Enforced", seconds=90)
     assert fleet.workloads == {}, "it was to leave"
+
+
+def test_a_retry_spares_the_pods_that_came_back(world: World, fleet: Fleet, node: str) -> None:
+    """Another controller tries again: who held the drain is read from the record."""
+    for name in ("web", "db"):
+        fleet.run_pod(world.api, name, node)
+    for name in ("first", "second"):
+        budget(world, name, app="web")  # of two, so the API server evicts no such pod
+    with world.controller():
+        world.policy(drain={**DRAIN, "deadline": "5s"})
+        eventually(lambda: world.status(node).get("phase") == "Blocked", "it is held", 90)
+    eventually(lambda: fleet.workloads.keys() == {"web"}, "the first try has asked everybody", 20)
+    fleet.run_pod(world.api, "db", node)
+    back = world.api.request("GET", f"{pods('default')}/db").body["metadata"]["uid"]
+    tries = world.status(node)["serial"]
+
+    world.api.patch(f"{STATES}/{node}", {"metadata": {"annotations": {names.RETRY: "1"}}})
+    with world.controller():
+        eventually(lambda: "1 more is left alone" in blockers(world, node), "it is told", 90)
+        eventually(lambda: world.status(node).get("phase") == "Blocked", "it is held again", 90)
+        assert world.status(node)["serial"] > tries
+        held = world.api.request("GET", f"{pods('default')}/db").body["metadata"]
+        assert (held["uid"], held.get("deletionTimestamp")) == (back, None)
+
+        world.api.request("DELETE", BUDGETS)
+        world.api.patch(f"{STATES}/{node}", {"metadata": {"annotations": {names.RETRY: "2"}}})
+        world.await_reason("Enforced", seconds=90)
+    assert fleet.workloads == {}, "once the one was gone, the other one was to go too"
+    assert world.status(node)["drainHeldBy"] == []
 
 
 def test_a_pod_whose_daemonset_is_gone_is_nobodys(world: World, fleet: Fleet, node: str) -> None:
