@@ -8,7 +8,7 @@ from typing import Any
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.fleet.objects import Job, Node, Pod
+from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
 from cni_upgrade.fleet.roster import Member
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -107,6 +107,16 @@ def agent(message: str | None = None, code: int = 0, **status: Any) -> Pod:
 def job(*conditions: str, name: str = ID) -> Job:
     said = [{"type": c, "status": "True", "reason": "DeadlineExceeded"} for c in conditions]
     return Job.of({"metadata": {"name": name, "uid": "job-uid"}, "status": {"conditions": said}})
+
+
+def lease(holder: str, ago: int = 0, seconds: int = 600) -> Lease:
+    """The Lease on node-a, renewed so many seconds ago, and valid for so many from then on."""
+    spec = {
+        "holderIdentity": holder,
+        "renewTime": stamp(NOW - timedelta(seconds=ago)),
+        "leaseDurationSeconds": seconds,
+    }
+    return Lease.of({"metadata": {"name": "node-node-a", "uid": "lease-uid"}, "spec": spec})
 
 
 def report(disk: SimNode) -> Report:

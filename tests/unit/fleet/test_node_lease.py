@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
 from cni_upgrade.fleet import node_lease
-from cni_upgrade.fleet.objects import Lease
 from cni_upgrade.fleet.view import View
-from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.cluster_model import LEASED
-from tests.unit.fleet.samples import NOW, view
+from tests.unit.fleet.samples import lease, view
 
 
 def leased(holder: str, ago: int, seconds: int) -> View:
     """Node-a with a Lease that was renewed so many seconds ago, and is valid for so many."""
-    spec = {
-        "holderIdentity": holder,
-        "renewTime": stamp(NOW - timedelta(seconds=ago)),
-        "leaseDurationSeconds": seconds,
-    }
-    lease = Lease.of({"metadata": {"name": "node-node-a", "uid": "lease-uid"}, "spec": spec})
-    at = view(leases={lease.name: lease})
+    at = view(leases={"node-node-a": lease(holder, ago, seconds)})
     return replace(at, world=replace(at.world, config=LEASED))
 
 
