@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.cluster.lock import held
 
 HERE = Path(__file__).resolve().parent
 RELEASES = ("0.8.1", "1.0.1", "1.1.2", "1.2.3", "1.3.0")
@@ -29,14 +31,10 @@ def build(module: Path, source: Path, name: str) -> Path:
     program = cache() / digest.hexdigest()[:20] / name
     if program.exists():
         return program
-    program.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         for path in inputs:
             shutil.copy(path, folder)
-        out = program.with_suffix(f".{os.getpid()}")
-        command = ["go", "build", "-trimpath", "-mod=readonly", "-o", str(out), "."]
-        subprocess.run(command, cwd=folder, check=True, env=_environment())
-        out.replace(program)
+        _compile(Path(folder), ".", program)
     return program
 
 
@@ -57,12 +55,20 @@ def flannel() -> Path:
     digest = hashlib.sha256((module / "go.sum").read_bytes()).hexdigest()
     program = cache() / digest[:20] / "flannel"
     if not program.exists():
-        program.parent.mkdir(parents=True, exist_ok=True)
-        out = program.with_suffix(f".{os.getpid()}")
+        _compile(module, package, program)
+    return program
+
+
+def _compile(module: Path, package: str, program: Path) -> None:
+    """Stories that run side by side, in threads and in processes, all ask for it at once."""
+    program.parent.mkdir(parents=True, exist_ok=True)
+    with held(f"judge-{program.parent.name}"), TemporaryDirectory(dir=program.parent) as folder:
+        if program.exists():
+            return
+        out = Path(folder) / program.name
         command = ["go", "build", "-trimpath", "-mod=readonly", "-o", str(out), package]
         subprocess.run(command, cwd=module, check=True, env=_environment())
         out.replace(program)
-    return program
 
 
 def _environment() -> dict[str, str]:
