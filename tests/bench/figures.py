@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.bench import kwok
@@ -41,10 +42,15 @@ class Figures:
     """Load average over a minute, just before the controller was started."""
     wall: float
     ideal: float
-    """The larger of nodes x pod time / parallel, and Jobs / the rate measured just before."""
+    """The larger of nodes x pod time / parallel, and what Jobs and pods take by themselves."""
     job_rate: float
+    """Bare Jobs a second, measured just before."""
+    pod_rate: float
+    """Bare proof pods a second, measured just before; 0 where the flow has none."""
     first: float
     """From the start of the process to its first write."""
+    idle: float
+    """The share of the machine's cores that had nothing to do while it worked."""
     cpu: float
     peak: float
     resting: float
@@ -67,22 +73,45 @@ class Figures:
     """Of the planner alone over the fleet as it is at the end, here and now; the longest is that of
     a process that has just begun."""
 
-    def row(self) -> str:
-        """For people."""
-        return (
-            f"{self.nodes:6} {self.flow:8} {self.limits:8} {self.parallel:8} {self.load:5.1f} "
-            f"{self.wall:7.1f} {self.ideal:7.1f} {self.wall / self.ideal:6.2f} "
-            f"{self.job_rate:7.1f} {self.first:6.1f} {self.a_node:7.2f} {self.reads:6} "
-            f"{self.events:7} {self.peak:6.0f} {self.resting:6.0f} {self.cpu:7.1f} "
-            f"{self.steady_writes:6} {self.steady_cpu:7.3f} {self.pass_p50:8.3f} "
-            f"{self.pass_p99:8.3f} {self.plan_p50:8.3f} {self.plan_p99:8.3f}"
-        )
+    def cells(self) -> dict[str, str]:
+        """For people: what each column of the table says."""
+        return {
+            "nodes": f"{self.nodes}",
+            "flow": self.flow,
+            "limits": self.limits,
+            "parallel": f"{self.parallel}",
+            "load before": f"{self.load:.1f}",
+            "wall s": f"{self.wall:.1f}",
+            "ideal s": f"{self.ideal:.1f}",
+            "wall/ ideal": f"{self.wall / self.ideal:.2f}",
+            "bare Jobs/s": f"{self.job_rate:.1f}",
+            "bare pods/s": f"{self.pod_rate:.1f}",
+            "cores idle": f"{self.idle:.0%}",
+            "first write s": f"{self.first:.1f}",
+            "requests a node": f"{self.a_node:.2f}",
+            "reads": f"{self.reads}",
+            "events": f"{self.events}",
+            "peak MB": f"{self.peak:.0f}",
+            "rest MB": f"{self.resting:.0f}",
+            "CPU s": f"{self.cpu:.1f}",
+            "writes at rest": f"{self.steady_writes}",
+            "CPU/s at rest": f"{self.steady_cpu:.3f}",
+            "planner p50 s": f"{self.pass_p50:.3f}",
+            "planner p99 s": f"{self.pass_p99:.3f}",
+            "alone p50 s": f"{self.plan_p50:.3f}",
+            "alone p99 s": f"{self.plan_p99:.3f}",
+        }
 
-    HEAD = (
-        "                                        load    wall   ideal  wall/    Jobs  first  "
-        "writes                  peak   rest     CPU  writes   CPU/s planner in it     "
-        "planner alone\n"
-        " nodes flow     limits   parallel      before       s       s  ideal      /s      s "
-        " a node  reads  events     MB     MB       s at rest at rest    p50 s    p99 s    p50 s"
-        "    p99 s"
+
+def table(runs: Sequence[Figures]) -> str:
+    """One line a run; each column's head is broken at its last blank, so that it stays narrow."""
+    columns = [
+        [*(("", *head.rsplit(" ", 1))[-2:]), *(run.cells()[head] for run in runs)]
+        for head in runs[0].cells()
+    ]
+    widths = [max(map(len, column)) for column in columns]
+    lines = zip(*columns, strict=True)
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
     )

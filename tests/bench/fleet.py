@@ -32,11 +32,12 @@ from tests.api.spaces import AGENTS, PROOF, SYSTEM
 from tests.api.waiting import eventually
 from tests.bench import kwok
 from tests.bench.answers import Answers, recorded
-from tests.bench.bare_jobs import job_rate
+from tests.bench.bare import job_rate, pod_rate
 from tests.bench.controller import Controller, quantile
-from tests.bench.figures import Case, Figures
+from tests.bench.figures import Case, Figures, table
 from tests.bench.planning import plan_times
 from tests.bench.requests import Log, Request
+from tests.bench.usage import Cores
 from tests.cluster.control import Controllers, ControlPlane
 
 ROOT = Path(__file__).parents[2]
@@ -115,14 +116,17 @@ class Fleet:
         return Counter((status.get("nodes") or {}).get("byPhase") or {})
 
 
-def ideal(case: Case, rate: float) -> float:
-    """Seconds below which nobody could be: nodes at a time, or Jobs a second."""
-    pods, jobs = case.pace.agent, 1
-    if case.flow == "enforce":
-        # Audits go on beside the changes: the longer of the two is what counts.
-        pods, jobs = case.pace.agent + case.pace.proof, 2
+def ideal(case: Case, jobs: float, pods: float) -> float:
+    """Seconds below which nobody could be: nodes at a time, or what is made in a second.
+
+    `jobs`, `pods`: how many of each the control plane carries out in a second by themselves.
+    """
     waves = -(-case.nodes // case.parallel)
-    return max(waves * pods, case.nodes * jobs / rate)
+    if case.flow == "audit":
+        return max(waves * case.pace.agent, case.nodes / jobs)
+    # Audits go on beside the changes: the longer of the two is what counts.
+    seconds = case.pace.agent + case.pace.proof
+    return max(waves * seconds, case.nodes * (2 / jobs + 2 / pods))
 
 
 def measure(case: Case, answers: Answers | None = None) -> Figures:
@@ -145,15 +149,19 @@ def _say(text: str) -> None:
 
 def _measured(fleet: Fleet) -> Figures:
     case = fleet.case
-    _say(f"{case.nodes} nodes are there; {case.jobs} bare Jobs")
-    rate = job_rate(fleet.api, fleet.plane.kubeconfig, fleet.config, case)
+    _say(f"{case.nodes} nodes are there; {case.jobs} bare Jobs, and pods where there are some")
+    kubeconfig = fleet.plane.kubeconfig
+    jobs, pods = job_rate(fleet.api, kubeconfig, fleet.config, case), 0.0
+    if case.flow == "enforce":
+        pods = pod_rate(kubeconfig, fleet.config, case)
     fleet.order()
     fleet.log.news()
     load = os.getloadavg()[0]
-    _say(f"{rate:.1f} bare Jobs/s; the controller starts, load {load:.1f}")
+    _say(f"bare: {jobs:.1f} Jobs/s, {pods:.1f} pods/s; the controller starts, load {load:.1f}")
+    before = Cores.now()
     controller = Controller(fleet.folder)
     try:
-        best = ideal(case, rate)
+        best = ideal(case, jobs, pods)
         told = time.monotonic()
 
         def ended() -> bool:
@@ -165,7 +173,7 @@ def _measured(fleet: Fleet) -> Figures:
             return fleet.ended()
 
         eventually(ended, f"{case.nodes} nodes", 120 + 20 * best, pause=0.2)
-        wall = time.time() - controller.began
+        wall, idle = time.time() - controller.began, Cores.now().idle_since(before)
         _say(f"ended after {wall:.1f} s, ideal {best:.1f} s")
         time.sleep(5)  # the last Event follows the status that it tells of, and counts come late
         at_end = controller.usage()
@@ -192,7 +200,9 @@ def _measured(fleet: Fleet) -> Figures:
         load=load,
         wall=wall,
         ideal=best,
-        job_rate=rate,
+        job_rate=jobs,
+        pod_rate=pods,
+        idle=idle,
         first=min(each.at for each in counted) - controller.began,
         cpu=at_end.cpu,
         peak=at_rest.peak,
@@ -245,10 +255,8 @@ def main() -> None:
                     jobs=options.jobs,
                 )
                 figures.append(measure(case))
-                print(figures[-1].row(), flush=True)
-    print(f"{os.cpu_count()} CPUs\n{Figures.HEAD}")
-    for each in figures:
-        print(each.row())
+                print(table(figures[-1:]), flush=True)
+    print(f"{os.cpu_count()} CPUs\n{table(figures)}")
     for each in figures:
         print(f"\n{each.nodes} nodes, {each.flow}, {each.limits} limits: requests")
         for client, counts in each.requests.items():

@@ -1,4 +1,4 @@
-"""What a process has used so far, as the kernel counts it."""
+"""What a process, and the whole machine, have used so far, as the kernel counts it."""
 
 from __future__ import annotations
 
@@ -31,3 +31,21 @@ class Usage:
             memory=size("VmRSS"),
             peak=size("VmHWM"),
         )
+
+
+@dataclass(frozen=True)
+class Cores:
+    """What all cores did since the machine was started, in ticks."""
+
+    idle: int
+    all: int
+
+    @classmethod
+    def now(cls) -> Cores:
+        # user nice system idle iowait irq softirq steal; guests are counted in user already.
+        ticks = [int(each) for each in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        return cls(idle=ticks[3] + ticks[4], all=sum(ticks))
+
+    def idle_since(self, before: Cores) -> float:
+        """The share of their time in which they had nothing to do, since then."""
+        return (self.idle - before.idle) / max(self.all - before.all, 1)
