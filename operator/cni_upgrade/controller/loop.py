@@ -131,7 +131,7 @@ class Loop:
         """Seconds until the next pass where there is no news."""
         if self._failures:
             return min(BUSY_TICK * 2.0 ** min(self._failures - 1, 10), IDLE_TICK)
-        states = self._store.states.items.values()
+        states = self._store.states.stirring.values()
         now = self._store.now()
         # Counts that were put off would otherwise be old until there is news.
         late = any(now - at <= COUNTED for at in self._store.told.values())
@@ -194,7 +194,7 @@ class Loop:
 
     def _leases_matter(self) -> bool:
         """Whether a node waits for a Lease to be given back."""
-        states = self._store.states.items.values()
+        states = self._store.states.stirring.values()
         return bool(self._store.config.lease_namespace) and any(
             each.status.reason == HELD for each in states
         )
@@ -206,7 +206,7 @@ class Loop:
 
     async def _list_pods(self) -> None:
         """Pods are not watched cluster-wide: only those of a few nodes are of interest."""
-        states = self._store.states.items
+        states = self._store.states.stirring
         drained = at_steps(states.values(), *EMPTYING)
         wanted = (name for name, s in states.items() if wants_pods(s))
         pods: dict[str, tuple[Pod, ...]] = {}
@@ -224,7 +224,7 @@ class Loop:
         that hangs, and an answer that is there look lost.
         """
         store, spaces = self._store, self._store.config.namespaces
-        if at_steps(store.states.items.values(), *PROVING):
+        if at_steps(store.states.stirring.values(), *PROVING):
             store.proofs.replace(
                 await self._kube.list(PODS, spaces.proof, labelSelector=PROOFS_ONLY)
             )

@@ -7,6 +7,7 @@ minutes a list replaces what is known. An older version of an object never repla
 from __future__ import annotations
 
 import logging
+import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.node_lease import HELD
 from cni_upgrade.fleet.objects import Job, Lease, Namespace, Node, Pod
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.snapshot import ConfigMap, Eviction, Snapshot, Unjudged, Unread, Unwritten
@@ -41,14 +43,22 @@ def _version(text: str) -> int:
 class Shelf(Generic[T]):
     """The objects of one kind by a key, each in its newest known version."""
 
-    def __init__(self, read: Callable[[Raw], T], key: Callable[[Raw], str]) -> None:
+    def __init__(
+        self,
+        read: Callable[[Raw], T],
+        key: Callable[[Raw], str],
+        stirs: Callable[[T], bool] = lambda _: False,
+    ) -> None:
+        """`stirs` picks those that are looked at often, where the others are thousands."""
         self._read = read
         self._key = key
+        self._stirs = stirs
         self._versions: dict[str, tuple[str, int]] = {}
         self._gone: set[str] = set()
         self.as_of = ""
         """The resourceVersion of the newest list, and of what was heard after it."""
         self.items: dict[str, T] = {}
+        self.stirring: dict[str, T] = {}
         self.unreadable: dict[str, UnreadableResourceError] = {}
         """Objects that are there and make no sense to us: written by a newer controller, or past an
         API server that does not know all our rules."""
@@ -68,14 +78,23 @@ class Shelf(Generic[T]):
         self._versions[key] = (uid, version)
         before = self.items.get(key)
         try:
-            self.items[key] = self._read(raw)
+            item = self._read(raw)
         except UnreadableResourceError as error:
             log.error("%s", error)
-            self.items.pop(key, None)
+            self._lose(key)
             self.unreadable[key] = error
             return True
         self.unreadable.pop(key, None)
-        return before is None or before != self.items[key]
+        self.take(key, item)
+        return before is None or before != item
+
+    def take(self, key: str, item: T) -> None:
+        """Go on from this one, until another version comes in."""
+        self.items[key] = item
+        if self._stirs(item):
+            self.stirring[key] = item
+        else:
+            self.stirring.pop(key, None)
 
     def drop(self, raw: Raw) -> bool:
         """Forget an object that was deleted, unless its name already belongs to another one."""
@@ -123,8 +142,12 @@ class Shelf(Generic[T]):
 
     def _forget(self, key: str) -> None:
         del self._versions[key]
-        self.items.pop(key, None)
+        self._lose(key)
         self.unreadable.pop(key, None)
+
+    def _lose(self, key: str) -> None:
+        self.items.pop(key, None)
+        self.stirring.pop(key, None)
 
 
 class _Healing:
@@ -148,11 +171,18 @@ class _Healing:
 
 
 def _name(raw: Raw) -> str:
-    return str(raw["metadata"]["name"])
+    # One string for a node, its record and all that is kept of them: the planner looks them up by
+    # the thousand, and need not read the same name twice to see that it is.
+    return sys.intern(raw["metadata"]["name"])
 
 
 def _for_node(item: Job | Pod) -> str:
     return item.for_node
+
+
+def _stirs(state: CNINodeState) -> bool:
+    """Whether something is under way on a node, or somebody else's Lease is waited for."""
+    return state.status.operation is not None or state.status.reason == HELD
 
 
 class Store:
@@ -166,7 +196,7 @@ class Store:
         self.own_node = own_node
         self.nodes: Shelf[Node] = Shelf(Node.of, _name)
         self.policies: Shelf[CNIUpgradePolicy] = Shelf(parse_policy, _name)
-        self.states: Shelf[CNINodeState] = Shelf(parse_node_state, _name)
+        self.states: Shelf[CNINodeState] = Shelf(parse_node_state, _name, _stirs)
         self.jobs: Shelf[Job] = Shelf(Job.of, _name)
         self.agents: Shelf[Pod] = Shelf(Pod.of, _name)
         self.proofs: Shelf[Pod] = Shelf(Pod.of, _name)
@@ -219,7 +249,7 @@ class Store:
             self._unwritten.pop(name, None)
         else:
             self._unwritten[name] = (version, behind)
-        self.states.items[name] = state.model_copy(update={"status": status})
+        self.states.take(name, state.model_copy(update={"status": status}))
 
     def unwritten(self) -> dict[str, Unwritten]:
         """What is behind what the planner goes on from; a newer version of a record ends it."""
@@ -249,7 +279,7 @@ class Store:
         """Jobs under way that have ended, though no pod that we know of has: a watch lags."""
         asked = {
             state.status.operation.job
-            for state in self.states.items.values()
+            for state in self.states.stirring.values()
             if state.status.operation is not None
         }
         over = [

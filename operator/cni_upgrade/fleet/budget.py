@@ -43,14 +43,15 @@ class Budget:
         states: Mapping[str, CNINodeState],
         working: Iterable[str] = (),
     ) -> None:
-        """`matched` are the nodes that the policy selects, by name.
+        """`matched` are the nodes that the policy selects, by name; `states` the records of those
+        that are being changed, and of as many others as there are.
 
         `working` are nodes that are changed for it: one that is not selected any more, but still
         worked on, keeps its place.
         """
         self._name = policy.metadata.name
         self._matched = frozenset(matched)
-        taken = {name for name in matched if changing(states.get(name))}
+        taken = {name for name, state in states.items() if name in matched and changing(state)}
         self._mine = {name for name in taken if _on_behalf(states[name], policy)} | set(working)
         self._working = taken | self._mine
         self._down = {

@@ -11,8 +11,8 @@ from cni_upgrade.api.canary import Canary as CanarySpec
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.rollout_status import CanaryStatus
 from cni_upgrade.fleet.budget import limit
+from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import GOOD
-from cni_upgrade.fleet.roster import Member
 from cni_upgrade.fleet.selection import matches
 from cni_upgrade.node.operation import Verdict
 

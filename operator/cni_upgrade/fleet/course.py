@@ -25,15 +25,14 @@ from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.containing import NONSENSE
 from cni_upgrade.fleet.failures import counted
 from cni_upgrade.fleet.gate import Refusal
-from cni_upgrade.fleet.phases import GOOD, UNPROVED
-from cni_upgrade.fleet.roster import Member, Roster, unjudged
+from cni_upgrade.fleet.member import Member
+from cni_upgrade.fleet.phases import UNPROVED
+from cni_upgrade.fleet.roster import Roster, unjudged
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import asked_of_all
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.fleet.waves import Waves
 from cni_upgrade.fleet.windows import WindowError, Windows
-from cni_upgrade.node.operation import Verdict
 
 STOPPED = "RolloutStopped"
 CLOSED = "OutsideWindow"
@@ -118,14 +117,14 @@ class Course:
         self.places = Budget(
             policy,
             {**matched, **{name: each.node for name, each in apart.items()}},
-            states,
+            roster.changing(states),
             roster.working_for(policy) | {name for name, each in apart.items() if each.working},
         )
-        self.unproved = tuple(
-            m for m in self.members if m.state and unproved(m.state.status, policy)
-        )
+        self.unproved = tuple(m for m in self.members if m.unproved)
         self._leased = {
-            m.node.name for m in self.members if node_lease.foreign(m.node.name, world) is not None
+            m.node.name
+            for m in (self.members if world.leases else ())
+            if node_lease.foreign(m.node.name, world) is not None
         }
         self._opens: dict[bool, datetime | None] = {}
         self.window_error = ""
@@ -200,9 +199,8 @@ class Course:
     @cached_property
     def waiting(self) -> list[Member]:
         """Nodes for which a change is due and not begun, in their order."""
-        order = self.waves.order()
-        found = [m for m in self.members if m.state and m.state.status.phase == Phase.WAITING]
-        return sorted(found, key=lambda m: order[m.node.name])
+        found = [m for m in self.members if m.waits]
+        return sorted(found, key=lambda m: self.waves.order[m.node.name])
 
     @cached_property
     def able(self) -> list[Member]:
@@ -217,10 +215,7 @@ class Course:
     @cached_property
     def looked_at(self) -> bool:
         """Whether some node is being audited, or will be without anybody's help."""
-        return any(
-            m.node.ready != "Unknown" and (m.state is None or _stale(m) or _unknown(m))
-            for m in self.members
-        )
+        return any(m.open for m in self.members)
 
     def drained(self, member: Member) -> bool:
         """Whether a node would be drained."""
@@ -272,7 +267,7 @@ class Course:
             m.node.name
             for m in self.members
             if m.node.ready == "Unknown"
-            and (m.state is None or m.state.status.phase in _UNDECIDED or _stale(m))
+            and (m.state is None or m.state.status.phase in _UNDECIDED or m.stale)
         ]
         leased = [m.node.name for m in self._there]
         texts = [f"{_names(foreign)} cordoned by somebody else"] if foreign else []
@@ -342,11 +337,11 @@ class Course:
             return held[1] if held else canary.waits_for if canary and not canary.passed else ""
         if closed := self.closed():
             return closed[1]
-        free = [m for m in able if self._proved_but(m.node.name)]
-        mine = [m for m in free if self.unproved or self.waves.refusal(m.node.name) is None]
-        if not mine:
+        free = (m.node.name for m in able if self._proved_but(m.node.name))
+        mine = next((n for n in free if self.unproved or self.waves.refusal(n) is None), None)
+        if mine is None:
             return canary.waits_for if canary and not canary.passed else self._wave_waits()
-        refused = self.places.refusal(mine[0].node.name)
+        refused = self.places.refusal(mine)
         return refused[1] if refused else ""
 
     def _wave_waits(self) -> str:
@@ -358,18 +353,6 @@ def hours(seconds: int) -> str:
     """Whole minutes, rounded up, as people write them."""
     hours, minutes = divmod(-(-seconds // 60), 60)
     return f"{hours}h{minutes}m" if hours and minutes else f"{hours}h" if hours else f"{minutes}m"
-
-
-def _stale(member: Member) -> bool:
-    """Good for what was wanted before: to be looked at again."""
-    return not member.seen and member.state is not None and member.state.status.phase in GOOD
-
-
-def _unknown(member: Member) -> bool:
-    """Looked at, with an open end: not one more look at a node that is blocked or well."""
-    if member.state is None or member.state.status.phase not in _LOOKED_AT:
-        return False
-    return not member.seen or member.state.status.verdict in (None, Verdict.REWRITE.value)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -19,8 +19,8 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.rollout import CountFailures
 from cni_upgrade.api.rollout_status import FailedNode
 from cni_upgrade.fleet.budget import limit
+from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import FAILED
-from cni_upgrade.fleet.roster import Member
 from cni_upgrade.fleet.selection import matches
 from cni_upgrade.fleet.waves import plan_of
 
@@ -62,9 +62,10 @@ def counted(
     `asked` is the digest of what it asks of every node.
     """
     rollout = policy.spec.rollout
-    by_name = {m.node.name: m for m in members}
     before = policy.status.rollout
     known = before.failed if before is not None and before.asked == asked else ()
+    by_name = {m.node.name: m for m in members} if known else {}
+    failed = [m for m in members if m.failed]
     found = {
         each.node: each
         for each in known
@@ -76,14 +77,12 @@ def counted(
         newest = _newest_success(members, policy)
     # A success that is still to come was before this: the clock was set back since.
     least = newest if newest is not None and newest > now else None
-    for m in members:
-        if m.failed:
-            earlier = found.get(m.node.name)
-            at = _failed_at(m, earlier, now, least)
-            found[m.node.name] = _noted(m, policy, earlier, at)
+    for m in failed:
+        earlier = found.get(m.node.name)
+        found[m.node.name] = _noted(m, policy, earlier, _failed_at(m, earlier, now, least))
     kept = sorted(found.values(), key=lambda each: (each.node not in gone, each.node))
     # Within one second nobody knows which was first, nor where it is not recorded: it counts.
-    timeless = {m.node.name for m in members if m.failed and _last(m) is None}
+    timeless = {m.node.name for m in failed if _last(m) is None}
     nodes = sorted(
         each.node for each in kept if newest is None or each.at >= newest or each.node in timeless
     )

@@ -12,15 +12,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.gate import Told
+from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.selection import Governance, govern, seniority
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.tally import Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,10 @@ class Memory:
         self._asked: tuple[object, ...] = ()
         self._policies: Sequence[CNIUpgradePolicy] = ()
         self._calm: dict[str, Calm] = {}
-        self._keys: dict[str, tuple[Node, CNINodeState, str, str]] = {}
+        self._members: dict[str, tuple[str, Member]] = {}
+        """With the uid of the policy that acts on the node."""
+        self._shares: dict[str, tuple[CNINodeState, Share]] = {}
+        self._alike: dict[Share, Share] = {}
         self._governed: dict[str, tuple[Node, CNINodeState | None, int]] = {}
         self._kinds: dict[tuple[str, tuple[str, ...], tuple[str, ...]], int] = {}
         self._present: list[Governance] = []
@@ -57,40 +63,68 @@ class Memory:
         """A pass begins: forget what is gone, and all where what every node depends on differs."""
         self._policies = sorted(world.policies.values(), key=seniority)
         asked = (world.stopped, *map(_asks, self._policies))
-        kept = (self._calm, self._keys, self._governed, self._kinds)
+        kept: tuple[dict[str, Any], ...] = (self._calm, self._members, self._governed)
         if world.config is not self._config or asked != self._asked:
             self._config, self._asked = world.config, asked
+            self._kinds.clear()
             for each in kept:
                 each.clear()
-        for each in (self._calm, self._keys, self._governed):
+        for each in (*kept, self._shares):
             for name in each.keys() - world.nodes.keys():
                 del each[name]
         by_uid = {policy.metadata.uid: policy for policy in self._policies}
         self._present = [Governance(by_uid.get(uid), *others) for uid, *others in self._kinds]
 
-    def governance(self, node: Node, state: CNINodeState | None) -> Governance:
-        """Which policy has a say on the node."""
-        known = self._governed.get(node.name)
-        if known is not None and known[0] is node and known[1] is state:
-            return self._present[known[2]]
-        made = govern(node, state, self._policies)
+    def governances(self, world: Snapshot) -> dict[str, Governance]:
+        """Which policy has a say on which node, in the order of the nodes' names."""
+        found: dict[str, Governance] = {}
+        nodes, states, governed, present = world.nodes, world.states, self._governed, self._present
+        for name in sorted(nodes):
+            node, state = nodes[name], states.get(name)
+            known = governed.get(name)
+            if known is None or known[0] is not node or known[1] is not state:
+                known = governed[name] = (
+                    node,
+                    state,
+                    self._kind(govern(node, state, self._policies)),
+                )
+            found[name] = present[known[2]]
+        return found
+
+    def _kind(self, made: Governance) -> int:
         uid = made.policy.metadata.uid if made.policy is not None else ""
         number = self._kinds.setdefault((uid, made.rivals, made.watchers), len(self._present))
         if number == len(self._present):
             self._present.append(made)
-        self._governed[node.name] = node, state, number
-        return self._present[number]
+        return number
 
-    def audit_key(
-        self, node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
-    ) -> str:
-        """The digest of what a policy's audit of the node would depend on."""
-        uid, known = policy.metadata.uid, self._keys.get(node.name)
-        if known is not None and known[0] is node and known[1] is state and known[2] == uid:
-            return known[3]
-        key = audit_key(node, state, policy, config)
-        self._keys[node.name] = node, state, uid, key
-        return key
+    def member(
+        self,
+        node: Node,
+        state: CNINodeState | None,
+        policy: CNIUpgradePolicy,
+        config: OperatorConfig,
+    ) -> Member:
+        """The node as the policy that acts on it looks at it."""
+        uid, known = policy.metadata.uid, self._members.get(node.name)
+        if known is not None:
+            member = known[1]
+            if member.node is node and member.state is state and known[0] == uid:
+                return member
+        seen = False
+        if state is not None and (observed := state.status.observed) is not None:
+            seen = observed.audit_key == audit_key(node, state, policy, config)
+        member = Member.of(node, state, seen, policy, config)
+        self._members[node.name] = uid, member
+        return member
+
+    def share(self, node: str, state: CNINodeState) -> Share:
+        """What a node's record adds to the counts; the same object for equal ones."""
+        known = self._shares.get(node)
+        if known is None or known[0] is not state:
+            share = Share.of(state)
+            known = self._shares[node] = state, self._alike.setdefault(share, share)
+        return known[1]
 
     def calm(self, node: Node, state: CNINodeState, now: datetime) -> Calm | None:
         """What the last pass found of the node, where it may still be so."""

@@ -10,6 +10,7 @@ from typing import Any
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
+from cni_upgrade.api.operation_status import OperationStatus
 from cni_upgrade.api.policy import Mode
 from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import (
@@ -76,20 +77,23 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
     courses, failed = all_courses(world, roster, (each.places for each in going.values()))
     order: dict[str, int] = {}
     for each in courses.values():
-        order |= each.waves.order()
+        order |= each.waves.order
     refused: dict[str, Refusal] = {
         uid: ("PolicyUnplannable", f"the policy cannot be acted on: {why(error)}")
         for uid, error in failed.items()
     }
     looking = _looking(world)
     audits, rotating, fresh = len(looking), 0, 0
+    operations = []
     for record in world.states.values():
-        operation = record.status.operation
-        audits += operation is not None and operation.kind == "audit"
-        rotating += _rotating(record.status)
         fresh += record.status.observed_generation < 0
+        if (operation := record.status.operation) is not None:
+            operations.append(operation)
+            audits += operation.kind == "audit"
+            rotating += _rotating(record.status)
     after, decided = dict(world.states), dict(world.states)
     writing, hanging = writers(world), _hanging(world)
+    disturbed = {*writing, *hanging, *world.unwritten}
 
     for node in _in_order(world, roster, order):
         if node.deleting:
@@ -112,18 +116,21 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         if state.spec.node_uid != node.uid:
             yield _replaced(world, state)
             continue
-        uid = governance.policy.metadata.uid if governance.policy else ""
-        gate = Gate(partial(_take, courses.get(uid), refused.get(uid), node.name))
         may_audit = audits < world.config.audit_parallel or node.name in looking
         rests = (
             state.status.operation is None
             and not going
-            and node.name not in writing
-            and node.name not in hanging
-            and node.name not in world.unwritten
+            and node.name not in disturbed
             and not (world.leases and node_lease.name(node.name) in world.leases)
         )
-        if rests and _still_calm(memory.calm(node, state, world.now), may_audit, gate):
+        calm = memory.calm(node, state, world.now) if rests else None
+        if calm is not None and calm.queues and may_audit:
+            calm = None
+        if calm is not None and calm.told is None:
+            continue
+        uid = governance.policy.metadata.uid if governance.policy else ""
+        gate = Gate(partial(_take, courses.get(uid), refused.get(uid), node.name))
+        if calm is not None and calm.told is not None and gate(calm.told[0]) == calm.told[1]:
             continue
         view = View(
             world=world,
@@ -145,6 +152,8 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
             audits += node.name not in looking
             rotating += _rotating(move.status)
         decided[node.name] = state.model_copy(update={"status": status})
+        if status.operation is not None:
+            operations.append(status.operation)
         if node.name not in world.errors:
             # What could not be written the last time is not counted before it is.
             after[node.name] = decided[node.name]
@@ -159,7 +168,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         elif rests and status.reason != UNPLANNABLE:
             until, queues = rest.calm_until(view), rest.queues(view)
             memory.keep(Calm(node, state, world.now, until, queues, gate.told))
-    yield from _leftovers(world, decided)
+    yield from _leftovers(world, operations, decided)
     seen = replace(world, states=after)
     held = tuple(leaving.turns(seen, going))
     yield from held
@@ -180,13 +189,6 @@ def _in_order(world: Snapshot, roster: Roster, order: Mapping[str, int]) -> list
         # The controller's own node goes last: if it is lost, the others are done.
         nodes = [*(node for node in nodes if node is not own), own]
     return nodes
-
-
-def _still_calm(calm: Calm | None, may_audit: bool, gate: Gate) -> bool:
-    """Whether what was found of a node before is what would be found of it now."""
-    if calm is None or (calm.queues and may_audit):
-        return False
-    return calm.told is None or gate(calm.told[0]) == calm.told[1]
 
 
 def _ungoverned(node: Node, back: Decision, writer: Writer | None) -> Iterator[Turn]:
@@ -375,16 +377,14 @@ def _changes(old: Model, new: Model) -> dict[str, Any]:
     return merge_patch(old.to_api(), new.to_api())
 
 
-def _leftovers(world: Snapshot, states: dict[str, CNINodeState]) -> Iterator[Turn]:
-    """Take back what no operation stands for: superseded audits, proof pods of ended operations."""
-    # What is recorded counts as well as what is decided now: a decision may yet be lost, and a
-    # proof pod that was deleted too early looks like one that does not go.
-    operations = [
-        operation
-        for records in (world.states, states)
-        for state in records.values()
-        if (operation := state.status.operation) is not None
-    ]
+def _leftovers(
+    world: Snapshot, operations: Sequence[OperationStatus], states: Mapping[str, CNINodeState]
+) -> Iterator[Turn]:
+    """Take back what no operation stands for: superseded audits, proof pods of ended operations.
+
+    `operations` are those that are recorded and those that are decided now: a decision may yet be
+    lost, and a proof pod that was deleted too early looks like one that does not go.
+    """
     current = {operation.job for operation in operations}
     kept = {
         pod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -25,13 +25,15 @@ from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import Course, all_courses
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.departure import PAUSED, gives_back
+from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.patch import merge_patch
-from cni_upgrade.fleet.phases import AT_WORK, FAILED, GOOD, ROUTINE, UNPLANNABLE
+from cni_upgrade.fleet.phases import AT_WORK, FAILED, UNPLANNABLE
 from cni_upgrade.fleet.roster import Roster, unjudged
 from cni_upgrade.fleet.selection import paused, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.standing import Verdict, enforced, held_since
 from cni_upgrade.fleet.stopping import STOPPED, stopped
+from cni_upgrade.fleet.tally import Share
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.unread import NOT_UNDERSTOOD
 
@@ -45,9 +47,7 @@ COUNTED = timedelta(seconds=2)
 was written for each of them would be a third of all requests (docs/scale.md)."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 
-_TROUBLE = (Phase.FAILED, Phase.ROLLED_BACK, Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
 _MOST_FAILURES = 10
-_LOOKED_AT = GOOD | {Phase.AUDITING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +160,23 @@ def _status(
     """`began` is the course that the pass began with, `course` where it is by now."""
     if world.denied:
         return _blind(policy, world)
-    matched = list(roster.matched(policy))
+    matched = roster.matched(policy)
     apart = tuple(unjudged(policy, world))
     count = len(matched) + len(apart)
-    states = [world.states[name] for name in matched if name in world.states]
-    found = Counter(state.status.phase for state in states)
-    phases = Counter({str(phase): number for phase, number in found.items()})
-    phases[str(Phase.PENDING)] += len(matched) - len(states)
-    # Whatever their phase says, they stand still until a person acts.
-    stuck = [state for state in states if state.status.reason == UNPLANNABLE]
-    moving = phases - Counter(str(state.status.phase) for state in stuck)
-    moving[UNPLANNABLE] = len(stuck)
-    held = _held(policy, matched, world, roster)
+    records = {name: world.states[name] for name in matched if name in world.states}
+    shares = {name: roster.share(name, state) for name, state in records.items()}
+    counts = Counter(shares.values())
+    phases: Counter[str] = Counter({str(Phase.PENDING): len(matched) - len(records)})
+    moving, versions, stuck = phases.copy(), Counter[str](), 0
+    for share, number in counts.items():
+        phases[share.phase] += number
+        versions[share.found] += number
+        if share.stuck:
+            stuck += number
+        else:
+            moving[share.phase] += number
+    moving[UNPLANNABLE] = stuck
+    held = _held(policy, matched, shares, world, roster)
     # A routine look is no work: until it has found something, the last answer holds.
     resting = moving + Counter({str(Phase.COMPATIBLE): held.again})
     resting[str(Phase.AUDITING)] -= held.again
@@ -190,11 +195,9 @@ def _status(
         done=total(Phase.DONE),
         working=total(*AT_WORK),
         waiting=total(Phase.WAITING, Phase.PENDING),
-        blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE) + len(stuck) + len(apart),
+        blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE) + stuck + len(apart),
         failed=total(*FAILED),
-        freed=sum(
-            len(s.status.hung.before) - len(s.status.hung.after) for s in states if s.status.hung
-        ),
+        freed=sum(share.freed * number for share, number in counts.items()),
     )
     return PolicyStatus(
         observed_generation=policy.metadata.generation,
@@ -202,18 +205,14 @@ def _status(
         message=verdict.message,
         nodes=NodeCounts(matched=count, by_phase={p: n for p, n in sorted(phases.items()) if n}),
         summary=summary,
-        versions={
-            version: number
-            for version, number in sorted(Counter(s.status.found or "" for s in states).items())
-            if version
-        },
+        versions={version: number for version, number in sorted(versions.items()) if version},
         readiness=tuple(
-            _readiness(runtime, states, count)
+            _readiness(runtime, counts, count)
             for runtime in dict.fromkeys(policy.spec.readiness_for)
         ),
-        failures=_failures(states),
+        failures=_failures(records, shares) if any(s.needs_a_person for s in counts) else (),
         rollout=course.status(since, (began or course).waves) if course is not None else None,
-        sources=sources.shown(policy, states, world),
+        sources=sources.shown(policy, tuple(records.values()), world),
     )
 
 
@@ -230,38 +229,44 @@ def _blind(policy: CNIUpgradePolicy, world: Snapshot) -> PolicyStatus:
     )
 
 
-def _readiness(runtime: str, states: list[CNINodeState], matched: int) -> ReadinessCounts:
+def _readiness(runtime: str, counts: Counter[Share], matched: int) -> ReadinessCounts:
     """A node that answers to another policy may not have been asked: it is unknown."""
-    told = Counter(
-        next((each.ready for each in s.status.readiness if each.runtime == runtime), None)
-        for s in states
-    )
+    told: Counter[bool | None] = Counter()
+    for share, number in counts.items():
+        told[next((ready for asked, ready in share.readiness if asked == runtime), None)] += number
     ready, not_ready = told[True], told[False]
     return ReadinessCounts(
         runtime=runtime, ready=ready, not_ready=not_ready, unknown=matched - ready - not_ready
     )
 
 
-def _held(policy: CNIUpgradePolicy, matched: list[str], world: Snapshot, roster: Roster) -> _Held:
+def _held(
+    policy: CNIUpgradePolicy,
+    matched: Mapping[str, Node],
+    shares: Mapping[str, Share],
+    world: Snapshot,
+    roster: Roster,
+) -> _Held:
     elsewhere: list[tuple[str, str]] = []
     rivals: set[str] = set()
     unseen = again = 0
-    for name in matched:
-        node, state = world.nodes[name], world.states.get(name)
-        governance = roster.governance[name]
+    for name, node in matched.items():
+        governance, share = roster.governance[name], shares.get(name)
         acting = governance.policy
-        if acting is not None and state is not None and state.status.phase in _LOOKED_AT:
-            known = roster.answered(node, state, acting)
-            if state.status.phase == Phase.AUDITING:
-                again += known and state.status.reason == ROUTINE
+        if acting is None:
+            continue
+        if share is not None and share.looked_at:
+            known = roster.answered(node, world.states[name], acting)
+            if share.phase == Phase.AUDITING:
+                again += known and share.routine
             elif acting is policy:
                 unseen += not known
-        if acting is None or acting.spec.mode != Mode.ENFORCE:
+        if acting.spec.mode != Mode.ENFORCE:
             continue
         if acting.metadata.uid == policy.metadata.uid:
             rivals.update(governance.rivals)
         elif policy.metadata.name in governance.rivals:
-            elsewhere.append((name, _claimant(acting, state)))
+            elsewhere.append((name, _claimant(acting, world.states.get(name))))
     return _Held(tuple(elsewhere), tuple(sorted(rivals)), unseen, again)
 
 
@@ -273,10 +278,13 @@ def _claimant(policy: CNIUpgradePolicy, state: CNINodeState | None) -> str:
     return f"{policy.metadata.name} (since {claim.since:%Y-%m-%dT%H:%M:%SZ})"
 
 
-def _failures(states: list[CNINodeState]) -> tuple[NodeFailure, ...]:
+def _failures(
+    records: Mapping[str, CNINodeState], shares: Mapping[str, Share]
+) -> tuple[NodeFailure, ...]:
+    grave = sorted((s.gravity, name) for name, s in shares.items() if s.needs_a_person)
     return tuple(
         NodeFailure(
-            node=state.metadata.name,
+            node=name,
             phase=str(state.status.phase),
             reason=state.status.reason,
             message=state.status.message,
@@ -284,19 +292,8 @@ def _failures(states: list[CNINodeState]) -> tuple[NodeFailure, ...]:
                 (c.last_transition_time for c in state.status.conditions if c.type == STALLED), None
             ),
         )
-        for state in sorted(
-            (s for s in states if _grave(s) is not None),
-            key=lambda s: (_grave(s) or 0, s.metadata.name),
-        )[:_MOST_FAILURES]
+        for name, state in ((name, records[name]) for _, name in grave[:_MOST_FAILURES])
     )
-
-
-def _grave(state: CNINodeState) -> int | None:
-    """The place of a node among those that need a person, the gravest first; None: not one."""
-    status = state.status
-    if status.phase in _TROUBLE:
-        return _TROUBLE.index(Phase(status.phase))
-    return len(_TROUBLE) if status.reason == UNPLANNABLE else None
 
 
 def _counted(phases: Counter[str]) -> str:
@@ -305,7 +302,7 @@ def _counted(phases: Counter[str]) -> str:
 
 def _verdict(
     policy: CNIUpgradePolicy,
-    matched: list[str],
+    matched: Collection[str],
     phases: Counter[str],
     held: _Held,
     course: Course | None,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.phases import FAILED
 from cni_upgrade.fleet.selection import Governance, matches
-from cni_upgrade.fleet.settle import asked_again
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
+from cni_upgrade.fleet.tally import Share
 
 
 def unjudged(policy: CNIUpgradePolicy, world: Snapshot) -> dict[str, Unjudged]:
@@ -30,18 +29,6 @@ def unjudged(policy: CNIUpgradePolicy, world: Snapshot) -> dict[str, Unjudged]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A node that a policy governs, with its record."""
-
-    node: Node
-    state: CNINodeState | None
-    seen: bool
-    """Its last audit answers what the policy asks today."""
-    failed: bool
-    """It is failed or rolled back, and nobody has asked to try it again."""
-
-
 class Roster:
     """The nodes of every policy. Labels and claims decide, not what a pass makes of a node."""
 
@@ -52,20 +39,34 @@ class Roster:
             memory.begin(world)
         self._memory = memory
         self._config = world.config
-        self.governance: dict[str, Governance] = {}
+        self.governance = memory.governances(world)
         self._matched: defaultdict[str, dict[str, Node]] = defaultdict(dict)
-        self._governed: defaultdict[str, list[Node]] = defaultdict(list)
+        self._governed: defaultdict[str, dict[str, Node]] = defaultdict(dict)
         self._working: defaultdict[str, set[str]] = defaultdict(set)
-        for name in sorted(world.nodes):
-            node, state = world.nodes[name], world.states.get(name)
-            who = self.governance[name] = memory.governance(node, state)
+        self._states = world.states
+        self._changing: dict[str, CNINodeState] = {}
+        for who, nodes in self._alike(world.nodes):
             for watcher in who.watchers:
-                self._matched[watcher][name] = node
+                self._matched[watcher] = _merged(self._matched[watcher], nodes)
             if who.policy is not None:
-                self._governed[who.policy.metadata.uid].append(node)
-            operation = state.status.operation if state is not None else None
-            if operation is not None and operation.policy is not None and changing(state):
-                self._working[operation.policy.uid].add(name)
+                uid = who.policy.metadata.uid
+                self._governed[uid] = _merged(self._governed[uid], nodes)
+        for name, state in world.states.items():
+            if not changing(state):
+                continue
+            self._changing[name] = state
+            ref = state.status.operation.policy if state.status.operation else None
+            if ref is not None and name in self.governance:
+                self._working[ref.uid].add(name)
+
+    def _alike(self, nodes: Mapping[str, Node]) -> list[tuple[Governance, dict[str, Node]]]:
+        """Nodes by who decides about them: hardly more than one policy has a say in most fleets."""
+        found: dict[int, tuple[Governance, dict[str, Node]]] = {}
+        for name, who in self.governance.items():
+            if (kind := found.get(id(who))) is None:
+                kind = found[id(who)] = who, {}
+            kind[1][name] = nodes[name]
+        return list(found.values())
 
     def matched(self, policy: CNIUpgradePolicy) -> Mapping[str, Node]:
         """The nodes that a policy selects, by name and in the order of their names."""
@@ -75,30 +76,35 @@ class Roster:
         """Nodes that are changed on behalf of a policy, whether it still selects them or not."""
         return self._working[policy.metadata.uid]
 
+    def changing(self, states: Mapping[str, CNINodeState]) -> Mapping[str, CNINodeState]:
+        """The records of nodes that are being changed, of these records, by name."""
+        if states is self._states:
+            return self._changing
+        before = self._states.get
+        other = {name: state for name, state in states.items() if before(name) is not state}
+        same = {n: s for n, s in self._changing.items() if n in states and n not in other}
+        return same | {name: state for name, state in other.items() if changing(state)}
+
     def members(
         self, policy: CNIUpgradePolicy, states: Mapping[str, CNINodeState]
     ) -> tuple[Member, ...]:
         """The nodes on which this policy acts, with their records as they are in `states`."""
+        member, config = self._memory.member, self._config
         return tuple(
-            self._member(node, states.get(node.name), policy)
-            for node in self._governed[policy.metadata.uid]
+            member(node, states.get(name), policy, config)
+            for name, node in self._governed[policy.metadata.uid].items()
             if not node.deleting
         )
 
     def answered(self, node: Node, state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
-        """Whether the node's last audit answers what the policy asks today."""
-        observed = state.status.observed
-        return observed is not None and observed.audit_key == self._memory.audit_key(
-            node, state, policy, self._config
-        )
+        """Whether the node's last audit answers what the policy that acts on it asks today."""
+        return self._memory.member(node, state, policy, self._config).seen
 
-    def _member(self, node: Node, state: CNINodeState | None, policy: CNIUpgradePolicy) -> Member:
-        if state is None or state.status.observed is None:
-            return Member(node, state, seen=False, failed=_failed(state))
-        seen = self.answered(node, state, policy)
-        failed = _failed(state) and (seen or not asked_again(state, policy))
-        return Member(node, state, seen, failed)
+    def share(self, node: str, state: CNINodeState) -> Share:
+        """What the record of a node adds to its policy's counts."""
+        return self._memory.share(node, state)
 
 
-def _failed(state: CNINodeState | None) -> bool:
-    return state is not None and state.status.phase in FAILED
+def _merged(some: dict[str, Node], more: dict[str, Node]) -> dict[str, Node]:
+    """Both, in the order of their names."""
+    return dict(sorted((some | more).items())) if some else more

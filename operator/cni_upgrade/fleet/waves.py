@@ -12,19 +12,15 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from cni_upgrade.api.order import OrderBy
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.api.rollout import Cordoned
-from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.canary import Canary, canary
 from cni_upgrade.fleet.config import OperatorConfig
-from cni_upgrade.fleet.phases import FAILED, UNPLANNABLE
-from cni_upgrade.fleet.roster import Member
+from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.selection import matches
-from cni_upgrade.fleet.unproved import unproved
-from cni_upgrade.node.operation import Verdict
 
 ZONE = "topology.kubernetes.io/zone"
 CANARY = "canary"
@@ -86,29 +82,6 @@ def _place(policy: CNIUpgradePolicy, member: Member) -> tuple[int, str]:
     return len(order.selectors), OTHERS
 
 
-def holds(member: Member, policy: CNIUpgradePolicy, config: OperatorConfig) -> bool:
-    """Whether a wave waits for this node: it is worked on, not proved, or may yet be changed."""
-    state, node = member.state, member.node
-    if changing(state) or (state is not None and unproved(state.status, policy)):
-        return True
-    if node.ready == "Unknown":
-        return False  # Nothing can be sent there; it follows when it is back.
-    if state is None:
-        return True
-    status = state.status
-    if status.phase in FAILED or status.reason == UNPLANNABLE:
-        return False
-    if not member.seen:
-        # After so many looks without an answer the others do not wait for it any more.
-        return not (status.phase in _LOOKED_AT and status.attempts >= config.attempts)
-    if status.phase == Phase.WAITING or (
-        status.phase in _LOOKED_AT and status.verdict == Verdict.REWRITE
-    ):
-        skipped = policy.spec.rollout.cordoned == Cordoned.SKIP
-        return not (skipped and node.unschedulable)
-    return False
-
-
 class Waves:
     """The order of one policy's rollout at one instant."""
 
@@ -126,19 +99,17 @@ class Waves:
         known = policy.status.rollout
         before = known if known is not None and known.plan == self.plan else None
         self._waves = arranged(policy, members)
-        self._number = {m.node.name: n for n, wave in enumerate(self._waves) for m in wave.members}
-        self._open = [
-            [m.node.name for m in wave.members if holds(m, policy, config)] for wave in self._waves
-        ]
+        self._open = [[m for m in wave.members if m.holds] for wave in self._waves]
         spec = policy.spec.rollout.canary
         self.canary: Canary | None = None
+        self._marked: set[str] = set()
         if spec is not None:
-            waiting = [name for names in self._open for name in names]
+            waiting = [m.node.name for members in self._open for m in members]
             marked = before.canary if before else None
             self.canary = canary(spec, self.plan, members, waiting, failed, matched, marked, now)
-        self._marked = {
-            m.node.name for m in members if m.state and m.state.status.canary == self.plan
-        }
+            self._marked = {
+                m.node.name for m in members if m.state and m.state.status.canary == self.plan
+            }
         self._places = self.canary.places if self.canary else 0
         self.current = self._present(before.wave if before else "")
 
@@ -175,10 +146,17 @@ class Waves:
         there = len(self._waves[self.current].members)
         return there, there - len(self._open[self.current])
 
+    @cached_property
     def order(self) -> dict[str, int]:
         """By node: its place in the order, canaries not apart."""
         ordered = (m.node.name for wave in self._waves for m in wave.members)
         return {name: place for place, name in enumerate(ordered)}
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        """The wave of each node that is not in the first one."""
+        later = enumerate(self._waves[1:], 1)
+        return {m.node.name: number for number, wave in later for m in wave.members}
 
     def refusal(self, node: str) -> tuple[str, str] | None:
         """Why it is not this node's turn, as (reason, message), or None."""

@@ -18,8 +18,9 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.window import MaintenanceWindow
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import FAILED, UNPROVED
-from cni_upgrade.fleet.roster import Member, Roster
+from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.selection import matches
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn

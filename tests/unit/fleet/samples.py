@@ -8,8 +8,8 @@ from typing import Any
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
-from cni_upgrade.fleet.roster import Member
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.view import View
@@ -65,12 +65,13 @@ def member(
     ready: str = "True",
     cordoned: bool = False,
     labels: Any = (),
+    made: CNIUpgradePolicy | None = None,
     **status: Any,
 ) -> Member:
-    """A node that policy cure governs; without a record where nothing is said of its status."""
+    """A node that policy cure governs, or `made`; without a record where no status is said."""
     record = state(name, "cure", **status) if status else None
     there = node(name, ready=ready, cordoned=cordoned, **dict(labels))
-    return Member(there, record, seen, status.get("phase") in ("Failed", "RolledBack"))
+    return Member.of(there, record, seen, made or policy(), CONFIG)
 
 
 def operation(kind: str = "apply", **more: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from cni_upgrade.api.canary import Canary as CanarySpec
 from cni_upgrade.api.rollout_status import CanaryStatus
 from cni_upgrade.fleet.canary import Canary, canary, well
-from cni_upgrade.fleet.roster import Member
+from cni_upgrade.fleet.member import Member
 from tests.unit.fleet import samples
 from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.samples import NOW

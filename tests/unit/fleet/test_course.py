@@ -13,9 +13,10 @@ from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.fleet.course import Course, longest
 from cni_upgrade.fleet.decisions import SetStatus
 from cni_upgrade.fleet.leaving import all_leaving, turns
-from cni_upgrade.fleet.roster import Member, Roster
+from cni_upgrade.fleet.member import Member
+from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
-from cni_upgrade.fleet.waves import arranged, holds
+from cni_upgrade.fleet.waves import arranged
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.samples import NOW, member, node, operation, policy, state
@@ -51,7 +52,7 @@ UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
     ],
 )
 def test_what_a_wave_waits_for(one: Member, expected: bool) -> None:
-    assert holds(one, policy(), CONFIG) is expected
+    assert one.holds is expected
 
 
 @pytest.mark.parametrize(
@@ -104,9 +105,9 @@ def test_a_policy_does_not_go_while_a_record_of_its_nodes_is_not_understood() ->
 
 
 def test_a_cordoned_node_is_waited_for_or_passed_over() -> None:
-    theirs = member(phase="Waiting", cordoned=True)
-    assert holds(theirs, policy(rollout={"cordoned": "Wait"}), CONFIG)
-    assert not holds(theirs, policy(rollout={"cordoned": "Skip"}), CONFIG)
+    wait, skip = policy(rollout={"cordoned": "Wait"}), policy(rollout={"cordoned": "Skip"})
+    assert member(phase="Waiting", cordoned=True, made=wait).holds
+    assert not member(phase="Waiting", cordoned=True, made=skip).holds
 
 
 ORDERS: tuple[dict[str, Any], ...] = (

@@ -12,7 +12,7 @@ from cni_upgrade.api.names import RETRY
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.failures import Failures, counted
-from cni_upgrade.fleet.roster import Member
+from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.waves import plan_of
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.samples import NOW, member, policy

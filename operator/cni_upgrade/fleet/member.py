@@ -1,0 +1,109 @@
+"""A node that a policy governs, with its record, and what its rollout asks about it in every pass.
+
+Worked out once for as long as neither changes (memory.py): a fleet has thousands of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.rollout import Cordoned
+from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.phases import FAILED, GOOD, UNPLANNABLE
+from cni_upgrade.fleet.settle import asked_again
+from cni_upgrade.fleet.unproved import unproved
+from cni_upgrade.node.operation import Verdict
+
+_LOOKED_AT = frozenset({Phase.AUDITING, Phase.PENDING})
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node that a policy governs, with its record."""
+
+    node: Node
+    state: CNINodeState | None
+    seen: bool
+    """Its last audit answers what the policy asks today."""
+    failed: bool
+    """It is failed or rolled back, and nobody has asked to try it again."""
+    unproved: bool
+    """What stands on it was written for the policy and never proved."""
+    holds: bool
+    """A wave waits for it: it is worked on, not proved, or may yet be changed."""
+    waits: bool
+    """A change is due and not begun."""
+    stale: bool
+    """Good for what was wanted before: to be looked at again."""
+    open: bool
+    """It is being audited, or will be without anybody's help."""
+
+    @classmethod
+    def of(
+        cls,
+        node: Node,
+        state: CNINodeState | None,
+        seen: bool,
+        policy: CNIUpgradePolicy,
+        config: OperatorConfig,
+    ) -> Member:
+        """Of the policy that acts on the node, as it is now."""
+        answers = node.ready != "Unknown"
+        if state is None:
+            return cls(
+                node,
+                state,
+                seen,
+                failed=False,
+                unproved=False,
+                holds=answers,
+                waits=False,
+                stale=False,
+                open=answers,
+            )
+        status = state.status
+        written = unproved(status, policy)
+        stale = not seen and status.phase in GOOD
+        return cls(
+            node,
+            state,
+            seen,
+            failed=status.phase in FAILED and (seen or not asked_again(state, policy)),
+            unproved=written,
+            holds=changing(state) or written or _to_come(node, state, seen, policy, config),
+            waits=status.phase == Phase.WAITING,
+            stale=stale,
+            open=answers and (stale or _unknown(status, seen)),
+        )
+
+
+def _unknown(status: NodeStateStatus, seen: bool) -> bool:
+    """Looked at, with an open end: not one more look at a node that is blocked or well."""
+    if status.phase not in _LOOKED_AT:
+        return False
+    return not seen or status.verdict in (None, Verdict.REWRITE.value)
+
+
+def _to_come(
+    node: Node, state: CNINodeState, seen: bool, policy: CNIUpgradePolicy, config: OperatorConfig
+) -> bool:
+    """Whether a node that is not worked on may yet be changed, without anybody's help."""
+    if node.ready == "Unknown":
+        return False  # Nothing can be sent there; it follows when it is back.
+    status = state.status
+    if status.phase in FAILED or status.reason == UNPLANNABLE:
+        return False
+    if not seen:
+        # After so many looks without an answer the others do not wait for it any more.
+        return not (status.phase in _LOOKED_AT and status.attempts >= config.attempts)
+    if status.phase == Phase.WAITING or (
+        status.phase in _LOOKED_AT and status.verdict == Verdict.REWRITE
+    ):
+        skipped = policy.spec.rollout.cordoned == Cordoned.SKIP
+        return not (skipped and node.unschedulable)
+    return False
