@@ -63,7 +63,7 @@ def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateSt
         diff="\n".join(c.diff for c in changes if c.diff) or None,
     )
     update = {
-        "history": (*status.history, entry)[-10:],
+        "history": (*status.history, entry),
         "last_operation": last(view, outcome, result.backup),
         "changed": changed.after(status.changed, view.operation, result),
     }
@@ -77,7 +77,7 @@ def remarked(view: View, kind: str, outcome: str, message: str) -> NodeStateStat
     entry = HistoryEntry(
         at=view.now, kind=kind, operation=view.operation.id, outcome=outcome, message=message
     )
-    return view.status.model_copy(update={"history": (*view.status.history, entry)[-10:]})
+    return view.status.model_copy(update={"history": (*view.status.history, entry)})
 
 
 def gave_back(view: View, outcome: str, message: str) -> Move:

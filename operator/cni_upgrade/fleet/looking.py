@@ -77,7 +77,7 @@ def audited(view: View, result: Result) -> Move:
     if due:
         phase, reason = Phase.WAITING, "ProofDue"
         message = "the change is written and not proved: to be proved with pods"
-    history = status.history if entry is None else (*status.history, entry)[-10:]
+    history = status.history if entry is None else (*status.history, entry)
     before = status.observed
     # A new look because something has changed starts to count anew. Else a change that is blocked
     # again and again (a drain, a file that changes under us) is tried at growing distances.
