@@ -86,10 +86,15 @@ exec "$5"
 """
 
 # A daemon is left to the node's first process, and known by a pid file that dies with the node.
-_DAEMON = """\
+# Until it bears its own name it would pass for one that has ended: ten seconds are given for that.
+DAEMON = """\
 log=$1 pidfile=$2; shift 2
 setsid "$@" >>"$log" 2>&1 </dev/null &
 echo $! >"$pidfile"
+for _ in $(seq 200); do
+  grep -qxE 'sh|setsid' /proc/$!/comm 2>/dev/null || break
+  sleep 0.05
+done
 """
 _ALIVE = 'pid=$(cat "$1") && test "$(cat /proc/$pid/comm)" = "$2" && echo $pid'
 
@@ -328,7 +333,7 @@ class Node:
             "kube-proxy": self._kube_proxy,
         }[program]()
         log = f"{_HERE}/logs/{program}.log"
-        self.exec(["sh", "-c", _DAEMON, "sh", log, f"/run/{program}.pid", *argv])
+        self.exec(["sh", "-c", DAEMON, "sh", log, f"/run/{program}.pid", *argv])
 
     def stop(self, program: str) -> None:
         """Stop one daemon; what it started (pods, shims) goes on, as on any node."""

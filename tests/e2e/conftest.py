@@ -33,8 +33,8 @@ def installed(pytestconfig: pytest.Config) -> Iterator[World]:
         _mend(Cluster(_NAME))
     else:
         Cluster(_NAME).down()
-    cluster = Cluster.up(_NAME, NODES)
     try:
+        cluster = Cluster.up(_NAME, NODES)
         for archive in archives:
             cluster.load_image(archive)
         world = World(cluster)
@@ -43,7 +43,8 @@ def installed(pytestconfig: pytest.Config) -> Iterator[World]:
         yield world
     finally:
         if not _KEEP:
-            cluster.down()
+            # One that did not come up leaves programs behind as well.
+            Cluster(_NAME).down()
 
 
 @pytest.fixture
