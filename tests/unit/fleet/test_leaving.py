@@ -1,20 +1,25 @@
-"""A deleted policy that gives back: which nodes it asks about, of which no record says anything."""
+"""A deleted policy that gives back: on which nodes it waits, which it asks about, what moves."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from cni_upgrade.api.names import FINALIZER
+from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.fleet.decisions import SetFinalizers, SetStatus
-from cni_upgrade.fleet.leaving import all_leaving, turns
+from cni_upgrade.fleet.decisions import Emit, SetFinalizers, SetStatus
+from cni_upgrade.fleet.leaving import all_leaving, asker, of, turns
+from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.snapshot import Snapshot
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG
-from tests.unit.fleet.samples import NOW, node, policy, state
+from tests.unit.fleet.samples import NOW, node, operation, policy, state
 
 HELD: dict[str, Any] = {"finalizers": [FINALIZER]}
 DELETED: dict[str, Any] = {"deletionTimestamp": stamp(NOW)}
@@ -74,3 +79,171 @@ def test_a_policy_that_acts_no_more_is_held_while_a_node_is_without_a_record(oth
 def test_a_policy_that_never_acted_is_not_held_for_a_node_without_a_record() -> None:
     audits = made(mode="Audit", deletionPolicy="Restore")
     assert list(turns(world(audits), {})) == []
+
+
+GOING = made(meta=HELD | DELETED, deletionPolicy="Restore")
+PATIENCE = timedelta(seconds=CONFIG.restore_patience_seconds)
+SECOND = timedelta(seconds=1)
+CHANGED: dict[str, Any] = {"policy": {"name": "cure", "uid": "cure-uid"}}
+THEIRS: dict[str, Any] = {"policy": {"name": "other", "uid": "other-uid"}}
+
+
+def waiting(seen: Snapshot) -> int:
+    """How many nodes keep the policy, beside those that are worked on."""
+    [said] = [each for turn in turns(seen, all_leaving(seen)) for each in turn.decisions]
+    assert isinstance(said, SetStatus)
+    return int(said.status["restore"]["waiting"])
+
+
+@pytest.mark.parametrize(
+    ("record", "kept"),
+    [
+        (state(changed=CHANGED), 1),
+        (state(claim="cure", changed=CHANGED), 1),
+        # Another policy has the node by now: what stands there is for that one to say.
+        (state(claim="other", changed=CHANGED), 0),
+        (state(changed={**CHANGED, "restored": "Refused"}), 0),
+        (state(changed=THEIRS), 0),
+        (state(verdict="Compatible"), 0),
+    ],
+)
+def test_which_nodes_keep_it(record: CNINodeState, kept: int) -> None:
+    assert waiting(world(GOING, a=record)) == kept
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        {},
+        {"node-a": replace(node(zone="a"), deleting=True)},
+        {"node-a": replace(node(zone="a"), uid="another machine")},
+    ],
+)
+def test_a_node_that_is_gone_keeps_nothing(gone: dict[str, Node]) -> None:
+    assert waiting(replace(world(GOING, a=state(changed=CHANGED)), nodes=gone)) == 0
+
+
+@pytest.mark.parametrize(
+    ("at", "seen", "asked"),
+    [
+        (node(zone="a"), None, True),
+        (node(zone="a"), state(), True),
+        (node(zone="a"), state(verdict="Compatible"), False),
+        (node(zone="a"), state(changed=CHANGED), False),
+        (node(zone="b"), None, False),
+        (replace(node(zone="a"), system="windows"), None, False),
+        (replace(node(zone="a"), system="linux"), None, True),
+        (replace(node(zone="a"), deleting=True), None, False),
+        (replace(node(zone="a"), uid="another machine"), state(), False),
+    ],
+)
+def test_who_is_looked_at_for_it(at: Node, seen: CNINodeState | None, asked: bool) -> None:
+    mine = made(meta=HELD | DELETED, deletionPolicy="Restore", **zone("a"))
+    found = asker(at, seen, all_leaving(world(mine)))
+    assert (found is not None) is asked
+
+
+WORKING: dict[str, Any] = operation("restore")
+
+
+@pytest.mark.parametrize(
+    ("current", "moves"),
+    [
+        ({}, True),
+        ({"deadline": stamp(NOW + SECOND)}, True),
+        ({"deadline": stamp(NOW - PATIENCE + SECOND)}, True),
+        ({"deadline": stamp(NOW - PATIENCE)}, False),
+        # A step without a deadline, a cordon say.
+        ({"stepSince": stamp(NOW - 2 * PATIENCE + SECOND)}, True),
+        ({"stepSince": stamp(NOW - 2 * PATIENCE)}, False),
+        (THEIRS, False),
+        ({"kind": "audit"}, False),
+    ],
+)
+def test_what_is_under_way_moves_until_it_is_long_overdue(current: Any, moves: bool) -> None:
+    working = state(changed=CHANGED, operation={**WORKING, **current})
+    seen = world(GOING, a=working)
+    assert all_leaving(seen)["cure-uid"].moving is moves
+    silent = replace(seen, nodes={"node-a": node(ready="Unknown", zone="a")})
+    assert not all_leaving(silent)["cure-uid"].moving
+    assert not all_leaving(replace(seen, nodes={}))["cure-uid"].moving
+
+
+ENFORCES, AUDITS = made("next"), made("look", mode="Audit")
+
+
+@pytest.mark.parametrize(
+    ("record", "acting", "given_back"),
+    [
+        (state(changed=CHANGED), None, True),
+        (state(changed=CHANGED), AUDITS, True),
+        (state(changed=CHANGED), ENFORCES, False),
+        (state(changed={**CHANGED, "restored": "GivenUp"}), None, False),
+        (state(changed=THEIRS), None, False),
+        (state(), None, False),
+    ],
+)
+def test_for_whom_a_node_is_given_back(
+    record: CNINodeState, acting: CNIUpgradePolicy | None, given_back: bool
+) -> None:
+    found = of(record, Governance(acting, (), ()), all_leaving(world(GOING, a=record)))
+    assert (found is not None) is given_back
+
+
+@pytest.mark.parametrize(
+    ("ended", "since", "progress"),
+    [
+        (None, None, NOW),
+        (None, NOW - PATIENCE, NOW - PATIENCE),
+        (NOW - SECOND, NOW - PATIENCE, NOW - SECOND),
+        (NOW - PATIENCE, NOW - SECOND, NOW - SECOND),
+        # The clock was set back.
+        (NOW + SECOND, NOW - PATIENCE, NOW),
+    ],
+)
+def test_since_when_nothing_goes_on(
+    ended: datetime | None, since: datetime | None, progress: datetime
+) -> None:
+    told = {"restore": {"since": stamp(since)} if since else {}}
+    mine = parse_policy(merged(GOING.to_api(), {"status": told}))
+    settled = {"restored": "Restored", "restoredAt": stamp(ended)} if ended else {}
+    record = state(changed={**CHANGED, **settled})
+    seen = world(mine, a=record)
+    assert all_leaving(seen)["cure-uid"].progress == progress
+    # A stop takes nobody's time.
+    assert all_leaving(replace(seen, stopped="an incident"))["cure-uid"].progress == NOW
+
+
+@pytest.mark.parametrize(
+    ("current", "since", "goes_on"),
+    [
+        ({"deadline": stamp(NOW)}, NOW - PATIENCE, True),
+        ({"deadline": stamp(NOW - PATIENCE)}, NOW - PATIENCE, False),
+        ({"deadline": stamp(NOW - PATIENCE)}, NOW - PATIENCE + SECOND, True),
+        # The node is another policy's by now, whose change it is.
+        ({**THEIRS, "deadline": stamp(NOW)}, NOW - SECOND, False),
+    ],
+)
+def test_a_node_that_is_worked_on_keeps_it_while_there_is_hope(
+    current: Any, since: datetime, goes_on: bool
+) -> None:
+    mine = parse_policy(merged(GOING.to_api(), {"status": {"restore": {"since": stamp(since)}}}))
+    seen = world(mine, a=state(changed=CHANGED, operation={**WORKING, **current}))
+    [turn] = turns(seen, all_leaving(seen))
+    [said] = turn.decisions
+    assert isinstance(said, SetStatus)
+    [ready] = [each for each in said.status["conditions"] if each["type"] == "Ready"]
+    assert ready["reason"] == ("Restoring" if goes_on else "NotRestored")
+
+
+@pytest.mark.parametrize(("restored", "goes"), [(None, False), ("Restored", True)])
+def test_it_goes_once_no_node_keeps_it_and_that_is_said(restored: str | None, goes: bool) -> None:
+    record = state(changed={**CHANGED, "restored": restored})
+    seen = world(GOING, a=record)
+    [turn] = turns(seen, all_leaving(seen))
+    [said] = turn.decisions
+    assert isinstance(said, SetStatus)
+    mine = parse_policy(merged(GOING.to_api(), {"status": said.status}))
+    seen = world(mine, a=record)
+    decisions = [each for turn in turns(seen, all_leaving(seen)) for each in turn.decisions]
+    assert [type(each) for each in decisions] == ([Emit, SetFinalizers] if goes else [])
