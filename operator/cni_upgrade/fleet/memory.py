@@ -51,7 +51,9 @@ class Memory:
         self._policies: Sequence[CNIUpgradePolicy] = ()
         self._calm: dict[str, Calm] = {}
         self._members: dict[str, tuple[str, Member]] = {}
-        """With the uid of the policy that acts on the node."""
+        """With the uid of the policy that acts on the node; those that this pass has asked for."""
+        self._asked_before: dict[str, tuple[str, Member]] = {}
+        """Those that only the last one has: a record that has gone on is not kept for them."""
         self._shares: dict[str, tuple[CNINodeState, Share]] = {}
         self._alike: dict[Share, Share] = {}
         self._governed: dict[str, tuple[Node, CNINodeState | None, int]] = {}
@@ -63,7 +65,8 @@ class Memory:
         """A pass begins: forget what is gone, and all where what every node depends on differs."""
         self._policies = sorted(world.policies.values(), key=seniority)
         asked = (world.stopped, *map(_asks, self._policies))
-        kept: tuple[dict[str, Any], ...] = (self._calm, self._members, self._governed)
+        self._asked_before, self._members = self._members, {}
+        kept: tuple[dict[str, Any], ...] = (self._calm, self._asked_before, self._governed)
         if world.config is not self._config or asked != self._asked:
             self._config, self._asked = world.config, asked
             self._kinds.clear()
@@ -106,16 +109,18 @@ class Memory:
         config: OperatorConfig,
     ) -> Member:
         """The node as the policy that acts on it looks at it."""
-        uid, known = policy.metadata.uid, self._members.get(node.name)
+        name, uid = node.name, policy.metadata.uid
+        known = self._members.get(name) or self._asked_before.get(name)
         if known is not None:
             member = known[1]
             if member.node is node and member.state is state and known[0] == uid:
+                self._members[name] = known
                 return member
         seen = False
         if state is not None and (observed := state.status.observed) is not None:
             seen = observed.audit_key == audit_key(node, state, policy, config)
         member = Member.of(node, state, seen, policy, config)
-        self._members[node.name] = uid, member
+        self._members[name] = uid, member
         return member
 
     def share(self, node: str, state: CNINodeState) -> Share:
