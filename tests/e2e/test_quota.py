@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tests.e2e.api import CORE, PROOF, Object, wait
+from tests.e2e.api import CORE, PROOF, STATES, Object, wait
 from tests.e2e.world import QUOTAS, World
 
 
@@ -17,11 +17,17 @@ def _quota() -> Object:
     }
 
 
+def _counts(world: World, quota: str) -> Object | None:
+    """What the quota allows by now: it is admitted against its status."""
+    status: Object = (world.api.get(quota) or {}).get("status") or {}
+    return status.get("hard")
+
+
 def test_a_quota_is_no_fault_of_the_network(world: World) -> None:
     hasty = world.machine("node-b")
     world.api.create(QUOTAS, _quota())
     quota = f"{QUOTAS}/none"
-    wait(lambda: (world.api.get(quota) or {}).get("status", {}).get("hard"), "the quota counts")
+    wait(lambda: _counts(world, quota) == {"pods": "0"}, "the quota counts")
 
     world.policy("hasty", nodes=["node-b"], mode="Enforce", verify={"deadline": "3s"})
     status = world.await_phase("node-b", "Blocked", reason="ProofInconclusive")
@@ -36,3 +42,21 @@ def test_a_quota_is_no_fault_of_the_network(world: World) -> None:
     assert told["summary"].get("failed", 0) == 0
     world.not_cordoned("node-b")
     assert not world.api.items(f"{CORE}/namespaces/{PROOF}/pods"), "no proof was let in"
+
+    # Raised, and a person asks again: what was written is proved at once, and not written anew.
+    world.change("hasty", verify={"deadline": "30s"})
+    world.api.patch(quota, {"spec": {"hard": {"pods": "10"}}})
+    wait(lambda: _counts(world, quota) == {"pods": "10"}, "the higher one counts")
+    world.annotate(f"{STATES}/node-b", retry="raised")
+    status = world.await_phase("node-b", "Done")
+    assert datetime.now(UTC) < again, "who asks waits for no pause"
+    assert "proved: a fresh pod was added and deleted" in status["message"]
+    assert (status["found"], status["lastChange"]["outcome"]) == ("0.4.0", "Done")
+    assert "nextAttemptAt" not in status, "nothing is left to be tried"
+    assert hasty.config.read_text() == hasty.at_version("0.4.0")
+    assert len(world.asked("create", "jobs", "apply-")) == 1, "it was to be written once"
+    world.await_ready("hasty", reason="Enforced")
+    world.not_cordoned("node-b")
+    assert not world.api.items(f"{CORE}/namespaces/{PROOF}/pods"), "its proof was to go"
+    world.run_pod("after", "node-b")
+    world.await_running("after")
