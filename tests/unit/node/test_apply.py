@@ -444,6 +444,21 @@ def test_an_answer_that_cannot_be_read_is_not_given_anew(
     assert run(host.apply(number=1)).outcome is Outcome.DONE
 
 
+def forge(host: Host, **members: object) -> None:
+    """A journal that no run of ours has written."""
+    said = {
+        "schema": 1,
+        "id": f"apply-{9:020}",
+        "kind": "apply",
+        "node": "node-a",
+        "backup": "b",
+        "folder": "/etc/cni/net.d",
+        "files": [],
+    }
+    host.state.mkdir()
+    (host.state / "journal.json").write_text(json.dumps({**said, **members}))
+
+
 @pytest.mark.parametrize(
     "member",
     [
@@ -459,17 +474,7 @@ def test_a_journal_leads_nowhere_else(host: Host, member: dict[str, object]) -> 
     host.config()
     outside = host.conf.parent.parent / "outside.cnitmp"
     outside.write_text("")
-    host.state.mkdir()
-    said = {
-        "schema": 1,
-        "id": f"apply-{9:020}",
-        "kind": "apply",
-        "node": "node-a",
-        "backup": "b",
-        "folder": "/etc/cni/net.d",
-        "files": [],
-    }
-    (host.state / "journal.json").write_text(json.dumps({**said, **member}))
+    forge(host, **member)
     assert refused(run(host.apply())) == "Unfinished"
     assert outside.exists()
     assert not list(host.state.glob("**/*00009.json"))
@@ -485,17 +490,7 @@ def test_a_journal_of_any_text(host: Host, text: str) -> None:
 
 def test_a_journals_folder_that_no_path_can_name(host: Host) -> None:
     host.config()
-    host.state.mkdir()
-    said = {
-        "schema": 1,
-        "id": f"apply-{9:020}",
-        "kind": "apply",
-        "node": "node-a",
-        "backup": "b",
-        "folder": "/etc/\ud800",
-        "files": [],
-    }
-    (host.state / "journal.json").write_text(json.dumps(said))
+    forge(host, folder="/etc/\ud800")
     assert run(host.apply()).outcome is Outcome.DONE, "it is gone, and so is what it told of"
 
 
