@@ -49,13 +49,18 @@ def run(
 
 
 def _started_at(pid: int) -> str | None:
-    """Answer the kernel's start time of a living process, which a reused pid does not share."""
+    """Answer the kernel's start time of a living process, which a reused pid does not share.
+
+    One that is killed lives, and holds its ports, until the last of its threads has ended; the
+    first may end before.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in {"Z", "X"} else fields[19]
+    return None if fields[0] in {"Z", "X"} and len(threads) <= 1 else fields[19]
 
 
 def record(pid: int, pidfile: Path) -> None:
