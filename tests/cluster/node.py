@@ -120,7 +120,7 @@ def shipped_config(name: str) -> str:
 
 
 def default_specs() -> dict[str, NodeSpec]:
-    """Answer the nodes of the issue: two faults on containerd, one on CRI-O, one healthy."""
+    """Answer the nodes that a cluster has unless told: three with a fault, and a healthy one."""
     versionless = shipped_config("versionless.conflist")
     version_1 = shipped_config("version-1.0.0.conflist")
     return {

@@ -12,7 +12,7 @@ from tests.cluster.lock import held
 
 HERE = Path(__file__).resolve().parent
 RELEASES = ("0.8.1", "1.0.1", "1.1.2", "1.2.3", "1.3.0")
-CRIO = {"1.0.1": "cri-o://1.23.0", "1.3.0": "cri-o://1.34.0"}
+OCICNI = {"1.0.1": "cri-o://1.23.0", "1.3.0": "cri-o://1.34.0"}
 """The releases of CRI-O whose ocicni is asked, by the libcni that they carry."""
 
 
@@ -78,5 +78,5 @@ def _environment() -> dict[str, str]:
 if __name__ == "__main__":
     for each in sys.argv[1:] or RELEASES:
         print(judge(each), flush=True)
-        if each in CRIO:
+        if each in OCICNI:
             print(crio(each), flush=True)

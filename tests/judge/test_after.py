@@ -2,7 +2,6 @@
 and the loopback of containerd do once the file is another."""
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,9 +106,7 @@ def test_weave_after_the_rewrite(release: str, version: str | None, tmp_path: Pa
         if said.files[0].action == "Rewrite":
             assert said.files[0].to is not None
             world.file.write_bytes(rewrite(read.data, "conflist", said.files[0].to).data)
-        pod = world.pod("fresh")
-        outcome = (not world.run("ADD", pod), not world.run("DEL", pod))
-        assert outcome == (said.after.add, said.after.del_), said
+        assert world.comes_and_goes() == (said.after.add, said.after.del_), said
 
 
 @pytest.mark.parametrize("plugins", ["0.9.1", "1.9.1"])
@@ -126,11 +123,7 @@ def test_the_loopback_after_the_rewrite(runtime: str, plugins: str, tmp_path: Pa
         to = said.files[0].to or read.version
         if said.files[0].action == "Rewrite":
             world.file.write_bytes(rewrite(read.data, "conflist", str(to)).data)
-        pods = world.pod("fresh")
-        own = (not world.run("ADD", pods), not world.run("DEL", pods))
-        network = {"cniVersion": known.loopback_at, "name": "cni-loopback"}
-        world.file.write_text(json.dumps({**network, "plugins": [{"type": "loopback"}]}))
-        pod = world.pod("lo")
-        loopback = (not world.run("ADD-LO", pod), not world.run("DEL", pod))
+        own = world.comes_and_goes()
+        loopback = world.loopback_comes_and_goes(known.loopback_at)
         both = tuple(one and other for one, other in zip(own, loopback, strict=True))
         assert both == (said.after.add, said.after.del_), said

@@ -16,7 +16,7 @@ from cni_upgrade.cni import config, folder, runtimes
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.node import probe
-from tests.judge.build import CRIO
+from tests.judge.build import OCICNI
 from tests.judge.drawing import draws
 from tests.judge.folders import BYTES, Folder
 from tests.judge.folders import folder as generated
@@ -33,7 +33,7 @@ FLOOR = 0.1
 
 @pytest.fixture(scope="module")
 def judges() -> Iterator[list[Judge]]:
-    with running(CRIO, "crio") as asked:
+    with running(OCICNI, "crio") as asked:
         yield asked
 
 
@@ -54,7 +54,7 @@ def bins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def taken() -> Iterator[Counter[str]]:
     counts: Counter[str] = Counter()
     yield counts
-    for release in CRIO if counts["folders"] else ():
+    for release in OCICNI if counts["folders"] else ():
         assert counts[release] / counts["folders"] >= FLOOR, counts
 
 
@@ -62,7 +62,7 @@ def ours(
     configs: list[Config], release: str, default: str, supports: dict[str, Support]
 ) -> str | None:
     """The file that we say CRI-O takes; "" for none, None where its process would end."""
-    loaded = folder.active(configs, runtimes.lookup(CRIO[release]), 1, default or None, supports)
+    loaded = folder.active(configs, runtimes.lookup(OCICNI[release]), 1, default or None, supports)
     if loaded.failed is not None:
         return None
     # One that every plugin would have to be mended for counts as in use, and is not loaded.

@@ -93,8 +93,7 @@ class Node:
 
     def live(self) -> tuple[bool, bool, bool | None]:
         """A fresh pod comes and goes, then the old one goes."""
-        fresh = self.world.pod("fresh")
-        added, deleted = not self.world.run("ADD", fresh), not self.world.run("DEL", fresh)
+        added, deleted = self.world.comes_and_goes()
         return added, deleted, not self.world.run("DEL", self.old) if self.old else None
 
 

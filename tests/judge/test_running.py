@@ -5,7 +5,6 @@ engine's rewrite. ADD, the status check, DEL of a fresh pod and of one that was 
 each held against what the verdict said, and so are the addresses that are left behind.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,15 +80,12 @@ def test_a_result_without_version(release: str, version: str | None, tmp_path: P
     with World(release, tmp_path / "node") as world:
         read = lay_weave(world, version)
         said = judge(Facts(CONTAINERD[release], [read], world.plugins()), Target())
-        pod = world.pod("fresh")
-        outcome = (not world.run("ADD", pod), not world.run("DEL", pod))
-        assert outcome == (said.baseline.add, said.baseline.del_), said
+        assert world.comes_and_goes() == (said.baseline.add, said.baseline.del_), said
 
 
 @pytest.mark.parametrize("plugins", ["0.9.1", "1.9.1"])
 @pytest.mark.parametrize("runtime", ["containerd://1.6.2", "containerd://1.6.3"])
 def test_the_loopback_that_containerd_runs(runtime: str, plugins: str, tmp_path: Path) -> None:
-    """The network is go-cni's own (`opts.go` WithLoNetwork), at the version of that release."""
     known = runtimes.lookup(runtime)
     with World("1.0.1", tmp_path / "node") as world:
         world.install("1.9.1", "bridge", "host-local", "portmap")
@@ -97,8 +93,5 @@ def test_the_loopback_that_containerd_runs(runtime: str, plugins: str, tmp_path:
         world.write("1.0.0", "portmap")
         read = config.read(world.file.name, world.file.read_bytes())
         said = judge(Facts(runtime, [read], world.plugins()), Target())
-        network = {"cniVersion": known.loopback_at, "name": "cni-loopback"}
-        world.file.write_text(json.dumps({**network, "plugins": [{"type": "loopback"}]}))
-        pod = world.pod("fresh")
-        outcome = (not world.run("ADD-LO", pod), not world.run("DEL", pod))
+        outcome = world.loopback_comes_and_goes(known.loopback_at)
         assert outcome == (said.baseline.add, said.baseline.del_), said

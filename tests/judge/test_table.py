@@ -36,7 +36,7 @@ def test_libcni_agrees_with_the_row(row: Row, judge: Judge, tmp_path: Path) -> N
     assert file["network"] == row.network
     assert file["version"] == version
     assert tuple(file["chain"]) == row.chain
-    assert file["told"] == [version if row.told is None else row.told] * len(file["told"])
+    assert set(file["told"]) == {version if row.told is None else row.told}
 
 
 @pytest.mark.parametrize(

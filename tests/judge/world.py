@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from cni_upgrade.cni.facts import Support
+from cni_upgrade.cni.node import LOOPBACK, LOOPBACK_NETWORK
 from tests.cluster import build as cluster
 from tests.cluster import debian
 from tests.judge.process import Judge
@@ -130,6 +131,18 @@ class World:
             binDir=str(self.bin),
             cacheDir=str(self.folder / "cache"),
         )
+
+    def comes_and_goes(self, name: str = "fresh", add: str = "ADD") -> tuple[bool, bool]:
+        """Whether a pod is added, and then deleted, with the file as it is now."""
+        pod = self.pod(name)
+        return not self.run(add, pod), not self.run("DEL", pod)
+
+    def loopback_comes_and_goes(self, version: str | None) -> tuple[bool, bool]:
+        """The same of the network that containerd runs of its own (go-cni `opts.go` WithLoNetwork),
+        at that version; it takes the place of the node's config."""
+        network = {"cniVersion": version, "name": LOOPBACK_NETWORK}
+        self.file.write_text(json.dumps({**network, "plugins": [{"type": LOOPBACK}]}))
+        return self.comes_and_goes("lo", "ADD-LO")
 
     def addresses(self, pod: str) -> list[str]:
         """The addresses that host-local holds for a pod."""
