@@ -99,7 +99,7 @@ class Fleet:
         self._kubeconfig = kubeconfig
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._play, daemon=True)
-        self._died: list[BaseException] = []
+        self._died: Exception | None = None
 
     def __enter__(self) -> Fleet:
         self._thread.start()
@@ -108,6 +108,8 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        if self._died is not None:
+            raise self._died  # what a test waited for in vain is no news beside it
 
     def add(self, api: Patient, *names: str, **kind: Any) -> None:
         for name in names:
@@ -143,11 +145,14 @@ class Fleet:
 
     def _play(self) -> None:
         api = Patient(self._kubeconfig, seconds=120)
-        while not self._stop.is_set():
-            self._jobs(api)
-            self._proofs(api)
-            self._workloads(api)
-            time.sleep(0.1)
+        try:
+            while not self._stop.is_set():
+                self._jobs(api)
+                self._proofs(api)
+                self._workloads(api)
+                time.sleep(0.1)
+        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise it to
+            self._died = error
 
     def _jobs(self, api: Patient) -> None:
         there = {pod["metadata"]["labels"].get("job-name"): pod for pod in api.items(pods(AGENTS))}
