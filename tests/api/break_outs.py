@@ -101,12 +101,12 @@ BREAK_OUTS: dict[str, tuple[Spoil, str]] = {
     "a secret": (lambda p: volume(p, secret={"secretName": "x"}), "volumes are"),
     "an emptyDir": (lambda p: volume(p, emptyDir={}), "volumes are"),
     "the host's root": (lambda p: host(p, "/"), "volumes are"),
-    "an empty path": (lambda p: host(p, ""), ""),
+    "an empty path": (lambda p: host(p, ""), "hostPath.path: Required value"),
     "root's home": (lambda p: host(p, "/root"), "volumes are"),
     "a parent of a folder": (lambda p: host(p, "/var/lib/rancher"), "volumes are"),
     "a folder below": (lambda p: host(p, "/etc/kubernetes"), "volumes are"),
     "a folder by another spelling": (lambda p: host(p, "/etc/"), "volumes are"),
-    "a way out": (lambda p: host(p, "/etc/cni/net.d/../../../root"), ""),
+    "a way out": (lambda p: host(p, "/etc/cni/net.d/../../../root"), "must not contain '..'"),
     "the runtime's socket": (
         lambda p: host(p, "/run/containerd/containerd.sock", type="Socket"),
         "volumes are",
@@ -178,7 +178,7 @@ BREAK_OUTS: dict[str, tuple[Spoil, str]] = {
     ),
     "a device": (
         lambda p: first(p).update(volumeDevices=[{"name": "host-0", "devicePath": "/dev/x"}]),
-        "",
+        "for block mode",
     ),
     "a device by its name": (
         lambda p: first(p).update(resources={"limits": {"vendor.example/device": "1"}}),
