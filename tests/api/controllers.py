@@ -21,16 +21,14 @@ from typing import Any
 import yaml
 
 from cni_upgrade.api import names
-from tests.api import kubectl
-from tests.api.nodes import JOBS, NODES, Object, Patient
+from tests.api import kubectl, objects
+from tests.api.nodes import JOBS, NODES, Fleet, Object, Patient
 from tests.api.server import Server
-from tests.api.spaces import AGENTS, PROOF, SYSTEM, pods
+from tests.api.spaces import ACCOUNT, AGENTS, OPERATOR, PROOF, SYSTEM, pods
 from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
 
 ROOT = Path(__file__).parents[2]
-OPERATOR = "cni-upgrade-operator"
-USER = f"system:serviceaccount:{SYSTEM}:{OPERATOR}"
 POLICIES = f"/apis/{names.API_VERSION}/{names.POLICY_PLURAL}"
 STATES = f"/apis/{names.API_VERSION}/{names.NODE_STATE_PLURAL}"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -158,13 +156,7 @@ class World:
         self.plane.up()
 
     def policy(self, name: str = "cure", mode: str = "Enforce", **spec: Any) -> None:
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.POLICY_KIND,
-            "metadata": {"name": name},
-            "spec": {"nodeSelector": {}, "mode": mode, **spec},
-        }
-        self.api.create(POLICIES, body)
+        self.api.create(POLICIES, objects.policy(name, mode=mode, **spec))
 
     def condition(self, kind: str, policy: str = "cure") -> Object:
         status = self.api.request("GET", f"{POLICIES}/{policy}").body.get("status") or {}
@@ -175,8 +167,10 @@ class World:
             found = self.condition(kind)
             return found if found.get("reason") == reason else None
 
-        text = f"{kind} says {reason}, not {self.condition(kind)}"
-        found: Object = eventually(there, text, seconds)
+        def wanted() -> str:
+            return f"{kind} says {reason}, not {self.condition(kind)}"
+
+        found: Object = eventually(there, wanted, seconds)
         return found
 
     def lease(self) -> Object:
@@ -195,8 +189,8 @@ class World:
     def asked(self) -> list[Object]:
         """Requests of the operator so far, by the audit log."""
         lines = self.plane.audit_log.read_text().splitlines()
-        events = [json.loads(line) for line in lines if USER in line]
-        return [e for e in events if e["user"]["username"] == USER]
+        events = [json.loads(line) for line in lines if ACCOUNT in line]
+        return [e for e in events if e["user"]["username"] == ACCOUNT]
 
     def writes(self) -> list[tuple[str, str, str, int]]:
         """(verb, resource, name, status) of everything that was not read, but the lease."""
@@ -241,6 +235,15 @@ def applied(world: World, since: int) -> Counter[str]:
         for verb, what, name, code in world.writes()[since:]
         if verb == "create" and what == "jobs" and name.startswith("apply-") and code == 201
     )
+
+
+def check_cured(world: World, fleet: Fleet, since: int) -> None:
+    """Every node is cured by one agent, once, and given back."""
+    world.await_reason("Enforced")
+    assert {d.version for d in fleet.disks.values()} == {"1.0.0"}
+    assert [len(d.writes) for d in fleet.disks.values()] == [1] * len(fleet.disks)
+    assert list(applied(world, since).values()) == [1] * len(fleet.disks)
+    assert given_back(world)
 
 
 def given_back(world: World) -> bool:

@@ -5,6 +5,7 @@ import http.client
 import json
 import ssl
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,19 +67,25 @@ class Server:
         *,
         content: str = JSON,
         accept: str = JSON,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         data = None if body is None else json.dumps(body)
-        headers = {"Content-Type": content, "Accept": accept}
+        said = {"Content-Type": content, "Accept": accept, **(headers or {})}
         try:
-            self._connection.request(method, path, data, headers)
-            response = self._connection.getresponse()
+            return self._once(method, path, data, said)
         except (ConnectionError, ssl.SSLEOFError):
             # It was idle for too long and closed. That is found out in writing or in reading: by
             # whether the end of the stream has come in before the request goes out.
-            self._connection.close()
+            return self._once(method, path, data, said)
+
+    def _once(self, method: str, path: str, data: str | None, headers: dict[str, str]) -> Answer:
+        try:
             self._connection.request(method, path, data, headers)
             response = self._connection.getresponse()
-        text = response.read().decode()
+            text = response.read().decode()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()  # the next request opens another one
+            raise
         # A path that is not served is answered in plain text.
         is_json = response.headers.get_content_type() == JSON
         return Answer(

@@ -1,6 +1,5 @@
 """What `kubectl apply -k .` installs, for the tests that ask how narrow it is."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,9 @@ from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.fleet.workloads import agent_job
 from cni_upgrade.node.operation import FileOrder, Kind, Operation, Paths
 from tests.api.server import MERGE_PATCH, Answer, Server
-from tests.api.spaces import AGENTS, SYSTEM, pods
+from tests.api.spaces import ACCOUNT, AGENTS, pods
 
 ROOT = Path(__file__).parents[2]
-CONTROLLER = f"system:serviceaccount:{SYSTEM}:cni-upgrade-operator"
 NODE = "/api/v1/nodes/shipped-node"
 Object = dict[str, Any]
 
@@ -66,12 +64,5 @@ class Controller(Server):
 
     def patch(self, path: str, patch: Object) -> str:
         """The same of any object."""
-        headers = {
-            "Content-Type": MERGE_PATCH,
-            "Impersonate-User": CONTROLLER,
-            "Impersonate-Group": "system:serviceaccounts",
-        }
-        self._connection.request("PATCH", path, json.dumps(patch), headers)
-        response = self._connection.getresponse()
-        said = json.loads(response.read())
-        return "" if response.status == 200 else str(said["message"])
+        ours = {"Impersonate-User": ACCOUNT, "Impersonate-Group": "system:serviceaccounts"}
+        return self.request("PATCH", path, patch, content=MERGE_PATCH, headers=ours).message

@@ -1,6 +1,8 @@
-"""The operator's three namespaces, as its manifests name them."""
+"""The operator's namespaces, its name and the account that it asks with, as its manifests say."""
 
 SYSTEM, AGENTS, PROOF = "cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"
+OPERATOR = "cni-upgrade-operator"
+ACCOUNT = f"system:serviceaccount:{SYSTEM}:{OPERATOR}"
 
 
 def pods(namespace: str) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from cni_upgrade.api import names
 from cni_upgrade.node.operation import Operation, PluginReport, Report, Source
 from tests.api.controllers import (
     AGENTS_ROLE,
@@ -26,6 +25,7 @@ from tests.api.controllers import (
     given_back,
 )
 from tests.api.nodes import JOBS, NODES, Fleet, Object, add_node
+from tests.api.objects import policy
 from tests.api.server import MERGE_PATCH
 from tests.api.spaces import AGENTS
 from tests.api.waiting import eventually
@@ -92,31 +92,32 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
         assert "told to end" in it.log
 
 
-def test_controller_and_api_server_killed_at_every_turn(world: World, fleet: Fleet) -> None:
+def test_controller_killed_while_it_waits_and_then_the_api_server(
+    world: World, fleet: Fleet
+) -> None:
     fleet.add(world.api, "node-a", "node-b", "node-c")
     before = len(world.writes())
     world.policy()
-    for step in ("Baseline", "Apply"):
-        held = step
-        fleet.hold = lambda operation, step=held: (  # type: ignore[misc]
-            operation.kind == {"Job": "audit", "Apply": "apply"}.get(step)
-        )
-        kept = {"Baseline": "proof-old-", "ProveAdd": "proof-new-"}.get(step, "no pod")
-        fleet.hold_proof = lambda pod, kept=kept: pod["metadata"]["name"].startswith(kept)  # type: ignore[misc]
+
+    def killed_at(step: str) -> None:
+        def there() -> bool:
+            operations = [world.status(node).get("operation") or {} for node in fleet.disks]
+            return any(o.get("step") == step for o in operations)
+
         with world.controller() as it:
-
-            def there(step: str = held) -> bool:
-                operations = [world.status(node).get("operation") or {} for node in fleet.disks]
-                return any(o.get("step") == step for o in operations)
-
             eventually(there, f"a node is at step {step}", 60)
             it.end(signal.SIGKILL)
-    # The last life lives through the API server's death, while a proof pod is waited for.
+
+    fleet.hold_proof = lambda pod: pod["metadata"]["name"].startswith("proof-old-")
+    killed_at("Baseline")
+    fleet.hold_proof = lambda pod: False
+    fleet.hold = lambda operation: operation.kind == "apply"
+    killed_at("Apply")
+    # The last life lives through the API server's death, while an agent is waited for.
     with world.controller() as it:
         eventually(lambda: it.get(it.health, "/readyz")[0] == 200, "it is ready")
         world.restart_api()
         fleet.hold = lambda operation: False
-        fleet.hold_proof = lambda pod: False
         world.await_reason("Enforced")
         assert it.get(it.health, "/healthz")[0] == 200
         assert it.process.poll() is None
@@ -260,13 +261,8 @@ def test_a_policy_that_an_older_api_server_lets_in(world: World, fleet: Fleet) -
 
 
 def _accepts(world: World, selector: Object) -> bool:
-    body = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.POLICY_KIND,
-        "metadata": {"name": "tried"},
-        "spec": {"nodeSelector": selector},
-    }
-    return world.api.request("POST", f"{POLICIES}?dryRun=All", body).ok
+    tried = policy("tried", nodeSelector=selector)
+    return world.api.request("POST", f"{POLICIES}?dryRun=All", tried).ok
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

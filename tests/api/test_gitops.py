@@ -8,14 +8,11 @@ import pytest
 
 from cni_upgrade.api import names
 from tests.api.conftest import Kubectl
+from tests.api.objects import policy
 from tests.api.server import Collection
 
-POLICY = {
-    "apiVersion": names.API_VERSION,
-    "kind": names.POLICY_KIND,
-    "metadata": {"name": "cure", "annotations": {"team": "platform"}},
-    "spec": {"nodeSelector": {}},
-}
+POLICY = policy("cure")
+POLICY["metadata"]["annotations"] = {"team": "platform"}
 FLUX = "kustomize-controller"
 
 

@@ -14,8 +14,7 @@ from tests.api.controllers import (
     POLICIES,
     Controller,
     World,
-    applied,
-    given_back,
+    check_cured,
 )
 from tests.api.nodes import Fleet
 from tests.api.waiting import eventually
@@ -47,15 +46,6 @@ def at_step(world: World, step: str) -> bool:
     return any((world.status(n).get("operation") or {}).get("step") == step for n in NODES)
 
 
-def check_end(world: World, fleet: Fleet, before: int) -> None:
-    """Every node is cured, by one agent each, and given back."""
-    world.await_reason("Enforced")
-    assert {d.version for d in fleet.disks.values()} == {"1.0.0"}
-    assert [len(d.writes) for d in fleet.disks.values()] == [1] * len(NODES)
-    assert sorted(applied(world, before).values()) == [1] * len(NODES)
-    assert given_back(world)
-
-
 def test_the_leader_is_killed_and_the_other_one_takes_over(world: World, fleet: Fleet) -> None:
     fleet.add(world.api, *NODES)
     before = len(world.writes())
@@ -71,7 +61,7 @@ def test_the_leader_is_killed_and_the_other_one_takes_over(world: World, fleet: 
         eventually(lambda: world.leader() == two.name, "the second one leads")
         assert LEASE_SECONDS / 2 < time.monotonic() - began < LEASE_SECONDS + 2
         assert world.lease()["leaseTransitions"] == 1
-        check_end(world, fleet, before)
+        check_cured(world, fleet, before)
         assert led(two) == "1.0"
         figure = f'cni_upgrade_nodes{{phase="Done"}} {len(NODES)}.0'
         eventually(lambda: figure in two.get(two.metrics, "/metrics")[1], "it counts them")
@@ -89,7 +79,7 @@ def test_a_leader_that_is_told_to_end_gives_the_lease_back(world: World, fleet: 
         assert time.monotonic() - began < LEASE_SECONDS / 2
         assert one.process.wait(20) == 0
         assert "the lease was given back" in one.log
-        check_end(world, fleet, before)
+        check_cured(world, fleet, before)
 
 
 def test_a_leader_that_was_stopped_past_its_lease_writes_nothing(
@@ -105,7 +95,7 @@ def test_a_leader_that_was_stopped_past_its_lease_writes_nothing(
         eventually(lambda: world.leader() == two.name, "the second one leads")
         # What the first one knows is now old, and there is something to decide.
         fleet.hold = lambda operation: False
-        check_end(world, fleet, before)
+        check_cured(world, fleet, before)
         asked = len(world.asked_with(one))
         one.process.send_signal(signal.SIGCONT)
         eventually(lambda: "this replica leads no more" in one.log, "it sees that it lost")

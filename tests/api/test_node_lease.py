@@ -23,6 +23,7 @@ from cni_upgrade.kube.resources import LEASES
 from cni_upgrade.kube.rights import needed
 from tests.api.conftest import Kubectl
 from tests.api.server import MERGE_PATCH, Server
+from tests.api.spaces import ACCOUNT, SYSTEM
 from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
 from tests.unit.fleet import samples
@@ -31,7 +32,6 @@ from tests.unit.fleet.cluster_model import LEASED
 SPACE = LEASED.lease_namespace
 PATH = f"/apis/coordination.k8s.io/v1/namespaces/{SPACE}/leases"
 MANIFEST = Path(__file__).parents[2] / "manifests/leases/medik8s.yaml"
-USER = "system:serviceaccount:cni-upgrade-system:cni-upgrade-operator"
 
 
 @pytest.fixture
@@ -153,16 +153,12 @@ def test_the_manifest_grants_what_is_asked_for_and_no_more(api: Server) -> None:
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
-            "spec": {"user": USER, "resourceAttributes": attributes},
+            "spec": {"user": ACCOUNT, "resourceAttributes": attributes},
         }
         path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
         return bool(api.request("POST", path, review).body["status"]["allowed"])
 
-    asked = {
-        right.verb
-        for right in needed("cni-upgrade-system", "a", "p", SPACE)
-        if right.namespace == SPACE
-    }
+    asked = {right.verb for right in needed(SYSTEM, "a", "p", SPACE) if right.namespace == SPACE}
     eventually(lambda: all(allowed(verb, SPACE) for verb in asked), f"{asked} are granted")
     others = {"get", "watch", "update", "deletecollection"}
     assert not [verb for verb in others if allowed(verb, SPACE)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from cni_upgrade.api import names
+from tests.api.objects import policy
 from tests.api.server import MERGE_PATCH, Server
 from tests.api.shipped import Controller, Object
 from tests.api.waiting import eventually
@@ -15,16 +16,8 @@ POLICY = f"/apis/{names.API_VERSION}/{names.POLICY_PLURAL}/fenced"
 
 @pytest.fixture
 def fenced(shipped: Server, controller: Controller) -> Iterator[Server]:
-    body = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.POLICY_KIND,
-        "metadata": {
-            "name": "fenced",
-            "labels": {"kept": "1"},
-            "finalizers": ["x.example/hold"],
-        },
-        "spec": {"nodeSelector": {}},
-    }
+    body = policy("fenced")
+    body["metadata"] |= {"labels": {"kept": "1"}, "finalizers": ["x.example/hold"]}
     assert shipped.request("POST", POLICY.rpartition("/")[0], body).ok
     eventually(
         lambda: controller.patch(POLICY, {"spec": {"mode": "Enforce"}}),

@@ -6,8 +6,7 @@ from cni_upgrade.cni.sources import KNOWN
 from cni_upgrade.kube.rights import needed as asked_for
 from tests.api.conftest import Kubectl
 from tests.api.server import Server
-from tests.api.shipped import CONTROLLER
-from tests.api.spaces import AGENTS, PROOF, SYSTEM
+from tests.api.spaces import ACCOUNT, AGENTS, PROOF, SYSTEM
 from tests.api.waiting import eventually
 
 Right = tuple[str, str, str, str, str]  # verb, group, resource, namespace ("" for all), name
@@ -100,7 +99,7 @@ def allowed(server: Server, right: Right) -> bool:
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
-            "user": CONTROLLER,
+            "user": ACCOUNT,
             "groups": [
                 "system:serviceaccounts",
                 f"system:serviceaccounts:{SYSTEM}",

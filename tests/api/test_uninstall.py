@@ -4,15 +4,17 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cni_upgrade.api import names
+from tests.api.objects import node_state, policy
 from tests.api.server import MERGE_PATCH, Server
-from tests.api.spaces import AGENTS, PROOF, SYSTEM
+from tests.api.spaces import AGENTS, OPERATOR, SYSTEM
 from tests.api.waiting import eventually
 from tests.cluster import process
 from tests.cluster.control import ControlPlane
@@ -21,9 +23,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "manifests" / "uninstall.sh"
 OURS, KUBECTL = names.FIELD_MANAGER, "kubectl-cordon"
 API = f"/apis/{names.API_VERSION}"
-NAMESPACES = (SYSTEM, AGENTS, PROOF)
+DEPLOYMENT = f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/{OPERATOR}"
 Object = dict[str, Any]
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 class Cluster:
@@ -45,18 +46,24 @@ class Cluster:
         )
         assert done.returncode == 0, done.stderr
 
-    def start_uninstall(self, wait: int, patience: int = 60) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    @contextmanager
+    def uninstalling(self, wait: int, patience: int = 60) -> Iterator[subprocess.Popen[str]]:
+        """The script while it runs; it has ended after the block."""
+        with subprocess.Popen(
             ["sh", str(SCRIPT)],
             env={**self._env, "WAIT": str(wait), "PATIENCE": str(patience)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
+        ) as running:
+            try:
+                yield running
+            finally:
+                running.kill()
 
     def uninstall(self, wait: int = 0, patience: int = 60) -> tuple[int, str]:
-        running = self.start_uninstall(wait, patience)
-        said, _ = running.communicate(timeout=400)
+        with self.uninstalling(wait, patience) as running:
+            said, _ = running.communicate(timeout=400)
         return running.returncode, said
 
     def create(self, path: str, obj: Object) -> None:
@@ -103,22 +110,17 @@ class Cluster:
     def at_work(self, node: str, kind: str) -> None:
         """A node state with an operation under way."""
         path = f"{API}/{names.NODE_STATE_PLURAL}"
-        self.create(
-            path,
-            {
-                "apiVersion": names.API_VERSION,
-                "kind": names.NODE_STATE_KIND,
-                "metadata": {"name": node},
-                "spec": {"nodeUID": "0a0a0a0a-0000-4000-8000-000000000000"},
-            },
-        )
+        self.create(path, node_state(node, nodeUID="0a0a0a0a-0000-4000-8000-000000000000"))
         self.status(f"{path}/{node}", {"operation": {"id": f"{kind}-0", "kind": kind}})
 
+    def gives_back(self, name: str, *others: str) -> None:
+        """A policy with our finalizer, and those of others, on it."""
+        body = policy(name, deletionPolicy="Restore")
+        body["metadata"]["finalizers"] = [*others, names.FINALIZER]
+        self.create(f"{API}/{names.POLICY_PLURAL}", body)
+
     def controller_ready(self) -> None:
-        self.status(
-            "/apis/apps/v1/namespaces/cni-upgrade-system/deployments/cni-upgrade-operator",
-            {"replicas": 1, "readyReplicas": 1},
-        )
+        self.status(DEPLOYMENT, {"replicas": 1, "readyReplicas": 1})
 
     def left(self) -> list[str]:
         """Everything of ours that the cluster still has."""
@@ -168,6 +170,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             process.stop(pidfile)
 
 
+def said_until(running: subprocess.Popen[str], text: str) -> None:
+    """Reads what it says up to that."""
+    said = [""]
+    while text not in said[-1]:
+        assert running.stdout is not None
+        assert running.poll() is None, said
+        said.append(running.stdout.readline())
+
+
 def test_nothing_is_left_and_foreign_cordons_stay(cluster: Cluster) -> None:
     cluster.node("ours", cordoned=OURS, owner="cni")
     cluster.node("given-back-by-hand", owner="cni")
@@ -180,7 +191,7 @@ def test_nothing_is_left_and_foreign_cordons_stay(cluster: Cluster) -> None:
     job = {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": "apply-0", "namespace": "cni-upgrade-agents"},
+        "metadata": {"name": "apply-0", "namespace": AGENTS},
         "spec": {
             "template": {
                 "spec": {
@@ -190,7 +201,7 @@ def test_nothing_is_left_and_foreign_cordons_stay(cluster: Cluster) -> None:
             }
         },
     }
-    cluster.create("/apis/batch/v1/namespaces/cni-upgrade-agents/jobs", job)
+    cluster.create(f"/apis/batch/v1/namespaces/{AGENTS}/jobs", job)
     code, said = cluster.uninstall()
     assert code == 0, said
     waited = "cordoned-anew given-back-by-hand mark-taken-off ours without-notes"
@@ -210,14 +221,8 @@ def test_nothing_is_left_and_foreign_cordons_stay(cluster: Cluster) -> None:
 def test_a_policy_that_nobody_is_left_to_give_back_for_is_let_go(cluster: Cluster) -> None:
     """Our finalizer goes, one of somebody else stays theirs."""
     cluster.install()
-    for name, others in (("ours", []), ("shared", ["x.example/hold"])):
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.POLICY_KIND,
-            "metadata": {"name": name, "finalizers": [*others, names.FINALIZER]},
-            "spec": {"nodeSelector": {}, "deletionPolicy": "Restore"},
-        }
-        cluster.create(f"{API}/{names.POLICY_PLURAL}", body)
+    cluster.gives_back("ours")
+    cluster.gives_back("shared", "x.example/hold")
     code, said = cluster.uninstall(patience=20)
     assert code == 1, said
     assert "no controller is running that could finish with: ours shared" in said
@@ -235,25 +240,15 @@ def test_a_policy_that_nobody_is_left_to_give_back_for_is_let_go(cluster: Cluste
 
 def test_a_controller_that_gives_back_gets_the_time(cluster: Cluster) -> None:
     cluster.install()
-    body = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.POLICY_KIND,
-        "metadata": {"name": "ours", "finalizers": [names.FINALIZER]},
-        "spec": {"nodeSelector": {}, "deletionPolicy": "Restore"},
-    }
-    cluster.create(f"{API}/{names.POLICY_PLURAL}", body)
+    cluster.gives_back("ours")
     cluster.controller_ready()
-    running = cluster.start_uninstall(wait=120)
-    assert running.stdout is not None
-    said = [running.stdout.readline()]
-    while "finishing with: ours" not in said[-1]:
-        assert running.poll() is None, said
-        said.append(running.stdout.readline())
-    # What the controller does once every node is settled.
-    done = {"metadata": {"finalizers": None}}
-    path = f"{API}/{names.POLICY_PLURAL}/ours"
-    assert cluster.server.request("PATCH", path, done, content=MERGE_PATCH).ok
-    rest, _ = running.communicate(timeout=400)
+    with cluster.uninstalling(wait=120) as running:
+        said_until(running, "finishing with: ours")
+        # What the controller does once every node is settled.
+        done = {"metadata": {"finalizers": None}}
+        path = f"{API}/{names.POLICY_PLURAL}/ours"
+        assert cluster.server.request("PATCH", path, done, content=MERGE_PATCH).ok
+        rest, _ = running.communicate(timeout=400)
     assert running.returncode == 0, rest
     assert "nobody is left" not in rest
     assert cluster.left() == []
@@ -271,22 +266,17 @@ def test_the_controller_gets_the_time_to_finish(cluster: Cluster) -> None:
     cluster.install()
     cluster.at_work("ours", "apply")
     cluster.controller_ready()
-    running = cluster.start_uninstall(wait=120)
-    assert running.stdout is not None
-    said = [running.stdout.readline()]
-    while "finishing" not in said[-1]:
-        assert running.poll() is None, said
-        said.append(running.stdout.readline())
-    deployments = "/apis/apps/v1/namespaces/cni-upgrade-system/deployments"
-    assert cluster.server.request("GET", f"{deployments}/cni-upgrade-operator").ok
-    # What the controller does at the end of an operation.
-    cluster.status(f"{API}/{names.NODE_STATE_PLURAL}/ours", {"operation": None})
-    patch = {
-        "metadata": {"annotations": {names.CORDONED_BY: None}},
-        "spec": {"unschedulable": None},
-    }
-    cluster.server.request("PATCH", "/api/v1/nodes/ours", patch, content=MERGE_PATCH)
-    rest, _ = running.communicate(timeout=400)
+    with cluster.uninstalling(wait=120) as running:
+        said_until(running, "finishing")
+        assert cluster.server.request("GET", DEPLOYMENT).ok
+        # What the controller does at the end of an operation.
+        cluster.status(f"{API}/{names.NODE_STATE_PLURAL}/ours", {"operation": None})
+        patch = {
+            "metadata": {"annotations": {names.CORDONED_BY: None}},
+            "spec": {"unschedulable": None},
+        }
+        cluster.server.request("PATCH", "/api/v1/nodes/ours", patch, content=MERGE_PATCH)
+        rest, _ = running.communicate(timeout=400)
     assert running.returncode == 0, rest
     assert "not finished" not in rest
     assert "uncordoning" not in rest
