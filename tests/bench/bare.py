@@ -20,8 +20,6 @@ from tests.api.waiting import eventually
 from tests.bench.answers import RUNTIME
 from tests.bench.figures import Case
 
-_JOBS = f"/apis/batch/v1/namespaces/{AGENTS}/jobs"
-
 Object = dict[str, Any]
 
 
@@ -33,7 +31,7 @@ def job_rate(api: Server, kubeconfig: Path, config: OperatorConfig, case: Case) 
         await client.create(JOBS, AGENTS, body)
 
     rate = _rate(kubeconfig, _Work(AGENTS, make, _ended), bodies, case.parallel)
-    api.request("DELETE", f"{_JOBS}?propagationPolicy=Background")
+    asyncio.run(_take_away(kubeconfig, [body["metadata"]["name"] for body in bodies]))
     patience = 60 + case.jobs
     eventually(
         lambda: not api.request("GET", pods(AGENTS)).body["items"],
@@ -77,6 +75,21 @@ def _body(number: int, config: OperatorConfig, case: Case) -> Object:
         target=Target(),
     )
     return agent_job(operation.id, operation, config.auto, config, cache=False)
+
+
+async def _take_away(kubeconfig: Path, jobs: Sequence[str]) -> None:
+    """One by one: for a whole collection of thousands the API server takes minutes to answer."""
+    client, places = Client(await connect("bench", str(kubeconfig))), asyncio.Semaphore(20)
+
+    async def take(name: str) -> None:
+        async with places:
+            job = await client.get(JOBS, AGENTS, name)
+            await client.delete(JOBS, AGENTS, name, job["metadata"]["uid"], "Background")
+
+    try:
+        await asyncio.gather(*map(take, jobs))
+    finally:
+        await client.close()
 
 
 def _node(number: int, case: Case) -> str:

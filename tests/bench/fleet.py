@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--limits", choices=("default", "raised", "both"), default="raised")
     parser.add_argument("--parallel", type=int, default=100)
     parser.add_argument("--steady", type=float, default=30)
-    parser.add_argument("--jobs", type=int, default=300)
+    parser.add_argument("--jobs", type=int, help="bare Jobs; as many as nodes, if not given")
     options = parser.parse_args()
     flows = ("audit", "enforce") if options.flow == "both" else (options.flow,)
     limits = ("default", "raised") if options.limits == "both" else (options.limits,)
@@ -252,7 +252,7 @@ def main() -> None:
                     limit == "raised",
                     min(options.parallel, nodes),
                     steady=options.steady,
-                    jobs=options.jobs,
+                    jobs=options.jobs or nodes,
                 )
                 figures.append(measure(case))
                 print(table(figures[-1:]), flush=True)
