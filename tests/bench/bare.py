@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.workloads import agent_job, proof_pod
@@ -22,9 +22,26 @@ from tests.bench.figures import Case
 
 Object = dict[str, Any]
 
+_OURS = "bench.cniupgrade.dev/bare"
+"""A label of the pods: those of the run itself are beside them."""
 
-def job_rate(api: Server, kubeconfig: Path, config: OperatorConfig, case: Case) -> float:
-    """Jobs a second that the control plane carries out with so many at a time."""
+
+class Bare(NamedTuple):
+    """What the control plane carries out by itself."""
+
+    jobs: float
+    """Jobs a second, with so many at a time."""
+    pods: float
+    """Proof pods a second that get their network, are deleted, and go; 0 where there are none."""
+
+
+def bare(api: Server, kubeconfig: Path, config: OperatorConfig, case: Case) -> Bare:
+    """Measured here and now, and taken away again."""
+    jobs = _job_rate(api, kubeconfig, config, case)
+    return Bare(jobs, _pod_rate(kubeconfig, config, case) if case.flow == "enforce" else 0.0)
+
+
+def _job_rate(api: Server, kubeconfig: Path, config: OperatorConfig, case: Case) -> float:
     bodies = [_body(number, config, case) for number in range(case.jobs)]
 
     async def make(client: Client, body: Object) -> None:
@@ -34,20 +51,21 @@ def job_rate(api: Server, kubeconfig: Path, config: OperatorConfig, case: Case) 
     asyncio.run(_take_away(kubeconfig, [body["metadata"]["name"] for body in bodies]))
     patience = 60 + case.jobs
     eventually(
-        lambda: not api.request("GET", pods(AGENTS)).body["items"],
+        lambda: not api.request("GET", f"{pods(AGENTS)}?labelSelector={_OURS}").body["items"],
         "their pods go",
         patience,
-        pause=0.5,
+        pause=1,
     )
     return rate
 
 
-def pod_rate(kubeconfig: Path, config: OperatorConfig, case: Case) -> float:
-    """Proof pods a second that get their network, are deleted, and go."""
+def _pod_rate(kubeconfig: Path, config: OperatorConfig, case: Case) -> float:
     bodies = [
         proof_pod(f"bare-{number}", f"bare-{number}", _node(number, case), config)
         for number in range(case.jobs)
     ]
+    for body in bodies:
+        body["metadata"]["labels"][_OURS] = ""
     addressed = dict[str, asyncio.Event]()
 
     async def make(client: Client, body: Object) -> None:
@@ -74,7 +92,9 @@ def _body(number: int, config: OperatorConfig, case: Case) -> Object:
         runtime=RUNTIME,
         target=Target(),
     )
-    return agent_job(operation.id, operation, config.auto, config, cache=False)
+    job = agent_job(operation.id, operation, config.auto, config, cache=False)
+    job["spec"]["template"]["metadata"]["labels"][_OURS] = ""
+    return job
 
 
 async def _take_away(kubeconfig: Path, jobs: Sequence[str]) -> None:
@@ -135,10 +155,13 @@ async def _carry_out(
     async def listen() -> None:
         while len(heard) < len(bodies):
             # An API server ends the watch of who is slow to read, without a word.
-            listed = await client.list(PODS, work.namespace)
+            listed = await client.list(PODS, work.namespace, labelSelector=_OURS)
             for pod in listed.items:
                 note({"type": "ADDED", "object": pod})
-            async for event in client.watch(PODS, work.namespace, listed.resource_version, 3600):
+            events = client.watch(
+                PODS, work.namespace, listed.resource_version, 3600, labelSelector=_OURS
+            )
+            async for event in events:
                 if event["type"] != "BOOKMARK":
                     note(event)
                 if len(heard) == len(bodies):

@@ -42,11 +42,12 @@ class Figures:
     """Load average over a minute, just before the controller was started."""
     wall: float
     ideal: float
-    """The larger of nodes x pod time / parallel, and what Jobs and pods take by themselves."""
-    job_rate: float
-    """Bare Jobs a second, measured just before."""
-    pod_rate: float
-    """Bare proof pods a second, measured just before; 0 where the flow has none."""
+    """The larger of nodes x pod time / parallel, and what Jobs and pods take by themselves: the
+    mean of what was measured just before and just after."""
+    job_rates: tuple[float, float]
+    """Bare Jobs a second, just before and just after."""
+    pod_rates: tuple[float, float]
+    """Bare proof pods a second; 0 where the flow has none."""
     first: float
     """From the start of the process to its first write."""
     idle: float
@@ -84,8 +85,8 @@ class Figures:
             "wall s": f"{self.wall:.1f}",
             "ideal s": f"{self.ideal:.1f}",
             "wall/ ideal": f"{self.wall / self.ideal:.2f}",
-            "bare Jobs/s": f"{self.job_rate:.1f}",
-            "bare pods/s": f"{self.pod_rate:.1f}",
+            "bare Jobs/s": "{:.1f}, {:.1f}".format(*self.job_rates),
+            "bare pods/s": "{:.1f}, {:.1f}".format(*self.pod_rates),
             "cores idle": f"{self.idle:.0%}",
             "first write s": f"{self.first:.1f}",
             "requests a node": f"{self.a_node:.2f}",
