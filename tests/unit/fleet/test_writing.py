@@ -1,24 +1,52 @@
-"""An agent that is sent again may have a journal of the first one's to end: it is not let go."""
+"""The steps around a write: whose cordon it is, what becomes of its agent, what answers mean.
+
+An agent that is sent again may have a journal of the first one's to end: it is not let go.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from cni_upgrade.api.names import PAUSED
+from cni_upgrade.api import names
 from cni_upgrade.api.operation_status import OperationStatus
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.fleet import writing
-from cni_upgrade.fleet.objects import Pod
-from cni_upgrade.fleet.view import moved, with_operation
-from tests.unit.fleet.api_model import merged
-from tests.unit.fleet.cluster_model import CONFIG
-from tests.unit.fleet.samples import ID, NOW, agent, job, pod, policy, view
+from cni_upgrade.fleet.objects import Node, Pod
+from cni_upgrade.fleet.view import Move, View, moved, with_operation
+from cni_upgrade.node.message import encode
+from cni_upgrade.node.operation import (
+    Change,
+    FileOrder,
+    Kind,
+    Operation,
+    OperationError,
+    Outcome,
+    Result,
+)
+from tests.unit.fleet.api_model import merged, stamp
+from tests.unit.fleet.cluster_model import CONFIG, LEASED
+from tests.unit.fleet.samples import (
+    ID,
+    NOW,
+    agent,
+    job,
+    lease,
+    node,
+    operation,
+    pod,
+    policy,
+    result,
+    state,
+    view,
+)
 
 WANTED = policy()
-HALTED = parse_policy(merged(WANTED.to_api(), {"metadata": {"annotations": {PAUSED: ""}}}))
+HALTED = parse_policy(merged(WANTED.to_api(), {"metadata": {"annotations": {names.PAUSED: ""}}}))
 NEVER_RAN = agent("", code=137)
 UNSCHEDULED = pod("agent", spec={"nodeName": None}, status={"phase": "Pending"})
 LATE = CONFIG.apply_deadline_seconds * 3 // 4
@@ -60,3 +88,210 @@ def test_the_first_agent_is_taken_back_while_it_has_not_begun_and_not_the_second
     assert sent(again, UNSCHEDULED, halted=True).step == step
     assert sent(again, UNSCHEDULED, ago=LATE).step == step
     assert sent(again, UNSCHEDULED, ago=LATE - 1).step == "Apply"
+
+
+OURS = replace(node(cordoned=True), annotations={names.CORDONED_BY: ID})
+THEIRS = node(cordoned=True)
+ORDER = Operation(ID, Kind.APPLY, "node-a", "", files=(FileOrder("x", "a" * 64, "1.0.0"),))
+HERS = {"leases": {"node-node-a": lease("node-maintenance")}}
+
+
+def at_step(step: str, at: Node = OURS, current: Any = (), world: Any = (), **status: Any) -> View:
+    """Node-a with a change at that step."""
+    given = {"job": ID, "input": json.dumps(ORDER.to_json()), "cordoned": True, **dict(current)}
+    record = state(operation=operation(step=step, **given), **{"phase": "Applying", **status})
+    whole = view(**{"policies": {"cure": WANTED}, **dict(world)})
+    whole = replace(whole, world=replace(whole.world, config=LEASED))
+    return replace(whole, node=at, state=record, status=record.status)
+
+
+def told(move: Move) -> str:
+    """The step that follows, or how it ends; and what is done."""
+    assert move.status.operation is not None
+    end = move.status.operation.ending
+    acts = [type(act).__name__ for act in move.acts]
+    return " ".join([move.status.operation.step if end is None else end.reason, *acts])
+
+
+@pytest.mark.parametrize(
+    ("at", "world", "said"),
+    [
+        (node(), {}, "Cordon TakeLease Cordon"),
+        (node(), HERS, "LeaseHeld"),
+        (THEIRS, {}, "CordonedByOther"),
+        # Ours, and its pods are looked at before anything is done to the node.
+        (OURS, {}, "Cordon"),
+        (OURS, {"pods": {"node-a": ()}}, "Baseline"),
+        (replace(OURS, unschedulable=False), {}, "Cordon TakeLease Cordon"),
+    ],
+)
+def test_a_node_is_cordoned_once_it_is_nobody_elses(at: Node, world: Any, said: str) -> None:
+    assert told(writing.cordon(at_step("Cordon", at, world=world))) == said
+
+
+@pytest.mark.parametrize(
+    ("at", "world", "said"),
+    [
+        (OURS, {}, "Restore"),
+        (THEIRS, {}, "CordonBack"),
+        (node(), {}, "CordonBack TakeLease Cordon"),
+        (node(), HERS, "CordonBack"),
+        (replace(OURS, unschedulable=False), {}, "CordonBack TakeLease Cordon"),
+    ],
+)
+def test_nothing_is_put_back_before_the_node_is_cordoned(at: Node, world: Any, said: str) -> None:
+    assert told(writing.cordon_back(at_step("CordonBack", at, world=world))) == said
+
+
+@pytest.mark.parametrize(
+    ("at", "current", "said"),
+    [
+        (THEIRS, True, True),
+        (THEIRS, False, False),
+        (OURS, True, False),
+        (node(), True, False),
+    ],
+)
+def test_a_cordon_that_is_not_ours_any_more_is_theirs(at: Node, current: bool, said: bool) -> None:
+    assert bool(writing.theirs(at_step("Apply", at, {"cordoned": current}))) is said
+
+
+def seen(*agents: Pod, gone: bool = False, going: bool = False) -> dict[str, Any]:
+    """The agent's pods, with its Job unless that is gone."""
+    made = replace(job(), deleting=going)
+    return {"agents": {ID: agents}, "jobs": {} if gone else {ID: made}}
+
+
+ENDED = {"terminated": {"exitCode": 137, "reason": "Error", "message": ""}}
+DONE = agent(encode(result()).decode())
+RAN = agent("", code=137, containerStatuses=[{"containerID": "x", "state": ENDED}])
+RUNS = agent(containerStatuses=[{"containerID": "x", "state": {"running": {}}}])
+
+
+@pytest.mark.parametrize(
+    ("world", "late", "said"),
+    [
+        (seen(DONE), False, "ProveAdd"),
+        (seen(gone=True), False, "AgentNotStarted"),
+        (seen(NEVER_RAN), False, "AgentNotStarted"),
+        (seen(UNSCHEDULED), False, "TakeBack DeleteJob"),
+        (seen(UNSCHEDULED, going=True), False, "TakeBack"),
+        # It came up as it was taken back: what it does counts.
+        (seen(RUNS), False, "Apply"),
+        (seen(RUNS, going=True), False, "TakeBack"),
+        (seen(RAN), False, "Apply"),
+        # Too long ago to be sure: asked again under its id, the node tells what it knows.
+        (seen(gone=True), True, "Apply"),
+    ],
+)
+def test_an_agent_that_does_not_start_is_taken_back(world: Any, late: bool, said: str) -> None:
+    current = {"blockers": ["no image"], "deadline": stamp(NOW) if late else None}
+    at = at_step("TakeBack", current=current, world=world)
+    assert told(writing.take_back(at)) == said
+
+
+def test_one_that_ran_and_was_lost_as_it_was_taken_back_is_sent_again() -> None:
+    at = at_step("TakeBack", current={"blockers": ["no image"]}, world=seen(RAN))
+    again = writing.take_back(at).status.operation
+    assert again is not None
+    assert again.job == f"{ID}-2"
+    late = {"blockers": ["no image"], "deadline": stamp(NOW)}
+    at = at_step("TakeBack", current=late, world=seen(gone=True))
+    asked = writing.take_back(at).status.operation
+    assert asked is not None
+    assert asked.job == ID
+
+
+@pytest.mark.parametrize(
+    ("halted", "drained", "attempts", "said"),
+    [
+        (False, False, 0, "AgentNotStarted"),
+        (False, False, 2, "AgentNotStarted"),
+        # Once it may be an upgrade of the operator, or a registry that is away.
+        (False, True, 0, "AgentNotStarted"),
+        (False, True, 1, "DrainNotEnough"),
+        (True, True, 1, "CalledOff"),
+        (True, False, 0, "CalledOff"),
+    ],
+)
+def test_what_follows_on_an_agent_that_never_ran(
+    halted: bool, drained: bool, attempts: int, said: str
+) -> None:
+    world = {**seen(NEVER_RAN), "policies": {"cure": HALTED if halted else WANTED}}
+    at = at_step("Apply", current={"drained": drained}, world=world, attempts=attempts)
+    assert told(writing.apply(at)) == said
+
+
+REFUSED, FAILED = Outcome.REFUSED, Outcome.FAILED
+CHANGE = Change(name="x", from_version=None, to="1.0.0", before="a" * 64, after="b" * 64, diff="")
+BACKUP = "20260101T000000Z-00000000"
+ALWAYS = policy(drain={"policy": "Always"})
+
+
+def answer(outcome: Outcome, code: str = "", **more: Any) -> Result:
+    error = OperationError(code, "why") if code else None
+    return result(outcome, error=error, **more)
+
+
+@pytest.mark.parametrize(
+    ("said", "drained", "made", "status", "end"),
+    [
+        (answer(Outcome.DONE), False, WANTED, {}, "ProveAdd"),
+        (answer(Outcome.DONE), False, ALWAYS, {"baseline": {"del": False}}, "DrainAfter"),
+        (answer(Outcome.DONE), False, ALWAYS, {"baseline": {"del": True}}, "ProveAdd"),
+        (answer(REFUSED, "NoSpace"), False, WANTED, {}, "NoSpace"),
+        (answer(REFUSED), False, WANTED, {}, "Refused"),
+        # The pods went for nothing, and are to stay where nothing but a person helps.
+        (answer(REFUSED, "NoSpace"), True, WANTED, {}, "DrainNotEnough"),
+        (answer(REFUSED, "ChangedMeanwhile"), True, WANTED, {}, "ChangedMeanwhile"),
+        (answer(REFUSED, "Busy"), True, WANTED, {}, "Busy"),
+        (answer(REFUSED, "NeedsDrain"), False, WANTED, {}, "NeedsDrain"),
+        (answer(REFUSED, "NeedsDrain"), True, ALWAYS, {}, "DrainNotEnough"),
+        (answer(REFUSED, "NeedsDrain"), True, WANTED, {}, "NeedsDrain"),
+        (answer(FAILED, "Io"), False, WANTED, {}, "Io"),
+        (answer(FAILED, "Io", backup=BACKUP), False, WANTED, {}, "Io"),
+        (answer(FAILED, "Io", changes=(CHANGE,)), False, WANTED, {}, "Io"),
+        (
+            answer(FAILED, "Io", changes=(CHANGE,), backup=BACKUP),
+            False,
+            policy(onFailure="Stop"),
+            {},
+            "Io",
+        ),
+        (answer(FAILED), False, WANTED, {}, "ApplyFailed"),
+    ],
+)
+def test_what_follows_on_an_answer(
+    said: Result, drained: bool, made: Any, status: Any, end: str
+) -> None:
+    world = {"policies": {"cure": made}, "pods": {"node-a": ()}}
+    at = at_step("Apply", current={"drained": drained}, world=world, **status)
+    assert told(writing.applied(at, said)) == end
+
+
+def test_a_write_that_failed_in_the_middle_is_put_back() -> None:
+    said = answer(FAILED, "Io", changes=(CHANGE,), backup=BACKUP)
+    operation = writing.applied(at_step("Apply"), said).status.operation
+    assert operation is not None
+    assert (operation.step, operation.kind) == ("Restore", "restore")
+    assert operation.ending is not None
+    assert operation.ending.reason == "ApplyFailed"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why", "end"),
+    [
+        (Outcome.DONE, "WorseThanBefore", ("RolledBack", "WorseThanBefore")),
+        (Outcome.DONE, None, ("RolledBack", "Restored")),
+        (REFUSED, "WorseThanBefore", ("Failed", "RestoreFailed")),
+        (FAILED, "WorseThanBefore", ("Failed", "RestoreFailed")),
+    ],
+)
+def test_how_the_way_back_ends(outcome: Outcome, why: str | None, end: tuple[str, str]) -> None:
+    ending = {"phase": "RolledBack", "reason": why} if why else None
+    at = at_step("Restore", current={"kind": "restore", "ending": ending}, phase="RollingBack")
+    said = answer(outcome, "" if outcome == Outcome.DONE else "Io")
+    current = writing.restored(at, said).status.operation
+    assert current is not None
+    assert current.ending is not None
+    assert (current.ending.phase, current.ending.reason) == end
