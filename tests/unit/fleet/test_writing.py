@@ -31,6 +31,7 @@ from cni_upgrade.node.operation import (
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG, LEASED
 from tests.unit.fleet.samples import (
+    DELETED,
     ID,
     NOW,
     agent,
@@ -52,7 +53,14 @@ UNSCHEDULED = pod("agent", spec={"nodeName": None}, status={"phase": "Pending"})
 LATE = CONFIG.apply_deadline_seconds * 3 // 4
 
 
-def sent(again: bool, *agents: Pod, halted: bool = False, ago: int = 0) -> OperationStatus:
+def sent(
+    again: bool,
+    *agents: Pod,
+    halted: bool = False,
+    ago: int = 0,
+    step_ago: int | None = None,
+    ready: str = "True",
+) -> OperationStatus:
     """The operation after a pass at Apply, whose Job was made so many seconds ago if it has pods.
 
     Where `again`, it is the second Job.
@@ -60,8 +68,10 @@ def sent(again: bool, *agents: Pod, halted: bool = False, ago: int = 0) -> Opera
     name = f"{ID}-2" if again else ID
     since = NOW - timedelta(seconds=ago)
     there = {name: replace(job(name=name), created=since)} if agents else {}
-    at = view(policies={"cure": HALTED if halted else WANTED}, jobs=there, agents={name: agents})
-    at = moved(at, with_operation(at.status, job=name, step_since=since))
+    made = {"cure": HALTED if halted else WANTED}
+    at = view(ready=ready, policies=made, jobs=there, agents={name: agents})
+    step_since = NOW - timedelta(seconds=ago if step_ago is None else step_ago)
+    at = moved(at, with_operation(at.status, job=name, step_since=step_since))
     operation = writing.apply(at).status.operation
     assert operation is not None
     return operation
@@ -88,6 +98,19 @@ def test_the_first_agent_is_taken_back_while_it_has_not_begun_and_not_the_second
     assert sent(again, UNSCHEDULED, halted=True).step == step
     assert sent(again, UNSCHEDULED, ago=LATE).step == step
     assert sent(again, UNSCHEDULED, ago=LATE - 1).step == "Apply"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        # The step has waited long for its Job, or the API server's clock is not ours.
+        {"ago": LATE - 1, "step_ago": LATE},
+        {"ago": LATE, "step_ago": LATE - 1},
+        {"ago": LATE, "ready": "Unknown"},
+    ],
+)
+def test_an_agent_has_its_time_to_start_in(more: Any) -> None:
+    assert sent(False, UNSCHEDULED, **more).step == "Apply"
 
 
 OURS = replace(node(cordoned=True), annotations={names.CORDONED_BY: ID})
@@ -245,6 +268,7 @@ def answer(outcome: Outcome, code: str = "", **more: Any) -> Result:
         (answer(REFUSED, "NoSpace"), True, WANTED, {}, "DrainNotEnough"),
         (answer(REFUSED, "ChangedMeanwhile"), True, WANTED, {}, "ChangedMeanwhile"),
         (answer(REFUSED, "Busy"), True, WANTED, {}, "Busy"),
+        (answer(REFUSED, "Busy"), True, ALWAYS, {}, "Busy"),
         (answer(REFUSED, "NeedsDrain"), False, WANTED, {}, "NeedsDrain"),
         (answer(REFUSED, "NeedsDrain"), True, ALWAYS, {}, "DrainNotEnough"),
         (answer(REFUSED, "NeedsDrain"), True, WANTED, {}, "NeedsDrain"),
@@ -295,3 +319,27 @@ def test_how_the_way_back_ends(outcome: Outcome, why: str | None, end: tuple[str
     assert current is not None
     assert current.ending is not None
     assert (current.ending.phase, current.ending.reason) == end
+
+
+OLD = {"proof": {"oldPod": "proof-old-x"}}
+
+
+@pytest.mark.parametrize(
+    ("current", "there", "step"),
+    [
+        ({}, {}, "Baseline"),
+        # The drain was to make room for it.
+        (OLD, {"status": {"phase": "Pending"}}, "Baseline"),
+        (OLD, {"status": {"podIP": "10.0.0.1"}}, "Apply"),
+        (OLD, {"metadata": DELETED}, "Apply"),
+        (OLD, None, "Apply"),
+    ],
+)
+def test_a_drained_node_is_written_once_a_pod_has_shown_what_works(
+    current: Any, there: Any, step: str
+) -> None:
+    proofs = {} if there is None else {"proof-old-x": pod("proof-old-x", **there)}
+    at = at_step("Drain", current=current, world={"pods": {"node-a": ()}, "proofs": proofs})
+    operation = writing.drain(at).status.operation
+    assert operation is not None
+    assert (operation.step, operation.drained) == (step, True)
