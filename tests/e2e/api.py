@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
+import http
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,6 @@ T = TypeVar("T")
 CORE = "/api/v1"
 POLICIES = f"/apis/{names.API_VERSION}/{names.POLICY_PLURAL}"
 STATES = f"/apis/{names.API_VERSION}/{names.NODE_STATE_PLURAL}"
-SYSTEM, AGENTS, PROOF = "cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof"
 
 _POLL_SECONDS = 0.15
 
@@ -29,11 +28,7 @@ class Api:
         self._server = Server(kubeconfig)
 
     def request(self, method: str, path: str, body: object = None, content: str = JSON) -> Answer:
-        try:
-            return self._server.request(method, path, body, content=content)
-        except (http.client.HTTPException, ConnectionError):
-            # The server closes a connection that idled, before it has read the request.
-            return self._server.request(method, path, body, content=content)
+        return self._server.request(method, path, body, content=content)
 
     def get(self, path: str) -> Object | None:
         answer = self.request("GET", path)

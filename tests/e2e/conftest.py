@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from tests.api.spaces import SYSTEM
 from tests.cluster.cluster import Cluster
-from tests.e2e.api import CORE, SYSTEM
+from tests.e2e.api import CORE
 from tests.e2e.machine import Machine
 from tests.e2e.world import NODES, ROOT, World
 

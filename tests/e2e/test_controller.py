@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cni_upgrade.api import names
-from tests.e2e.api import CORE, POLICIES, PROOF, SYSTEM, Object, wait
-from tests.e2e.world import NODES, OPERATOR_USER, ROOT, World
+from tests.api.spaces import ACCOUNT, PROOF, SYSTEM
+from tests.e2e.api import CORE, POLICIES, Object, wait
+from tests.e2e.world import NODES, ROOT, World
 
 _ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/cni-upgrade-operator"
 
@@ -59,9 +60,9 @@ def test_killed_at_any_moment_it_goes_on(world: World) -> None:
         machine, status = world.machine(name), world.status(name)
         assert machine.config.read_text() == machine.at_version(to)
         (applied,) = [e["operation"] for e in status["history"] if e["kind"] == "apply"]
-        sent = world.asked("create", "jobs", applied, OPERATOR_USER)
+        sent = world.asked("create", "jobs", applied, ACCOUNT)
         assert len(sent) == 1, f"{name}: the agent was to be sent once, not {len(sent)} times"
-    everything = world.asked("create", "jobs", "apply-", OPERATOR_USER)
+    everything = world.asked("create", "jobs", "apply-", ACCOUNT)
     assert len(everything) == len(ends), "one apply for each node"
     world.not_cordoned(*ends)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from cni_upgrade.fleet.hanging import LONG
+from tests.api.spaces import ACCOUNT
 from tests.e2e.api import Object, wait
 from tests.e2e.machine import Snapshot
-from tests.e2e.world import NODES, OPERATOR_USER, RESTING, World
+from tests.e2e.world import NODES, RESTING, World
 
 _NO_VERSION = "the version is empty"
 _WRONG_VERSION = "incompatible CNI versions"
@@ -126,7 +127,7 @@ def _cured(story: Story, node: str, found: str, to: str) -> None:
     assert f'+  "cniVersion": "{to}",' in entry["diff"]
     assert status["hung"] == {"before": [f"default/before-{node}"], "after": []}
     story.world.not_cordoned(node)
-    assert story.world.asked("patch", "nodes", node, OPERATOR_USER), "the node was to be cordoned"
+    assert story.world.asked("patch", "nodes", node, ACCOUNT), "the node was to be cordoned"
 
 
 def _pod_comes_and_goes(world: World, node: str) -> None:
@@ -193,7 +194,7 @@ def test_a_healthy_node_is_left_alone(story: Story) -> None:
     status = story.ended["node-d"]
     assert status["phase"] == "Compatible", status["message"]
     assert Snapshot.of(story.world.machine("node-d")) == story.untouched["node-d"][0]
-    assert not story.world.asked("patch", "nodes", "node-d", OPERATOR_USER), "never cordoned"
+    assert not story.world.asked("patch", "nodes", "node-d", ACCOUNT), "never cordoned"
     assert story.old_pods["before-node-d"], "its pod was to run on"
 
 
@@ -203,4 +204,4 @@ def test_the_policy_counts_them(story: Story) -> None:
     assert status["versions"] == {"0.4.0": 1, "1.0.0": 3}
     assert status["message"] == "4 nodes: 1 Compatible, 3 Done"
     assert status["summary"]["freed"] == 3
-    assert "failures" not in status or not status["failures"]
+    assert not status.get("failures")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from tests.api.spaces import ACCOUNT, SYSTEM
 from tests.e2e.api import CORE, STATES, Object, wait
-from tests.e2e.world import DEPLOYMENT, OPERATOR_USER, PODS, World, on, pod_body, pod_spec
+from tests.e2e.world import DEPLOYMENT, PODS, World, on, pod_body, pod_spec
 
 _APPS = "/apis/apps/v1/namespaces/default"
 _NODE = "node-d"
@@ -84,7 +85,7 @@ def test_a_budget_blocks_until_it_is_lifted(world: World) -> None:
 
 
 def _moved(world: World) -> Object | None:
-    pods = world.api.items(f"{CORE}/namespaces/cni-upgrade-system/pods")
+    pods = world.api.items(f"{CORE}/namespaces/{SYSTEM}/pods")
     here = [p for p in pods if p["spec"].get("nodeName") == _NODE]
     return world.await_controller() if len(pods) == len(here) == 1 else None
 
@@ -192,7 +193,7 @@ def _leaving(world: World, app: str) -> bool:
 
 def _evicted(world: World) -> list[str]:
     """Names of the pods that the operator asked to leave, as often as it did."""
-    asked = world.asked("create", "pods", user=OPERATOR_USER)
+    asked = world.asked("create", "pods", user=ACCOUNT)
     return [
         e["objectRef"]["name"] for e in asked if e["objectRef"].get("subresource") == "eviction"
     ]

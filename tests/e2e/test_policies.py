@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from cni_upgrade.api import names
+from tests.api.objects import policy
+from tests.api.spaces import ACCOUNT
 from tests.e2e.api import POLICIES, STATES, Object, wait
 from tests.e2e.machine import Snapshot
-from tests.e2e.world import OPERATOR_USER, World, on
+from tests.e2e.world import World, on
 
 
 def test_a_paused_policy_begins_nothing(world: World) -> None:
@@ -24,7 +25,7 @@ def test_a_paused_policy_begins_nothing(world: World) -> None:
     world.await_condition("p", "Paused", "True")
     world.await_condition("p", "Ready", "False", "Paused")
     assert world.status("node-a")["reason"] == "Paused"
-    assert not world.asked("patch", "nodes", "node-a", OPERATOR_USER), "nothing was to begin"
+    assert not world.asked("patch", "nodes", "node-a", ACCOUNT), "nothing was to begin"
     assert Snapshot.of(world.machine("node-a")) == before
 
     world.annotate(f"{POLICIES}/p", paused=None)
@@ -38,7 +39,7 @@ def test_a_cordon_of_somebody_else_is_respected(world: World) -> None:
     status = world.await_phase("node-a", "Waiting", reason="CordonedByOther")
     assert "somebody else has cordoned the node" in status["message"]
     assert world.cordon("node-a") == (True, None)
-    assert not world.asked("patch", "nodes", "node-a", OPERATOR_USER)
+    assert not world.asked("patch", "nodes", "node-a", ACCOUNT)
 
     assert world.kubectl("uncordon", "node-a").returncode == 0
     world.await_ready(reason="Enforced")
@@ -57,13 +58,8 @@ _TYPOS: dict[str, tuple[Object, list[str]]] = {
 @pytest.mark.parametrize("wrong", _TYPOS)
 def test_a_typo_is_refused_by_name(installed: World, wrong: str) -> None:
     change, said = _TYPOS[wrong]
-    body = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.POLICY_KIND,
-        "metadata": {"name": "typo"},
-        "spec": {"nodeSelector": on(["node-a"]), **change},
-    }
-    done = installed.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+    typo = policy("typo", **{"nodeSelector": on(["node-a"]), **change})
+    done = installed.kubectl("apply", "-f", "-", stdin=json.dumps(typo))
     assert done.returncode != 0, "kubectl was to refuse it"
     for word in said:
         assert word in done.stderr, f"the refusal was to name {word}"
@@ -105,11 +101,7 @@ def test_policies_that_overlap(world: World) -> None:
 
 def test_a_policy_deleted_in_the_middle_leaves_no_cordon(world: World) -> None:
     nodes = {"node-a": "1.0.0", "node-b": "0.4.0"}
-    for name in nodes:
-        world.machine(name).stand_in("bridge", version_takes=3)
-    world.policy(nodes=list(nodes), mode="Enforce")
-    busy = wait(lambda: [n for n in nodes if world.cordon(n)[0]], "a node is cordoned")
-    world.await_step(busy[0], "Apply")
+    world.at_work(*nodes)
     world.api.delete(f"{POLICIES}/p")
     for name, to in nodes.items():
         status = world.await_phase(name, "Pending", reason="NoPolicy")

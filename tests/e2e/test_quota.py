@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tests.e2e.api import CORE, PROOF, STATES, Object, wait
+from tests.api.spaces import PROOF
+from tests.e2e.api import CORE, STATES, Object, wait
 from tests.e2e.world import QUOTAS, World
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from tests.api.spaces import ACCOUNT
 from tests.e2e.api import Object, wait
 from tests.e2e.machine import Snapshot
-from tests.e2e.world import OPERATOR_USER, World, on
+from tests.e2e.world import World, on
 
 _ENDS = {"node-b": "0.4.0", "node-d": "1.0.0", "node-a": "1.0.0"}
 """In the order in which they are to be changed."""
@@ -14,7 +15,7 @@ _ENDS = {"node-b": "0.4.0", "node-d": "1.0.0", "node-a": "1.0.0"}
 
 def _at_work(world: World, node: str) -> tuple[datetime, datetime]:
     """When the operator cordoned a node, and when it gave it back."""
-    wrote = world.asked("patch", "nodes", node, OPERATOR_USER)
+    wrote = world.asked("patch", "nodes", node, ACCOUNT)
     times = [datetime.fromisoformat(entry["requestReceivedTimestamp"]) for entry in wrote]
     assert len(times) == 2, f"{node}: a cordon and its end, not {len(times)} writes"
     return min(times), max(times)
@@ -42,7 +43,7 @@ def test_a_window_then_the_canary_then_the_waves(world: World) -> None:
         return f"opens {told.get('nextWindow', '?')}" in told.get("waitsFor", "")
 
     wait(says_when, "the policy says when the next window opens")
-    assert not world.asked("patch", "nodes", "", OPERATOR_USER), "nothing was to begin"
+    assert not world.asked("patch", "nodes", "", ACCOUNT), "nothing was to begin"
     assert {name: Snapshot.of(machine) for name, machine in machines.items()} == before
 
     world.change("p", rollout={**rollout, "windows": [{"schedule": "* * * * *", "duration": "1h"}]})

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 
+from tests.api.spaces import ACCOUNT, AGENTS
 from tests.e2e.api import CORE, POLICIES, STATES, condition, wait
 from tests.e2e.machine import Snapshot
-from tests.e2e.world import AGENT, JOBS, OPERATOR_USER, World
+from tests.e2e.world import AGENT, JOBS, World
 
 _PULLED = "the cable of this version is not plugged in"
 
@@ -40,7 +41,7 @@ def test_a_change_that_made_it_worse_is_taken_back(world: World) -> None:
     untouched = world.await_phase(other, "Waiting", reason="RolloutStopped")
     assert bad in untouched["message"], "the other node is to say what it waits for"
     assert Snapshot.of(world.machine(other)) == before[other]
-    assert not world.asked("patch", "nodes", other, OPERATOR_USER), "it was not to be begun"
+    assert not world.asked("patch", "nodes", other, ACCOUNT), "it was not to be begun"
 
     for name in nodes:
         world.machine(name).mend_plugins()
@@ -72,7 +73,7 @@ def test_an_agent_that_dies_is_sent_again(world: World) -> None:
             elif name == "node-b":
                 world.api.delete(f"{JOBS}/{operation['job']}")
             else:
-                path = f"{CORE}/namespaces/cni-upgrade-agents/pods"
+                path = f"{CORE}/namespaces/{AGENTS}/pods"
                 selector = f"?labelSelector=job-name%3D{operation['job']}"
                 world.api.request("DELETE", path + selector, {"gracePeriodSeconds": 0})
         # One that was told to end may have said so before it went: a person asks again at once.
@@ -88,7 +89,7 @@ def test_an_agent_that_dies_is_sent_again(world: World) -> None:
         machine = world.machine(name)
         new = machine.at_version(to)
         assert machine.config.read_text() == new
-        assert seen[name] <= {old[name], new}, f"{name}: the file was torn or gone for a while"
+        assert seen[name] == {old[name], new}, f"{name}: the file was torn or gone for a while"
         assert [p.name for p in machine.configs.iterdir()] == [machine.config.name]
         assert not (machine.state / "journal.json").exists(), "the journal was to be finished"
         assert world.status(name)["phase"] == "Done"
@@ -111,7 +112,7 @@ def test_a_config_that_cannot_be_read_blocks_its_node_alone(world: World) -> Non
     assert broken.config.name in status["message"], "the message is to name the file"
     assert [f["node"] for f in world.policy_status()["failures"]] == ["node-d"]
     assert Snapshot.of(broken) == before
-    assert not world.asked("patch", "nodes", "node-d", OPERATOR_USER)
+    assert not world.asked("patch", "nodes", "node-d", ACCOUNT)
     assert {world.status(n)["phase"] for n in ("node-a", "node-b")} == {"Done"}
 
     # The file is mended by hand: a person asks for another look.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from tests.e2e.api import CORE, wait
+from tests.e2e.api import CORE
 from tests.e2e.world import ROOT, World
 
 _KINDS = (
@@ -16,11 +16,7 @@ _KINDS = (
 
 def test_uninstalled_in_the_middle(world: World) -> None:
     nodes = {"node-a": "1.0.0", "node-b": "0.4.0"}
-    for name in nodes:
-        world.machine(name).stand_in("bridge", version_takes=3)
-    world.policy(nodes=list(nodes), mode="Enforce")
-    busy = wait(lambda: [n for n in nodes if world.cordon(n)[1]], "a node is cordoned by us")
-    world.await_step(busy[0], "Apply")
+    busy = world.at_work(*nodes)
     kubectl = f"{world.cluster.kubectl} --kubeconfig={world.cluster.kubeconfig}"
     done = subprocess.run(
         ["sh", str(ROOT / "manifests/uninstall.sh")],
@@ -31,7 +27,7 @@ def test_uninstalled_in_the_middle(world: World) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"finishing with: {busy[0]}" in done.stdout, "the node at work was to be finished"
+    assert f"finishing with: {busy}" in done.stdout, "the node at work was to be finished"
     for name, to in nodes.items():
         machine = world.machine(name)
         assert machine.config.read_text() in {machine.faulty(), machine.at_version(to)}

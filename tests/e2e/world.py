@@ -11,25 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from cni_upgrade.api import names
+from tests.api import objects
+from tests.api.spaces import AGENTS, OPERATOR, PROOF, SYSTEM
 from tests.cluster.cluster import Cluster
-from tests.e2e.api import (
-    AGENTS,
-    CORE,
-    POLICIES,
-    PROOF,
-    STATES,
-    SYSTEM,
-    Api,
-    Object,
-    condition,
-    wait,
-)
+from tests.e2e.api import CORE, POLICIES, STATES, Api, Object, condition, wait
 from tests.e2e.machine import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = ("node-a", "node-b", "node-c", "node-d")
-OPERATOR = "cni-upgrade-operator"
-OPERATOR_USER = f"system:serviceaccount:{SYSTEM}:{OPERATOR}"
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/{OPERATOR}"
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/{OPERATOR}"
 CONTROLLER = "cni_upgrade.controller"
@@ -93,17 +82,23 @@ class World:
 
     def policy(self, name: str = "p", nodes: Sequence[str] = NODES, **spec: Any) -> Object:
         """Create a policy for these nodes; proofs are given up early, nodes go side by side."""
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.POLICY_KIND,
-            "metadata": {"name": name},
-            "spec": {"nodeSelector": on(nodes), "verify": {"deadline": "30s"}, **spec},
-        }
-        return self.api.create(POLICIES, body)
+        made = objects.policy(
+            name, **{"nodeSelector": on(nodes), "verify": {"deadline": "30s"}, **spec}
+        )
+        return self.api.create(POLICIES, made)
 
     def change(self, policy: str, **spec: Any) -> None:
         """Change some members of a policy's spec."""
         self.api.patch(f"{POLICIES}/{policy}", {"spec": spec})
+
+    def at_work(self, *nodes: str) -> str:
+        """Which of them is being written to, with plugins that make it last some seconds."""
+        for name in nodes:
+            self.machine(name).stand_in("bridge", version_takes=3)
+        self.policy(nodes=nodes, mode="Enforce")
+        busy = wait(lambda: [n for n in nodes if self.cordon(n)[1]], "a node is cordoned by us")
+        self.await_step(busy[0], "Apply")
+        return busy[0]
 
     def annotate(self, path: str, **annotations: str | None) -> None:
         """Set annotations of our group on an object."""
@@ -125,7 +120,7 @@ class World:
         return self.status(node).get("operation") or {}
 
     def await_phase(self, node: str, *phases: str, reason: str = "", seconds: float = 90) -> Object:
-        """Wait until a node rests in one of these phases; ends early where it rests elsewhere."""
+        """Wait until a node rests in one of these phases."""
 
         def there() -> Object | None:
             status = self.status(node)
