@@ -34,7 +34,7 @@ from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.remaking import looked_at
 from cni_upgrade.fleet.roster import unjudged
-from cni_upgrade.fleet.selection import Governance, matches, seniority
+from cni_upgrade.fleet.selection import Governance, govern, matches, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.windows import Windows, opening
@@ -238,6 +238,17 @@ def _needed(policy: CNIUpgradePolicy, world: Snapshot) -> bool:
     )
 
 
+def _taken(node: Node, state: CNINodeState, uid: str, world: Snapshot) -> bool:
+    """Whether another Enforce policy has the node by now; a claim of one that is gone is none."""
+    claim = state.spec.policy_ref
+    if claim is None or claim.uid == uid:
+        return False
+    holder = govern(node, state, world.policies.values()).policy
+    return (
+        holder is not None and holder.metadata.uid == claim.uid and holder.spec.mode == Mode.ENFORCE
+    )
+
+
 def _left(leaving: Leaving, world: Snapshot) -> Iterator[str]:
     """Nodes that keep the finalizer: to be given back yet, or worked on with hope of an end."""
     uid = leaving.policy.metadata.uid
@@ -252,8 +263,7 @@ def _left(leaving: Leaving, world: Snapshot) -> Iterator[str]:
         changed = changed_by(state, uid)
         if changed is None or changed.restored is not None:
             continue
-        claim = state.spec.policy_ref
-        if claim is None or claim.uid == uid:
+        if not _taken(node, state, uid, world):
             yield name
     if not leaving.stuck(world.now):
         yield from _unseen(leaving.policy, world)

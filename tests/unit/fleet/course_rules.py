@@ -25,6 +25,7 @@ from cni_upgrade.fleet.selection import matches
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.waves import ZONE, plan_of
+from tests.unit.fleet.api_model import merged
 from tests.unit.fleet.invariants import Carried, matched_by, share
 
 _WELL = ("Done", "Compatible")
@@ -293,8 +294,10 @@ def _within_a_window(event: Carried) -> None:
     spec, world = event.policy.spec, event.world
     if not spec.rollout.windows or not isinstance(event.decision, d.SetStatus):
         return
-    status = world.states[event.decision.name].status
-    needed = spec.drain.policy == "IfRequired" and status.after and status.after.needs_drain
+    # An audit's answer and what begins because of it may be one write.
+    known = world.states[event.decision.name].status.to_api()
+    after = merged(known, event.decision.status).get("after") or {}
+    needed = spec.drain.policy == "IfRequired" and after.get("needsDrain")
     need = (
         2 * (world.config.apply_deadline_seconds + 60)
         if spec.on_failure == "Rollback"

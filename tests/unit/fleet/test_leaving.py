@@ -100,8 +100,8 @@ def waiting(seen: Snapshot) -> int:
     [
         (state(changed=CHANGED), 1),
         (state(claim="cure", changed=CHANGED), 1),
-        # Another policy has the node by now: what stands there is for that one to say.
-        (state(claim="other", changed=CHANGED), 0),
+        # Policy other had it, and is gone: nobody else will say what is to stand there.
+        (state(claim="other", changed=CHANGED), 1),
         (state(changed={**CHANGED, "restored": "Refused"}), 0),
         (state(changed=THEIRS), 0),
         (state(verdict="Compatible"), 0),
@@ -109,6 +109,20 @@ def waiting(seen: Snapshot) -> int:
 )
 def test_which_nodes_keep_it(record: CNINodeState, kept: int) -> None:
     assert waiting(world(GOING, a=record)) == kept
+
+
+@pytest.mark.parametrize(
+    ("other", "kept"),
+    [
+        # It has the node by now: what stands there is for that one to say.
+        (made("other", **zone("a")), 0),
+        (made("other", **zone("b")), 1),
+        (made("other", mode="Audit", **zone("a")), 1),
+        (made("other", DELETED, **zone("a")), 1),
+    ],
+)
+def test_a_claim_takes_a_node_from_it_while_it_holds(other: CNIUpgradePolicy, kept: int) -> None:
+    assert waiting(world(GOING, other, a=state(claim="other", changed=CHANGED))) == kept
 
 
 @pytest.mark.parametrize(
