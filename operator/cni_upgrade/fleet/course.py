@@ -42,8 +42,7 @@ HELD = "NothingMoves"
 _MOST_KEPT = 32
 """Failed nodes whose names the status keeps: it has to stay small whatever the budget."""
 
-_LOOKED_AT = frozenset({Phase.PENDING, Phase.AUDITING})
-_UNDECIDED = _LOOKED_AT | {Phase.WAITING}
+_UNDECIDED = frozenset({Phase.PENDING, Phase.AUDITING, Phase.WAITING})
 
 
 def all_courses(
@@ -110,9 +109,7 @@ class Course:
         self.members = roster.members(policy, states)
         self._asked = asked_of_all(policy)
         self.failures = counted(policy, self.members, len(matched), self._asked, world.now)
-        self.waves = Waves(
-            policy, self.members, len(matched), self.failures.canaries, world.config, world.now
-        )
+        self.waves = Waves(policy, self.members, len(matched), self.failures.canaries, world.now)
         apart = unjudged(policy, world)
         self.places = Budget(
             policy,

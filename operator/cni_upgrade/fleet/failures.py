@@ -73,7 +73,7 @@ def counted(
     }
     gone = frozenset(name for name in found if name not in by_name or not by_name[name].failed)
     newest = None
-    if rollout.count_failures == CountFailures.CONSECUTIVE:
+    if (failed or found) and rollout.count_failures == CountFailures.CONSECUTIVE:
         newest = _newest_success(members, policy)
     # A success that is still to come was before this: the clock was set back since.
     least = newest if newest is not None and newest > now else None

@@ -15,17 +15,14 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from cni_upgrade.api.order import OrderBy
-from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.canary import Canary, canary
-from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.selection import matches
 
 ZONE = "topology.kubernetes.io/zone"
 CANARY = "canary"
 OTHERS = "others"
-_LOOKED_AT = frozenset({Phase.AUDITING, Phase.PENDING})
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -91,7 +88,6 @@ class Waves:
         members: Sequence[Member],
         matched: int,
         failed: Collection[str],
-        config: OperatorConfig,
         now: datetime,
     ) -> None:
         """`failed` are canaries that failed, whether they are still to be seen or not."""
