@@ -229,7 +229,11 @@ class World:
 
 
 def applied(world: World, since: int) -> Counter[str]:
-    """How often each apply Job was asked for and made, by name."""
+    """How often each apply Job was asked for and made, by name.
+
+    One may be missing: whoever goes away before the answer, or takes the API server with them, is
+    noted as a 504 or not at all, also where the Job was made (22 of 300 by a client that hung up).
+    """
     return Counter(
         name
         for verb, what, name, code in world.writes()[since:]
@@ -237,12 +241,18 @@ def applied(world: World, since: int) -> Counter[str]:
     )
 
 
-def check_cured(world: World, fleet: Fleet, since: int) -> None:
-    """Every node is cured by one agent, once, and given back."""
+def check_cured(world: World, fleet: Fleet, since: int, writers: int | None = None) -> None:
+    """Every node is cured, by one agent, once, and given back; `writers` if fewer needed it."""
+    expected = len(fleet.disks) if writers is None else writers
     world.await_reason("Enforced")
     assert {d.version for d in fleet.disks.values()} == {"1.0.0"}
-    assert [len(d.writes) for d in fleet.disks.values()] == [1] * len(fleet.disks)
-    assert list(applied(world, since).values()) == [1] * len(fleet.disks)
+    assert sum(len(d.writes) for d in fleet.disks.values()) == expected
+    assert max(len(d.writes) for d in fleet.disks.values()) == 1
+    ran = Counter(name for name in fleet.agents if name.startswith("apply-"))
+    assert list(ran.values()) == [1] * expected
+    asked = applied(world, since)
+    assert set(asked) <= set(ran)
+    assert all(times == 1 for times in asked.values())
     assert given_back(world)
 
 
