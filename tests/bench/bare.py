@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.workloads import agent_job, proof_pod
 from cni_upgrade.kube.client import Client, connect
-from cni_upgrade.kube.resources import JOBS, PODS
+from cni_upgrade.kube.resources import JOBS, NODE_STATES, PODS, Resource
 from cni_upgrade.node.operation import Kind, Operation, Target
 from tests.api.server import Server
 from tests.api.spaces import AGENTS, PROOF, pods
 from tests.api.waiting import eventually
-from tests.bench.answers import RUNTIME
+from tests.bench.answers import RUNTIME, Answers
 from tests.bench.figures import Case
+from tests.bench.records import is_bare, record, status
 
 Object = dict[str, Any]
 
@@ -27,41 +28,77 @@ _OURS = "bench.cniupgrade.dev/bare"
 
 
 class Bare(NamedTuple):
-    """What the control plane carries out by itself."""
+    """What the control plane carries out in a second, by itself and with so many at a time."""
 
     jobs: float
-    """Jobs a second, with so many at a time."""
+    """Jobs."""
+    audits: float
+    """The three requests that an audit cannot do without: record, Job, status of the record."""
     pods: float
-    """Proof pods a second that get their network, are deleted, and go; 0 where there are none."""
+    """Proof pods that get their network, are deleted, and go; 0 where the flow has none."""
 
 
-def bare(api: Server, kubeconfig: Path, config: OperatorConfig, case: Case) -> Bare:
-    """Measured here and now, and taken away again."""
-    jobs = _job_rate(api, kubeconfig, config, case)
-    return Bare(jobs, _pod_rate(kubeconfig, config, case) if case.flow == "enforce" else 0.0)
+@dataclass(frozen=True)
+class Place:
+    """Where it is measured."""
+
+    api: Server
+    kubeconfig: Path
+    config: OperatorConfig
 
 
-def _job_rate(api: Server, kubeconfig: Path, config: OperatorConfig, case: Case) -> float:
-    bodies = [_body(number, config, case) for number in range(case.jobs)]
+def bare(place: Place, case: Case, answers: Answers) -> Bare:
+    """Measured here and now, and all Jobs, pods and records of it taken away again.
 
+    Before it whatever Jobs are there: kwok, which plays the kubelets, gets slower with every pod
+    that is left, and with 7,500 of them its watch breaks again and again.
+    """
+    _clear(place)
+    jobs = _job_rate(place, case)
+    _clear(place)
+    audits = _audit_rate(place, case, answers)
+    _clear(place)
+    return Bare(jobs, audits, _pod_rate(place, case) if case.flow == "enforce" else 0.0)
+
+
+def _clear(place: Place) -> None:
+    asyncio.run(_take_away(place.kubeconfig))
+    path = f"{pods(AGENTS)}?limit=1"
+    eventually(lambda: not place.api.request("GET", path).body["items"], "pods go", 600, pause=1)
+
+
+def _job_rate(place: Place, case: Case) -> float:
     async def make(client: Client, body: Object) -> None:
         await client.create(JOBS, AGENTS, body)
 
-    rate = _rate(kubeconfig, _Work(AGENTS, make, _ended), bodies, case.parallel)
-    asyncio.run(_take_away(kubeconfig, [body["metadata"]["name"] for body in bodies]))
-    patience = 60 + case.jobs
-    eventually(
-        lambda: not api.request("GET", f"{pods(AGENTS)}?labelSelector={_OURS}").body["items"],
-        "their pods go",
-        patience,
-        pause=1,
-    )
-    return rate
+    bodies = [_body(number, place.config, case) for number in range(case.jobs)]
+    return _rate(place.kubeconfig, _Work(AGENTS, make, _ended), bodies, case.parallel)
 
 
-def _pod_rate(kubeconfig: Path, config: OperatorConfig, case: Case) -> float:
+def _audit_rate(place: Place, case: Case, answers: Answers) -> float:
+    bodies = [_body(number, place.config, case) for number in range(case.jobs)]
+    records = {body["metadata"]["name"]: record(number) for number, body in enumerate(bodies)}
+    found = {"status": status(answers)}
+    answered = {name: asyncio.Event() for name in records}
+
+    async def make(client: Client, body: Object) -> None:
+        name = body["metadata"]["name"]
+        made = await client.create(NODE_STATES, None, records[name])
+        await client.create(JOBS, AGENTS, body)
+        await answered[name].wait()
+        await client.patch(NODE_STATES, None, made["metadata"]["name"], found, "status")
+
+    def over(event: Object) -> bool:
+        if over := _ended(event):
+            answered[event["object"]["metadata"]["labels"]["job-name"]].set()
+        return over
+
+    return _rate(place.kubeconfig, _Work(AGENTS, make, over), bodies, case.parallel)
+
+
+def _pod_rate(place: Place, case: Case) -> float:
     bodies = [
-        proof_pod(f"bare-{number}", f"bare-{number}", _node(number, case), config)
+        proof_pod(f"bare-{number}", f"bare-{number}", _node(number, case), place.config)
         for number in range(case.jobs)
     ]
     for body in bodies:
@@ -81,7 +118,7 @@ def _pod_rate(kubeconfig: Path, config: OperatorConfig, case: Case) -> float:
             known.set()
         return bool(event["type"] == "DELETED")
 
-    return _rate(kubeconfig, _Work(PROOF, make, gone), bodies, case.parallel)
+    return _rate(place.kubeconfig, _Work(PROOF, make, gone), bodies, case.parallel)
 
 
 def _body(number: int, config: OperatorConfig, case: Case) -> Object:
@@ -97,17 +134,23 @@ def _body(number: int, config: OperatorConfig, case: Case) -> Object:
     return job
 
 
-async def _take_away(kubeconfig: Path, jobs: Sequence[str]) -> None:
-    """One by one: for a whole collection of thousands the API server takes minutes to answer."""
+async def _take_away(kubeconfig: Path) -> None:
+    """All Jobs of agents, and our records.
+
+    One by one: for a whole collection of thousands the API server takes minutes to answer.
+    """
     client, places = Client(await connect("bench", str(kubeconfig))), asyncio.Semaphore(20)
 
-    async def take(name: str) -> None:
+    async def take(resource: Resource, namespace: str | None, it: Object) -> None:
         async with places:
-            job = await client.get(JOBS, AGENTS, name)
-            await client.delete(JOBS, AGENTS, name, job["metadata"]["uid"], "Background")
+            name, uid = it["metadata"]["name"], it["metadata"]["uid"]
+            await client.delete(resource, namespace, name, uid, "Background")
 
     try:
-        await asyncio.gather(*map(take, jobs))
+        for resource, namespace in ((JOBS, AGENTS), (NODE_STATES, None)):
+            listed = await client.list(resource, namespace)
+            ours = [it for it in listed.items if resource is JOBS or is_bare(it)]
+            await asyncio.gather(*(take(resource, namespace, it) for it in ours))
     finally:
         await client.close()
 
@@ -174,6 +217,6 @@ async def _carry_out(
                 await free.acquire()
                 group.create_task(work.make(client, body))
             await listening
-            return time.monotonic() - began
+        return time.monotonic() - began
     finally:
         await client.close()

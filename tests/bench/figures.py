@@ -46,6 +46,8 @@ class Figures:
     mean of what was measured just before and just after."""
     job_rates: tuple[float, float]
     """Bare Jobs a second, just before and just after."""
+    audit_rates: tuple[float, float]
+    """Bare audits a second: a Job and the two writes of a record that it is for."""
     pod_rates: tuple[float, float]
     """Bare proof pods a second; 0 where the flow has none."""
     first: float
@@ -74,6 +76,13 @@ class Figures:
     """Of the planner alone over the fleet as it is at the end, here and now; the longest is that of
     a process that has just begun."""
 
+    def _beside_audits(self) -> str:
+        """The wall beside the time that the bare audits of all nodes take."""
+        if self.flow != "audit":
+            return ""
+        one, other = self.audit_rates
+        return f"{2 * self.wall / (self.nodes / one + self.nodes / other):.2f}"
+
     def cells(self) -> dict[str, str]:
         """For people: what each column of the table says."""
         return {
@@ -86,6 +95,8 @@ class Figures:
             "ideal s": f"{self.ideal:.1f}",
             "wall/ ideal": f"{self.wall / self.ideal:.2f}",
             "bare Jobs/s": "{:.1f}, {:.1f}".format(*self.job_rates),
+            "bare audits/s": "{:.1f}, {:.1f}".format(*self.audit_rates),
+            "wall/ audits": self._beside_audits(),
             "bare pods/s": "{:.1f}, {:.1f}".format(*self.pod_rates),
             "cores idle": f"{self.idle:.0%}",
             "first write s": f"{self.first:.1f}",

@@ -32,7 +32,7 @@ from tests.api.spaces import AGENTS, PROOF, SYSTEM
 from tests.api.waiting import eventually
 from tests.bench import kwok
 from tests.bench.answers import Answers, recorded
-from tests.bench.bare import Bare, bare
+from tests.bench.bare import Bare, Place, bare
 from tests.bench.controller import Controller, quantile
 from tests.bench.figures import Case, Figures, table
 from tests.bench.planning import plan_times
@@ -116,17 +116,14 @@ class Fleet:
         return Counter((status.get("nodes") or {}).get("byPhase") or {})
 
 
-def ideal(case: Case, jobs: float, pods: float) -> float:
-    """Seconds below which nobody could be: nodes at a time, or what is made in a second.
-
-    `jobs`, `pods`: how many of each the control plane carries out in a second by themselves.
-    """
+def ideal(case: Case, bare: Bare) -> float:
+    """Seconds below which nobody could be: nodes at a time, or what is made in a second."""
     waves = -(-case.nodes // case.parallel)
     if case.flow == "audit":
-        return max(waves * case.pace.agent, case.nodes / jobs)
+        return max(waves * case.pace.agent, case.nodes / bare.jobs)
     # Audits go on beside the changes: the longer of the two is what counts.
     seconds = case.pace.agent + case.pace.proof
-    return max(waves * seconds, case.nodes * (2 / jobs + 2 / pods))
+    return max(waves * seconds, case.nodes * (2 / bare.jobs + 2 / bare.pods))
 
 
 def measure(case: Case, answers: Answers | None = None) -> Figures:
@@ -140,22 +137,38 @@ def measure(case: Case, answers: Answers | None = None) -> Figures:
         with ControlPlane.temporary(RAISED if case.raised else Controllers()) as plane:
             fleet = Fleet(folder, plane, case)
             with kwok.playing(folder, plane.kubeconfig, stages):
-                return _measured(fleet)
+                _await_kubelets(fleet)
+                return _measured(fleet, answers)
 
 
 def _say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def _bare(fleet: Fleet) -> Bare:
-    found = bare(fleet.api, fleet.plane.kubeconfig, fleet.config, fleet.case)
-    _say(f"bare: {found.jobs:.1f} Jobs/s, {found.pods:.1f} pods/s")
+def _await_kubelets(fleet: Fleet) -> None:
+    """kwok lists the pods of each new node once: not beside what is measured."""
+    lists = 0
+
+    def looked() -> bool:
+        nonlocal lists
+        news = fleet.log.news()
+        lists += sum((e.client, e.verb, e.resource) == ("kwok", "list", "pods") for e in news)
+        return lists >= fleet.case.nodes
+
+    eventually(looked, "kwok knows its nodes", 60 + fleet.case.nodes / 10, pause=0.5)
+    _say(f"kwok plays {fleet.case.nodes} nodes")
+
+
+def _bare(fleet: Fleet, answers: Answers) -> Bare:
+    place = Place(fleet.api, fleet.plane.kubeconfig, fleet.config)
+    found = bare(place, fleet.case, answers)
+    _say(f"bare: {found.jobs:.1f} Jobs/s, {found.audits:.1f} audits/s, {found.pods:.1f} pods/s")
     return found
 
 
-def _measured(fleet: Fleet) -> Figures:
+def _measured(fleet: Fleet, answers: Answers) -> Figures:
     case = fleet.case
-    first = _bare(fleet)
+    first = _bare(fleet, answers)
     fleet.order()
     fleet.log.news()
     load = os.getloadavg()[0]
@@ -173,7 +186,7 @@ def _measured(fleet: Fleet) -> Figures:
                 _say(f"  {dict(fleet.counts())}, {controller.usage()}")
             return fleet.ended()
 
-        patience = 120 + 20 * ideal(case, *first)
+        patience = 120 + 20 * ideal(case, first)
         eventually(ended, f"{case.nodes} nodes", patience, pause=0.2)
         wall, idle = time.time() - controller.began, Cores.now().idle_since(before)
         _say(f"ended after {wall:.1f} s")
@@ -191,7 +204,7 @@ def _measured(fleet: Fleet) -> Figures:
         controller.end()
     alone = asyncio.run(plan_times(fleet.plane.kubeconfig, fleet.config, 15))
     # Once more: a control plane gets slower by what it keeps, and the run was in between.
-    last = _bare(fleet)
+    last = _bare(fleet, answers)
     if b"Traceback" in controller.log.read_bytes():
         raise RuntimeError(f"the controller stumbled:\n{controller.log.read_text()[-3000:]}")
     ours = [each for each in work if each.client == "controller"]
@@ -203,8 +216,9 @@ def _measured(fleet: Fleet) -> Figures:
         parallel=case.parallel,
         load=load,
         wall=wall,
-        ideal=(ideal(case, *first) + ideal(case, *last)) / 2,
+        ideal=(ideal(case, first) + ideal(case, last)) / 2,
         job_rates=(first.jobs, last.jobs),
+        audit_rates=(first.audits, last.audits),
         pod_rates=(first.pods, last.pods),
         idle=idle,
         first=min(each.at for each in counted) - controller.began,

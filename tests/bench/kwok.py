@@ -29,6 +29,8 @@ LABEL = "bench.cniupgrade.dev/fleet"
 """On every node that is ours."""
 
 _KUBELET = "v1.34.4"
+_REGISTERED = "2026-01-02T03:04:05Z"
+"""When a Node's status says that its kubelet was last heard, until the first time that it is."""
 _AT_ONCE = 8
 
 
@@ -57,15 +59,14 @@ def node(number: int) -> Object:
     """A Node of about 10 KB, Ready, as a kubelet of a cloud registers it and keeps it."""
     name = f"node-{number:05}"
     zone = f"eu-1{'abc'[number % 3]}"
-    now = "2026-01-02T03:04:05Z"
     conditions = [
         {
             "type": kind,
             "status": "True" if kind == "Ready" else "False",
             "reason": reason,
             "message": f"kubelet says that {reason}",
-            "lastHeartbeatTime": now,
-            "lastTransitionTime": now,
+            "lastHeartbeatTime": _REGISTERED,
+            "lastTransitionTime": _REGISTERED,
         }
         for kind, reason in (
             ("Ready", "KubeletReady"),
@@ -244,15 +245,16 @@ def stages(answers: Answers, pace: Pace, heartbeat: float) -> list[Object]:
     pending = _is(".status.phase", "Pending")
     running = _is(".status.phase", "Running")
     ended = _ENDED % {"audit": answers.audit, "apply": answers.apply}
-    beat = _stage(
-        "node-heartbeat",
-        "Node",
-        [_is(".status.phase", "Running")],
-        heartbeat / 2,
-        {"statusTemplate": _HEARTBEAT},
+    beat = {"statusTemplate": _HEARTBEAT}
+    silent = _is(".status.conditions[0].lastHeartbeatTime", _REGISTERED)
+    # From the first minute on as many in a second as ever: what is measured first has them too.
+    first = _stage("node-first-heartbeat", "Node", [silent], 0, beat)
+    again = _stage(
+        "node-heartbeat", "Node", [{**silent, "operator": "NotIn"}], 0.75 * heartbeat, beat
     )
-    # kwok takes a time between the two: on average one heartbeat, and not all at once.
-    beat["spec"]["delay"]["jitterDurationMilliseconds"] = round(1500 * heartbeat)
+    # kwok takes a time between the two.
+    first["spec"]["delay"]["jitterDurationMilliseconds"] = round(1000 * heartbeat)
+    again["spec"]["delay"]["jitterDurationMilliseconds"] = round(1250 * heartbeat)
     return [
         _stage("pod-start", "Pod", [_WANTED, pending], pace.start, {"statusTemplate": _STARTED}),
         _stage(
@@ -265,7 +267,8 @@ def stages(answers: Answers, pace: Pace, heartbeat: float) -> list[Object]:
         _stage(
             "pod-stop", "Pod", [_GONE], pace.stop, {"finalizers": {"empty": True}, "delete": True}
         ),
-        beat,
+        first,
+        again,
     ]
 
 
@@ -279,6 +282,7 @@ def playing(folder: Path, kubeconfig: Path, played: list[Object]) -> Iterator[in
         "options": {
             "podPlayStageParallelism": 32,
             "nodePlayStageParallelism": 8,
+            "podsOnNodeSyncParallelism": 8,
             "nodeLeaseDurationSeconds": 0,
         },
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -38,6 +39,9 @@ CONFIG = Path("/etc/cni-upgrade-operator/config.yaml")
 RECHECK = 5.0  # seconds between two looks at rights that are missing or in doubt
 GOODBYE = 1.0  # seconds for the last Events to be told
 AGAIN = 5.0  # seconds before watches that were ended are begun anew
+_LITTER = 50_000
+"""Objects made and kept before Python looks for circles among them. With its own 700 a rollout over
+4,000 nodes spent an eighth of its CPU on looking, and our values make none."""
 
 
 def read_config(path: Path) -> OperatorConfig:
@@ -186,6 +190,7 @@ def main() -> None:
         help="a replica that is gone is replaced after so long; default %(default)s",
     )
     arguments = parser.parse_args()
+    gc.set_threshold(_LITTER, 20, 50)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -8,10 +8,12 @@ everything else goes on.
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Collection
 
 from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.snapshot import ConfigMap
-from cni_upgrade.fleet.sources import trimmed, wanted
+from cni_upgrade.fleet.sources import Pair, pairs, trimmed, wanted
 from cni_upgrade.kube.port import Kube, KubeError
 from cni_upgrade.kube.resources import CONFIGMAPS
 
@@ -28,11 +30,16 @@ class Sources:
         self._kube = kube
         self._store = store
         self._next: dict[str, float] = {}
+        self._changed = store.states.follow()
+        self._pairs: dict[str, frozenset[Pair]] = {}
+        """By node: its files and who manages them."""
+        self._nodes: Counter[Pair] = Counter()
+        """How many nodes have such a file."""
 
     async def look(self, now: float) -> None:
         """Read what is due; `now` is in seconds of a clock that only goes forward."""
         store = self._store
-        places = wanted(store.states.items.values(), store.config)
+        places = wanted(self._known(), store.config)
         for place in [each for each in store.configmaps if each not in places]:
             del store.configmaps[place]
             self._next.pop(place, None)
@@ -47,6 +54,16 @@ class Sources:
             else:
                 if store.configmaps[place].refused:
                     self._next[place] = now + DENIED
+
+    def _known(self) -> Collection[Pair]:
+        """Of all nodes; only those that have changed are looked through, of thousands."""
+        while self._changed:
+            name = self._changed.pop()
+            self._nodes -= Counter(self._pairs.pop(name, ()))
+            if (state := self._store.states.items.get(name)) is not None:
+                self._pairs[name] = pairs(state)
+                self._nodes += Counter(self._pairs[name])
+        return self._nodes.keys()
 
     async def _one(self, place: str) -> ConfigMap:
         namespace, _, name = place.partition("/")

@@ -59,6 +59,7 @@ class Shelf(Generic[T]):
         """The resourceVersion of the newest list, and of what was heard after it."""
         self.items: dict[str, T] = {}
         self.stirring: dict[str, T] = {}
+        self._followers: list[set[str]] = []
         self.unreadable: dict[str, UnreadableResourceError] = {}
         """Objects that are there and make no sense to us: written by a newer controller, or past an
         API server that does not know all our rules."""
@@ -95,6 +96,12 @@ class Shelf(Generic[T]):
             self.stirring[key] = item
         else:
             self.stirring.pop(key, None)
+        self._tell(key)
+
+    def follow(self) -> set[str]:
+        """Keys of what has changed or gone since the caller has last emptied the set."""
+        self._followers.append(made := set(self.items))
+        return made
 
     def drop(self, raw: Raw) -> bool:
         """Forget an object that was deleted, unless its name already belongs to another one."""
@@ -148,6 +155,11 @@ class Shelf(Generic[T]):
     def _lose(self, key: str) -> None:
         self.items.pop(key, None)
         self.stirring.pop(key, None)
+        self._tell(key)
+
+    def _tell(self, key: str) -> None:
+        for each in self._followers:
+            each.add(key)
 
 
 class _Healing:

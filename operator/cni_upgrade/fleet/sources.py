@@ -7,7 +7,7 @@ on the policy, judged by the same engine for all of its nodes that get their fil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -43,9 +43,13 @@ def known(config: OperatorConfig) -> tuple[Source, ...]:
     return (*KNOWN, *(each.source() for each in config.sources))
 
 
-def wanted(states: Iterable[CNINodeState], config: OperatorConfig) -> tuple[str, ...]:
+def pairs(state: CNINodeState) -> frozenset[Pair]:
+    """The files of one node, and who manages them."""
+    return frozenset((file.name, file.managed_by) for file in state.status.files)
+
+
+def wanted(pairs: Collection[Pair], config: OperatorConfig) -> tuple[str, ...]:
     """`namespace/name` of the ConfigMaps that some node's file comes from: the ones to read."""
-    pairs = {(file.name, file.managed_by) for state in states for file in state.status.files}
     return tuple(
         dict.fromkeys(
             source.place

@@ -87,7 +87,9 @@ async def test_what_changes_is_seen_and_what_nobody_uses_is_forgotten(made: Made
     data = made.store.configmaps[FLANNEL].data
     assert data is not None
     assert data["cni-conf.json"] == configmaps.FLANNEL
-    made.store.states.items.clear()
+    for state in list(made.store.states.items.values()):
+        meta = {"name": state.metadata.name, "uid": state.metadata.uid}
+        made.store.states.drop({"metadata": meta})
     await looks.look(AGAIN + 1)
     assert made.store.configmaps == {}
 

@@ -68,6 +68,24 @@ def test_a_whole_list_takes_out_what_it_lacks_unless_that_is_newer() -> None:
     assert sorted(nodes.items) == ["listed", "own-write"]
 
 
+def test_who_follows_hears_of_all_that_changes_and_goes_and_of_nothing_else() -> None:
+    nodes = shelf()
+    nodes.put(raw(5, "there"))
+    one, other = nodes.follow(), nodes.follow()
+    assert one == other == {"there"}, "what is there is new to who begins"
+    one.clear()
+    nodes.put(raw(4, "there"))
+    assert one == set(), "it is old"
+    nodes.put(raw(6, "come"))
+    nodes.take("there", nodes.items["there"])
+    assert one == {"there", "come"}
+    one.clear()
+    nodes.drop(raw(7, "come"))
+    nodes.replace(Listed([], "8"))
+    assert one == {"there", "come"}
+    assert other == {"there", "come"}
+
+
 def test_a_list_of_one_says_nothing_about_others() -> None:
     nodes = shelf()
     nodes.put(raw(5, "a"))

@@ -17,7 +17,7 @@ from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.decisions import SetStatus
 from cni_upgrade.fleet.policy_status import turns
 from cni_upgrade.fleet.snapshot import ConfigMap, Snapshot
-from cni_upgrade.fleet.sources import shown, trimmed, wanted
+from cni_upgrade.fleet.sources import Pair, pairs, shown, trimmed, wanted
 from tests.unit.cni import configmaps
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.samples import NOW, node, policy, state
@@ -110,13 +110,17 @@ def test_the_policy_decides_the_target() -> None:
     assert found.action == "None"
 
 
+def files(*states: CNINodeState) -> set[Pair]:
+    return {pair for state in states for pair in pairs(state)}
+
+
 def test_only_what_nodes_lead_to_is_read_or_shown() -> None:
     plain = seen("node-a", file("10-net.conflist", managedBy=None))
-    assert wanted([plain], CONFIG) == ()
-    assert wanted([], CONFIG) == ()
-    assert wanted([seen("node-b"), plain], CONFIG) == (FLANNEL, OLD_FLANNEL)
+    assert wanted(files(plain), CONFIG) == ()
+    assert wanted(files(), CONFIG) == ()
+    assert wanted(files(seen("node-b"), plain), CONFIG) == (FLANNEL, OLD_FLANNEL)
     multus = seen("node-c", file("00-multus.conf", managedBy="multus-thick: ConfigMap"))
-    assert wanted([multus], CONFIG) == ("kube-system/multus-daemon-config",)
+    assert wanted(files(multus), CONFIG) == ("kube-system/multus-daemon-config",)
     there = text(configmaps.FLANNEL)
     assert status(world(plain, kube_flannel__kube_flannel_cfg=there)) == ()
 
@@ -168,7 +172,7 @@ def test_a_missing_right_is_said() -> None:
 def test_a_source_of_the_configuration_is_told_of_in_any_case(there: ConfigMap, says: str) -> None:
     config = CONFIG.model_validate({**CONFIG.model_dump(), "sources": [MINE]})
     mine = seen("node-a", file("10-mynet.conflist", managedBy=None))
-    assert wanted([mine], config) == ("net/mynet",)
+    assert wanted(files(mine), config) == ("net/mynet",)
     [found] = status(world(mine, config=config, net__mynet=there))
     assert found.action == "Unknown"
     assert says in found.message
