@@ -59,7 +59,7 @@ class Recorder:
         self._waiting[key] = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{emit.name[:200].rstrip('.-')}.{uuid.uuid4().hex[:16]}"},
+            "metadata": {"name": _named(emit.name)},
             "involvedObject": {
                 "apiVersion": names.API_VERSION,
                 "kind": emit.kind,
@@ -95,18 +95,29 @@ class Recorder:
         """Send all that waits. Raises KubeError where trying again later may help."""
         while self._waiting:
             key, event = next(iter(self._waiting.items()))
+            sent = event["count"]
             try:
                 # Events of cluster-scoped objects live in the namespace "default".
-                await self._kube.create(EVENTS, "default", event)
+                await self._kube.create(EVENTS, "default", dict(event))
             except KubeError as error:
                 if error.unreachable or error.status == 429:
                     raise
                 # 409: it is there, its answer was lost.
                 if not error.conflict:
                     self._give_up(event, str(error))
-            self._waiting.pop(key, None)
+            if (again := event["count"] - sent) and key in self._waiting:
+                # It was said once more while it was on its way.
+                event |= {"count": again, "firstTimestamp": event["lastTimestamp"]}
+                event["metadata"] = {"name": _named(event["involvedObject"]["name"])}
+            else:
+                self._waiting.pop(key, None)
 
     def _give_up(self, event: Object, why: str) -> None:
         self.lost += 1
         name = event["involvedObject"]["name"]
         log.warning("event %s on %s was lost: %s", event["reason"], name, why)
+
+
+def _named(subject: str) -> str:
+    """A name that no other Event has."""
+    return f"{subject[:200].rstrip('.-')}.{uuid.uuid4().hex[:16]}"

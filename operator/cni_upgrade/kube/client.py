@@ -165,6 +165,10 @@ class Client:
 
     def _lost(self, call: _Call, error: Exception) -> KubeError:
         self._count(call, 0)
+        return self._silence(call, error)
+
+    @staticmethod
+    def _silence(call: _Call, error: Exception) -> KubeError:
         text = f"{call}: no answer from the API server: {error or type(error).__name__}"
         return KubeError(0, "NoAnswer", text)
 
@@ -230,6 +234,10 @@ class Client:
         response = await self._send(call, patience)
         try:
             data = await response.read() if response.status >= 400 else b""
+        except _LOST as error:
+            response.close()
+            raise self._lost(call, error) from error
+        try:
             self._judge(call, response, data)
             async for line in response.content:
                 event = _object(line)
@@ -242,7 +250,8 @@ class Client:
                     )
                 yield event
         except (*_LOST, ValueError) as error:
-            raise self._lost(call, error) from error
+            # It was answered, and is counted as that, whatever becomes of it later.
+            raise self._silence(call, error) from error
         finally:
             response.close()
 

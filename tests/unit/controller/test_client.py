@@ -312,6 +312,7 @@ async def test_a_watch_that_goes_wrong_is_one_error(
                 pass
         assert refused.value.status == code
         assert client.doubted.is_set() == (code == 403)
+        assert client.requests == {("WATCH", "nodes", status): 1}, "it was answered, and asked once"
 
 
 async def test_a_watch_without_an_answer_is_counted_as_a_watch(tmp_path: Path) -> None:

@@ -78,6 +78,24 @@ async def test_one_that_waits_is_counted_and_not_told_again(kube: Memory) -> Non
     assert told(kube) == [("node-a", "RollingOut", 5), ("node-a", "Failed", 5)]
 
 
+async def test_one_that_is_said_again_while_it_is_on_its_way_is_told_again(
+    kube: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it, create = Recorder(kube), kube.create
+    again = iter([True, True, False])
+
+    async def slow(*words: Any) -> dict[str, Any]:
+        if next(again, False):
+            it.say(emit("RollingOut", "3 nodes: 3 Waiting"))
+        return await create(*words)
+
+    monkeypatch.setattr(kube, "create", slow)
+    it.say(emit("RollingOut", "3 nodes: 3 Waiting"))
+    await it.send()
+    assert told(kube) == [("node-a", "RollingOut", 1)] * 3, "each under a name of its own"
+    assert it.waiting == 0
+
+
 @pytest.mark.parametrize("status", [403, 404, 422])
 async def test_one_that_is_refused_for_good_is_given_up_and_keeps_nobody_else(
     kube: Memory, status: int
