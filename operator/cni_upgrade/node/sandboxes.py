@@ -3,7 +3,9 @@
 libcni writes `<cacheDir>/results/<network>-<containerID>-<ifname>` on ADD and removes it on a
 DEL that went well (`libcni/api.go` cacheAdd, cacheDel), so an entry is a deletion still to come.
 From libcni 0.8.0 on it is an envelope of kind cniCacheV1 with the config of the ADD in base64; up
-to 0.7.1 it is the plugin's result itself. Read-only, here as everywhere.
+to 0.7.1 it is the plugin's result itself. Releases of libcni read one config otherwise, and which
+of them added a pod is not on record: CRI-O reads it again at DEL, with the libcni of today, and
+elsewhere the version of the result tells. Read-only, here as everywhere.
 """
 
 import base64
@@ -13,7 +15,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from cni_upgrade.cni import config
+from cni_upgrade.cni import compat, config
+from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.node import LOOPBACK_NETWORK
@@ -21,6 +24,9 @@ from cni_upgrade.node import files
 from cni_upgrade.node.folders import BrokenLinkError, resolve
 
 MISSING = "missing"
+
+_OLDEST_LIBCNI = "0.8.1"
+"""It stands for all those that pass over `cniVersions`."""
 
 _FOLDER = "results"
 _KIND = "cniCacheV1"
@@ -31,16 +37,19 @@ class _BadEntryError(ValueError):
     pass
 
 
-def read(root: str, cache_dir: str) -> tuple[list[Sandbox], list[Finding]]:
+def read(
+    root: str, cache_dir: str, libcni: str | None = None
+) -> tuple[list[Sandbox], list[Finding]]:
     """Every entry of the cache but the loopback's, in the order of names; broken ones as findings.
 
-    `cache_dir` as the host names it. A broken entry still counts as a sandbox, of an unknown
-    version, and so does a whole cache that cannot be read, be it that a link leads to what is not
-    mounted: there is no telling which pods run. Raises nothing.
+    `cache_dir` as the host names it. `libcni` is the release that reads the configs in the cache
+    when it deletes; None where the runtime deletes with the file. A broken entry still counts as
+    a sandbox, of an unknown version, and so does a whole cache that cannot be read, be it that a
+    link leads to what is not mounted: there is no telling which pods run. Raises nothing.
     """
     try:
         with files.opened_folder(resolve(root, f"{cache_dir}/{_FOLDER}")) as folder:
-            return _entries(folder)
+            return _entries(folder, libcni)
     except BrokenLinkError as error:
         message = (
             f"the results cache cannot be read: it is a link to {error.target}, which is not "
@@ -65,21 +74,40 @@ def count(sandboxes: Iterable[Sandbox]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _entries(folder: int) -> tuple[list[Sandbox], list[Finding]]:
+def _entries(folder: int, libcni: str | None) -> tuple[list[Sandbox], list[Finding]]:
     sandboxes: list[Sandbox] = []
     findings: list[Finding] = []
+    unclear: list[Sandbox] = []
     for name in files.names(folder):
         if name.startswith(f"{LOOPBACK_NETWORK}-"):
             continue
         try:
-            sandboxes.append(_sandbox(name, files.read_file(folder, name)))
+            sandbox = _sandbox(name, files.read_file(folder, name), libcni)
         except FileNotFoundError:
             continue  # deleted between the listing and the reading
         except (OSError, files.UnreadableError, _BadEntryError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             findings.append(_unreadable(name, f"the entry of the results cache: {reason}"))
             sandboxes.append(_from_name(name, UNKNOWN))
+            continue
+        sandboxes.append(sandbox)
+        if sandbox.version == UNKNOWN:
+            unclear.append(sandbox)
+    if unclear:
+        findings.append(_not_told(unclear))
     return sandboxes, findings
+
+
+def _not_told(unclear: list[Sandbox]) -> Finding:
+    return Finding(
+        Code.CACHE_UNREADABLE,
+        Severity.WARNING,
+        _FOLDER,
+        f"{compat.told(unclear)} added with cniVersions, which libcni below 1.2 passes over: at "
+        "which version is not known, and the result does not tell it",
+        "nothing, unless the version is to be raised: replace those pods once the file has one "
+        "version that holds everywhere",
+    )
 
 
 def _unreadable(name: str, message: str) -> Finding:
@@ -99,7 +127,7 @@ def _from_name(name: str, version: str | None) -> Sandbox:
     return Sandbox(match["network"], match["container"], match["ifname"], version)
 
 
-def _sandbox(name: str, data: bytes) -> Sandbox:
+def _sandbox(name: str, data: bytes, libcni: str | None) -> Sandbox:
     try:
         entry = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -116,8 +144,10 @@ def _sandbox(name: str, data: bytes) -> Sandbox:
         raw = base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError) as error:
         raise _BadEntryError(f"its config is not base64: {error}") from error
-    added = _config(raw)
-    return Sandbox(network, container, ifname, added.version, _pod(entry), added.calls)
+    version, calls = (
+        _added(raw, entry.get("result")) if libcni is None else _as_read_now(raw, libcni)
+    )
+    return Sandbox(network, container, ifname, version, _pod(entry), calls)
 
 
 def _pod(entry: dict[str, object]) -> str:
@@ -145,12 +175,43 @@ def _result_version(result: dict[str, object]) -> str | None:
     return version or None
 
 
-def _config(raw: bytes) -> config.Config:
-    """The config of the ADD: a list, or a single plugin's config."""
-    as_list = config.read("cached.conflist", raw)
+def _as_read_now(raw: bytes, libcni: str) -> tuple[str | None, tuple[Called, ...]]:
+    """The version at which that release deletes with a config, and whom it calls."""
+    reading = _reading(raw, libcni)
+    if reading.error is not None:
+        raise _bad(reading)
+    return reading.version, reading.calls
+
+
+def _added(raw: bytes, result: object) -> tuple[str | None, tuple[Called, ...]]:
+    """At which version a config of an unknown libcni was used, UNKNOWN if not known; whom it calls.
+
+    A plugin answers at the version at which it was called, and at 0.1.0 or 0.2.0 where there was
+    none.
+    """
+    readings = [_reading(raw, libcni) for libcni in (_OLDEST_LIBCNI, config.NEWEST_LIBCNI)]
+    read = [each for each in readings if each.error is None]
+    if not read:
+        raise _bad(readings[-1])
+    found = {each.version for each in read}
+    if len(found) == 1:
+        return found.pop(), read[-1].calls
+    said = result.get("cniVersion") if isinstance(result, dict) else None
+    if not isinstance(said, str) or said not in found:
+        versionless = None in found and said in ("0.1.0", "0.2.0")
+        return None if versionless else UNKNOWN, read[-1].calls
+    return said, read[-1].calls
+
+
+def _reading(raw: bytes, libcni: str) -> config.Config:
+    """The config of the ADD, as that release reads it: a list, or a single plugin's config."""
+    as_list = config.read("cached.conflist", raw, libcni)
     if as_list.error is None:
         return as_list
-    alone = config.read("cached.conf", raw)
-    if alone.error is None:
-        return alone
-    raise _BadEntryError(f"its config is none that libcni reads: {as_list.error.message}")
+    alone = config.read("cached.conf", raw, libcni)
+    return as_list if alone.error is not None else alone
+
+
+def _bad(reading: config.Config) -> _BadEntryError:
+    why = reading.error.message if reading.error is not None else ""
+    return _BadEntryError(f"its config is none that libcni reads: {why}")

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cni_upgrade.cni import config, folder
+from cni_upgrade.cni import config, folder, runtimes
 from cni_upgrade.cni.config import Config, Inline, Unread
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
@@ -104,7 +104,9 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
             )
     running: list[Sandbox] = []
     if found.cache_dir is not None:
-        running, broken = sandboxes.read(operation.root, found.cache_dir[0])
+        runtime = runtimes.lookup(operation.runtime, operation.libcni)
+        reads_again = runtime.libcni if runtime.deletes_with == "cached" else None
+        running, broken = sandboxes.read(operation.root, found.cache_dir[0], reads_again)
         findings += broken
     elif any(each.component == operation.paths.cache_dir for each in found.findings):
         running = [sandboxes.unknown()]  # it may well be there: a link that leads nowhere here

@@ -100,6 +100,92 @@ def test_a_single_plugin(host: Host) -> None:
     assert read(host) == ({"0.3.1": 1}, [])
 
 
+LISTED = VERSIONLESS.replace("{", '{"cniVersions": ["0.3.1", "0.4.0"],', 1)
+"""At 0.4.0 for libcni from 1.2 on, at no version for those before it."""
+
+
+def cached(host: Host, text: str, told: object, container: str = "a" * 64) -> None:
+    """A pod that was added with that config, whose plugins answered at that version."""
+    path = host.sandbox(None, container)
+    entry = json.loads(path.read_text())
+    result = {} if told is None else {"cniVersion": told}
+    entry |= {"config": base64.b64encode(text.encode()).decode(), "result": result}
+    path.write_text(json.dumps(entry))
+
+
+@pytest.mark.parametrize(
+    ("told", "counts"),
+    [
+        ("0.4.0", {"0.4.0": 1}),
+        ("0.1.0", {"missing": 1}),
+        ("", {"unknown": 1}),
+        ("0.3.1", {"unknown": 1}),
+        (None, {"unknown": 1}),
+        (["0.4.0"], {"unknown": 1}),
+    ],
+)
+def test_where_releases_read_a_cached_config_otherwise_its_result_decides(
+    host: Host, told: object, counts: dict[str, int]
+) -> None:
+    """Which libcni added the pod is not on record: the runtime may have been another one then."""
+    cached(host, LISTED, told)
+    found, said = read(host)
+    assert found == counts
+    assert [text.partition(": ")[0] for text in said] == ["results"] * ("unknown" in counts)
+
+
+def test_pods_of_which_that_is_not_known_are_one_finding(host: Host) -> None:
+    for container in "abc":
+        cached(host, LISTED, None, container * 64)
+    counts, [said] = read(host)
+    assert counts == {"unknown": 3}
+    assert said.startswith("results: 3 cached sandboxes added with cniVersions")
+
+
+def test_a_cached_config_that_only_older_releases_read_was_added_by_one(host: Host) -> None:
+    cached(host, LISTED.replace('["0.3.1", "0.4.0"]', '"0.4.0"'), None)
+    assert read(host) == ({"missing": 1}, [])
+
+
+@pytest.mark.parametrize("told", ["0.1.0", None])
+def test_a_pod_that_an_old_libcni_added_with_no_version_bounds_the_rewrite(
+    host: Host, told: str | None
+) -> None:
+    """libcni 0.8.1 passes over cniVersions, and cannot delete at 0.4.0 what has no version."""
+    host.runtime = "containerd://1.5.5"
+    host.plugins("0.4.0")
+    host.config(text=LISTED)
+    cached(host, LISTED, told)
+    found = report(run(host.audit()))
+    assert (found.files[0].action, found.files[0].to) == ("Rewrite", "0.3.1")
+    assert "SandboxLimit" in {each.code for each in found.findings}
+    assert found.after.existing_delete is True
+    done = run(host.apply(to="0.3.1"))
+    assert '"cniVersion": "0.3.1"' in (host.conf / "10-pod.conflist").read_text(), done
+    assert "cniVersions" not in (host.conf / "10-pod.conflist").read_text()
+
+
+@pytest.mark.parametrize(
+    ("runtime", "works", "counts"),
+    [
+        ("cri-o://1.23.0", False, {"missing": 1}),
+        ("cri-o://1.30.0", True, {"missing": 1}),
+        ("cri-o://1.31.0", True, {"0.4.0": 1}),
+    ],
+)
+def test_crio_reads_the_cached_config_with_the_libcni_that_it_has_now(
+    host: Host, runtime: str, works: bool, counts: dict[str, int]
+) -> None:
+    host.runtime = runtime
+    host.plugins()
+    host.config(text=VERSIONLESS.replace("{", '{"cniVersion": "0.4.0",', 1))
+    cached(host, LISTED, "0.4.0")
+    found = report(run(host.audit()))
+    assert found.sandboxes == counts
+    assert (found.baseline.delete, found.after.existing_delete) == (works, works)
+    assert ("CachedDel" in {each.code for each in found.findings}) is not works
+
+
 def test_the_oldest_form_is_the_result_itself(host: Host) -> None:
     name = f"my-net-{'a' * 64}-eth0"
     (host.results / name).write_text('{"cniVersion": "0.3.1", "ips": []}')
