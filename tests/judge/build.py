@@ -48,6 +48,11 @@ def crio(release: str) -> Path:
     return build(HERE / f"ocicni-{release}", HERE / "crio.go", f"crio-{release}")
 
 
+def multicall() -> Path:
+    """Many plugins in one binary, as k3s has them."""
+    return build(HERE / "libcni-1.3.0", HERE / "multicall.go", "cni")
+
+
 def flannel() -> Path:
     """flannel, which runs another plugin, of plugins 0.9.1: the last release that holds it."""
     module = HERE.parent / "cluster/components/plugins-0.9.1"

@@ -4,6 +4,7 @@ containerd's choice is held against go-cni, with each number of configs, in test
 """
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from cni_upgrade.cni import config, folder, runtimes
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.node import probe
+from tests.judge import build
 from tests.judge.build import OCICNI
 from tests.judge.drawing import draws
 from tests.judge.folders import BYTES, Folder
@@ -169,3 +171,43 @@ def test_a_null_in_place_of_a_plugin_ends_the_process(
     files = {A: b'{"name": "a", "plugins": [null]}', B: listed("b", "0.3.1", "bridge")}
     found = agree(judges, Folder(files, {}), place, bins, "")
     assert found == {"1.0.1": "", "1.3.0": B}
+
+
+MANY = {"bridge": "1.1.0", "ptp": "0.4.0", "loopback": "1.0.0"}
+"""The plugins of `multicall.go`, and the highest version of each."""
+
+
+@pytest.fixture(scope="module")
+def links(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plugin folder as k3s lays it: links to one binary that is each of the plugins."""
+    folder = tmp_path_factory.mktemp("links")
+    for name in ("cni", *MANY):
+        (folder / name).symlink_to(build.multicall())
+    return folder
+
+
+@pytest.mark.parametrize("title", ["the first", "a version that a plugin refuses"])
+def test_plugins_that_are_one_binary_are_told_apart_as_crio_does(
+    title: str, judges: list[Judge], place: Path, links: Path
+) -> None:
+    files, default, file = ROWS[title]
+    found = agree(judges, Folder(files, {}), place, links, default)
+    assert set(found.values()) == {file}
+
+
+def test_what_plugins_that_are_one_binary_support(links: Path) -> None:
+    found = probe.probe("", [(str(links), str(links))], ["cni", *MANY], "1.0.0")
+    assert {name: found[name].max for name in MANY} == MANY
+    assert "exit code 0 and printed ''" in str(found["cni"].finding), "it is no plugin itself"
+
+
+def test_they_are_called_by_name_in_an_image_too(tmp_path: Path) -> None:
+    """Where the links name the machine's own paths, and what is run stays in the image."""
+    host = Host(tmp_path / "host")
+    data = host.root / "var/lib/rancher/k3s/data/12ab/bin"
+    data.mkdir(parents=True)
+    shutil.copy(build.multicall(), data / "cni")
+    for name in MANY:
+        (host.bin / name).symlink_to("/var/lib/rancher/k3s/data/12ab/bin/cni")
+    found = probe.probe(str(host.root), [("/opt/cni/bin", str(host.bin))], MANY, "1.0.0")
+    assert {name: found[name].max for name in MANY} == MANY

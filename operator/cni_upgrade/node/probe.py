@@ -15,6 +15,7 @@ import signal
 import stat
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
@@ -34,13 +35,24 @@ _CHUNK = 16 << 10
 _NOTHING_LEFT = (ProcessLookupError, PermissionError)  # Linux says the one, BSD the other
 
 
+class _Place(NamedTuple):
+    """A binary that was found: the path by which the runtime calls it, and the file that it is.
+
+    They differ where a link stands in the way, and many plugins may be one file (k3s): which one is
+    asked that file tells by the name that it is called by, while the file alone stays in the root.
+    """
+
+    called: str
+    real: str
+
+
 class _Run:
     """One plugin under way: its process, what it printed, and how it ended."""
 
     __slots__ = ("deadline", "output", "outputs", "pid", "status", "verdict")
 
-    def __init__(self, path: str, version: str) -> None:
-        """Starts the binary at `path`. Raises OSError when it cannot be started."""
+    def __init__(self, place: _Place, version: str) -> None:
+        """Starts the binary. Raises OSError when it cannot be started."""
         self.output: dict[int, bytearray] = {}
         self.status: int | None = None
         self.verdict = ""
@@ -56,8 +68,8 @@ class _Run:
             os.close(question)
             ends.remove(question)
             self.pid = os.posix_spawn(
-                path,
-                [path],
+                place.real,
+                [place.called],
                 {
                     "CNI_COMMAND": "VERSION",
                     "CNI_NETNS": "dummy",
@@ -133,7 +145,7 @@ def probe(
     with one is the finding of its Support.
     """
     supports: dict[str, Support] = {}
-    found: dict[str, str] = {}
+    found: dict[str, _Place] = {}
     for binary in types:
         place = _find(root, bin_dirs, binary, unseen)
         if isinstance(place, Support):
@@ -149,7 +161,7 @@ def probe(
 
 def _find(
     root: str, bin_dirs: Sequence[tuple[str, str]], binary: str, unseen: str | None
-) -> str | Support:
+) -> _Place | Support:
     """The first plain file of that name in the folders, as libcni's FindInPath looks for it.
 
     libcni passes over whatever stat fails on (`pkg/invoke/find.go`), so a link that leads nowhere
@@ -170,7 +182,7 @@ def _find(
         try:
             real = resolve(root, path)
             if stat.S_ISREG(os.lstat(real).st_mode):
-                return real
+                return _Place(path, real)
         except BrokenLinkError as error:
             broken = f"{path} is a link to {error.target}, which is not there"
             if root:
@@ -216,26 +228,26 @@ def _unknown(binary: str, code: Code, message: str, action: str) -> Support:
     return Support(binary, source="unknown", finding=finding)
 
 
-def _ask(batch: Sequence[tuple[str, str]], version: str) -> dict[str, Support]:
+def _ask(batch: Sequence[tuple[str, _Place]], version: str) -> dict[str, Support]:
     supports: dict[str, Support] = {}
     runs: dict[str, _Run] = {}
     try:
-        for binary, path in batch:
+        for binary, place in batch:
             try:
                 with stop.later():  # a process that is started is one that is ended again
-                    runs[binary] = _Run(path, version)
+                    runs[binary] = _Run(place, version)
             except OSError as error:
-                supports[binary] = _bounded(path, _not_started(binary, path, error))
+                supports[binary] = _bounded(place.real, _not_started(binary, place.real, error))
         _attend(runs.values())
     finally:
         with stop.later():
             for run in runs.values():
                 run.close()
-    paths = dict(batch)
+    places = dict(batch)
     for binary, run in runs.items():
         answer = _judge(binary, run)
         supports[binary] = (
-            _bounded(paths[binary], answer) if isinstance(answer, Finding) else answer
+            _bounded(places[binary].real, answer) if isinstance(answer, Finding) else answer
         )
     return supports
 

@@ -6,6 +6,7 @@ import struct
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -187,6 +188,28 @@ def test_links(host: Host) -> None:
     assert supports["linked"].max == "0.4.0"
     assert code(supports["lost"]) == "PluginBrokenLink"
     assert "/var/lib/rancher/k3s/data/34cd/bin/cni" in str(supports["lost"].finding)
+
+
+def test_a_link_is_called_by_its_own_name(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As libcni calls it, by folder and type: k3s' plugins are links to one binary, which tells by
+    that name which of them it is. A script sees no such name, so what is started is looked at."""
+    data = host.root / "data"
+    data.mkdir()
+    host.plugin("portmap").rename(data / "cni")
+    (host.bin / "portmap").symlink_to("/data/cni")
+    started: list[tuple[str, list[str]]] = []
+    spawn = os.posix_spawn
+
+    def noted(path: str, arguments: list[str], *others: Any, **more: Any) -> int:
+        started.append((path, arguments))
+        return spawn(path, arguments, *others, **more)
+
+    monkeypatch.setattr(os, "posix_spawn", noted)
+    ask(host, "portmap", "bridge")
+    assert started == [
+        (str(data / "cni"), ["/opt/cni/bin/portmap"]),
+        (str(host.bin / "bridge"), ["/opt/cni/bin/bridge"]),
+    ]
 
 
 def test_the_next_folder_is_not_searched_past_a_link_that_leads_nowhere_here(host: Host) -> None:
