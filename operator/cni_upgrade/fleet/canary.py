@@ -33,6 +33,8 @@ class Canary:
     """What it waits for; empty once it has passed, and where there is nothing to change."""
     trouble: str = ""
     """Why it cannot pass without a person, as one CamelCase word."""
+    ill: tuple[Member, ...] = ()
+    """Those that it waits for, where neither a soak nor a person is what it waits for."""
 
     @property
     def passed(self) -> bool:
@@ -119,9 +121,11 @@ def canary(
     if stuck:
         text = f"canary {_first(stuck)} cannot be changed, so the canary cannot pass"
         return Canary(names, places, status, text, "CanaryBlocked")
-    ill = sorted(f"{m.node.name} ({_state(m)})" for m in chosen if not well(m))
+    ill = tuple(sorted((m for m in chosen if not well(m)), key=lambda m: m.node.name))
     text = f"{fine} of {len(chosen) + places} canaries are well"
-    return Canary(names, places, status, f"{text}; waits for {_first(ill)}" if ill else text)
+    if ill:
+        text += f"; waits for {_first([f'{m.node.name} ({_state(m)})' for m in ill])}"
+    return Canary(names, places, status, text, ill=ill)
 
 
 def _first(texts: list[str]) -> str:

@@ -20,7 +20,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy, Mode, PolicySpec
 from cni_upgrade.api.rollout_status import RolloutStatus
 from cni_upgrade.api.verify import OnFailure
 from cni_upgrade.fleet import node_lease
-from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget, shared
+from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget, changing, shared
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.containing import NONSENSE
 from cni_upgrade.fleet.failures import counted
@@ -210,6 +210,13 @@ class Course:
         return [m for m in self.waiting if m.node.ready != "Unknown" and not m.node.unschedulable]
 
     @cached_property
+    def _next(self) -> list[Member]:
+        """Those of them whose turn it is by canary and wave; what is not proved goes before all."""
+        if self.unproved:
+            return [m for m in self.able if self._proved_but(m.node.name)]
+        return [m for m in self.able if self.waves.refusal(m.node.name) is None]
+
+    @cached_property
     def looked_at(self) -> bool:
         """Whether some node is being audited, or will be without anybody's help."""
         return any(m.open for m in self.members)
@@ -251,26 +258,75 @@ class Course:
         if self.waiting and self._unproved_rest:
             now = "annotate it with cniupgrade.dev/retry to try at once"
             return UNPROVED, f"nothing else begins: {self._told_unproved()}; {now}"
-        if self.able:
-            first = self.able[0].node.name
+        if self._next:
+            first = self._next[0].node.name
             refused, holders = self.places.refusal(first), self.places.held_by(first)
             if refused is None or refused[0] != MAX_UNAVAILABLE or not holders:
                 return None
             by_name = {m.node.name: m for m in self.members}
             told = ", ".join(_why_down(name, by_name.get(name)) for name in holders[:3])
             return HELD, f"nothing moves: {refused[1]}, and nobody works on {told}"
-        foreign = [m.node.name for m in self.waiting if m.node.unschedulable]
+        if self.able:
+            return self._turn_held()
         silent = [
-            m.node.name
+            m
             for m in self.members
             if m.node.ready == "Unknown"
             and (m.state is None or m.state.status.phase in _UNDECIDED or m.stale)
+            and not m.waits
         ]
-        leased = [m.node.name for m in self._there]
-        texts = [f"{_names(foreign)} cordoned by somebody else"] if foreign else []
-        texts += [f"{_names(leased)} leased by somebody else"] if leased else []
-        texts += [f"{_names(silent)} silent (Ready is Unknown)"] if silent else []
-        return (HELD, f"nothing moves: {' and '.join(texts)}") if texts else None
+        told = self._in_the_way([*self.waiting, *silent])
+        return (HELD, f"nothing moves: {told}") if told else None
+
+    def _turn_held(self) -> tuple[str, str] | None:
+        """Who keeps the canary or the wave from its end, where nobody but others can do something.
+
+        None too while a canary soaks, or cannot pass for a reason of its own.
+        """
+        canary = self.waves.canary
+        if (
+            canary is not None
+            and not canary.passed
+            and (canary.trouble or canary.status.soak_since)
+        ):
+            return None
+        holders = self.waves.holders
+        if not holders or not all(self._left_to_others(m) for m in holders):
+            return None
+        return HELD, f"nothing moves: {self._turn_waits()}: {self._in_the_way(holders)}"
+
+    def _left_to_others(self, member: Member) -> bool:
+        """Whether only what is not ours keeps a node that is waited for from going on."""
+        node = member.node
+        if changing(member.state):
+            return False
+        if node.ready == "Unknown":
+            return True
+        if member.open or not member.seen:
+            return False
+        if member.waits:
+            return node.unschedulable or node.name in self._leased
+        return node.ready != "True"
+
+    def _in_the_way(self, members: Iterable[Member]) -> str:
+        """What is not ours and keeps nodes from going on, by their names; empty where nothing."""
+        every = list(members)
+        foreign = [m for m in every if m.waits and m.node.unschedulable]
+        silent = [m for m in every if m.node.ready == "Unknown"]
+        others = [
+            m for m in every if m.node.ready != "Unknown" and not (m.waits and m.node.unschedulable)
+        ]
+        leased = [m for m in others if m.waits]
+        down = [m for m in others if not m.waits]
+        told = (
+            (foreign, "cordoned by somebody else"),
+            (leased, "leased by somebody else"),
+            (silent, "silent (Ready is Unknown)"),
+            (down, "not Ready"),
+        )
+        return " and ".join(
+            f"{_names([m.node.name for m in nodes])} {why}" for nodes, why in told if nodes
+        )
 
     @property
     def _unproved_rest(self) -> bool:
@@ -328,21 +384,22 @@ class Course:
             return canary.waits_for
         if self._unproved_rest:
             return self._told_unproved() if self.waiting else ""
-        able = self.able
-        if not able:
-            held = self.held()
-            return held[1] if held else canary.waits_for if canary and not canary.passed else ""
+        if not self._next and (held := self.held()) is not None:
+            return held[1]
+        if not self.able:
+            return canary.waits_for if canary and not canary.passed else ""
         if closed := self.closed():
             return closed[1]
-        free = (m.node.name for m in able if self._proved_but(m.node.name))
-        mine = next((n for n in free if self.unproved or self.waves.refusal(n) is None), None)
-        if mine is None:
-            return canary.waits_for if canary and not canary.passed else self._wave_waits()
-        refused = self.places.refusal(mine)
+        if not self._next:
+            return canary.waits_for if canary and not canary.passed else self._turn_waits()
+        refused = self.places.refusal(self._next[0].node.name)
         return refused[1] if refused else ""
 
-    def _wave_waits(self) -> str:
+    def _turn_waits(self) -> str:
+        """How much of the canary or the wave is not there yet."""
         size, finished = self.waves.size
+        if self.waves.testing:
+            return f"{finished} of {size} canaries are well"
         return f"{size - finished} of {size} nodes of {self.waves.name} are not finished"
 
 

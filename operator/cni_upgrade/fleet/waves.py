@@ -142,6 +142,13 @@ class Waves:
         there = len(self._waves[self.current].members)
         return there, there - len(self._open[self.current])
 
+    @property
+    def holders(self) -> tuple[Member, ...]:
+        """The nodes that the canary, or else the present wave, waits for."""
+        if self.testing and self.canary is not None:
+            return self.canary.ill
+        return tuple(self._open[self.current]) if self._waves else ()
+
     @cached_property
     def order(self) -> dict[str, int]:
         """By node: its place in the order, canaries not apart."""

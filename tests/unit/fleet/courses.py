@@ -134,8 +134,34 @@ def canary_that_is_down_while_it_soaks() -> Rollout:
     r.say("== node-a is not ready")
     r.cluster.set_ready("node-a", "False")
     r.play(200)
-    assert "node-a (not Ready)" in rolling(r)["waitsFor"]
+    assert "node-a not Ready" in rolling(r)["waitsFor"]
     r.say("== node-a is ready")
+    r.cluster.set_ready("node-a", "True")
+    r.play(240)
+    assert phases(r)["node-b"] == "Waiting"
+    all_done(r)
+    return r
+
+
+def canary_whose_machine_dies() -> Rollout:
+    """It was done and is silent while it soaks: named, for a person once it stays away."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "ab"))
+    rollout = {"canary": {"nodes": 1, "soak": "5m"}, "maxUnavailable": 2}
+    r.cluster.apply_policy("cure", enforce(rollout))
+    r.until(lambda: r.phase("node-a") == "Done")
+    r.play(200)
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(300)
+    assert ready(r, "cure") == "NothingMoves"
+    assert "Stalled" not in conditions(r), "it may reboot"
+    waits = "0 of 1 canaries are well: node-a silent (Ready is Unknown)"
+    assert waits in rolling(r)["waitsFor"]
+    r.play(400)
+    assert "Stalled" in conditions(r)
+    assert waits in r.cluster.policy("cure")["status"]["message"]
+    assert began(r) == ["node-a"]
+    r.say("== node-a is back")
     r.cluster.set_ready("node-a", "True")
     r.play(240)
     assert phases(r)["node-b"] == "Waiting"
@@ -324,7 +350,14 @@ def foreign_cordon_is_waited_for() -> Rollout:
     r.settle()
     assert phases(r) == {"node-a": "Waiting", "node-b": "Waiting"}
     assert reason(r, "node-b") == "Wave"
-    assert "1 of 1 nodes of zone z1" in rolling(r)["waitsFor"]
+    waits = "1 of 1 nodes of zone z1 are not finished: node-a cordoned by somebody else"
+    assert waits in rolling(r)["waitsFor"]
+    r.play(300)
+    assert ready(r, "cure") == "NothingMoves"
+    assert "Stalled" not in conditions(r), "they may be at work on it"
+    r.play(400)
+    assert "Stalled" in conditions(r)
+    assert waits in r.cluster.policy("cure")["status"]["message"]
     r.say("== they uncordon node-a")
     r.cluster.uncordon("node-a")
     all_done(r)
@@ -523,6 +556,7 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_that_matches_nothing,
     canary_that_vanishes,
     canary_that_is_down_while_it_soaks,
+    canary_whose_machine_dies,
     window_closes_mid_rollout,
     window_that_is_too_short,
     window_that_is_none,

@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 
 from cni_upgrade.api.names import FINALIZER
 from cni_upgrade.api.parse import parse_policy
+from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.course import Course, longest
 from cni_upgrade.fleet.decisions import SetStatus
 from cni_upgrade.fleet.leaving import all_leaving, turns
 from cni_upgrade.fleet.member import Member
+from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.roster import Roster
+from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.waves import arranged
 from tests.unit.fleet.api_model import merged, stamp
-from tests.unit.fleet.cluster_model import CONFIG
-from tests.unit.fleet.samples import NOW, member, node, operation, policy, state
+from tests.unit.fleet.cluster_model import CONFIG, LEASED
+from tests.unit.fleet.samples import NOW, lease, member, node, operation, policy, state
 
 ZONE = "topology.kubernetes.io/zone"
 
@@ -147,3 +150,89 @@ def test_every_node_is_in_one_wave(places: list[tuple[str, str]], order: dict[st
 )
 def test_how_long_a_change_may_take(spec: dict[str, Any], drained: bool, minutes: int) -> None:
     assert longest(policy(**spec).spec, CONFIG, drained) == minutes * 60
+
+
+def course(made: CNIUpgradePolicy, *there: tuple[Node, dict[str, Any]], **world: Any) -> Course:
+    """The course of a policy over nodes with their records, all looked at for what it asks."""
+    states = {}
+    for on, status in there:
+        key = audit_key(on, state(on.name, "cure"), made, CONFIG)
+        states[on.name] = state(on.name, "cure", observed={"auditKey": key}, **status)
+    nodes = {on.name: on for on, _ in there}
+    shown = {"policies": {"cure": made}, "nodes": nodes, "states": states}
+    seen = Snapshot(**{"now": NOW, "config": CONFIG, **shown, **world})
+    return Course(made, seen, Roster(seen), states)
+
+
+WAITS: dict[str, Any] = {"phase": "Waiting"}
+Z1: Any = {ZONE: "z1"}
+Z2: Any = {ZONE: "z2"}
+LATER = node("node-c", **Z2), WAITS
+CORDONED = node("node-a", cordoned=True, **Z1), WAITS
+FREE = node("node-b", **Z1)
+NOT_FINISHED = "nodes of zone z1 are not finished"
+
+
+@pytest.mark.parametrize(
+    ("second", "waits", "holds"),
+    [
+        ((FREE, {"phase": "Done"}), f"1 of 2 {NOT_FINISHED}: node-a cordoned by somebody", True),
+        ((FREE, {"phase": "Applying", "operation": operation()}), f"2 of 2 {NOT_FINISHED}", False),
+        ((FREE, {"phase": "Auditing", "verdict": "Rewrite"}), f"2 of 2 {NOT_FINISHED}", False),
+        ((FREE, WAITS), "", False),
+        (
+            (replace(FREE, unschedulable=True), WAITS),
+            f"2 of 2 {NOT_FINISHED}: node-a, node-b cordoned by somebody else",
+            True,
+        ),
+    ],
+)
+def test_a_wave_is_held_where_all_that_it_waits_for_is_left_to_others(
+    second: tuple[Node, dict[str, Any]], waits: str, holds: bool
+) -> None:
+    made = policy(rollout={"order": {"by": "Zone"}, "maxUnavailable": 9, "maxParallel": 9})
+    found = course(made, CORDONED, second, LATER)
+    assert waits in found.waits_for()
+    held = found.held()
+    assert (held is not None) == holds
+    if held is not None:
+        assert held == ("NothingMoves", found.waits_for())
+
+
+def test_a_wave_is_held_by_a_lease_of_somebody_else() -> None:
+    made = policy(rollout={"order": {"by": "Zone"}, "maxUnavailable": 9})
+    first = node("node-a", **Z1), WAITS
+    taken = {"node-node-a": lease("node-maintenance")}
+    held = course(made, first, LATER, leases=taken, config=LEASED).held()
+    expected = f"nothing moves: 1 of 1 {NOT_FINISHED}: node-a leased by somebody else"
+    assert held == ("NothingMoves", expected)
+
+
+@pytest.mark.parametrize(
+    ("first", "why"),
+    [
+        ((node("node-a", ready="Unknown", tier="front"), {"phase": "Done"}), "silent (Ready is"),
+        ((node("node-a", ready="False", tier="front"), {"phase": "Done"}), "not Ready"),
+        ((node("node-a", cordoned=True, tier="front"), WAITS), "cordoned by somebody else"),
+        ((node("node-a", ready="Unknown", tier="front"), WAITS), "silent (Ready is Unknown)"),
+        ((node("node-a", ready="Unknown", tier="front"), {"phase": "Pending"}), "silent (Ready"),
+        ((node("node-a", tier="front"), {"phase": "Done"}), ""),  # it soaks
+        ((node("node-a", tier="front"), {"phase": "Blocked"}), ""),  # CanaryBlocked says it
+        ((node("node-a", tier="front"), {"phase": "Pending"}), ""),  # it is looked at
+        ((node("node-a", tier="front"), {"phase": "Applying", "operation": operation()}), ""),
+    ],
+)
+def test_a_canary_is_held_where_those_that_are_not_well_are_left_to_others(
+    first: tuple[Node, dict[str, Any]], why: str
+) -> None:
+    canary = {"nodeSelector": {"matchLabels": {"tier": "front"}}}
+    made = policy(rollout={"canary": canary, "maxUnavailable": 9})
+    found = course(made, first, LATER)
+    held = found.held()
+    if not why:
+        assert held is None
+        assert "nothing moves" not in found.waits_for()
+    else:
+        assert held is not None
+        assert held[1].startswith(f"nothing moves: 0 of 1 canaries are well: node-a {why}")
+        assert held == ("NothingMoves", found.waits_for())
