@@ -113,8 +113,9 @@ class PolicyStatus(Model):
     conditions: Conditions = Field(
         default=(),
         description="Ready and NodesMatched are always there; Reconciling (work is under way), "
-        "Stalled (a person is needed), Paused, Stopped (all policies are) and Overlapping (with "
-        "another Enforce policy) only while true.",
+        "Stalled (a person is needed), Paused, Stopped (all policies are), NodesSilent (nothing "
+        "else keeps an audit from its end) and Overlapping (with another Enforce policy) only "
+        "while true.",
     )
     message: Text = Field(default="", description="Where the rollout is, in one sentence.")
     nodes: NodeCounts | None = Field(

@@ -38,6 +38,7 @@ STOPPED = "RolloutStopped"
 CLOSED = "OutsideWindow"
 TURN = "Turn"
 HELD = "NothingMoves"
+SILENT = "silent (Ready is Unknown)"
 
 _MOST_KEPT = 32
 """Failed nodes whose names the status keeps: it has to stay small whatever the budget."""
@@ -321,11 +322,11 @@ class Course:
         told = (
             (foreign, "cordoned by somebody else"),
             (leased, "leased by somebody else"),
-            (silent, "silent (Ready is Unknown)"),
+            (silent, SILENT),
             (down, "not Ready"),
         )
         return " and ".join(
-            f"{_names([m.node.name for m in nodes])} {why}" for nodes, why in told if nodes
+            f"{named([m.node.name for m in nodes])} {why}" for nodes, why in told if nodes
         )
 
     @property
@@ -336,7 +337,7 @@ class Course:
     def _told_unproved(self) -> str:
         first = self.unproved[0]
         status = first.state.status if first.state else None
-        names = _names([m.node.name for m in self.unproved])
+        names = named([m.node.name for m in self.unproved])
         why = f": {status.phase}, {status.message}" if status else ""
         return f"{names} to be proved before another node begins; {first.node.name}{why}"
 
@@ -374,7 +375,7 @@ class Course:
             told = [self.failures.told(name) for name in self.failures.nodes]
             return (
                 f"{len(told)} of at most {self.failures.most} nodes failed or were "
-                f"rolled back: {_names(told)}; look there, then annotate one or "
+                f"rolled back: {named(told)}; look there, then annotate one or "
                 f"{self._name} with cniupgrade.dev/retry"
             )
         if self.window_error:
@@ -409,7 +410,8 @@ def hours(seconds: int) -> str:
     return f"{hours}h{minutes}m" if hours and minutes else f"{hours}h" if hours else f"{minutes}m"
 
 
-def _names(names: Sequence[str]) -> str:
+def named(names: Sequence[str]) -> str:
+    """The first three of them, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
 

@@ -22,7 +22,7 @@ from cni_upgrade.api.policy_status import (
 from cni_upgrade.api.rollout_status import RolloutStatus
 from cni_upgrade.fleet import leaving, sources
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
-from cni_upgrade.fleet.course import Course, all_courses
+from cni_upgrade.fleet.course import HELD, SILENT, Course, all_courses, named
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.departure import PAUSED, gives_back
 from cni_upgrade.fleet.objects import Node
@@ -31,7 +31,7 @@ from cni_upgrade.fleet.phases import AT_WORK, FAILED, UNPLANNABLE
 from cni_upgrade.fleet.roster import Roster, unjudged
 from cni_upgrade.fleet.selection import paused, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.standing import Verdict, enforced, held_since
+from cni_upgrade.fleet.standing import PATIENCE, Verdict, enforced, held_since
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.tally import Share
 from cni_upgrade.fleet.turn import Turn
@@ -39,6 +39,8 @@ from cni_upgrade.fleet.unread import NOT_UNDERSTOOD
 
 NODES_MATCHED = "NodesMatched"
 OVERLAPPING = "Overlapping"
+NODES_SILENT = "NodesSilent"
+"""There while an audit waits for nothing but nodes that are silent: its time is since when."""
 NO_NODE_MATCHES = "NoNodeMatches"
 RECORDS_NOT_UNDERSTOOD = "RecordsNotUnderstood"
 
@@ -62,6 +64,8 @@ class _Held:
     """Nodes that look good, but for what was wanted before: they are to be audited again."""
     again: int = 0
     """Good nodes that are looked at again, though nothing that we know of has changed."""
+    silent: tuple[str, ...] = ()
+    """Nodes that are to be looked at, and that nothing can be sent to."""
 
 
 def turns(
@@ -180,7 +184,11 @@ def _status(
     # A routine look is no work: until it has found something, the last answer holds.
     resting = moving + Counter({str(Phase.COMPATIBLE): held.again})
     resting[str(Phase.AUDITING)] -= held.again
-    since = held_since(policy, course, resting, world.now) if course is not None else None
+    since = (
+        held_since(policy, course, resting, world.now)
+        if course is not None
+        else _silent_since(policy, _looking(resting, held), held, world.now)
+    )
     verdict = _verdict(policy, matched, resting, held, course, since, world)
     if apart:
         verdict = _not_all(verdict, apart)
@@ -249,25 +257,45 @@ def _held(
 ) -> _Held:
     elsewhere: list[tuple[str, str]] = []
     rivals: set[str] = set()
+    silent: list[str] = []
     unseen = again = 0
     for name, node in matched.items():
         governance, share = roster.governance[name], shares.get(name)
         acting = governance.policy
         if acting is None:
             continue
+        due = share is None or (share.phase == Phase.PENDING and not share.stuck)
         if share is not None and share.looked_at:
             known = roster.answered(node, world.states[name], acting)
             if share.phase == Phase.AUDITING:
                 again += known and share.routine
             elif acting is policy:
                 unseen += not known
+                due = not known
+        if due and node.ready == "Unknown":
+            silent.append(name)
         if acting.spec.mode != Mode.ENFORCE:
             continue
         if acting.metadata.uid == policy.metadata.uid:
             rivals.update(governance.rivals)
         elif policy.metadata.name in governance.rivals:
             elsewhere.append((name, _claimant(acting, world.states.get(name))))
-    return _Held(tuple(elsewhere), tuple(sorted(rivals)), unseen, again)
+    return _Held(tuple(elsewhere), tuple(sorted(rivals)), unseen, again, tuple(silent))
+
+
+def _looking(phases: Counter[str], held: _Held) -> int:
+    """How many nodes are being looked at, or are to be."""
+    return phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + held.unseen
+
+
+def _silent_since(
+    policy: CNIUpgradePolicy, looking: int, held: _Held, now: datetime
+) -> datetime | None:
+    """Since when an audit waits for nothing but nodes that are silent; None where it is not so."""
+    if not looking or len(held.silent) < looking:
+        return None
+    known = (c.last_transition_time for c in policy.status.conditions if c.type == NODES_SILENT)
+    return next(known, now)
 
 
 def _claimant(policy: CNIUpgradePolicy, state: CNINodeState | None) -> str:
@@ -317,16 +345,20 @@ def _verdict(
     if not matched:
         return Verdict(False, NO_NODE_MATCHES, "spec.nodeSelector matches no node")
     busy = any(phases[str(phase)] for phase in AT_WORK)
-    looking = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + held.unseen
+    looking = _looking(phases, held)
     text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
     if world.stopped:
         # What is under way comes to its end.
         return Verdict(False, STOPPED, f"{stopped(world)}; {text}", reconciling=busy)
     if course is None:
-        if looking:
+        if looking and since is None:
             return Verdict(False, "Auditing", text, reconciling=True)
         if phases[UNPLANNABLE]:
             return Verdict(False, "NodesBlocked", text, stalled=True)
+        if since is not None:
+            late = world.now - since >= PATIENCE
+            told = f"nothing moves: {named(held.silent)} {SILENT}; {text}"
+            return Verdict(False, HELD, told, stalled=late)
         return Verdict(True, "Audited", text)
     if held.elsewhere:
         node, other = held.elsewhere[0]
@@ -389,6 +421,9 @@ def _conditions(
     if paused(policy):
         text = "no node begins; nodes that were written to are finished, the others given back"
         found.append(condition(PAUSED, True, PAUSED, text))
+    if verdict.reason == HELD and policy.spec.mode == Mode.AUDIT:
+        text = f"only silent nodes are left to be looked at: {named(held.silent)}"
+        found.append(condition(NODES_SILENT, True, "NodeSilent", text))
     if held.elsewhere:
         node, other = held.elsewhere[0]
         count = len(held.elsewhere)

@@ -990,6 +990,35 @@ def silent_before_the_audit_is_sent() -> Rollout:
     return r
 
 
+def audit_of_a_node_that_is_dead() -> Rollout:
+    """The others are looked at; it is named, for a person once it stays away."""
+    r = of(f1(), healthy())
+    r.cluster.set_ready("node-d", "Unknown")
+    r.cluster.apply_policy("look", {"mode": "Audit"})
+    r.play(300)
+    assert phases(r) == {"node-a": "Waiting", "node-d": "Pending"}
+    assert ready(r, "look") == "NothingMoves"
+    assert "node-d silent (Ready is Unknown)" in r.cluster.policy("look")["status"]["message"]
+    r.play(400)
+    assert "NothingMoves -> NothingMoves [Stalled]" in r.transcript
+    r.say("== node-d is back")
+    r.cluster.set_ready("node-d", "True")
+    r.settle()
+    assert phases(r) == {"node-a": "Waiting", "node-d": "Compatible"}
+    assert ready(r, "look") == "Audited"
+    r.say("== node-d goes silent, and the target is another one")
+    r.cluster.set_ready("node-d", "Unknown")
+    r.cluster.apply_policy("look", {"mode": "Audit", "target": {"cni": {"version": "1.1.0"}}})
+    r.play(120)
+    assert phases(r) == {"node-a": "Waiting", "node-d": "Compatible"}
+    assert ready(r, "look") == "NothingMoves"
+    r.say("== node-d is back")
+    r.cluster.set_ready("node-d", "True")
+    r.settle()
+    assert ready(r, "look") == "Audited"
+    return r
+
+
 def silent_before_the_agent_is_sent() -> Rollout:
     """The same where it is to write: it waits, however long, and nothing counts as tried."""
     r = of(f2())
@@ -2251,6 +2280,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     silent_mid_apply,
     foreign_cordon_in_between,
     silent_before_the_audit_is_sent,
+    audit_of_a_node_that_is_dead,
     silent_before_the_agent_is_sent,
     away_for_the_whole_proof,
     away_for_half_a_day,

@@ -97,6 +97,61 @@ def test_health(made: CNIUpgradePolicy, phases: list[str], reason: str, expected
     assert obj["status"]["observedGeneration"] == obj["metadata"]["generation"]
 
 
+def silenced(seen: Snapshot, *gone: str) -> Snapshot:
+    """The same, with these nodes silent."""
+    nodes = {n: node(n, ready="Unknown") if n in gone else on for n, on in seen.nodes.items()}
+    return replace(seen, nodes=nodes)
+
+
+@pytest.mark.parametrize(
+    ("phases", "gone", "reason", "named"),
+    [
+        (["Compatible", "Pending"], ["node-1"], "NothingMoves", "node-1 silent (Ready is Unknown)"),
+        (["Compatible", ""], ["node-1"], "NothingMoves", "node-1 silent"),
+        (["Pending", "Pending"], ["node-0", "node-1"], "NothingMoves", "node-0, node-1 silent"),
+        (["Pending", "Pending"], ["node-1"], "Auditing", "2 Pending"),
+        (["Auditing", "Pending"], ["node-1"], "Auditing", "1 Auditing, 1 Pending"),
+        (["Compatible", "Auditing"], ["node-1"], "Auditing", "1 Auditing"),
+        (["Waiting", "Compatible"], ["node-0", "node-1"], "Audited", "2 nodes"),
+    ],
+)
+def test_an_audit_names_the_silent_nodes_where_it_waits_for_nothing_else(
+    phases: list[str], gone: list[str], reason: str, named: str
+) -> None:
+    obj = status(silenced(world(AUDIT, *phases), *gone))
+    assert ready(obj) == reason
+    assert named in obj["status"]["message"]
+    going = {"Auditing": {"Reconciling"}, "NothingMoves": {"NodesSilent"}, "Audited": set()}
+    kinds = {c["type"] for c in obj["status"]["conditions"]}
+    assert kinds == {"Ready", "NodesMatched"} | going[reason]
+
+
+def test_an_audit_names_a_silent_node_that_is_good_for_what_was_asked_before() -> None:
+    newer = policy(mode="Audit", target={"cni": {"version": "1.1.0"}})
+    seen = replace(world(AUDIT, "Compatible"), policies={"cure": newer})
+    assert ready(status(seen)) == "Auditing"
+    obj = status(silenced(seen, "node-0"))
+    assert ready(obj) == "NothingMoves"
+    assert "node-0 silent" in obj["status"]["message"]
+
+
+def test_a_person_is_called_once_a_silent_node_has_kept_an_audit_for_ten_minutes() -> None:
+    """Counted from when nothing else was left, and anew where another node was looked at."""
+
+    def after(minutes: int, before: dict[str, Any], *phases: str) -> dict[str, Any]:
+        seen = silenced(world(parse_policy(before), *phases), "node-1")
+        return status(replace(seen, now=NOW + timedelta(minutes=minutes)))
+
+    held = after(0, AUDIT.to_api(), "Compatible", "Pending")
+    assert health(after(9, held, "Compatible", "Pending")) == GOING
+    late = after(10, held, "Compatible", "Pending")
+    assert (ready(late), health(late)) == ("NothingMoves", FAILED)
+    [told] = [c for c in late["status"]["conditions"] if c["type"] == "Stalled"]
+    assert "node-1 silent" in told["message"]
+    between = after(9, held, "Auditing", "Pending")
+    assert health(after(10, between, "Compatible", "Pending")) == GOING
+
+
 def test_what_is_good_for_another_target_is_not_enforced() -> None:
     seen = world(ENFORCE, "Done")
     newer = policy(target={"cni": {"version": "1.1.0"}})
