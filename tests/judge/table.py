@@ -81,6 +81,25 @@ ROWS: tuple[Row, ...] = (
         f'{{{HEAD}, "plugins": [{{"type": "bridge", "cniVer\u017fion": "0.1.0"}}]}}',
         told="0.1.0",
     ),
+    _list(
+        "null there leaves what came before",
+        f'{{{HEAD}, "plugins": [{{"type": "bridge", "cniversion": "0.1.0", '
+        '"cniver\u017fion": null}]}',
+        told="0.1.0",
+    ),
+    _conf(
+        "a .conf tells libcni the last one as they stand, and the plugin the last of the sorted",
+        '{"cniversion": "0.4.0", "name": "net", "cniVersion": "1.0.0", "type": "bridge"}',
+        told="0.4.0",
+    ),
+    _list(
+        "a key in the folder's files",
+        f"{{{HEAD}}}",
+        inline={"a.conf": b'{"cniversion": "0.4.0", "type": "ptp"}'},
+        loaded_by=("1.3.0",),
+        chain=("ptp",),
+        told="0.4.0",
+    ),
     # Keys.
     _list(
         "list keys are exact",

@@ -71,6 +71,9 @@ def agree_with(
         assert (mine.version or "") == file["version"], (release, file, mine)
         assert mine.plugins == tuple(dict.fromkeys(file["chain"])), (release, file, mine)
         assert mine.check_disabled == file["disableCheck"]
+        for place, told in enumerate(file["told"]):
+            called = next(call for call in mine.calls if call.place == place)
+            assert called.at(mine.version) == (told,), (release, file, mine)
         if any(told != file["version"] for told in file["told"]):
             assert any(note.code == Code.HIDDEN_VERSION for note in mine.notes), (file, mine)
     runtime = runtimes.lookup(CONTAINERD[release])

@@ -5,6 +5,7 @@ engine's rewrite. ADD, the status check, DEL of a fresh pod and of one that was 
 each held against what the verdict said, and so are the addresses that are left behind.
 """
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from cni_upgrade.cni import config, runtimes
 from cni_upgrade.cni.facts import Facts, Target
+from cni_upgrade.cni.rewrite import rewrite
 from cni_upgrade.cni.verdict import Judgement, judge
 from tests.judge.ahead import Ahead, ahead
 from tests.judge.build import RELEASES
@@ -95,3 +97,46 @@ def test_the_loopback_that_containerd_runs(runtime: str, plugins: str, tmp_path:
         said = judge(Facts(runtime, [read], world.plugins()), Target())
         outcome = world.loopback_comes_and_goes(known.loopback_at)
         assert outcome == (said.baseline.add, said.baseline.del_), said
+
+
+@pytest.mark.parametrize("form", ["list", "conf", "folder"])
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_key_of_a_plugins_own_tells_it_another_version(
+    release: str, form: str, tmp_path: Path
+) -> None:
+    """Plugins that take up to 0.4.0, a config at that, and a key that tells one of them 1.0.0.
+
+    A rewrite removes the key, but not from a file of the folder that libcni 1.3 adds to a list.
+    """
+    with World(release, tmp_path / "node") as world:
+        world.install("0.9.1", "bridge", "host-local", "loopback", "portmap")
+        whole = json.loads(world.write("0.4.0"))
+        [bridge] = whole["plugins"]
+        inline = {}
+        if form == "conf":
+            world.file = world.file.with_suffix(".conf")
+            whole = {"cniversion": "1.0.0", "name": "net", "cniVersion": "0.4.0", **bridge}
+        elif form == "list":
+            bridge["cniversion"] = "1.0.0"
+        else:
+            inline = {"x.conf": b'{"type": "portmap", "cniversion": "1.0.0"}'}
+            (world.folder / "net").mkdir()
+            (world.folder / "net/x.conf").write_bytes(inline["x.conf"])
+        world.file.write_text(json.dumps(whole))
+
+        def judged() -> Judgement:
+            read = config.read(world.file.name, world.file.read_bytes(), inline=inline)
+            return judge(Facts(CONTAINERD[release], [read], world.plugins()), Target("0.4.0"))
+
+        said = judged()
+        works = form == "folder" and release != "1.3.0"
+        assert (said.baseline.add, said.baseline.del_) == (works, works), said
+        assert world.comes_and_goes() == (works, works)
+        assert said.files[0].action == ("None" if form == "folder" else "Rewrite"), said
+        if form == "folder":
+            return
+        assert said.files[0].to == "0.4.0"
+        done = rewrite(world.file.read_bytes(), said.files[0].kind, "0.4.0")
+        world.file.write_bytes(done.data)
+        assert world.comes_and_goes("after") == (said.after.add, said.after.del_) == (True, True)
+        assert judged().verdict == "Compatible"

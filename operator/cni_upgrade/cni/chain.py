@@ -1,6 +1,7 @@
 """Names the binaries that run for a plugin, and the version at which each one is called.
 
-libcni gives each plugin of a list the list's version; a plugin gives its IPAM what it got itself.
+libcni gives each plugin of a list the list's version, which a key of the plugin's own may hide from
+it (`version_keys`); a plugin gives its IPAM what it got itself.
 Whom a plugin delegates to is called as that plugin sees fit:
 - flannel sets its own version if it has one, and leaves the delegate's otherwise (flannel
   cni-plugin `flannel_linux.go` doCmdAdd). Its delegate is bridge with host-local unless it says so;
@@ -11,11 +12,11 @@ Whom a plugin delegates to is called as that plugin sees fit:
 - others may do either.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from cni_upgrade.cni import golang
+from cni_upgrade.cni import golang, version_keys
 from cni_upgrade.cni.document import Node
 
 How = Literal["list", "own", "list or own", "either"]
@@ -34,6 +35,10 @@ class Called:
     place: int = 0
     """Which plugin of the list it runs for."""
     ipam: bool = False
+    key: str = ""
+    """The key of the plugin's own that tells the version in place of the list's; empty if none."""
+    file: str = ""
+    """With `key`: the file of the network's folder where it stands, which no rewrite touches."""
 
     def at(self, version: str | None) -> tuple[str, ...]:
         """At which version it may be called when that is the config's; several: not known."""
@@ -49,10 +54,25 @@ class Called:
                 return tuple(dict.fromkeys((given, *self.own)))
 
 
-def chain(plugins: list[Node]) -> tuple[Called, ...]:
-    """Each call of a binary once, in the order in which they first come."""
-    placed = ((plugin, Called("", place=place)) for place, plugin in enumerate(plugins))
+def chain(plugins: list[Node], files: Mapping[int, str] | None = None) -> tuple[Called, ...]:
+    """Each call of a binary once, in the order in which they first come.
+
+    `files` names those of the network's folder, by the places of the plugins that stand in them.
+    """
+    placed = (
+        (plugin, _from_list(plugin, place, (files or {}).get(place, "")))
+        for place, plugin in enumerate(plugins)
+    )
     return tuple(dict.fromkeys(call for plugin, by in placed for call in _calls(plugin, by)))
+
+
+def _from_list(plugin: Node, place: int, file: str) -> Called:
+    """How libcni calls a plugin of a list."""
+    hidden = version_keys.told_by(plugin)
+    if hidden is None:
+        return Called("", place=place)
+    own = (str(hidden.value.scalar),)
+    return Called("", "own", own, place, key=hidden.key, file=file)
 
 
 def binaries(calls: Iterable[Called]) -> tuple[str, ...]:
@@ -63,7 +83,7 @@ def binaries(calls: Iterable[Called]) -> tuple[str, ...]:
 def alone(calls: Iterable[Called], version: str | None) -> Iterator[Called]:
     """The calls of a config that is itself called at that version, whatever calls it."""
     for call in calls:
-        yield replace(call, how="own", own=call.at(version), place=0)
+        yield replace(call, how="own", own=call.at(version), place=0, key="", file="")
 
 
 def elsewhere(plugins: list[Node]) -> tuple[str, ...]:
@@ -105,11 +125,12 @@ def _calls(node: Node, by: Called) -> Iterator[Called]:
     if kind in MULTUS:
         if not last_string(node, "clusternetwork"):
             for item in _each(node, "delegates"):
-                yield from _delegate(item, replace(by, how="own", own=()))
+                yield from _delegate(item, replace(by, how="own", own=(), key="", file=""))
         return
     for key in ("delegate", "delegates"):
         for item in _each(node, key):
-            yield from _delegate(item, replace(by, how="either"))
+            how: How = "own" if by.how == "own" else "either"
+            yield from _delegate(item, replace(by, how=how))
 
 
 def _like_flannel(by: Called, own: str) -> Called:

@@ -97,6 +97,8 @@ def objections(runtime: Runtime, chain: Sequence[Support], version: str) -> list
             reasons.append(f"it is not known what {support.type} supports{bound}")
         elif not support.takes(version):
             reasons.append(f"{_asked(support, version)} {supported_range(support.supported)}")
+        elif support.called and support.called.key and support.called.at(version) != (version,):
+            reasons.append(f"{support.type} is told {told_at(support)}, whatever the config says")
         elif command := loses_result(runtime, support.type, version):
             reasons.append(
                 f"{support.type} answers without a cniVersion, so that {command} fails at {version}"
@@ -109,7 +111,18 @@ def _asked(support: Support, version: str) -> str:
     at = support.called.at(version) if support.called else (version,)
     if at == (version,):
         return f"{support.type} supports"
+    if support.called and support.called.key:
+        return f"{support.type} is told {told_at(support)} and supports"
     return f"{support.type} is delegated to at {either(at)} and supports"
+
+
+def told_at(support: Support) -> str:
+    """The version that a key of its own tells a binary, and where that key stands."""
+    called = support.called
+    if called is None:
+        return ""
+    place = shown(called.file) if called.file else f"a key {shown(ascii(called.key))} of its own"
+    return f"{either(called.own)} by {place}"
 
 
 def either(versions_: Sequence[str]) -> str:

@@ -56,6 +56,8 @@ class Config:
     """Every binary of the chain in order, IPAM and delegates included."""
     calls: tuple[chain.Called, ...] = ()
     """Of the same binaries, at which version each is called; more than one for some."""
+    pinned: tuple[chain.Called, ...] = ()
+    """The same calls once a rewrite has removed what hides the version from a plugin."""
     elsewhere: tuple[str, ...] = ()
     """Networks that run with this one and stand in no text of it (`chain.elsewhere`)."""
     mains: tuple[str, ...] = ()
@@ -73,6 +75,10 @@ class Config:
     def mendable(self) -> bool:
         """Whether it is not loaded, and would be if only it had another cniVersion."""
         return self.error is not None and self.error.code == Code.BAD_VERSION
+
+    def rewritten(self) -> "Config":
+        """The same file with its plugins called as they are after a rewrite."""
+        return replace(self, calls=self.pinned)
 
     def under(self, libcni: str) -> "Config":
         """The same file as that release of libcni reads it."""
@@ -208,6 +214,7 @@ def _read_conf(
         version=conf.cni_version or None,
         plugins=chain.binaries(calls),
         calls=calls,
+        pinned=chain.chain([version_keys.bare(plugin)]),
         elsewhere=chain.elsewhere([plugin]),
         mains=(main,),
         notes=notes.notes(
@@ -255,13 +262,18 @@ def _read_list(
     if libcni >= (1, 3, 0):
         inlined_only = _flag(members, "loadOnlyInlinedPlugins", libcni)
     plugins = _plugins(members, libcni, inlined_only)
+    own = len(plugins)
+    files: dict[int, str] = {}
     if libcni >= (1, 3, 0) and not inlined_only:
-        plugins += _inline_plugins(inline, libcni)
+        for file, plugin in _inline_plugins(inline, libcni):
+            files[len(plugins)] = f"{network}/{file}"
+            plugins.append(plugin)
     if not plugins:
         raise _NotLoadedError(Code.MISSING_PLUGINS, "no plugin configs found")
     data = to_bytes(document.text)
     keys = version_keys.deciding(document, kind)
-    calls = chain.chain(plugins)
+    calls = chain.chain(plugins, files)
+    pinned = [*map(version_keys.bare, plugins[:own]), *plugins[own:]]
     return Config(
         name,
         kind,
@@ -270,11 +282,15 @@ def _read_list(
         versions=tuple(others or ()),
         plugins=chain.binaries(calls),
         calls=calls,
+        pinned=chain.chain(pinned, files),
         elsewhere=chain.elsewhere(plugins),
         mains=tuple(dict.fromkeys(chain.last_string(plugin, "type") for plugin in plugins)),
         check_disabled=disabled,
-        notes=notes.notes(
-            name, data, network, keys, [network, version, *(others or ()), *_said(calls)]
+        notes=(
+            *notes.notes(
+                name, data, network, keys, [network, version, *(others or ()), *_said(calls)]
+            ),
+            *notes.inlined(name, calls),
         ),
         data=data,
         inline=inline,
@@ -362,9 +378,9 @@ def _plugins(
     return plugins
 
 
-def _inline_plugins(inline: Inline, libcni: tuple[int, int, int]) -> list[Node]:
+def _inline_plugins(inline: Inline, libcni: tuple[int, int, int]) -> list[tuple[str, Node]]:
     """NetworkPluginConfsFromFiles: each file decoded once as it stands, in the order of names."""
-    plugins: list[Node] = []
+    plugins: list[tuple[str, Node]] = []
     if reason := inline.get(""):
         why = f"the folder of its name: {reason!s}"
         raise _NotLoadedError(Code.INLINE_FOLDER, why, isinstance(reason, Unread))
@@ -382,5 +398,5 @@ def _inline_plugins(inline: Inline, libcni: tuple[int, int, int]) -> list[Node]:
         except (DocumentError, golang.DecodeError) as error:
             why, deep = f"inlined {shown(name)}: {error}", isinstance(error, TooDeepError)
             raise _NotLoadedError(Code.INLINE_FOLDER, why, deep) from None
-        plugins.append(node)
+        plugins.append((name, node))
     return plugins

@@ -1,8 +1,10 @@
 """Each way in which pods do not come or go, as a finding: what is seen, and what cures it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from cni_upgrade.cni import compat
+from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
@@ -70,18 +72,58 @@ def f2(config: Config, version: str | None, refusing: Sequence[Support]) -> Find
         if version
         else "cniVersion is missing, which counts as 0.1.0"
     )
-    by_range: dict[str, list[str]] = {}
-    for support in refusing:
-        by_range.setdefault(_supports(support), []).append(support.type)
-    ranges = "; ".join(
-        f"{', '.join(dict.fromkeys(types))}: {supports}" for supports, types in by_range.items()
-    )
     return Finding(
         Code.F2,
         Severity.FAULT,
         config.name,
-        f"{said}, which is not supported by {ranges}: ADD and DEL fail (incompatible CNI versions)",
+        f"{said}, which is not supported by {_ranges(refusing)}: ADD and DEL fail "
+        "(incompatible CNI versions)",
         f"write a version that all support, or install a newer {refusing[0].type}",
+    )
+
+
+def told_otherwise(config: Config, refusing: Sequence[Support]) -> Iterator[Finding]:
+    """Versions that a key of a plugin's own tells, and that binaries do not support."""
+    groups: dict[Called, list[Support]] = {}  # by all but the binary, for an IPAM plugin inherits
+    for support in refusing:
+        if support.called is not None and support.called.key:
+            same = replace(support.called, binary="", ipam=False)
+            groups.setdefault(same, []).append(support)
+    for called, binaries in groups.items():
+        types = ", ".join(dict.fromkeys(each.type for each in binaries))
+        key = shown(ascii(called.key))
+        told = (
+            f"tells {types} {compat.either(called.own)}, whatever the config's cniVersion is, and "
+            f"that is not supported by {_ranges(binaries)}: ADD and DEL fail (incompatible CNI "
+            "versions)"
+        )
+        if not called.file:
+            action = "remove that key, so that one cniVersion holds for all; a rewrite does"
+            yield Finding(
+                Code.F2,
+                Severity.FAULT,
+                config.name,
+                f"the key {key} of a plugin's own {told}",
+                action,
+            )
+            continue
+        file = shown(called.file)
+        yield Finding(
+            Code.HIDDEN_VERSION,
+            Severity.FAULT,
+            config.name,
+            f"{file} {told}",
+            f"remove the key {key} from {file}: a rewrite of the list leaves it",
+        )
+
+
+def _ranges(refusing: Sequence[Support]) -> str:
+    """Who supports what, those together that support the same."""
+    by_range: dict[str, list[str]] = {}
+    for support in refusing:
+        by_range.setdefault(_supports(support), []).append(support.type)
+    return "; ".join(
+        f"{', '.join(dict.fromkeys(types))}: {supports}" for supports, types in by_range.items()
     )
 
 

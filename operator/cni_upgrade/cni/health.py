@@ -192,8 +192,10 @@ def _version_faults(config: Config, version: str | None, node: Node) -> Iterator
     refusing = [
         each for each in node.chain if each.source != "missing" and each.takes(version) is False
     ]
-    for each in refusing:
-        if not _follows(each, version):
+    apart = [each for each in refusing if not _follows(each, version)]
+    yield from faults.told_otherwise(config, apart)
+    for each in apart:
+        if each.called is None or not each.called.key:
             yield faults.delegate_refuses(each)
     refusing = [each for each in refusing if _follows(each, version)]
     if refusing:
@@ -204,7 +206,8 @@ def _version_faults(config: Config, version: str | None, node: Node) -> Iterator
 
 def _follows(support: Support, version: str | None) -> bool:
     """Whether it is called at the config's version, so that another one there would reach it."""
-    return support.called is None or support.called.at(version) == (version or "",)
+    called = support.called
+    return called is None or (not called.file and called.at(version) == (version or "",))
 
 
 def _versionless_results(

@@ -64,6 +64,14 @@ class Node:
         silent = [b.type for b in self.binaries if b.supported is None and b.source != "missing"]
         return list(dict.fromkeys(silent))
 
+    def told_otherwise(self, version: str | None) -> list[Support]:
+        """Those that a key of their own tells another version than the config's."""
+        return [
+            each
+            for each in self.chain
+            if each.called and each.called.key and each.called.at(version) != (version or "",)
+        ]
+
     def doubts(self, version: str | None) -> list[str]:
         """What is not known of the binaries and decides whether a pod comes and goes."""
         doubts = [f"it is not known what {', '.join(self.silent)} supports"] if self.silent else []
@@ -73,6 +81,12 @@ class Node:
             f"{compat.supported_range(each.supported)}"
             for each in self.chain
             if (called := each.called) and each.supported and each.takes(version) is None
+        ]
+        doubts += [
+            f"{each.type} is told {compat.told_at(each)}, and the config's cniVersion is "
+            f"{shown(version or 'missing')}"
+            for each in self.told_otherwise(version)
+            if each.supported and each.takes(version)
         ]
         doubts += map(_unseen, self.elsewhere)
         return list(dict.fromkeys(doubts))

@@ -1,7 +1,8 @@
 """Notes what is worth saying of a file that libcni loads: its name, its placeholders, its keys."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 
 _TEMPLATE_MARKS = ("{{", "{%", "${", "$(", "<%")
@@ -87,3 +88,16 @@ def notes(
             )
         )
     return tuple(notes)
+
+
+def inlined(name: str, calls: Iterable[Called]) -> Iterator[Finding]:
+    """Of the files of the network's folder that tell their plugins another version."""
+    for file, key in dict.fromkeys((call.file, call.key) for call in calls if call.file):
+        yield Finding(
+            Code.HIDDEN_VERSION,
+            Severity.WARNING,
+            name,
+            f"{shown(file)} tells its plugin the version by the key {shown(ascii(key))}, whatever "
+            "the list's cniVersion is",
+            f"remove that key from {shown(file)}: a rewrite of the list leaves it",
+        )

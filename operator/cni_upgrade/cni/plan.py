@@ -40,10 +40,14 @@ class Plan:
 def plan(
     config: Config,
     node: Node,
+    then: Node,
     target: Target,
     before: tuple[health.Outcome, health.Outcome],
 ) -> Plan:
-    """Choose the version to reach, or say why none may be chosen."""
+    """Choose the version to reach, or say why none may be chosen.
+
+    `then` is the node whose plugins are called as they are after a rewrite.
+    """
     version = config.version
     said = _said(config, before)
     faulty = any(outcome.curable for outcome in before)
@@ -53,9 +57,12 @@ def plan(
         return Plan(Action.REFUSE, None, f"{template.code}: {template.message}")
     if any(outcome.has(Code.MISSING_NAME) for outcome in before):
         return Plan(Action.REFUSE, None, f"{said}; the network's name must be mended first")
+    hidden = _hidden(config, node)
     if not faulty:
-        if version == target.version:
+        if version == target.version and not hidden:
             return _at_target(config, version, node)
+        if target.rewrite == "OnlyFaulty" and hidden and node.doubts(version):
+            return _not_known_to_fail(version, node)
         if target.rewrite == "OnlyFaulty" and not node.doubts(version):
             fails = any(outcome.works is False for outcome in before)
             how = "is not what fails here" if fails else "works here"
@@ -68,7 +75,19 @@ def plan(
     beside = replace(node, chain=()).doubts(target.version)  # what no version has to do with
     if beside:
         return _refused(config, "; ".join(beside))
-    return _reach(config, node, target, faulty, before)
+    return _reach(config, node, then, target, faulty, before)
+
+
+def _hidden(config: Config, node: Node) -> bool:
+    """Whether a plugin is told another version by a key that a rewrite removes."""
+    told = node.told_otherwise(config.version)
+    return any(each.called is not None and not each.called.file for each in told)
+
+
+def _not_known_to_fail(version: str | None, node: Node) -> Plan:
+    doubts = "; ".join(node.doubts(version))
+    why = f"only faulty files are rewritten, and whether this is one is not known: {doubts}"
+    return Plan(Action.NONE, version, why)
 
 
 def _said(config: Config, before: tuple[health.Outcome, health.Outcome]) -> str:
@@ -81,6 +100,7 @@ def _said(config: Config, before: tuple[health.Outcome, health.Outcome]) -> str:
 def _reach(
     config: Config,
     node: Node,
+    then: Node,
     target: Target,
     faulty: bool,
     before: tuple[health.Outcome, health.Outcome],
@@ -88,22 +108,24 @@ def _reach(
     version = config.version
     said = _said(config, before)
     exact = target.selection == "Exact"
-    open_without_pods = compat.reach(node.runtime, node.chain, (), target.version, exact=exact)
-    reach = compat.reach(node.runtime, node.chain, node.sandboxes, target.version, exact=exact)
+    hidden = _hidden(config, node)
+    open_without_pods = compat.reach(node.runtime, then.chain, (), target.version, exact=exact)
+    reach = compat.reach(node.runtime, then.chain, node.sandboxes, target.version, exact=exact)
     if reach.version is None and exact and open_without_pods.version and before[1].works:
         why = f"{said}; {reach.why}: drain the node first, for the target is to be met exactly"
         return Plan(Action.REWRITE, open_without_pods.version, why, needs_drain=True)
     if reach.version is None and exact and open_without_pods.version and faulty:
-        return _lowered_first(config, node, target, before)
+        return _lowered_first(config, then, target, before)
     fails = any(outcome.works is False for outcome in before)
     if reach.version is None:
         if not faulty and version and not exact and not fails and _all_known(version, node):
             return Plan(Action.NONE, version, f"{version} works and cannot be raised: {reach.why}")
         return _refused(config, reach.why)
-    if reach.version == version:
+    if reach.version == version and not hidden:
         return Plan(Action.NONE, version, f"{version} is {reach.why}", _limit(config, reach))
     if (
         not faulty
+        and not hidden
         and not exact
         and version
         and versions.order(reach.version) < versions.order(version)
@@ -192,14 +214,20 @@ def _at_target(config: Config, version: str, node: Node) -> Plan:
     doubts = "; ".join(node.doubts(version))
     if not doubts:
         return Plan(Action.NONE, version, why)
+    code = Code.DELEGATE_VERSION
+    action = "give what is delegated to a cniVersion that its binaries support"
+    if node.silent:
+        code = Code.PLUGIN_UNKNOWN
+        action = f"run {node.silent[0]} with CNI_COMMAND=VERSION to see what it answers"
+    elif node.told_otherwise(version):
+        code = Code.HIDDEN_VERSION
+        action = "remove the key from the file of the network's folder: no rewrite of the list does"
     finding = Finding(
-        Code.PLUGIN_UNKNOWN if node.silent else Code.DELEGATE_VERSION,
+        code,
         Severity.FAULT,
         config.name,
         f"{why}, and nothing shows that pods come and go with it: {doubts}",
-        f"run {node.silent[0]} with CNI_COMMAND=VERSION to see what it answers"
-        if node.silent
-        else "give what is delegated to a cniVersion that its binaries support",
+        action,
     )
     return Plan(Action.NONE, version, f"{why}; {doubts}", (finding,))
 

@@ -43,7 +43,9 @@ def support_findings(binaries: Sequence[Support]) -> Iterator[Finding]:
 
 def delegate_findings(config: Config, node: Node) -> Iterator[Finding]:
     """Whom the config delegates to in a way that cannot be told from here."""
-    known = replace(node, chain=[each for each in node.chain if each.supported], loopback=None)
+    told = node.told_otherwise(config.version)  # which the file's own notes say
+    chain = [each for each in node.chain if each.supported and each not in told]
+    known = replace(node, chain=chain, loopback=None)
     for doubt in known.doubts(config.version):
         yield Finding(
             Code.DELEGATE_VERSION,

@@ -104,7 +104,7 @@ def judge_source(
     to, why = _common(source, read, users, target)
     if to is None:
         return replace(plain, to=None, action=Action.REFUSE, why=why)
-    if to == version:
+    if to == version and read.calls == read.pinned:
         return replace(plain, why=f"{version} cannot be raised: {why}")
     return _rewritten(source, text, stood_in, replace(plain, to=to, action=Action.REWRITE, why=why))
 
@@ -252,7 +252,9 @@ def _against(source: Source, read: Config, user: User, version: str) -> str:
     """What one kind of node has against a version; empty where nothing."""
     facts = user.facts(read)
     runtime = runtimes.lookup(user.runtime)
-    reasons = compat.objections(runtime, Node.of(read, runtime, facts, ()).chain, version)
+    reasons = compat.objections(
+        runtime, Node.of(read.rewritten(), runtime, facts, ()).chain, version
+    )
     if stuck := compat.stuck_at(runtime, facts.sandboxes, version):
         reasons.append(
             f"{compat.pods(len(stuck))} added {compat.added_at(stuck)} could not be deleted"

@@ -214,7 +214,8 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     existing = not_loaded if fault else health.delete_existing(config, config.version, node)
     if not node.sandboxes:
         existing = health.Outcome(True)
-    plan = planning.plan(config, node, target, before)
+    then = Node.of(config.rewritten(), runtime, facts, node.sandboxes)
+    plan = planning.plan(config, node, then, target, before)
     writer = managed.writer(config)
     if writer and plan.action is Action.REWRITE and facts.managed_files != "Override":
         plan = replace(
@@ -235,11 +236,13 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         )
     if target.form == "List" and config.kind == "conf":
         plan = planning.as_list(config, beside, target, plan, writer)
-    reached = plan.to if plan.action is Action.REWRITE else config.version
+    reached, there = config.version, node
+    if plan.action is Action.REWRITE:
+        reached, there = plan.to, then
     after = (
-        health.add(config, reached, node),
-        health.delete_next(config, reached, node),
-        health.delete_existing(config, reached, node),
+        health.add(config, reached, there),
+        health.delete_next(config, reached, there),
+        health.delete_existing(config, reached, there),
     )
     if fault and plan.action is not Action.REWRITE:
         after = (not_loaded, not_loaded, not_loaded)
@@ -249,8 +252,8 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     ]
     leaks = (
         _either(today),
-        leaking(config, reached, node, after[0], after[1]),
-        leaking(config, reached, node, None, after[2]),
+        leaking(config, reached, there, after[0], after[1]),
+        leaking(config, reached, there, None, after[2]),
     )
     file = replace(
         _bystander(config, runtime),
@@ -271,7 +274,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *(() if fault else remarks.remarks(config, node, reached, plan)),
     )
     return _Judged(
-        file, bool(node.doubts(reached)), before, after, leaks, plan.needs_drain, findings
+        file, bool(there.doubts(reached)), before, after, leaks, plan.needs_drain, findings
     )
 
 

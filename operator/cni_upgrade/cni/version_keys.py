@@ -12,7 +12,7 @@ def versionless(document: Document, kind: str) -> Document:
     if kind != "conflist":
         return _stripped(document, lambda member: golang.fold(member.key) == "cniversion")
     members = tuple(
-        replace(member, value=replace(member.value, items=tuple(map(_bare, member.value.items))))
+        replace(member, value=replace(member.value, items=tuple(map(bare, member.value.items))))
         if member.key == "plugins"
         else member
         for member in document.root.members
@@ -21,7 +21,8 @@ def versionless(document: Document, kind: str) -> Document:
     return _stripped(whole, lambda member: member.key in ("cniVersion", "cniVersions"))
 
 
-def _bare(plugin: Node) -> Node:
+def bare(plugin: Node) -> Node:
+    """A plugin's object without what keeps the list's version from reaching the plugin."""
     gone = overriding(plugin)
     return replace(plugin, members=tuple(each for each in plugin.members if each not in gone))
 
@@ -38,6 +39,19 @@ def hidden_in_plugin(key: str) -> bool:
     InjectConf); the plugin, a Go program too, takes the last key that folds to it.
     """
     return golang.fold(key) == "cniversion" and key > "cniVersion"
+
+
+def told_by(plugin: Node) -> Member | None:
+    """The member that tells a plugin its version in place of the list's; None where that counts.
+
+    Of several the last one once libcni has sorted them; `null` leaves what came before.
+    """
+    hidden = [
+        member
+        for member in golang.remarshalled(plugin).members
+        if hidden_in_plugin(member.key) and member.value.kind == "string"
+    ]
+    return hidden[-1] if hidden else None
 
 
 def overriding(plugin: Node) -> list[Member]:

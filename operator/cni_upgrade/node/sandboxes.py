@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from cni_upgrade.cni import compat, config
+from cni_upgrade.cni import compat, config, versions
 from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Code, Finding, Severity
@@ -103,8 +103,8 @@ def _not_told(unclear: list[Sandbox]) -> Finding:
         Code.CACHE_UNREADABLE,
         Severity.WARNING,
         _FOLDER,
-        f"{compat.told(unclear)} added with cniVersions, which libcni below 1.2 passes over: at "
-        "which version is not known, and the result does not tell it",
+        f"{compat.told(unclear)} added with a config that tells several versions (cniVersions, "
+        "which libcni below 1.2 passes over, or a key of a plugin's own): it is not known which",
         "nothing, unless the version is to be raised: replace those pods once the file has one "
         "version that holds everywhere",
     )
@@ -180,7 +180,7 @@ def _as_read_now(raw: bytes, libcni: str) -> tuple[str | None, tuple[Called, ...
     reading = _reading(raw, libcni)
     if reading.error is not None:
         raise _bad(reading)
-    return reading.version, reading.calls
+    return UNKNOWN if _mixed(reading) else reading.version, reading.calls
 
 
 def _added(raw: bytes, result: object) -> tuple[str | None, tuple[Called, ...]]:
@@ -194,13 +194,23 @@ def _added(raw: bytes, result: object) -> tuple[str | None, tuple[Called, ...]]:
     if not read:
         raise _bad(readings[-1])
     found = {each.version for each in read}
-    if len(found) == 1:
+    mixed = any(map(_mixed, read))
+    if len(found) == 1 and not mixed:
         return found.pop(), read[-1].calls
     said = result.get("cniVersion") if isinstance(result, dict) else None
-    if not isinstance(said, str) or said not in found:
+    if not isinstance(said, str):
+        return UNKNOWN, read[-1].calls
+    if said not in found and not (mixed and versions.known(said)):
         versionless = None in found and said in ("0.1.0", "0.2.0")
         return None if versionless else UNKNOWN, read[-1].calls
     return said, read[-1].calls
+
+
+def _mixed(reading: config.Config) -> bool:
+    """Whether a key of a plugin's own tells it another version than the config's."""
+    return any(
+        each.key and each.at(reading.version) != (reading.version or "",) for each in reading.calls
+    )
 
 
 def _reading(raw: bytes, libcni: str) -> config.Config:

@@ -23,6 +23,8 @@ def test_the_table_of_quirks(row: Row, release: str) -> None:
     assert found.plugins == tuple(dict.fromkeys(row.chain))
     hidden = any(note.code == Code.HIDDEN_VERSION for note in found.notes)
     assert hidden or row.told is None
+    told = found.version or "" if row.told is None else row.told
+    assert {call.at(found.version) for call in found.calls} == {(told,)}
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,36 @@ def test_pods_of_which_that_is_not_known_are_one_finding(host: Host) -> None:
         cached(host, LISTED, None, container * 64)
     counts, [said] = read(host)
     assert counts == {"unknown": 3}
-    assert said.startswith("results: 3 cached sandboxes added with cniVersions")
+    assert said.startswith("results: 3 cached sandboxes added with a config that tells several")
+
+
+HIDDEN = VERSIONLESS.replace("{", '{"cniVersion": "1.0.0",', 1).replace(
+    '"type": "portmap",', '"type": "portmap", "cniversion": "0.3.1",'
+)
+"""At 1.0.0, but for the last plugin, whose result is the one that is cached."""
+
+
+@pytest.mark.parametrize(
+    ("runtime", "told", "counts", "works"),
+    [
+        ("containerd://1.7.2", "0.3.1", {"0.3.1": 1}, True),
+        ("containerd://1.7.2", "1.1.0", {"1.1.0": 1}, False),
+        ("containerd://1.7.2", "x", {"unknown": 1}, None),
+        ("containerd://1.7.2", ["0.3.1"], {"unknown": 1}, None),
+        ("containerd://1.7.2", None, {"unknown": 1}, None),
+        ("cri-o://1.30.0", "0.3.1", {"unknown": 1}, None),
+    ],
+)
+def test_a_key_of_a_plugins_own_makes_the_result_another_one(
+    host: Host, runtime: str, told: object, counts: dict[str, int], works: bool | None
+) -> None:
+    """libcni converts the result, whatever the config said; CRI-O runs the mixture once more."""
+    host.runtime = runtime
+    host.plugins()
+    host.config(text=VERSIONLESS.replace("{", '{"cniVersion": "1.0.0",', 1))
+    cached(host, HIDDEN, told)
+    found = report(run(host.audit()))
+    assert (found.sandboxes, found.baseline.delete) == (counts, works)
 
 
 def test_a_cached_config_that_only_older_releases_read_was_added_by_one(host: Host) -> None:
