@@ -5,6 +5,7 @@ Each file is old or new whatever happens, so the next run of the same id goes on
 ended, and a run of another id first puts on record how far this one came.
 """
 
+import errno
 import hashlib
 import json
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ SCHEMA = 1
 
 _NAME = "journal.json"
 _LIMIT = 16 << 20
+_NO_FILE = (errno.ELOOP, errno.ENXIO)  # a link or a socket, which is none of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ def written(journal: Journal, conf_dir: str) -> tuple[Entry, ...]:
 
     Not those of which the content stays and only mode, owner or xattrs change: that is not told.
 
-    `conf_dir` is where the agent opens the folder.
+    `conf_dir` is where the agent opens the folder. Raises OSError when that or a file in it cannot
+    be read: what the file carries is not known then.
     """
     found: list[Entry] = []
     with files.opened_folder(conf_dir) as folder:
@@ -142,8 +145,12 @@ def written(journal: Journal, conf_dir: str) -> tuple[Entry, ...]:
                 if entry.after is None:
                     found.append(entry)
                 continue
-            except (OSError, files.UnreadableError):
-                continue
+            except files.UnreadableError:
+                continue  # no plain file, or larger than any of ours
+            except OSError as error:
+                if error.errno in _NO_FILE:
+                    continue
+                raise
             if hashlib.sha256(data).hexdigest() == entry.after != entry.before:
                 found.append(entry)
     return tuple(found)

@@ -51,6 +51,8 @@ def settle(state: State, operation: Operation) -> Journal | None:
             results.record(state, journal.interrupted(left, None))
             journal.end(state)
             return None
+        if left.id == operation.id:
+            return left  # it may have written: the run that goes on with it says what is known
         raise OperationRefusedError(
             "Unfinished",
             f"operation {left.id} was killed while it wrote in {left.folder}, which "

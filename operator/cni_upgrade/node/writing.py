@@ -12,6 +12,7 @@ from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.node import (
     backup,
     files,
+    folders,
     journal,
     report,
     results,
@@ -74,8 +75,11 @@ def run(operation: Operation, plan: Callable[[Node], Plan]) -> Result:
     try:
         with state.locked(operation) as place:
             with stop.held():
-                left = unfinished.settle(place, operation)
-                earlier = results.find(place, operation.id)
+                try:
+                    left = unfinished.settle(place, operation)
+                    earlier = results.find(place, operation.id)
+                except OSError as error:
+                    return _unsettled(operation, place, error)
                 if left is not None or earlier is not None:
                     stop.finish()  # this very operation may have written already
             if earlier is not None:
@@ -84,8 +88,6 @@ def run(operation: Operation, plan: Callable[[Node], Plan]) -> Result:
     except OperationRefusedError as error:
         # Not kept: the state folder is not to be had, or what stands there is not settled.
         return refused(operation, error, survey.survey(operation))
-    except OSError as error:
-        return refused(operation, _said(error), survey.survey(operation))
 
 
 def refused(operation: Operation, error: OperationRefusedError, seen: Survey) -> Result:
@@ -108,42 +110,86 @@ def _said(error: OSError) -> OperationRefusedError:
     )
 
 
+def _unsettled(operation: Operation, place: State, error: OSError) -> Result:
+    """Not kept either, so that a journal stays. If it is of this operation, that may have written;
+    one that cannot be read tells of none."""
+    try:
+        left = journal.load(place)
+    except (OSError, ValueError):
+        left = None
+    mine = left if left is not None and left.id == operation.id else None
+    return _stopped_short(operation, survey.survey(operation), mine, None, _said(error))
+
+
 def _run(
     operation: Operation, place: State, left: Journal | None, plan: Callable[[Node], Plan]
 ) -> Result:
     seen = survey.survey(operation)
-    if seen.folders.conf_dir is None:
-        return refused(
-            operation,
-            OperationRefusedError(
-                "NoConfig", "there is no config folder to write in: see the findings"
-            ),
-            seen,
-        )
-    host, real = seen.folders.conf_dir
-    already = journal.written(left, real) if left is not None and left.folder == host else ()
-    with files.opened_folder(real) as folder:
-        node = Node(operation, place, seen, host, folder, left, already)
+    already: tuple[Entry, ...] | None = None
+    with contextlib.ExitStack() as opened:
         try:
+            already = _already(operation, left)
+            host, real = _folder(seen, left if already else None)
+            folder = opened.enter_context(files.opened_folder(real))
+            node = Node(operation, place, seen, host, folder, left, already)
             made = plan(node)
             transaction.check(folder, host, place, made.steps, made.saved)
-        except OperationRefusedError as error:
+        except (OperationRefusedError, OSError) as error:
             with stop.held():
-                return _recorded(place, _stopped_short(node, error))
+                said = _said(error) if isinstance(error, OSError) else error
+                return _recorded(place, _stopped_short(operation, seen, left, already, said))
         stop.finish()
         return _recorded(place, _carried_out(node, made))
 
 
-def _stopped_short(node: Node, error: OperationRefusedError) -> Result:
-    """Refused - unless a killed run of this operation has already written some of the files."""
-    result = refused(node.operation, error, node.survey)
-    if not node.already or node.left is None:
-        return result
+def _already(operation: Operation, left: Journal | None) -> tuple[Entry, ...]:
+    """What a killed run of this operation has written. Raises OSError where that cannot be told."""
+    if left is None:
+        return ()
+    return journal.written(left, folders.resolve(operation.root, left.folder))
+
+
+def _folder(seen: Survey, wrote: Journal | None) -> tuple[str, str]:
+    """The config folder's name on the host, and where it is for us; `wrote` is the journal of a
+    killed run that has written something. Raises OperationRefusedError (NoConfig, OtherFolder)."""
+    if seen.folders.conf_dir is None:
+        raise OperationRefusedError(
+            "NoConfig", "there is no config folder to write in: see the findings"
+        )
+    host, real = seen.folders.conf_dir
+    if wrote is not None and wrote.folder != host:
+        raise OperationRefusedError(
+            "OtherFolder",
+            f"a killed run of this operation wrote in {wrote.folder}, and the config folder is "
+            f"{host} now: see which one the runtime reads",
+        )
+    return host, real
+
+
+def _stopped_short(
+    operation: Operation,
+    seen: Survey,
+    left: Journal | None,
+    already: tuple[Entry, ...] | None,
+    error: OperationRefusedError,
+) -> Result:
+    """Refused - unless a killed run of this operation has already written some of the files.
+
+    `already` None: that cannot be told.
+    """
+    if left is None or already == ():
+        return refused(operation, error, seen)
+    if already is None:
+        error = OperationRefusedError(
+            error.code,
+            f"{error}; a run of this operation was killed, and what it has written is not known: "
+            f"if it was anything, what stood there before is in backup {left.backup}",
+        )
     return replace(
-        result,
+        refused(operation, error, seen),
         outcome=Outcome.FAILED,
-        backup=node.left.backup,
-        changes=tuple(entry.change() for entry in node.already),
+        backup=left.backup,
+        changes=tuple(entry.change() for entry in already or ()),
     )
 
 
@@ -224,6 +270,8 @@ def _recorded(place: State, result: Result) -> Result:
                     f"result: {error.strerror}; the next operation on this node settles it",
                 ),
             )
+        if result.outcome is Outcome.FAILED:
+            return result  # what is written is not known, and the journal still tells whose it is
     with contextlib.suppress(OSError):  # the next run ends it, and gives the result on record
         journal.end(place)
     return result

@@ -2,10 +2,12 @@
 
 import base64
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -15,10 +17,21 @@ from pathlib import Path
 
 import pytest
 
-from cni_upgrade.node import backup, files, journal, obstacles, results, state, stop, survey
+from cni_upgrade.node import (
+    backup,
+    files,
+    folders,
+    journal,
+    obstacles,
+    results,
+    state,
+    stop,
+    survey,
+    transaction,
+)
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import ManagedFiles, Operation, Outcome, Result, Target, Verdict
-from tests.unit.node import built
+from tests.unit.node import built, killed
 from tests.unit.node.host import VERSIONLESS, Host, codes, report, sha256
 
 
@@ -504,7 +517,7 @@ def test_a_damaged_journal_stops_everything(host: Host) -> None:
     assert "journal.json" in str(result.error)
 
 
-def killed(host: Host, order: Operation, folder: str) -> None:
+def begun(host: Host, order: Operation, folder: str) -> None:
     """As a run leaves it that is killed after it began to write in that folder of the host."""
     with state.locked(order) as place:
         entry = journal.Entry("10-pod.conflist", "a" * 64, "b" * 64, None, "1.0.0")
@@ -516,7 +529,7 @@ def test_a_folder_that_went_while_a_killed_run_wrote_in_it(host: Host) -> None:
     """The next operation is not stopped by it for ever, and what is not known is said."""
     host.config()
     first, second = host.apply(number=0), host.apply(number=1)
-    killed(host, first, "/etc/cni/gone.d")
+    begun(host, first, "/etc/cni/gone.d")
     assert run(second).outcome is Outcome.DONE
     told = run(first)
     assert (told.outcome, told.changes, told.backup) == (Outcome.FAILED, (), "a-backup")
@@ -528,7 +541,7 @@ def test_a_folder_that_went_while_a_killed_run_wrote_in_it(host: Host) -> None:
 def test_a_folder_that_went_before_the_killed_run_was_begun_again(host: Host) -> None:
     host.config()
     order = host.apply()
-    killed(host, order, "/etc/cni/net.d")
+    begun(host, order, "/etc/cni/net.d")
     shutil.rmtree(host.conf)
     told = run(order)
     assert told.error is not None
@@ -543,7 +556,7 @@ def test_a_run_that_was_killed_before_it_wrote_names_no_backup(host: Host) -> No
     """It may have been killed before that was made."""
     host.config()
     first = host.apply(number=0)
-    killed(host, first, "/etc/cni/net.d")
+    begun(host, first, "/etc/cni/net.d")
     assert run(host.apply(number=1)).outcome is Outcome.DONE
     told = run(first)
     assert told.error is not None
@@ -568,8 +581,191 @@ def test_asked_to_stop_after_a_killed_run_of_the_same_operation(
     monkeypatch.setattr(survey, "survey", stopped)
     with pytest.raises(stop.StoppedError):
         run(host.apply(number=1))
-    killed(host, order, "/etc/cni/net.d")
+    begun(host, order, "/etc/cni/net.d")
     assert run(order).outcome is Outcome.DONE
+
+
+CALLS = ((transaction, "check"), (obstacles, "of_space"), (obstacles, "of_metadata"))
+"""What may fail in a run between its look at the node and its first write."""
+
+
+@pytest.mark.parametrize(("module", "call"), CALLS)
+def test_what_goes_on_with_a_killed_run_and_fails_has_touched_something(
+    host: Host, monkeypatch: pytest.MonkeyPatch, module: object, call: str
+) -> None:
+    """Refused would say that nothing was, and then nothing would be proved or put back."""
+    killed.two_files(host)
+    order = host.apply()
+    written = killed.after_one_file(order, monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, call, killed.failing(errno.EIO))
+        result = run(order)
+    assert result.error is not None
+    assert (result.outcome, result.error.code) == (Outcome.FAILED, "InputOutput")
+    assert [change.name for change in result.changes] == [written]
+    assert result.changes[0].after == sha256(host.conf / written)
+    assert run(order) == result, "what was said stays said"
+    assert run(host.restore(result.backup)).outcome is Outcome.DONE
+    assert "cniVersion" not in (host.conf / written).read_text()
+
+
+@pytest.mark.parametrize(("module", "call"), CALLS)
+def test_a_run_of_its_own_that_fails_before_it_writes_has_touched_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch, module: object, call: str
+) -> None:
+    killed.two_files(host)
+    order = host.apply()
+    with monkeypatch.context() as patched:
+        patched.setattr(module, call, killed.failing(errno.EMFILE))
+        result = run(order)
+    assert refused(result) == "InputOutput"
+    assert run(order) == result
+
+
+def unreadable(name: str) -> Callable[..., bytes]:
+    """In place of `files.read_file`: the disk fails under one file."""
+    read = files.read_file
+
+    def reading(folder: int, each: str, *limit: int) -> bytes:
+        return killed.failing(errno.EIO)() if each == name else read(folder, each, *limit)
+
+    return reading
+
+
+def socket_at(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(path.parent):
+        made.bind(path.name)  # by its name: a whole path is too long for a socket's
+
+
+def test_what_a_killed_run_has_written_cannot_be_told(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is claimed of it then, but where what stood there before can be had."""
+    killed.two_files(host)
+    order = host.apply()
+    written = killed.after_one_file(order, monkeypatch)
+    left = json.loads((host.state / "journal.json").read_text())
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "read_file", unreadable(written))
+        result = run(order)
+    assert (result.outcome, result.changes) == (Outcome.FAILED, ())
+    assert result.backup == left["backup"]
+    assert "what it has written is not known" in str(result.error)
+    assert run(order) == result
+
+
+def test_what_cannot_be_told_and_not_be_recorded_stays_in_the_journal(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed.two_files(host)
+    order = host.apply()
+    written = killed.after_one_file(order, monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "read_file", unreadable(written))
+        patched.setattr(results, "record", killed.failing(errno.EIO))
+        assert run(order).outcome is Outcome.FAILED
+    assert (host.state / "journal.json").exists()
+    done = run(order)
+    assert (done.outcome, len(done.changes)) == (Outcome.DONE, 2)
+
+
+def test_another_operation_does_not_settle_what_cannot_be_told(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on record as not written, for good."""
+    killed.two_files(host)
+    first = host.apply()
+    written = killed.after_one_file(first, monkeypatch)
+    second = host.apply(number=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "read_file", unreadable(written))
+        assert refused(run(second)) == "InputOutput"
+    run(host.apply(number=2))
+    assert [change.name for change in run(first).changes] == [written]
+
+
+@pytest.mark.parametrize(
+    "instead", [lambda path: path.symlink_to("/etc/hostname"), socket_at, os.mkfifo, Path.mkdir]
+)
+def test_what_is_no_file_is_not_what_a_killed_run_has_written(
+    host: Host, monkeypatch: pytest.MonkeyPatch, instead: Callable[[Path], object]
+) -> None:
+    """That is known of it, so no other operation waits for anybody."""
+    killed.two_files(host)
+    first = host.apply()
+    path = host.conf / killed.after_one_file(first, monkeypatch)
+    path.unlink()
+    instead(path)
+    second = replace(host.apply_of("0" * 64, "20-pod.conflist"), id=f"apply-{1:020x}")
+    assert refused(run(second)) == "ChangedSinceAudit"
+    told = run(first)
+    assert told.error is not None
+    assert (told.error.code, told.changes) == ("Interrupted", ())
+
+
+def test_the_folder_of_a_killed_run_that_cannot_be_opened_when_it_is_gone_on_with(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed.two_files(host)
+    order = host.apply()
+    killed.after_one_file(order, monkeypatch)
+    resolve = folders.resolve
+
+    def resolving(root: str, path: str) -> str:
+        return killed.failing(errno.EIO)() if path == "/etc/cni/net.d" else resolve(root, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folders, "resolve", resolving)
+        result = run(order)
+    assert (result.outcome, result.changes) == (Outcome.FAILED, ())
+    assert result.backup is not None
+
+
+def test_an_answer_that_cannot_be_looked_for_after_a_killed_run(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its journal stays, and the next one goes on with it."""
+    killed.two_files(host)
+    order = host.apply()
+    killed.after_one_file(order, monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(results, "find", killed.failing(errno.EMFILE))
+        result = run(order)
+    assert (result.outcome, result.changes) == (Outcome.FAILED, ())
+    assert result.backup is not None
+    done = run(order)
+    assert (done.outcome, len(done.changes)) == (Outcome.DONE, 2)
+
+
+def test_an_answer_that_cannot_be_made_durable_is_not_contradicted(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed once all was written and said, with the journal still there."""
+    host.config()
+    order = host.apply()
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "end", killed.failing(errno.EIO))
+        done = run(order)
+    with monkeypatch.context() as patched:
+        patched.setattr(results, "record", killed.failing(errno.EIO))
+        assert run(order).outcome is Outcome.FAILED
+    assert run(order) == done
+
+
+@pytest.mark.parametrize("now", ["/etc/cni/other.d", None])
+def test_a_killed_run_that_wrote_in_another_folder_than_is_used_now(
+    host: Host, monkeypatch: pytest.MonkeyPatch, now: str | None
+) -> None:
+    """It cannot be gone on with there, and what it has written is told all the same."""
+    killed.two_files(host)
+    order = host.apply()
+    written = killed.after_one_file(order, monkeypatch)
+    paths = replace(order.paths, conf_dirs=(now or "/etc/cni/gone.d",), by_hand=("--config-dir",))
+    if now is not None:
+        shutil.copytree(host.conf, host.root / now.strip("/"))
+    result = run(replace(order, paths=paths))
+    assert result.outcome is Outcome.FAILED
+    assert [change.name for change in result.changes] == [written]
 
 
 def test_backups_are_kept_as_asked_but_never_the_only_original(host: Host) -> None:

@@ -1,5 +1,6 @@
 """A restore gives back the very file, unless sandboxes that run now would be stranded by it."""
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from cni_upgrade.cni.findings import Severity
-from cni_upgrade.node import backup, state
+from cni_upgrade.node import backup, state, transaction
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Outcome, Result
+from tests.unit.node import killed
 from tests.unit.node.host import VERSIONLESS, Host, report
 
 
@@ -260,3 +262,19 @@ def test_another_folder(host: Host) -> None:
 def test_the_report_is_of_what_stands_now(host: Host) -> None:
     _, done = applied(host)
     assert report(run(host.restore(done.backup))).baseline.delete is False
+
+
+@pytest.mark.parametrize(("module", "call"), [(transaction, "check"), (backup, "everything")])
+def test_what_goes_on_with_a_killed_restore_and_fails_has_touched_something(
+    host: Host, monkeypatch: pytest.MonkeyPatch, module: object, call: str
+) -> None:
+    killed.two_files(host)
+    done = run(host.apply())
+    assert len(done.changes) == 2
+    order = host.restore(done.backup)
+    written = killed.after_one_file(order, monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, call, killed.failing(errno.EIO))
+        result = run(order)
+    assert (result.outcome, result.backup) == (Outcome.FAILED, done.backup)
+    assert [change.name for change in result.changes] == [written]

@@ -431,34 +431,87 @@ def test_each_call_fails(bench: Bench, error: str, record_property: Told) -> Non
     ends: Counter[str] = Counter()
     for call in points:
         reset(bench)
-        code, result, text = agent(
-            bench.host,
-            bench.order,
-            "-f",  # which --seccomp-bpf asks for: no other call stops the process
-            "--seccomp-bpf",  # (strace 6.1 sends no signal with it, so kills do without)
-            "-e",
-            f"trace={call.name}",
-            "-o",
-            str(bench.host.root.parent / "injected"),
-            "-e",
-            f"inject={call.name}:error={error}:when={call.number}",
-        )
-        injected = (bench.host.root.parent / "injected").read_text()
-        assert "(INJECTED)" in injected, (call, "did not fire")
-        assert "Traceback" not in text, (call, text)
-        new = check_whole(bench, call)
-        if result is None:  # the message itself could not be written: the log has the result
-            assert "could not be written" in text, (call, text)
-        else:
-            assert result.error is None or result.error.code != "Unexpected", (call, result.error)
-            assert code == {"Done": 0, "Failed": 1, "Refused": 3}[result.outcome], call
+        result, new = fail(bench, call, error)
+        if result is not None:
             assert result.outcome is not Outcome.REFUSED or not new, (call, result.error)
-            assert result.outcome is not Outcome.DONE or new == bench.changed, (call, new)
             assert {change.name for change in result.changes} == new, (call, result)
-            ends[f"{result.outcome} {result.error.code if result.error else ''}".strip()] += 1
+            ends[ended(result)] += 1
         check_next(bench, call, new)
     told = dict(sorted(ends.items()))
     tell(record_property, f"{bench.kind}: {error} at {len(points)} of {len(calls)} calls: {told}")
+
+
+def fail(bench: Bench, call: Call, error: str) -> tuple[Result | None, set[str]]:
+    """Runs the order with the call failing; its result, where that could be told, and the names of
+    the files that are new then. An answer of Done is that all are."""
+    code, result, text = agent(
+        bench.host,
+        bench.order,
+        "-f",  # which --seccomp-bpf asks for: no other call stops the process
+        "--seccomp-bpf",  # (strace 6.1 sends no signal with it, so kills do without)
+        "-e",
+        f"trace={call.name}",
+        "-o",
+        str(bench.host.root.parent / "injected"),
+        "-e",
+        f"inject={call.name}:error={error}:when={call.number}",
+    )
+    injected = (bench.host.root.parent / "injected").read_text()
+    assert "(INJECTED)" in injected, (call, "did not fire")
+    assert "Traceback" not in text, (call, text)
+    new = check_whole(bench, call)
+    if result is None:  # the message itself could not be written: the log has the result
+        assert "could not be written" in text, (call, text)
+        return None, new
+    assert result.error is None or result.error.code != "Unexpected", (call, result.error)
+    assert code == {"Done": 0, "Failed": 1, "Refused": 3}[result.outcome], call
+    assert result.outcome is not Outcome.DONE or new == bench.changed, (call, new)
+    return result, new
+
+
+def ended(result: Result) -> str:
+    return f"{result.outcome} {result.error.code if result.error else ''}".strip()
+
+
+@pytest.mark.parametrize("bench", KINDS if ALL else KINDS[:1], indirect=True)
+def test_each_call_fails_in_the_run_that_goes_on(bench: Bench, record_property: Told) -> None:
+    """After a kill between two of the names: what is written is never said not to be."""
+    folder = re.escape(f"<{bench.host.conf}>")
+    renames = [
+        call
+        for call in trace(bench.host, bench.order)
+        if re.match(rf"rename(at2?)?\(\d+{folder}", call.line)
+    ]
+    reset(bench)
+    kill(bench, renames[1])
+    assert check_whole(bench, renames[1])
+    kept = bench.host.root.parent / "kept"
+    shutil.copytree(bench.host.root, kept, symlinks=True)
+    calls = [call for call in trace(bench.host, bench.order) if FALLIBLE.search(call.name)]
+    points = chosen(calls)
+    ends: Counter[str] = Counter()
+    for call in points:
+        shutil.rmtree(bench.host.root)
+        shutil.copytree(kept, bench.host.root, symlinks=True)
+        result, new = fail(bench, call, "EIO")
+        if result is not None and result.outcome is Outcome.REFUSED:
+            # It has not come to see that there was a run before it.
+            assert result.error is not None
+            assert result.error.code == "StateFolder", (call, result.error)
+            ends[ended(result)] += 1
+        elif result is not None:
+            assert result.backup is not None, (call, result.error)
+            told = {change.name for change in result.changes}
+            unknown = result.error is not None and "written is not known" in result.error.message
+            assert told == (set() if unknown else new), (call, result)
+            ends[ended(result) + (", not known what is written" if unknown else "")] += 1
+        check_next(bench, call, new)
+    shutil.rmtree(kept)
+    tell(
+        record_property,
+        f"{bench.kind}: EIO in the run that goes on at {len(points)} of {len(calls)} calls: "
+        f"{dict(sorted(ends.items()))}",
+    )
 
 
 def test_a_folder_that_a_killed_run_made_is_durable(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""A run that is killed in the middle of its writing, as a test of what the next one does needs."""
+
+import os
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+
+from cni_upgrade.node.agent import run
+from cni_upgrade.node.operation import Operation
+from tests.unit.node.host import VERSIONLESS, Host
+
+TWO = """version = 2
+[plugins."io.containerd.grpc.v1.cri".cni]
+max_conf_num = 2
+"""
+
+
+class KilledError(BaseException):
+    """No code catches it, so that what a killed run leaves is left."""
+
+
+def two_files(host: Host) -> None:
+    """Two configs that the runtime uses both, so that one order may be for both."""
+    settings = host.root / "etc/containerd/config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(TWO)
+    for number in (1, 2):
+        host.config(f"{number}0-pod.conflist", VERSIONLESS.replace("pod-net", f"net{number}"))
+
+
+def after_one_file(order: Operation, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Carries the order out until its second file would get its name; the name of the first."""
+    rename = os.rename
+    given: list[str] = []
+
+    def once(source: str, name: str, **folders: Any) -> None:
+        if source.endswith(".cnitmp"):
+            if given:
+                raise KilledError
+            given.append(name)
+        rename(source, name, **folders)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", once)
+        with pytest.raises(KilledError):
+            run(order)
+    return given[0]
+
+
+def failing(number: int) -> Callable[..., NoReturn]:
+    """In place of any function: the error of that number."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number), "the disk")
+
+    return fail
