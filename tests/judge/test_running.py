@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from cni_upgrade.cni import config, runtimes
-from cni_upgrade.cni.facts import Facts, Target
+from cni_upgrade.cni.facts import UNKNOWN, Facts, Target
 from cni_upgrade.cni.rewrite import rewrite
 from cni_upgrade.cni.verdict import Judgement, judge
+from cni_upgrade.node import sandboxes
 from tests.judge.ahead import Ahead, ahead
 from tests.judge.build import RELEASES
 from tests.judge.carriers import CONTAINERD, CRIO
@@ -140,3 +141,31 @@ def test_a_key_of_a_plugins_own_tells_it_another_version(
         world.file.write_bytes(done.data)
         assert world.comes_and_goes("after") == (said.after.add, said.after.del_) == (True, True)
         assert judged().verdict == "Compatible"
+
+
+@pytest.mark.parametrize("plugins", ["0.9.1", "1.9.1"])
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_cached_result_tells_at_which_version_a_pod_was_added(
+    release: str, plugins: str, tmp_path: Path
+) -> None:
+    """Where the config of the ADD tells several, and nobody says which libcni read it then."""
+    with World(release, tmp_path / "node") as world:
+        world.install(plugins, "bridge", "host-local", "loopback", "portmap")
+        cache = str(world.folder / "cache")
+
+        def added(pod: str, config: object) -> str | None:
+            world.file.write_text(json.dumps(config))
+            name = world.pod(pod)
+            assert world.run("ADD", name) == ""
+            found, _ = sandboxes.read("", cache)
+            return next(each.version for each in found if each.container_id == name)
+
+        listed = {"cniVersions": ["0.3.1", "0.4.0"], **json.loads(world.write(None, "portmap"))}
+        if release in ("1.2.3", "1.3.0"):
+            assert added("listed", listed) == "0.4.0"
+        else:
+            silent = (release, plugins) == ("0.8.1", "0.9.1")
+            assert added("listed", listed) == (UNKNOWN if silent else None)
+        hidden = json.loads(world.write("0.4.0", "portmap"))
+        hidden["plugins"][-1]["cniversion"] = "0.3.1"
+        assert added("hidden", hidden) == "0.3.1"

@@ -186,8 +186,8 @@ def _as_read_now(raw: bytes, libcni: str) -> tuple[str | None, tuple[Called, ...
 def _added(raw: bytes, result: object) -> tuple[str | None, tuple[Called, ...]]:
     """At which version a config of an unknown libcni was used, UNKNOWN if not known; whom it calls.
 
-    A plugin answers at the version at which it was called, and at 0.1.0 or 0.2.0 where there was
-    none.
+    A plugin answers at the version at which it was called. Where there was none its result says
+    0.1.0 or 0.2.0, or says none under libcni below 1.0 with plugins of that time.
     """
     readings = [_reading(raw, libcni) for libcni in (_OLDEST_LIBCNI, config.NEWEST_LIBCNI)]
     read = [each for each in readings if each.error is None]
