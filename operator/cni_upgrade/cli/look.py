@@ -12,6 +12,7 @@ from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff, rewrite
 from cni_upgrade.node import report
 from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.paths import Paths
 from cni_upgrade.node.reported import Report
 from cni_upgrade.node.survey import Survey, survey
 
@@ -32,6 +33,14 @@ class Look:
     survey: Survey
     report: Report
     path: str | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether more was named than the runtime: another folder, or another machine's root."""
+        asked = self.survey.operation
+        usual = (Paths().cache_dir, Paths().state_dir)
+        named = (asked.paths.cache_dir, asked.paths.state_dir) != usual
+        return bool(asked.root or asked.paths.by_hand or named)
 
     @property
     def blocked(self) -> bool:

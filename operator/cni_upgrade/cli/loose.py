@@ -7,6 +7,7 @@ looked at may be its source.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -95,14 +96,24 @@ def _of_file(path: str) -> Config:
 
 def _of_stdin() -> Config:
     """A list if it holds plugins, for there is no name to tell it by."""
+    if sys.stdin is None:
+        raise CannotError("standard input is closed: expected a CNI config")
     data = sys.stdin.buffer.read(files.CONFIG_LIMIT + 1)
     if not data.strip():
         raise CannotError("standard input is empty: expected a CNI config")
     if len(data) > files.CONFIG_LIMIT:
         raise CannotError(f"standard input is larger than {files.CONFIG_LIMIT} bytes")
     alone = config.read("stdin.conf", data)
-    is_alone = alone.error is None or alone.error.code == Code.MISSING_TYPE
-    return replace(alone if is_alone else config.read("stdin.conflist", data), data=data)
+    is_list = alone.error is not None and _holds_plugins(data)
+    return replace(config.read("stdin.conflist", data) if is_list else alone, data=data)
+
+
+def _holds_plugins(data: bytes) -> bool:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "plugins" in found and "type" not in found
 
 
 def _asked(

@@ -82,7 +82,8 @@ def _harmless(text: str, kept: str = "") -> str:
 
 
 def _complain(text: str, code: int = COULD_NOT) -> int:
-    for line in text.splitlines():
+    # Where standard error is closed, print would write to standard output, into a document.
+    for line in text.splitlines() if sys.stderr is not None else ():
         print(f"cni-upgrade: {_harmless(line)}", file=sys.stderr)
     return code
 

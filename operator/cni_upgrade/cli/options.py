@@ -198,9 +198,8 @@ def _readiness(asked: Sequence[str]) -> tuple[str, ...]:
         try:
             releases(each)
         except UnknownRuntimeError as error:
-            raise CannotError(
-                f"--readiness {each}: {error}; put it in quotes, for a shell takes > for itself"
-            ) from error
+            quotes = "" if ">=" in each else "; put it in quotes, for a shell takes > for itself"
+            raise CannotError(f"--readiness {each}: {error}{quotes}") from error
     return tuple(asked)
 
 

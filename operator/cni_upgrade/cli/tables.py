@@ -125,8 +125,8 @@ def _to(file: FileReport) -> str:
     return f"{file.to or 'none'}" + (f" as {file.becomes}" if file.becomes else "")
 
 
-def of_changes(result: Result) -> Iterator[str]:
-    """How an apply or a restore ended."""
+def of_changes(result: Result, where: str) -> Iterator[str]:
+    """How an apply or a restore ended; `where`: the options that a command takes to come there."""
     yield f"{result.kind} {result.id}: {result.outcome}"
     if result.error is not None:
         yield from _wrapped(f"{result.error.code}: {result.error.message}", "")
@@ -134,7 +134,7 @@ def of_changes(result: Result) -> Iterator[str]:
         yield change.told
         yield from (line.expandtabs() for line in change.diff.splitlines())
     if result.backup is not None and result.kind is Kind.APPLY:
-        yield f"backup {result.backup}; `cni-upgrade restore {result.backup}` puts it back"
+        yield f"backup {result.backup}; `cni-upgrade restore {result.backup}{where}` puts it back"
     report = result.report
     if report is not None and result.outcome is not Outcome.REFUSED:  # else it is as it was
         yield ""
@@ -142,8 +142,13 @@ def of_changes(result: Result) -> Iterator[str]:
         yield from _label("Verdict", f"{report.verdict}: {_VERDICTS[report.verdict]}")
 
 
-def of_backups(backups: Sequence[Backup], damaged: Mapping[str, str], folder: str) -> Iterator[str]:
-    """The backups, the newest last, what is wrong with them by id, and where they are."""
+def of_backups(
+    backups: Sequence[Backup], damaged: Mapping[str, str], folder: str, where: str
+) -> Iterator[str]:
+    """The backups, the newest last, what is wrong with them by id, and where they are.
+
+    `where`: the options that a command takes to come there.
+    """
     if not backups and not damaged:
         yield f"no backups in {folder}"
         return
@@ -165,7 +170,7 @@ def of_backups(backups: Sequence[Backup], damaged: Mapping[str, str], folder: st
     rows = [((name, "-", "-"), [f"DAMAGED: {damaged[name]}"]) for name in unlisted] + rows
     yield from _table("Backups, the newest last", ("BACKUP", "MADE", "OF"), rows)
     yield f"Plain copies: {folder}/<BACKUP>/files/"
-    yield "`cni-upgrade restore <BACKUP>` puts one back"
+    yield f"`cni-upgrade restore <BACKUP>{where}` puts one back"
 
 
 def _head(look: Look) -> Iterator[str]:
@@ -245,6 +250,8 @@ def _verdict(look: Look) -> Iterator[str]:
         meaning = _LOOSE_REWRITE
     elif verdict is Verdict.COMPATIBLE and None in (baseline.add, baseline.delete):
         meaning = _NOT_KNOWN
+    elif verdict is Verdict.REWRITE and look.named:
+        meaning = f"{meaning}; give each the options that were given here"
     yield from _label("Verdict", f"{verdict}: {meaning}")
     told = next((each.code for each in look.report.findings if each.code in STORIES), None)
     if told is not None:

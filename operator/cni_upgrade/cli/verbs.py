@@ -1,6 +1,7 @@
 """The verbs: each takes what was asked and gives an answer; none prints."""
 
 import argparse
+import shlex
 from dataclasses import replace
 
 from cni_upgrade.cli import loose, schema, stories, tables
@@ -13,6 +14,7 @@ from cni_upgrade.node.agent import run
 from cni_upgrade.node.contract import SCHEMA, Kind
 from cni_upgrade.node.members import MemberError
 from cni_upgrade.node.operation import FileOrder, Operation, check_backup_id
+from cni_upgrade.node.paths import Paths
 from cni_upgrade.node.reported import file_to_json
 from cni_upgrade.node.result import Outcome, Result
 
@@ -124,7 +126,7 @@ def restore(options: argparse.Namespace) -> Answer:
 
 def _carry_out(asked: Operation) -> Answer:
     result = run(asked)
-    lines = list(tables.of_changes(result))
+    lines = list(tables.of_changes(result, _where(asked)))
     if result.outcome is not Outcome.DONE or result.report is None:
         code = COULD_NOT
     elif asked.kind is Kind.RESTORE:
@@ -133,6 +135,13 @@ def _carry_out(asked: Operation) -> Answer:
     else:
         code = NOTHING_TO_DO if good(result.report) else FOUND
     return Answer(code, result.to_json(), lines)
+
+
+def _where(asked: Operation) -> str:
+    """The options by which a command comes to the same backups."""
+    root, folder = asked.root, asked.paths.state_dir
+    words = f" --root {shlex.quote(root)}" if root else ""
+    return words + (f" --state-dir {shlex.quote(folder)}" if folder != Paths().state_dir else "")
 
 
 def backups(options: argparse.Namespace) -> Answer:
@@ -152,7 +161,7 @@ def backups(options: argparse.Namespace) -> Answer:
         "damaged": [{"id": each, "why": why} for each, why in damaged.items()],
     }
     code = FOUND if damaged else NOTHING_TO_DO
-    return Answer(code, document, list(tables.of_backups(found, damaged, folder)))
+    return Answer(code, document, list(tables.of_backups(found, damaged, folder, _where(asked))))
 
 
 def explain(options: argparse.Namespace) -> Answer:

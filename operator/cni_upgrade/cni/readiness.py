@@ -67,7 +67,10 @@ def releases(wanted: str, after: str | None = None) -> list[tuple[str, str, str]
     name, minimum = _parsed(wanted)
     rows = [row for row in runtimes.TABLE if row.name == name and row.last >= minimum]
     if not rows:
-        raise UnknownRuntimeError(f"{wanted!r}: no release of {name} that is known here")
+        newest = [row.until for row in runtimes.TABLE if row.name == name][-1]
+        raise UnknownRuntimeError(
+            f"{wanted!r}: no release of {name} that is known here, the newest is {newest}"
+        )
     rows = [row for row in rows if after is None or runtimes.later(row.name, row.first, after)]
     firsts = [".".join(str(number) for number in max(row.first, minimum)) for row in rows]
     return [(name, first, row.until) for first, row in zip(firsts, rows, strict=True)]

@@ -17,8 +17,8 @@ from cronsim import CronSim, CronSimError
 from cni_upgrade.api import duration
 from cni_upgrade.api.window import MaintenanceWindow
 
-_HORIZON = timedelta(days=400)
-"""How far ahead an opening is looked for: a window of once a year is found, leap days or not."""
+_HORIZON = timedelta(days=8 * 366)
+"""How far ahead an opening is looked for: one on a leap day is found, from 2096 to 2104 too."""
 
 _MOST_SPANS = 100
 """How many windows are looked at one by one: what repeats shows it in fewer."""
@@ -54,7 +54,7 @@ class Windows:
     def opens(self, seconds: int) -> datetime | None:
         """When something that takes so long may begin at the earliest, now included.
 
-        None where no window of the next 400 days is long enough.
+        None where no window of the next eight years is long enough.
         """
         if not self._windows:
             return self._now

@@ -157,15 +157,14 @@ def load(state: State, backup_id: str) -> Backup:
     check_backup_id(backup_id)
     path = f"{state.host}/{FOLDER}/{backup_id}"
     try:
+        if not os.path.lexists(f"{state.path}/{FOLDER}/{backup_id}"):
+            raise OperationRefusedError(
+                "BackupMissing",
+                f"{path}: there is no such backup; those that there are stand beside it",
+            )
         with files.opened_folder(f"{state.path}/{FOLDER}/{backup_id}", follow=False) as descriptor:
             text = files.read_file(descriptor, _MANIFEST, _MANIFEST_LIMIT)
         backup = Backup.read(json.loads(text))
-    except FileNotFoundError as error:
-        raise OperationRefusedError(
-            "BackupMissing",
-            f"{path}: there is no such backup; `ls {state.host}/{FOLDER}` shows "
-            "those that there are",
-        ) from error
     except (OSError, files.UnreadableError, ValueError, RecursionError) as error:
         raise OperationRefusedError(
             "BackupDamaged",

@@ -117,6 +117,10 @@ def test_standard_input(
     assert '+{"name": "cbr0", "cniVersion": "1.0.0"' in capsys.readouterr().out
     assert ask("plan", '{"name": "a", "type": "bridge", "cniVersion": "0.4.0"}', *more) == 1
     assert "stdin.conf  " in capsys.readouterr().out
+    assert ask("diff", '{"name": "a", "type": "bridge", "cniVersion": 1}', *more) == 1
+    assert '+{"name": "a", "type": "bridge", "cniVersion": "1.0.0"}' in capsys.readouterr().out
+    assert ask("diff", '{"name": "a", "type": "bridge", "ipam": 5}', *more) == 2
+    assert "ipam is not an object" in capsys.readouterr().err
     assert ask("audit", "{,}", *more) == 1
     assert "Unparsable" in capsys.readouterr().out
     assert ask("audit", " \n", *more) == 2

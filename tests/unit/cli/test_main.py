@@ -237,6 +237,25 @@ def test_a_damaged_backup_is_listed_as_one(host: Host, capsys: Captured) -> None
     document = json.loads(capsys.readouterr().out)
     assert document["backups"] == []
     assert "manifest.json" in document["damaged"][0]["why"]
+    (made / "manifest.json").unlink()
+    assert ask(host, "restore", made.name) == 2
+    told = " ".join(capsys.readouterr().out.split())
+    assert "BackupDamaged: " in told, "it is there, and so are its copies"
+    assert "the copies beside it may still be good" in told
+
+
+def test_commands_lead_to_the_machine_that_was_looked_at(host: Host, capsys: Captured) -> None:
+    assert ask(host, "audit") == 1
+    assert "give each the options that were given here" in " ".join(capsys.readouterr().out.split())
+    kept = ("--state-dir", "/var/kept here")
+    assert ask(host, "apply", *kept) == 0
+    [made] = (host.root / "var/kept here/backups").iterdir()
+    where = f"--root {host.root} --state-dir '/var/kept here'"
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"`cni-upgrade restore {made.name} {where}` puts it back" in told
+    assert ask(host, "backups", *kept) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"`cni-upgrade restore <BACKUP> {where}` puts one back" in told
 
 
 @pytest.mark.parametrize("error", [MemoryError("no room"), KeyError("x"), RecursionError("deep")])
@@ -264,6 +283,7 @@ def test_what_nobody_has_foreseen_is_no_finding(
         (["audit", "--runtime", "1.6.2"], "expected one of containerd://VERSION"),
         (["audit", "--runtime", "crio://1.23.0"], "cri-o://VERSION"),
         (["audit", "--readiness", "containerd"], "in quotes"),
+        (["audit", "--readiness", "containerd>=9.9"], "that is known here, the newest is 2.4"),
         (["audit", "--root", "/none"], "--root /none: No such file"),
         (["audit", "--root", "/", "--config-dir", "/none"], "--config-dir /none: No such file"),
         (["apply", "--root", "/usr", "--state-dir", "../etc"], "without `..`"),

@@ -1,5 +1,6 @@
 """cni-upgrade as a process: pipes that close, disks that are full, users who may not look."""
 
+import json
 import os
 import signal
 import subprocess
@@ -74,6 +75,19 @@ def test_nowhere_to_answer(script: str, text: str, host: Host) -> None:
     ran = shell(script, *command(host, "audit"))
     assert ran.returncode == 2
     assert ran.stderr == f"cni-upgrade: {text}{': there is nowhere to answer' * (text[0] == 's')}\n"
+
+
+def test_standard_input_that_is_closed() -> None:
+    ran = shell('"$@" <&-', *COMMAND, "audit", "-", "--runtime", "containerd://1.6.2")
+    assert ran.returncode == 2
+    assert ran.stderr == "cni-upgrade: standard input is closed: expected a CNI config\n"
+
+
+def test_a_document_holds_no_complaint_where_standard_error_is_closed(host: Host) -> None:
+    (host.conf / "10-pod.conflist").write_text("{")
+    ran = shell('"$@" 2>&-', *command(host, "diff", "-o", "json"))
+    assert ran.returncode == 2
+    json.loads(ran.stdout)
 
 
 def test_a_working_folder_that_is_gone(host: Host) -> None:

@@ -47,6 +47,12 @@ def test_one_window(now: str, seconds: int, expected: str | None) -> None:
     assert opens(now, seconds, NIGHT) == expected
 
 
+def test_one_on_a_leap_day() -> None:
+    leap = window("0 0 29 2 *", "6h")
+    assert opens("2026-11-25T22:00:00", HOUR, leap) == "2028-02-29T00:00:00"
+    assert opens("2096-03-01T00:00:00", HOUR, leap) == "2104-02-29T00:00:00"
+
+
 def test_without_windows_it_is_always_open() -> None:
     now = utc("2026-01-01T12:00:00")
     assert Windows((), now).opens(10**9) == now
