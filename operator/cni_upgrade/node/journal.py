@@ -20,7 +20,8 @@ SCHEMA = 1
 
 _NAME = "journal.json"
 _LIMIT = 16 << 20
-_NO_FILE = (errno.ELOOP, errno.ENXIO)  # a link or a socket, which is none of ours
+_NO_FILE = (errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG)
+"""Of a link, a socket, a name that no file has: there is none of ours."""
 
 
 @dataclass(frozen=True, slots=True)

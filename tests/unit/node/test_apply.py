@@ -507,6 +507,13 @@ def test_a_journals_folder_that_no_path_can_name(host: Host) -> None:
     assert run(host.apply()).outcome is Outcome.DONE, "it is gone, and so is what it told of"
 
 
+def test_a_journals_file_that_no_folder_can_hold(host: Host) -> None:
+    host.config()
+    entry = {"name": "n" * 256, "before": None, "after": "a", "from": None, "to": None}
+    forge(host, id=f"apply-{9:020x}", files=[entry])
+    assert run(host.apply()).outcome is Outcome.DONE, "such a file was never written"
+
+
 def test_a_damaged_journal_stops_everything(host: Host) -> None:
     host.config()
     operation = host.apply()
