@@ -53,11 +53,14 @@ def all_leaving(world: Snapshot) -> dict[str, Leaving]:
 def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     uid = policy.metadata.uid
     mine = [(s, c) for s in world.states.values() if (c := changed_by(s, uid)) is not None]
-    ends = [c.restored_at for _, c in mine if c.restored_at is not None]
     told = policy.status.restore
     # A stop or a pause takes nobody's time: it is for those who said so to end it. Nor does what
     # was before anybody could do anything about it.
     since = world.now if halted(policy, world) or told is None else told.since or world.now
+    # An end that is to come is of a clock that was set back since. What is told is now once, and
+    # then it is written so; counted in every pass, an end would be now until its time has come.
+    ends = [c.restored_at for _, c in mine if c.restored_at and c.restored_at <= world.now]
+    progress = max([min(since, world.now), *ends])
     patience = timedelta(seconds=world.config.restore_patience_seconds)
     matched = {
         name: node
@@ -68,7 +71,6 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     for name, apart in unjudged(policy, world).items():
         matched[name] = apart.node
         working += [name] if apart.working else []
-    progress = min(max([since, *ends]), world.now)
     opens = _opens(policy, world)
     failed = min((s.metadata.name for s, c in mine if c.restored == FAILED), default="")
     return Leaving(

@@ -35,7 +35,8 @@ def held_since(
     if _working(phases) or course.looked_at or course.held() is None:
         return None
     known = policy.status.rollout
-    return (known.held_since if known else None) or now
+    # What is to come is of a clock that was set back: it counts from now on.
+    return min((known.held_since if known else None) or now, now)
 
 
 def _working(phases: Counter[str]) -> int:

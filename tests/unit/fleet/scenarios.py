@@ -1112,6 +1112,19 @@ def clock_set_back_while_a_canary_soaks() -> Rollout:
     return r
 
 
+def clock_set_back_while_a_policy_leaves() -> Rollout:
+    """A node was given back by a clock that was ahead: the patience counts from now, not then."""
+    r = changed(old("node-a"), old("node-b"), rollout={"maxUnavailable": 2})
+    r.cluster.set_ready("node-b", "Unknown")
+    delete(r)
+    r.until(lambda: outcome(r, "node-a") == "Restored")
+    r.play(60)
+    set_clock(r, -12)
+    until_gone(r, 3700)
+    assert outcome(r, "node-b") == "GivenUp"
+    return r
+
+
 def right_after(r: Rollout, decision: str) -> None:
     """Play until that decision was carried out, before anybody had time to do anything about it."""
     while not any(f": {decision}" in line for line in r.lines):
@@ -2287,6 +2300,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     clock_set_back_in_a_proof,
     clock_set_back_in_a_pause,
     clock_set_back_while_a_canary_soaks,
+    clock_set_back_while_a_policy_leaves,
     silent_mid_proof,
     exact_target_that_needs_a_drain,
     lowered_drained_raised,

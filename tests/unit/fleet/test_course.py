@@ -1,7 +1,8 @@
 """Waves, places and the time a change may take, each by itself: small tables and properties."""
 
+from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
+from cni_upgrade.fleet.standing import held_since
 from cni_upgrade.fleet.waves import arranged
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG, LEASED
@@ -236,3 +238,20 @@ def test_a_canary_is_held_where_those_that_are_not_well_are_left_to_others(
         assert held is not None
         assert held[1].startswith(f"nothing moves: 0 of 1 canaries are well: node-a {why}")
         assert held == ("NothingMoves", found.waits_for())
+
+
+@pytest.mark.parametrize(
+    ("told", "since"),
+    [
+        (None, NOW),
+        (NOW - timedelta(hours=1), NOW - timedelta(hours=1)),
+        # The clock was set back: it counts from now on, once.
+        (NOW + timedelta(hours=1), NOW),
+    ],
+)
+def test_since_when_nothing_moves(told: datetime | None, since: datetime) -> None:
+    known = {"rollout": {"heldSince": stamp(told)} if told else {}}
+    mine = parse_policy(merged(policy().to_api(), {"status": known}))
+    found = course(mine, (node(cordoned=True), WAITS))
+    assert held_since(mine, found, Counter({"Waiting": 1}), NOW) == since
+    assert held_since(mine, found, Counter({"Applying": 1}), NOW) is None
