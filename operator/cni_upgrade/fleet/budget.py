@@ -6,7 +6,7 @@ node that several Enforce policies select has to have a place with each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
@@ -61,11 +61,16 @@ class Budget:
         self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(matched))
         self._others: tuple[Budget, ...] = ()
 
-    def held_by(self, node: str) -> tuple[str, ...]:
-        """Nodes that are down and keep this one from its place, while nobody works on any node."""
+    def held_by(self, node: str, lost: Set[str] = frozenset()) -> tuple[str, ...]:
+        """Nodes that keep this one from a place which no work that is under way gives back.
+
+        `lost` are nodes on which the work cannot be expected to end.
+        """
+        if len(self._mine) >= self._max_parallel and self._mine <= lost:
+            return tuple(sorted(self._mine))
         for each in self._concerned(node):
-            if not each._working and each._exceeded_by(node):
-                return tuple(sorted(each._down))
+            if each._working <= lost and each._exceeded_by(node):
+                return tuple(sorted(each._unavailable()))
         return ()
 
     def take(self, node: str) -> tuple[str, str] | None:

@@ -53,10 +53,12 @@ class Leaving:
     places: Budget
     patience: timedelta
     progress: datetime
-    """When the last node was settled, the policy was first seen to be deleted, or a stop or a pause
-    ended."""
+    """When the last node was settled, but for those that were given up, the policy was first seen
+    to be deleted, or a stop or a pause ended."""
     moving: bool
     """A node is worked on and can be expected to end."""
+    lost: frozenset[str]
+    """Nodes that are worked on for whomever, and cannot be expected to end."""
     failed: str
     """The first node on which it went wrong; empty while there is none. No other one begins."""
     opens: Mapping[bool, datetime | None]

@@ -36,11 +36,14 @@ def next_move(view: View, leaving: Leaving) -> Move:
         return _begin(view, leaving)
     reason, why = closed
     # Time that a window, the switch or our own work takes is no reason to give a node up, whatever
-    # else is in the way at this instant. No window helps where another node has failed.
+    # else is in the way at this instant. No window helps where another node has failed, and no
+    # work that never ends.
     drained = _drained(view, leaving)
     opens = leaving.opens[drained]
     awaited = opens is not None and opens > view.now and not leaving.failed
-    ours = view.world.stopped or (reason == _TURN and not leaving.places.held_by(view.node.name))
+    ours = view.world.stopped or (
+        reason == _TURN and not leaving.places.held_by(view.node.name, leaving.lost)
+    )
     if leaving.hopeless(drained) and not ours and not awaited:
         seconds = int(leaving.patience.total_seconds())
         text = f"nothing went on for {seconds} s, so this node keeps what was written: {why}"

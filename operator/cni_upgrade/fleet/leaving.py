@@ -17,7 +17,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.api.policy_status import PolicyStatus
 from cni_upgrade.fleet import leaving_status
 from cni_upgrade.fleet.budget import Budget, changing
-from cni_upgrade.fleet.changed import FAILED
+from cni_upgrade.fleet.changed import FAILED, GIVEN_UP
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.decisions import Decision, SetFinalizers, SetStatus
@@ -57,10 +57,11 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     # A stop or a pause takes nobody's time: it is for those who said so to end it. Nor does what
     # was before anybody could do anything about it.
     since = world.now if halted(policy, world) or told is None else told.since or world.now
+    # To give a node up is nothing that goes on: who is stuck is not waited for anew because of it.
+    ends = [c.restored_at for _, c in mine if c.restored_at and c.restored != GIVEN_UP]
     # An end that is to come is of a clock that was set back since. What is told is now once, and
     # then it is written so; counted in every pass, an end would be now until its time has come.
-    ends = [c.restored_at for _, c in mine if c.restored_at and c.restored_at <= world.now]
-    progress = max([min(since, world.now), *ends])
+    progress = max([min(since, world.now), *(end for end in ends if end <= world.now)])
     patience = timedelta(seconds=world.config.restore_patience_seconds)
     matched = {
         name: node
@@ -71,6 +72,7 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     for name, apart in unjudged(policy, world).items():
         matched[name] = apart.node
         working += [name] if apart.working else []
+    lost = _lost(patience, world)
     opens = _opens(policy, world)
     failed = min((s.metadata.name for s, c in mine if c.restored == FAILED), default="")
     return Leaving(
@@ -78,7 +80,8 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
         places=Budget(policy, matched, world.states, working),
         patience=patience,
         progress=progress,
-        moving=any(_moving(state, uid, patience, world) for state in world.states.values()),
+        moving=any(_at_work(s, uid) and name not in lost for name, s in world.states.items()),
+        lost=lost,
         failed=failed,
         opens=opens,
         working=bool(working),
@@ -117,17 +120,35 @@ def _at_work(state: CNINodeState | None, uid: str) -> bool:
     return state is not None and works_for(state, uid)
 
 
-def _moving(state: CNINodeState, uid: str, patience: timedelta, world: Snapshot) -> bool:
-    """Whether a change or restore of this policy is under way that can be expected to end."""
+def _lost(patience: timedelta, world: Snapshot) -> frozenset[str]:
+    """The nodes that are worked on, for whomever, and that cannot be expected to end."""
+    found = {
+        name
+        for name, state in world.states.items()
+        if changing(state) and not _hoped_for(state, patience, world)
+    }
+    # Of what a newer operator does nothing is known, so nothing is hoped either.
+    return frozenset(found | {name for name, each in world.unjudged.items() if each.working})
+
+
+def _hoped_for(state: CNINodeState, patience: timedelta, world: Snapshot) -> bool:
+    """Whether the operation that is under way on a node can be expected to end."""
     operation, node = state.status.operation, world.nodes.get(state.metadata.name)
-    if operation is None or not works_for(state, uid):
+    if operation is None or node is None:
         return False
-    if node is None or node.ready == "Unknown":
-        return False
+    if node.ready == "Unknown":
+        # For as long as for a node that waits: what it was at may have taken hours until then.
+        return node.ready_since is not None and _within(patience, node.ready_since, world.now)
     # From the clock back, not from the record on: a record may hold the end of all time.
     if operation.deadline is not None:
         return world.now - patience < operation.deadline
-    return world.now - 2 * patience < (operation.step_since or world.now)
+    return _within(2 * patience, operation.step_since or world.now, world.now)
+
+
+def _within(span: timedelta, then: datetime, now: datetime) -> bool:
+    """Whether a time is no further from now than that, on either side: clocks differ by seconds,
+    and one that was set back leaves times that are to come."""
+    return abs(now - then) < span
 
 
 def of(

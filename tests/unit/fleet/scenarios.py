@@ -620,6 +620,40 @@ def silent_while_it_is_given_back() -> Rollout:
     return r
 
 
+def silent_with_the_only_place() -> Rollout:
+    """The machine that is given back dies: who waits for its place is given up, as told."""
+    r = changed(old("node-a"), old("node-b"))
+    delete(r)
+    r.until(lambda: r.step_of("node-a") == "GiveBack")
+    r.cluster.tick()
+    r.say("== node-a goes silent, for good")
+    r.cluster.set_ready("node-a", "Unknown")
+    since = r.cluster.now
+    r.until(lambda: outcome(r, "node-b") == "GivenUp", 8000)
+    assert 3600 <= (r.cluster.now - since).total_seconds() < 3630
+    r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", "cure") is None, 30)
+    return r
+
+
+def silent_for_a_moment_after_hours() -> Rollout:
+    """A soak is longer than the patience: a blip in it takes nobody else's turn."""
+    r = changed(old("node-a"), old("node-b"))
+    r.cluster.apply_policy("cure", {"verify": {"soak": "2h"}})
+    r.settle()
+    delete(r)
+    r.until(lambda: r.step_of("node-a") == "Soak")
+    r.play(5000)
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(60)
+    assert outcome(r, "node-b") == "None"
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    until_gone(r, 5 * 3600)
+    assert [outcome(r, n) for n in phases(r)] == ["Restored"] * 2
+    return r
+
+
 def restore_waits_for_its_window() -> Rollout:
     """Nothing begins outside the policy's windows, and nobody is given up for that."""
     r = changed(old("node-a"), old("node-b"))
@@ -2269,6 +2303,8 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restore_that_does_not_work,
     restore_of_a_silent_node,
     silent_while_it_is_given_back,
+    silent_with_the_only_place,
+    silent_for_a_moment_after_hours,
     restore_waits_for_its_window,
     restore_is_held_by_a_pause,
     restore_is_paused_in_the_middle,

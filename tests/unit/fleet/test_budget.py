@@ -99,6 +99,27 @@ def test_a_budget_that_nobody_works_on_names_who_has_it() -> None:
     assert budget({}, node("a"), down, states=[busy]).held_by("a") == ()
 
 
+def test_work_without_hope_of_an_end_is_nobodys() -> None:
+    a, b, c = node("a"), node("b"), node("c")
+    lost = [state(name, operation=operation()) for name in "ab"]
+    places = budget({"maxUnavailable": 2}, a, b, c, states=lost)
+    assert places.held_by("c", {"a"}) == (), "b may end"
+    assert places.held_by("c", {"a", "b"}) == ("a", "b")
+    places = budget({"maxUnavailable": 3, "maxParallel": 2}, a, b, c, states=lost)
+    assert places.held_by("c", {"a"}) == ()
+    assert places.held_by("c", {"a", "b"}) == ("a", "b")
+    roomy = {"maxUnavailable": 3, "maxParallel": 3}
+    assert budget(roomy, a, b, c, states=lost).held_by("c", {"a", "b"}) == ()
+
+
+def test_a_place_that_was_just_taken_comes_back() -> None:
+    """What begins in this pass is in no record yet; whoever is next waits for it."""
+    places = budget({"maxUnavailable": 1}, node("a"), node("b"))
+    assert places.take("a") is None
+    assert places.refusal("b") is not None
+    assert places.held_by("b", {"c"}) == ()
+
+
 def test_a_node_that_is_gone_takes_no_place() -> None:
     ghost = state("ghost", operation=operation())
     assert budget({"maxParallel": 1}, node("a"), states=[ghost]).take("a") is None
@@ -128,6 +149,19 @@ def test_who_is_down_elsewhere_is_named_where_nobody_works() -> None:
     one, _ = two_that_overlap({"maxUnavailable": 1})
     assert one.take("a") is not None
     assert one.held_by("a") == ("c",)
+
+
+def test_each_policy_gives_its_places_back_by_itself() -> None:
+    """What moves elsewhere helps nobody whose place here is held by what never ends."""
+    a, b, c = node("a"), node("b"), node("c")
+    mine, theirs = (state(name, operation=operation()) for name in "bc")
+    states = {each.metadata.name: each for each in (mine, theirs)}
+    one = Budget(policy("one"), {"a": a, "b": b}, states)
+    two = Budget(policy("two"), {"a": a, "c": c}, states)
+    shared((one, two))
+    assert one.held_by("a", {"b"}) == ("b",)
+    assert one.held_by("a", {"c"}) == ("c",)
+    assert one.held_by("a") == ()
 
 
 def test_max_parallel_counts_only_what_its_own_policy_changes() -> None:

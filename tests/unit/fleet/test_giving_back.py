@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,11 +56,13 @@ def leaving(
     *,
     others: tuple[Node, ...] = (),
     busy: tuple[str, ...] = (),
+    lost: Collection[str] = (),
     opens: tuple[datetime | None, datetime | None] = (NOW, NOW),
     patient: bool = True,
     **more: Any,
 ) -> Leaving:
-    """`opens`: for who is drained, and for who is not; `busy` are nodes that are worked on."""
+    """`opens`: for who is drained, and for who is not; `busy` are nodes that are worked on, `lost`
+    those of them for which there is no hope."""
     matched = {each.name: each for each in (node(), *others)}
     idle = timedelta(0) if patient else PATIENCE
     known = {
@@ -68,6 +71,7 @@ def leaving(
         "patience": PATIENCE,
         "progress": NOW,
         "moving": False,
+        "lost": frozenset(lost),
         "failed": "",
         "opens": dict(zip((True, False), opens, strict=True)),
         "working": bool(busy),
@@ -122,7 +126,7 @@ def test_what_it_waits_for(at: View, deleted: Leaving, reason: str) -> None:
     assert (status.operation is not None) is begun
 
 
-SILENT = node(ready="Unknown")
+SILENT, BOTH = node(ready="Unknown"), ("node-b", "node-c")
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,9 @@ SILENT = node(ready="Unknown")
         (at_rest(node()), leaving(made(), patient=False, opens=(None, LATER)), False),
         (at_rest(node()), leaving(made(), patient=False, busy=("node-b",)), False),
         (at_rest(SILENT), leaving(made(), patient=False, busy=("node-b",)), True),
+        # What cannot be expected to end gives no place back.
+        (at_rest(node()), leaving(made(), patient=False, busy=BOTH, lost={"node-b"}), False),
+        (at_rest(node()), leaving(made(), patient=False, busy=("node-b",), lost={"node-b"}), True),
         # No window is ever open; or none helps, for no other one begins.
         (at_rest(node()), leaving(made(), patient=False, opens=(NOW, None)), True),
         (

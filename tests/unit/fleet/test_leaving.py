@@ -16,7 +16,7 @@ from cni_upgrade.fleet.decisions import Emit, SetFinalizers, SetStatus
 from cni_upgrade.fleet.leaving import all_leaving, asker, of, turns
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.selection import Governance
-from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.samples import NOW, node, operation, policy, state
@@ -170,6 +170,9 @@ WORKING: dict[str, Any] = operation("restore")
         # A step without a deadline, a cordon say.
         ({"stepSince": stamp(NOW - 2 * PATIENCE + SECOND)}, True),
         ({"stepSince": stamp(NOW - 2 * PATIENCE)}, False),
+        # The clock was set back, by seconds as another replica takes over, or by a day.
+        ({"stepSince": stamp(NOW + SECOND)}, True),
+        ({"stepSince": stamp(NOW + 24 * PATIENCE)}, False),
         (THEIRS, False),
         ({"kind": "audit"}, False),
     ],
@@ -181,6 +184,48 @@ def test_what_is_under_way_moves_until_it_is_long_overdue(current: Any, moves: b
     silent = replace(seen, nodes={"node-a": node(ready="Unknown", zone="a")})
     assert not all_leaving(silent)["cure-uid"].moving
     assert not all_leaving(replace(seen, nodes={}))["cure-uid"].moving
+
+
+@pytest.mark.parametrize(
+    ("since", "hope"),
+    [
+        (NOW, True),
+        (NOW - PATIENCE + SECOND, True),
+        (NOW - PATIENCE, False),
+        # By a clock of before, or one that is not the same.
+        (NOW + SECOND, True),
+        (NOW + 24 * PATIENCE, False),
+    ],
+)
+def test_who_is_silent_is_hoped_for_as_long_as_who_waits(since: datetime, hope: bool) -> None:
+    """A step may take hours, and a blip of its node in the last one takes nobody else's turn."""
+    silent = replace(node(ready="Unknown", zone="a"), ready_since=since)
+    long = {**WORKING, "stepSince": stamp(NOW - 24 * PATIENCE)}
+    seen = replace(world(GOING, a=state(changed=CHANGED, operation=long)), nodes={"node-a": silent})
+    found = all_leaving(seen)["cure-uid"]
+    assert found.moving is hope
+    assert found.lost == (frozenset() if hope else {"node-a"})
+
+
+@pytest.mark.parametrize(
+    ("current", "lost"),
+    [
+        ({}, False),
+        ({"deadline": stamp(NOW - PATIENCE)}, True),
+        # Whoever it is done for, the place is taken.
+        (THEIRS, False),
+        ({**THEIRS, "deadline": stamp(NOW - PATIENCE)}, True),
+        ({"kind": "audit", "deadline": stamp(NOW - PATIENCE)}, False),
+    ],
+)
+def test_work_that_never_ends_is_lost(current: Any, lost: bool) -> None:
+    seen = world(GOING, a=state(changed=CHANGED, operation={**WORKING, **current}))
+    assert all_leaving(seen)["cure-uid"].lost == ({"node-a"} if lost else set())
+
+
+def test_nothing_is_hoped_of_a_node_that_is_not_ours_to_judge() -> None:
+    there = {"node-b": Unjudged(node("node-b"), True), "node-c": Unjudged(node("node-c"), False)}
+    assert all_leaving(replace(world(GOING), unjudged=there))["cure-uid"].lost == {"node-b"}
 
 
 ENFORCES, AUDITS = made("next"), made("look", mode="Audit")
@@ -228,6 +273,14 @@ def test_since_when_nothing_goes_on(
     assert all_leaving(seen)["cure-uid"].progress == progress
     # A stop takes nobody's time.
     assert all_leaving(replace(seen, stopped="an incident"))["cure-uid"].progress == NOW
+
+
+def test_to_give_a_node_up_is_nothing_that_goes_on() -> None:
+    """A node that never ends would be waited for once more, whenever another one is given up."""
+    told = {"restore": {"since": stamp(NOW - PATIENCE)}}
+    mine = parse_policy(merged(GOING.to_api(), {"status": told}))
+    record = state(changed={**CHANGED, "restored": "GivenUp", "restoredAt": stamp(NOW - SECOND)})
+    assert all_leaving(world(mine, a=record))["cure-uid"].progress == NOW - PATIENCE
 
 
 @pytest.mark.parametrize(
