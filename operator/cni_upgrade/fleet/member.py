@@ -14,7 +14,7 @@ from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.phases import FAILED, GOOD, UNPLANNABLE
+from cni_upgrade.fleet.phases import FAILED, GOOD, NOT_LINUX, UNPLANNABLE
 from cni_upgrade.fleet.settle import asked_again
 from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.node.operation import Verdict
@@ -29,7 +29,7 @@ class Member:
     node: Node
     state: CNINodeState | None
     seen: bool
-    """Its last audit answers what the policy asks today."""
+    """Its last audit answers what the policy asks today, or nothing is ever asked of it."""
     failed: bool
     """It is failed or rolled back, and nobody has asked to try it again."""
     unproved: bool
@@ -67,6 +67,7 @@ class Member:
                 open=answers,
             )
         status = state.status
+        seen = seen or (status.phase == Phase.BLOCKED and status.reason == NOT_LINUX)
         written = unproved(status, policy)
         stale = not seen and status.phase in GOOD
         return cls(

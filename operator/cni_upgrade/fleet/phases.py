@@ -89,6 +89,9 @@ ROUTINE = "RoutineAudit"
 UNPLANNABLE = "Unplannable"
 """The reason of a node whose record the planner could not act on, whatever its phase says."""
 
+NOT_LINUX = "NotLinux"
+"""The reason of a node of another system: it is blocked without a look, and never asked."""
+
 _RESTING = frozenset(Phase) - AT_WORK
 DRAIN_NOT_ENOUGH = "DrainNotEnough"
 """The reason of a node that was drained for nothing: it is not drained again by itself."""

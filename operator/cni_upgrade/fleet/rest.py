@@ -27,6 +27,7 @@ from cni_upgrade.fleet.phases import (
     DRAIN_NOT_ENOUGH,
     FAILED,
     GOOD,
+    NOT_LINUX,
     PROVE,
     ROTATION,
     ROUTINE,
@@ -77,7 +78,7 @@ def next_move(view: View) -> Move:
             f"the node runs {view.node.system}, and only the CNI configs of Linux nodes are read "
             "and written; leave such nodes out of spec.nodeSelector (label kubernetes.io/os)"
         )
-        return _rest(view, Phase.BLOCKED, "NotLinux", text)
+        return _rest(view, Phase.BLOCKED, NOT_LINUX, text)
     preset = view.world.config.preset(policy.spec.paths)
     if preset is None:
         return _rest(

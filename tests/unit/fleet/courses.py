@@ -364,6 +364,26 @@ def foreign_cordon_is_waited_for() -> Rollout:
     return r
 
 
+def not_linux_in_the_first_zone() -> Rollout:
+    """A node of another system is no canary that is waited for, and holds no wave."""
+    r = labelled(
+        (healthy("node-w"), {ZONE: "z1"}),
+        (f1("node-a"), {ZONE: "z1"}),
+        (f1("node-b"), {ZONE: "z2"}),
+    )
+    r.cluster.set_system("node-w", "windows")
+    canary = {"nodes": 3, "soak": "1m"}
+    r.cluster.apply_policy("cure", enforce({"order": {"by": "Zone"}, "canary": canary}))
+    r.until(lambda: phases(r) == {"node-a": "Done", "node-b": "Done", "node-w": "Blocked"})
+    r.play(120)
+    assert rolling(r)["canary"]["passedAt"]
+    r.say("== node-c joins")
+    r.cluster.add_node(f1("node-c"), labels={ZONE: "z2"})
+    r.until(lambda: r.phase("node-c") == "Done")
+    r.settle()
+    return r
+
+
 def budget_taken_by_a_node_that_nobody_mends() -> Rollout:
     """A node that is down and cannot be cured has all of maxUnavailable: said, with its name."""
     r = labelled((f1("node-a"), {}), (f1("node-b"), {}))
@@ -567,6 +587,7 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     zone_after_zone,
     foreign_cordon_is_skipped,
     foreign_cordon_is_waited_for,
+    not_linux_in_the_first_zone,
     budget_taken_by_a_node_that_nobody_mends,
     down_nodes_are_cured_first,
     another_target_begins_anew,

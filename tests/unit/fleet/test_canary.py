@@ -180,6 +180,8 @@ def test_where_nothing_is_to_be_changed_nothing_is_waited_for() -> None:
         (member(phase="Waiting"), ""),
         # The answer is about something else: it is looked at again.
         (member(phase="Blocked", seen=False), ""),
+        # Nothing is ever asked of it.
+        (member(phase="Blocked", reason="NotLinux", seen=False), "CanaryBlocked"),
     ],
 )
 def test_a_canary_that_cannot_be_changed_is_said(one: Member, trouble: str) -> None:

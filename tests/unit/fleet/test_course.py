@@ -51,6 +51,8 @@ UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
         *((member(phase=p), False) for p in ("Done", "Compatible", "Failed", "RolledBack")),
         *((member(phase=p), False) for p in ("Blocked", "ManagedElsewhere", "of tomorrow")),
         (member(phase="Waiting", reason="Unplannable"), False),
+        (member(seen=False, phase="Blocked", reason="NotLinux"), False),
+        (member(seen=False, phase="Blocked", reason="NoConfig"), True),
         (member(phase="Blocked", lastChange=UNPROVED), True),
         (member(phase="Auditing", lastChange=UNPROVED, ready="Unknown"), True),
         (member(phase="Blocked", lastChange={**UNPROVED, "policy": "other-uid"}), False),
