@@ -40,6 +40,16 @@ class Absent:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """The Job is not there and the step is late: this is why the API server does not take it.
+
+    One that was there may have been deleted before that, and its agent may have written.
+    """
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """It was sent; this is what it waits for."""
 
@@ -48,7 +58,7 @@ class Pending:
     """No container of it was created yet, so nothing was done."""
 
 
-def agent(view: View) -> Answer | Lost | Absent | Pending:
+def agent(view: View) -> Answer | Lost | Absent | Refused | Pending:
     """Where the agent of the present operation stands."""
     operation = view.operation
     for pod in view.agents():
@@ -72,7 +82,7 @@ def agent(view: View) -> Answer | Lost | Absent | Pending:
         # An agent that writes must have ended before anything else is done to its files.
         return Pending(f"pod {running[0].key} of a Job that has ended may still run")
     if job is None:
-        return Lost("no answer in time") if view.late() else Absent()
+        return _without_job(view)
     if job.failed:
         return Lost(job.failed)
     if job.complete:
@@ -91,6 +101,15 @@ def agent(view: View) -> Answer | Lost | Absent | Pending:
         why = view.world.warnings.get(pod.uid) or pod.waiting
         return Pending(_of_folders(why), idle=not pod.began)
     return Pending(RUNS, idle=not pod.began)
+
+
+def _without_job(view: View) -> Lost | Absent | Refused:
+    if not view.late():
+        return Absent()
+    refusal = view.world.errors.get(view.node.name)
+    if refusal is None:
+        return Lost("no answer in time")
+    return Refused(f"its Job could not be created: {refusal}")
 
 
 def _of_folders(why: str) -> str:

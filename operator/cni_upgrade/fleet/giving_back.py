@@ -196,7 +196,7 @@ def give_back(view: View) -> Move:
                 text = f"{agents_sent(view)} agents ended without an answer; last: {why}"
                 return gave_back(view, changed.FAILED, text)
             return write_lost(view, Step.GIVE_BACK, why)
-        case answers.Absent():
+        case answers.Absent() | answers.Refused():
             off = called_off(view) if _first(view) else None
             return off or (send(view) if view.node.unschedulable else cordon_now(view))
         case answers.Pending(_, idle) if idle and _first(view) and called_off(view):

@@ -26,6 +26,8 @@ def audit(view: View) -> Move:
             return audited(view, result)
         case answers.Lost(why):
             return look_failed(view, "AuditLost", f"{why}{_waited_for(view)}")
+        case answers.Refused(why):
+            return look_failed(view, "AuditLost", why)
         case answers.Absent():
             return _not_sent(view) if view.world.stopped else send(view)
         case answers.Pending(_, idle) if idle and view.world.stopped:

@@ -5,9 +5,8 @@ Left as it is, its node would stay cordoned until a person deletes the record.
 
 from __future__ import annotations
 
-from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.phase import Phase
-from cni_upgrade.fleet.phases import UNPROVED
+from cni_upgrade.fleet.unproved import perhaps_written
 from cni_upgrade.fleet.view import Move, View, moved, release
 from cni_upgrade.node.operation import Kind
 
@@ -23,10 +22,6 @@ def begun_anew(view: View) -> Move | None:
         # Begun anew, the change that made the node worse would be made once more.
         text = f"{operation.ending.message}; whether it was put back is not known: see the node"
         return release(view, Phase.FAILED, REASON, text)
-    status = view.status.model_copy(update={"observed": None})
-    if operation.kind != Kind.AUDIT and operation.policy is not None:
-        # It may be written; then that is to be proved.
-        known = LastChange(outcome=UNPROVED, at=view.now, policy=operation.policy.uid)
-        status = status.model_copy(update={"last_change": known})
+    status = perhaps_written(view).model_copy(update={"observed": None})
     text = f"the step {operation.step!r} of its operation is not known; it is begun anew"
     return release(moved(view, status), Phase.PENDING, REASON, text)

@@ -6,11 +6,13 @@ admission policy, may keep all of them from it, and the fleet would be written u
 
 from __future__ import annotations
 
+from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.phases import UNPROVED
-from cni_upgrade.node.operation import Report
+from cni_upgrade.fleet.view import View
+from cni_upgrade.node.operation import Kind, Report
 
 
 def unproved(status: NodeStateStatus, policy: CNIUpgradePolicy) -> bool:
@@ -26,6 +28,20 @@ def unproved(status: NodeStateStatus, policy: CNIUpgradePolicy) -> bool:
         and last.outcome == UNPROVED
         and last.policy == policy.metadata.uid
     )
+
+
+def perhaps_written(view: View) -> NodeStateStatus:
+    """The status of a node whose change may be written, though no agent has said so: if it is,
+    that is to be proved."""
+    operation = view.operation
+    if operation.kind == Kind.AUDIT or operation.policy is None:
+        return view.status
+    # What worked before is known only where this is the change that was to be written.
+    baseline = view.status.baseline if operation.kind == Kind.APPLY else None
+    known = LastChange(
+        outcome=UNPROVED, at=view.now, policy=operation.policy.uid, baseline=baseline
+    )
+    return view.status.model_copy(update={"last_change": known})
 
 
 def reopened(status: NodeStateStatus, report: Report) -> NodeStateStatus:

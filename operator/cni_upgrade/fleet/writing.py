@@ -25,6 +25,7 @@ from cni_upgrade.fleet.proving import prove
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
 from cni_upgrade.fleet.staying import in_vain, not_enough
 from cni_upgrade.fleet.stopping import STOPPED
+from cni_upgrade.fleet.unproved import perhaps_written
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.node.operation import Outcome, Result
 
@@ -134,13 +135,17 @@ def apply(view: View) -> Move:
             if not ran and agents_sent(view) == 1:
                 return _not_started(view, why)
             return write_lost(view, Step.APPLY, why)
-        case answers.Absent() if agents_sent(view) == 1 and (why := unwanted(view)):
+        case answers.Absent() | answers.Refused() if agents_sent(view) == 1 and (
+            why := unwanted(view)
+        ):
             # As far as is known nothing was written; another look is to say so. An agent that is
             # sent again may have a journal to end, and goes.
             unseen = moved(view, view.status.model_copy(update={"observed": None}))
             reason = STOPPED if view.world.stopped else "CalledOff"
             return release(unseen, Phase.PENDING, reason, why)
-        case answers.Absent():
+        case answers.Refused(why) if agents_sent(view) == 1:
+            return _refused(view, why)
+        case answers.Absent() | answers.Refused():
             # Somebody uncordoned it meanwhile: no file is written on a node that takes pods.
             return send(view) if view.node.unschedulable else cordon_now(view)
         case answers.Pending(message, idle):
@@ -178,6 +183,8 @@ def take_back(view: View) -> Move:
             return _not_started(view, why)
         case answers.Lost(_, ran) if not ran:
             return _not_started(view, why)
+        case answers.Refused():
+            return apply_next(view)
         case answers.Lost(lost):
             if job is None and not view.agents():
                 # Too long ago to be sure: asked again under its id, the node tells what it knows.
@@ -201,11 +208,29 @@ def _not_started(view: View, why: str) -> Move:
     if off := unwanted(view):
         text = f"called off before anything was written: {off}"
         return release(view, Phase.WAITING, "CalledOff", text)
-    # Once it may be an upgrade of the operator, or a registry that is away.
-    if view.operation.drained and view.status.attempts:
+    if _drained_before(view):
         return in_vain(view, f"no agent ran: {why}")
     text = f"inconclusive, no agent ran and nothing was touched; tried again: {why}"
     return release(view, Phase.BLOCKED, "AgentNotStarted", text)
+
+
+def _drained_before(view: View) -> bool:
+    """Whether pods have gone for a try that came to nothing, and not for the first time.
+
+    Once it may be an upgrade of the operator, or a registry that is away.
+    """
+    return view.operation.drained and view.status.attempts > 0
+
+
+def _refused(view: View, why: str) -> Move:
+    """No verdict either, but it is not known that nothing was written: what stands is proved."""
+    unproved = perhaps_written(view)
+    if _drained_before(view):
+        # What was seen stays, for another look would lead to another drain.
+        return in_vain(moved(view, unproved), f"no agent is known to have run: {why}")
+    unseen = moved(view, unproved.model_copy(update={"observed": None}))
+    text = f"inconclusive, no agent is known to have run; looked at and tried again: {why}"
+    return release(unseen, Phase.BLOCKED, "AgentNotStarted", text)
 
 
 def applied(view: View, result: Result) -> Move:
@@ -257,7 +282,7 @@ def restore(view: View) -> Move:
             return restored(view, result)
         case answers.Lost(why):
             return write_lost(view, Step.RESTORE, why)
-        case answers.Absent():
+        case answers.Absent() | answers.Refused():
             return send(view)
         case answers.Pending(message):
             return wait(view, f"the agent puts the backup back: {message}")

@@ -56,6 +56,8 @@ class Cluster:
         """How many pods of the pod network a node takes, where that is bounded."""
         self.quota: str = ""
         """Why no proof pod may be created, if so."""
+        self.jobs_refused: str = ""
+        """Why no Job may be created, if so."""
         self.stopped: str = ""
         """Why everything is stopped, if so: the annotation on the agents' namespace."""
         self._spawned: set[str] = set()

@@ -230,6 +230,8 @@ class Controller:
     def _(self, decision: d.CreateJob) -> None:
         if self._cluster.stopped and first_sent(decision.name):
             raise ApiError(403, f"everything is stopped: {self._cluster.stopped}")
+        if self._cluster.jobs_refused:
+            raise ApiError(403, self._cluster.jobs_refused)
         self._create("Job", decision.body)
 
     @_do.register

@@ -176,6 +176,7 @@ class Mishaps:
             ),
             "sees a budget": lambda n: self._cluster.budgets.add(f"web-{n}-0"),
             "sees a quota": self._quota,
+            "sees Jobs refused": self._refuse_jobs,
             "sees everything stopped": lambda n: self._stop("a trial"),
             "sees everything go on": lambda n: self._stop(""),
             "sees everything go on again": lambda n: self._stop(""),
@@ -214,7 +215,7 @@ class Mishaps:
                 # As a node says on which they stay: they are kept off it while it is changed.
                 cluster.api.remove("Pod", pod["metadata"]["name"], pod["metadata"]["namespace"])
         cluster.budgets.clear()
-        cluster.quota = cluster.stopped = ""
+        cluster.quota = cluster.jobs_refused = cluster.stopped = ""
         cluster.full.clear()
         cluster.room.clear()
         if cluster.api.find("CNIUpgradePolicy", "cure"):
@@ -386,6 +387,9 @@ class Mishaps:
 
     def _quota(self, _: str) -> None:
         self._cluster.quota = "" if self._cluster.quota else "exceeded quota: pods"
+
+    def _refuse_jobs(self, _: str) -> None:
+        self._cluster.jobs_refused = "" if self._cluster.jobs_refused else "exceeded quota: jobs"
 
     def _downtime(self, _: str) -> None:
         for _second in range(self._random.choice([10, 200, 1000])):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from cni_upgrade.api import names
 from tests.unit.fleet.api_model import Raw
-from tests.unit.fleet.cluster_model import LEASED, LEASES, PROOF, START
+from tests.unit.fleet.cluster_model import AGENTS, LEASED, LEASES, PROOF, START
 from tests.unit.fleet.invariants import check_given_back
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
@@ -1799,6 +1799,76 @@ def apply_without_an_image() -> Rollout:
     return r
 
 
+def apply_that_is_refused() -> Rollout:
+    """The API server takes no Job: no failure, given back and tried again; the rollout goes on."""
+    r = of(old("node-a"), old("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.say("== no Job is let in")
+    r.cluster.jobs_refused = "exceeded quota: count/jobs.batch"
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    assert reason(r, "node-a") == "AgentNotStarted"
+    assert "exceeded quota: count/jobs.batch" in message(r, "node-a")
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    r.play(1800)
+    assert not any("NodeFailed" in line for line in r.lines)
+    r.say("== Jobs are let in")
+    r.cluster.jobs_refused = ""
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+    assert not any("RolloutStopped" in line or "sent again" in line for line in r.lines)
+    return r
+
+
+def job_deleted_before_the_next_is_refused() -> Rollout:
+    """An agent wrote, its Job was deleted and no other is let in: what it wrote is proved later."""
+    r = of(old("node-a"), old("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.say("== the agent writes while the controller is away, then its Job is deleted")
+    r.dead = True
+    r.play(5)
+    for job in r.cluster.api.all("Job"):
+        r.cluster.api.remove("Job", job["metadata"]["name"], AGENTS)
+    for pod in r.cluster.pods_on("node-a", AGENTS):
+        r.cluster.api.remove("Pod", pod["metadata"]["name"], AGENTS)
+    r.say("== no Job is let in")
+    r.cluster.jobs_refused = "exceeded quota: count/jobs.batch"
+    r.dead = False
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    assert reason(r, "node-a") == "AgentNotStarted"
+    r.play(600)
+    assert reason(r, "node-b") == "Unproved"
+    r.say("== Jobs are let in")
+    r.cluster.jobs_refused = ""
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+    assert "Auditing -> Proving" in r.transcript
+    assert len(r.cluster.disks["node-a"].writes) == 1
+    return r
+
+
+def restore_that_is_refused() -> Rollout:
+    """The node is worse and no Job is let in: it stays cordoned, and is put back once one is."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "ProveAdd")
+    r.say("== no Job is let in")
+    r.cluster.jobs_refused = "failed calling webhook: no endpoints available"
+    r.until(lambda: r.step_of("node-a") == "Restore")
+    r.play(1800)
+    assert r.step_of("node-a") == "Restore"
+    assert r.cluster.node("node-a")["spec"]["unschedulable"]
+    assert "no endpoints available" in r.status("node-a")["message"]
+    r.say("== Jobs are let in")
+    r.cluster.jobs_refused = ""
+    r.settle()
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "RolledBack"}, "WorseThanBefore")
+    assert version(r, "node-a") == "0.4.0"
+    assert not any("sent again" in line for line in r.lines)
+    return r
+
+
 def agent_starts_as_it_is_taken_back() -> Rollout:
     """The image comes at the last moment: what the agent did counts, nothing is done twice."""
     r = of(f1())
@@ -2373,6 +2443,9 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     cordoned_by_another_at_a_later_proof,
     audit_without_an_image,
     apply_without_an_image,
+    apply_that_is_refused,
+    job_deleted_before_the_next_is_refused,
+    restore_that_is_refused,
     agent_starts_as_it_is_taken_back,
     stopped_before_the_agent_starts,
     paused_before_the_agent_starts,

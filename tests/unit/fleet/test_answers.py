@@ -8,7 +8,7 @@ from unittest.mock import ANY
 import pytest
 
 from cni_upgrade.fleet import answers, writing
-from cni_upgrade.fleet.answers import Absent, Answer, Lost, Pending
+from cni_upgrade.fleet.answers import Absent, Answer, Lost, Pending, Refused
 from cni_upgrade.fleet.objects import Job, Pod
 from cni_upgrade.fleet.view import with_operation
 from cni_upgrade.node.message import encode
@@ -68,6 +68,19 @@ def test_an_end_without_an_answer_is_a_loss(message: str, why: str) -> None:
 )
 def test_without_a_message(kind: str, said: Any, pods: Any, left: int, expected: type) -> None:
     assert isinstance(heard(said, *pods, kind=kind, left=left), expected)
+
+
+@pytest.mark.parametrize("kind", ["audit", "apply", "restore"])
+def test_a_job_that_the_api_server_refuses_is_no_agent_that_was_lost(kind: str) -> None:
+    no = {"node-a": "exceeded quota"}
+    assert answers.agent(view(kind, 1, errors=no)) == Absent()
+    assert answers.agent(view(kind, 0, errors=no)) == Refused(
+        "its Job could not be created: exceeded quota"
+    )
+    elsewhere = {"node-b": "exceeded quota"}
+    assert answers.agent(view(kind, 0, errors=elsewhere)) == Lost("no answer in time")
+    # What was written last was something else.
+    assert isinstance(answers.agent(view(kind, 0, errors=no, jobs={ID: job("Failed")})), Lost)
 
 
 @pytest.mark.parametrize("said", [job("FailureTarget"), None], ids=["given up", "deleted"])

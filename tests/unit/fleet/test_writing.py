@@ -15,7 +15,7 @@ import pytest
 from cni_upgrade.api import names
 from cni_upgrade.api.operation_status import OperationStatus
 from cni_upgrade.api.parse import parse_policy
-from cni_upgrade.fleet import writing
+from cni_upgrade.fleet import giving_back, writing
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.view import Move, View, moved, with_operation
 from cni_upgrade.node.message import encode
@@ -243,6 +243,68 @@ def test_what_follows_on_an_agent_that_never_ran(
     world = {**seen(NEVER_RAN), "policies": {"cure": HALTED if halted else WANTED}}
     at = at_step("Apply", current={"drained": drained}, world=world, attempts=attempts)
     assert told(writing.apply(at)) == said
+
+
+NO = {"errors": {"node-a": "exceeded quota"}}
+OBSERVED = {"auditKey": "of then", "auditedAt": stamp(NOW)}
+
+
+def refused(step: str = "Apply", current: Any = (), **status: Any) -> View:
+    """Node-a at a step that is late, whose Job the API server refuses."""
+    late = {"deadline": stamp(NOW), **dict(current)}
+    return at_step(step, current=late, world=NO, observed=OBSERVED, **status)
+
+
+def test_a_change_whose_job_is_refused_ends_as_one_that_is_to_be_looked_at_and_proved() -> None:
+    move = writing.apply(refused(baseline={"add": True, "del": True}))
+    assert told(move) == "AgentNotStarted"
+    known = move.status.last_change
+    assert known is not None
+    assert (known.outcome, known.policy, known.at) == ("Unproved", "cure-uid", NOW)
+    assert known.baseline is not None
+    assert known.baseline.add
+    assert move.status.observed is None
+    assert move.status.operation is not None
+    assert move.status.operation.ending is not None
+    assert "exceeded quota" in move.status.operation.ending.message
+
+
+def test_one_that_is_refused_on_a_drained_node_again_waits_for_a_person() -> None:
+    drained = {"drained": True}
+    assert told(writing.apply(refused(current=drained))) == "AgentNotStarted"
+    move = writing.apply(refused(current=drained, attempts=1))
+    assert told(move) == "DrainNotEnough"
+    # Another look would find the change due, and the node would be drained once more.
+    assert move.status.observed is not None
+    assert move.status.last_change is not None
+    assert move.status.last_change.outcome == "Unproved"
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_an_agent_that_is_sent_again_and_refused_is_asked_for_on_and_on(number: int) -> None:
+    move = writing.apply(refused(current={"job": f"{ID}-{number}"}))
+    assert told(move) == "Apply CreateJob"
+    assert move.status.operation is not None
+    assert move.status.operation.job == f"{ID}-{number}"
+
+
+def test_the_way_back_is_asked_for_until_it_is_let_in() -> None:
+    at = refused("Restore", {"kind": "restore"}, phase="RollingBack")
+    move = writing.restore(at)
+    assert told(move) == "Restore CreateJob"
+    assert "exceeded quota" in move.status.message
+    at = refused("GiveBack", {"id": ID, "kind": "restore", "job": f"{ID}-2"}, phase="RollingBack")
+    assert told(giving_back.give_back(at)) == "GiveBack CreateJob"
+
+
+def test_a_change_that_is_refused_and_not_wanted_any_more_is_called_off() -> None:
+    at = refused()
+    at = replace(at, world=replace(at.world, policies={"cure": HALTED}))
+    assert told(writing.apply(at)) == "CalledOff"
+
+
+def test_one_that_was_taken_back_too_long_ago_is_asked_for_again() -> None:
+    assert told(writing.take_back(refused("TakeBack", {"blockers": ["no image"]}))) == "Apply"
 
 
 REFUSED, FAILED = Outcome.REFUSED, Outcome.FAILED
