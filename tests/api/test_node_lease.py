@@ -64,6 +64,10 @@ def seen(node: Node, store: Store, ahead: timedelta = timedelta(0)) -> View:
     return replace(view, world=world, node=node)
 
 
+def take(at: View) -> tuple[Decision, ...]:
+    return node_lease.take(at.node, at.world)
+
+
 def play(plane: ControlPlane, story: Callable[[Store, Executor], Awaitable[None]]) -> None:
     async def run() -> None:
         client = Client(await connect("test", str(plane.kubeconfig)))
@@ -83,18 +87,18 @@ async def carry(executor: Executor, store: Store, *decisions: Decision) -> bool:
 
 def test_it_is_taken_renewed_and_given_back(plane: ControlPlane, api: Server, node: Node) -> None:
     async def story(store: Store, executor: Executor) -> None:
-        assert await carry(executor, store, *node_lease.take(seen(node, store)))
+        assert await carry(executor, store, *take(seen(node, store)))
         first = api.request("GET", f"{PATH}/node-leased").body
         assert first["spec"]["holderIdentity"] == node_lease.HOLDER
         assert first["metadata"]["ownerReferences"][0]["uid"] == node.uid
-        assert node_lease.take(seen(node, store)) == (), "it is fresh"
+        assert take(seen(node, store)) == (), "it is fresh"
         later = seen(node, store, timedelta(minutes=6))
-        assert await carry(executor, store, *node_lease.take(later))
+        assert await carry(executor, store, *take(later))
         again = api.request("GET", f"{PATH}/node-leased").body["spec"]
         assert again["renewTime"] > first["spec"]["renewTime"]
         assert again["acquireTime"] == first["spec"]["acquireTime"]
         world = replace(seen(node, store).world, states={})
-        assert await carry(executor, store, *node_lease.to_drop(world, {}))
+        assert await carry(executor, store, *node_lease.to_drop(world, {}, ()))
         assert api.request("GET", f"{PATH}/node-leased").status == 404
         assert store.leases.items == {}
 
@@ -105,7 +109,7 @@ def test_who_comes_second_learns_who_was_first(
     plane: ControlPlane, api: Server, node: Node
 ) -> None:
     async def story(store: Store, executor: Executor) -> None:
-        unaware = node_lease.take(seen(node, store))
+        unaware = take(seen(node, store))
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = {
             "holderIdentity": "node-maintenance",
@@ -124,18 +128,18 @@ def test_who_comes_second_learns_who_was_first(
         held = api.request("GET", f"{PATH}/node-leased").body["spec"]["holderIdentity"]
         assert held == "node-maintenance", "it was stolen"
         assert "node-maintenance has the Lease" in node_lease.others(seen(node, store))
-        assert node_lease.take(seen(node, store)) == ()
+        assert take(seen(node, store)) == ()
         # Once it has expired, by what we know; but they have renewed it, which we do not.
         expired = seen(node, store, timedelta(hours=2))
-        [take] = node_lease.take(expired)
+        [decision] = take(expired)
         renewed = {"spec": {"renewTime": at, "leaseDurationSeconds": 7200}}
         assert api.request("PATCH", f"{PATH}/node-leased", renewed, content=MERGE_PATCH).ok
-        await carry(executor, store, take)
+        await carry(executor, store, decision)
         held = api.request("GET", f"{PATH}/node-leased").body["spec"]["holderIdentity"]
         assert held == "node-maintenance", "it was stolen from who had renewed it"
         # And once it really has.
-        [take] = node_lease.take(seen(node, store, timedelta(hours=3)))
-        assert await carry(executor, store, take)
+        [decision] = take(seen(node, store, timedelta(hours=3)))
+        assert await carry(executor, store, decision)
         taken = api.request("GET", f"{PATH}/node-leased").body["spec"]
         assert (taken["holderIdentity"], taken["leaseTransitions"]) == (node_lease.HOLDER, 1)
 

@@ -181,10 +181,8 @@ def release_step(view: View) -> Move:
     ending = view.operation.ending
     if ending is None:
         raise LookupError(f"node {view.node.name}: an operation is to end without an ending")
-    if view.our_cordon and (lease := node_lease.others(view)):
-        # Who drains a node that is cordoned already leaves it at that: undone now, pods would come
-        # back under their hands.
-        text = f"to be given back; {lease}; {ending.message}"
+    if node_lease.relied_on(view.node, view.world):
+        text = f"to be given back; {node_lease.others(view)}; {ending.message}"
         return Move(view.status.model_copy(update={"reason": node_lease.HELD, "message": text}))
     if (act := cordon.give_back(view.node)) is not None:
         return wait(view, f"giving the node back; {ending.message}", act)

@@ -7,10 +7,11 @@ Source: github.com/medik8s/common pkg/lease/manager.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.decisions import DropLease, TakeLease, Uncordon
 from cni_upgrade.fleet.objects import Lease, Node
@@ -41,6 +42,12 @@ def others(view: View) -> str:
     )
 
 
+def relied_on(node: Node, world: Snapshot) -> bool:
+    """Whether our cordon is what somebody else goes by: who drains a node that is cordoned already
+    leaves it at that, and undone now, pods would come back under their hands."""
+    return cordon.ours(node) and foreign(node.name, world) is not None
+
+
 def foreign(node: str, world: Snapshot) -> Lease | None:
     """The Lease that somebody else has on a node; None where it is free, ours, or has expired.
 
@@ -57,41 +64,41 @@ def _valid(lease: Lease, now: datetime) -> bool:
     return until is not None and until >= now
 
 
-def take(view: View) -> tuple[TakeLease, ...]:
-    """Take the Lease on the node, or renew it in time; nothing where that is not due."""
-    space = view.world.config.lease_namespace
-    if not space or others(view):
+def take(node: Node, world: Snapshot) -> tuple[TakeLease, ...]:
+    """Take the Lease on a node, or renew it in time; nothing where that is not due."""
+    space = world.config.lease_namespace
+    if not space or foreign(node.name, world):
         return ()
-    lease = view.world.leases.get(name(view.node.name))
+    lease = world.leases.get(name(node.name))
     ours = lease is not None and lease.holder == HOLDER
     if ours and lease is not None and lease.renewed is not None:
-        due = lease.seconds != _SECONDS or view.now - lease.renewed >= _RENEW
-        if not due and _valid(lease, view.now):
+        due = lease.seconds != _SECONDS or world.now - lease.renewed >= _RENEW
+        if not due and _valid(lease, world.now):
             return ()
-    body = _body(view.node, space, lease, view.now, renewed=ours)
+    body = _body(node, space, lease, world.now, renewed=ours)
     return (TakeLease(body["metadata"]["name"], lease.resource_version if lease else "", body),)
 
 
 def kept(view: View, move: Move) -> Move:
-    """The move of a node that carries our cordon, with the Lease renewed where that is due."""
-    operation = move.status.operation
-    if operation is None or operation.kind == "audit" or not view.our_cordon:
+    """The move of a node that carries our cordon, with the Lease renewed where that is due: also
+    while it rests, its record lost, until the cordon may be given back."""
+    if not view.our_cordon or any(isinstance(act, TakeLease | Uncordon) for act in move.acts):
         return move
-    if any(isinstance(act, TakeLease | Uncordon) for act in move.acts):
-        return move
-    return Move(move.status, (*move.acts, *take(view)))
+    return Move(move.status, (*move.acts, *take(view.node, view.world)))
 
 
-def to_drop(world: Snapshot, states: Any) -> Iterator[DropLease]:
+def to_drop(world: Snapshot, states: Any, writing: Container[str]) -> Iterator[DropLease]:
     """Leases of ours on nodes where no change is recorded or decided any more.
 
-    Not of nodes that are not ours to judge, or gone: theirs goes with the Node that owns it.
+    Not while our cordon is there, or an agent that may write (`writing`): a record can be lost, and
+    whoever takes the Lease then would drain the node, or reboot it, beneath that agent. Not of
+    nodes that are not ours to judge, or gone: theirs goes with the Node that owns it.
     """
-    for node in world.nodes if world.leases else ():
-        lease = world.leases.get(name(node))
-        if lease is None or lease.holder != HOLDER:
+    for key, node in world.nodes.items() if world.leases else ():
+        lease = world.leases.get(name(key))
+        if lease is None or lease.holder != HOLDER or key in writing or cordon.ours(node):
             continue
-        if not (changing(world.states.get(node)) or changing(states.get(node))):
+        if not (changing(world.states.get(key)) or changing(states.get(key))):
             yield DropLease(lease.name, lease.uid)
 
 

@@ -111,7 +111,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
                 body = _new_state(node, governance, world)
                 yield Turn(node.name, (CreateState(node.name, body),))
             elif (back := cordon.give_back(node)) is not None:
-                yield from _ungoverned(node, back, writing.get(node.name))
+                yield from _ungoverned(world, node, back, writing.get(node.name))
             continue
         if state.spec.node_uid != node.uid:
             yield _replaced(world, state)
@@ -168,7 +168,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         elif rests and status.reason != UNPLANNABLE:
             until, queues = rest.calm_until(view), rest.queues(view)
             memory.keep(Calm(node, state, world.now, until, queues, gate.told))
-    yield from _leftovers(world, operations, decided)
+    yield from _leftovers(world, operations, decided, writing)
     seen = replace(world, states=after)
     held = tuple(leaving.turns(seen, going))
     yield from held
@@ -191,12 +191,17 @@ def _in_order(world: Snapshot, roster: Roster, order: Mapping[str, int]) -> list
     return nodes
 
 
-def _ungoverned(node: Node, back: Decision, writer: Writer | None) -> Iterator[Turn]:
+def _ungoverned(
+    world: Snapshot, node: Node, back: Decision, writer: Writer | None
+) -> Iterator[Turn]:
     """A node without policy and record that still carries our cordon: it is given back."""
-    if writer is None:
+    if writer is not None:
+        lease = node_lease.take(node, world) if cordon.ours(node) else ()
+        acts: tuple[Decision, ...] = (*writer.take_back(), *lease)
+        if acts:
+            yield Turn(node.name, acts)
+    elif not node_lease.relied_on(node, world):
         yield Turn(node.name, (back,))
-    elif unsent := writer.take_back():
-        yield Turn(node.name, unsent)
 
 
 def _replaced(world: Snapshot, state: CNINodeState) -> Turn:
@@ -378,7 +383,10 @@ def _changes(old: Model, new: Model) -> dict[str, Any]:
 
 
 def _leftovers(
-    world: Snapshot, operations: Sequence[OperationStatus], states: Mapping[str, CNINodeState]
+    world: Snapshot,
+    operations: Sequence[OperationStatus],
+    states: Mapping[str, CNINodeState],
+    writing: Mapping[str, Writer],
 ) -> Iterator[Turn]:
     """Take back what no operation stands for: superseded audits, proof pods of ended operations.
 
@@ -407,6 +415,6 @@ def _leftovers(
         and not (job.complete or job.failed or job.deleting)
         and not any(pod.ended for pod in world.agents.get(job.name, ()))
     ]
-    decisions += node_lease.to_drop(world, states)
+    decisions += node_lease.to_drop(world, states, writing)
     if decisions:
         yield Turn("leftovers", tuple(decisions))

@@ -63,6 +63,9 @@ def next_move(view: View) -> Move:
         return _let_end(view, view.writer)
     if (back := cordon.give_back(view.node)) is not None:
         # The record of it was lost, the cordon must not be.
+        if node_lease.relied_on(view.node, view.world):
+            text = "the record of an operation was lost; its cordon is to be given back"
+            return _rest(view, Phase.PENDING, node_lease.HELD, f"{text}; {node_lease.others(view)}")
         text = "the record of an operation was lost; its cordon is given back"
         return Move(_rest(view, Phase.PENDING, "CordonGivenBack", text).status, (back,))
     if (claim := _claim(view)) is not None:

@@ -69,7 +69,7 @@ def cordon_now(view: View) -> Move:
             return release(view, Phase.WAITING, node_lease.HELD, held)
         return wait(view, held)
     act = Cordon(view.node.name, view.node.resource_version, view.operation.id)
-    return wait(view, "the node is being cordoned", *node_lease.take(view), act)
+    return wait(view, "the node is being cordoned", *node_lease.take(view.node, view.world), act)
 
 
 def theirs(view: View) -> str:

@@ -24,6 +24,7 @@ from pydantic_core import from_json
 from cni_upgrade.api import names
 from cni_upgrade.kube.port import KubeError, Listed, Object
 from cni_upgrade.kube.resources import ACCESS_REVIEWS, LEASES, PODS, Resource
+from cni_upgrade.kube.rights import LEASE
 
 _PAGE = "250"  # of 10 KB each they are 25 MB while they are read
 _TIMEOUT = 30  # seconds for one request; a page of nodes took under one
@@ -34,9 +35,6 @@ _SAME_CLOCK = 2.0  # seconds between two clocks that agree
 _WATCH_GRACE = 5  # seconds that a watch may last beyond its time
 _QUIET = 90  # seconds without a bookmark, of which one comes each minute: the connection is dead
 _MERGE = "application/merge-patch+json"
-
-_UNFENCED = (LEASES, ACCESS_REVIEWS)
-"""What every replica writes: the lease itself, and questions that are asked by POST."""
 
 _MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
 """What the kubernetes client raises, by accident, of YAML that is no kubeconfig."""
@@ -60,6 +58,19 @@ class _Call:
     @property
     def method(self) -> str:
         return "GET" if self.verb == "WATCH" else self.verb
+
+    @property
+    def fenced(self) -> bool:
+        """Whether only the replica that leads may send it: each write but those of the Lease that
+        says who leads, and questions that are asked by POST."""
+        if self.method == "GET" or self.resource == ACCESS_REVIEWS:
+            return False
+        if self.resource != LEASES:
+            return True
+        # The Lease on a node is not every replica's: the next leader may have begun there.
+        made = self.method == "POST"
+        name = self.body["metadata"]["name"] if made else self.path.rpartition("/")[2]
+        return bool(name != LEASE)
 
     def __str__(self) -> str:
         return f"{self.verb} {self.path}"
@@ -128,7 +139,7 @@ class Client:
 
     async def _once(self, call: _Call) -> Object:
         patience: float = _TIMEOUT
-        if call.method != "GET" and call.resource not in _UNFENCED:
+        if call.fenced:
             patience = min(patience, self.fence())
             if patience <= 0:
                 raise KubeError(0, "NotLeading", f"{call}: this replica does not lead")

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -15,8 +16,8 @@ from aiohttp import web
 from cni_upgrade.kube import client as clients
 from cni_upgrade.kube.client import Client, NoCredentialsError, connect
 from cni_upgrade.kube.port import KubeError
-from cni_upgrade.kube.resources import JOBS, NODES
-from cni_upgrade.kube.rights import Right, missing
+from cni_upgrade.kube.resources import JOBS, LEASES, NODES
+from cni_upgrade.kube.rights import LEASE, Right, missing
 from tests.unit.controller.kube_model import client_of
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -260,6 +261,30 @@ async def test_a_write_begins_only_while_the_lease_lasts(tmp_path: Path) -> None
         async with asyncio.timeout(5):
             with pytest.raises(KubeError, match="no answer"):
                 await client.patch(NODES, None, "node-a", {})
+
+
+async def test_only_the_lease_that_says_who_leads_is_written_by_every_replica(
+    tmp_path: Path,
+) -> None:
+    async def written(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"metadata": {}})
+
+    def named(name: str) -> dict[str, Any]:
+        return {"metadata": {"name": name}}
+
+    async with serving(written, tmp_path) as client:
+        client.fence = lambda: 0.0
+        await client.create(LEASES, "space", named(LEASE))
+        await client.patch(LEASES, "space", LEASE, {})
+        assert client.requests == {("POST", "leases", 200): 1, ("PATCH", "leases", 200): 1}
+        # The one on a node: the next leader may have begun there.
+        for write in (
+            client.create(LEASES, "space", named("node-node-a")),
+            client.patch(LEASES, "space", "node-node-a", {}),
+            client.delete(LEASES, "space", "node-node-a", "uid", "Background"),
+        ):
+            with pytest.raises(KubeError, match="this replica does not lead"):
+                await write
 
 
 def event(version: int) -> str:

@@ -534,6 +534,10 @@ def lease_dropped_last(event: Carried) -> None:
         state = event.cluster.state(owner)
         assert state is None or not _writing(state), "the node is still worked on"
         assert event.before["spec"]["holderIdentity"] == HOLDER, "it is somebody else's"
+        node = Node.of(event.cluster.node(owner))
+        assert not cordon.ours(node), "our cordon is still there"
+        busy = writers(event.cluster, owner) & event.world.jobs.keys()
+        assert not busy, f"{busy} may still write"
 
 
 def begins_unpaused(event: Carried) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cni_upgrade.api import names
+from cni_upgrade.fleet.node_lease import HOLDER
 from tests.unit.fleet.api_model import Raw
 from tests.unit.fleet.cluster_model import AGENTS, LEASED, LEASES, PROOF, START
 from tests.unit.fleet.invariants import check_given_back
@@ -2214,6 +2215,12 @@ def leased(*disks: SimNode) -> Rollout:
     return r
 
 
+def holder(r: Rollout, node: str) -> str:
+    """Who has the Lease on a node; empty for nobody."""
+    lease = r.cluster.api.find("Lease", f"node-{node}", LEASES)
+    return str(lease["spec"]["holderIdentity"]) if lease else ""
+
+
 def lease_taken_and_given_back() -> Rollout:
     """Before the cordon, renewed while a drain takes long, and given back after the node."""
     r = leased(old("node-a", drain_for=frozenset({"1.0.0"})))
@@ -2337,6 +2344,84 @@ def lease_lost_to_somebody_else() -> Rollout:
     r.cluster.drop_lease("node-a", "node-maintenance")
     r.settle()
     assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def lease_kept_when_the_record_is_lost() -> Rollout:
+    """The node state is deleted while the agent runs: the Lease stays ours, and is renewed."""
+    r = leased(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.cluster.tick()
+    r.say("== the node goes silent, and its node state is deleted")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.ledger.meddled.add("node-a")
+    r.cluster.api.delete("CNINodeState", "node-a")
+    for _ in range(3):
+        r.step()
+        assert holder(r, "node-a") == HOLDER
+    r.play(1800)
+    assert reason(r, "node-a") == "AgentStillRuns"
+    assert holder(r, "node-a") == HOLDER
+    r.say("== the node is back")
+    r.cluster.set_ready("node-a", "True")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    text = r.transcript
+    order = ["AgentStillRuns", "RenewLease", ": Uncordon", "DropLease"]
+    assert [text.index(each) for each in order] == sorted(text.index(each) for each in order)
+    return r
+
+
+def lease_lost_with_the_record() -> Rollout:
+    """The record is lost, the Lease expires and is taken: the cordon is theirs to rely on."""
+    r = leased(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.say("== the controller is away for an hour, and the node state is deleted")
+    r.dead = True
+    r.play(3600)
+    r.ledger.meddled.add("node-a")
+    r.cluster.api.delete("CNINodeState", "node-a")
+    r.say("== somebody takes the Lease, and finds the node cordoned")
+    r.cluster.take_lease("node-a", "node-maintenance", 1200)
+    r.dead = False
+    r.play(600)
+    assert reason(r, "node-a") == "LeaseHeld"
+    assert r.cluster.node("node-a")["spec"]["unschedulable"], "they rely on that cordon"
+    r.say("== they give it back")
+    r.cluster.drop_lease("node-a", "node-maintenance")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
+def lease_of_a_node_that_nobody_governs() -> Rollout:
+    """Record and policy are gone: the Lease outlasts the agent, the cordon their Lease."""
+    r = leased(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.cluster.tick()
+    r.say("== the node goes silent, its node state and its policy are deleted")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.ledger.meddled.add("node-a")
+    r.cluster.api.delete("CNINodeState", "node-a")
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.play(1800)
+    assert holder(r, "node-a") == HOLDER
+    assert "RenewLease" in r.transcript
+    r.say("== the controller is away for an hour, the node is back, somebody takes the Lease")
+    r.dead = True
+    r.cluster.set_ready("node-a", "True")
+    r.play(3600)
+    r.cluster.take_lease("node-a", "node-maintenance", 1200)
+    r.dead = False
+    r.play(600)
+    assert r.cluster.node("node-a")["spec"]["unschedulable"], "they rely on that cordon"
+    r.say("== they give it back")
+    r.cluster.drop_lease("node-a", "node-maintenance")
+    r.play(60)
+    check_given_back(r.cluster)
     return r
 
 
@@ -2474,4 +2559,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     lease_of_a_dead_controller,
     lease_lost_in_a_drain,
     lease_lost_to_somebody_else,
+    lease_kept_when_the_record_is_lost,
+    lease_lost_with_the_record,
+    lease_of_a_node_that_nobody_governs,
 )

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from cni_upgrade.api import names
+from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.fleet import node_lease
+from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.view import View
 from tests.unit.fleet.cluster_model import LEASED
-from tests.unit.fleet.samples import lease, view
+from tests.unit.fleet.samples import lease, node, operation, state, view
 
 
 def leased(holder: str, ago: int, seconds: int) -> View:
@@ -23,7 +26,7 @@ def test_it_is_theirs_up_to_the_second_in_which_it_expires(ago: int, held: bool)
     """As medik8s has it, which takes a Lease over once its end is before now."""
     at = leased("node-maintenance", ago, 600)
     assert bool(node_lease.others(at)) is held
-    assert bool(node_lease.take(at)) is not held
+    assert bool(node_lease.take(at.node, at.world)) is not held
 
 
 @pytest.mark.parametrize(
@@ -32,4 +35,48 @@ def test_it_is_theirs_up_to_the_second_in_which_it_expires(ago: int, held: bool)
 def test_ours_is_renewed_when_a_third_of_it_has_passed(
     ago: int, seconds: int, renewed: bool
 ) -> None:
-    assert bool(node_lease.take(leased(node_lease.HOLDER, ago, seconds))) is renewed
+    at = leased(node_lease.HOLDER, ago, seconds)
+    assert bool(node_lease.take(at.node, at.world)) is renewed
+
+
+OURS = replace(node(cordoned=True), annotations={names.CORDONED_BY: "apply-x"})
+
+
+@pytest.mark.parametrize(
+    ("holder", "at", "record", "writing", "dropped"),
+    [
+        (node_lease.HOLDER, node(), state(), False, True),
+        (node_lease.HOLDER, node(), None, False, True),
+        (node_lease.HOLDER, node(cordoned=True), state(), False, True),
+        (node_lease.HOLDER, node(), state(operation=operation()), False, False),
+        (node_lease.HOLDER, node(), state(operation=operation("audit")), False, True),
+        # The record was lost, and with it what says that the node is worked on.
+        (node_lease.HOLDER, OURS, state(), False, False),
+        (node_lease.HOLDER, OURS, None, False, False),
+        (node_lease.HOLDER, node(), None, True, False),
+        ("node-maintenance", node(), state(), False, False),
+    ],
+)
+def test_it_is_given_back_once_nothing_of_ours_is_on_the_node(
+    holder: str, at: Node, record: CNINodeState | None, writing: bool, dropped: bool
+) -> None:
+    states = {"node-a": record} if record else {}
+    given = {"node-node-a": lease(holder)}
+    world = view(leases=given, nodes={"node-a": at}, states=states).world
+    busy = {"node-a"} if writing else set()
+    assert bool(list(node_lease.to_drop(world, states, busy))) is dropped
+
+
+@pytest.mark.parametrize(
+    ("holder", "at", "relied"),
+    [
+        ("node-maintenance", OURS, True),
+        ("node-maintenance", node(cordoned=True), False),
+        (node_lease.HOLDER, OURS, False),
+    ],
+)
+def test_our_cordon_is_relied_on_where_the_lease_is_theirs(
+    holder: str, at: Node, relied: bool
+) -> None:
+    world = leased(holder, 0, 600).world
+    assert node_lease.relied_on(at, world) is relied
