@@ -52,13 +52,17 @@ Conditions = Annotated[
 
 
 def keep_times(old: Iterable[Condition], new: Iterable[Condition]) -> tuple[Condition, ...]:
-    """`new`, where each condition whose status did not flip keeps the time of its last flip."""
+    """`new`, where each condition whose status did not flip keeps the time of its last flip.
+
+    A time that is to come is of a clock that was set back since: now, of `new`, stands in for it.
+    """
     before = {c.type: c for c in old}
 
     def settled(condition: Condition) -> Condition:
         known = before.get(condition.type)
         if known is None or known.status != condition.status:
             return condition
-        return condition.model_copy(update={"last_transition_time": known.last_transition_time})
+        since = min(known.last_transition_time, condition.last_transition_time)
+        return condition.model_copy(update={"last_transition_time": since})
 
     return tuple(settled(c) for c in new)

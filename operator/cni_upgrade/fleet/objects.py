@@ -41,7 +41,8 @@ class Node:
     ready: str
     """`True`, `False` or `Unknown`; `Unknown` too where the condition is missing."""
     ready_since: datetime | None
-    """When that was last another one, by the clock of whoever wrote it: only to be compared."""
+    """When that was last another one, by the clock of whoever wrote it: only to be compared, or
+    where hours count and a time that is to come does no harm."""
     runtime: str
     kubelet: str
     boot_id: str

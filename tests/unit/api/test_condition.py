@@ -28,6 +28,12 @@ def test_time_moves_when_the_status_flips() -> None:
     assert keep_times((condition("Ready", "False", EARLIER),), new) == new
 
 
+def test_no_condition_holds_since_a_time_that_is_to_come() -> None:
+    """The clock was set back since that was said."""
+    new = (condition("Ready", "False", EARLIER),)
+    assert keep_times((condition("Ready", "False", LATER),), new) == new
+
+
 def test_a_condition_that_is_not_said_again_is_gone() -> None:
     old = (condition("Ready", "True", EARLIER), condition("Stalled", "True", EARLIER))
     assert [c.type for c in keep_times(old, (condition("Ready", "True", LATER),))] == ["Ready"]

@@ -150,6 +150,10 @@ def test_a_person_is_called_once_a_silent_node_has_kept_an_audit_for_ten_minutes
     assert "node-1 silent" in told["message"]
     between = after(9, held, "Auditing", "Pending")
     assert health(after(10, between, "Compatible", "Pending")) == GOING
+    # The clock was set back by a day: it counts from now on.
+    held = after(-1440, held, "Compatible", "Pending")
+    assert health(held) == GOING
+    assert health(after(-1430, held, "Compatible", "Pending")) == FAILED
 
 
 def test_what_is_good_for_another_target_is_not_enforced() -> None:
