@@ -105,19 +105,21 @@ class _Run:
         return bool(chunk)
 
     def ended(self) -> bool:
-        """Whether the process has ended; takes its status once."""
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = status
-        return self.status is not None
+        """Whether the process has ended; its status stays to be taken by `kill`.
+
+        Until then the number is nobody else's, be it of a process or of a group.
+        """
+        if self.status is not None:
+            return True
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def kill(self) -> None:
-        """Ends the whole session, and takes the status of the process that we started."""
+        """Ends the whole session, and takes the status of the process that we started, once."""
+        if self.status is not None:
+            return
         with contextlib.suppress(*_NOTHING_LEFT):
             os.killpg(self.pid, signal.SIGKILL)
-        if self.status is None:
-            self.status = os.waitpid(self.pid, 0)[1]
+        self.status = os.waitpid(self.pid, 0)[1]
 
     def close(self) -> None:
         """Kills what is left and gives the descriptors back."""

@@ -139,6 +139,38 @@ def test_a_plugin_that_hangs_is_killed_with_its_children(
     assert_all_ended(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.usefixtures("impatient")
+def test_no_number_is_signalled_that_may_be_somebody_elses(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A status that is taken gives the number back, and a fast plugin waits for a slow one."""
+    host.script("fast", "exit 1")
+    host.script("slow", "exec sleep 60")
+    taken: list[int] = []
+    late: list[int] = []
+    killed: list[int] = []
+    wait, kill = os.waitpid, os.killpg
+
+    def waited(pid: int, options: int) -> tuple[int, int]:
+        ended, status = wait(pid, options)
+        taken.extend([ended] if ended else [])
+        return ended, status
+
+    def signalled(group: int, number: int) -> None:
+        (late if group in taken else killed).append(group)
+        kill(group, number)
+
+    monkeypatch.setattr(os, "waitpid", waited)
+    monkeypatch.setattr(os, "killpg", signalled)
+    assert [code(each) for each in ask(host, "fast", "slow").values()] == [
+        "PluginGarbled",
+        "PluginHang",
+    ]
+    assert late == []
+    assert sorted(taken) == sorted(killed)
+    assert len(set(taken)) == 2
+
+
 def assert_all_ended(session: int) -> None:
     """A killed process is gone a moment later."""
     deadline = time.monotonic() + 5
