@@ -41,18 +41,20 @@ quiet() {
 }
 
 # Lines of a list; nothing where the kind is not served.
+# What kubectl says beside them is judged where it failed, and never taken for lines: it complains of each aggregated
+# API that is down, as metrics-server is where pods have no network, and lists all the same.
 list() {
-    if ! answer=$(k get "$@" 2>&1); then
-        case $answer in
-        *"the server doesn't have a resource type"* | *NotFound* | *"not found"* | *"No resources found"*) return 0 ;;
-        *)
-            echo "$answer" >&2
-            return 1
-            ;;
-        esac
-    fi
-    case $answer in "No resources found"*) return 0 ;; esac
-    echo "$answer" | sed '/^$/d'
+    { complaint=$(k get "$@" 2>&1 >&3) || judge; } 3>&1
+}
+
+judge() {
+    case $complaint in
+    *"the server doesn't have a resource type"* | *NotFound* | *"not found"*) ;;
+    *)
+        echo "$complaint" >&2
+        return 1
+        ;;
+    esac
 }
 
 # Nodes that carry a cordon or a mark of ours, one a line: name, version, what is to be given back, mark.
@@ -76,7 +78,7 @@ carried() {
 # One request, refused where somebody was faster; then what is there now is judged anew.
 give_back() {
     for _ in 1 2 3 4 5; do
-        row=$(carried --field-selector "metadata.name=$1")
+        row=$(carried --field-selector "metadata.name=$1") || continue
         [ -n "$row" ] || return 0
         # shellcheck disable=SC2086 # four words
         set -- $row
@@ -90,7 +92,7 @@ give_back() {
         fi
         ! k patch node "$1" --type=json -p "[$patch]" >/dev/null || return 0
     done
-    say "$1: it changes faster than it can be given back"
+    say "$1: it could not be given back in five tries"
 }
 
 # Operations that change a node. An audit changes nothing and may be cut short.
@@ -110,7 +112,8 @@ held() {
 # Take our finalizer off a policy, and no other one: where it stands in the list is tested by the request.
 let_go() {
     place=0
-    for name in $(k get cniupgradepolicies.cniupgrade.dev "$1" -o 'jsonpath={range .metadata.finalizers[*]}{@}{"\n"}{end}'); do
+    finalizers=$(list cniupgradepolicies.cniupgrade.dev "$1" -o 'jsonpath={range .metadata.finalizers[*]}{@}{"\n"}{end}') || return 1
+    for name in $finalizers; do
         if [ "$name" = cniupgrade.dev/restore ]; then
             k patch cniupgradepolicies.cniupgrade.dev "$1" --type=json -p "[
                 {\"op\": \"test\", \"path\": \"/metadata/finalizers/$place\", \"value\": \"$name\"},
@@ -131,27 +134,32 @@ k version >/dev/null 2>&1 || {
     exit 1
 }
 
+# Wherever an error ends it from here on.
+trap 'say "ended early; run it again"' EXIT
+
 say "deleting the policies"
 quiet delete cniupgradepolicies.cniupgrade.dev --all --wait=false
 
 deadline=$(($(date +%s) + WAIT))
 while :; do
-    # Each in an assignment of its own: a list that fails ends the script, it is not an empty list.
-    ours=$(carried)
-    working=$(at_work)
-    held=$(held)
-    running=$(ready)
-    left=$(printf '%s\n%s\n%s\n' "$ours" "$working" "$held" | sed -e '/^$/d' -e 's/ .*//' | sort -u | tr '\n' ' ')
-    [ -n "$left" ] || break
-    if [ -z "$running" ]; then
-        say "no controller is running that could finish with: $left"
-        break
+    # Each in an assignment of its own: a list that fails is not an empty list.
+    if ours=$(carried) && working=$(at_work) && held=$(held) && running=$(ready); then
+        left=$(printf '%s\n%s\n%s\n' "$ours" "$working" "$held" | sed -e '/^$/d' -e 's/ .*//' | sort -u | tr '\n' ' ')
+        [ -n "$left" ] || break
+        if [ -z "$running" ]; then
+            say "no controller is running that could finish with: $left"
+            break
+        fi
+        if [ "$(date +%s)" -ge "$deadline" ]; then
+            say "not finished within $WAIT s: $left"
+            break
+        fi
+        say "the controller is finishing with: $left"
+    else
+        # Who does not know what is left does not stop the controller.
+        [ "$(date +%s)" -lt "$deadline" ] || exit 1
+        say "the API server does not tell what is left; asking again"
     fi
-    if [ "$(date +%s)" -ge "$deadline" ]; then
-        say "not finished within $WAIT s: $left"
-        break
-    fi
-    say "the controller is finishing with: $left"
     sleep 5
 done
 
@@ -159,7 +167,8 @@ say "stopping the controller"
 quiet -n $SYSTEM delete deployment $NAME --cascade=foreground --timeout=${PATIENCE}s ||
     say "the controller's node does not answer"
 
-for policy in $(held); do
+held=$(held)
+for policy in $held; do
     say "policy $policy: nobody is left to give back what it changed; its nodes keep it"
     let_go "$policy" || say "policy $policy: its finalizer could not be taken off"
 done
@@ -211,6 +220,7 @@ for kind in namespace customresourcedefinition; do
         case "$there" in *"/$name"*) left="$left; $kind $name" ;; esac
     done
 done
+trap - EXIT
 if [ -n "$left" ]; then
     say "left: ${left#; }"
     exit 1

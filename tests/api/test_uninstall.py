@@ -40,6 +40,12 @@ class Cluster:
         }
         self._kubectl = str(plane.kubectl)
 
+    def wrapped(self, path: Path, first: str) -> Path:
+        """A kubectl at that path that does something first; `$*` is what it was asked for."""
+        path.write_text(f'#!/bin/sh\n{first}\nexec "{self._kubectl}" "$@"\n')
+        path.chmod(0o755)
+        return path
+
     def kubectl(self, *words: str) -> None:
         done = subprocess.run(
             [self._kubectl, *words], env=self._env, capture_output=True, text=True, check=False
@@ -47,11 +53,16 @@ class Cluster:
         assert done.returncode == 0, done.stderr
 
     @contextmanager
-    def uninstalling(self, wait: int, patience: int = 60) -> Iterator[subprocess.Popen[str]]:
+    def uninstalling(
+        self, wait: int, patience: int = 60, kubectl: Path | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
         """The script while it runs; it has ended after the block."""
+        env = {**self._env, "WAIT": str(wait), "PATIENCE": str(patience)}
+        if kubectl:
+            env["KUBECTL"] = str(kubectl)
         with subprocess.Popen(
             ["sh", str(SCRIPT)],
-            env={**self._env, "WAIT": str(wait), "PATIENCE": str(patience)},
+            env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -61,8 +72,10 @@ class Cluster:
             finally:
                 running.kill()
 
-    def uninstall(self, wait: int = 0, patience: int = 60) -> tuple[int, str]:
-        with self.uninstalling(wait, patience) as running:
+    def uninstall(
+        self, wait: int = 0, patience: int = 60, kubectl: Path | None = None
+    ) -> tuple[int, str]:
+        with self.uninstalling(wait, patience, kubectl) as running:
             said, _ = running.communicate(timeout=400)
         return running.returncode, said
 
@@ -304,6 +317,75 @@ def test_an_audit_is_not_waited_for(cluster: Cluster) -> None:
     code, said = cluster.uninstall(wait=600)
     assert code == 0, said
     assert "finishing" not in said
+
+
+def test_what_kubectl_says_beside_a_list_is_none_of_its_lines(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """As where metrics-server is down, which is a pod and needs the network that is broken."""
+    cluster.node("ours", cordoned=OURS, owner="cni")
+    cluster.install()
+    cluster.at_work("ours", "audit")
+    complaint = (
+        "E1125 21:00:00.000000 1 memcache.go:287] couldn't get resource list for "
+        "metrics.k8s.io/v1beta1: the server is currently unable to handle the request"
+    )
+    kubectl = cluster.wrapped(tmp_path / "kubectl", f'echo "{complaint}" >&2')
+    code, said = cluster.uninstall(wait=20, kubectl=kubectl)
+    assert code == 0, said
+    assert "no controller is running that could finish with: ours \n" in said
+    assert not [line for line in said.splitlines() if "uninstall:" in line and "E1125" in line]
+    assert cluster.cordon("ours") == (False, None)
+    assert cluster.left() == []
+
+
+def test_a_list_that_fails_for_a_while_is_asked_for_again(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.node("ours", cordoned=OURS, owner="cni")
+    cluster.install()
+    once = tmp_path / "once"
+    kubectl = cluster.wrapped(
+        tmp_path / "kubectl",
+        f'case $* in "get nodes"*) [ -e {once} ] || {{ touch {once}; '
+        'echo "etcd is away" >&2; exit 1; } ;; esac',
+    )
+    code, said = cluster.uninstall(wait=60, kubectl=kubectl)
+    assert code == 0, said
+    assert "etcd is away\nuninstall: the API server does not tell what is left" in said
+    assert cluster.cordon("ours") == (False, None)
+    assert cluster.left() == []
+
+
+def test_a_list_that_keeps_failing_stops_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.install()
+    kubectl = cluster.wrapped(
+        tmp_path / "kubectl",
+        'case $* in "get nodes"*) echo "etcd is away" >&2; exit 1 ;; esac',
+    )
+    code, said = cluster.uninstall(kubectl=kubectl)
+    assert code == 1, said
+    assert said.splitlines()[-1] == "uninstall: ended early; run it again"
+    assert cluster.server.request("GET", DEPLOYMENT).ok
+    code, said = cluster.uninstall()
+    assert code == 0, said
+
+
+def test_policies_that_cannot_be_listed_are_not_none(cluster: Cluster, tmp_path: Path) -> None:
+    """Their finalizers would hold the custom resources for ever."""
+    cluster.install()
+    cluster.gives_back("ours")
+    stopped = tmp_path / "stopped"
+    kubectl = cluster.wrapped(
+        tmp_path / "kubectl",
+        f'case $* in *"delete deployment"*) touch {stopped} ;; "get cniupgradepolicies"*) '
+        f'[ ! -e {stopped} ] || {{ echo "etcd is away" >&2; exit 1; }} ;; esac',
+    )
+    code, said = cluster.uninstall(patience=10, kubectl=kubectl)
+    assert code == 1, said
+    assert said.splitlines()[-1] == "uninstall: ended early; run it again"
+    assert "deleting the rest" not in said
+    code, said = cluster.uninstall()
+    assert code == 0, said
+    assert cluster.left() == []
 
 
 def test_what_is_left_is_said(cluster: Cluster) -> None:
