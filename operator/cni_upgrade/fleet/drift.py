@@ -46,6 +46,10 @@ def judged(
         recent = sum(view.now - at < within for at in known.found)
         spent = recent > limit.max_reverts if other else known.spent
         return known.model_copy(update={"spent": spent}), None
+    if known.sha256 is not None and not known.spent:
+        # What was not mended cannot have been changed back: edits during a pause are one find.
+        update = {"file": file.name, "sha256": file.sha256, "writer": _writer(file)}
+        return known.model_copy(update=update), None
     found = (*known.found, view.now)
     spent = sum(view.now - at < within for at in found) > limit.max_reverts
     now = DriftStatus(

@@ -2207,6 +2207,26 @@ def drift_to_something_else() -> Rollout:
     return r
 
 
+def drift_while_nothing_is_mended() -> Rollout:
+    """Edited again and again during a pause: one find, for nobody has changed a mend back."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    r.say("== paused by annotation")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "true")
+    for content in ("0.4.0", "0.3.1", "0.3.0", "0.4.0"):
+        r.say("== somebody writes another file")
+        r.cluster.disks["node-a"].edit(content)
+        look_again(r)
+        assert (r.phase("node-a"), reason(r, "node-a")) == ("Waiting", "Paused")
+    assert len(r.cluster.status("node-a")["drift"]["found"]) == 1
+    r.say("== resumed")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Done"}, "1.0.0")
+    return r
+
+
 def leased(*disks: SimNode) -> Rollout:
     """A cluster whose operator is told of the namespace of Leases."""
     r = Rollout(config=LEASED)
@@ -2552,6 +2572,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     drift_is_mended_then_left,
     drift_ends_by_itself,
     drift_to_something_else,
+    drift_while_nothing_is_mended,
     lease_taken_and_given_back,
     lease_of_somebody_else,
     lease_that_expires,

@@ -22,6 +22,7 @@ from tests.unit.fleet.node_model import SimNode
 
 OURS = "a" * 64
 POLICY = samples.policy(drift={"maxReverts": 1, "within": "1h"})
+DAILY = samples.policy(drift={"maxReverts": 3, "within": "24h"})
 
 
 def seen(known: DriftStatus | None = None, restored: str | None = None) -> View:
@@ -84,6 +85,21 @@ def test_the_same_drift_is_found_once() -> None:
     known, _ = drift.judged(seen(), POLICY, report("b" * 64))
     again, entry = drift.judged(seen(known), POLICY, report("b" * 64))
     assert (again, entry) == (known, None)
+
+
+def test_what_was_not_mended_cannot_have_been_changed_back() -> None:
+    """A policy that is paused mends nothing: its budget is not spent by edits in the meantime."""
+    known, told = None, []
+    for number, content in enumerate("bcdee"):
+        view = seen(known)
+        later = replace(view.world, now=samples.NOW + number * timedelta(hours=4))
+        other = report(content * 64, owner=f"{number}:0")
+        known, entry = drift.judged(replace(view, world=later), DAILY, other)
+        told += [entry] if entry else []
+    assert known is not None
+    assert (known.found, known.spent, known.fought) == ((samples.NOW,), False, None)
+    assert (known.sha256, len(told)) == ("e" * 64, 1)
+    assert "file of 3:0" in known.writer
 
 
 def test_the_budget_is_spent_by_one_more_than_it_allows() -> None:
