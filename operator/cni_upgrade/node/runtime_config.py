@@ -38,7 +38,13 @@ _CRIO_ARGUMENTS = ("/etc/sysconfig/crio", "/etc/default/crio")
 """Where packages of CRI-O have the variables that its unit hands over."""
 _CONFIG = re.compile(r"(?<![\w/.-])(?:--config|-c)[= ][\"']?([^\s\"']+)")
 _CONFIG_DIR = re.compile(r"(?<![\w/.-])(?:--config-dir|-d)[= ][\"']?([^\s\"']+)")
-_CNI = re.compile(r"--cni-(?:config-dir|plugin-dir|default-network)\b")
+_CONFIG_VARIABLE = re.compile(r"(?<!\w)CONTAINER_CONFIG=[\"']?([^\s\"']+)")
+_CONFIG_DIR_VARIABLE = re.compile(r"(?<!\w)CONTAINER_CONFIG_DIR=[\"']?([^\s\"']+)")
+_CNI = re.compile(
+    r"--cni-(?:config-dir|plugin-dir|default-network)\b"
+    r"|(?<!\w)CONTAINER_CNI_(?:CONFIG_DIR|PLUGIN_DIR|DEFAULT_NETWORK)(?==)"
+)
+"""Flags of CRI-O, and the variables of the same meaning, that no file of its can override."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +160,25 @@ def _imported(root: str, parent: str, pattern: str, version: tuple[int, int] | N
 
 
 def _crio(root: str) -> Stated | None:
-    """CRI-O's UpdateFromFile and UpdateFromPath: every file below the folder counts."""
+    """CRI-O's UpdateFromFile and UpdateFromPath: every file below the folder counts.
+
+    A flag of its command line goes before the variable of the same meaning.
+    """
     loaded: list[tuple[str, Document]] = []
     command, unit = units.arguments(root, "crio.service") or ("", "")
-    said = {
-        unit: command,
-        **{each: units.uncommented(units.text(root, each)) for each in _CRIO_ARGUMENTS},
-    }
-    main, drop_ins = CRIO, CRIO_DROP_INS
-    for place, text in said.items():
+    said = [
+        (unit, command),
+        *units.variables(root, "crio.service"),
+        *((each, units.uncommented(units.text(root, each))) for each in _CRIO_ARGUMENTS),
+    ]
+    for place, text in said:
         if overriding := _CNI.findall(text):
             raise RuntimeConfigError(f"{place}: CRI-O is started with {overriding[0]}")
-        main = (_CONFIG.findall(text) or [main])[-1]
-        drop_ins = (_CONFIG_DIR.findall(text) or [drop_ins])[-1]
+    texts = [text for _, text in said]
+    main = _last(texts, _CONFIG) or _last(texts, _CONFIG_VARIABLE) or CRIO
+    drop_ins = _last(texts, _CONFIG_DIR) or _last(texts, _CONFIG_DIR_VARIABLE) or CRIO_DROP_INS
     if main != CRIO and _document(root, main) is None:
-        raise RuntimeConfigError(f"CRI-O is started with --config {main}, which cannot be found")
+        raise RuntimeConfigError(f"CRI-O is started with the config {main}, which cannot be found")
     for path in (main, *_below(root, drop_ins, 0)):
         document = _document(root, path)
         if document is not None:
@@ -176,6 +186,11 @@ def _crio(root: str) -> Stated | None:
         if len(loaded) > _MOST_FILES:
             raise RuntimeConfigError(f"{drop_ins}: holds more than {_MOST_FILES} files")
     return crio(loaded) if loaded else None
+
+
+def _last(texts: Sequence[str], pattern: re.Pattern[str]) -> str | None:
+    found = [each for text in texts for each in pattern.findall(text)]
+    return found[-1] if found else None
 
 
 def _below(root: str, folder: str, depth: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What systemd starts on the host: the files of a unit, and the arguments of its process.
+"""What systemd starts on the host: a unit's files, its process's arguments and variables.
 
 Within bounds, and what cannot be read tells nothing: most hosts' runtimes have no such arguments,
 and some have no systemd.
@@ -30,12 +30,34 @@ def arguments(root: str, unit: str) -> tuple[str, str] | None:
     Variables stay as they are written.
     """
     started: tuple[str, str] | None = None
-    for path in _in_order(root, unit):
-        for line in text(root, path).replace("\\\n", " ").splitlines():
-            key, _, value = line.partition("=")
-            if key.strip() == "ExecStart":
-                started = (value.strip(), path) if value.strip() else None
+    for path, key, value in _settings(root, unit):
+        if key == "ExecStart":
+            started = (value, path) if value else None
     return started
+
+
+def variables(root: str, unit: str) -> list[tuple[str, str]]:
+    """Each place that sets variables of the unit's process, and its text; the last one decides.
+
+    Those of a file go before those of the unit itself, and an empty setting takes the earlier ones
+    of its kind away (systemd.exec(5)). A pattern in place of a file's name is not followed.
+    """
+    own: list[tuple[str, str]] = []
+    named: list[str] = []
+    for path, key, value in _settings(root, unit):
+        if key == "Environment":
+            own = [*own, (path, value)] if value else []
+        elif key == "EnvironmentFile":
+            named = [*named, value.removeprefix("-")] if value else []
+    return [*own, *((each, uncommented(text(root, each))) for each in named)]
+
+
+def _settings(root: str, unit: str) -> Iterator[tuple[str, str, str]]:
+    """File, key and value of each line, the one that decides last."""
+    for path in _in_order(root, unit):
+        for line in uncommented(text(root, path)).replace("\\\n", " ").splitlines():
+            key, _, value = line.partition("=")
+            yield path, key.strip(), value.strip()
 
 
 def _in_order(root: str, unit: str) -> Iterator[str]:

@@ -455,3 +455,81 @@ def test_crio_started_with_other_files(tmp_path: Path) -> None:
     assert (stated.conf_dir, stated.bin_dirs) == ("/own", ("/p",))
     put(tmp_path, "etc/sysconfig/crio", "MORE='--config-dir=/etc/own.d --cni-config-dir /x'\n")
     assert "started with --cni-config-dir" in wrong(tmp_path, "cri-o://1.30.0")
+
+
+ETC_CNI = '[crio.network]\nnetwork_dir = "/etc/cni/net.d"\n'
+CRIO_DROP_IN = "usr/lib/systemd/system/crio.service.d/10-crio.conf"
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "said"),
+    [
+        (
+            "etc/sysconfig/crio",
+            "CONTAINER_CNI_CONFIG_DIR=/etc/kubernetes/cni/net.d\n",
+            "/etc/sysconfig/crio: CRI-O is started with CONTAINER_CNI_CONFIG_DIR",
+        ),
+        ("etc/default/crio", "CONTAINER_CNI_DEFAULT_NETWORK=x\n", "CONTAINER_CNI_DEFAULT_NETWORK"),
+        (
+            CRIO_DROP_IN,
+            '[Service]\nEnvironment=A=b "CONTAINER_CNI_PLUGIN_DIR=/opt/cni/bin"\n',
+            f"/{CRIO_DROP_IN}: CRI-O is started with CONTAINER_CNI_PLUGIN_DIR",
+        ),
+        (CRIO_UNIT, "[Service]\nEnvironment=MORE=--cni-plugin-dir=/x\n", "--cni-plugin-dir"),
+        (
+            CRIO_UNIT,
+            "[Service]\nEnvironmentFile=-/etc/own.env\nExecStart=/usr/bin/crio\n",
+            "/etc/own.env: CRI-O is started with CONTAINER_CNI_CONFIG_DIR",
+        ),
+    ],
+)
+def test_crio_started_with_variables(tmp_path: Path, place: str, text: str, said: str) -> None:
+    """They go before all of CRI-O's files."""
+    put(tmp_path, "etc/crio/crio.conf", ETC_CNI)
+    put(tmp_path, "etc/own.env", "export CONTAINER_CNI_CONFIG_DIR=/x\n")
+    put(tmp_path, place, text)
+    assert said in wrong(tmp_path, "cri-o://1.29.4")
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ("etc/sysconfig/crio", "# CONTAINER_CNI_CONFIG_DIR=/x\nMY_CONTAINER_CNI_CONFIG_DIR=/x\n"),
+        (CRIO_DROP_IN, "[Service]\n#Environment=CONTAINER_CNI_CONFIG_DIR=/x\n"),
+        (CRIO_DROP_IN, "[Service]\nEnvironment=CONTAINER_CNI_CONFIG_DIR=/x\nEnvironment=\n"),
+        (CRIO_DROP_IN, "[Service]\nEnvironmentFile=/etc/own.env\nEnvironmentFile=\n"),
+    ],
+)
+def test_variables_that_crio_is_not_started_with(tmp_path: Path, place: str, text: str) -> None:
+    put(tmp_path, "etc/crio/crio.conf", ETC_CNI)
+    put(tmp_path, "etc/own.env", "CONTAINER_CNI_CONFIG_DIR=/x\n")
+    put(tmp_path, place, text)
+    stated = runtime_config.read(str(tmp_path), "cri-o://1.29.4").stated
+    assert stated is not None
+    assert stated.conf_dir == "/etc/cni/net.d"
+
+
+def test_variables_that_name_crios_files(tmp_path: Path) -> None:
+    put(tmp_path, "etc/crio/crio.conf", ETC_CNI)
+    put(tmp_path, "etc/own/crio.conf", '[crio.network]\nnetwork_dir = "/own"\n')
+    put(tmp_path, "etc/other/crio.conf", '[crio.network]\nnetwork_dir = "/other"\n')
+    put(tmp_path, "etc/own.d/1", '[crio.network]\nplugin_dirs = ["/p"]\n')
+    put(
+        tmp_path,
+        CRIO_DROP_IN,
+        '[Service]\nEnvironment="CONTAINER_CONFIG=/etc/own/crio.conf"\n'
+        "Environment=CONTAINER_CONFIG_DIR=/etc/own.d\n",
+    )
+
+    def folders() -> tuple[str, tuple[str, ...]]:
+        stated = runtime_config.read(str(tmp_path), "cri-o://1.29.4").stated
+        assert stated is not None
+        return stated.conf_dir, stated.bin_dirs
+
+    assert folders() == ("/own", ("/p",))
+    put(tmp_path, "etc/sysconfig/crio", "CONTAINER_CONFIG=/etc/other/crio.conf\n")
+    assert folders() == ("/other", ("/p",))
+    put(tmp_path, CRIO_UNIT, "[Service]\nExecStart=/usr/bin/crio -c /etc/own/crio.conf\n")
+    assert folders() == ("/own", ("/p",))
+    put(tmp_path, CRIO_UNIT, "[Service]\nExecStart=/usr/bin/crio -c /etc/nope.conf\n")
+    assert "the config /etc/nope.conf, which cannot be found" in wrong(tmp_path, "cri-o://1.29.4")
