@@ -77,10 +77,11 @@ def record(state: State, result: Result) -> None:
     with files.opened_folder(f"{state.path}/{FOLDER}", follow=False) as folder:
         files.replace_file(folder, f"{result.id}.json", f"{compact(result)}\n".encode())
         with contextlib.suppress(OSError):
-            _prune(folder)
+            _prune(folder, f"{result.id}.json")
 
 
-def _prune(folder: int) -> None:
+def _prune(folder: int, kept: str) -> None:
+    """Removes the oldest, whatever the clock says of `kept`: it has not been answered yet."""
     names = [name for name in files.names(folder) if name.endswith(".json")]
     if len(names) <= KEEP:
         return
@@ -89,4 +90,5 @@ def _prune(folder: int) -> None:
         with contextlib.suppress(FileNotFoundError):
             ages.append((os.stat(name, dir_fd=folder).st_mtime_ns, name))
     for _, name in sorted(ages)[:-KEEP]:
-        files.remove_if_there(folder, name)
+        if name != kept:
+            files.remove_if_there(folder, name)

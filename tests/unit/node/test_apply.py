@@ -904,6 +904,23 @@ def test_results_are_not_kept_for_ever(host: Host, monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_a_result_is_kept_whatever_the_clock_says(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was set back: every older result is of the future, and this one goes by no age."""
+    monkeypatch.setattr(results, "KEEP", 2)
+    for number in range(3):
+        host.config()
+        run(host.apply(number=number))
+    for path in (host.state / "results").iterdir():
+        os.utime(path, (4 * 10**9, 4 * 10**9))
+    host.config()
+    order = host.apply(number=7)
+    first = run(order)
+    assert first.outcome is Outcome.DONE, first.error
+    assert run(order) == first
+
+
 def test_real_plugins_decide(tmp_path: Path) -> None:
     old, new = built.plugins("0.9.1"), built.plugins("1.9.1")
     host = Host(tmp_path / "host")
