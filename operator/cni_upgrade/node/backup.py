@@ -275,6 +275,20 @@ def successors(backups: Sequence[Backup], folder: str, name: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def descent(backups: Sequence[Backup], folder: str, name: str) -> set[tuple[str, str]]:
+    """(name, sha256) of each list that was made of the file, and of what was made of it since.
+
+    `backups`: the oldest first. A list that somebody else put beside the file is none of these.
+    """
+    found: set[tuple[str, str]] = set()
+    for backup in backups:
+        for saved in backup.files if backup.folder == folder else ():
+            was, then = saved.contents
+            if was in found or (saved.name == name and saved.becomes is not None):
+                found.add(then)
+    return found
+
+
 def _holds_only_copy(backup: Backup, others: Sequence[Backup]) -> bool:
     """Whether a file of it can be had from no other backup.
 

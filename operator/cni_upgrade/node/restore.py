@@ -93,7 +93,7 @@ def _nothing() -> None:
 class _Standing:
     """What stands now of a file that was saved: the file, or the list in its place, or both.
 
-    Both: a conversion was killed between its two steps.
+    Both: a conversion, or the restore of what it took away, was killed between its two steps.
     """
 
     file: Config | None
@@ -108,10 +108,7 @@ class _Standing:
 def _standing(node: Node, made: Backup, backups: list[Backup], saved: Saved) -> _Standing:
     """Raises OperationRefusedError (ChangedSinceBackup) for what others wrote or removed."""
     file = node.survey.config(saved.name)
-    names = [saved.becomes] if saved.becomes else []
-    if file is None:
-        names = backup.successors(backups, made.folder, saved.name)
-    lists = [each for each in map(node.survey.config, names) if each is not None]
+    lists = _lists(node, made, backups, saved, alone=file is None)
     copy = f"{node.state.host}/{backup.FOLDER}/{made.id}/files/{saved.name}"
     if file is None and not lists:
         raise OperationRefusedError(
@@ -128,6 +125,26 @@ def _standing(node: Node, made: Backup, backups: list[Backup], saved: Saved) -> 
                 f"nor what was written; if the old one is wanted, copy {copy} by hand",
             )
     return _Standing(file, lists[0] if lists else None)
+
+
+def _lists(
+    node: Node, made: Backup, backups: list[Backup], saved: Saved, *, alone: bool
+) -> list[Config]:
+    """The lists that stand in the file's place, whichever backup tells of them.
+
+    Not `alone`: beside the file. Then another backup's counts only if its bytes are of our making:
+    somebody may have put a list of that name there since. What this backup saved too comes back.
+    """
+    names = backup.successors(backups, made.folder, saved.name)
+    ours = backup.descent(backups, made.folder, saved.name)
+    kept = {each.name for each in made.files}
+    return [
+        each
+        for each in map(node.survey.config, names)
+        if each is not None
+        and each.name not in kept
+        and (alone or each.name == saved.becomes or (each.name, survey.sha256(each)) in ours)
+    ]
 
 
 def _check_place(node: Node, standing: _Standing, back: Config) -> None:

@@ -25,6 +25,7 @@ from cni_upgrade.node.operation import (
     Target,
     Verdict,
 )
+from tests.unit.node import killed
 from tests.unit.node.host import Host, codes, report, sha256
 
 NAME, LIST = "10-pod.conf", "10-pod.conflist"
@@ -299,6 +300,84 @@ def test_an_older_backup_over_the_list(host: Host) -> None:
     back = run(host.restore(first.backup, number=2))
     assert back.outcome is Outcome.DONE, back.error
     assert (names(host), path.read_text()) == ([NAME], CONF)
+
+
+def killed_before(victim: str, order: Operation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Carries the order out until that file would be removed from the folder."""
+    unlink = os.unlink
+
+    def until(name: str, **folder: int) -> None:
+        if name == victim:
+            raise killed.KilledError
+        unlink(name, **folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", until)
+        with pytest.raises(killed.KilledError):
+            run(order)
+
+
+@pytest.mark.parametrize("name", [NAME, "10-pod.json"])
+def test_an_older_backup_whose_restore_is_killed_between_its_two_steps(
+    host: Host, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = host.config(name, CONF)
+    first = run(host.apply())
+    assert run(order(host, name, number=1)).outcome is Outcome.DONE
+    back = host.restore(first.backup, number=2)
+    killed_before(LIST, back, monkeypatch)
+    assert names(host) == sorted([name, LIST])
+    result = run(back)
+    assert result.outcome is Outcome.DONE, result.error
+    assert [change.name for change in result.changes] == [name, LIST]
+    assert (names(host), path.read_text()) == ([name], CONF)
+    assert [file.name for file in report(result).files if file.active] == [name]
+
+
+@pytest.mark.parametrize("name", [NAME, "10-pod.json"])
+def test_an_older_backup_after_a_conversion_that_was_killed(
+    host: Host, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = host.config(name, CONF)
+    first = run(host.apply())
+    killed_before(name, order(host, name, number=1), monkeypatch)
+    assert names(host) == sorted([name, LIST])
+    result = run(host.restore(first.backup, number=2))
+    assert result.outcome is Outcome.DONE, result.error
+    assert (names(host), path.read_text()) == ([name], CONF)
+
+
+def test_an_older_backup_beside_a_list_of_somebody_else(host: Host) -> None:
+    """Once the file has come back, a list of the name that it had is no business of ours."""
+    path = host.config(NAME, CONF)
+    first = run(host.apply())
+    second = run(order(host, number=1))
+    assert run(host.restore(second.backup, number=2)).outcome is Outcome.DONE
+    theirs = AS_LIST.replace("bridge", "portmap")
+    host.config(LIST, theirs)
+    result = run(host.restore(first.backup, number=3))
+    assert result.outcome is Outcome.DONE, result.error
+    assert path.read_text() == CONF
+    assert (host.conf / LIST).read_text() == theirs
+
+
+def test_a_list_that_was_saved_with_the_file_comes_back(host: Host) -> None:
+    """Somebody uses both now, so the one is not in the other's place, whatever was before."""
+    path, done = made(host)
+    assert run(host.restore(done.backup, number=1)).outcome is Outcome.DONE
+    killed.two_files(host)
+    for each in host.conf.iterdir():
+        each.unlink()
+    host.config(NAME, CONF)
+    host.config(LIST, AS_LIST)
+    host.plugins("0.4.0")
+    both = replace(host.apply(to="0.4.0", number=2), target=Target("0.4.0"))
+    lowered = run(both)
+    assert lowered.outcome is Outcome.DONE, lowered.error
+    result = run(host.restore(lowered.backup, number=3))
+    assert result.outcome is Outcome.DONE, result.error
+    assert path.read_text() == CONF
+    assert (host.conf / LIST).read_text() == AS_LIST
 
 
 def test_the_only_copy_of_the_file_is_kept(host: Host) -> None:
