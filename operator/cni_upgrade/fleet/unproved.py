@@ -10,7 +10,7 @@ from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
-from cni_upgrade.fleet.phases import UNPROVED
+from cni_upgrade.fleet.phases import PROVE, UNPROVED
 from cni_upgrade.fleet.view import View
 from cni_upgrade.node.operation import Kind, Report
 
@@ -33,15 +33,26 @@ def unproved(status: NodeStateStatus, policy: CNIUpgradePolicy) -> bool:
 def perhaps_written(view: View) -> NodeStateStatus:
     """The status of a node whose change may be written, though no agent has said so: if it is,
     that is to be proved."""
-    operation = view.operation
+    operation, status = view.operation, view.status
     if operation.kind == Kind.AUDIT or operation.policy is None:
-        return view.status
+        return status
+    if operation.kind == PROVE and status.last_change is not None:
+        # It writes nothing: what it is compared with, and goes back to, is that of the change.
+        return status
     # What worked before is known only where this is the change that was to be written.
-    baseline = view.status.baseline if operation.kind == Kind.APPLY else None
+    baseline, backup = None, None
+    if operation.kind == Kind.APPLY:
+        answered = status.last_operation
+        baseline = status.baseline
+        backup = answered.backup if answered and answered.id == operation.id else None
     known = LastChange(
-        outcome=UNPROVED, at=view.now, policy=operation.policy.uid, baseline=baseline
+        outcome=UNPROVED,
+        at=view.now,
+        policy=operation.policy.uid,
+        baseline=baseline,
+        backup=backup,
     )
-    return view.status.model_copy(update={"last_change": known})
+    return status.model_copy(update={"last_change": known})
 
 
 def reopened(status: NodeStateStatus, report: Report) -> NodeStateStatus:

@@ -136,6 +136,22 @@ def test_a_step_that_nobody_knows_is_begun_anew_once_no_agent_may_write() -> Non
     assert r.cluster.disks["node-a"].writes == ["missing -> 1.0.0 by apply"]
 
 
+def test_a_proof_of_later_whose_step_nobody_knows_goes_back_to_what_worked_before() -> None:
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "ProveOld")
+    r.cluster.quota = "exceeded quota: pods"
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    r.cluster.quota = ""
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.play(20)
+    r.ledger.meddled.add("node-a")
+    step = {"status": {"operation": {"step": "a step of tomorrow"}}}
+    r.cluster.api.patch("CNINodeState", "node-a", step, sub="status")
+    r.settle()
+    assert (phases(r), r.cluster.disks["node-a"].version) == ({"node-a": "RolledBack"}, "0.4.0")
+
+
 def test_a_way_back_whose_step_nobody_knows_is_a_failure() -> None:
     """Begun anew it would make the node worse once more."""
     r = of(old("node-a", surprise={"1.0.0": (False, True)}))

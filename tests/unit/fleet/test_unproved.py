@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.fleet.unproved import reopened, unproved
+from cni_upgrade.api.history import LastChange
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.fleet.unproved import perhaps_written, reopened, unproved
 from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.node_model import SimNode
-from tests.unit.fleet.samples import NOW, policy, report, state
+from tests.unit.fleet.samples import ID, NOW, policy, report, state, view
 
 OURS, THEIRS = "a" * 64, "b" * 64
 FILE = {"name": "10-net.conflist", "backup": "b", "sha256": OURS}
@@ -60,3 +62,52 @@ def test_it_is_unproved_for_the_policy_that_wants_a_proof(
 ) -> None:
     last = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid", **more}
     assert unproved(state(lastChange=last).status, policy(**spec)) is expected
+
+
+EARLIER = {
+    "outcome": "Unproved",
+    "at": stamp(NOW),
+    "policy": "cure-uid",
+    "baseline": {"add": True, "del": True},
+    "backup": "20250101T000000Z-00000000",
+}
+ANSWER = {"kind": "apply", "outcome": "Done", "backup": "20260101T000000Z-00000000"}
+
+
+def perhaps(kind: str, **status: Any) -> LastChange | None:
+    """The change of a node whose operation of that kind nobody can bring to its end."""
+    at = view(kind)
+    known = {"baseline": {"add": False, "del": True}, **status}
+    whole = NodeStateStatus.model_validate({**at.status.to_api(), **known})
+    return perhaps_written(replace(at, status=whole)).last_change
+
+
+def test_a_proof_of_later_writes_nothing_so_its_change_stays_as_it_was_known() -> None:
+    """What worked before it, and the backup of then, are known nowhere else."""
+    assert perhaps("prove", lastChange=EARLIER) == LastChange.model_validate(EARLIER)
+    unknown = perhaps("prove")
+    assert unknown is not None
+    assert (unknown.outcome, unknown.baseline, unknown.backup) == ("Unproved", None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answered", "add", "backup"),
+    [
+        ("apply", ID, False, ANSWER["backup"]),
+        ("apply", "apply-before", False, None),
+        ("restore", ID, None, None),
+    ],
+)
+def test_of_a_change_the_backup_is_kept_that_its_own_agent_has_made(
+    kind: str, answered: str, add: bool | None, backup: str | None
+) -> None:
+    known = perhaps(kind, lastChange=EARLIER, lastOperation={**ANSWER, "id": answered})
+    assert known is not None
+    assert (known.baseline.add if known.baseline else None, known.backup) == (add, backup)
+    nobody = perhaps(kind)
+    assert nobody is not None
+    assert nobody.backup is None
+
+
+def test_a_look_has_written_nothing() -> None:
+    assert perhaps("audit") is None
