@@ -8,14 +8,17 @@ own: a target that makes the node worse is taken back to what the first leg has 
 
 from __future__ import annotations
 
+from typing import Any
+
 from cni_upgrade.api.drain import DrainPolicy
+from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.report import Baseline
 from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.calling_off import unwanted
 from cni_upgrade.fleet.course import longest
-from cni_upgrade.fleet.ending import done, proof_so_far
+from cni_upgrade.fleet.ending import done, proof_so_far, verify
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.view import Move, View, moved, release
 from cni_upgrade.fleet.windows import opening
@@ -26,12 +29,23 @@ def finished(view: View, message: str) -> Move:
     """The end of a change that is proved; or its second leg, where that was the first one."""
     if not _due(view):
         return done(view, message)
-    view = moved(view, view.status.model_copy(update={"attempts": 0, "next_attempt_at": None}))
+    update: dict[str, Any] = {"attempts": 0, "next_attempt_at": None}
+    if _shown(view) or not verify(view).proof:
+        # Nobody waits for the proof of what stands there now, whenever the second leg follows.
+        ref = view.operation.policy
+        owner = ref.uid if ref else ""
+        update["last_change"] = LastChange(outcome=Phase.DONE, at=view.now, policy=owner)
+    view = moved(view, view.status.model_copy(update=update))
     policy = view.orderer
     if policy is None or not _may(view, policy):
         # Whatever is in its way is said of a node that waits for a change.
         return release(view, Phase.WAITING, "ChangeNeeded", f"{message}; to be drained and raised")
     return _begun(view, policy, message)
+
+
+def _shown(view: View) -> bool:
+    """Whether pods have shown that what the first leg wrote works."""
+    return proof_so_far(view).outcome == "Proved"
 
 
 def _due(view: View) -> bool:
@@ -61,10 +75,8 @@ def _may(view: View, policy: CNIUpgradePolicy) -> bool:
 def _begun(view: View, policy: CNIUpgradePolicy, message: str) -> Move:
     status = view.status
     # What worked before this leg is what the first one has proved, not what it has mended.
-    proved = proof_so_far(view).outcome == "Proved"
-    status = status.model_copy(
-        update={"baseline": Baseline.model_validate({"add": True, "del": True}) if proved else None}
-    )
+    works = Baseline.model_validate({"add": True, "del": True}) if _shown(view) else None
+    status = status.model_copy(update={"baseline": works})
     state = view.state.model_copy(update={"status": status})
     try:
         operation = orders.apply(view.node, state, policy, view.world.config)

@@ -1256,6 +1256,29 @@ def lowered_and_kept_from_the_drain() -> Rollout:
     return r
 
 
+def lowered_after_it_was_not_proved() -> Rollout:
+    """Perhaps written, not proved; then lowered, proved, kept from the drain: others go on."""
+    r = of(lowered_node("node-b"), old("node-z"))
+    r.cluster.budgets.add("web-node-b-0")
+    drain = {"deadline": "2m"}
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": EXACT, "drain": drain})
+    r.until(lambda: r.step_of("node-b") == "Cordon")
+    r.say("== no Job is let in")
+    r.cluster.jobs_refused = "exceeded quota: count/jobs.batch"
+    r.until(lambda: r.phase("node-b") == "Blocked")
+    r.say("== Jobs are let in")
+    r.cluster.jobs_refused = ""
+    r.play(1200)
+    assert version(r, "node-b") == "0.4.0"
+    assert phases(r)["node-z"] == "Done"
+    r.say("== the budget allows it")
+    r.cluster.budgets.clear()
+    r.until(lambda: r.phase("node-b") == "Done")
+    r.settle()
+    assert version(r, "node-b") == "1.0.0"
+    return r
+
+
 def lowered_and_called_off() -> Rollout:
     """Paused between the legs: the first one is proved and given back, the second one waits."""
     r = of(lowered_node())
@@ -2517,6 +2540,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     lowered_drained_raised,
     raised_to_what_is_worse,
     lowered_and_kept_from_the_drain,
+    lowered_after_it_was_not_proved,
     lowered_and_called_off,
     drain_that_is_not_enough,
     left_behind_by_a_daemonset,

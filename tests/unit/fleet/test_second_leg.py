@@ -13,7 +13,7 @@ from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.second_leg import finished
 from tests.unit.fleet.api_model import merged
-from tests.unit.fleet.samples import node, operation, policy, state, view
+from tests.unit.fleet.samples import NOW, node, operation, policy, state, view
 
 OURS = replace(node(cordoned=True), annotations={names.CORDONED_BY: "us"})
 FILE = {"name": "10-net.conflist", "sha256": "a" * 64, "to": "1.0.0", "action": "Rewrite"}
@@ -120,3 +120,26 @@ def test_it_is_judged_by_what_the_first_leg_has_proved(proof: Any, works: bool |
     status = ended(current={"proof": proof}, baseline={"add": True, "del": False})
     known = status.baseline
     assert (known.add if known else None, known.delete if known else None) == (works, works)
+
+
+UNPROVED = {"outcome": "Unproved", "at": "2026-01-01T11:00:00Z", "policy": "cure-uid"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "proof", "outcome"),
+    [
+        ({}, {"outcome": "Proved"}, "Done"),
+        ({"drain": {"policy": "Never"}}, {"outcome": "Proved"}, "Done"),
+        ({"verify": {"proof": False}}, {}, "Done"),
+        ({"drain": {"policy": "Never"}, "verify": {"proof": False}}, {}, "Done"),
+        ({}, {"outcome": "Inconclusive"}, "Unproved"),
+    ],
+)
+def test_nobody_waits_for_the_proof_of_a_first_leg_that_is_over(
+    spec: Any, proof: Any, outcome: str
+) -> None:
+    """Whether the second one follows at once or cannot: an earlier change was not proved."""
+    status = ended(spec=spec, current={"proof": proof}, lastChange=UNPROVED)
+    assert status.last_change is not None
+    assert (status.last_change.outcome, status.last_change.policy) == (outcome, "cure-uid")
+    assert (status.last_change.at == NOW) is (outcome == "Done")
