@@ -107,9 +107,10 @@ def _without_job(view: View) -> Lost | Absent | Refused:
     if not view.late():
         return Absent()
     refusal = view.world.errors.get(view.node.name)
-    if refusal is None:
+    refusals = (refusal,) if refusal else view.operation.blockers
+    if not refusals:
         return Lost("no answer in time")
-    return Refused(f"its Job could not be created: {refusal}")
+    return Refused(f"its Job could not be created: {refusals[0]}")
 
 
 def _of_folders(why: str) -> str:

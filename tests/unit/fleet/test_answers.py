@@ -1,5 +1,6 @@
 """What became of an agent: every state of its Job and pod, seen in time and too late."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -7,11 +8,12 @@ from unittest.mock import ANY
 
 import pytest
 
-from cni_upgrade.fleet import answers, writing
+from cni_upgrade.fleet import answers, sending, writing
 from cni_upgrade.fleet.answers import Absent, Answer, Lost, Pending, Refused
 from cni_upgrade.fleet.objects import Job, Pod
-from cni_upgrade.fleet.view import with_operation
+from cni_upgrade.fleet.view import View, with_operation
 from cni_upgrade.node.message import encode
+from cni_upgrade.node.operation import FileOrder, Kind, Operation
 from tests.unit.fleet.cluster_model import AGENTS
 from tests.unit.fleet.samples import ID, NOW, agent, job, pod, policy, result, view
 
@@ -81,6 +83,22 @@ def test_a_job_that_the_api_server_refuses_is_no_agent_that_was_lost(kind: str) 
     assert answers.agent(view(kind, 0, errors=elsewhere)) == Lost("no answer in time")
     # What was written last was something else.
     assert isinstance(answers.agent(view(kind, 0, errors=no, jobs={ID: job("Failed")})), Lost)
+
+
+def test_a_refusal_is_known_to_the_next_process() -> None:
+    recorded = sending.send(_sendable(errors={"node-a": "exceeded quota"})).status
+    at = replace(_sendable(), status=recorded)
+    assert answers.agent(at) == Refused("its Job could not be created: exceeded quota")
+    again = sending.send(at).status
+    assert again.operation is not None
+    assert again.operation.blockers == ("exceeded quota",), "it was tried once, and not answered"
+
+
+def _sendable(**world: Any) -> View:
+    """Node-a at Apply, late, whose Job is not there."""
+    order = Operation(ID, Kind.APPLY, "node-a", "", files=(FileOrder("x", "a" * 64, "1.0.0"),))
+    late = view("apply", 0, policies={"cure": policy()}, **world)
+    return replace(late, status=with_operation(late.status, input=json.dumps(order.to_json())))
 
 
 @pytest.mark.parametrize("said", [job("FailureTarget"), None], ids=["given up", "deleted"])
