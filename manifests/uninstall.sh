@@ -5,6 +5,7 @@
 # First the policies go and the controller gets the time to finish what it is doing (WAIT seconds, default 600),
 # which includes giving back what policies with deletionPolicy Restore have changed.
 # If it does not, it is stopped, and the nodes that we have cordoned are uncordoned from here; no other node is.
+# A cordon beneath which somebody else drains, by their Lease on the node, is left to them and said.
 #
 # Kept on the nodes: the backups in the state folder (/var/lib/cni-upgrade), which may be wanted yet.
 # Needs kubectl and a cluster administrator's rights. KUBECTL names another kubectl or adds options.
@@ -20,6 +21,8 @@ SYSTEM=cni-upgrade-system
 AGENTS=cni-upgrade-agents
 PROOF=cni-upgrade-proof
 NAME=cni-upgrade-operator
+# Where the Leases on nodes are (leaseNamespace of config.yaml); need not be there.
+LEASES=${LEASES:-medik8s-leases}
 CRDS='cniupgradepolicies.cniupgrade.dev cninodestates.cniupgrade.dev'
 
 say() { echo "uninstall: $*"; }
@@ -57,13 +60,31 @@ judge() {
     esac
 }
 
-# Nodes that carry a cordon or a mark of ours, one a line: name, version, what is to be given back, mark.
+# Leases on nodes, one a line: name|holder.
+leases() {
+    list -n "$LEASES" leases.coordination.k8s.io -o 'jsonpath={range .items[*]}{.metadata.name}|{.spec.holderIdentity}{"\n"}{end}'
+}
+
+# Who else has a node, by the lines in $leases. One that has expired counts as well: a cordon too many is said and
+# seen, while one that is taken from a drain is not.
+drains() {
+    echo "$leases" | while IFS='|' read -r lease holder; do
+        [ "$lease" != "node-$1" ] || [ "$holder" = "$NAME" ] || echo "$holder"
+    done
+}
+
+# Nodes that carry a cordon or a mark of ours, one a line: name, version, what is to be given back, mark, who drains.
 # Whose cordon it is goes by who has written it last, as the controller decides it (docs/concepts.md); by our mark
-# where the API server keeps no notes of that. Our mark beneath somebody else's cordon goes alone.
+# where the API server keeps no notes of that. Our mark beneath somebody else's cordon goes alone, and so does it where
+# somebody else drains: they rely on the cordon that they found.
 carried() {
+    leases=$(leases) || return 1
     rows=$(list nodes "$@" -o 'jsonpath={range .items[*]}{.metadata.name}|{.metadata.resourceVersion}|{.spec.unschedulable}|{.metadata.annotations.cniupgrade\.dev/cordoned-by}|{range .metadata.managedFields[?(@.fieldsV1.f:spec.f:unschedulable)]}{.manager}|{end}{"\n"}{end}') || return 1
     echo "$rows" | while IFS='|' read -r name version cordoned mark who; do
-        if [ "$cordoned" = true ] && [ -n "$who" ]; then
+        holder=$(drains "$name")
+        if [ -n "$holder" ]; then
+            [ -z "$mark" ] || echo "$name $version drained $mark $holder"
+        elif [ "$cordoned" = true ] && [ -n "$who" ]; then
             if [ -z "$(echo "$who" | tr '|' '\n' | sed -e '/^$/d' -e "/^$NAME\$/d")" ]; then
                 echo "$name $version cordon $mark"
             elif [ -n "$mark" ]; then
@@ -80,16 +101,19 @@ give_back() {
     for _ in 1 2 3 4 5; do
         row=$(carried --field-selector "metadata.name=$1") || continue
         [ -n "$row" ] || return 0
-        # shellcheck disable=SC2086 # four words
-        set -- $row
-        patch="{\"op\": \"test\", \"path\": \"/metadata/resourceVersion\", \"value\": \"$2\"}"
-        [ -z "${4:-}" ] || patch="$patch, {\"op\": \"remove\", \"path\": \"/metadata/annotations/cniupgrade.dev~1cordoned-by\"}"
-        if [ "$3" = cordon ]; then
+        read -r _ version kind mark holder <<EOF
+$row
+EOF
+        patch="{\"op\": \"test\", \"path\": \"/metadata/resourceVersion\", \"value\": \"$version\"}"
+        [ -z "$mark" ] || patch="$patch, {\"op\": \"remove\", \"path\": \"/metadata/annotations/cniupgrade.dev~1cordoned-by\"}"
+        case $kind in
+        cordon)
             say "uncordoning $1"
             patch="$patch, {\"op\": \"add\", \"path\": \"/spec/unschedulable\", \"value\": false}"
-        else
-            say "$1: somebody else has cordoned it since; only our mark goes"
-        fi
+            ;;
+        drained) say "$1: $holder drains it: the cordon is left to them" ;;
+        mark) say "$1: somebody else has cordoned it since; only our mark goes" ;;
+        esac
         ! k patch node "$1" --type=json -p "[$patch]" >/dev/null || return 0
     done
     say "$1: it could not be given back in five tries"
@@ -189,6 +213,11 @@ ours=$(carried)
 for node in $(echo "$ours" | sed 's/ .*//'); do
     give_back "$node"
 done
+# Ours would keep others from the nodes for up to 15 minutes; they go once the nodes are given back.
+leases=$(leases)
+for lease in $(echo "$leases" | sed -n "s/^\(node-[^|]*\)|$NAME\$/\1/p"); do
+    quiet -n "$LEASES" delete leases.coordination.k8s.io "$lease"
+done
 
 say "deleting the rest"
 # The admission policies before the ConfigMap that they read.
@@ -202,9 +231,9 @@ for crd in $CRDS; do
         say "something holds one of the $crd: see its finalizers"
 done
 quiet delete namespace $AGENTS $PROOF $SYSTEM --timeout=${PATIENCE}s || say "a namespace is not gone yet"
-for space in default kube-system kube-flannel medik8s-leases; do
-    quiet -n $space delete rolebinding $NAME
-    quiet -n $space delete role $NAME
+for space in default kube-system kube-flannel "$LEASES"; do
+    quiet -n "$space" delete rolebinding $NAME
+    quiet -n "$space" delete role $NAME
 done
 quiet delete clusterrolebinding $NAME
 quiet delete clusterrole $NAME

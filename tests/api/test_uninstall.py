@@ -24,6 +24,8 @@ SCRIPT = ROOT / "manifests" / "uninstall.sh"
 OURS, KUBECTL = names.FIELD_MANAGER, "kubectl-cordon"
 API = f"/apis/{names.API_VERSION}"
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/{OPERATOR}"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/medik8s-leases/leases"
+MEDIK8S = "node-maintenance"
 Object = dict[str, Any]
 
 
@@ -113,6 +115,17 @@ class Cluster:
         node = self.server.request("GET", f"/api/v1/nodes/{name}").body
         annotations = node["metadata"].get("annotations", {})
         return node["spec"].get("unschedulable", False), annotations.get(names.CORDONED_BY)
+
+    def lease(self, name: str, holder: str) -> None:
+        """A Lease as medik8s' operators and ours take it on a node."""
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": 900}
+        body = {"metadata": {"name": name}, "spec": spec}
+        self.create(LEASES, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **body})
+
+    def leases(self) -> set[str]:
+        """The Leases on nodes that there are."""
+        found = self.server.request("GET", LEASES).body["items"]
+        return {lease["metadata"]["name"] for lease in found}
 
     def install(self) -> None:
         self.kubectl("apply", "--server-side", "-k", str(ROOT))
@@ -294,6 +307,52 @@ def test_the_controller_gets_the_time_to_finish(cluster: Cluster) -> None:
     assert "not finished" not in rest
     assert "uncordoning" not in rest
     assert cluster.left() == []
+
+
+@pytest.fixture
+def leased(cluster: Cluster) -> Iterator[Cluster]:
+    """With the namespace of the Leases on nodes, as medik8s' operators make it."""
+    cluster.kubectl("apply", "-f", str(ROOT / "manifests/leases/medik8s.yaml"))
+    yield cluster
+    cluster.kubectl("delete", "namespace", "medik8s-leases")
+
+
+def test_nobody_is_uncordoned_in_the_middle_of_their_drain(leased: Cluster) -> None:
+    leased.node("a.b", cordoned=OURS, owner="cni")
+    leased.node("theirs", cordoned=OURS, owner="cni")
+    leased.node("mark-taken-off", cordoned=OURS)
+    # Of a node whose name is another one's as a pattern.
+    leased.lease("node-a-b", MEDIK8S)
+    leased.lease("node-theirs", MEDIK8S)
+    leased.lease("node-mark-taken-off", MEDIK8S)
+    leased.install()
+    code, said = leased.uninstall()
+    assert code == 0, said
+    assert "uninstall: theirs: node-maintenance drains it: the cordon is left to them\n" in said
+    assert leased.cordon("a.b") == (False, None)
+    assert leased.cordon("theirs") == (True, None)
+    assert leased.cordon("mark-taken-off") == (True, None)
+    assert leased.leases() == {"node-a-b", "node-theirs", "node-mark-taken-off"}
+    assert leased.left() == []
+    # Once they have given the nodes back, the next run does.
+    leased.server.request("DELETE", LEASES)
+    code, said = leased.uninstall()
+    assert code == 0, said
+    assert leased.cordon("theirs") == (False, None)
+    assert leased.cordon("mark-taken-off") == (False, None)
+
+
+def test_our_leases_on_nodes_go_and_no_other(leased: Cluster) -> None:
+    leased.node("ours", cordoned=OURS, owner="cni")
+    leased.lease("node-ours", OPERATOR)
+    leased.lease("node-theirs", MEDIK8S)
+    leased.lease("node-of-somebody", f"{OPERATOR}-of-somebody")
+    leased.lease("nothing-of-a-node", OPERATOR)
+    leased.install()
+    code, said = leased.uninstall()
+    assert code == 0, said
+    assert leased.cordon("ours") == (False, None)
+    assert leased.leases() == {"node-theirs", "node-of-somebody", "nothing-of-a-node"}
 
 
 def test_a_controller_that_does_not_finish_is_stopped(cluster: Cluster) -> None:
