@@ -102,17 +102,20 @@ def resolve(root: str, path: str) -> str:
     return "/".join((root, *real)) if real else root or "/"
 
 
-def find(root: str, paths: Paths, stated: Stated | None = None) -> Folders:
+def find(
+    root: str, paths: Paths, stated: Stated | None = None, elsewhere: Finding | None = None
+) -> Folders:
     """The folders that exist, each missing one that matters as a finding. Raises nothing.
 
     `paths` are candidates, and all that may be looked at. What the runtime's own configuration
     states, or its default where that is silent, is taken in their place, as far as it is among
     them. Candidates alone are the usual folders, and of configs in several of them none is taken:
     a folder that another installation has left must not be written to in place of the real one.
+    Where the runtime's folders are others (`elsewhere` says why), no candidate stands in for them.
     """
     findings: list[Finding] = []
-    conf_dir, unread = _conf_dir(root, paths, stated, findings)
-    bin_dirs, unseen = _bin_dirs(root, paths, stated, findings)
+    conf_dir, unread = _conf_dir(root, paths, stated or elsewhere, findings)
+    bin_dirs, unseen = _bin_dirs(root, paths, stated or elsewhere, findings)
     cache = _look(root, paths.cache_dir)
     if isinstance(cache, Finding):
         findings.append(replace(cache, severity=Severity.WARNING))
@@ -138,11 +141,13 @@ def _known(paths: Paths, stated: Stated | None) -> Known:
 
 
 def _conf_dir(
-    root: str, paths: Paths, stated: Stated | None, findings: list[Finding]
+    root: str, paths: Paths, stated: Stated | Finding | None, findings: list[Finding]
 ) -> tuple[tuple[str, str] | None, Finding | None]:
     """The folder of configs, or why it is not known what the runtime reads."""
     candidates = paths.conf_dirs
     if paths.known is None and BY_HAND_CONFIGS not in paths.by_hand:
+        if isinstance(stated, Finding):
+            return None, stated
         if stated is not None:
             allowed, refused = _allowed(root, (stated.conf_dir,), candidates, "confDirs")
             if refused is not None:
@@ -203,7 +208,7 @@ def _may_hold_configs(place: str | Finding) -> bool:
 
 
 def _bin_dirs(
-    root: str, paths: Paths, stated: Stated | None, findings: list[Finding]
+    root: str, paths: Paths, stated: Stated | Finding | None, findings: list[Finding]
 ) -> tuple[tuple[tuple[str, str], ...], str | None]:
     """The plugin folders in order, up to the first that cannot be looked at, and that one.
 
@@ -211,6 +216,9 @@ def _bin_dirs(
     """
     candidates, unseen = paths.bin_dirs, None
     if paths.known is None and BY_HAND_PLUGINS not in paths.by_hand and stated is not None:
+        if isinstance(stated, Finding):
+            findings.append(stated)
+            return (), stated.component
         candidates, refused = _allowed(root, stated.bin_dirs, candidates, "binDirs")
         if refused is not None:
             findings.append(refused)

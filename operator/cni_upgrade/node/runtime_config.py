@@ -24,7 +24,10 @@ from cni_upgrade.cni.runtime_config import (
 from cni_upgrade.node import files, units
 from cni_upgrade.node.folders import BrokenLinkError, resolve
 
-CONTAINERD = ("/etc/containerd/config.toml", "/var/snap/microk8s/current/args/containerd.toml")
+MICROK8S = "/var/snap/microk8s/current/args/containerd.toml"
+MICROK8S_UNIT = "/etc/systemd/system/snap.microk8s.daemon-containerd.service"
+"""Of snapd, which writes its units there: whoever sees /etc and not /var/snap sees this alone."""
+CONTAINERD = ("/etc/containerd/config.toml", MICROK8S)
 RANCHER = (
     "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
     "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
@@ -53,12 +56,16 @@ class Found:
 
     stated: Stated | None = None
     findings: tuple[Finding, ...] = ()
+    elsewhere: Finding | None = None
+    """Why the runtime's folders are others than the usual ones, and not known."""
 
 
 def read(root: str, runtime: str) -> Found:
     """What the runtime (as Kubernetes names it; "" when not known) reads. Raises nothing."""
     name, _, version = runtime.partition("://")
     places = (RANCHER if "-k3s" in version else CONTAINERD) if version else (*CONTAINERD, *RANCHER)
+    if name == "containerd" and "-k3s" not in version and _is_unseen_microk8s(root):
+        return Found(elsewhere=_elsewhere())
     stated: list[Stated] = []
     try:
         if name in ("containerd", ""):
@@ -85,6 +92,22 @@ def _finding(message: str, action: str) -> Finding:
         "runtime config",
         f"{message}; so the folders are the usual ones, be they those of the runtime or not",
         action,
+    )
+
+
+def _is_unseen_microk8s(root: str) -> bool:
+    return _kind(root, MICROK8S_UNIT) is not None and _kind(root, MICROK8S) is None
+
+
+def _elsewhere() -> Finding:
+    return Finding(
+        Code.RUNTIME_CONFIG,
+        Severity.FAULT,
+        MICROK8S,
+        f"{MICROK8S_UNIT} is there, so containerd may be that of microk8s, and what it goes by, "
+        f"{MICROK8S}, cannot be seen: none of the usual folders is looked at",
+        "use the preset microk8s (spec.paths of the policy), which mounts /var, or name the "
+        "folders by --config-dir and --bin-dir; or remove the snap where nothing uses it",
     )
 
 

@@ -533,3 +533,49 @@ def test_variables_that_name_crios_files(tmp_path: Path) -> None:
     assert folders() == ("/own", ("/p",))
     put(tmp_path, CRIO_UNIT, "[Service]\nExecStart=/usr/bin/crio -c /etc/nope.conf\n")
     assert "the config /etc/nope.conf, which cannot be found" in wrong(tmp_path, "cri-o://1.29.4")
+
+
+MICROK8S = "var/snap/microk8s/current/args/containerd.toml"
+MICROK8S_UNIT = "etc/systemd/system/snap.microk8s.daemon-containerd.service"
+
+
+def test_microk8s_whose_files_are_not_mounted(host: Host) -> None:
+    """`auto` mounts no /var/snap, and podman, say, left a config in a folder that it does mount."""
+    host.config()
+    host.plugins()
+    assert report(run(host.audit())).verdict == "Rewrite"
+    put(host.root, MICROK8S_UNIT, "[Service]\nExecStart=/usr/bin/snap run microk8s\n")
+    for left in ("", V2 + 'conf_dir = "/etc/cni/net.d"\n'):
+        put(host.root, ETC, left)
+        result = run(host.audit())
+        seen = report(result)
+        assert (seen.paths.conf_dir, seen.paths.bin_dirs) == (None, ())
+        assert (seen.verdict, seen.files, seen.plugins) == ("Blocked", (), ())
+        assert (seen.baseline.add, seen.after.add) == (None, None)
+        [finding] = seen.findings
+        assert (str(finding.code), str(finding.severity)) == ("RuntimeConfig", "Fault")
+        assert f"/{MICROK8S}, cannot be seen" in finding.message
+        assert "preset microk8s" in finding.action
+    host.runtime = "containerd://1.7.22-k3s1"  # a containerd that says whose it is
+    assert report(run(host.audit())).paths.conf_dir == "/etc/cni/net.d"
+
+
+def test_what_a_person_names_is_looked_at_beside_an_unseen_microk8s(host: Host) -> None:
+    host.config()
+    host.plugins()
+    put(host.root, MICROK8S_UNIT, "")
+    named = replace(host.audit(), paths=replace(host.audit().paths, by_hand=("--config-dir",)))
+    seen = report(run(named))
+    assert (seen.paths.conf_dir, seen.paths.bin_dirs) == ("/etc/cni/net.d", ())
+    assert seen.verdict == "Blocked"
+    assert any("it may be in /var/snap/microk8s" in each.message for each in seen.findings)
+    both = replace(named, paths=replace(named.paths, by_hand=("--config-dir", "--bin-dir")))
+    assert report(run(both)).verdict == "Rewrite"
+
+
+def test_microk8s_that_is_seen(tmp_path: Path) -> None:
+    put(tmp_path, MICROK8S_UNIT, "")
+    put(tmp_path, MICROK8S, V2 + 'conf_dir = "/b"\n')
+    found = runtime_config.read(str(tmp_path), "containerd://1.6.28")
+    assert found.elsewhere is None
+    assert found.stated == replace(NO_BINS, conf_dir="/b", files=(f"/{MICROK8S}",))
