@@ -1,7 +1,7 @@
 """Apply: writes what the audit found and the controller ordered, if it still holds, and no more."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from cni_upgrade.cni.config import Config
@@ -43,20 +43,24 @@ def _plan(node: Node) -> Plan:
     ]
     steps = [step for each in planned for step in each.steps]
     diffs = {each.saved.becomes or each.saved.name: each.diff for each in planned}
-    existing = _existing(node, [each.saved for each in planned])
-    if existing is not None:
-        diffs.update(_diffs(node, existing))
-        return Plan(steps, node.already, existing.id, _nothing, diffs=diffs)
+    earlier = _earlier(node)
+    held: list[tuple[Saved, bytes]] = []
+    if earlier is not None:
+        diffs.update(_diffs(node, earlier))
+        if _holds(earlier, node.operation, [each.saved for each in planned]):
+            return Plan(steps, node.already, earlier.id, _nothing, diffs=diffs)
+        held = _held(node, earlier, {each.saved.name for each in planned})
     created = time.time_ns()
     made = Backup(
         backup.new_id(node.operation.id, created),
         node.operation.id,
         node.host,
         created,
-        tuple(each.saved for each in planned),
+        (*(saved for saved, _ in held), *(each.saved for each in planned)),
         node.operation.policy,
     )
-    contents = {each.saved.name: each.config.data for each in planned}
+    contents = {saved.name: data for saved, data in held}
+    contents |= {each.saved.name: each.config.data for each in planned}
     return Plan(
         steps,
         node.already,
@@ -71,24 +75,40 @@ def _nothing() -> None:
     """The backup of the killed run is whole: a folder under its own name always is."""
 
 
-def _existing(node: Node, planned: Sequence[Saved]) -> Backup | None:
-    """The backup that a killed run of this operation made; a file is written only after it.
-
-    None when it does not hold what is to be written now: then a new one is made.
-    """
+def _earlier(node: Node) -> Backup | None:
+    """The backup that a killed run of this operation made; a file is written only after it."""
     if node.left is None:
         return None
     try:
-        made = backup.load(node.state, node.left.backup)
+        return backup.load(node.state, node.left.backup)
     except OperationRefusedError:
         if node.already:
             raise
         return None
-    held = {(saved.name, saved.sha256, saved.after) for saved in made.files}
-    ordered = {order.name for order in node.operation.files}
-    whole = ordered <= {saved.name for saved in made.files}
-    same = all((saved.name, saved.sha256, saved.after) in held for saved in planned)
-    return made if whole and same else None
+
+
+def _holds(made: Backup, operation: Operation, planned: Sequence[Saved]) -> bool:
+    """Whether it holds all that is ordered, as it is to be replaced now: mode, owner, group and
+    xattrs may be others since the run was killed. If not, a new one is made."""
+    held = {saved.name: saved for saved in made.files}
+    whole = {order.name for order in operation.files} <= held.keys()
+    return whole and all(_same(saved, held[saved.name]) for saved in planned)
+
+
+def _held(node: Node, made: Backup, planned: Collection[str]) -> list[tuple[Saved, bytes]]:
+    """What it holds of the files that the killed run had written: the new one takes that over, for
+    one backup gives back all that an operation changes. Raises OperationRefusedError."""
+    done = {entry.name for entry in node.already}
+    return [
+        (saved, backup.content(node.state, made, saved))
+        for saved in made.files
+        if saved.name not in planned and (saved.becomes or saved.name) in done
+    ]
+
+
+def _same(one: Saved, other: Saved) -> bool:
+    alike = (one.sha256, one.after) == (other.sha256, other.after)
+    return alike and one.metadata.same(other.metadata)
 
 
 def _rank(judgement: Judgement, order: FileOrder) -> tuple[bool, int]:

@@ -84,18 +84,24 @@ def commit(
 ) -> None:
     """Carries the steps out in their order, and notes each in `replaced` as it is done.
 
-    `save` makes the backup durable; it is called before the first of them.
+    `save` makes the backup durable; it is called before the first of them. Where `replaced` tells
+    already of a killed run, the journal that stands names the backup of that, and names the new one
+    when this can be relied on.
 
     Raises OperationRefusedError when nothing was replaced, OperationFailedError when some were;
     in both cases no temporary file of ours is left, and each file is the old or the new one.
     """
     ready: list[str] = []
+    goes_on = bool(replaced)
     try:
+        if goes_on:
+            save()
         journal.begin(state, plan)
         for step in steps:
             if isinstance(step, Write):
                 _make_ready(folder, step, ready)
-        save()
+        if not goes_on:
+            save()
         for step in steps:
             _still(folder, step.entry.name, step.entry.before)
             name = step.entry.name

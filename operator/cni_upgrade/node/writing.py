@@ -5,7 +5,7 @@ written to the end of the process no SIGTERM is heard (stop.py); a SIGKILL leave
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cni_upgrade.cni.findings import Finding, Severity
@@ -221,7 +221,9 @@ def _carried_out(node: Node, plan: Plan) -> Result:
             ),
         )
     made = report.make(seen, report.judge(seen))
-    made = replace(made, findings=(*plan.findings, *made.findings, *_pruned(node, plan)))
+    kept = _backup(node, plan, written)
+    pruned = _pruned(node, {kept, plan.backup})
+    made = replace(made, findings=(*plan.findings, *made.findings, *pruned))
     return Result(
         id=operation.id,
         kind=operation.kind,
@@ -230,8 +232,16 @@ def _carried_out(node: Node, plan: Plan) -> Result:
         error=error,
         report=made,
         changes=tuple(entry.change(plan.diffs.get(entry.name, "")) for entry in written),
-        backup=plan.backup,
+        backup=kept,
     )
+
+
+def _backup(node: Node, plan: Plan, written: Sequence[Entry]) -> str:
+    """The one that is sure to hold what was replaced: where this run goes on with a killed one and
+    has written nothing itself, a new one may not have been made."""
+    if node.left is not None and node.already and len(written) == len(plan.already):
+        return node.left.backup
+    return plan.backup
 
 
 def _unproved(seen: Survey, entries: Sequence[Entry]) -> list[str]:
@@ -239,9 +249,9 @@ def _unproved(seen: Survey, entries: Sequence[Entry]) -> list[str]:
     return [entry.name for entry in entries if found.get(entry.name) != entry.after]
 
 
-def _pruned(node: Node, plan: Plan) -> Iterator[Finding]:
+def _pruned(node: Node, needed: Collection[str]) -> Iterator[Finding]:
     try:
-        backup.prune(node.state, node.operation.keep, {plan.backup})
+        backup.prune(node.state, node.operation.keep, needed)
     except OSError as error:
         yield Finding(
             "BackupsNotPruned",

@@ -14,10 +14,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
+from cni_upgrade.cni.rewrite import Rewritten, rewrite
 from cni_upgrade.node import (
+    apply,
     backup,
     files,
     folders,
@@ -773,6 +776,79 @@ def test_a_killed_run_that_wrote_in_another_folder_than_is_used_now(
     result = run(replace(order, paths=paths))
     assert result.outcome is Outcome.FAILED
     assert [change.name for change in result.changes] == [written]
+
+
+def another_mode(path: Path) -> None:
+    path.chmod(0o600)
+
+
+def another_attribute(path: Path) -> None:
+    os.setxattr(path, "user.origin", b"by hand")
+
+
+@pytest.mark.parametrize("meanwhile", [another_mode, another_attribute])
+def test_what_changed_of_a_file_after_the_killed_run_saved_it_is_saved_too(
+    host: Host, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Path], None]
+) -> None:
+    """Two files: one backup gives back both, each as it was when it was replaced."""
+    killed.two_files(host)
+    order = host.apply()
+    written = killed.after_one_file(order, monkeypatch)
+    (late,) = [path for path in host.conf.glob("*.conflist") if path.name != written]
+    meanwhile(late)
+    was = late.stat().st_mode, os.listxattr(late), late.read_text()
+    result = run(order)
+    assert result.outcome is Outcome.DONE, result.error
+    assert [change.name for change in result.changes] == [written, late.name]
+    assert all(change.diff for change in result.changes)
+    back = run(host.restore(result.backup))
+    assert back.outcome is Outcome.DONE, back.error
+    assert (late.stat().st_mode, os.listxattr(late), late.read_text()) == was
+    assert "cniVersion" not in (host.conf / written).read_text()
+
+
+def another_engine(*arguments: Any) -> Rewritten:
+    """In place of `rewrite`: a later release writes other bytes."""
+    made = rewrite(*arguments)
+    return replace(made, data=made.data + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "call"), [(backup, "create"), (journal, "begin"), (transaction, "_make_ready")]
+)
+@pytest.mark.parametrize("end", ["killed", "failed"])
+@pytest.mark.parametrize("changed", ["mode", "engine"])
+def test_a_backup_that_a_second_run_makes_is_named_once_it_is_there(
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    module: object,
+    call: str,
+    end: str,
+    changed: str,
+) -> None:
+    """What the first run wrote can be given back, wherever the second one ends."""
+    killed.two_files(host)
+    order = replace(host.apply(), keep=1)
+    written = killed.after_one_file(order, monkeypatch)
+    if changed == "mode":
+        for path in host.conf.iterdir():
+            path.chmod(0o600)
+    else:
+        monkeypatch.setattr(apply, "rewrite", another_engine)
+
+    def killing(*_: object, **__: object) -> NoReturn:
+        raise killed.KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, call, killing if end == "killed" else killed.failing(errno.EIO))
+        with pytest.raises(killed.KilledError) if end == "killed" else contextlib.nullcontext():
+            run(order)
+    result = run(order)
+    assert result.outcome is (Outcome.DONE if end == "killed" else Outcome.FAILED)
+    assert result.changes[0].name == written
+    back = run(host.restore(result.backup))
+    assert back.outcome is Outcome.DONE, back.error
+    assert not any("cniVersion" in path.read_text() for path in host.conf.iterdir())
 
 
 def test_backups_are_kept_as_asked_but_never_the_only_original(host: Host) -> None:
