@@ -33,6 +33,9 @@ RANCHER = (
     "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
 )
 """Of k3s and RKE2, whose containerd calls itself so: 1.7.22-k3s1."""
+K0S = "/etc/k0s/containerd.toml"
+"""What k0s starts a containerd of its own with: not read, it says that one of the usual place may be
+another installation's, Docker's say."""
 CRIO = "/etc/crio/crio.conf"
 CRIO_DROP_INS = "/etc/crio/crio.conf.d"
 
@@ -78,9 +81,11 @@ def read(root: str, runtime: str) -> Found:
             stated.append(each)
     except RuntimeConfigError as error:
         return Found(None, (_finding(str(error), "mend it, or see why it cannot be read"),))
-    if len(stated) > 1:
-        both = " and ".join(", ".join(each.files) for each in stated)
-        text = f"{both}: it is not known which of them the runtime reads"
+    several = [", ".join(each.files) for each in stated]
+    if stated and name != "cri-o" and CONTAINERD[0] in places and _kind(root, K0S) is not None:
+        several.append(K0S)
+    if len(several) > 1:
+        text = f"{' and '.join(several)}: it is not known which of them the runtime reads"
         return Found(None, (_finding(text, "remove the one that nothing uses"),))
     return Found(stated[0] if stated else None)
 

@@ -579,3 +579,20 @@ def test_microk8s_that_is_seen(tmp_path: Path) -> None:
     found = runtime_config.read(str(tmp_path), "containerd://1.6.28")
     assert found.elsewhere is None
     assert found.stated == replace(NO_BINS, conf_dir="/b", files=(f"/{MICROK8S}",))
+
+
+def test_k0s_beside_another_installations_containerd(tmp_path: Path) -> None:
+    """Debian's docker.io brings such a file, with a plugin folder that k0s does not use."""
+    put(tmp_path, "etc/k0s/containerd.toml", 'version = 2\nimports = ["/run/k0s/cri.toml"]\n')
+    assert runtime_config.read(str(tmp_path), "containerd://1.7.30") == runtime_config.Found()
+    put(tmp_path, ETC, V2 + 'bin_dir = "/usr/lib/cni"\n')
+    for runtime in ("containerd://1.7.30", ""):
+        assert wrong(tmp_path, runtime).startswith(
+            f"/{ETC} and /etc/k0s/containerd.toml: it is not known which of them"
+        )
+    put(tmp_path, K3S, V2 + f'conf_dir = "{K3S_CONF}"\n')
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.22-k3s1").stated
+    assert stated is not None
+    assert stated.conf_dir == K3S_CONF
+    put(tmp_path, "etc/crio/crio.conf", ETC_CNI)
+    assert runtime_config.read(str(tmp_path), "cri-o://1.30.0").stated is not None
