@@ -34,8 +34,8 @@ RANCHER = (
 )
 """Of k3s and RKE2, whose containerd calls itself so: 1.7.22-k3s1."""
 K0S = "/etc/k0s/containerd.toml"
-"""What k0s starts a containerd of its own with: not read, it says that one of the usual place may be
-another installation's, Docker's say."""
+"""What k0s starts a containerd of its own with. It is not read: where it is there, the one of the
+usual place may be another installation's, Docker's say."""
 CRIO = "/etc/crio/crio.conf"
 CRIO_DROP_INS = "/etc/crio/crio.conf.d"
 
