@@ -10,6 +10,7 @@ ABOUT = {
     "MountPoint": "the file is mounted from elsewhere: no rename replaces it",
     "Immutable": "the file or its folder is immutable or append-only",
     "Unreadable": "the file cannot be read",
+    "TooLarge": "what would be written is larger than any config that is read",
     # Where it would be written.
     "NoConfig": "there is no config folder to write in",
     "ReadOnly": "the folder is on a read-only file system",

@@ -124,6 +124,18 @@ def of_new(folder: int, name: str) -> OperationRefusedError | None:
     )
 
 
+def of_size(name: str, size: int) -> OperationRefusedError | None:
+    """Why `size` bytes must not be written under the name: we could not read them again, neither
+    to prove them nor to put back what was there. None when they may be."""
+    if size <= files.CONFIG_LIMIT:
+        return None
+    return OperationRefusedError(
+        "TooLarge",
+        f"{name} would be written with {size} bytes, and nothing larger than {files.CONFIG_LIMIT} "
+        "is read as a config: make it smaller, or write its version by hand",
+    )
+
+
 def of_leftover(folder: int, name: str) -> OperationRefusedError | None:
     """Why what stands under a name of our own is not ours to remove; None when it is, or nothing
     stands there. Raises nothing."""

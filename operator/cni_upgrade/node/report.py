@@ -29,6 +29,9 @@ from cni_upgrade.node.reported import (
 )
 from cni_upgrade.node.survey import Survey
 
+_LARGE = files.CONFIG_LIMIT // 4
+"""Bytes of a file from which on the audit asks how large its rewrite is: usual ones never are."""
+
 _RANKS = {Severity.FAULT: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -162,10 +165,31 @@ def _obstacle(survey: Survey, file: FileReport) -> OperationRefusedError | None:
                 return error
             if file.becomes in survey.names:  # as it is to be, and a plain file?
                 return obstacles.of_file(folder, str(file.becomes))
-            error = obstacles.of_leftover(folder, files.ready_name(file.becomes or file.name))
+            error = _grown(survey, file)
+            error = error or obstacles.of_leftover(
+                folder, files.ready_name(file.becomes or file.name)
+            )
             return error or obstacles.of_metadata(folder, file.name, _metadata(folder, file.name))
     except (OSError, files.UnreadableError) as error:
         return OperationRefusedError("Unreadable", f"{file.name} cannot be reached: {error}")
+
+
+def _grown(survey: Survey, file: FileReport) -> OperationRefusedError | None:
+    """Why what the rewrite makes of a large file is too large; None for all that is usual."""
+    config = survey.config(file.name)
+    if config is None or len(config.data) < _LARGE or file.to is None:
+        return None
+    from cni_upgrade.cni.conversion import convert  # jsonpatch, which as a rule no audit needs
+    from cni_upgrade.cni.rewrite import RewriteError, rewrite
+
+    try:
+        if file.becomes is not None:
+            made = convert(config.data, file.to, alone=config.network in survey.names)
+        else:
+            made = rewrite(config.data, config.kind, file.to, config.inline)
+    except RewriteError:
+        return None  # the apply says why
+    return obstacles.of_size(file.becomes or file.name, len(made.data))
 
 
 def _metadata(folder: int, name: str) -> Metadata:

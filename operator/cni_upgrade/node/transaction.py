@@ -67,6 +67,7 @@ def _in_the_way(folder: int, step: Step, made: Collection[str]) -> OperationRefu
     name = step.entry.name
     obstacle = (obstacles.of_new if step.entry.before is None else obstacles.of_file)(folder, name)
     if isinstance(step, Write):
+        obstacle = obstacle or obstacles.of_size(name, len(step.data))
         obstacle = obstacle or obstacles.of_leftover(folder, files.ready_name(name))
         obstacle = obstacle or obstacles.of_metadata(folder, name, step.metadata)
     if isinstance(step, Removal) and step.instead.name not in made:

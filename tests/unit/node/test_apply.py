@@ -33,7 +33,16 @@ from cni_upgrade.node import (
     transaction,
 )
 from cni_upgrade.node.agent import run
-from cni_upgrade.node.operation import ManagedFiles, Operation, Outcome, Result, Target, Verdict
+from cni_upgrade.node.operation import (
+    FileOrder,
+    Form,
+    ManagedFiles,
+    Operation,
+    Outcome,
+    Result,
+    Target,
+    Verdict,
+)
 from tests.unit.node import built, killed
 from tests.unit.node.host import VERSIONLESS, Host, codes, report, sha256
 
@@ -202,6 +211,23 @@ def test_a_foreign_owner_is_not_written(host: Host) -> None:
         pytest.skip("only root gives files away")
     assert "ForeignOwner" in codes(audited(host))
     assert refused(run(host.apply())) == "ForeignOwner"
+
+
+@pytest.mark.parametrize("form", [Form.KEEP, Form.LIST])
+def test_what_would_be_too_large_to_be_read_again_is_not_written(host: Host, form: Form) -> None:
+    name, text = "10-pod.conflist", VERSIONLESS
+    if form is Form.LIST:
+        name, text = "10-pod.conf", '{"name": "pod-net", "type": "bridge"}'
+    path = host.config(name, text + " " * (files.CONFIG_LIMIT - len(text)))
+    becomes = "10-pod.conflist" if form is Form.LIST else None
+    orders = (FileOrder(name, sha256(path), "1.0.0", becomes),)
+    order = replace(host.apply(), files=orders, target=Target(form=form))
+    assert refused(run(order)) == "TooLarge"
+    assert path.stat().st_size == files.CONFIG_LIMIT
+    assert not (host.state / "backups").exists()
+    found = run(replace(host.audit(), target=order.target))
+    assert "TooLarge" in codes(found)
+    assert report(found).verdict is Verdict.BLOCKED
 
 
 @contextlib.contextmanager
