@@ -202,6 +202,7 @@ BREAK_OUTS: dict[str, tuple[Spoil, str]] = {
         "resources are",
     ),
     "a pod that stays": (lambda p: p["spec"].update(restartPolicy="Always"), "runs once"),
+    "a container that stays": (lambda p: first(p).update(restartPolicy="Always"), "runs once"),
     "another priority": (
         lambda p: p["spec"].update(
             priorityClassName="system-node-critical", preemptionPolicy="PreemptLowerPriority"

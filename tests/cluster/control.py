@@ -276,6 +276,8 @@ class ControlPlane:
             "--bind-address=127.0.0.1",
             # The endpoint of the `kubernetes` service may not be a loopback address.
             "--endpoint-reconciler-type=none",
+            # As Kubernetes 1.35 has it: else the field is dropped before admission sees it.
+            "--feature-gates=ContainerRestartRules=true",
         ]
         return argv if self._controllers else [*argv, "--disable-admission-plugins=ServiceAccount"]
 
