@@ -251,16 +251,21 @@ def prune(state: State, keep: int, needed: Collection[str]) -> None:
             _remove(f"{state.path}/{FOLDER}/{name}")
 
 
-def known(backups: Sequence[Backup], folder: str, name: str) -> set[str]:
-    """The sha256 of every content of the file that we saved or wrote."""
-    return {
-        sha256
+def known(state: State, backups: Sequence[Backup], folder: str, name: str, sha256: str) -> bool:
+    """Whether the content of the file is one that we wrote, or that a backup can give back.
+
+    What was saved counts only as long as its copy is whole: else what stands is the last one.
+    """
+    found = [
+        (backup, saved)
         for backup in backups
         if backup.folder == folder
         for saved in backup.files
-        for held, sha256 in saved.contents
-        if held == name
-    }
+        if (name, sha256) in saved.contents
+    ]
+    return any((name, sha256) == saved.contents[1] for _, saved in found) or any(
+        _has(state, backup, saved) for backup, saved in found
+    )
 
 
 def successors(backups: Sequence[Backup], folder: str, name: str) -> list[str]:
@@ -306,9 +311,12 @@ def _holds_only_copy(backup: Backup, others: Sequence[Backup]) -> bool:
 
 
 def _whole(state: State, backup: Backup) -> bool:
+    return all(_has(state, backup, saved) for saved in backup.files)
+
+
+def _has(state: State, backup: Backup, saved: Saved) -> bool:
     try:
-        for saved in backup.files:
-            content(state, backup, saved)
+        content(state, backup, saved)
     except OperationRefusedError:
         return False
     return True

@@ -4,8 +4,9 @@ A rollback may let those hang that were added with what comes back, as they did 
 it is ordered because pods cannot come or go at all, and it says how many hang again.
 
 The same bytes, mode, owner, group, xattrs and times; a file that differs in its times alone is
-left. A file is put back only over what we wrote or saved ourselves: what somebody else has written
-since is theirs. Where a list took its place, the file lands first and the list goes after it.
+left. A file is put back only over what we wrote, or saved and still have: what somebody else has
+written since is theirs. Where a list took its place, the file lands first and the list goes after
+it.
 """
 
 from collections.abc import Collection
@@ -117,12 +118,14 @@ def _standing(node: Node, made: Backup, backups: list[Backup], saved: Saved) -> 
             f"brought back to life; if it is wanted, copy {copy} by hand",
         )
     for each in (file, *lists):
-        known = each and backup.known(backups, made.folder, each.name)
-        if each is not None and survey.sha256(each) not in (known or ()):
+        if each is not None and not backup.known(
+            node.state, backups, made.folder, each.name, survey.sha256(each)
+        ):
             raise OperationRefusedError(
                 "ChangedSinceBackup",
-                f"{each.name} was changed by somebody else since: it is neither what was saved "
-                f"nor what was written; if the old one is wanted, copy {copy} by hand",
+                f"{each.name} was changed by somebody else since: it is neither what was written "
+                "nor what a whole backup holds, so what stands there may be the only copy; if the "
+                f"old one is wanted, copy {copy} by hand",
             )
     return _Standing(file, lists[0] if lists else None)
 

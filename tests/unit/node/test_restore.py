@@ -175,6 +175,32 @@ def test_an_older_backup_over_a_newer_change(host: Host) -> None:
     assert path.read_text() == VERSIONLESS
 
 
+@pytest.mark.parametrize("damaged", [True, False])
+def test_what_stands_is_the_last_copy_where_its_backup_is_damaged(
+    host: Host, damaged: bool
+) -> None:
+    """Somebody has put back what was there before the second change: it is in that one's backup."""
+    path, first = applied(host)
+    theirs = VERSIONLESS.replace("cni0", "cni9")
+    path.write_text(theirs)
+    second = run(host.apply(number=1))
+    path.write_text(theirs)
+    copy = host.state / "backups" / str(second.backup) / "files/10-pod.conflist"
+    if damaged:
+        copy.write_text("spoiled")
+    result = run(host.restore(first.backup, number=2))
+    if not damaged:
+        assert result.outcome is Outcome.DONE, result.error
+        assert path.read_text() == VERSIONLESS
+        return
+    assert refused(result) == "ChangedSinceBackup"
+    assert "only copy" in str(result.error)
+    assert path.read_text() == theirs
+    path.write_text(path.read_text().replace("{\n", '{\n  "cniVersion": "1.0.0",\n', 1))
+    again = run(host.restore(first.backup, number=3))
+    assert again.outcome is Outcome.DONE, "what we wrote is ours to replace"
+
+
 def test_a_backup_that_is_not_there(host: Host) -> None:
     host.config()
     assert refused(run(host.restore("20261123T225404Z-3f2a9c1b"))) == "BackupMissing"
