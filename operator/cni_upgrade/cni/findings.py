@@ -119,6 +119,10 @@ class Code(StrEnum):
         "FolderNotAllowed",
         "the runtime uses a folder that is not among those that may be looked at",
     )
+    HANDLER_FOLDER = (
+        "HandlerFolder",
+        "a handler of the runtime has a config folder of its own, which is not looked at",
+    )
     RUNTIME_CONFIG = "RuntimeConfig", "the runtime's own configuration could not be relied on"
     CONF_TEMPLATE = "ConfTemplate", "containerd makes the config from a template of its own"
     FILE_UNREADABLE = "FileUnreadable", "a file could not be read, or is no plain file"

@@ -7,6 +7,8 @@ Sources, each tried with `containerd config dump` (tests/judge/test_runtime_conf
   replaces the whole table of a plugin, and the version of the merged document decides its key.
 - containerd 2.x `cmd/containerd/server/config/config.go`: each file is migrated by its own version,
   then merged member by member. `bin_dirs` came with 2.1; `bin_dir` of version 3 ended with 2.2.
+- containerd `pkg/cri/server/service_linux.go` initPlatform (2.x: `internal/cri/server`): since 1.6
+  a runtime handler may have a folder of its own.
 - containerd `pkg/cri/config/config_unix.go` (2.x: `internal/cri/config`) DefaultConfig.
 - CRI-O `pkg/config/config.go` UpdateFromDropInFile and Validate: member by member, `plugin_dir`
   stands after `plugin_dirs`; the defaults are those of `pkg/config/config_unix.go`.
@@ -48,6 +50,8 @@ class Stated:
     max_conf_num: int | None = None
     default_network: str | None = None
     conf_template: str | None = None
+    handlers: tuple[tuple[str, str], ...] = ()
+    """Runtime handlers whose pods get their network from another folder, and that folder."""
     files: tuple[str, ...] = ()
     """Those that say something of CNI; the first that was read where none does."""
 
@@ -95,9 +99,9 @@ def _containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
         disabled = _texts(path, "disabled_plugins", document.get("disabled_plugins", []))
         if {_V1, _V2, _V3} & set(disabled):
             return None
-    tables = _first_generation(loaded) if version < (2, 0) else _second_generation(loaded, version)
+    parts = _first_generation(loaded) if version < (2, 0) else _second_generation(loaded)
     merged: dict[str, tuple[str, object]] = {}
-    for path, table in tables:
+    for path, table in _cni(parts, version):
         merged.update({name: (path, table[name]) for name in _MEMBERS if name in table})
     if version < (2, 1):
         merged.pop("bin_dirs", None)  # a member that these releases do not have
@@ -120,6 +124,7 @@ def _containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
         _unsaid(conf_dir, bin_dirs),
         max_conf_num=most,
         conf_template=template,
+        handlers=_handlers(parts, version, conf_dir or DEFAULT_CONF_DIR),
         files=tuple(dict.fromkeys(path for path, _ in merged.values())) or (loaded[0][0],),
     )
 
@@ -159,7 +164,11 @@ def _unsaid(conf_dir: str | None, bin_dirs: tuple[str, ...]) -> tuple[str, ...]:
     return (*(() if conf_dir else ("configs",)), *(() if bin_dirs else ("plugins",)))
 
 
-def _first_generation(loaded: Loaded) -> list[tuple[str, Document]]:
+_Part = tuple[str, str, Document]
+"""A file, the key of its CRI part, and that part."""
+
+
+def _first_generation(loaded: Loaded) -> list[_Part]:
     version = 1
     for path, document in loaded:
         version = _version(path, document) or version
@@ -168,28 +177,57 @@ def _first_generation(loaded: Loaded) -> list[tuple[str, Document]]:
             f"{loaded[0][0]}: version: expected 1 or 2, which containerd 1.x reads, got {version}"
         )
     key = _V1 if version == 1 else _V2
-    last: list[tuple[str, Document]] = []
-    for path, document in loaded:
-        plugins = _table(path, "plugins", document, "plugins")
-        if key in plugins:
-            last = [(path, _table(path, f'plugins."{key}".cni', plugins, key, "cni"))]
-    return last
+    return [part for path, document in loaded for part in _parts(path, document, (key,))][-1:]
 
 
-def _second_generation(loaded: Loaded, version: tuple[int, int]) -> list[tuple[str, Document]]:
-    tables: list[tuple[str, Document]] = []
+def _second_generation(loaded: Loaded) -> list[_Part]:
+    parts: list[_Part] = []
     for path, document in loaded:
         stated = _version(path, document)
         keys = (_V1, _V2, _V3) if stated < 2 else (_V2, _V3) if stated == 2 else (_V3,)
-        plugins = _table(path, "plugins", document, "plugins")
-        found = {key: _table(path, f'plugins."{key}".cni', plugins, key, "cni") for key in keys}
-        told = [key for key, table in found.items() if table]
-        if len(told) > 1:
+        parts += _parts(path, document, keys)
+    return parts
+
+
+def _parts(path: str, document: Document, keys: Sequence[str]) -> list[_Part]:
+    plugins = _table(path, "plugins", document, "plugins")
+    found = [key for key in keys if key in plugins]
+    return [(path, key, _table(path, f'plugins."{key}"', plugins, key)) for key in found]
+
+
+def _cni(parts: Sequence[_Part], version: tuple[int, int]) -> list[tuple[str, Document]]:
+    """What each part says of CNI; no two of one file may."""
+    tables: list[tuple[str, Document]] = []
+    told: dict[str, str] = {}
+    for path, key, part in parts:
+        table = _table(path, f'plugins."{key}".cni', part, "cni")
+        if not table:
+            continue
+        if path in told:
             raise RuntimeConfigError(
-                f'{path}: CNI stands in plugins."{told[0]}" and in plugins."{told[1]}": keep one'
+                f'{path}: CNI stands in plugins."{told[path]}" and in plugins."{key}": keep one'
             )
-        tables += [(path, _modern(found[key], key, version)) for key in told]
+        told[path] = key
+        tables.append((path, _modern(table, key, version)))
     return tables
+
+
+def _handlers(
+    parts: Sequence[_Part], version: tuple[int, int], conf_dir: str
+) -> tuple[tuple[str, str], ...]:
+    """Those with a folder other than `conf_dir`, by name."""
+    if version < (1, 6):
+        return ()
+    folders: dict[str, str] = {}
+    for path, key, part in parts:
+        shown = f'plugins."{key}".containerd.runtimes'
+        runtimes = _table(path, shown, part, "containerd", "runtimes")
+        for name in runtimes:
+            own = _table(path, f'{shown}."{name}"', runtimes, name)
+            if folder := _text(path, own.get("cni_conf_dir", ""), "cni_conf_dir"):
+                folders[name] = folder
+    usual = conf_dir.rstrip("/")
+    return tuple(sorted(each for each in folders.items() if each[1].rstrip("/") != usual))
 
 
 def _modern(table: Document, key: str, version: tuple[int, int]) -> Document:

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtime_config import (
     Document,
     RuntimeConfigError,
@@ -87,7 +87,24 @@ def read(root: str, runtime: str) -> Found:
     if len(several) > 1:
         text = f"{' and '.join(several)}: it is not known which of them the runtime reads"
         return Found(None, (_finding(text, "remove the one that nothing uses"),))
-    return Found(stated[0] if stated else None)
+    if not stated:
+        return Found()
+    return Found(stated[0], tuple(_of_handlers(stated[0])))
+
+
+def _of_handlers(stated: Stated) -> Iterator[Finding]:
+    """One for each folder that handlers have for themselves."""
+    for folder in dict.fromkeys(folder for _, folder in stated.handlers):
+        names = ", ".join(shown(name) for name, own in stated.handlers if own == folder)
+        yield Finding(
+            Code.HANDLER_FOLDER,
+            Severity.WARNING,
+            folder,
+            f"pods of the runtime handler {shown(names, 200)} (their RuntimeClass names it) get "
+            f"their network from {folder}, not from {stated.conf_dir}: nothing here is said of "
+            "these pods",
+            f"look at it by itself: cni-upgrade audit --config-dir {folder}",
+        )
 
 
 def _finding(message: str, action: str) -> Finding:
