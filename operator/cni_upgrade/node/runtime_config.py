@@ -40,6 +40,7 @@ CRIO = "/etc/crio/crio.conf"
 CRIO_DROP_INS = "/etc/crio/crio.conf.d"
 
 _MOST_FILES = 64
+_MOST_FOLDERS = 16
 _CRIO_ARGUMENTS = ("/etc/sysconfig/crio", "/etc/default/crio")
 """Where packages of CRI-O have the variables that its unit hands over."""
 _CONFIG = re.compile(r"(?<![\w/.-])(?:--config|-c)[= ][\"']?([^\s\"']+)")
@@ -93,18 +94,27 @@ def read(root: str, runtime: str) -> Found:
 
 
 def _of_handlers(stated: Stated) -> Iterator[Finding]:
-    """One for each folder that handlers have for themselves."""
-    for folder in dict.fromkeys(folder for _, folder in stated.handlers):
-        names = ", ".join(shown(name) for name, own in stated.handlers if own == folder)
-        yield Finding(
-            Code.HANDLER_FOLDER,
-            Severity.WARNING,
-            folder,
-            f"pods of the runtime handler {shown(names, 200)} (their RuntimeClass names it) get "
-            f"their network from {folder}, not from {stated.conf_dir}: nothing here is said of "
-            "these pods",
-            f"look at it by itself: cni-upgrade audit --config-dir {folder}",
-        )
+    """One for each folder that handlers have for themselves, as far as a report bears them."""
+    folders: dict[str, list[str]] = {}
+    for name, folder in stated.handlers:
+        folders.setdefault(folder, []).append(name)
+    for folder, names in list(folders.items())[:_MOST_FOLDERS]:
+        named = shown(", ".join(names), 200)
+        yield _of_handler(stated, folder, f"the runtime handler {named}", folder)
+    if (more := len(folders) - _MOST_FOLDERS) > 0:
+        last = list(folders)[-1]
+        yield _of_handler(stated, last, "more runtime handlers", f"{more} more folders")
+
+
+def _of_handler(stated: Stated, folder: str, handler: str, where: str) -> Finding:
+    return Finding(
+        Code.HANDLER_FOLDER,
+        Severity.WARNING,
+        folder,
+        f"pods of {handler} (their RuntimeClass names it) get their network from {where}, not from "
+        f"{stated.conf_dir}: nothing here is said of these pods",
+        f"look at it by itself: cni-upgrade audit --config-dir {folder}",
+    )
 
 
 def _finding(message: str, action: str) -> Finding:

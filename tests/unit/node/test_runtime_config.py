@@ -660,3 +660,12 @@ def test_a_handler_that_is_no_table(tmp_path: Path) -> None:
     text = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".containerd.runtimes]\nkata = 5\n'
     put(tmp_path, ETC, text)
     assert 'runtimes."kata": expected a table' in wrong(tmp_path)
+
+
+def test_more_handlers_than_a_report_bears(tmp_path: Path) -> None:
+    text = "".join(handler(f"h{number:04}", f"/{number:04}") for number in range(2000))
+    put(tmp_path, ETC, "version = 2\n" + text)
+    findings = runtime_config.read(str(tmp_path), "containerd://1.7.0").findings
+    assert len(findings) == 17
+    assert "handler h0000 (" in findings[0].message
+    assert "from 1984 more folders" in findings[-1].message
