@@ -13,6 +13,7 @@ from cni_upgrade.fleet import changed, cordon, drift, node_lease, orders
 from cni_upgrade.fleet.phases import DRAIN_NOT_ENOUGH, INCONCLUSIVE, PROVE, UNPROVED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
 from cni_upgrade.fleet.settle import seen
+from cni_upgrade.fleet.unproved import before
 from cni_upgrade.fleet.view import Move, View, moved, release, wait
 from cni_upgrade.node.operation import Kind, Operation, Outcome, Result
 
@@ -167,13 +168,11 @@ def _written(view: View) -> bool:
 
 def _unproved(view: View, outcome: str, owner: str) -> LastChange:
     """What the proof of later is compared with, and goes back to: the next look forgets both."""
-    known, status = view.status.last_change, view.status
+    known = view.status.last_change
     if view.operation.kind == PROVE and known is not None:
         return known.model_copy(update={"outcome": outcome, "at": view.now})
-    backup = status.last_operation.backup if status.last_operation else None
-    return LastChange(
-        outcome=outcome, at=view.now, policy=owner, baseline=status.baseline, backup=backup
-    )
+    baseline, backup = before(view)
+    return LastChange(outcome=outcome, at=view.now, policy=owner, baseline=baseline, backup=backup)
 
 
 def release_step(view: View) -> Move:

@@ -21,6 +21,7 @@ from cni_upgrade.fleet.ending import (
 )
 from cni_upgrade.fleet.freeing import free_next
 from cni_upgrade.fleet.phases import INCONCLUSIVE, PROVE, Step
+from cni_upgrade.fleet.unproved import before
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.node.operation import Kind
@@ -194,10 +195,9 @@ def _before(view: View) -> tuple[Baseline | None, str | None]:
 
     A look since the change has put other answers in their usual places, about the node of today.
     """
-    status, last = view.status, view.status.last_operation
     if view.operation.kind != PROVE:
-        return status.baseline, last.backup if last else None
-    kept = status.last_change
+        return before(view)
+    status, kept = view.status, view.status.last_change
     # Records of before that kept neither: one backup can only be the one that was made then.
     known = changed.backups(status.changed) if status.changed else ()
     only = known[0] if len(known) == 1 else None

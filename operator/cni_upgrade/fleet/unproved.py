@@ -10,6 +10,7 @@ from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.api.report import Baseline
 from cni_upgrade.fleet.phases import PROVE, UNPROVED
 from cni_upgrade.fleet.view import View
 from cni_upgrade.node.operation import Kind, Report
@@ -30,6 +31,35 @@ def unproved(status: NodeStateStatus, policy: CNIUpgradePolicy) -> bool:
     )
 
 
+def before(view: View) -> tuple[Baseline | None, str | None]:
+    """What worked before the change under way, and the backup to go back to.
+
+    Over a change that was never proved: what worked before both, or what that one has broken would
+    count as broken before. Not where the later one has written a file that the earlier backup does
+    not hold: half of it would stay.
+    """
+    status, kept, ref = view.status, view.status.last_change, view.operation.policy
+    mine = _backup(view)
+    if kept is None or kept.outcome != UNPROVED or kept.baseline is None:
+        return status.baseline, mine
+    files = status.changed.files if status.changed else ()
+    partly = kept.backup not in (None, mine) and any(file.backup == mine for file in files)
+    if partly or ref is None or kept.policy != ref.uid:
+        return status.baseline, mine
+    return kept.baseline, kept.backup or mine
+
+
+def _backup(view: View) -> str | None:
+    """The backup that the change under way has made; on the way back, the one that is put back.
+
+    Until the agent of an apply has answered, the last answer is of the change before.
+    """
+    answered, operation = view.status.last_operation, view.operation
+    if answered is None or (operation.kind == Kind.APPLY and answered.id != operation.id):
+        return None
+    return answered.backup
+
+
 def perhaps_written(view: View) -> NodeStateStatus:
     """The status of a node whose change may be written, though no agent has said so: if it is,
     that is to be proved."""
@@ -40,11 +70,7 @@ def perhaps_written(view: View) -> NodeStateStatus:
         # It writes nothing: what it is compared with, and goes back to, is that of the change.
         return status
     # What worked before is known only where this is the change that was to be written.
-    baseline, backup = None, None
-    if operation.kind == Kind.APPLY:
-        answered = status.last_operation
-        baseline = status.baseline
-        backup = answered.backup if answered and answered.id == operation.id else None
+    baseline, backup = before(view) if operation.kind == Kind.APPLY else (None, None)
     known = LastChange(
         outcome=UNPROVED,
         at=view.now,

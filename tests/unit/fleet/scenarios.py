@@ -1781,6 +1781,24 @@ def cordoned_by_another_at_a_later_proof() -> Rollout:
     return r
 
 
+def worse_after_a_second_change_that_was_not_proved() -> Rollout:
+    """What the first change has broken is no fault of before: back to what worked before both."""
+    worse = {"1.0.0": (False, True), "1.1.0": (False, True)}
+    r = of(old("node-a", most="1.1.0", surprise=worse))
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": {"cni": {"version": "1.0.0"}}})
+    r.until(lambda: r.step_of("node-a") == "ProveOld")
+    r.cluster.quota = "exceeded quota: pods"
+    r.until(lambda: reason(r, "node-a") == "ProofInconclusive")
+    r.say("== the quota is raised, and the target too")
+    r.cluster.quota = ""
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": {"cni": {"version": "1.1.0"}}})
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "RolledBack"}, "0.4.0")
+    assert reason(r, "node-a") == "WorseThanBefore"
+    assert r.cluster.status("node-a")["changed"]["files"] == []
+    return r
+
+
 def audit_without_an_image() -> Rollout:
     """The agent's image cannot be pulled: tried again at growing distances, with the reason."""
     r = of(f1())
@@ -2574,6 +2592,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     worse_at_a_later_proof_is_left_where_the_policy_says_so,
     as_broken_at_a_later_proof,
     cordoned_by_another_at_a_later_proof,
+    worse_after_a_second_change_that_was_not_proved,
     audit_without_an_image,
     apply_without_an_image,
     apply_that_is_refused,

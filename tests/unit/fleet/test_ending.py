@@ -110,10 +110,10 @@ def test_our_cordon_stays_while_somebody_else_has_the_lease() -> None:
     ],
 )
 def test_how_the_last_change_has_ended(phase: str, reason: str, outcome: str | None) -> None:
-    last = ended(phase, reason, lastChange=EARLIER).last_change
+    last = ended(phase, reason, lastChange={**EARLIER, "outcome": "Done"}).last_change
     assert last is not None
     if outcome is None:
-        assert (last.outcome, last.at) == ("Unproved", NOW - timedelta(days=1))
+        assert (last.outcome, last.at) == ("Done", NOW - timedelta(days=1))
         return
     assert (last.outcome, last.at, last.policy) == (outcome, NOW, "cure-uid")
     kept = outcome in ("Failed", "Unproved")
@@ -139,6 +139,31 @@ def test_a_proof_of_later_keeps_what_it_is_compared_with(phase: str, reason: str
     assert (last.at, last.backup) == (NOW, EARLIER["backup"])
     assert last.baseline is not None
     assert last.baseline.add is False
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason"), [("Blocked", "ProofInconclusive"), ("Failed", "StillBroken")]
+)
+def test_a_change_over_one_that_was_never_proved_keeps_what_worked_before_both(
+    phase: str, reason: str
+) -> None:
+    last = ended(phase, reason, lastChange=EARLIER).last_change
+    assert last is not None
+    assert last.outcome == ("Failed" if phase == "Failed" else "Unproved")
+    assert (last.at, last.backup) == (NOW, EARLIER["backup"])
+    assert last.baseline is not None
+    assert last.baseline.add is False
+
+
+def test_of_a_change_whose_agents_are_lost_no_backup_is_known() -> None:
+    """The last answer is of the change before it, as of the first leg of two."""
+    earlier = {**MINE, "id": "apply-1123456789abcdef0123"}
+    last = ended("Failed", "AgentLost", lastOperation=earlier).last_change
+    assert last is not None
+    assert last.backup is None
+    back = ended("Failed", "AgentLost", "restore", lastOperation=earlier).last_change
+    assert back is not None
+    assert back.backup == BACKUP
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.node_state import NodeStateStatus
-from cni_upgrade.fleet.unproved import perhaps_written, reopened, unproved
+from cni_upgrade.fleet.unproved import before, perhaps_written, reopened, unproved
 from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.samples import ID, NOW, policy, report, state, view
@@ -101,12 +101,49 @@ def test_a_proof_of_later_writes_nothing_so_its_change_stays_as_it_was_known() -
 def test_of_a_change_the_backup_is_kept_that_its_own_agent_has_made(
     kind: str, answered: str, add: bool | None, backup: str | None
 ) -> None:
-    known = perhaps(kind, lastChange=EARLIER, lastOperation={**ANSWER, "id": answered})
+    proved = {**EARLIER, "outcome": "Done"}
+    known = perhaps(kind, lastChange=proved, lastOperation={**ANSWER, "id": answered})
     assert known is not None
     assert (known.baseline.add if known.baseline else None, known.backup) == (add, backup)
     nobody = perhaps(kind)
     assert nobody is not None
     assert nobody.backup is None
+
+
+MINE, FIRST = str(ANSWER["backup"]), str(EARLIER["backup"])
+
+
+@pytest.mark.parametrize(
+    ("earlier", "first", "works", "backup"),
+    [
+        ({}, FIRST, True, FIRST),
+        # It is not known whether it was written: then this one's backup is all there is.
+        ({"backup": None}, MINE, True, MINE),
+        # What worked before it is not known, or was somebody else's, or it was proved.
+        ({"baseline": None}, FIRST, False, MINE),
+        ({"policy": "other-uid"}, FIRST, False, MINE),
+        ({"outcome": "Done"}, FIRST, False, MINE),
+        # This one has written another file, which the earlier backup does not hold.
+        ({}, MINE, False, MINE),
+    ],
+)
+def test_a_change_over_one_that_was_never_proved_is_judged_by_what_worked_before_both(
+    earlier: dict[str, Any], first: str, works: bool, backup: str
+) -> None:
+    at = view()
+    known = {
+        "baseline": {"add": False, "del": True},
+        "lastChange": {**EARLIER, **earlier},
+        "lastOperation": {**ANSWER, "id": ID},
+        "changed": {
+            "policy": {"name": "cure", "uid": "cure-uid"},
+            "files": [{**FILE, "backup": FIRST}, {**FILE, "name": "20-more.conf", "backup": first}],
+        },
+    }
+    whole = NodeStateStatus.model_validate({**at.status.to_api(), **known})
+    found, goes_back = before(replace(at, status=whole))
+    assert found is not None
+    assert (found.add, goes_back) == (works, backup)
 
 
 def test_a_look_has_written_nothing() -> None:
