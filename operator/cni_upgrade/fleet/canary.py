@@ -46,11 +46,18 @@ def well(member: Member) -> bool:
 
     A look from time to time interrupts nothing, as long as it finds the same.
     """
-    if member.state is None or not member.seen or member.node.ready != "True":
+    if member.state is None or not member.seen or member.node.ready != "True" or _back(member):
         return False
     status = member.state.status
     routine = status.phase in _LOOKED_AT_AGAIN and status.verdict in _NOTHING_TO_DO
     return status.phase in GOOD or routine
+
+
+def _back(member: Member) -> bool:
+    """Whether it was not Ready since it was looked at, perhaps while the controller was away."""
+    seen = member.state.status.observed if member.state else None
+    known, since = seen.ready_since if seen else None, member.node.ready_since
+    return known is not None and since is not None and known != since
 
 
 def canary(
@@ -136,4 +143,6 @@ def _first(texts: list[str]) -> str:
 def _state(member: Member) -> str:
     if member.node.ready != "True":
         return "not Ready"
+    if member.seen and _back(member):
+        return "not looked at since it is Ready again"
     return str(member.state.status.phase) if member.state else "Pending"

@@ -143,6 +143,27 @@ def canary_that_is_down_while_it_soaks() -> Rollout:
     return r
 
 
+def canary_that_is_down_while_nobody_looks() -> Rollout:
+    """The controller was away meanwhile: the soak begins anew all the same."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "ab"))
+    r.cluster.apply_policy("cure", enforce({"canary": {"nodes": 1, "soak": "5m"}}))
+    r.until(lambda: r.phase("node-a") == "Done")
+    r.play(60)
+    r.say("== the controller is away, and node-a is not ready")
+    r.dead = True
+    r.cluster.set_ready("node-a", "False")
+    r.play(300)
+    r.say("== node-a is ready, and the controller is back")
+    r.cluster.set_ready("node-a", "True")
+    r.dead = False
+    r.play(40)
+    assert phases(r)["node-b"] == "Waiting"
+    r.play(200)
+    assert phases(r)["node-b"] == "Waiting"
+    all_done(r)
+    return r
+
+
 def canary_whose_machine_dies() -> Rollout:
     """It was done and is silent while it soaks: named, for a person once it stays away."""
     r = labelled(*((f1(f"node-{x}"), {}) for x in "ab"))
@@ -576,6 +597,7 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_that_matches_nothing,
     canary_that_vanishes,
     canary_that_is_down_while_it_soaks,
+    canary_that_is_down_while_nobody_looks,
     canary_whose_machine_dies,
     window_closes_mid_rollout,
     window_that_is_too_short,

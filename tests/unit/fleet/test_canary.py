@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -63,6 +64,29 @@ def soaking(since: datetime) -> CanaryStatus:
 )
 def test_who_is_well(one: Member, expected: bool) -> None:
     assert well(one) is expected
+
+
+@pytest.mark.parametrize(
+    ("known", "since", "expected"),
+    [
+        (NOW, NOW, True),
+        (NOW - SOAK, NOW, False),
+        (NOW, NOW - SOAK, False),
+        (None, NOW, True),
+        (NOW, None, True),
+        (None, None, True),
+    ],
+)
+def test_one_that_was_down_is_not_well_before_it_was_looked_at(
+    known: datetime | None, since: datetime | None, expected: bool
+) -> None:
+    """Nobody may have seen it NotReady: the controller was away. Clocks compare equal, no more."""
+    seen = {"auditKey": "k", **({"readySince": stamp(known)} if known else {})}
+    one = member(phase="Done", observed=seen)
+    one = replace(one, node=replace(one.node, ready_since=since))
+    assert well(one) is expected
+    told = "" if expected else "node-a (not looked at since it is Ready again)"
+    assert told in found(one, waiting=["node-b"]).waits_for
 
 
 @pytest.mark.parametrize(("now", "passed"), [(NOW + SOAK - SECOND, False), (NOW + SOAK, True)])
