@@ -31,7 +31,10 @@ from cni_upgrade.node.operation import Kind
 
 def next_move(view: View) -> Move:
     """The move of a node that has an operation under way."""
-    if view.operation.step not in _STEPS and (anew := unknown_step.begun_anew(view)):
+    named = view.operation.step
+    # A look that an edit has put in the midst of a change would drain its node for nothing.
+    strays = view.operation.kind == Kind.AUDIT and named not in (Step.JOB, Step.RELEASE)
+    if (named not in _STEPS or strays) and (anew := unknown_step.begun_anew(view)):
         return anew
     step = Step(view.operation.step)
     steps, called_off = _STEPS, _called_off

@@ -127,6 +127,21 @@ def test_a_policy_that_cannot_be_acted_on_stops_no_other(monkeypatch: pytest.Mon
     r.until(lambda: r.phase("node-b") == "Done")
 
 
+def test_a_look_that_an_edit_puts_into_a_drain_drains_nobody() -> None:
+    r = of(healthy("node-a"))
+    r.cluster.add_pod("node-a", "web-node-a", owner="ReplicaSet")
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    r.cluster.apply_policy("cure", {**ENFORCE, "readinessFor": ["containerd>=2.0"]})
+    r.until(lambda: (r.status("node-a").get("operation") or {}).get("kind") == "audit")
+    r.ledger.meddled.add("node-a")
+    edit = {"status": {"operation": {"step": "DrainAfter"}}}
+    r.cluster.api.patch("CNINodeState", "node-a", edit, sub="status")
+    r.settle()
+    assert phases(r) == {"node-a": "Compatible"}
+    assert "Evict" not in str(r.transcript)
+
+
 def test_a_step_that_nobody_knows_is_begun_anew_once_no_agent_may_write() -> None:
     """What the agent wrote is found and proved; the cordon goes."""
     r = spoiled("operation", "step", value="a step of tomorrow")
