@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cni_upgrade.cli.answer import CannotError
-from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.judgement import Action, FileReport, Verdict
-from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff, rewrite
+from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff
 from cni_upgrade.node import report
 from cni_upgrade.node.operation import Operation
 from cni_upgrade.node.paths import Paths
@@ -54,14 +53,10 @@ class Look:
 
     def rewritten(self, file: FileReport) -> Rewritten | None:
         """The file as an apply would write it; None where it would not. Raises CannotError."""
-        config = self.survey.config(file.name)
-        if file.action is not Action.REWRITE or file.to is None or config is None:
+        if file.action is not Action.REWRITE:
             return None
         try:
-            if file.becomes is not None:
-                alone = config.network in self.survey.names
-                return convert(config.data, file.to, alone=alone)
-            return rewrite(config.data, config.kind, file.to, config.inline)
+            return self.survey.rewritten(file)
         except RewriteError as error:
             raise CannotError(f"{file.name} cannot be written at {file.to}: {error}") from error
 

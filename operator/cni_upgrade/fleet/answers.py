@@ -106,11 +106,9 @@ def agent(view: View) -> Answer | Lost | Absent | Refused | Pending:
 def _without_job(view: View) -> Lost | Absent | Refused:
     if not view.late():
         return Absent()
-    refusal = view.world.errors.get(view.node.name)
-    refusals = (refusal,) if refusal else view.operation.blockers
-    if not refusals:
+    if not view.refusals:
         return Lost("no answer in time")
-    return Refused(f"its Job could not be created: {refusals[0]}")
+    return Refused(f"its Job could not be created: {view.refusals[0]}")
 
 
 def _of_folders(why: str) -> str:

@@ -45,11 +45,9 @@ def send(view: View) -> Move:
     preset = (config.preset(policy.paths) if policy else None) or config.auto
     found = view.status.paths
     body = agent_job(view.job, operation, preset, config, cache=bool(found and found.cache_dir))
-    refusal = view.world.errors.get(operation.node)
-    # On record: the next process has heard of no refusal, and would count the Job as lost.
-    blockers = (refusal,) if refusal else view.operation.blockers
     act = CreateJob(view.job, operation.node, body)
-    return wait(view, "the agent is being sent", act, blockers=blockers)
+    # On record: the next process has heard of no refusal, and would count the Job as lost.
+    return wait(view, "the agent is being sent", act, blockers=view.refusals)
 
 
 def agents_sent(view: View) -> int:

@@ -92,6 +92,12 @@ class View:
         """The pods of the present operation's Job."""
         return tuple(self.world.agents.get(self.job, ()))
 
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why the API server does not take the Job: its last word, else what is on record of it."""
+        refusal = self.world.errors.get(self.node.name)
+        return (refusal,) if refusal else self.operation.blockers
+
     def late(self) -> bool:
         """Whether the present step's deadline has passed."""
         deadline = self.operation.deadline

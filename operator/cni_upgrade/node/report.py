@@ -177,19 +177,15 @@ def _obstacle(survey: Survey, file: FileReport) -> OperationRefusedError | None:
 def _grown(survey: Survey, file: FileReport) -> OperationRefusedError | None:
     """Why what the rewrite makes of a large file is too large; None for all that is usual."""
     config = survey.config(file.name)
-    if config is None or len(config.data) < _LARGE or file.to is None:
+    if config is None or len(config.data) < _LARGE:
         return None
-    from cni_upgrade.cni.conversion import convert  # jsonpatch, which as a rule no audit needs
-    from cni_upgrade.cni.rewrite import RewriteError, rewrite
+    from cni_upgrade.cni.rewrite import RewriteError
 
     try:
-        if file.becomes is not None:
-            made = convert(config.data, file.to, alone=config.network in survey.names)
-        else:
-            made = rewrite(config.data, config.kind, file.to, config.inline)
+        made = survey.rewritten(file)
     except RewriteError:
         return None  # the apply says why
-    return obstacles.of_size(file.becomes or file.name, len(made.data))
+    return None if made is None else obstacles.of_size(file.becomes or file.name, len(made.data))
 
 
 def _metadata(folder: int, name: str) -> Metadata:

@@ -10,15 +10,20 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cni_upgrade.cni import config, folder, runtimes
 from cni_upgrade.cni.config import Config, Inline, Unread
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.judgement import FileReport
 from cni_upgrade.cni.node import LOOPBACK
 from cni_upgrade.node import copies, files, folders, kubelet, probe, runtime_config, sandboxes
 from cni_upgrade.node.folders import Folders, resolve
 from cni_upgrade.node.operation import Operation
+
+if TYPE_CHECKING:
+    from cni_upgrade.cni.rewrite import Rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,21 @@ class Survey:
             libcni=self.operation.libcni,
             unread=self.unread,
         )
+
+    def rewritten(self, file: FileReport) -> "Rewritten | None":
+        """A file as an apply would write it; None where it is not here or nothing is to be reached.
+
+        Raises RewriteError.
+        """
+        from cni_upgrade.cni.conversion import convert  # jsonpatch, which as a rule no audit needs
+        from cni_upgrade.cni.rewrite import rewrite
+
+        config = self.config(file.name)
+        if config is None or file.to is None:
+            return None
+        if file.becomes is not None:
+            return convert(config.data, file.to, alone=config.network in self.names)
+        return rewrite(config.data, config.kind, file.to, config.inline)
 
     def config(self, name: str) -> Config | None:
         """The config file of that name."""
