@@ -23,7 +23,8 @@ class LastChange(Model):
     """How the change that ended last has ended."""
 
     outcome: Word = Field(
-        description="Done, Failed, RolledBack or Unproved (written; the proof said nothing yet)."
+        description="Done, Failed, RolledBack, Unproved (written; the proof said nothing yet) or "
+        "Lowered (the first of two legs is proved, and the node is to be drained and raised)."
     )
     at: Time = Field(description="When it ended.")
     policy: Uid = Field(default="", description="UID of the policy on whose behalf it was made.")

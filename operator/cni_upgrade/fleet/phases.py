@@ -102,6 +102,9 @@ INCONCLUSIVE = "ProofInconclusive"
 UNPROVED = "Unproved"
 """How a change has ended that is written and not proved yet; why no other node begins."""
 
+LOWERED = "Lowered"
+"""How the first leg of a change in two has ended that was proved, until the second one ends."""
+
 PROVE = "prove"
 """The kind of an operation that proves what is written already, and writes nothing."""
 

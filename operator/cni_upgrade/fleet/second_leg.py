@@ -19,7 +19,7 @@ from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.calling_off import unwanted
 from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.ending import done, proof_so_far, verify
-from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.phases import LOWERED, Step
 from cni_upgrade.fleet.view import Move, View, moved, release
 from cni_upgrade.fleet.windows import opening
 from cni_upgrade.node.operation import Kind, Verdict
@@ -32,9 +32,10 @@ def finished(view: View, message: str) -> Move:
     update: dict[str, Any] = {"attempts": 0, "next_attempt_at": None}
     if _shown(view) or not verify(view).proof:
         # Nobody waits for the proof of what stands there now, whenever the second leg follows.
+        # Nor is it a success: failures in a row are counted from one, and this is half of one.
         ref = view.operation.policy
         owner = ref.uid if ref else ""
-        update["last_change"] = LastChange(outcome=Phase.DONE, at=view.now, policy=owner)
+        update["last_change"] = LastChange(outcome=LOWERED, at=view.now, policy=owner)
     view = moved(view, view.status.model_copy(update=update))
     policy = view.orderer
     if policy is None or not _may(view, policy):

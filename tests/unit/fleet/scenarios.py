@@ -1279,6 +1279,25 @@ def lowered_after_it_was_not_proved() -> Rollout:
     return r
 
 
+def lowered_between_two_failures() -> Rollout:
+    """In a row: a node that was lowered and is kept from the rest has not succeeded."""
+    bad = {"1.0.0": (True, False)}
+    r = of(old("node-a", surprise=bad), lowered_node(), old("node-c", surprise=bad), old("node-d"))
+    drain, rollout = {"policy": "Never"}, {"maxFailures": 2, "countFailures": "Consecutive"}
+    spec = {**ENFORCE, "target": EXACT, "drain": drain, "rollout": rollout}
+    r.cluster.apply_policy("cure", spec)
+    r.settle()
+    assert phases(r) == {
+        "node-a": "RolledBack",
+        "node-b": "Blocked",
+        "node-c": "RolledBack",
+        "node-d": "Waiting",
+    }
+    assert version(r, "node-b") == "0.4.0"
+    assert r.cluster.policy("cure")["status"]["rollout"]["failures"] == 2
+    return r
+
+
 def lowered_and_called_off() -> Rollout:
     """Paused between the legs: the first one is proved and given back, the second one waits."""
     r = of(lowered_node())
@@ -2563,6 +2582,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     raised_to_what_is_worse,
     lowered_and_kept_from_the_drain,
     lowered_after_it_was_not_proved,
+    lowered_between_two_failures,
     lowered_and_called_off,
     drain_that_is_not_enough,
     left_behind_by_a_daemonset,

@@ -36,6 +36,8 @@ def ended(name: str, phase: str, minutes: int, owner: str = "cure-uid") -> Membe
         ([ended("a", "Failed", 1), ended("b", "Done", 1)], 1, 1),
         # What another policy has done is no success of this one.
         ([ended("a", "Failed", 1), ended("b", "Done", 2, "other-uid")], 1, 1),
+        # Half of a change is no success.
+        ([ended("a", "Failed", 1), ended("b", "Lowered", 2)], 1, 1),
         # Failed before there was a record of when.
         ([member("a", phase="Failed"), ended("b", "Done", 2)], 1, 1),
     ],

@@ -128,18 +128,21 @@ UNPROVED = {"outcome": "Unproved", "at": "2026-01-01T11:00:00Z", "policy": "cure
 @pytest.mark.parametrize(
     ("spec", "proof", "outcome"),
     [
-        ({}, {"outcome": "Proved"}, "Done"),
-        ({"drain": {"policy": "Never"}}, {"outcome": "Proved"}, "Done"),
-        ({"verify": {"proof": False}}, {}, "Done"),
-        ({"drain": {"policy": "Never"}, "verify": {"proof": False}}, {}, "Done"),
+        ({}, {"outcome": "Proved"}, "Lowered"),
+        ({"drain": {"policy": "Never"}}, {"outcome": "Proved"}, "Lowered"),
+        ({"verify": {"proof": False}}, {}, "Lowered"),
+        ({"drain": {"policy": "Never"}, "verify": {"proof": False}}, {}, "Lowered"),
         ({}, {"outcome": "Inconclusive"}, "Unproved"),
     ],
 )
 def test_nobody_waits_for_the_proof_of_a_first_leg_that_is_over(
     spec: Any, proof: Any, outcome: str
 ) -> None:
-    """Whether the second one follows at once or cannot: an earlier change was not proved."""
+    """Whether the second one follows at once or cannot: an earlier change was not proved.
+
+    Nor is it a success, after which earlier failures would count for nothing.
+    """
     status = ended(spec=spec, current={"proof": proof}, lastChange=UNPROVED)
     assert status.last_change is not None
     assert (status.last_change.outcome, status.last_change.policy) == (outcome, "cure-uid")
-    assert (status.last_change.at == NOW) is (outcome == "Done")
+    assert (status.last_change.at == NOW) is (outcome == "Lowered")
