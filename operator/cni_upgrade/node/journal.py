@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cni_upgrade.node import files
 from cni_upgrade.node.contract import Kind, check_id
 from cni_upgrade.node.members import Members
+from cni_upgrade.node.metadata import Metadata
 from cni_upgrade.node.result import Change, OperationError, Outcome, Result
 from cni_upgrade.node.state import State
 
@@ -28,7 +29,8 @@ _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG)
 class Entry:
     """One file: sha256 in hex before and after, and the versions for the change's record.
 
-    `before` None: it is not there yet; `after` None: it is to go.
+    `before` None: it is not there yet; `after` None: it is to go. `metadata`: what is given to one
+    whose content stays, for its hash does not tell then whether it is written.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Entry:
     after: str | None
     from_version: str | None
     to: str | None
+    metadata: Metadata | None = None
 
     @classmethod
     def read(cls, members: Members) -> "Entry":
@@ -46,6 +49,7 @@ class Entry:
             after=members.text_or_none("after"),
             from_version=members.text_or_none("from"),
             to=members.text_or_none("to"),
+            metadata=members.one_or_none("metadata", Metadata.read),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -56,6 +60,7 @@ class Entry:
             "after": self.after,
             "from": self.from_version,
             "to": self.to,
+            **({} if self.metadata is None else {"metadata": self.metadata.to_json()}),
         }
 
     def change(self, diff: str = "") -> Change:
@@ -130,9 +135,8 @@ def end(state: State) -> None:
 
 
 def written(journal: Journal, conf_dir: str) -> tuple[Entry, ...]:
-    """The files that carry their new content, or are gone if they were to go.
-
-    Not those of which the content stays and only mode, owner or xattrs change: that is not told.
+    """The files that are as they were to be: their content, or mode, owner, group and xattrs where
+    the content stays; and those that are gone if they were to go.
 
     `conf_dir` is where the agent opens the folder. Raises OSError when that or a file in it cannot
     be read: what the file carries is not known then.
@@ -142,6 +146,7 @@ def written(journal: Journal, conf_dir: str) -> tuple[Entry, ...]:
         for entry in journal.entries:
             try:
                 data = files.read_file(folder, entry.name)
+                given = _given(folder, entry)
             except FileNotFoundError:
                 if entry.after is None:
                     found.append(entry)
@@ -152,9 +157,20 @@ def written(journal: Journal, conf_dir: str) -> tuple[Entry, ...]:
                 if error.errno in _NO_FILE:
                     continue
                 raise
-            if hashlib.sha256(data).hexdigest() == entry.after != entry.before:
+            if given and hashlib.sha256(data).hexdigest() == entry.after:
                 found.append(entry)
     return tuple(found)
+
+
+def _given(folder: int, entry: Entry) -> bool:
+    """Whether the file is what it was to become besides its content; another content tells that by
+    itself. Raises OSError and UnreadableError."""
+    if entry.before != entry.after:
+        return True
+    if entry.metadata is None:  # in the journal of an earlier release
+        return False
+    with files.opened_file(folder, entry.name) as descriptor:
+        return entry.metadata.same(Metadata.of(descriptor))
 
 
 def interrupted(journal: Journal, entries: tuple[Entry, ...] | None) -> Result:

@@ -56,10 +56,9 @@ def _plan(node: Node) -> Plan:
         current = standing.used(active)
         back = config.read(saved.name, data, inline=current.inline)
         old = standing.file
-        entry = Entry(
-            saved.name, survey.sha256(old) if old else None, saved.sha256, current.version,
-            back.version,
-        )  # fmt: skip
+        before = survey.sha256(old) if old else None
+        given = saved.metadata if before == saved.sha256 else None
+        entry = Entry(saved.name, before, saved.sha256, current.version, back.version, given)
         if (current.name, survey.sha256(current)) != (saved.name, saved.sha256):
             hang += _check_sandboxes(node, current, back)
         if entry.before != entry.after or not _same_metadata(node, saved):

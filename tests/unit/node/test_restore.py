@@ -12,7 +12,7 @@ import pytest
 from cni_upgrade.cni.findings import Severity
 from cni_upgrade.node import backup, state, transaction
 from cni_upgrade.node.agent import run
-from cni_upgrade.node.operation import Outcome, Result
+from cni_upgrade.node.operation import Operation, Outcome, Result
 from tests.unit.node import killed
 from tests.unit.node.host import VERSIONLESS, Host, report
 
@@ -304,3 +304,59 @@ def test_what_goes_on_with_a_killed_restore_and_fails_has_touched_something(
         result = run(order)
     assert (result.outcome, result.backup) == (Outcome.FAILED, done.backup)
     assert [change.name for change in result.changes] == [written]
+
+
+def killed_among_modes(host: Host, monkeypatch: pytest.MonkeyPatch) -> tuple[Operation, str]:
+    """A restore that gives two files their mode back, killed after the first; its name."""
+    killed.two_files(host)
+    done = run(host.apply())
+    assert run(host.restore(done.backup)).outcome is Outcome.DONE
+    for path in host.conf.iterdir():
+        path.chmod(0o666)
+    order = host.restore(done.backup, number=1)
+    return order, killed.after_one_file(order, monkeypatch)
+
+
+def test_a_mode_that_a_killed_restore_gave_back_is_told(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, written = killed_among_modes(host, monkeypatch)
+    result = run(order)
+    assert result.outcome is Outcome.DONE, result.error
+    assert result.changes[0].name == written
+    assert len(result.changes) == 2
+    assert all("mode, owner" in change.told for change in result.changes)
+
+
+def test_what_goes_on_with_a_restore_of_modes_and_fails_has_touched_something(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, written = killed_among_modes(host, monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(transaction, "check", killed.failing(errno.EIO))
+        result = run(order)
+    assert (result.outcome, result.backup) == (Outcome.FAILED, order.backup)
+    assert [change.name for change in result.changes] == [written]
+
+
+def test_another_operation_tells_of_the_mode_that_a_killed_restore_gave_back(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, written = killed_among_modes(host, monkeypatch)
+    run(host.restore(order.backup, number=2))
+    told = run(order)
+    assert told.error is not None
+    assert told.error.code == "Interrupted"
+    assert [change.name for change in told.changes] == [written]
+
+
+def test_a_mode_that_a_killed_restore_had_yet_to_give_back_is_not_told(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, written = killed_among_modes(host, monkeypatch)
+    (host.conf / written).chmod(0o640)  # somebody's since: nothing of ours stands there
+    run(host.restore(order.backup, number=2))
+    told = run(order)
+    assert told.error is not None
+    assert "written until then: nothing" in told.error.message
+    assert told.changes == ()
