@@ -38,6 +38,11 @@ class LastChange(Model):
         description="While Unproved or Failed: the backup to go back to where the proof shows "
         "that it is worse than before.",
     )
+    written: bool | None = Field(
+        default=None,
+        description="While Unproved: false where no agent has said that it wrote, though one may "
+        "have; absent where that is known.",
+    )
 
 
 class HistoryEntry(Model):

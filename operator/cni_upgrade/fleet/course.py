@@ -158,8 +158,11 @@ class Course:
         if self.stopped:
             return STOPPED, f"{self._name} has stopped: {self._why_stopped()}"
         if not self._proved_but(node):
-            first = self.unproved[0].node.name
-            return UNPROVED, f"waits until {first} is proved, which is written ({self._name})"
+            first = self.unproved[0]
+            last = first.state.status.last_change if first.state else None
+            perhaps = last is not None and last.written is False
+            why = "where a change may be written" if perhaps else "which is written"
+            return UNPROVED, f"waits until {first.node.name} is proved, {why} ({self._name})"
         if self.window_error or self.opens(drained) != self._now:
             return CLOSED, f"waits for a maintenance window of {self._name}; its status says when"
         # What is written is proved whatever its wave: that may wait for this very proof.

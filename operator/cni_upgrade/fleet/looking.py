@@ -13,7 +13,7 @@ from cni_upgrade.fleet.remaking import remade
 from cni_upgrade.fleet.sending import pause, send
 from cni_upgrade.fleet.settle import asked_key, audit_key, observed, seen, verdict_phase
 from cni_upgrade.fleet.stopping import STOPPED, stopped
-from cni_upgrade.fleet.unproved import reopened, unproved
+from cni_upgrade.fleet.unproved import found_written, reopened, unproved
 from cni_upgrade.fleet.view import Move, View, wait
 from cni_upgrade.node.operation import Outcome, Result, digest
 
@@ -77,6 +77,7 @@ def audited(view: View, result: Result) -> Move:
         status = reopened(status, result.report)
         due = unproved(status, asks)
     if due:
+        status = found_written(status)
         phase, reason = Phase.WAITING, "ProofDue"
         message = "the change is written and not proved: to be proved with pods"
     history = status.history if entry is None else (*status.history, entry)

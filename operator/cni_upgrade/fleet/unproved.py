@@ -77,8 +77,29 @@ def perhaps_written(view: View) -> NodeStateStatus:
         policy=operation.policy.uid,
         baseline=baseline,
         backup=backup,
+        written=None if _surely_written(view) else False,
     )
     return status.model_copy(update={"last_change": known})
+
+
+def _surely_written(view: View) -> bool:
+    """Whether something of this policy's is not proved on the node, whatever this change did."""
+    operation, kept = view.operation, view.status.last_change
+    answered = view.status.last_operation
+    if operation.kind != Kind.APPLY or operation.policy is None:
+        return False
+    if answered is not None and answered.id == operation.id:
+        return True
+    earlier = kept is not None and kept.outcome == UNPROVED and kept.written is not False
+    return earlier and kept is not None and kept.policy == operation.policy.uid
+
+
+def found_written(status: NodeStateStatus) -> NodeStateStatus:
+    """The status once a look has found what was to be written."""
+    last = status.last_change
+    if last is None or last.written is None:
+        return status
+    return status.model_copy(update={"last_change": last.model_copy(update={"written": None})})
 
 
 def reopened(status: NodeStateStatus, report: Report) -> NodeStateStatus:

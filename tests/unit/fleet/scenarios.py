@@ -1872,6 +1872,8 @@ def apply_that_is_refused() -> Rollout:
     assert "exceeded quota: count/jobs.batch" in message(r, "node-a")
     assert not r.cluster.node("node-a")["spec"].get("unschedulable")
     r.play(1800)
+    # Nothing was: but a Job that is gone before anybody has seen it may have.
+    assert "node-a is proved, where a change may be written" in message(r, "node-b")
     assert not any("NodeFailed" in line for line in r.lines)
     r.say("== Jobs are let in")
     r.cluster.jobs_refused = ""

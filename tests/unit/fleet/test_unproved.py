@@ -110,6 +110,29 @@ def test_of_a_change_the_backup_is_kept_that_its_own_agent_has_made(
     assert nobody.backup is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "written"),
+    [
+        ("apply", {}, False),
+        ("apply", {"lastOperation": {**ANSWER, "id": ID}}, None),
+        ("apply", {"lastOperation": {**ANSWER, "id": "apply-before"}}, False),
+        # What one before it wrote stands, or this one's does.
+        ("apply", {"lastChange": EARLIER}, None),
+        ("apply", {"lastChange": {**EARLIER, "written": False}}, False),
+        ("apply", {"lastChange": {**EARLIER, "outcome": "Done"}}, False),
+        ("apply", {"lastChange": {**EARLIER, "policy": "other-uid"}}, False),
+        # It may be put back.
+        ("restore", {"lastChange": EARLIER}, False),
+    ],
+)
+def test_it_is_said_where_no_agent_has_said_that_it_wrote(
+    kind: str, more: dict[str, Any], written: bool | None
+) -> None:
+    known = perhaps(kind, **more)
+    assert known is not None
+    assert (known.outcome, known.written) == ("Unproved", written)
+
+
 MINE, FIRST = str(ANSWER["backup"]), str(EARLIER["backup"])
 
 
