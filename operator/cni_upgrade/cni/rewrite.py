@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cni_upgrade.cni import config, golang, patch, version_keys, versions
 from cni_upgrade.cni.document import Document, DocumentError, Member, Node, parse, to_bytes
+from cni_upgrade.cni.inline import Inline
 from cni_upgrade.cni.patch import Operation, RewriteError
 from cni_upgrade.cni.splice import Splice, spliced, without
 
@@ -34,7 +35,7 @@ class Rewritten:
     diff: str
 
 
-def rewrite(data: bytes, kind: str, to: str, inline: config.Inline | None = None) -> Rewritten:
+def rewrite(data: bytes, kind: str, to: str, inline: Inline | None = None) -> Rewritten:
     """Give the config that version, so that it holds under every release of libcni.
 
     In a list `cniVersions` goes, for libcni 1.2 and later prefer it, and so do the keys of plugins
@@ -101,7 +102,7 @@ def _carried_out(
     return new
 
 
-def _readings(data: bytes, kind: str, inline: config.Inline | None) -> dict[str, config.Config]:
+def _readings(data: bytes, kind: str, inline: Inline | None) -> dict[str, config.Config]:
     return {release: config.read(f"config.{kind}", data, release, inline) for release in RELEASES}
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cni_upgrade.cni import config, folder, runtimes
-from cni_upgrade.cni.config import Config, Inline, Unread
+from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.inline import Inline, Unread
 from cni_upgrade.cni.judgement import FileReport
 from cni_upgrade.cni.node import LOOPBACK
 from cni_upgrade.node import copies, files, folders, kubelet, probe, runtime_config, sandboxes

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cni_upgrade.cni import config, versions
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Severity
+from cni_upgrade.cni.inline import Unread
 from cni_upgrade.cni.verdict import Facts, Judgement, Sandbox, Target, judge
 from tests.unit.cni import samples
 from tests.unit.cni.judged import NEW, OLD, codes, node, pods
@@ -380,7 +381,7 @@ def test_a_file_that_is_not_read_here_leaves_everything_unknown(runtime: str) ->
     assert "10-a.conflist" in str(found.after.why)
 
 
-@pytest.mark.parametrize("inlined", [config.Unread("it is larger than 1048576 bytes"), b"[" * 200])
+@pytest.mark.parametrize("inlined", [Unread("it is larger than 1048576 bytes"), b"[" * 200])
 def test_an_inlined_plugin_that_is_not_read_here_leaves_it_unknown(inlined: bytes | str) -> None:
     read = config.read("10-a.conflist", samples.bridge("1.0.0"), inline={"a.conf": inlined})
     found = judge(Facts("containerd://2.1.3", [read], NEW), Target())
