@@ -1,0 +1,121 @@
+"""A plugin's binary is looked for as libcni does, and one that cannot be run is told why."""
+
+import os
+import struct
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from cni_upgrade.node import probe
+from tests.unit.node.asked import ask, code
+from tests.unit.node.host import Host
+
+
+def test_missing(host: Host) -> None:
+    (host.bin / "folder").mkdir()
+    supports = ask(host, "nowhere", "folder", "../bridge", "")
+    assert {support.source for support in supports.values()} == {"missing"}
+    assert {code(support) for support in supports.values()} == {"PluginMissing"}
+    assert "/opt/cni/bin" in supports["nowhere"].finding.message  # type: ignore[union-attr]
+
+
+def test_links(host: Host) -> None:
+    data = host.root / "var/lib/rancher/k3s/data/12ab/bin"
+    data.mkdir(parents=True)
+    host.plugin("portmap", "0.4.0").rename(data / "cni")
+    (host.bin / "linked").symlink_to("/var/lib/rancher/k3s/data/12ab/bin/cni")
+    (host.bin / "lost").symlink_to("/var/lib/rancher/k3s/data/34cd/bin/cni")
+    supports = ask(host, "linked", "lost")
+    assert supports["linked"].max == "0.4.0"
+    assert code(supports["lost"]) == "PluginBrokenLink"
+    assert "/var/lib/rancher/k3s/data/34cd/bin/cni" in str(supports["lost"].finding)
+
+
+def test_the_next_folder_is_not_searched_past_a_link_that_leads_nowhere_here(host: Host) -> None:
+    """The runtime sees more than an agent: the target of the link may not be mounted here."""
+    host.plugin("bridge", "1.0.0")
+    host.plugin("portmap", "0.4.0")
+    before = host.root / "usr/lib/cni"
+    before.mkdir(parents=True)
+    (before / "bridge").symlink_to("/nix/store/x/bridge")
+    dirs = [("/usr/lib/cni", str(before)), ("/opt/cni/bin", str(host.bin))]
+    support = probe.probe(str(host.root), dirs, ["bridge", "portmap"], "1.0.0")
+    assert (support["bridge"].source, support["bridge"].supported) == ("unknown", None)
+    assert code(support["bridge"]) == "PluginBrokenLink"
+    assert "/usr/lib/cni/bridge" in str(support["bridge"].finding)
+    assert support["portmap"].max == "0.4.0"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+def test_the_next_folder_is_not_searched_past_one_that_is_closed() -> None:
+    """To a person who is not root, and to an agent, whom no capability lets in; the runtime is."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        host = Host(Path(folder) / "host")
+        host.plugin("bridge", "1.0.0")
+        closed = Path(folder) / "closed"
+        closed.mkdir(mode=0o700)
+        dirs = [(str(closed), str(closed)), ("/opt/cni/bin", str(host.bin))]
+        os.seteuid(65534)
+        try:
+            support = probe.probe("", dirs, ["bridge"], "1.0.0")["bridge"]
+        finally:
+            os.seteuid(0)
+    assert (support.source, code(support)) == ("unknown", "PluginBrokenLink")
+    assert "Permission denied" in str(support.finding)
+
+
+@pytest.mark.parametrize("first", ["link", "circle", "folder", "under a file"])
+def test_what_stat_fails_on_is_passed_over_as_libcni_does(host: Host, first: str) -> None:
+    """On the machine itself, where we see what the runtime sees (`invoke/find.go`)."""
+    host.plugin("bridge", "1.0.0")
+    before = host.root / "first"
+    before.mkdir()
+    if first == "folder":
+        (before / "bridge").mkdir()
+    elif first == "under a file":
+        before = before / "file"
+        before.write_text("")
+    else:
+        (before / "bridge").symlink_to("bridge" if first == "circle" else "/no/such/file")
+    dirs = [(str(before), str(before)), (str(host.bin), str(host.bin))]
+    assert probe.probe("", dirs, ["bridge"], "1.0.0")["bridge"].max == "1.0.0"
+    if first in ("link", "circle"):
+        alone = probe.probe("", dirs[:1], ["bridge"], "1.0.0")["bridge"]
+        assert (alone.source, code(alone)) == ("missing", "PluginBrokenLink")
+
+
+def test_a_folder_that_could_not_be_looked_at(host: Host) -> None:
+    """What is not in the folders before it may be there."""
+    host.plugin("bridge", "1.0.0")
+    dirs = [("/opt/cni/bin", str(host.bin))]
+    found = probe.probe(str(host.root), dirs, ["bridge", "vlan"], "1.0.0", "/more")
+    assert found["bridge"].max == "1.0.0"
+    assert (found["vlan"].source, code(found["vlan"])) == ("unknown", "PluginUnknown")
+    assert "it may be in /more" in str(found["vlan"].finding)
+
+
+def elf(machine: int) -> bytes:
+    header = b"\x7fELF" + bytes([2, 1, 1, 0]) + bytes(8)
+    return header + struct.pack("<HHI", 2, machine, 1) + bytes(40)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "text"),
+    [
+        (elf(22), 0o755, "another machine (s390x)"),
+        (elf(4242), 0o755, "another machine (ELF machine 4242)"),
+        (b"echo hello\n", 0o755, "neither a program nor a script"),
+        (b"", 0o755, "neither a program nor a script"),
+        (b"#!/no/such/interpreter\n", 0o755, "interpreter or loader"),
+        (b"#!/bin/sh\n", 0o644, "no permission to execute"),
+    ],
+)
+def test_what_cannot_be_run(host: Host, content: bytes, mode: int, text: str) -> None:
+    path = host.bin / "p"
+    path.write_bytes(content)
+    path.chmod(mode)
+    support = ask(host, "p")["p"]
+    assert code(support) == "PluginNotExecutable"
+    assert text in str(support.finding)
