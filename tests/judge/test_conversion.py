@@ -255,10 +255,7 @@ def test_pods_of_the_file_are_deleted_by_the_list_and_back(
     with World(release, tmp_path / "node") as world:
         world.install("1.9.1", "bridge", "host-local")
         version = "0.4.0" if release == "0.8.1" else "1.0.0"
-        ipam = {"type": "host-local", "ranges": [[{"subnet": "10.99.0.0/24"}]],
-                "dataDir": str(world.folder / "ipam")}  # fmt: skip
-        text = {"cniVersion": version, "name": "net", "type": "bridge", "bridge": "cni0",
-                "isGateway": True, "ipam": ipam}  # fmt: skip
+        text = {"cniVersion": version, "name": "net", **world.bridge()}
         conf, as_list = world.folder / "10-net.conf", world.folder / "10-net.conflist"
         conf.write_text(json.dumps(text))
         as_list.write_bytes(convert(conf.read_bytes(), version).data)

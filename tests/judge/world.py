@@ -95,14 +95,7 @@ class World:
         if version == NULL:
             config["cniVersion"] = None
         config["name"] = "net"
-        ipam = {
-            "type": "host-local",
-            "ranges": [[{"subnet": "10.99.0.0/24"}]],
-            "dataDir": str(self.folder / "ipam"),
-        }
-        chain: list[dict[str, object]] = [
-            {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipam": ipam}
-        ]
+        chain = [self.bridge()]
         for plugin in plugins:
             entry: dict[str, object] = {"type": plugin}
             if plugin == "portmap":
@@ -113,6 +106,15 @@ class World:
         data = json.dumps({**config, "plugins": chain}, indent=2).encode()
         self.file.write_bytes(data)
         return data
+
+    def bridge(self) -> dict[str, object]:
+        """The entry of a bridge that is the node's gateway, with host-local."""
+        ipam = {
+            "type": "host-local",
+            "ranges": [[{"subnet": "10.99.0.0/24"}]],
+            "dataDir": str(self.folder / "ipam"),
+        }
+        return {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipam": ipam}
 
     def pod(self, name: str) -> str:
         """A pod's network namespace; answers the container's id."""

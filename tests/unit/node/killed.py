@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import pytest
 
 from cni_upgrade.node.agent import run
-from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.operation import Operation, Result
 from tests.unit.node.host import VERSIONLESS, Host
 
 TWO = """version = 2
@@ -55,3 +55,12 @@ def failing(number: int) -> Callable[..., NoReturn]:
         raise OSError(number, os.strerror(number), "the disk")
 
     return fail
+
+
+def run_while_failing(
+    order: Operation, monkeypatch: pytest.MonkeyPatch, module: object, call: str, number: int
+) -> Result:
+    """Carries the order out while that call fails with the error of that number."""
+    with monkeypatch.context() as patched:
+        patched.setattr(module, call, failing(number))
+        return run(order)

@@ -633,9 +633,7 @@ def test_what_goes_on_with_a_killed_run_and_fails_has_touched_something(
     killed.two_files(host)
     order = host.apply()
     written = killed.after_one_file(order, monkeypatch)
-    with monkeypatch.context() as patched:
-        patched.setattr(module, call, killed.failing(errno.EIO))
-        result = run(order)
+    result = killed.run_while_failing(order, monkeypatch, module, call, errno.EIO)
     assert result.error is not None
     assert (result.outcome, result.error.code) == (Outcome.FAILED, "InputOutput")
     assert [change.name for change in result.changes] == [written]
@@ -651,9 +649,7 @@ def test_a_run_of_its_own_that_fails_before_it_writes_has_touched_nothing(
 ) -> None:
     killed.two_files(host)
     order = host.apply()
-    with monkeypatch.context() as patched:
-        patched.setattr(module, call, killed.failing(errno.EMFILE))
-        result = run(order)
+    result = killed.run_while_failing(order, monkeypatch, module, call, errno.EMFILE)
     assert refused(result) == "InputOutput"
     assert run(order) == result
 
@@ -764,9 +760,7 @@ def test_an_answer_that_cannot_be_looked_for_after_a_killed_run(
     killed.two_files(host)
     order = host.apply()
     killed.after_one_file(order, monkeypatch)
-    with monkeypatch.context() as patched:
-        patched.setattr(results, "find", killed.failing(errno.EMFILE))
-        result = run(order)
+    result = killed.run_while_failing(order, monkeypatch, results, "find", errno.EMFILE)
     assert (result.outcome, result.changes) == (Outcome.FAILED, ())
     assert result.backup is not None
     done = run(order)
@@ -779,12 +773,9 @@ def test_an_answer_that_cannot_be_made_durable_is_not_contradicted(
     """Killed once all was written and said, with the journal still there."""
     host.config()
     order = host.apply()
-    with monkeypatch.context() as patched:
-        patched.setattr(journal, "end", killed.failing(errno.EIO))
-        done = run(order)
-    with monkeypatch.context() as patched:
-        patched.setattr(results, "record", killed.failing(errno.EIO))
-        assert run(order).outcome is Outcome.FAILED
+    done = killed.run_while_failing(order, monkeypatch, journal, "end", errno.EIO)
+    failed = killed.run_while_failing(order, monkeypatch, results, "record", errno.EIO)
+    assert failed.outcome is Outcome.FAILED
     assert run(order) == done
 
 

@@ -74,14 +74,25 @@ def refused(result: Result) -> str:
     return result.error.code
 
 
+def carried_out(operation: Operation) -> Result:
+    result = run(operation)
+    assert result.outcome is Outcome.DONE, result.error
+    return result
+
+
+def brought_back(host: Host, path: Path, operation: Operation) -> Result:
+    """Carries it out, after which the file stands there as it was, and no list."""
+    result = carried_out(operation)
+    assert (names(host), path.read_text()) == ([path.name], CONF)
+    return result
+
+
 def made(host: Host, name: str = NAME) -> tuple[Path, Result]:
     path = host.config(name, CONF)
     path.chmod(0o640)
     os.setxattr(path, "user.origin", b"by hand")
     os.utime(path, ns=(10**18, 10**18 + 1))
-    result = run(order(host, name))
-    assert result.outcome is Outcome.DONE, result.error
-    return path, result
+    return path, carried_out(order(host, name))
 
 
 def test_only_when_asked(host: Host) -> None:
@@ -111,10 +122,7 @@ def test_there_and_back(host: Host, name: str) -> None:
     host.sandbox("1.0.0")
     assert refused(run(host.restore(done.backup, number=7))) == "Unsafe"
     next(host.results.iterdir()).unlink()
-    back = run(host.restore(done.backup))
-    assert back.outcome is Outcome.DONE, back.error
-    assert names(host) == [name]
-    assert path.read_text() == CONF
+    back = brought_back(host, path, host.restore(done.backup))
     assert (path.stat().st_mode & 0o7777, path.stat().st_mtime_ns) == (0o640, 10**18 + 1)
     assert os.getxattr(path, "user.origin") == b"by hand"
     assert [(change.name, change.before is None, change.after is None) for change in back.changes] \
@@ -178,9 +186,7 @@ def test_the_very_list_is_there_already(host: Host) -> None:
     result = run(order(host))
     assert [change.name for change in result.changes] == [NAME]
     assert names(host) == [LIST]
-    back = run(host.restore(result.backup))
-    assert back.outcome is Outcome.DONE, back.error
-    assert (names(host), path.read_text()) == ([NAME], CONF)
+    brought_back(host, path, host.restore(result.backup))
 
 
 def test_the_very_list_is_there_as_a_link(host: Host) -> None:
@@ -289,17 +295,18 @@ def test_what_somebody_else_wrote_is_theirs(host: Host, victim: str) -> None:
     assert result.outcome is (Outcome.DONE if victim == NAME else Outcome.REFUSED)
 
 
+def older(host: Host, name: str = NAME) -> tuple[Path, Operation]:
+    """A file, and the order to bring back what was saved of it before it became a list."""
+    path = host.config(name, CONF)
+    return path, host.restore(carried_out(host.apply()).backup, number=2)
+
+
 def test_an_older_backup_over_the_list(host: Host) -> None:
     """What was saved before the file became a list comes back in the list's place."""
-    path = host.config(NAME, CONF)
-    first = run(host.apply())
-    assert first.outcome is Outcome.DONE
-    second = run(order(host, number=1))
-    assert second.outcome is Outcome.DONE, second.error
+    path, restore = older(host)
+    carried_out(order(host, number=1))
     assert names(host) == [LIST]
-    back = run(host.restore(first.backup, number=2))
-    assert back.outcome is Outcome.DONE, back.error
-    assert (names(host), path.read_text()) == ([NAME], CONF)
+    brought_back(host, path, restore)
 
 
 def killed_before(victim: str, order: Operation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,16 +328,12 @@ def killed_before(victim: str, order: Operation, monkeypatch: pytest.MonkeyPatch
 def test_an_older_backup_whose_restore_is_killed_between_its_two_steps(
     host: Host, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = host.config(name, CONF)
-    first = run(host.apply())
-    assert run(order(host, name, number=1)).outcome is Outcome.DONE
-    back = host.restore(first.backup, number=2)
-    killed_before(LIST, back, monkeypatch)
+    path, restore = older(host, name)
+    carried_out(order(host, name, number=1))
+    killed_before(LIST, restore, monkeypatch)
     assert names(host) == sorted([name, LIST])
-    result = run(back)
-    assert result.outcome is Outcome.DONE, result.error
+    result = brought_back(host, path, restore)
     assert [change.name for change in result.changes] == [name, LIST]
-    assert (names(host), path.read_text()) == ([name], CONF)
     assert [file.name for file in report(result).files if file.active] == [name]
 
 
@@ -338,13 +341,10 @@ def test_an_older_backup_whose_restore_is_killed_between_its_two_steps(
 def test_an_older_backup_after_a_conversion_that_was_killed(
     host: Host, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = host.config(name, CONF)
-    first = run(host.apply())
+    path, restore = older(host, name)
     killed_before(name, order(host, name, number=1), monkeypatch)
     assert names(host) == sorted([name, LIST])
-    result = run(host.restore(first.backup, number=2))
-    assert result.outcome is Outcome.DONE, result.error
-    assert (names(host), path.read_text()) == ([name], CONF)
+    brought_back(host, path, restore)
 
 
 def test_an_older_backup_beside_a_list_of_somebody_else(host: Host) -> None:
@@ -355,8 +355,7 @@ def test_an_older_backup_beside_a_list_of_somebody_else(host: Host) -> None:
     assert run(host.restore(second.backup, number=2)).outcome is Outcome.DONE
     theirs = AS_LIST.replace("bridge", "portmap")
     host.config(LIST, theirs)
-    result = run(host.restore(first.backup, number=3))
-    assert result.outcome is Outcome.DONE, result.error
+    carried_out(host.restore(first.backup, number=3))
     assert path.read_text() == CONF
     assert (host.conf / LIST).read_text() == theirs
 
@@ -372,10 +371,8 @@ def test_a_list_that_was_saved_with_the_file_comes_back(host: Host) -> None:
     host.config(LIST, AS_LIST)
     host.plugins("0.4.0")
     both = replace(host.apply(to="0.4.0", number=2), target=Target("0.4.0"))
-    lowered = run(both)
-    assert lowered.outcome is Outcome.DONE, lowered.error
-    result = run(host.restore(lowered.backup, number=3))
-    assert result.outcome is Outcome.DONE, result.error
+    lowered = carried_out(both)
+    carried_out(host.restore(lowered.backup, number=3))
     assert path.read_text() == CONF
     assert (host.conf / LIST).read_text() == AS_LIST
 
@@ -383,8 +380,7 @@ def test_a_list_that_was_saved_with_the_file_comes_back(host: Host) -> None:
 def test_the_only_copy_of_the_file_is_kept(host: Host) -> None:
     for number in range(4):
         host.config(NAME, CONF.replace("mtu", f"mtu{number}"))
-        result = run(replace(order(host, number=number), keep=1))
-        assert result.outcome is Outcome.DONE, result.error
+        carried_out(replace(order(host, number=number), keep=1))
         (host.conf / LIST).unlink()
     manifests = [
         json.loads((folder / "manifest.json").read_text())
