@@ -8,7 +8,8 @@ ended, and a run of another id first puts on record how far this one came.
 import errno
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from cni_upgrade.node import files
 from cni_upgrade.node.contract import Kind, check_id
@@ -66,6 +67,18 @@ class Entry:
     def change(self, diff: str = "") -> Change:
         """The record of this file having been written."""
         return Change(self.name, self.from_version, self.to, self.before, self.after, diff)
+
+
+def merged(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """One for each file that is written: what stood there first, and what stands there in the end.
+
+    Somebody may have changed the mode of what a killed run wrote: then it is written twice.
+    """
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        first = found.get(entry.name, entry)
+        found[entry.name] = replace(first, after=entry.after, to=entry.to)
+    return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)

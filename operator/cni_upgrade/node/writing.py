@@ -63,7 +63,7 @@ class Plan:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Every file of the operation, those that an earlier run wrote included."""
-        return (*self.already, *(step.entry for step in self.steps))
+        return journal.merged((*self.already, *(step.entry for step in self.steps)))
 
 
 def run(operation: Operation, plan: Callable[[Node], Plan]) -> Result:
@@ -231,7 +231,9 @@ def _carried_out(node: Node, plan: Plan) -> Result:
         outcome=outcome,
         error=error,
         report=made,
-        changes=tuple(entry.change(plan.diffs.get(entry.name, "")) for entry in written),
+        changes=tuple(
+            entry.change(plan.diffs.get(entry.name, "")) for entry in journal.merged(written)
+        ),
         backup=kept,
     )
 

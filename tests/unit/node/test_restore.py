@@ -360,3 +360,23 @@ def test_a_mode_that_a_killed_restore_had_yet_to_give_back_is_not_told(
     assert told.error is not None
     assert "written until then: nothing" in told.error.message
     assert told.changes == ()
+
+
+def test_a_file_whose_mode_changes_after_a_killed_restore_wrote_it_is_told_once(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the run that goes on, and by the one after that, if it is killed in turn."""
+    killed.two_files(host)
+    done = run(host.apply())
+    order = host.restore(done.backup)
+    written = killed.after_one_file(order, monkeypatch)
+    (host.conf / written).chmod(0o666)
+    assert killed.after_one_file(order, monkeypatch) == written
+    (host.conf / written).chmod(0o666)
+    result = run(order)
+    assert result.outcome is Outcome.DONE, result.error
+    assert len(result.changes) == 2
+    versions = {change.name: (change.before, change.after) for change in done.changes}
+    for change in result.changes:
+        assert (change.after, change.before) == versions[change.name]
+        assert (change.from_version, change.to) == ("1.0.0", None)
