@@ -46,10 +46,11 @@ def _plan(node: Node) -> Plan:
     earlier = _earlier(node)
     held: list[tuple[Saved, bytes]] = []
     if earlier is not None:
-        diffs.update(_diffs(node, earlier))
-        if _holds(earlier, node.operation, [each.saved for each in planned]):
+        names = {each.saved.name for each in planned}
+        diffs.update(_diffs(node, earlier, names))
+        if _holds(node, earlier, [each.saved for each in planned]):
             return Plan(steps, node.already, earlier.id, _nothing, diffs=diffs)
-        held = _held(node, earlier, {each.saved.name for each in planned})
+        held = _held(node, earlier, names)
     created = time.time_ns()
     made = Backup(
         backup.new_id(node.operation.id, created),
@@ -87,12 +88,15 @@ def _earlier(node: Node) -> Backup | None:
         return None
 
 
-def _holds(made: Backup, operation: Operation, planned: Sequence[Saved]) -> bool:
+def _holds(node: Node, made: Backup, planned: Sequence[Saved]) -> bool:
     """Whether it holds all that is ordered, as it is to be replaced now: mode, owner, group and
-    xattrs may be others since the run was killed. If not, a new one is made."""
+    xattrs may be others since the run was killed, or a copy damaged. If not, a new one is made."""
     held = {saved.name: saved for saved in made.files}
-    whole = {order.name for order in operation.files} <= held.keys()
-    return whole and all(_same(saved, held[saved.name]) for saved in planned)
+    whole = {order.name for order in node.operation.files} <= held.keys()
+    return whole and all(
+        _same(saved, held[saved.name]) and backup.gives_back(node.state, made, held[saved.name])
+        for saved in planned
+    )
 
 
 def _held(node: Node, made: Backup, planned: Collection[str]) -> list[tuple[Saved, bytes]]:
@@ -234,12 +238,13 @@ def _metadata(node: Node, name: str) -> Metadata:
         raise _cannot_read(node, name, str(error)) from error
 
 
-def _diffs(node: Node, made: Backup) -> dict[str, str]:
-    """Of the files that the killed run had written: the backup's bytes against what stands."""
+def _diffs(node: Node, made: Backup, planned: Collection[str]) -> dict[str, str]:
+    """Of the files that the killed run had written: the backup's bytes against what stands. Not of
+    those of which the list has landed and the file is yet to go: there both stand."""
     names = {entry.name for entry in node.already if entry.after is not None}
     return {
         now: diff(backup.content(node.state, made, saved), _config(node, now).data, saved.name, now)
         for saved in made.files
         for now in [saved.becomes or saved.name]
-        if now in names
+        if now in names and saved.name not in planned
     }

@@ -194,6 +194,15 @@ def content(state: State, backup: Backup, saved: Saved) -> bytes:
     return data
 
 
+def gives_back(state: State, backup: Backup, saved: Saved) -> bool:
+    """Whether its copy of the file is whole. Raises nothing."""
+    try:
+        content(state, backup, saved)
+    except OperationRefusedError:
+        return False
+    return True
+
+
 def everything(state: State) -> list[Backup]:
     """All backups whose manifest can be read, the oldest first. Raises OSError."""
     found: list[Backup] = []
@@ -264,7 +273,7 @@ def known(state: State, backups: Sequence[Backup], folder: str, name: str, sha25
         if (name, sha256) in saved.contents
     ]
     return any((name, sha256) == saved.contents[1] for _, saved in found) or any(
-        _has(state, backup, saved) for backup, saved in found
+        gives_back(state, backup, saved) for backup, saved in found
     )
 
 
@@ -311,15 +320,7 @@ def _holds_only_copy(backup: Backup, others: Sequence[Backup]) -> bool:
 
 
 def _whole(state: State, backup: Backup) -> bool:
-    return all(_has(state, backup, saved) for saved in backup.files)
-
-
-def _has(state: State, backup: Backup, saved: Saved) -> bool:
-    try:
-        content(state, backup, saved)
-    except OperationRefusedError:
-        return False
-    return True
+    return all(gives_back(state, backup, saved) for saved in backup.files)
 
 
 def _names(state: State) -> list[str]:

@@ -29,23 +29,33 @@ def two_files(host: Host) -> None:
         host.config(f"{number}0-pod.conflist", VERSIONLESS.replace("pod-net", f"net{number}"))
 
 
+def before_any_file(order: Operation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Carries the order out until its first file would get its name: the backup is there."""
+    assert _after(0, order, monkeypatch) == []
+
+
 def after_one_file(order: Operation, monkeypatch: pytest.MonkeyPatch) -> str:
     """Carries the order out until its second file would get its name; the name of the first."""
+    (name,) = _after(1, order, monkeypatch)
+    return name
+
+
+def _after(number: int, order: Operation, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     rename = os.rename
     given: list[str] = []
 
-    def once(source: str, name: str, **folders: Any) -> None:
+    def some(source: str, name: str, **folders: Any) -> None:
         if source.endswith(".cnitmp"):
-            if given:
+            if len(given) == number:
                 raise KilledError
             given.append(name)
         rename(source, name, **folders)
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "rename", once)
+        patched.setattr(os, "rename", some)
         with pytest.raises(KilledError):
             run(order)
-    return given[0]
+    return given
 
 
 def failing(number: int) -> Callable[..., NoReturn]:

@@ -868,6 +868,33 @@ def test_a_backup_that_a_second_run_makes_is_named_once_it_is_there(
     assert not any("cniVersion" in path.read_text() for path in host.conf.iterdir())
 
 
+@pytest.mark.parametrize("spoiled", ["content", "gone"])
+@pytest.mark.parametrize("first", [True, False], ids=["nothing written", "one file written"])
+def test_a_copy_that_is_damaged_before_its_file_is_written_is_made_anew(
+    host: Host, monkeypatch: pytest.MonkeyPatch, first: bool, spoiled: str
+) -> None:
+    """Else the file would be written over, and be in no backup."""
+    killed.two_files(host)
+    order = host.apply()
+    if first:
+        killed.before_any_file(order, monkeypatch)
+        late = host.conf / order.files[0].name
+    else:
+        written = killed.after_one_file(order, monkeypatch)
+        (late,) = [path for path in host.conf.glob("*.conflist") if path.name != written]
+    was = late.read_text()
+    (copy,) = (host.state / "backups").glob(f"*/files/{late.name}")
+    copy.unlink() if spoiled == "gone" else copy.write_text("spoiled")
+    result = run(order)
+    assert result.outcome is Outcome.DONE, result.error
+    assert len(result.changes) == 2
+    assert all(change.diff for change in result.changes)
+    back = run(host.restore(result.backup))
+    assert back.outcome is Outcome.DONE, back.error
+    assert late.read_text() == was
+    assert not any("cniVersion" in path.read_text() for path in host.conf.iterdir())
+
+
 def test_backups_are_kept_as_asked_but_never_the_only_original(host: Host) -> None:
     originals = []
     for number in range(6):

@@ -347,6 +347,22 @@ def test_an_older_backup_after_a_conversion_that_was_killed(
     brought_back(host, path, restore)
 
 
+def test_a_copy_that_is_damaged_before_the_file_goes_is_made_anew(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list has landed, and the file is the last good copy of what it was made of."""
+    path = host.config(NAME, CONF)
+    asked = order(host)
+    killed_before(NAME, asked, monkeypatch)
+    (copy,) = (host.state / "backups").glob(f"*/files/{NAME}")
+    copy.write_text("spoiled")
+    result = run(asked)
+    assert result.outcome is Outcome.DONE, result.error
+    assert all(change.diff for change in result.changes if change.after is not None)
+    assert run(host.restore(result.backup)).outcome is Outcome.DONE
+    assert (names(host), path.read_text()) == ([NAME], CONF)
+
+
 def test_an_older_backup_beside_a_list_of_somebody_else(host: Host) -> None:
     """Once the file has come back, a list of the name that it had is no business of ours."""
     path = host.config(NAME, CONF)
