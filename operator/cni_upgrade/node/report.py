@@ -30,7 +30,10 @@ from cni_upgrade.node.reported import (
 from cni_upgrade.node.survey import Survey
 
 _LARGE = files.CONFIG_LIMIT // 4
-"""Bytes of a file from which on the audit asks how large its rewrite is: usual ones never are."""
+"""Bytes below which no rewrite comes near to the limit: it adds a gap and a colon at most."""
+
+_LINES = 16
+"""More than what a conversion adds of lines of its own."""
 
 _RANKS = {Severity.FAULT: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
@@ -175,9 +178,9 @@ def _obstacle(survey: Survey, file: FileReport) -> OperationRefusedError | None:
 
 
 def _grown(survey: Survey, file: FileReport) -> OperationRefusedError | None:
-    """Why what the rewrite makes of a large file is too large; None for all that is usual."""
+    """Why what the rewrite makes of a file is too large; usual ones are not even rewritten here."""
     config = survey.config(file.name)
-    if config is None or len(config.data) < _LARGE:
+    if config is None or not _may_grow(config.data, as_list=file.becomes is not None):
         return None
     from cni_upgrade.cni.rewrite import RewriteError
 
@@ -186,6 +189,16 @@ def _grown(survey: Survey, file: FileReport) -> OperationRefusedError | None:
     except RewriteError:
         return None  # the apply says why
     return None if made is None else obstacles.of_size(file.becomes or file.name, len(made.data))
+
+
+def _may_grow(data: bytes, *, as_list: bool) -> bool:
+    """Whether its rewrite could be larger than the limit. A list holds each line of the file two
+    steps further in, and no step is longer than the longest line."""
+    if not as_list:
+        return len(data) >= _LARGE
+    lines = data.split(b"\n")
+    moved = 2 * max(map(len, lines)) * (len(lines) + _LINES)
+    return len(data) + moved > files.CONFIG_LIMIT
 
 
 def _metadata(folder: int, name: str) -> Metadata:

@@ -230,6 +230,21 @@ def test_what_would_be_too_large_to_be_read_again_is_not_written(host: Host, for
     assert report(found).verdict is Verdict.BLOCKED
 
 
+def test_a_small_file_that_its_indentation_makes_too_large_is_foretold(host: Host) -> None:
+    """A list holds each line of the file two steps further in, and a step may be long."""
+    lines = ",\n".join(f'"m{number}": 1' for number in range(200))
+    text = f'{{\n{" " * 4000}"name": "pod-net", "type": "bridge",\n{lines}\n}}\n'
+    path = host.config("10-pod.conf", text)
+    assert path.stat().st_size < 10_000
+    target = Target(form=Form.LIST)
+    orders = (FileOrder(path.name, sha256(path), "1.0.0", "10-pod.conflist"),)
+    order = replace(host.apply(), files=orders, target=target)
+    assert refused(run(order)) == "TooLarge"
+    found = run(replace(host.audit(), target=target))
+    assert "TooLarge" in codes(found)
+    assert report(found).verdict is Verdict.BLOCKED
+
+
 @contextlib.contextmanager
 def immutable(path: Path) -> Iterator[None]:
     if (
