@@ -52,9 +52,11 @@ class Leaving:
     policy: CNIUpgradePolicy
     places: Budget
     patience: timedelta
-    progress: datetime
+    settled: datetime
     """When the last node was settled, but for those that were given up, the policy was first seen
     to be deleted, or a stop or a pause ended."""
+    progress: datetime
+    """The same, or when work was called off since."""
     moving: bool
     """A node is worked on and can be expected to end."""
     lost: frozenset[str]

@@ -45,13 +45,20 @@ def next_move(view: View, leaving: Leaving) -> Move:
         reason == _TURN and not leaving.places.held_by(view.node.name, leaving.lost)
     )
     if leaving.hopeless(drained) and not ours and not awaited:
-        seconds = int(leaving.patience.total_seconds())
-        text = f"nothing went on for {seconds} s, so this node keeps what was written: {why}"
+        text = f"{_quiet(leaving)}, so this node keeps what was written: {why}"
         return _settled(view, changed.GIVEN_UP, text)
     name = leaving.policy.metadata.name
     text = f"policy {name} was deleted, to be given back: {why}"
     update = {"phase": Phase.WAITING, "reason": reason, "message": text}
     return Move(view.status.model_copy(update=update))
+
+
+def _quiet(leaving: Leaving) -> str:
+    """How long nobody is waited for any more."""
+    if leaving.progress > leaving.settled:
+        # Work may have been called off again and again until a moment ago.
+        return f"no node was settled since {leaving.settled:%Y-%m-%dT%H:%M:%SZ}"
+    return f"nothing went on for {int(leaving.patience.total_seconds())} s"
 
 
 def _closed(view: View, leaving: Leaving) -> tuple[str, str] | None:

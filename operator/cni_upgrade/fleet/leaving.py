@@ -7,12 +7,13 @@ what has no turn for `restorePatienceSeconds` is given up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.api.policy_status import PolicyStatus
 from cni_upgrade.fleet import leaving_status
@@ -39,6 +40,9 @@ from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.windows import Windows, opening
 
+_CALLED_OFF = (Phase.PENDING, Phase.WAITING)
+"""The phases of a node whose giving back was called off, or has not begun."""
+
 
 def all_leaving(world: Snapshot) -> dict[str, Leaving]:
     """The policies that are giving back, by uid; `turns` says of the others why not."""
@@ -61,8 +65,10 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     ends = [c.restored_at for _, c in mine if c.restored_at and c.restored != GIVEN_UP]
     # An end that is to come is of a clock that was set back since. What is told is now once, and
     # then it is written so; counted in every pass, an end would be now until its time has come.
-    progress = max([min(since, world.now), *(end for end in ends if end <= world.now)])
+    settled = max([min(since, world.now), *(end for end in ends if end <= world.now)])
     patience = timedelta(seconds=world.config.restore_patience_seconds)
+    waiting = [s for s, c in mine if c.restored is None and s.status.operation is None]
+    progress = _last_work(settled, policy, waiting, world)
     matched = {
         name: node
         for name, node in world.nodes.items()
@@ -79,6 +85,7 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
         policy=policy,
         places=Budget(policy, matched, world.states, working),
         patience=patience,
+        settled=settled,
         progress=progress,
         moving=any(_at_work(s, uid) and name not in lost for name, s in world.states.items()),
         lost=lost,
@@ -88,6 +95,23 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
         # Where one has failed no window lets another one begin.
         idle=_idle(policy, world, {} if failed else opens, progress, patience),
     )
+
+
+def _last_work(
+    settled: datetime,
+    policy: CNIUpgradePolicy,
+    waiting: Sequence[CNINodeState],
+    world: Snapshot,
+) -> datetime:
+    """When work last ended, be it that it was called off: until then something went on.
+
+    Such an end counts for as long after the last node was settled as a change may take: one that is
+    called off again and again holds the policy no longer.
+    """
+    rests = (s.status.phase_since for s in waiting if s.status.phase in _CALLED_OFF)
+    ends = [at for at in rests if at is not None and settled < at <= world.now]
+    most = timedelta(seconds=longest(policy.spec, world.config, drained=True))
+    return min(max(ends), settled + most) if ends else settled
 
 
 def _idle(

@@ -42,7 +42,7 @@ def status(leaving: Leaving, world: Snapshot, left: list[str], unseen: list[str]
         refused=outcomes[REFUSED],
         failed=outcomes[FAILED],
         given_up=outcomes[GIVEN_UP] + len(lost),
-        since=None if halted(policy, world) else leaving.progress,
+        since=None if halted(policy, world) else leaving.settled,
     )
     failures = _failures(mine.values(), lost, world)
     message = _message(leaving, counts, failures, world)

@@ -655,6 +655,52 @@ def silent_for_a_moment_after_hours() -> Rollout:
     return r
 
 
+def restore_bears_a_blip_in_a_long_drain() -> Rollout:
+    """A budget holds the drain longer than the patience: a blip in it gives up neither node."""
+    r = changed(old("node-a"), old("node-b"))
+    drain = {"policy": "Always", "deadline": "3h"}
+    r.cluster.apply_policy("cure", {"drain": drain, "rollout": {"maxUnavailable": 2}})
+    r.settle()
+    r.cluster.budgets.add("web-node-a-0")
+    r.cluster.cordon("node-b")
+    delete(r)
+    r.until(lambda: r.step_of("node-a") == "Drain")
+    r.play(5000)
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(60)
+    assert (reason(r, "node-a"), outcome(r, "node-a")) == ("NodeSilent", "None")
+    assert (reason(r, "node-b"), outcome(r, "node-b")) == ("CordonedByOther", "None")
+    assert "given up at" in told_of(r)
+    r.say("== node-a is back, and the budget allows it")
+    r.cluster.set_ready("node-a", "True")
+    r.cluster.budgets.clear()
+    r.cluster.uncordon("node-b")
+    until_gone(r, 1800)
+    assert [outcome(r, n) for n in phases(r)] == ["Restored"] * 2
+    return r
+
+
+def called_off_again_and_again() -> Rollout:
+    """A node that goes silent in each of its drains does not hold the policy for ever."""
+    r = changed(old("node-a"))
+    r.cluster.apply_policy("cure", {"drain": {"policy": "Always", "deadline": "30m"}})
+    r.settle()
+    r.cluster.budgets.add("web-node-a-0")
+    delete(r)
+    since = r.cluster.now
+    while outcome(r, "node-a") == "None":
+        r.cluster.set_ready("node-a", "True")
+        r.play(600)
+        r.cluster.set_ready("node-a", "Unknown")
+        r.play(60)
+    # What a change may take by its deadlines, and the patience.
+    assert 3600 < (r.cluster.now - since).total_seconds() < 3 * 3600
+    until_gone(r, 60)
+    assert outcome(r, "node-a") == "GivenUp"
+    return r
+
+
 def restore_waits_for_its_window() -> Rollout:
     """Nothing begins outside the policy's windows, and nobody is given up for that."""
     r = changed(old("node-a"), old("node-b"))
@@ -2546,6 +2592,8 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     silent_while_it_is_given_back,
     silent_with_the_only_place,
     silent_for_a_moment_after_hours,
+    restore_bears_a_blip_in_a_long_drain,
+    called_off_again_and_again,
     restore_waits_for_its_window,
     restore_is_held_by_a_pause,
     restore_is_paused_in_the_middle,

@@ -69,6 +69,7 @@ def leaving(
         "policy": deleted,
         "places": Budget(deleted, matched, {}, busy),
         "patience": PATIENCE,
+        "settled": NOW,
         "progress": NOW,
         "moving": False,
         "lost": frozenset(lost),

@@ -12,6 +12,7 @@ from cni_upgrade.api.names import FINALIZER
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.decisions import Emit, SetFinalizers, SetStatus
 from cni_upgrade.fleet.leaving import all_leaving, asker, of, turns
 from cni_upgrade.fleet.objects import Node
@@ -273,6 +274,41 @@ def test_since_when_nothing_goes_on(
     assert all_leaving(seen)["cure-uid"].progress == progress
     # A stop takes nobody's time.
     assert all_leaving(replace(seen, stopped="an incident"))["cure-uid"].progress == NOW
+
+
+LONGEST = timedelta(seconds=longest(GOING.spec, CONFIG, drained=True))
+HOURS_AGO = NOW - 2 * LONGEST
+
+
+@pytest.mark.parametrize(
+    ("record", "progress"),
+    [
+        ({"phase": "Waiting", "phaseSince": NOW - SECOND}, HOURS_AGO + LONGEST),
+        ({"phase": "Pending", "phaseSince": HOURS_AGO + SECOND}, HOURS_AGO + SECOND),
+        ({"phase": "Waiting", "phaseSince": HOURS_AGO - SECOND}, HOURS_AGO),
+        # The clock was set back.
+        ({"phase": "Waiting", "phaseSince": NOW + SECOND}, HOURS_AGO),
+        ({"phase": "Waiting"}, HOURS_AGO),
+        ({"phase": "Blocked", "phaseSince": NOW - SECOND}, HOURS_AGO),
+        ({"phase": "Pending", "phaseSince": NOW - SECOND, "restored": "GivenUp"}, HOURS_AGO),
+    ],
+)
+def test_work_that_was_called_off_went_on_until_then(
+    record: dict[str, Any], progress: datetime
+) -> None:
+    """For as long as a change may take: one that is called off always is not waited for always."""
+    told = {"restore": {"since": stamp(HOURS_AGO)}}
+    mine = parse_policy(merged(GOING.to_api(), {"status": told}))
+    known = {name: stamp(at) if name == "phaseSince" else at for name, at in record.items()}
+    outcome = known.pop("restored", None)
+    seen = world(mine, a=state(changed={**CHANGED, "restored": outcome}, **known))
+    found = all_leaving(seen)["cure-uid"]
+    assert (found.progress, found.settled) == (progress, HOURS_AGO)
+    [turn] = turns(seen, all_leaving(seen))
+    [said] = turn.decisions
+    assert isinstance(said, SetStatus)
+    # What is written is not moved on by it, so that the limit holds.
+    assert said.status["restore"].get("since", stamp(HOURS_AGO)) == stamp(HOURS_AGO)
 
 
 def test_to_give_a_node_up_is_nothing_that_goes_on() -> None:
