@@ -193,10 +193,13 @@ class Loop:
                 raise
 
     def _leases_matter(self) -> bool:
-        """Whether a node waits for a Lease to be given back."""
-        states = self._store.states.stirring.values()
-        return bool(self._store.config.lease_namespace) and any(
-            each.status.reason == HELD for each in states
+        """Whether a node waits for a Lease to be given back, or may have to: one that has nothing
+        of ours but the cordon, which somebody who drains it now may go by, has no record of that.
+        """
+        store, at_work = self._store, self._store.states.stirring
+        return bool(store.config.lease_namespace) and (
+            any(each.status.reason == HELD for each in at_work.values())
+            or any(name not in at_work for name in store.nodes.stirring)
         )
 
     async def _list_leases(self) -> None:

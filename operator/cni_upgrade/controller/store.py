@@ -17,6 +17,7 @@ from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.controller.clock import utc_now
+from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.node_lease import HELD
@@ -206,7 +207,7 @@ class Store:
         self.config = config
         self.now = now
         self.own_node = own_node
-        self.nodes: Shelf[Node] = Shelf(Node.of, _name)
+        self.nodes: Shelf[Node] = Shelf(Node.of, _name, cordon.ours)
         self.policies: Shelf[CNIUpgradePolicy] = Shelf(parse_policy, _name)
         self.states: Shelf[CNINodeState] = Shelf(parse_node_state, _name, _stirs)
         self.jobs: Shelf[Job] = Shelf(Job.of, _name)

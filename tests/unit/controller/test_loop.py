@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from cni_upgrade.api import names
 from cni_upgrade.controller import loop as loops
 from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.policy_status import COUNTED
@@ -18,7 +19,7 @@ from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.kube.port import KubeError
 from cni_upgrade.kube.resources import JOBS, NODES
 from tests.unit.controller.kube_model import Made, silence
-from tests.unit.fleet.cluster_model import AGENTS, PROOF
+from tests.unit.fleet.cluster_model import AGENTS, LEASED, PROOF
 from tests.unit.fleet.node_model import SimNode
 
 
@@ -104,6 +105,29 @@ async def test_an_answer_that_went_unheard_is_read_when_its_job_has_ended(made: 
         await made.loop.once()
     assert len([j for j in cluster.api.all("Job") if j["metadata"]["name"][:5] == "apply"]) == 1
     assert step_of(made).startswith("Prove")
+
+
+async def test_a_lease_on_a_node_of_which_nothing_but_our_cordon_is_left_is_looked_at(
+    made: Made,
+) -> None:
+    """Nobody watches them, and whole lists come every five minutes: so long it stayed cordoned."""
+    cluster = made.kube.cluster
+    made.store.config, made.store.now = LEASED, lambda: cluster.now
+    cluster.add_node(SimNode("node-a", "1.0.0"))
+    ours = {"metadata": {"annotations": {names.CORDONED_BY: "apply-0"}}}
+    cluster.api.patch("Node", "node-a", {**ours, "spec": {"unschedulable": True}})
+    await made.loop.resync()
+    # Taken after the last whole list: pods would come back under the hands of who drains there.
+    cluster.take_lease("node-a", "maintenance", 600)
+    await made.loop.once()
+    assert cluster.node("node-a")["spec"].get("unschedulable")
+    cluster.drop_lease("node-a", "maintenance")
+    await made.loop.once()
+    assert not cluster.node("node-a")["spec"].get("unschedulable")
+    made.store.nodes.put(cluster.node("node-a"))
+    made.kube.asked.clear()
+    await made.loop.once()
+    assert ("list", "leases", "") not in made.kube.asked, "nobody waits for one any more"
 
 
 async def test_strangers_in_our_namespaces_are_not_seen(made: Made) -> None:
