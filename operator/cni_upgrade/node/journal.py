@@ -107,6 +107,13 @@ class Journal:
         check_id(journal.id, journal.kind)
         return journal
 
+    def ready_names(self) -> tuple[str, ...]:
+        """The names under which it makes files ready: none stood there when it began, so a plain
+        file that does now is of its making."""
+        return tuple(
+            files.ready_name(entry.name) for entry in self.entries if entry.after is not None
+        )
+
     def to_json(self) -> dict[str, object]:
         """The file's document."""
         return {

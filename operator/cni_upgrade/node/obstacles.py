@@ -137,14 +137,12 @@ def of_size(name: str, size: int) -> OperationRefusedError | None:
 
 
 def of_leftover(folder: int, name: str) -> OperationRefusedError | None:
-    """Why what stands under a name of our own is not ours to remove; None when it is, or nothing
-    stands there. Raises nothing."""
+    """Why what stands under a name that the journal of a killed run tells of is not ours to remove;
+    None when it is, or nothing stands there. Raises OSError."""
     try:
         entry = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        return OperationRefusedError("Unreadable", f"{name} cannot be reached: {error.strerror}")
     if stat.S_ISREG(entry.st_mode) and entry.st_uid == os.geteuid():
         return None
     return OperationRefusedError(

@@ -15,7 +15,7 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Target as EngineTarget
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.judgement import Action, FileReport, Judgement, Verdict
-from cni_upgrade.node import files, obstacles, sandboxes
+from cni_upgrade.node import files, journal, obstacles, sandboxes, state
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.metadata import Metadata
 from cni_upgrade.node.reported import (
@@ -169,12 +169,30 @@ def _obstacle(survey: Survey, file: FileReport) -> OperationRefusedError | None:
             if file.becomes in survey.names:  # as it is to be, and a plain file?
                 return obstacles.of_file(folder, str(file.becomes))
             error = _grown(survey, file)
-            error = error or obstacles.of_leftover(
-                folder, files.ready_name(file.becomes or file.name)
-            )
+            error = error or _taken(survey, folder, files.ready_name(file.becomes or file.name))
             return error or obstacles.of_metadata(folder, file.name, _metadata(folder, file.name))
     except (OSError, files.UnreadableError) as error:
         return OperationRefusedError("Unreadable", f"{file.name} cannot be reached: {error}")
+
+
+def _taken(survey: Survey, folder: int, name: str) -> OperationRefusedError | None:
+    """Why the name is not free for us: what a killed run made ready, the next one removes."""
+    taken = obstacles.of_new(folder, name)
+    if taken is not None and name in _left(survey):
+        return obstacles.of_leftover(folder, name)
+    return taken
+
+
+def _left(survey: Survey) -> tuple[str, ...]:
+    """The names under which a killed run made files ready, as far as that is on record here."""
+    try:
+        place = state.find(survey.operation)
+        left = None if place is None else journal.load(place)
+    except (OSError, ValueError):
+        return ()
+    if left is None or survey.folders.conf_dir is None or left.folder != survey.folders.conf_dir[0]:
+        return ()
+    return left.ready_names()
 
 
 def _grown(survey: Survey, file: FileReport) -> OperationRefusedError | None:

@@ -68,7 +68,7 @@ def _in_the_way(folder: int, step: Step, made: Collection[str]) -> OperationRefu
     obstacle = (obstacles.of_new if step.entry.before is None else obstacles.of_file)(folder, name)
     if isinstance(step, Write):
         obstacle = obstacle or obstacles.of_size(name, len(step.data))
-        obstacle = obstacle or obstacles.of_leftover(folder, files.ready_name(name))
+        obstacle = obstacle or obstacles.of_new(folder, files.ready_name(name))
         obstacle = obstacle or obstacles.of_metadata(folder, name, step.metadata)
     if isinstance(step, Removal) and step.instead.name not in made:
         obstacle = obstacle or obstacles.of_file(folder, step.instead.name)
@@ -132,6 +132,7 @@ def commit(
 
 
 _CODES = {
+    errno.EEXIST: "NameTaken",
     errno.ENOSPC: "NoSpace",
     errno.EDQUOT: "NoSpace",
     errno.EROFS: "ReadOnly",
@@ -141,9 +142,17 @@ _CODES = {
 
 
 def clear(folder: int, plan: Journal) -> None:
-    """Removes what a killed run made ready and did not use. What is not ours stays."""
-    names = [files.ready_name(entry.name) for entry in plan.entries]
-    _remove(folder, [name for name in names if obstacles.of_leftover(folder, name) is None])
+    """Removes what a killed run made ready and did not use. What is not ours stays.
+
+    Raises OSError: the journal must stay then, for nothing else tells whose it is.
+    """
+    for name in plan.ready_names():
+        try:
+            if obstacles.of_leftover(folder, name) is None:
+                files.remove_if_there(folder, name)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:  # no file has such a name
+                raise
 
 
 def _remove(folder: int, names: Sequence[str]) -> None:
@@ -156,7 +165,6 @@ def _remove(folder: int, names: Sequence[str]) -> None:
 def _make_ready(folder: int, write: Write, ready: list[str]) -> None:
     """Notes in `ready` what it has made, also where it then fails."""
     name = files.ready_name(write.entry.name)
-    _remove_leftover(folder, name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, 0o600, dir_fd=folder)
     ready.append(name)
@@ -168,14 +176,6 @@ def _make_ready(folder: int, write: Write, ready: list[str]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove_leftover(folder: int, name: str) -> None:
-    """Ours, by its suffix and owner, and nobody is using it: we hold the lock."""
-    obstacle = obstacles.of_leftover(folder, name)
-    if obstacle is not None:
-        raise obstacle
-    files.remove_if_there(folder, name)
 
 
 def _still(folder: int, name: str, expected: str | None) -> None:

@@ -7,6 +7,7 @@ backup stays, and its temporary files go. Where its folder is gone nobody can te
 wrote: that goes on record, whatever the id, and the node is not stuck with it.
 """
 
+import contextlib
 import errno
 
 from cni_upgrade.node import files, folders, journal, results, transaction
@@ -42,22 +43,23 @@ def settle(state: State, operation: Operation) -> Journal | None:
         results.record(state, told)
         journal.end(state)
         return None
-    try:
-        real = folders.resolve(operation.root, left.folder)
-        with files.opened_folder(real) as folder:
-            transaction.clear(folder, left)
-    except OSError as error:
-        if error.errno in _GONE:
-            results.record(state, journal.interrupted(left, None))
-            journal.end(state)
-            return None
-        if left.id == operation.id:
-            return left  # it may have written: the run that goes on with it says what is known
-        raise OperationRefusedError(
-            "Unfinished",
-            f"operation {left.id} was killed while it wrote in {left.folder}, which "
-            f"cannot be opened: {error.strerror}; make it reachable for the next operation",
-        ) from error
+    with contextlib.ExitStack() as opened:
+        try:
+            real = folders.resolve(operation.root, left.folder)
+            folder = opened.enter_context(files.opened_folder(real))
+        except OSError as error:
+            if error.errno in _GONE:
+                results.record(state, journal.interrupted(left, None))
+                journal.end(state)
+                return None
+            if left.id == operation.id:
+                raise  # it may have written: that is said, and the journal stays
+            raise OperationRefusedError(
+                "Unfinished",
+                f"operation {left.id} was killed while it wrote in {left.folder}, which "
+                f"cannot be opened: {error.strerror}; make it reachable for the next operation",
+            ) from error
+        transaction.clear(folder, left)
     if left.id == operation.id:
         return left
     results.record(state, journal.interrupted(left, journal.written(left, real)))

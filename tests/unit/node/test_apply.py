@@ -338,8 +338,14 @@ def foreign(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "taken",
-    [Path.mkdir, foreign, lambda path: path.symlink_to("/etc/hostname"), os.mkfifo],
-    ids=["folder", "foreign file", "link", "pipe"],
+    [
+        Path.mkdir,
+        foreign,
+        lambda path: path.symlink_to("/etc/hostname"),
+        os.mkfifo,
+        lambda path: path.write_text("another program's, and root's as ours are"),
+    ],
+    ids=["folder", "foreign file", "link", "pipe", "plain file"],
 )
 def test_a_name_that_is_taken(host: Host, taken: Callable[[Path], None]) -> None:
     """What is not ours stays, and is known of before the journal says that anything begins."""
@@ -378,12 +384,45 @@ def test_a_name_that_is_taken_in_the_very_moment(
     assert not (host.state / "journal.json").exists()
 
 
-def test_what_a_killed_run_of_ours_made_ready(host: Host) -> None:
+@pytest.mark.parametrize("number", [9, 0], ids=["the same order", "another order"])
+def test_what_a_killed_run_of_ours_made_ready(host: Host, number: int) -> None:
+    """The journal says whose it is, and the audit in between does not call it in the way."""
+    host.config()
+    order = host.apply(number=number)
+    name = "10-pod.conflist"
+    entry = {"name": name, "before": order.files[0].sha256, "after": "0" * 64, "from": None}
+    forge(host, files=[{**entry, "to": "1.0.0"}])
+    (host.conf / f"{name}.cnitmp").write_text("left by a run that was killed")
+    assert "NameTaken" not in codes(audited(host))
+    assert run(order).outcome is Outcome.DONE
+    assert [each.name for each in host.conf.iterdir()] == [name]
+
+
+def test_a_leftover_that_cannot_be_removed_at_once(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal stays, or the next run would take what is ours for somebody else's."""
+    killed.two_files(host)
+    order = host.apply()
+    killed.after_one_file(order, monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "remove_if_there", killed.failing(errno.EIO))
+        result = run(order)
+    assert (result.outcome, result.error and result.error.code) == (Outcome.FAILED, "InputOutput")
+    assert run(order).outcome is Outcome.DONE
+    assert len(list(host.conf.iterdir())) == 2
+
+
+def test_a_taken_name_that_a_journal_does_not_tell_of(host: Host) -> None:
+    """A killed run of ours in another file does not make this one ours."""
     host.config()
     order = host.apply()
-    (host.conf / "10-pod.conflist.cnitmp").write_text("left by a run that was killed")
-    assert run(order).outcome is Outcome.DONE
-    assert [each.name for each in host.conf.iterdir()] == ["10-pod.conflist"]
+    forge(host, files=[])
+    name = host.conf / "10-pod.conflist.cnitmp"
+    name.write_text("somebody else's")
+    assert "NameTaken" in codes(audited(host))
+    assert refused(run(order)) == "NameTaken"
+    assert name.read_text() == "somebody else's"
 
 
 def test_a_writer_that_would_put_it_back(host: Host) -> None:
