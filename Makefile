@@ -88,7 +88,7 @@ test: $(READY) lint parts ## lint and every tier; the last line counts the tests
 
 .PHONY: simulate edits torture kills fuzz bench-node bench-fleet
 SEEDS ?= 1000
-simulate: $(READY) ## SEEDS (1000) rollouts in which everything goes wrong, against the rules of tests/unit/fleet
+simulate: $(READY) ## SEEDS (1000, or as 1000:2000) rollouts in which everything goes wrong, against the rules of tests/unit/fleet
 	FLEET_SEEDS=$(SEEDS) $(PY) -m pytest tests/unit/fleet/test_rollouts.py -n auto
 EDITS ?= 20000
 edits: $(READY) ## EDITS (20000) random edits of configs for each law of tests/unit/cni/test_rewrite.py
