@@ -277,6 +277,22 @@ def test_a_full_disk(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(run(host.apply())) == "NoSpace"
 
 
+@pytest.mark.parametrize(("inodes", "code"), [(12 + 31, 3), (12 + 40, 0)])
+def test_a_disk_without_inodes(host: Host, inodes: int, code: int) -> None:
+    """There is room for every byte, and for no name."""
+    host.config()
+    disk = host.root / "disk"
+    disk.mkdir()
+    host.state.mkdir()
+    ran = with_mounts(
+        host,
+        f"mount -t tmpfs -o nr_inodes={inodes} none {disk} &&"
+        f" for n in $(seq 12); do : > {disk}/$n; done && mount --bind {disk} {host.state}",
+    )
+    assert ran.returncode == code, (ran.stdout, ran.stderr)
+    assert ("inodes free" in ran.stdout) == bool(code)
+
+
 def with_mounts(host: Host, prepare: str) -> subprocess.CompletedProcess[str]:
     """An apply in a mount namespace of its own, prepared by a line of shell."""
     mounted = subprocess.run(
@@ -423,6 +439,45 @@ def test_a_taken_name_that_a_journal_does_not_tell_of(host: Host) -> None:
     assert "NameTaken" in codes(audited(host))
     assert refused(run(order)) == "NameTaken"
     assert name.read_text() == "somebody else's"
+
+
+def test_a_file_that_is_written_in_the_very_moment(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the check and the rename: it was judged by nobody, and stands in no backup."""
+    path = host.config()
+    order = host.apply()
+    begin = journal.begin
+
+    def begin_late(place: state.State, plan: journal.Journal) -> None:
+        begin(place, plan)
+        path.write_text("somebody else's")
+
+    monkeypatch.setattr(journal, "begin", begin_late)
+    assert refused(run(order)) == "ChangedMeanwhile"
+    assert path.read_text() == "somebody else's"
+    assert [each.name for each in host.conf.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("then", [lambda path: path.write_text(VERSIONLESS), Path.unlink])
+def test_what_is_written_over_at_once_is_not_proved(
+    host: Host, monkeypatch: pytest.MonkeyPatch, then: Callable[[Path], None]
+) -> None:
+    """The rename was made, and what it gave the name to does not stand there any more."""
+    path = host.config()
+    commit = transaction.commit
+
+    def commit_in_vain(*arguments: Any) -> None:
+        commit(*arguments)
+        then(path)
+
+    monkeypatch.setattr(transaction, "commit", commit_in_vain)
+    result = run(host.apply())
+    assert result.outcome is Outcome.FAILED
+    assert result.error is not None
+    assert result.error.code == "NotProved"
+    assert path.name in result.error.message
+    assert [change.name for change in result.changes] == [path.name]
 
 
 def test_a_writer_that_would_put_it_back(host: Host) -> None:

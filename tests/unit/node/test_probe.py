@@ -10,6 +10,7 @@ import pytest
 
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.node import plugin_run
+from tests.unit.node import go_binary
 from tests.unit.node.asked import ask, code
 from tests.unit.node.host import VERSIONS, Host
 
@@ -159,6 +160,28 @@ def test_no_number_is_signalled_that_may_be_somebody_elses(
     assert late == []
     assert sorted(taken) == sorted(killed)
     assert len(set(taken)) == 2
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("start", "named"),
+    [
+        (b"#!/bin/sh\nexec sleep 60\n", "PluginHang"),
+        (b"#!/bin/sh\nexit 1\n", "PluginGarbled"),
+        (b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb6\x00", "PluginNotExecutable"),
+    ],
+    ids=["hangs", "says nothing", "for another machine"],
+)
+def test_the_build_info_of_a_plugin_that_does_not_answer(
+    host: Host, start: bytes, named: str
+) -> None:
+    """What it links bounds what it may support, and nothing says that it supports that much."""
+    path = host.script("p", "")
+    text = go_binary.modules(f"dep\t{go_binary.CNI}\tv0.8.1\th1:x")
+    path.write_bytes(start.ljust(64, b"\n") + go_binary.inline(text))
+    support = ask(host, "p")["p"]
+    assert code(support) == named
+    assert (support.source, support.max, support.supported) == ("buildinfo", "0.4.0", None)
 
 
 def assert_all_ended(session: int) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,14 @@ from cni_upgrade.node.operation import Operation, Outcome, Result
 from tests.unit.node import killed
 from tests.unit.node.host import VERSIONLESS, Host, report
 
+NOBODY = 0xFFFFFFFF  # the id of an entry of an ACL that names none
+
 
 def applied(host: Host, **attributes: int) -> tuple[Path, Result]:
     path = host.config()
     path.chmod(0o644)
     os.setxattr(path, "user.origin", b"by hand")
-    os.utime(path, ns=(10**18, 10**18 + 1))
+    os.utime(path, ns=(2 * 10**18, 10**18 + 1))  # read last in 2033: reading leaves that
     result = run(host.apply())
     assert result.outcome is Outcome.DONE
     assert path.read_text() != VERSIONLESS
@@ -42,6 +45,7 @@ def test_the_very_file_comes_back(host: Host) -> None:
     assert path.read_text() == VERSIONLESS
     entry = path.stat()
     assert (entry.st_mode & 0o7777, entry.st_mtime_ns) == (0o644, 10**18 + 1)
+    assert entry.st_atime_ns == 2 * 10**18
     assert os.getxattr(path, "user.origin") == b"by hand"
     change = result.changes[0]
     assert (change.from_version, change.to) == ("1.0.0", None)
@@ -86,6 +90,27 @@ def test_the_same_bytes_with_another_mode_owner_or_attribute(
     assert result.changes[0].before == result.changes[0].after
     path.touch()  # when it was written is no difference
     assert run(host.restore(done.backup, number=2)).changes == ()
+
+
+def test_what_a_new_file_inherits_is_taken_off_it(host: Host) -> None:
+    """The folder has a default ACL, as `setfacl -d -m u:4242:rw` gives it; the file had none."""
+    path = host.config()
+    path.chmod(0o640)
+    was = owned(path)
+    entries = [(1, 7, NOBODY), (2, 6, 4242), (4, 5, NOBODY), (16, 7, NOBODY), (32, 5, NOBODY)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(host.conf, "system.posix_acl_default", acl)
+    except OSError as error:
+        pytest.skip(f"no ACLs here: {error}")
+    (host.conf / "inherits").touch()
+    assert "system.posix_acl_access" in os.listxattr(host.conf / "inherits")
+    (host.conf / "inherits").unlink()
+    done = run(host.apply("10-pod.conflist"))
+    assert done.outcome is Outcome.DONE, done.error
+    assert owned(path) == was
+    assert run(host.restore(done.backup)).changes
+    assert owned(path) == was
 
 
 def test_a_link_to_the_same_bytes_is_not_the_file(host: Host) -> None:

@@ -549,12 +549,16 @@ def test_fsync_comes_before_the_name(tmp_path: Path) -> None:
     synced: set[str] = set()
     dirty: set[str] = set()
     given: list[str] = []
+    backups = re.escape(str(bench.host.state / "backups"))
+    backed_up: set[str] = set()
     for line in lines:
         if match := re.match(r"write\(\d+<(/[^>]+)>", line):
             dirty.add(match[1])
         elif match := re.match(r"fsync\(\d+<(/[^>]+)>\) += 0", line):
             synced.add(match[1])
             dirty.discard(match[1])
+            if (inside := re.fullmatch(rf"{backups}/\.[^/]+(/files)?", match[1])) is not None:
+                backed_up.add(inside[1] or "")
         elif match := re.match(
             r'rename(?:at2?)?\(\d+<([^>]+)>, "([^"]+)", \d+<[^>]+>, "([^"]+)"', line
         ):
@@ -564,6 +568,7 @@ def test_fsync_comes_before_the_name(tmp_path: Path) -> None:
             if folder == str(bench.host.conf):
                 assert f"{folder}/{source}" in synced, line
                 assert str(bench.host.state / "backups") in synced, "the backup's name is durable"
+                assert {"", "/files"} <= backed_up, "and what the name leads to"
                 assert str(bench.host.state) in synced, "the journal's name is durable"
                 if set(given) & set(NAMES):
                     assert folder in synced, "each name is durable before the next is given"
