@@ -2,11 +2,11 @@
 
 Nodes are drained before the change or after it, one in three is made worse by it and put back, and
 in the end the policy is deleted and gives back what it changed. The controller's parts are made
-anew for each life, in this process, and each write ends two of them: one dies as it is about to
-write, the next with the answer on its way. What it knew is gone, what it wrote stays. The same
-write is not deadly a third time: a proof pod is added and deleted again by each life that finds
-none, as long as no life lives to record what it showed. Here it is a few nodes; `make kills` plays
-twenty (long_kills.py).
+anew for each life, in this process, and each write ends two of them: the first that is about to
+write it dies before, the next that is dies with the answer on its way, whatever other nodes wrote
+in between. What it knew is gone, what it wrote stays. The same write is not deadly a third time: a
+proof pod is added and deleted again by each life that finds none, as long as no life lives to
+record what it showed. Here it is a few nodes; `make kills` plays twenty (long_kills.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -62,25 +63,41 @@ class Fate:
 
     writes: int
     """It dies at this write, counted from 1."""
-    after: bool
-    """With the answer on its way, and not before the request."""
+    after: bool | None
+    """With the answer on its way, and not before the request; None: before one that no life has
+    died before, after one that none has died after, and at no other."""
 
 
 Death = tuple[str, bool]
 """The write around which a life has ended, and whether after it."""
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
+def same(what: str, *about: object) -> str:
+    """A write, alike in each life that makes it: times and resourceVersions are a life's own."""
+    text = json.dumps((what, about), sort_keys=True)
+    return re.sub(r'"resourceVersion": "\d+"', "", _TIME.sub("", text))
+
+
+@dataclass
+class Past:
+    """What all lives so far have done."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    """Writes that the API server has answered, by what they were."""
+    landed: set[str] = field(default_factory=set)
+    """The same, each by itself."""
+    deaths: set[Death] = field(default_factory=set)
+
 
 class Mortal:
     """Kube for one life. In lives that are to make one write, no other is on its way meanwhile."""
 
-    def __init__(
-        self, client: Client, fate: Fate, done: Counter[str], lone: bool, deaths: set[Death]
-    ) -> None:
-        """`deaths` are those of earlier lives."""
+    def __init__(self, client: Client, fate: Fate, past: Past, lone: bool) -> None:
         self._client = client
         self._fate = fate
-        self._done = done
-        self._deaths = deaths
+        self._past = past
         self._places = asyncio.Semaphore(1 if lone else 10)
         self._random = Random()  # noqa: S311
         self._begun = 0
@@ -90,27 +107,45 @@ class Mortal:
         if self.dead:
             raise DeathError
 
+    def _death(self, write: str) -> Death | None:
+        """How this life may end around a write; None where it is not deadly any more."""
+        if self._fate.after is not None:
+            return write, self._fate.after
+        deaths = ((write, False), (write, True))
+        return next((death for death in deaths if death not in self._past.deaths), None)
+
+    def _die(self, death: Death) -> None:
+        self._past.deaths.add(death)
+        self.dead = True
+
     async def _write(self, what: str, asked: Any, *about: object) -> Any:
-        death = (json.dumps((what, about), sort_keys=True), self._fate.after)
+        write = same(what, *about)
         # Which of those that are due comes first is chance: nodes go side by side.
         await asyncio.sleep(self._random.random() * 0.01)
         async with self._places:
+            death = None
             try:
                 self._alive()
-                self._begun += death not in self._deaths
-                last = self._begun == self._fate.writes and death not in self._deaths
-                if last:
-                    self._deaths.add(death)
-                if last and not self._fate.after:
-                    self.dead = True
+                if death := self._death(write):
+                    self._begun += 1
+                    if self._begun != self._fate.writes:
+                        death = None
+                if death and not death[1]:
+                    self._die(death)
                     raise DeathError
             except DeathError:
                 asked.close()
                 raise
-            answer = await asked
-            self._done[what] += 1
-            if last:
-                self.dead = True
+            try:
+                answer = await asked
+            except KubeError:
+                if death:  # it was refused: the next one is the one to die after
+                    self._begun -= 1
+                raise
+            self._past.done[what] += 1
+            self._past.landed.add(write)
+            if death:
+                self._die(death)
             self._alive()
             return answer
 
@@ -250,14 +285,12 @@ class Rollout:
         self.client = client
         self.config = config
         self.lives = 0
-        self.done: Counter[str] = Counter()
-        """Writes that the API server has answered, by what they were."""
-        self.deaths: set[Death] = set()
+        self.past = Past()
 
     async def live(self, fate: Fate, lone: bool, over: Over) -> bool:
         """One life until it dies; False where it has nothing to write and the rollout is over."""
         self.lives += 1
-        kube = Mortal(self.client, fate, self.done, lone, self.deaths if lone else set())
+        kube = Mortal(self.client, fate, self.past, lone)
         store = Store(self.config, "")
         recorder = Recorder(kube)
         executor = Executor(kube, store, recorder)
@@ -291,10 +324,9 @@ class Rollout:
 
 
 def around() -> Any:
-    """Before the first write, then after it, and so on with the next."""
+    """Before each write, and after it."""
     while True:
-        yield Fate(1, after=False)
-        yield Fate(1, after=True)
+        yield Fate(1, after=None)
 
 
 def at_random(seed: int) -> Any:
@@ -350,7 +382,7 @@ async def play(world: World, fleet: Fleet, how: str, count: int, seed: int = 0) 
             )
             await rollout.run(fates, lone, rests)
             check_rollout(world, fleet, seen, nodes)
-            assert rollout.done["evict"] == 2 * count, "each pod was to be asked once"
+            assert rollout.past.done["evict"] == 2 * count, "each pod was to be asked once"
             assert not fleet.workloads, "and to leave"
             there = {node: list(fleet.disks[node].writes) for node in nodes}
 
@@ -360,11 +392,14 @@ async def play(world: World, fleet: Fleet, how: str, count: int, seed: int = 0) 
     finally:
         await client.close()
     print(
-        f"\n{how}, seed {seed}: {count} nodes, {sum(rollout.done.values())} writes, "
+        f"\n{how}, seed {seed}: {count} nodes, {sum(rollout.past.done.values())} writes, "
         f"{rollout.lives} lives, {time.monotonic() - began:.0f} s; at most {seen.most_cordoned} "
-        f"cordoned and {seen.most_changing} changing of {MOST}; {dict(rollout.done)}"
+        f"cordoned and {seen.most_changing} changing of {MOST}; {dict(rollout.past.done)}"
     )
     assert rollout.lives > count
+    if lone:
+        sides = {(write, after) for write in rollout.past.landed for after in (False, True)}
+        assert sides <= rollout.past.deaths, "each write was to be cut off on both sides"
     for node, made in nodes.items():
         disk = fleet.disks[node]
         back = [] if node in worse else [f"1.0.0 -> {made['version'] or 'missing'} by restore"]
@@ -373,7 +408,7 @@ async def play(world: World, fleet: Fleet, how: str, count: int, seed: int = 0) 
         assert world.status(node)["changed"]["restored"] == "Restored"
     assert seen.cordons == Counter({node: 1 + (node in good) for node in nodes})
     assert {node: len(ids) for node, ids in seen.operations.items()} == dict.fromkeys(nodes, 2)
-    assert rollout.done["evict"] == 2 * count + len(good), (
+    assert rollout.past.done["evict"] == 2 * count + len(good), (
         "nobody leaves a node that stays as it is"
     )
     assert 0 < seen.most_cordoned <= MOST
