@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.api.controllers import POLICIES, STATES, Controller, World
-from tests.api.nodes import NODES, Fleet
+from tests.api.controllers import Controller, World
+from tests.api.nodes import Fleet
 from tests.api.proxy import Asked, Deed, Proxy
 from tests.api.test_killed import play
 from tests.api.test_trouble import PAIR, TWO, check_end, everything
@@ -31,27 +30,6 @@ def test_everything_at_once(
     world: World, fleet: Fleet, proxy: Proxy, through: Path, seed: int
 ) -> None:
     everything(world, fleet, proxy, through, seed)
-
-
-def test_a_watch_that_is_too_old_begins_anew(
-    world: World, fleet: Fleet, proxy: Proxy, through: Path
-) -> None:
-    """410: what happened meanwhile is listed."""
-    gone: Counter[str] = Counter()
-
-    def old(asked: Asked) -> Deed | None:
-        if asked.watch and gone[asked.path] < 2:
-            gone[asked.path] += 1
-            return Deed(expired=True)
-        return None
-
-    proxy.fault = old
-    before = len(world.writes())
-    fleet.add(world.api, *PAIR)
-    with world.controller(through):
-        world.policy(rollout=TWO)
-        check_end(world, fleet, before)
-    assert {NODES, POLICIES, STATES} <= set(gone)
 
 
 def _killed_at(fatal: int, after: bool, it: list[Controller]) -> Callable[[Asked], Deed | None]:

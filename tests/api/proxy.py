@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 import aiohttp
 import yaml
 from aiohttp import web
+from yarl import URL
 
 _PASSED_ON = ("Authorization", "Content-Type", "Accept", "User-Agent")
 _GIVEN_BACK = ("Content-Type", "Retry-After")
@@ -57,7 +58,7 @@ class Deed:
     after: Callable[[], object] | None = None
     """Called when the API server has done it, before its answer is given back."""
     expired: bool = False
-    """Of a watch: it is told that what it wants to go on from is too old (410)."""
+    """Of a watch: the API server is asked for all since its first version: too old (410)."""
     mute: Callable[[], bool] | None = None
     """Of a watch: while true, nothing of it is passed on any more, and nothing is said."""
 
@@ -75,6 +76,8 @@ class Proxy:
         self._server, self._tls = cluster["server"], ssl.create_default_context(cadata=authority)
         self.fault: Fault = lambda asked: None
         self.asked: list[Asked] = []
+        self.expired: set[str] = set()
+        """Paths of which the API server has said that it does not know that far back."""
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -139,7 +142,9 @@ class Proxy:
         self, request: web.Request, asked: Asked, deed: Deed, body: bytes
     ) -> web.StreamResponse:
         headers = {k: request.headers[k] for k in _PASSED_ON if k in request.headers}
-        url = f"{self._server}{request.path_qs}"
+        url = URL(f"{self._server}{request.path_qs}")
+        if deed.expired:
+            url = url.update_query(resourceVersion="1")
         async with self._session.request(
             request.method, url, data=body or None, headers=headers
         ) as told:
@@ -153,6 +158,8 @@ class Proxy:
                     while deed.mute is not None and deed.mute():  # noqa: ASYNC110
                         await asyncio.sleep(0.1)
                     await answer.write(chunk)
+                    if deed.expired and b'"code":410' in chunk:
+                        self.expired.add(asked.path)
             else:
                 whole = await told.read()
                 if deed.after is not None:

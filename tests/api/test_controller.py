@@ -91,6 +91,47 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
         assert "told to end" in it.log
 
 
+def test_a_rollout_that_keeps_the_leases_of_other_drainers(world: World, fleet: Fleet) -> None:
+    """`leaseNamespace`: nobody else drains a node while an agent may write there; one that somebody
+    has is waited for."""
+    manifest = ROOT / "manifests/leases/medik8s.yaml"
+    world.kubectl("apply", "-f", str(manifest))
+    space = next(yaml.safe_load_all(manifest.read_text()))["metadata"]["name"]
+    config = world.folder / "leased.yaml"
+    config.write_text(f"leaseNamespace: {space}\n{world.config.read_text()}")
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{space}/leases"
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
+    theirs = {"holderIdentity": "somebody", "leaseDurationSeconds": 900, "renewTime": now}
+    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": theirs}
+    held: list[tuple[str, str]] = []
+
+    def look(operation: Operation) -> bool:
+        if operation.kind == "apply":
+            found = world.api.request("GET", f"{path}/node-{operation.node}").body
+            held.append((operation.node, (found.get("spec") or {}).get("holderIdentity", "")))
+        return False
+
+    fleet.hold = look
+    fleet.add(world.api, "node-a", "node-b")
+    world.api.create(path, {**body, "metadata": {"name": "node-node-a", "namespace": space}})
+    before = len(world.writes())
+    try:
+        with world.controller(config=config):
+            world.policy()
+            eventually(
+                lambda: world.status("node-b").get("phase") == "Done", "the free one is done"
+            )
+            assert world.status("node-a")["reason"] == "LeaseHeld"
+            assert "somebody" in world.status("node-a")["message"]
+            assert world.api.items(path)[0]["spec"]["holderIdentity"] == "somebody"
+            world.api.request("DELETE", f"{path}/node-node-a")
+            check_cured(world, fleet, before)
+            eventually(lambda: not world.api.items(path), "both are given back")
+    finally:
+        world.api.request("DELETE", path)
+    assert sorted(held) == [(node, "cni-upgrade-operator") for node in ("node-a", "node-b")]
+
+
 def test_controller_killed_while_it_waits_and_then_the_api_server(
     world: World, fleet: Fleet
 ) -> None:

@@ -25,6 +25,7 @@ from cni_upgrade.node.operation import Operation
 from tests.api.controllers import POLICIES, STATES, Controller, World, check_cured
 from tests.api.nodes import JOBS, NODES, Fleet, add_node
 from tests.api.proxy import Asked, Deed, Proxy, status_of, wait
+from tests.api.spaces import AGENTS, PROOF, pods
 from tests.api.waiting import eventually
 from tests.unit.fleet.cluster_model import CONFIG
 
@@ -117,6 +118,29 @@ def test_retry_after_is_kept_to(world: World, fleet: Fleet, proxy: Proxy, throug
         world.await_reason("Audited")
     assert [round(b - a) for a, b in itertools.pairwise(at)] == [2, 2]
     assert len(at) == 3
+
+
+def test_a_watch_that_is_too_old_begins_anew(
+    world: World, fleet: Fleet, proxy: Proxy, through: Path
+) -> None:
+    """410, in the API server's own words: what happened meanwhile is listed."""
+    old: Counter[str] = Counter()
+
+    def fault(asked: Asked) -> Deed | None:
+        if asked.watch and old[asked.path] < 2:
+            old[asked.path] += 1
+            return Deed(expired=True)
+        return None
+
+    world.restart_api()  # what it was told before it began is what it does not know
+    proxy.fault = fault
+    before = len(world.writes())
+    fleet.add(world.api, *PAIR)
+    with world.controller(through):
+        world.policy(rollout=TWO)
+        check_end(world, fleet, before)
+    followed = {NODES, STATES, JOBS, pods(AGENTS), pods(PROOF), POLICIES}
+    assert followed <= proxy.expired, "each of them was to be told"
 
 
 async def test_a_watch_that_dies_without_a_word_is_noticed(
