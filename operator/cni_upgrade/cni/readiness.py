@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from cni_upgrade.cni import runtimes
 from cni_upgrade.cni.facts import Facts, Target
+from cni_upgrade.cni.numbers import wholes
 from cni_upgrade.cni.verdict import judge
 
 _NAMES = {"containerd": "containerd", "cri-o": "cri-o", "crio": "cri-o"}
@@ -78,8 +79,10 @@ def releases(wanted: str, after: str | None = None) -> list[tuple[str, str, str]
 
 def _parsed(wanted: str) -> tuple[str, tuple[int, int, int]]:
     name, _, version = wanted.replace(" ", "").partition(">=")
-    parts = version.split(".")
-    if name.lower() not in _NAMES or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UnknownRuntimeError(f"{wanted!r} is not of the form containerd>=1.6 or cri-o>=1.24")
-    numbers = [*(int(part) for part in parts[:3]), 0, 0]
+    parts = wholes(version.split("."))
+    if name.lower() not in _NAMES or parts is None:
+        raise UnknownRuntimeError(
+            f"{wanted[:80]!r} is not of the form containerd>=1.6 or cri-o>=1.24"
+        )
+    numbers = [*parts[:3], 0, 0]
     return _NAMES[name.lower()], (numbers[0], numbers[1], numbers[2])

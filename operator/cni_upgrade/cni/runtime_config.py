@@ -17,6 +17,8 @@ Sources, each tried with `containerd config dump` (tests/judge/test_runtime_conf
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cni_upgrade.cni.numbers import wholes
+
 Document = Mapping[str, object]
 Loaded = Sequence[tuple[str, Document]]
 """Files and what they hold, the first one first."""
@@ -71,10 +73,8 @@ def imports(path: str, document: Document) -> tuple[str, ...]:
 
 def release(version: str) -> tuple[int, int] | None:
     """The first two numbers of a runtime's version; None when it does not start with them."""
-    parts = version.removeprefix("v").split(".")
-    if len(parts) < 2 or not all(part.isascii() and part.isdigit() for part in parts[:2]):
-        return None
-    return int(parts[0]), int(parts[1])
+    numbers = wholes(version.removeprefix("v").split(".")[:2])
+    return (numbers[0], numbers[1]) if numbers and len(numbers) == 2 else None
 
 
 def containerd(loaded: Loaded, version: tuple[int, int] | None) -> Stated | None:
@@ -242,7 +242,7 @@ def _modern(table: Document, key: str, version: tuple[int, int]) -> Document:
 
 def _version(path: str, document: Document) -> int:
     value = document.get("version", 0)
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 1 << 63:
         raise RuntimeConfigError(f"{path}: version: expected a whole number")
     return value
 

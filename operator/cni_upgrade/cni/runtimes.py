@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from cni_upgrade.cni.numbers import wholes
+
 DeletesWith = Literal["current", "cached"]
 
 MAX_BY_LIBCNI = {"0.8": "0.4.0", "1.0": "1.0.0", "1.1": "1.0.0", "1.2": "1.1.0", "1.3": "1.1.0"}
@@ -129,7 +131,7 @@ TABLE: tuple[_Row, ...] = (
 def reads(libcni: str) -> bool:
     """Whether it is a release of libcni, e.g. 1.3.1, of a line that is known here."""
     parts = libcni.split(".")
-    plain = len(parts) == 3 and all(each.isascii() and each.isdigit() for each in parts)
+    plain = len(parts) == 3 and wholes(parts) is not None
     return plain and ".".join(parts[:2]) in MAX_BY_LIBCNI
 
 
@@ -219,10 +221,10 @@ def _release(version: str) -> tuple[tuple[int, int, int] | None, str]:
         if character not in "0123456789.":
             version, suffix = version[:place], version[place:]
             break
-    parts = version.split(".")
-    if len(parts) != 3 or not all(parts):
+    numbers = wholes(version.split("."))
+    if numbers is None or len(numbers) != 3:
         return None, suffix
-    return (int(parts[0]), int(parts[1]), int(parts[2])), suffix
+    return (numbers[0], numbers[1], numbers[2]), suffix
 
 
 _BEFORE_A_RELEASE = re.compile(

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade.cni.facts import Facts
 from cni_upgrade.cni.findings import Severity
+from cni_upgrade.cni.readiness import UnknownRuntimeError, readiness
 from cni_upgrade.cni.remarks import runtime_findings
-from cni_upgrade.cni.runtimes import TABLE, lookup, reads
+from cni_upgrade.cni.runtime_config import release
+from cni_upgrade.cni.runtimes import TABLE, later, lookup, reads
 
 COMPONENTS = Path(__file__).parents[2] / "cluster/components"
 RECORD = Path(__file__).with_name("runtime_modules.txt")
@@ -177,3 +180,15 @@ def test_what_somebody_says_of_a_runtime() -> None:
     assert lookup("containerd://1.6.3", "1.1.1").loopback_at == "1.0.0"
     assert lookup("docker://20.10.7", "1.0.1").libcni is None
     assert [reads(each) for each in ("1.3.1", "1.4.0", "1.3", "1.3.x", "")] == [True, *[False] * 4]
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 19, "²", "٣", ""])
+def test_what_is_no_number_of_a_release_is_unknown(number: str) -> None:
+    """A node names its runtime as it likes, and a policy looks at all of its nodes."""
+    for version in (f"{number}.6.2", f"1.{number}.2", f"1.6.{number}"):
+        assert lookup(f"containerd://{version}").libcni is None
+        assert not reads(version)
+        assert later("containerd", (1, 7, 0), f"containerd://{version}") is False
+    assert release(f"1.{number}") is None
+    with pytest.raises(UnknownRuntimeError):
+        readiness(Facts("containerd://1.6.2", (), {}), f"containerd>={number}.6")

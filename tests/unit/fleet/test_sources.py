@@ -242,6 +242,15 @@ def test_alike_nodes_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [2], "two kinds of nodes, and the second pass asks nothing"
 
 
+def test_a_node_with_a_runtime_of_any_name_stops_nobody() -> None:
+    old = text(configmaps.FLANNEL_OLD)
+    there = world(seen("node-a"), seen("node-b"), kube_flannel__kube_flannel_cfg=old)
+    odd = replace(there.nodes["node-b"], runtime=f"containerd://{'9' * 5000}.1.1")
+    told = list(turns(replace(there, nodes={**there.nodes, "node-b": odd})))
+    assert told
+    assert "Unplannable" not in str(told)
+
+
 def test_a_huge_text_does_not_make_a_huge_status() -> None:
     filler = "x" * 20000
     value = configmaps.FLANNEL_OLD.replace('"cbr0"', f'"cbr0", "note": "{filler}"')

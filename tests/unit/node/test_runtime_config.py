@@ -87,6 +87,7 @@ def test_containerd_without_its_cri_part_is_not_the_one(tmp_path: Path) -> None:
         ("version = \n", "containerd://1.6.2", "/etc/containerd/config.toml: is not TOML"),
         ("version = 3\n", "containerd://1.6.2", "version: expected 1 or 2"),
         ("version = true\n", "containerd://2.0.0", "version: expected a whole number"),
+        ("version = 0x" + "f" * 5000 + "\n", "containerd://1.6.2", "version: expected a whole"),
         (V2 + "conf_dir = ''\n", "containerd://1.6.2", "conf_dir: expected a folder"),
         (V2 + "bin_dir = ''\n", "containerd://1.6.2", "bin_dir: expected a folder"),
         (V2 + "bin_dir = ''\n", "containerd://2.2.0", "bin_dirs: expected folders"),
