@@ -101,6 +101,7 @@ BREAK_OUTS: dict[str, tuple[Spoil, str]] = {
     "a secret": (lambda p: volume(p, secret={"secretName": "x"}), "volumes are"),
     "an emptyDir": (lambda p: volume(p, emptyDir={}), "volumes are"),
     "the host's root": (lambda p: host(p, "/"), "volumes are"),
+    "the sockets": (lambda p: host(p, "/run"), "volumes are"),
     "an empty path": (lambda p: host(p, ""), "hostPath.path: Required value"),
     "root's home": (lambda p: host(p, "/root"), "volumes are"),
     "a parent of a folder": (lambda p: host(p, "/var/lib/rancher"), "volumes are"),

@@ -32,8 +32,9 @@ class Preset(_Section):
     conf_dirs: tuple[str, ...] = Field(min_length=1)
     bin_dirs: tuple[str, ...] = Field(min_length=1)
     cache_dir: str = "/var/lib/cni"
-    mounts: tuple[str, ...] = ("/etc", "/opt", "/usr/lib", "/var/lib")
-    """Existing parents that an audit mounts read-only to look for the folders above."""
+    mounts: tuple[str, ...] = ("/etc", "/lib", "/opt", "/usr", "/var/lib")
+    """Existing parents that an audit mounts read-only: the folders above are looked for there, and
+    what systemd starts the runtime with."""
 
     @model_validator(mode="after")
     def _absolute(self) -> Preset:

@@ -103,7 +103,11 @@ def resolve(root: str, path: str) -> str:
 
 
 def find(
-    root: str, paths: Paths, stated: Stated | None = None, elsewhere: Finding | None = None
+    root: str,
+    paths: Paths,
+    stated: Stated | None = None,
+    elsewhere: Finding | None = None,
+    default: str | None = None,
 ) -> Folders:
     """The folders that exist, each missing one that matters as a finding. Raises nothing.
 
@@ -111,10 +115,11 @@ def find(
     states, or its default where that is silent, is taken in their place, as far as it is among
     them. Candidates alone are the usual folders, and of configs in several of them none is taken:
     a folder that another installation has left must not be written to in place of the real one.
-    Where the runtime's folders are others (`elsewhere` says why), no candidate stands in for them.
+    Nor is one of them taken in place of the `default` of a runtime that has no configuration.
+    Where the runtime's folders are not known (`elsewhere` says why), no candidate stands in.
     """
     findings: list[Finding] = []
-    conf_dir, unread = _conf_dir(root, paths, stated or elsewhere, findings)
+    conf_dir, unread = _conf_dir(root, paths, stated or elsewhere, default, findings)
     bin_dirs, unseen = _bin_dirs(root, paths, stated or elsewhere, findings)
     cache = _look(root, paths.cache_dir)
     if isinstance(cache, Finding):
@@ -141,7 +146,11 @@ def _known(paths: Paths, stated: Stated | None) -> Known:
 
 
 def _conf_dir(
-    root: str, paths: Paths, stated: Stated | Finding | None, findings: list[Finding]
+    root: str,
+    paths: Paths,
+    stated: Stated | Finding | None,
+    default: str | None,
+    findings: list[Finding],
 ) -> tuple[tuple[str, str] | None, Finding | None]:
     """The folder of configs, or why it is not known what the runtime reads."""
     candidates = paths.conf_dirs
@@ -154,16 +163,22 @@ def _conf_dir(
                 return None, refused
             candidates = allowed
         else:
-            return _usual_conf_dir(root, candidates, findings)
+            return _usual_conf_dir(root, candidates, default, findings)
     return _first_conf_dir([(host, _look(root, host)) for host in candidates], findings)
 
 
 def _usual_conf_dir(
-    root: str, candidates: Sequence[str], findings: list[Finding]
+    root: str, candidates: Sequence[str], default: str | None, findings: list[Finding]
 ) -> tuple[tuple[str, str] | None, Finding | None]:
-    """Of the usual folders the one that holds configs; the first that exists where none does."""
+    """Of the usual folders the one that holds configs; the first that exists where none does.
+
+    Beside the runtime's default one that holds none, another one that does is a leftover.
+    """
     looked = [(host, _look(root, host)) for host in candidates]
     holding = [(host, place) for host, place in looked if place and _may_hold_configs(place)]
+    usual = [(host, place) for host, place in looked if host == default]
+    if usual and usual[0][1] not in [place for _, place in holding]:
+        return _first_conf_dir(usual, findings)
     if len({place for _, place in holding}) <= 1:
         return _first_conf_dir(holding or looked, findings)
     shown = " and ".join(host for host, _ in holding)

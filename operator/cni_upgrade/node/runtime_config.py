@@ -1,18 +1,20 @@
 """Finds the runtime's own configuration on the host and reads it, within bounds.
 
-Where a runtime's systemd unit names another file than the usual one, that one is read. A file that
-cannot be read, or two that could both be the one in use, are findings: the folders are
-then those of the operator's configuration, and the report says so.
+Where a runtime's systemd unit names another file than the usual one, that one is read, and what its
+arguments say of CNI goes before all files. Where that cannot be followed to its end, or two files
+could both be the one in use, it is not known which configs the runtime reads: no usual folder
+stands in for them, for what another installation has left there would be taken for the node's.
 """
 
 import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtime_config import (
+    DEFAULT_CONF_DIR,
     Document,
     RuntimeConfigError,
     Stated,
@@ -34,8 +36,12 @@ RANCHER = (
 )
 """Of k3s and RKE2, whose containerd calls itself so: 1.7.22-k3s1."""
 K0S = "/etc/k0s/containerd.toml"
-"""What k0s starts a containerd of its own with. It is not read: where it is there, the one of the
-usual place may be another installation's, Docker's say."""
+"""What k0s starts a containerd of its own with (k0s `pkg/component/worker/containerd`). Beside it
+the one of the usual place may be another installation's, Docker's say."""
+_K0S_MADE = "/run/k0s/containerd-cri.toml"
+_K0S_DROP_INS = "/etc/k0s/containerd.d/*.toml"
+"""A k0s that carries containerd 1.x imports the former, and makes it of the latter: containerd's
+defaults patched with each of them that has a CRI part. No agent sees /run."""
 CRIO = "/etc/crio/crio.conf"
 CRIO_DROP_INS = "/etc/crio/crio.conf.d"
 
@@ -43,15 +49,15 @@ _MOST_FILES = 64
 _MOST_FOLDERS = 16
 _CRIO_ARGUMENTS = ("/etc/sysconfig/crio", "/etc/default/crio")
 """Where packages of CRI-O have the variables that its unit hands over."""
-_CONFIG = re.compile(r"(?<![\w/.-])(?:--config|-c)[= ][\"']?([^\s\"']+)")
-_CONFIG_DIR = re.compile(r"(?<![\w/.-])(?:--config-dir|-d)[= ][\"']?([^\s\"']+)")
-_CONFIG_VARIABLE = re.compile(r"(?<!\w)CONTAINER_CONFIG=[\"']?([^\s\"']+)")
-_CONFIG_DIR_VARIABLE = re.compile(r"(?<!\w)CONTAINER_CONFIG_DIR=[\"']?([^\s\"']+)")
-_CNI = re.compile(
-    r"--cni-(?:config-dir|plugin-dir|default-network)\b"
-    r"|(?<!\w)CONTAINER_CNI_(?:CONFIG_DIR|PLUGIN_DIR|DEFAULT_NETWORK)(?==)"
-)
-"""Flags of CRI-O, and the variables of the same meaning, that no file of its can override."""
+_FLAG = re.compile(r"--?([^-=][^=]*)(?:=(.*))?", re.DOTALL)
+"""As Go's flag package has them: one dash is as good as two."""
+_CNI = {
+    "network_dir": ("cni-config-dir", "CONTAINER_CNI_CONFIG_DIR"),
+    "plugin_dirs": ("cni-plugin-dir", "CONTAINER_CNI_PLUGIN_DIR"),
+    "cni_default_network": ("cni-default-network", "CONTAINER_CNI_DEFAULT_NETWORK"),
+}
+"""Members of CRI-O's files, with the flag and the variable that go before them
+(CRI-O `internal/criocli/criocli.go` mergeConfig)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +67,54 @@ class Found:
     stated: Stated | None = None
     findings: tuple[Finding, ...] = ()
     elsewhere: Finding | None = None
-    """Why the runtime's folders are others than the usual ones, and not known."""
+    """Why it is not known which folders are the runtime's."""
+    default: str | None = None
+    """The folder of configs of a runtime that has no configuration."""
 
 
 def read(root: str, runtime: str) -> Found:
     """What the runtime (as Kubernetes names it; "" when not known) reads. Raises nothing."""
     name, _, version = runtime.partition("://")
-    places = (RANCHER if "-k3s" in version else CONTAINERD) if version else (*CONTAINERD, *RANCHER)
-    if name == "containerd" and "-k3s" not in version and _is_unseen_microk8s(root):
+    try:
+        return _found(root, name, version)
+    except (RuntimeConfigError, units.UnitError) as error:
+        place = str(error).partition(": ")[0]
+        return Found(elsewhere=_unknown(place, str(error), "mend it, or see why it cannot be read"))
+
+
+def _found(root: str, name: str, version: str) -> Found:
+    of_rancher = "-k3s" in version
+    usual = (*CONTAINERD, K0S)
+    places = (RANCHER if of_rancher else usual) if version else (*usual, *RANCHER)
+    if name == "containerd" and not of_rancher and _is_unseen_microk8s(root):
         return Found(elsewhere=_elsewhere())
     stated: list[Stated] = []
-    try:
-        if name in ("containerd", ""):
-            stated += [
-                each
-                for path in _started_with(root, places)
-                if (each := _containerd(root, path, release(version))) is not None
-            ]
-        if name in ("cri-o", "") and (each := _crio(root)) is not None:
-            stated.append(each)
-    except RuntimeConfigError as error:
-        return Found(None, (_finding(str(error), "mend it, or see why it cannot be read"),))
-    several = [", ".join(each.files) for each in stated]
-    if stated and name != "cri-o" and CONTAINERD[0] in places and _kind(root, K0S) is not None:
-        several.append(K0S)
-    if len(several) > 1:
-        text = f"{' and '.join(several)}: it is not known which of them the runtime reads"
-        return Found(None, (_finding(text, "remove the one that nothing uses"),))
-    if not stated:
-        return Found()
-    return Found(stated[0], tuple(_of_handlers(stated[0])))
+    without_cri: list[str] = []
+    if name in ("containerd", ""):
+        for path in _started_with(root, places):
+            if _document(root, path) is None:
+                continue
+            said = _containerd(root, path, release(version))
+            if said is None:
+                without_cri.append(path)
+            else:
+                stated.append(said)
+    if name in ("cri-o", "") and (each := _crio(root)) is not None:
+        stated.append(each)
+    if len(stated) > 1:
+        several = " and ".join(", ".join(each.files) for each in stated)
+        text = f"{several}: it is not known which of them the runtime reads"
+        return Found(elsewhere=_unknown(several, text, "remove the one that nothing uses"))
+    if stated:
+        return Found(stated[0], tuple(_of_handlers(stated[0])))
+    if name == "containerd" and without_cri:
+        text = f"{without_cri[0]}: containerd's CRI part is off, so the node has another containerd"
+        return Found(elsewhere=_unknown(without_cri[0], text, "remove it if nothing uses it"))
+    if name == "containerd" and of_rancher:
+        text = f"{' and '.join(RANCHER)}: neither is there, and k3s and RKE2 write theirs"
+        what = "see which data-dir they are started with"
+        return Found(elsewhere=_unknown(RANCHER[0], text, what))
+    return Found(default=DEFAULT_CONF_DIR if name in ("containerd", "cri-o") else None)
 
 
 def _of_handlers(stated: Stated) -> Iterator[Finding]:
@@ -117,13 +141,13 @@ def _of_handler(stated: Stated, folder: str, handler: str, where: str) -> Findin
     )
 
 
-def _finding(message: str, action: str) -> Finding:
+def _unknown(place: str, message: str, action: str) -> Finding:
     return Finding(
         Code.RUNTIME_CONFIG,
-        Severity.WARNING,
-        "runtime config",
-        f"{message}; so the folders are the usual ones, be they those of the runtime or not",
-        action,
+        Severity.FAULT,
+        shown(place, 200),
+        f"{message}; so it is not known which configs the runtime reads: none is looked at",
+        f"{action}; or name the folders to cni-upgrade by --config-dir and --bin-dir",
     )
 
 
@@ -148,15 +172,43 @@ def _started_with(root: str, places: Sequence[str]) -> Sequence[str]:
 
     Raises RuntimeConfigError where that one is not there.
     """
-    command, unit = units.arguments(root, "containerd.service") or ("", "")
-    named = _CONFIG.findall(command)
-    if CONTAINERD[0] not in places or not named or named[-1] == CONTAINERD[0]:
+    if CONTAINERD[0] not in places:
+        return places
+    process = units.started(root, "containerd.service")
+    _check_program(process, "containerd")
+    named = _flags(process, "config", "c")
+    if not named or named[-1] == CONTAINERD[0]:
         return places
     if not named[-1].startswith("/") or _document(root, named[-1]) is None:
         raise RuntimeConfigError(
-            f"{unit}: containerd is started with --config {named[-1]}, which cannot be found"
+            f"{process.place}: containerd is started with --config {named[-1]}, which cannot be "
+            "found"
         )
     return [named[-1] if each == CONTAINERD[0] else each for each in places]
+
+
+def _check_program(process: units.Started, program: str) -> None:
+    """Raises RuntimeConfigError where a script stands between, which may do what it likes."""
+    if process.words and not any(each.rpartition("/")[2] == program for each in process.words):
+        raise RuntimeConfigError(
+            f"{process.place}: it starts {process.words[0]:.200}, and not {program} itself"
+        )
+
+
+def _flags(process: units.Started, *names: str) -> list[str]:
+    """What a flag is given, each time. Raises RuntimeConfigError where the value cannot be told."""
+    values: list[str] = []
+    for place, word in enumerate(process.words):
+        found = _FLAG.fullmatch(word)
+        if found is None or found[1] not in names:
+            continue
+        rest = process.words[place + 1 : place + 2]
+        values.append(found[2] if found[2] is not None else rest[0] if rest else "")
+        if "$" in values[-1] or "%" in values[-1]:
+            raise RuntimeConfigError(
+                f"{process.place}: what {word:.200} {values[-1]:.200} is given cannot be told"
+            )
+    return values
 
 
 def _containerd(root: str, path: str, version: tuple[int, int] | None) -> Stated | None:
@@ -172,11 +224,28 @@ def _containerd(root: str, path: str, version: tuple[int, int] | None) -> Stated
         if document is None:
             if here == path:
                 return None
-            raise RuntimeConfigError(f"{here}: is imported, and is not there")
+            if here == _K0S_MADE and path == K0S:
+                waiting += _patched_by_k0s(root, version)
+                continue
+            raise RuntimeConfigError(
+                f"{here}: is imported by {path}, and is not there or not mounted"
+            )
         loaded[here] = document
         for pattern in imports(here, document):
             waiting += _imported(root, here, pattern, version)
     return containerd(tuple(loaded.items()), version)
+
+
+def _patched_by_k0s(root: str, version: tuple[int, int] | None) -> list[str]:
+    """The one file of k0s' own folder that has a CRI part. Raises RuntimeConfigError for several.
+
+    A containerd 1.x takes the last one's, k0s what each of them says.
+    """
+    found = _imported(root, K0S, _K0S_DROP_INS, version)
+    having = [each for each in found if "plugins" in (_document(root, each) or {})]
+    if len(having) > 1:
+        raise RuntimeConfigError(f"{having[-1]}: is one of several with plugins: keep one")
+    return having
 
 
 def _imported(root: str, parent: str, pattern: str, version: tuple[int, int] | None) -> list[str]:
@@ -219,33 +288,52 @@ def _crio(root: str) -> Stated | None:
 
     A flag of its command line goes before the variable of the same meaning.
     """
+    process = _crio_started(root)
     loaded: list[tuple[str, Document]] = []
-    command, unit = units.arguments(root, "crio.service") or ("", "")
-    said = [
-        (unit, command),
-        *units.variables(root, "crio.service"),
-        *((each, units.uncommented(units.text(root, each))) for each in _CRIO_ARGUMENTS),
-    ]
-    for place, text in said:
-        if overriding := _CNI.findall(text):
-            raise RuntimeConfigError(f"{place}: CRI-O is started with {overriding[0]}")
-    texts = [text for _, text in said]
-    main = _last(texts, _CONFIG) or _last(texts, _CONFIG_VARIABLE) or CRIO
-    drop_ins = _last(texts, _CONFIG_DIR) or _last(texts, _CONFIG_DIR_VARIABLE) or CRIO_DROP_INS
-    if main != CRIO and _document(root, main) is None:
-        raise RuntimeConfigError(f"CRI-O is started with the config {main}, which cannot be found")
-    for path in (main, *_below(root, drop_ins, 0)):
+    main = _given(process, "CONTAINER_CONFIG", "config", "c")
+    drop_ins = _given(process, "CONTAINER_CONFIG_DIR", "config-dir", "d")
+    if main and _document(root, main[0]) is None:
+        raise RuntimeConfigError(
+            f"{main[1]}: CRI-O is started with the config {main[0]}, which cannot be found"
+        )
+    folder = drop_ins[0] if drop_ins else CRIO_DROP_INS
+    for path in (main[0] if main else CRIO, *_below(root, folder, 0)):
         document = _document(root, path)
         if document is not None:
             loaded.append((path, document))
         if len(loaded) > _MOST_FILES:
-            raise RuntimeConfigError(f"{drop_ins}: holds more than {_MOST_FILES} files")
+            raise RuntimeConfigError(f"{folder}: holds more than {_MOST_FILES} files")
+    for member, (flag, variable) in _CNI.items():
+        if (given := _given(process, variable, flag)) is not None:
+            value = _listed(given[0]) if member == "plugin_dirs" else given[0]
+            loaded.append((given[1], {"crio": {"network": {member: value}}}))
     return crio(loaded) if loaded else None
 
 
-def _last(texts: Sequence[str], pattern: re.Pattern[str]) -> str | None:
-    found = [each for text in texts for each in pattern.findall(text)]
-    return found[-1] if found else None
+def _crio_started(root: str) -> units.Started:
+    """CRI-O's process; where no unit is found, what its packages' variables would start it with."""
+    process = units.started(root, "crio.service")
+    if process.words:
+        _check_program(process, "crio")
+        return process
+    named = [each for path in _CRIO_ARGUMENTS for each in units.set_by(root, path).items()]
+    variables = {**process.variables, **dict(named)}
+    words = [word for value, _ in variables.values() for word in value.split()]
+    place = next((path for _, path in variables.values()), "")
+    return replace(process, place=place, words=tuple(words), variables=variables)
+
+
+def _given(process: units.Started, variable: str, *flags: str) -> tuple[str, str] | None:
+    """What CRI-O is told, and by which file: a flag goes before its variable."""
+    if values := _flags(process, *flags):
+        several = ",".join(values) if "cni-plugin-dir" in flags else values[-1]
+        return several, process.place
+    return process.variable(variable)
+
+
+def _listed(value: str) -> list[str]:
+    """As StringSliceTrySplit takes it apart."""
+    return [each.strip() for each in value.split(",")]
 
 
 def _below(root: str, folder: str, depth: int) -> Iterator[str]:

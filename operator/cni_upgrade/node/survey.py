@@ -97,7 +97,7 @@ def survey(operation: Operation) -> Survey:
     if operation.paths.known is not None:
         return _look(operation, folders.find(operation.root, operation.paths), None)
     own = runtime_config.read(operation.root, operation.runtime)
-    found = folders.find(operation.root, operation.paths, own.stated, own.elsewhere)
+    found = folders.find(operation.root, operation.paths, own.stated, own.elsewhere, own.default)
     return _look(operation, replace(found, findings=(*own.findings, *found.findings)), None)
 
 

@@ -13,6 +13,7 @@ from cni_upgrade.controller.main import CONFIG
 from cni_upgrade.fleet.config import OperatorConfig, Preset, parse
 from cni_upgrade.fleet.workloads import PRIORITY_CLASS
 from cni_upgrade.kube import rights
+from cni_upgrade.node import units
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "manifests"
@@ -313,9 +314,21 @@ def test_an_audit_sees_every_folder_of_its_preset(config: OperatorConfig) -> Non
 
 def test_an_audit_starts_on_every_node(config: OperatorConfig) -> None:
     """A mount that is missing keeps a pod from starting, one folder beneath it is a finding."""
-    on_every_linux = {"/etc", "/opt", "/usr", "/usr/lib", "/var", "/var/lib"}  # FHS 3.0
+    on_every_linux = {"/etc", "/lib", "/opt", "/usr", "/var", "/var/lib"}  # FHS 3.0
     for name, preset in presets(config).items():
         assert set(preset.mounts) <= on_every_linux, name
+
+
+def test_an_audit_sees_what_the_runtime_is_started_with(config: OperatorConfig) -> None:
+    """A unit that is not mounted looks like none, and a folder that it names is then missed."""
+    unseen = Path("/run")  # with the sockets of those who rule the node
+    for name, preset in presets(config).items():
+        if name in ("k3s", "rke2", "microk8s"):
+            continue  # they write what their containerd goes by, and systemd does not start it
+        for folder in units.FOLDERS:
+            seen = any(Path(folder).is_relative_to(mount) for mount in preset.mounts)
+            assert seen or Path(folder).is_relative_to(unseen), f"{name}: {folder}"
+        assert not any(unseen.is_relative_to(mount) for mount in preset.mounts), name
 
 
 def test_auto_knows_every_conf_folder_that_its_mounts_hold(config: OperatorConfig) -> None:

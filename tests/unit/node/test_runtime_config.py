@@ -30,15 +30,26 @@ def put(root: Path, path: str, text: str) -> None:
 def wrong(root: Path, runtime: str = "containerd://1.6.2") -> str:
     """The one finding's text, of a configuration that is not to be relied on."""
     found = runtime_config.read(str(root), runtime)
-    assert found.stated is None
-    (finding,) = found.findings
-    assert (str(finding.code), finding.severity) == ("RuntimeConfig", Severity.WARNING)
-    return finding.message
+    assert (found.stated, found.findings) == (None, ())
+    assert found.elsewhere is not None
+    assert (str(found.elsewhere.code), found.elsewhere.severity) == (
+        "RuntimeConfig",
+        Severity.FAULT,
+    )
+    return found.elsewhere.message
 
 
 def test_nothing_there_is_nothing_known(tmp_path: Path) -> None:
-    for runtime in ("", "containerd://1.6.2", "containerd://1.7.1-k3s1", "cri-o://1.30.0"):
+    for runtime in ("", "docker://24.0.7"):
         assert runtime_config.read(str(tmp_path), runtime) == runtime_config.Found()
+    by_default = runtime_config.Found(default="/etc/cni/net.d")
+    for runtime in ("containerd://1.6.2", "cri-o://1.30.0"):
+        assert runtime_config.read(str(tmp_path), runtime) == by_default
+
+
+def test_k3s_without_its_own_has_it_elsewhere(tmp_path: Path) -> None:
+    """k3s and RKE2 write it at each start, below their data-dir."""
+    assert "k3s and RKE2 write theirs" in wrong(tmp_path, "containerd://1.7.1-k3s1")
 
 
 def test_a_file_that_says_nothing_of_cni(tmp_path: Path) -> None:
@@ -78,7 +89,12 @@ def test_two_that_could_be_meant(tmp_path: Path) -> None:
 
 def test_containerd_without_its_cri_part_is_not_the_one(tmp_path: Path) -> None:
     put(tmp_path, ETC, 'disabled_plugins = ["cri"]\n[plugins.cri.cni]\nconf_dir = "/a"\n')
-    assert runtime_config.read(str(tmp_path), "containerd://1.6.2").stated is None
+    assert "CRI part is off, so the node has another containerd" in wrong(tmp_path)
+    assert runtime_config.read(str(tmp_path), "") == runtime_config.Found()
+    put(tmp_path, "etc/k0s/containerd.toml", V2 + 'conf_dir = "/b"\n')
+    stated = runtime_config.read(str(tmp_path), "containerd://1.6.2").stated
+    assert stated is not None
+    assert stated.conf_dir == "/b"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +111,7 @@ def test_containerd_without_its_cri_part_is_not_the_one(tmp_path: Path) -> None:
         (V2 + "max_conf_num = '1'\n", "containerd://1.6.2", "max_conf_num: expected a whole"),
         ("version = 2\nplugins = 3\n", "containerd://1.6.2", "plugins: expected a table"),
         ("version = 2\nimports = 'x'\n", "containerd://1.6.2", "imports: expected a list"),
-        ("imports = ['/nope.toml']\n", "containerd://1.6.2", "/nope.toml: is imported, and is not"),
+        ("imports = ['/nope.toml']\n", "containerd://1.6.2", "/nope.toml: is imported by /etc"),
         ("imports = ['d/*.toml']\n", "containerd://1.6.2", "expected an absolute one"),
         ("imports = ['/d/[a]*.toml']\n", "containerd://2.1.0", "expected only * and ?"),
         (
@@ -213,7 +229,9 @@ def test_an_audit_looks_where_the_runtime_does(host: Host) -> None:
     left.mkdir(parents=True)
     (left / "10-flannel.conflist").write_text(VERSIONLESS)
     asked = replace(host.audit(), paths=USUAL)
-    found = report(run(asked)).paths
+    seen = report(run(asked))
+    assert (seen.paths.conf_dir, seen.verdict, seen.files) == ("/etc/cni/net.d", "NoConfig", ())
+    found = report(run(replace(asked, runtime=""))).paths
     assert (found.conf_dir, found.known.source) == (K3S_CONF, "preset")
     put(host.root, ETC, V2 + 'conf_dir = "/etc/cni/net.d/"\nbin_dir = "/opt/cni/bin"\n')
     found = report(run(asked)).paths
@@ -411,6 +429,11 @@ UNIT = "usr/lib/systemd/system/containerd.service"
         "--config=/etc/other.toml",
         "-c /etc/other.toml",
         '"-c=/etc/other.toml"',
+        "-config /etc/other.toml",
+        "-config=/etc/other.toml",
+        '"--config" "/etc/other.toml"',
+        "'--config' '/etc/other.toml'",
+        "--config /first.toml --config /etc/other.toml",
     ],
 )
 def test_containerd_started_with_another_file(tmp_path: Path, flag: str) -> None:
@@ -420,7 +443,9 @@ def test_containerd_started_with_another_file(tmp_path: Path, flag: str) -> None
     stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
     assert stated == replace(NO_BINS, conf_dir="/other", files=("/etc/other.toml",))
     # k3s starts a containerd of its own, whatever this unit says.
-    assert runtime_config.read(str(tmp_path), "containerd://1.7.2-k3s1").stated is None
+    put(tmp_path, K3S, V2 + 'conf_dir = "/own"\n')
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.2-k3s1").stated
+    assert stated == replace(NO_BINS, conf_dir="/own", files=(f"/{K3S}",))
 
 
 def test_a_drop_in_takes_the_place_of_what_a_unit_starts(tmp_path: Path) -> None:
@@ -442,6 +467,98 @@ def test_another_file_that_is_not_there(tmp_path: Path) -> None:
     assert "--config /srv/c.toml, which cannot be found" in wrong(tmp_path, "containerd://1.7.2")
 
 
+@pytest.mark.parametrize(
+    ("wanted", "runtime", "place", "text"),
+    [
+        ("is imported by", "containerd://1.6.2", ETC, 'version = 2\nimports = ["/gone.toml"]\n'),
+        ("cannot be found", "containerd://1.6.2", UNIT, "ExecStart=containerd --config /no.toml\n"),
+        ("neither is there", "containerd://1.6.2-k3s1", ETC, ""),
+        ("CRI part is off", "containerd://1.6.2", ETC, 'disabled_plugins = ["cri"]\n'),
+    ],
+)
+def test_nothing_is_written_where_the_configuration_cannot_be_relied_on(
+    host: Host, wanted: str, runtime: str, place: str, text: str
+) -> None:
+    """What stands in the usual folder may be a leftover, and was rewritten for the node's own."""
+    host.config()
+    host.plugins()
+    host.runtime = runtime
+    put(host.root, place, text)
+    seen = report(run(host.audit()))
+    assert (seen.verdict, seen.files, seen.baseline.add) == ("Blocked", (), None)
+    [finding] = [each for each in seen.findings if each.severity == "Fault"]
+    assert str(finding.code) == "RuntimeConfig"
+    assert wanted in finding.message
+    assert run(host.apply()).outcome == "Refused"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "etc/systemd/system/containerd.service",
+        "run/systemd/system/containerd.service",
+        "usr/local/lib/systemd/system/containerd.service",
+        "lib/systemd/system/containerd.service",
+        "lib/systemd/system/containerd.service.d/99-own.conf",
+        "etc/systemd/system/service.d/99-own.conf",
+    ],
+)
+def test_everywhere_that_systemd_looks(tmp_path: Path, place: str) -> None:
+    put(tmp_path, "srv/c.toml", V2 + 'conf_dir = "/srv/cni"\n')
+    put(tmp_path, place, "[Service]\nExecStart=\nExecStart=containerd --config /srv/c.toml\n")
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
+    assert stated is not None
+    assert stated.conf_dir == "/srv/cni"
+
+
+def test_the_last_of_many_drop_ins_decides(tmp_path: Path) -> None:
+    drop_ins = "etc/systemd/system/containerd.service.d"
+    put(tmp_path, "srv/c.toml", V2 + 'conf_dir = "/srv/cni"\n')
+    for number in range(40):
+        put(tmp_path, f"{drop_ins}/{number:03}.conf", "[Service]\nNice=1\n")
+    last = "[Service]\nExecStart=\nExecStart=containerd --config /srv/c.toml\n"
+    put(tmp_path, f"{drop_ins}/999.conf", last)
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
+    assert stated is not None
+    assert stated.conf_dir == "/srv/cni"
+    for number in range(40, 300):
+        put(tmp_path, f"{drop_ins}/{number:03}.conf", "[Service]\nNice=1\n")
+    assert "holds more than 256 drop-ins" in wrong(tmp_path, "containerd://1.7.2")
+
+
+@pytest.mark.parametrize(
+    ("text", "conf_dir"),
+    [
+        ("Environment=CFG=/srv/c.toml\nExecStart=containerd --config ${CFG}", "/srv/cni"),
+        ("Environment=CFG=/x\nEnvironmentFile=/etc/c.env\nExecStart=containerd $ARGS", "/srv/cni"),
+        ('Environment="ARGS=-config /srv/c.toml"\nExecStart=containerd $ARGS', "/srv/cni"),
+        ("EnvironmentFile=-/etc/none.env\nExecStart=containerd $ARGS", "/etc/cni/net.d"),
+        ("Environment=ARGS=--config=/x\nUnsetEnvironment=ARGS\nExecStart=containerd $ARGS", None),
+        ("ExecStart=-/bin/env PATH=/x containerd $$ARGS", "/etc/cni/net.d"),
+    ],
+)
+def test_containerd_started_with_variables(tmp_path: Path, text: str, conf_dir: str | None) -> None:
+    put(tmp_path, ETC, "")
+    put(tmp_path, "srv/c.toml", V2 + 'conf_dir = "/srv/cni"\n')
+    put(tmp_path, "etc/c.env", "# mine\nCFG=/y\nARGS='--config \\\n/srv/c.toml'\n")
+    put(tmp_path, UNIT, f"[Service]\n{text}\n")
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
+    assert stated is not None
+    assert stated.conf_dir == (conf_dir or "/etc/cni/net.d")
+
+
+def test_a_unit_that_is_masked_or_cannot_be_read(tmp_path: Path) -> None:
+    put(tmp_path, ETC, "")
+    put(tmp_path, UNIT, "[Service]\nExecStart=containerd --config /srv/c.toml\n")
+    own = tmp_path / "etc/systemd/system/containerd.service"
+    own.parent.mkdir(parents=True)
+    own.symlink_to("/dev/null")
+    assert runtime_config.read(str(tmp_path), "containerd://1.7.2").stated is not None
+    own.unlink()
+    own.symlink_to("/opt/containerd/containerd.service")
+    assert "leads to /opt/containerd/containerd.service" in wrong(tmp_path, "containerd://1.7.2")
+
+
 CRIO_UNIT = "usr/lib/systemd/system/crio.service"
 
 
@@ -449,13 +566,20 @@ def test_crio_started_with_other_files(tmp_path: Path) -> None:
     put(tmp_path, "etc/crio/crio.conf", '[crio.network]\nnetwork_dir = "/usual"\n')
     put(tmp_path, "etc/own/crio.conf", '[crio.network]\nnetwork_dir = "/own"\n')
     put(tmp_path, "etc/own.d/1", '[crio.network]\nplugin_dirs = ["/p"]\n')
-    put(tmp_path, CRIO_UNIT, "[Service]\nExecStart=/usr/bin/crio -c /etc/own/crio.conf $MORE\n")
+    put(
+        tmp_path,
+        CRIO_UNIT,
+        "[Service]\nEnvironmentFile=-/etc/sysconfig/crio\n"
+        "ExecStart=/usr/bin/crio -c /etc/own/crio.conf $MORE\n",
+    )
     put(tmp_path, "etc/sysconfig/crio", "# --cni-config-dir /x\nMORE=--config-dir=/etc/own.d\n")
     stated = runtime_config.read(str(tmp_path), "cri-o://1.30.0").stated
     assert stated is not None
     assert (stated.conf_dir, stated.bin_dirs) == ("/own", ("/p",))
     put(tmp_path, "etc/sysconfig/crio", "MORE='--config-dir=/etc/own.d --cni-config-dir /x'\n")
-    assert "started with --cni-config-dir" in wrong(tmp_path, "cri-o://1.30.0")
+    stated = runtime_config.read(str(tmp_path), "cri-o://1.30.0").stated
+    assert stated is not None
+    assert (stated.conf_dir, stated.bin_dirs) == ("/x", ("/p",))
 
 
 ETC_CNI = '[crio.network]\nnetwork_dir = "/etc/cni/net.d"\n'
@@ -465,30 +589,76 @@ CRIO_DROP_IN = "usr/lib/systemd/system/crio.service.d/10-crio.conf"
 @pytest.mark.parametrize(
     ("place", "text", "said"),
     [
-        (
-            "etc/sysconfig/crio",
-            "CONTAINER_CNI_CONFIG_DIR=/etc/kubernetes/cni/net.d\n",
-            "/etc/sysconfig/crio: CRI-O is started with CONTAINER_CNI_CONFIG_DIR",
-        ),
-        ("etc/default/crio", "CONTAINER_CNI_DEFAULT_NETWORK=x\n", "CONTAINER_CNI_DEFAULT_NETWORK"),
+        ("etc/sysconfig/crio", "CONTAINER_CNI_CONFIG_DIR=/x/net.d\n", ("/x/net.d", (), None)),
+        ("etc/default/crio", "CONTAINER_CNI_DEFAULT_NETWORK='x y'\n", (None, (), "x y")),
         (
             CRIO_DROP_IN,
-            '[Service]\nEnvironment=A=b "CONTAINER_CNI_PLUGIN_DIR=/opt/cni/bin"\n',
-            f"/{CRIO_DROP_IN}: CRI-O is started with CONTAINER_CNI_PLUGIN_DIR",
+            '[Service]\nEnvironment=A=b "CONTAINER_CNI_PLUGIN_DIR=/x, /y"\n',
+            (None, ("/x", "/y"), None),
         ),
-        (CRIO_UNIT, "[Service]\nEnvironment=MORE=--cni-plugin-dir=/x\n", "--cni-plugin-dir"),
+        (CRIO_UNIT, "[Service]\nEnvironment=MORE=--cni-plugin-dir=/x\n", (None, ("/x",), None)),
         (
             CRIO_UNIT,
             "[Service]\nEnvironmentFile=-/etc/own.env\nExecStart=/usr/bin/crio\n",
-            "/etc/own.env: CRI-O is started with CONTAINER_CNI_CONFIG_DIR",
+            ("/own", (), None),
+        ),
+        (
+            CRIO_UNIT,
+            "[Service]\nEnvironmentFile=-/etc/own.env\n"
+            "ExecStart=/usr/bin/crio -cni-config-dir /x --cni-plugin-dir /p --cni-plugin-dir=/q\n",
+            ("/x", ("/p", "/q"), None),
+        ),
+        (
+            CRIO_UNIT,
+            '[Service]\nEnvironment=DIR=/x\nExecStart=crio "--cni-config-dir" "${DIR}/net.d"\n',
+            ("/x/net.d", (), None),
+        ),
+        (
+            "etc/systemd/system.conf.d/own.conf",
+            "[Manager]\nDefaultEnvironment=CONTAINER_CNI_CONFIG_DIR=/x\n",
+            ("/x", (), None),
         ),
     ],
 )
-def test_crio_started_with_variables(tmp_path: Path, place: str, text: str, said: str) -> None:
-    """They go before all of CRI-O's files."""
+def test_crio_started_with_variables(
+    tmp_path: Path, place: str, text: str, said: tuple[str | None, tuple[str, ...], str | None]
+) -> None:
+    """They go before all of CRI-O's files, and flags before them."""
+    put(tmp_path, "etc/crio/crio.conf", ETC_CNI)
+    put(tmp_path, "etc/own.env", "CONTAINER_CNI_CONFIG_DIR=/own\n")
+    put(tmp_path, place, text)
+    conf_dir, bin_dirs, network = said
+    stated = runtime_config.read(str(tmp_path), "cri-o://1.29.4").stated
+    assert stated is not None
+    assert (stated.conf_dir, stated.bin_dirs, stated.default_network) == (
+        conf_dir or "/etc/cni/net.d",
+        bin_dirs or ("/opt/cni/bin",),
+        network,
+    )
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [
+        ("ExecStart=/opt/start-crio.sh", "it starts /opt/start-crio.sh, and not crio itself"),
+        ("ExecStart=/bin/sh -c 'exec crio --config /x'", "it starts /bin/sh, and not crio"),
+        ("ExecStart=crio --cni-config-dir=$DIR", "what --cni-config-dir=$DIR $DIR is given"),
+        ("ExecStart=crio --cni-config-dir %h/cni", "%h/cni is given cannot be told"),
+        ("ExecStart=crio --cni-config-dir '/x", "a quote is not closed"),
+        ("ExecStart=crio --cni-config-dir", "network_dir: expected a folder"),
+        ("PassEnvironment=CONTAINER_CNI_CONFIG_DIR", "what may set it cannot be seen"),
+        ("EnvironmentFile=-/run/crio.env", "what may set it cannot be seen"),
+        ("EnvironmentFile=/etc/nope.env", "what may set it cannot be seen"),
+        ("EnvironmentFile=-/etc/own.d/*.env", "a pattern is not followed"),
+        ("EnvironmentFile=-/etc/%i.env", "a specifier is not followed"),
+        ("EnvironmentFile=/etc/own.env", "expected it without export"),
+        ("#" + "x" * (1 << 16), "larger than 65536 bytes"),
+    ],
+)
+def test_what_crio_is_started_with_and_cannot_be_told(tmp_path: Path, unit: str, said: str) -> None:
     put(tmp_path, "etc/crio/crio.conf", ETC_CNI)
     put(tmp_path, "etc/own.env", "export CONTAINER_CNI_CONFIG_DIR=/x\n")
-    put(tmp_path, place, text)
+    put(tmp_path, CRIO_UNIT, f"[Service]\n{unit}\n")
     assert said in wrong(tmp_path, "cri-o://1.29.4")
 
 
@@ -530,6 +700,8 @@ def test_variables_that_name_crios_files(tmp_path: Path) -> None:
     assert folders() == ("/own", ("/p",))
     put(tmp_path, "etc/sysconfig/crio", "CONTAINER_CONFIG=/etc/other/crio.conf\n")
     assert folders() == ("/other", ("/p",))
+    put(tmp_path, CRIO_UNIT, "[Service]\nExecStart=/usr/bin/crio\n")
+    assert folders() == ("/own", ("/p",)), "of a unit that is there what it names counts"
     put(tmp_path, CRIO_UNIT, "[Service]\nExecStart=/usr/bin/crio -c /etc/own/crio.conf\n")
     assert folders() == ("/own", ("/p",))
     put(tmp_path, CRIO_UNIT, "[Service]\nExecStart=/usr/bin/crio -c /etc/nope.conf\n")
@@ -545,6 +717,7 @@ def test_microk8s_whose_files_are_not_mounted(host: Host) -> None:
     host.config()
     host.plugins()
     assert report(run(host.audit())).verdict == "Rewrite"
+    put(host.root, K3S, "")
     put(host.root, MICROK8S_UNIT, "[Service]\nExecStart=/usr/bin/snap run microk8s\n")
     for left in ("", V2 + 'conf_dir = "/etc/cni/net.d"\n'):
         put(host.root, ETC, left)
@@ -582,10 +755,29 @@ def test_microk8s_that_is_seen(tmp_path: Path) -> None:
     assert found.stated == replace(NO_BINS, conf_dir="/b", files=(f"/{MICROK8S}",))
 
 
+def test_k0s_reads_what_it_makes_of_its_own_folder(tmp_path: Path) -> None:
+    """No agent sees /run, where k0s puts what it has made."""
+    own = "etc/k0s/containerd.toml"
+    put(tmp_path, own, 'version = 2\nimports = ["/run/k0s/containerd-cri.toml"]\n')
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.30").stated
+    assert stated == replace(DEFAULT, files=(f"/{own}",))
+    put(tmp_path, "etc/k0s/containerd.d/a.toml", V2 + 'conf_dir = "/a"\n')
+    put(tmp_path, "etc/k0s/containerd.d/b.toml", "version = 2\n")
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.30").stated
+    assert stated == replace(NO_BINS, conf_dir="/a", files=("/etc/k0s/containerd.d/a.toml",))
+    put(tmp_path, "etc/k0s/containerd.d/b.toml", V2 + 'bin_dir = "/b"\n')
+    assert "is one of several with plugins" in wrong(tmp_path, "containerd://1.7.30")
+    put(tmp_path, own, 'version = 2\nimports = ["/run/k0s/other.toml"]\n')
+    assert "is not there or not mounted" in wrong(tmp_path, "containerd://1.7.30")
+
+
 def test_k0s_beside_another_installations_containerd(tmp_path: Path) -> None:
     """Debian's docker.io brings such a file, with a plugin folder that k0s does not use."""
-    put(tmp_path, "etc/k0s/containerd.toml", 'version = 2\nimports = ["/run/k0s/cri.toml"]\n')
-    assert runtime_config.read(str(tmp_path), "containerd://1.7.30") == runtime_config.Found()
+    put(
+        tmp_path,
+        "etc/k0s/containerd.toml",
+        'version = 2\nimports = ["/run/k0s/containerd-cri.toml"]\n',
+    )
     put(tmp_path, ETC, V2 + 'bin_dir = "/usr/lib/cni"\n')
     for runtime in ("containerd://1.7.30", ""):
         assert wrong(tmp_path, runtime).startswith(
