@@ -51,7 +51,7 @@ STORIES: dict[str, Story] = {
         seen="Pods stay in ContainerCreating although the config carries a version.",
         cause="The plugin's result has no cniVersion (weave). libcni 1.0.0 to 1.1.0 takes that for "
         "0.1.0 and loses the pod's addresses, so the runtime fails the pod: containerd 1.6.0 to "
-        "1.6.4, CRI-O 1.23 and 1.24.0.",
+        "1.6.4, CRI-O 1.23.0 to 1.24.1.",
         cure="No rewrite of a file cures it: move to containerd 1.6.5 or CRI-O 1.24.2, with a "
         "cniVersion of 0.3.0 or later, or replace the plugin.",
         sources=("containerd/containerd#6921", "measured with libcni itself (tests/judge)"),

@@ -120,10 +120,13 @@ def runtime_findings(runtime: Runtime) -> Iterator[Finding]:
     elif runtime.assumed is not None:
         yield Finding(
             Code.RUNTIME_ASSUMED,
-            Severity.INFO,
+            Severity.WARNING if runtime.unseen else Severity.INFO,
             runtime.label,
             f"taken for granted: {runtime.assumed}",
-            "nothing, unless whoever built it has put another libcni into it",
+            "see its go.mod for github.com/containernetworking/cni, and say it: `runtimes` of the "
+            "operator's configuration, or --libcni"
+            if runtime.unseen
+            else "nothing, unless whoever built it has put another libcni into it",
         )
 
 

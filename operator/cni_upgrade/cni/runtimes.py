@@ -41,6 +41,8 @@ class Runtime:
     """The version of the runtime's own loopback network; None when it does not run the plugin."""
     assumed: str | None = None
     """What was taken for granted to know the above."""
+    unseen: bool = False
+    """No release of its line was looked at for it: `assumed` rests on nothing that is on record."""
 
     @property
     def label(self) -> str:
@@ -75,9 +77,9 @@ class _Row:
         """The last release as it is named, or the line whose every release is meant."""
         return ".".join(str(number) for number in self.last if number != _ANY)
 
-    def newest(self, release: tuple[int, int, int]) -> tuple[int, int, int] | None:
-        """The last release of the same line that was read; None where that is not recorded."""
-        return max((each for each in self.read if each[:2] == release[:2]), default=None)
+    def of_the_line(self, release: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+        """The releases of the same line that were read, the first one first."""
+        return sorted(each for each in self.read if each[:2] == release[:2])
 
 
 _ANY = 1 << 30
@@ -116,16 +118,20 @@ TABLE: tuple[_Row, ...] = (
     _containerd("2.0.0", "2.0", "1.2.3", "2.0.0", "2.0.14"),
     _containerd("2.1.0", "2.3", "1.3.0", "2.1.0", "2.1.9", "2.2.0", "2.2.9", "2.3.0", "2.3.7"),
     _containerd("2.4.0", "2.4", "1.3.1", "2.4.0", "2.4.2"),
-    _crio("1.20.0", "1.20", "0.8.0"),
-    _crio("1.21.0", "1.22", "0.8.1"),
-    _crio("1.23.0", "1.23", "1.0.1", "1.23.0"),
-    _crio("1.24.0", "1.24.0", "1.1.0"),
+    _crio("1.20.0", "1.20", "0.8.0", "1.20.0", "1.20.9"),
+    _crio("1.21.0", "1.22", "0.8.1", "1.21.0", "1.21.7", "1.22.0", "1.22.5"),
+    _crio("1.23.0", "1.23", "1.0.1", "1.23.0", "1.23.2"),
+    _crio("1.24.0", "1.24.1", "1.1.0", "1.24.0", "1.24.1"),
     _crio("1.24.2", "1.24", "1.1.1"),
-    _crio("1.25.0", "1.30", "1.1.2"),
+    _crio(
+        *("1.25.0", "1.30", "1.1.2", "1.25.0", "1.26.0", "1.27.1"),
+        *("1.28.0", "1.29.0", "1.29.1", "1.30.0", "1.30.1"),
+    ),
     _crio("1.31.0", "1.32", "1.2.3"),
-    _crio("1.33.0", "1.36", "1.3.0", "1.34.0"),
+    _crio("1.33.0", "1.36", "1.3.0", "1.34.0", "1.35.2", "1.36.1", "1.36.2"),
 )
-"""A line of which no release is named was put down without a record; `lookup` says so of it."""
+"""A line of which no release is named was put down without a record. `lookup` says so of it, and of
+a release before the first or after the last of its line that is named."""
 
 
 def reads(libcni: str) -> bool:
@@ -162,6 +168,7 @@ def lookup(container_runtime_version: str, libcni: str | None = None) -> Runtime
                 deletes_with,
                 row.loopback_at,
                 _assumed(name, version, row, numbers, suffix),
+                unseen=not row.of_the_line(numbers),
             )
     return Runtime(name, version)
 
@@ -177,6 +184,7 @@ def _said(known: Runtime, libcni: str) -> Runtime:
         deletes_with="cached" if known.name == "cri-o" else "current",
         loopback_at=known.loopback_at or ("0.3.1" if known.name == "containerd" else None),
         assumed=f"{known.label} carries libcni {libcni}, as whoever runs this tool says",
+        unseen=False,
     )
 
 
@@ -186,16 +194,25 @@ def _assumed(
     said = []
     if suffix:
         said.append(f"{version} is a build of {name} {_text(numbers)} and carries its libcni")
-    newest = row.newest(numbers)
-    if newest is None:
-        said.append(
-            f"{name} {_text(numbers)} carries libcni {row.libcni}; no release of "
-            f"{numbers[0]}.{numbers[1]} was looked at"
+    read = row.of_the_line(numbers)
+    if not read:
+        line = f"{numbers[0]}.{numbers[1]}"
+        since = (
+            f" from {_text(row.first)} on" if row.first[:2] == numbers[:2] and row.first[2] else ""
         )
-    elif numbers > newest:
         said.append(
-            f"{name} {_text(numbers)} still carries the libcni of {_text(newest)}, the last of its "
-            "line that was looked at"
+            f"{name} {_text(numbers)} carries libcni {row.libcni}; no release of {line}{since} was "
+            "looked at"
+        )
+    elif numbers > read[-1]:
+        said.append(
+            f"{name} {_text(numbers)} still carries the libcni of {_text(read[-1])}, the last of "
+            "its line that was looked at"
+        )
+    elif numbers < read[0]:
+        said.append(
+            f"{name} {_text(numbers)} carries the libcni of {_text(read[0])} already, the first of "
+            "its line that was looked at"
         )
     return "; ".join(said) or None
 

@@ -54,7 +54,7 @@ def test_what_breaks_under_2_0() -> None:
 
 def test_crio_and_docker() -> None:
     [crio] = told("cri-o://1.22.0", None, WEAVE, data=weave("0.3.1"))
-    assert crio.startswith("under cri-o 1.24.0: F3: ")
+    assert crio.startswith("under cri-o 1.24.0 to 1.24.1: F3: ")
     docker = told("docker://20.10.7", None)
     assert [each.partition(": ")[2][:3] for each in docker] == ["F1:"]
     kubenet = told("docker://20.10.7", None, without_cni="kubenet", data=b"{")

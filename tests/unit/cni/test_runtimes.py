@@ -42,6 +42,7 @@ RECORDED = [
         ("cri-o://1.22.0", "0.8.1", "0.4.0", True, False),
         ("cri-o://1.23.0", "1.0.1", "1.0.0", True, True),
         ("cri-o://1.24.0", "1.1.0", "1.0.0", False, True),
+        ("cri-o://1.24.1", "1.1.0", "1.0.0", False, True),
         ("cri-o://1.24.6", "1.1.1", "1.0.0", False, False),
         ("cri-o://1.30.1", "1.1.2", "1.0.0", False, False),
         ("cri-o://1.31.0", "1.2.3", "1.1.0", False, False),
@@ -61,7 +62,6 @@ def test_known_releases(runtime: str, libcni: str, highest: str, f1: bool, f3: b
         "containerd://3.0.0",
         "containerd://1.3.9",
         "containerd://1.8.0",
-        "cri-o://1.24.1",
         "cri-o://1.37.0",
         "cri-o://1.19.0",
         "docker://20.10.7",
@@ -129,11 +129,28 @@ def test_a_patch_release_that_nobody_has_looked_at() -> None:
     assert lookup("containerd://2.1.4").assumed is None
 
 
-def test_a_line_that_nobody_has_looked_at() -> None:
-    assert lookup("cri-o://1.28.4").assumed == (
-        "cri-o 1.28.4 carries libcni 1.1.2; no release of 1.28 was looked at"
+@pytest.mark.parametrize(
+    ("runtime", "said"),
+    [
+        ("1.31.4", "cri-o 1.31.4 carries libcni 1.2.3; no release of 1.31 was looked at"),
+        ("1.24.6", "cri-o 1.24.6 carries libcni 1.1.1; no release of 1.24 from 1.24.2 on was "),
+    ],
+)
+def test_a_line_that_nobody_has_looked_at_is_warned_of(runtime: str, said: str) -> None:
+    (finding,) = runtime_findings(lookup(f"cri-o://{runtime}"))
+    assert (str(finding.code), finding.severity) == ("RuntimeAssumed", Severity.WARNING)
+    assert said in finding.message
+    assert "--libcni" in finding.action
+    (known,) = runtime_findings(lookup(f"cri-o://{runtime}", "1.2.3"))
+    assert known.severity is Severity.INFO, "somebody has looked at it"
+
+
+def test_a_release_before_the_first_that_was_looked_at() -> None:
+    assert lookup("cri-o://1.35.0").assumed == (
+        "cri-o 1.35.0 carries the libcni of 1.35.2 already, the first of its line that was "
+        "looked at"
     )
-    assert lookup("cri-o://1.34.0").assumed is None
+    assert [lookup(f"cri-o://{each}").assumed for each in ("1.28.0", "1.34.0")] == [None, None]
 
 
 @pytest.mark.parametrize(("runtime", "libcni"), RECORDED)
