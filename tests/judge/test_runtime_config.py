@@ -66,6 +66,38 @@ FIRST: dict[str, dict[str, str]] = {
         "config.toml": f'version = 2\nimports = ["@/d/*.toml"]\n[{OF_KATA}]\ncni_conf_dir = "/k"\n',
         "d/1.toml": f'version = 2\n[{OF_GVISOR}]\ncni_conf_dir = "/g"\n',
     },
+    "members in capitals": {
+        "config.toml": f'version = 2\n[{V2}]\nCONF_DIR = "/c"\nMAX_CONF_NUM = 3\nBIN_DIR = "/a"\n'
+    },
+    "members in mixed case": {
+        "config.toml": f'version = 2\n[{V2}]\nConf_Dir = "/c"\nmax_Conf_num = 3\n'
+    },
+    "a part in capitals": {
+        "config.toml": 'version = 2\n[plugins."io.containerd.grpc.v1.cri".CNI]\nconf_dir = "/c"\n'
+    },
+    "a part in mixed case": {
+        "config.toml": 'version = 2\n[plugins."io.containerd.grpc.v1.cri".Cni]\nconf_dir = "/c"\n'
+    },
+    "imports in capitals": {
+        "config.toml": 'version = 2\nIMPORTS = ["@/d/*.toml"]\n',
+        "d/1.toml": f'VERSION = 2\n[{V2}]\nconf_dir = "/one"\n',
+    },
+    "plugins in capitals": {
+        "config.toml": 'version = 2\n[PLUGINS."io.containerd.grpc.v1.cri".cni]\nconf_dir = "/c"\n'
+    },
+    "plugins in mixed case": {
+        "config.toml": 'version = 2\n[Plugins."io.containerd.grpc.v1.cri".cni]\nconf_dir = "/c"\n'
+    },
+    "a version in capitals": {"config.toml": f'VERSION = 2\n[{V2}]\nconf_dir = "/c"\n'},
+    "a handler in capitals": {
+        "config.toml": "version = 2\n"
+        '[plugins."io.containerd.grpc.v1.cri".CONTAINERD.RUNTIMES.kata]\nCNI_CONF_DIR = "/k"\n'
+    },
+    "a plugin's name in capitals": {
+        "config.toml": f'version = 2\n[{V2.upper()}]\nconf_dir = "/c"\n'.replace(
+            "PLUGINS", "plugins"
+        )
+    },
     "a template": {"config.toml": f'version = 2\n[{V2}]\nconf_template = "/t"\n'},
 }
 SECOND: dict[str, dict[str, str]] = {

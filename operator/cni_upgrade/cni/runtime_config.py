@@ -12,11 +12,14 @@ Sources, each tried with `containerd config dump` (tests/judge/test_runtime_conf
 - containerd `pkg/cri/config/config_unix.go` (2.x: `internal/cri/config`) DefaultConfig.
 - CRI-O `pkg/config/config.go` UpdateFromDropInFile and Validate: member by member, `plugin_dir`
   stands after `plugin_dirs`; the defaults are those of `pkg/config/config_unix.go`.
+- How a name may be spelled: go-toml 1.9 `marshal.go` keysToTry, go-toml 2 `unmarshaler.go`,
+  BurntSushi toml `decode.go` unifyStruct. That of a plugin or handler is no field's, and is exact.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cni_upgrade.cni.golang import fold
 from cni_upgrade.cni.numbers import wholes
 
 Document = Mapping[str, object]
@@ -27,7 +30,8 @@ _V1 = "cri"
 _V2 = "io.containerd.grpc.v1.cri"
 _V3 = "io.containerd.cri.v1.runtime"
 _MEMBERS = ("conf_dir", "bin_dir", "bin_dirs", "max_conf_num", "conf_template")
-_TURNS = ((1, 7), (2, 0), (2, 1), (2, 2))
+_OF_CRIO = ("network_dir", "plugin_dirs", "plugin_dir", "cni_default_network")
+_TURNS = ((1, 4), (1, 7), (2, 0), (2, 1), (2, 2))
 """A release of each way in which containerd has read its files."""
 
 DEFAULT_CONF_DIR = "/etc/cni/net.d"
@@ -66,9 +70,29 @@ class Stated:
         return f"{files}; {' and '.join(self.defaults)}: {self.runtime}'s default"
 
 
-def imports(path: str, document: Document) -> tuple[str, ...]:
+_Spelling = Callable[[Document, str], Sequence[str]]
+"""Which keys of a table a runtime takes for a field of that name."""
+
+
+def _in_capitals(table: Document, name: str) -> Sequence[str]:
+    return [each for each in (name, name.upper()) if each in table][:1]
+
+
+def _in_any_case(table: Document, name: str) -> Sequence[str]:
+    return [key for key in table if fold(key) == name]
+
+
+def _spelling(version: tuple[int, int] | None) -> _Spelling:
+    """containerd 1.5 came with go-toml, 2.0 with the second generation of it."""
+    return _in_capitals if version and (1, 5) <= version < (2, 0) else _in_any_case
+
+
+def imports(path: str, document: Document, version: tuple[int, int] | None) -> tuple[str, ...]:
     """The `imports` of one containerd file, as they are spelled. Raises RuntimeConfigError."""
-    return _texts(path, "imports", document.get("imports", []))
+    value = _member(path, document, "imports", _spelling(version), [])
+    if version is None and value != document.get("imports", []):
+        raise RuntimeConfigError(f"{path}: imports: expected it in small letters")
+    return _texts(path, "imports", value)
 
 
 def release(version: str) -> tuple[int, int] | None:
@@ -84,7 +108,7 @@ def containerd(loaded: Loaded, version: tuple[int, int] | None) -> Stated | None
     """
     if version is not None:
         return _containerd(loaded, version)
-    turns = _TURNS[1:] if _version(*loaded[0]) > 2 else _TURNS
+    turns = _TURNS[2:] if _version(*loaded[0], _in_any_case) > 2 else _TURNS
     first, *rest = (_containerd(loaded, each) for each in turns)
     if any(each != first for each in rest):
         raise RuntimeConfigError(
@@ -95,11 +119,14 @@ def containerd(loaded: Loaded, version: tuple[int, int] | None) -> Stated | None
 
 
 def _containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
+    spelling = _spelling(version)
     for path, document in loaded:
-        disabled = _texts(path, "disabled_plugins", document.get("disabled_plugins", []))
+        named = _member(path, document, "disabled_plugins", spelling, [])
+        disabled = _texts(path, "disabled_plugins", named)
         if {_V1, _V2, _V3} & set(disabled):
             return None
-    parts = _first_generation(loaded) if version < (2, 0) else _second_generation(loaded)
+    read = _first_generation if version < (2, 0) else _second_generation
+    parts = read(loaded, spelling)
     merged: dict[str, tuple[str, object]] = {}
     for path, table in _cni(parts, version):
         merged.update({name: (path, table[name]) for name in _MEMBERS if name in table})
@@ -133,8 +160,8 @@ def crio(loaded: Loaded) -> Stated:
     """What CRI-O takes from its files, one of which is there. Raises RuntimeConfigError."""
     merged: dict[str, tuple[str, object]] = {}
     for path, document in loaded:
-        network = _table(path, "crio.network", document, "crio", "network")
-        merged.update({name: (path, value) for name, value in network.items()})
+        network = _table(path, "crio.network", document, _in_any_case, "crio", "network")
+        merged.update({name: (path, value) for name, value in _members(path, network, _OF_CRIO)})
     bin_dirs: tuple[str, ...] = ()
     used: list[str] = []
     if "plugin_dirs" in merged:
@@ -168,31 +195,32 @@ _Part = tuple[str, str, Document]
 """A file, the key of its CRI part, and that part."""
 
 
-def _first_generation(loaded: Loaded) -> list[_Part]:
+def _first_generation(loaded: Loaded, spelling: _Spelling) -> list[_Part]:
     version = 1
     for path, document in loaded:
-        version = _version(path, document) or version
+        version = _version(path, document, spelling) or version
     if version > 2:
         raise RuntimeConfigError(
             f"{loaded[0][0]}: version: expected 1 or 2, which containerd 1.x reads, got {version}"
         )
     key = _V1 if version == 1 else _V2
-    return [part for path, document in loaded for part in _parts(path, document, (key,))][-1:]
+    parts = [_parts(path, document, (key,), spelling) for path, document in loaded]
+    return [part for each in parts for part in each][-1:]
 
 
-def _second_generation(loaded: Loaded) -> list[_Part]:
+def _second_generation(loaded: Loaded, spelling: _Spelling) -> list[_Part]:
     parts: list[_Part] = []
     for path, document in loaded:
-        stated = _version(path, document)
+        stated = _version(path, document, spelling)
         keys = (_V1, _V2, _V3) if stated < 2 else (_V2, _V3) if stated == 2 else (_V3,)
-        parts += _parts(path, document, keys)
+        parts += _parts(path, document, keys, spelling)
     return parts
 
 
-def _parts(path: str, document: Document, keys: Sequence[str]) -> list[_Part]:
-    plugins = _table(path, "plugins", document, "plugins")
+def _parts(path: str, document: Document, keys: Sequence[str], spelling: _Spelling) -> list[_Part]:
+    plugins = _table(path, "plugins", document, spelling, "plugins")
     found = [key for key in keys if key in plugins]
-    return [(path, key, _table(path, f'plugins."{key}"', plugins, key)) for key in found]
+    return [(path, key, _table(path, f'plugins."{key}"', plugins, _exact, key)) for key in found]
 
 
 def _cni(parts: Sequence[_Part], version: tuple[int, int]) -> list[tuple[str, Document]]:
@@ -200,7 +228,7 @@ def _cni(parts: Sequence[_Part], version: tuple[int, int]) -> list[tuple[str, Do
     tables: list[tuple[str, Document]] = []
     told: dict[str, str] = {}
     for path, key, part in parts:
-        table = _table(path, f'plugins."{key}".cni', part, "cni")
+        table = _table(path, f'plugins."{key}".cni', part, _spelling(version), "cni")
         if not table:
             continue
         if path in told:
@@ -208,7 +236,16 @@ def _cni(parts: Sequence[_Part], version: tuple[int, int]) -> list[tuple[str, Do
                 f'{path}: CNI stands in plugins."{told[path]}" and in plugins."{key}": keep one'
             )
         told[path] = key
-        tables.append((path, _modern(table, key, version)))
+        known = dict(_members(path, table, _MEMBERS, _spelling(version)))
+        if version >= (2, 1) and "bin_dir" in known and "bin_dir" not in table:
+            # Its move into `bin_dirs` is none of a field: it is done by the exact name.
+            if version < (2, 2):
+                raise RuntimeConfigError(f"{path}: bin_dir: expected it in small letters")
+            del known["bin_dir"]
+        if version >= (2, 0) and len(parts) > 1 and ("cni" not in part or known.keys() - table):
+            # Files are merged by the exact names, and only then is any spelling taken.
+            raise RuntimeConfigError(f"{path}: cni: expected it and its members in small letters")
+        tables.append((path, _modern(known, key, version)))
     return tables
 
 
@@ -221,10 +258,12 @@ def _handlers(
     folders: dict[str, str] = {}
     for path, key, part in parts:
         shown = f'plugins."{key}".containerd.runtimes'
-        runtimes = _table(path, shown, part, "containerd", "runtimes")
+        spelling = _spelling(version)
+        runtimes = _table(path, shown, part, spelling, "containerd", "runtimes")
         for name in runtimes:
-            own = _table(path, f'{shown}."{name}"', runtimes, name)
-            if folder := _text(path, own.get("cni_conf_dir", ""), "cni_conf_dir"):
+            own = _table(path, f'{shown}."{name}"', runtimes, _exact, name)
+            named = _member(path, own, "cni_conf_dir", spelling, "")
+            if folder := _text(path, named, "cni_conf_dir"):
                 folders[name] = folder
     usual = conf_dir.rstrip("/")
     return tuple(sorted(each for each in folders.items() if each[1].rstrip("/") != usual))
@@ -240,18 +279,39 @@ def _modern(table: Document, key: str, version: tuple[int, int]) -> Document:
     return rest
 
 
-def _version(path: str, document: Document) -> int:
-    value = document.get("version", 0)
+def _version(path: str, document: Document, spelling: _Spelling) -> int:
+    value = _member(path, document, "version", spelling, 0)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 1 << 63:
         raise RuntimeConfigError(f"{path}: version: expected a whole number")
     return value
 
 
-def _table(path: str, shown: str, document: Document, *names: str) -> Document:
+def _exact(table: Document, name: str) -> Sequence[str]:
+    return [name] if name in table else []
+
+
+def _member(path: str, table: Document, name: str, spelling: _Spelling, absent: object) -> object:
+    """What stands there under that name. Raises RuntimeConfigError for two spellings of it."""
+    keys = spelling(table, name)
+    if len(keys) > 1:
+        raise RuntimeConfigError(f"{path}: {' and '.join(keys)}: are one member: keep one")
+    return table[keys[0]] if keys else absent
+
+
+def _members(
+    path: str, table: Document, names: Sequence[str], spelling: _Spelling = _in_any_case
+) -> list[tuple[str, object]]:
+    """Those of these names that are there, each under the name itself."""
+    missing = object()
+    found = [(name, _member(path, table, name, spelling, missing)) for name in names]
+    return [(name, value) for name, value in found if value is not missing]
+
+
+def _table(path: str, shown: str, document: Document, spelling: _Spelling, *names: str) -> Document:
     """The table at that place; an empty one where there is none."""
     value: object = document
     for name in names:
-        value = value.get(name, {}) if isinstance(value, Mapping) else value
+        value = _member(path, value, name, spelling, {}) if isinstance(value, Mapping) else value
     if not isinstance(value, Mapping):
         raise RuntimeConfigError(f"{path}: {shown}: expected a table")
     return value

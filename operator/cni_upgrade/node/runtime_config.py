@@ -231,7 +231,7 @@ def _containerd(root: str, path: str, version: tuple[int, int] | None) -> Stated
                 f"{here}: is imported by {path}, and is not there or not mounted"
             )
         loaded[here] = document
-        for pattern in imports(here, document):
+        for pattern in imports(here, document, version):
             waiting += _imported(root, here, pattern, version)
     return containerd(tuple(loaded.items()), version)
 
@@ -242,7 +242,7 @@ def _patched_by_k0s(root: str, version: tuple[int, int] | None) -> list[str]:
     A containerd 1.x takes the last one's, k0s what each of them says.
     """
     found = _imported(root, K0S, _K0S_DROP_INS, version)
-    having = [each for each in found if "plugins" in (_document(root, each) or {})]
+    having = [each for each in found if "plugins" in map(str.lower, _document(root, each) or {})]
     if len(having) > 1:
         raise RuntimeConfigError(f"{having[-1]}: is one of several with plugins: keep one")
     return having

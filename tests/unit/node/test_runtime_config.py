@@ -127,6 +127,63 @@ def test_what_cannot_be_relied_on(tmp_path: Path, text: str, runtime: str, said:
     assert said in wrong(tmp_path, runtime)
 
 
+CNI_CRI = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".%s]\n%s = "/srv/cni"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "by_release"),
+    [
+        # Tried with containerd 1.6.2, 1.6.38 and 2.4.2 (tests/judge/test_runtime_config.py).
+        (CNI_CRI % ("cni", "CONF_DIR"), {"1.4.13": True, "1.6.2": True, "2.1.0": True}),
+        (CNI_CRI % ("CNI", "conf_dir"), {"1.4.13": True, "1.6.2": True, "2.1.0": True}),
+        (CNI_CRI % ("cni", "Conf_Dir"), {"1.4.13": True, "1.6.2": False, "2.1.0": True}),
+        (CNI_CRI % ("Cni", "conf_dir"), {"1.4.13": True, "1.6.2": False, "2.1.0": True}),
+    ],
+)
+def test_the_spellings_that_a_release_reads(
+    tmp_path: Path, text: str, by_release: dict[str, bool]
+) -> None:
+    put(tmp_path, ETC, text)
+    for release, read in by_release.items():
+        stated = runtime_config.read(str(tmp_path), f"containerd://{release}").stated
+        assert stated is not None
+        assert stated.conf_dir == ("/srv/cni" if read else "/etc/cni/net.d"), release
+
+
+def test_spellings_of_which_it_is_not_known_which_counts(tmp_path: Path) -> None:
+    both = V2 + 'conf_dir = "/a"\nCONF_DIR = "/b"\n'
+    put(tmp_path, ETC, both)
+    stated = runtime_config.read(str(tmp_path), "containerd://1.6.2").stated
+    assert stated is not None
+    assert stated.conf_dir == "/a"
+    assert "conf_dir and CONF_DIR: are one member" in wrong(tmp_path, "containerd://2.1.0")
+    put(tmp_path, ETC, V2 + 'Conf_Dir = "/b"\n')
+    assert "depends on the release" in wrong(tmp_path, "")
+    put(tmp_path, ETC, 'version = 2\nIMPORTS = ["/etc/more.toml"]\n')
+    assert "expected it in small letters" in wrong(tmp_path, "")
+    put(tmp_path, ETC, 'imports = ["/etc/more.toml"]\n' + V2 + 'conf_dir = "/a"\n')
+    put(tmp_path, "etc/more.toml", V2 + 'CONF_DIR = "/b"\n')
+    assert "its members in small letters" in wrong(tmp_path, "containerd://2.1.0")
+    put(tmp_path, ETC, V2 + 'BIN_DIR = "/b"\n')
+    assert "bin_dir: expected it in small" in wrong(tmp_path, "containerd://2.1.0")
+    stated = runtime_config.read(str(tmp_path), "containerd://2.4.2").stated
+    assert stated is not None
+    assert stated.bin_dirs == ("/opt/cni/bin",)
+
+
+def test_crio_reads_any_spelling(tmp_path: Path) -> None:
+    put(tmp_path, "etc/crio/crio.conf", '[Crio.NETWORK]\nNetwork_Dir = "/a"\n')
+    stated = runtime_config.read(str(tmp_path), "cri-o://1.23.0").stated
+    assert stated is not None
+    assert stated.conf_dir == "/a"
+    put(tmp_path, "etc/crio/crio.conf.d/1", '[crio.network]\nnetwork_dir = "/b"\n')
+    stated = runtime_config.read(str(tmp_path), "cri-o://1.23.0").stated
+    assert stated is not None
+    assert stated.conf_dir == "/b"
+    put(tmp_path, "etc/crio/crio.conf.d/1", ETC_CNI + 'NETWORK_DIR = "/b"\n')
+    assert "are one member: keep one" in wrong(tmp_path, "cri-o://1.23.0")
+
+
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     put(tmp_path, ETC, "")
     (tmp_path / ETC).write_bytes(b"\xff\xfe")
@@ -152,6 +209,7 @@ def test_too_many_imports(tmp_path: Path) -> None:
     assert "more than 64 files" in wrong(tmp_path)
 
 
+ETC_CNI = '[crio.network]\nnetwork_dir = "/etc/cni/net.d"\n'
 V3 = 'version = 3\n[plugins."io.containerd.cri.v1.runtime".cni]\nconf_dir = "/c"\n'
 
 
@@ -582,7 +640,6 @@ def test_crio_started_with_other_files(tmp_path: Path) -> None:
     assert (stated.conf_dir, stated.bin_dirs) == ("/x", ("/p",))
 
 
-ETC_CNI = '[crio.network]\nnetwork_dir = "/etc/cni/net.d"\n'
 CRIO_DROP_IN = "usr/lib/systemd/system/crio.service.d/10-crio.conf"
 
 
