@@ -15,8 +15,10 @@ _FILES = (
     "/etc/sysconfig/kubelet",
     "/etc/kubernetes/kubelet.env",
 )
-_UNITS = ("kubelet.service", "cri-docker.service")
+_CRI_DOCKERD = ("cri-docker.service", "cri-dockerd.service")
 _FLAG = re.compile(r"--network-plugin[= ][\"']?(kubenet|noop|cni)\b")
+_DEFAULT = "cni"
+"""Of cri-dockerd (`cmd/cri/options/options.go`), whatever the kubelet beside it was once told."""
 
 
 def network_without_cni(root: str, runtime: str) -> str | None:
@@ -29,6 +31,10 @@ def network_without_cni(root: str, runtime: str) -> str | None:
         for path in _places(root)
         if (found := _FLAG.findall(units.uncommented(units.text(root, path))))
     }
+    try:
+        said.update(_of_cri_dockerd(root))
+    except units.UnitError:
+        return None
     path, plugin = next(iter(said.items()), ("", "cni"))
     if plugin == "cni" or set(said.values()) != {plugin}:
         return None
@@ -37,5 +43,13 @@ def network_without_cni(root: str, runtime: str) -> str | None:
 
 def _places(root: str) -> Iterator[str]:
     yield from _FILES
-    for unit in _UNITS:
-        yield from units.places(root, unit)
+    yield from units.places(root, "kubelet.service")
+
+
+def _of_cri_dockerd(root: str) -> Iterator[tuple[str, str]]:
+    """What each unit of its starts it with. Raises UnitError."""
+    for unit in _CRI_DOCKERD:
+        process = units.started(root, unit)
+        if process.words:
+            found = _FLAG.findall(" ".join(process.words))
+            yield process.place, found[-1] if found else _DEFAULT

@@ -47,6 +47,34 @@ def test_two_places_that_differ_are_not_known(tmp_path: Path) -> None:
     assert said == f"--network-plugin=kubenet in /{DROP_INS}/10-a.conf"
 
 
+UNIT = "usr/lib/systemd/system/cri-docker.service"
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("", None),
+        ("--network-plugin=cni", None),
+        ("--network-plugin=", None),
+        ("$ARGS", f"--network-plugin=kubenet in /{KUBEADM}"),
+        ("--network-plugin=kubenet", f"--network-plugin=kubenet in /{KUBEADM}"),
+        ("--network-plugin '", None),
+    ],
+)
+def test_cri_dockerd_goes_by_its_own_flag(tmp_path: Path, flag: str, expected: str | None) -> None:
+    """The kubelet's is one of before 1.24, which is no more read and still stands there."""
+    put(tmp_path, KUBEADM, "--network-plugin=kubenet")
+    started = f"ExecStart=/usr/bin/cri-dockerd --container-runtime-endpoint fd:// {flag}"
+    put(tmp_path, UNIT, f"[Service]\nEnvironment=ARGS=--network-plugin=kubenet\n{started}\n")
+    assert network_without_cni(str(tmp_path), "docker://24.0.7") == expected
+
+
+def test_cri_dockerd_alone(tmp_path: Path) -> None:
+    put(tmp_path, UNIT, "[Service]\nExecStart=cri-dockerd --network-plugin noop\n")
+    said = network_without_cni(str(tmp_path), "docker://24.0.7")
+    assert said == f"--network-plugin=noop in /{UNIT}"
+
+
 def test_what_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
     put(tmp_path, KUBEADM, "--network-plugin=kubenet" + " " * (1 << 16))
     (tmp_path / "etc/default").mkdir(parents=True)
