@@ -21,8 +21,13 @@ GOOD = (Verdict.COMPATIBLE, Verdict.NOT_CNI)
 
 def good(report: Report) -> bool:
     """Whether there is nothing that a person should do, or know before doing more."""
-    serious = any(each.severity is not Severity.INFO for each in report.findings)
-    return report.verdict in GOOD and not serious and all(each.ready for each in report.readiness)
+    ready = all(each.ready for each in report.readiness)
+    return report.verdict in GOOD and not serious(report) and ready
+
+
+def serious(report: Report) -> bool:
+    """Whether something is found that is wrong, or may be."""
+    return any(each.severity is not Severity.INFO for each in report.findings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cni_upgrade.cli import loose, schema, stories, tables
 from cni_upgrade.cli.answer import COULD_NOT, FOUND, NOTHING_TO_DO, Answer, CannotError
-from cni_upgrade.cli.look import GOOD, Look, at_machine, good
+from cni_upgrade.cli.look import GOOD, Look, at_machine, good, serious
 from cni_upgrade.cli.options import named, operation, reason
 from cni_upgrade.cni.judgement import Action
 from cni_upgrade.node import backup, state
@@ -129,9 +129,10 @@ def _carry_out(asked: Operation) -> Answer:
     lines = list(tables.of_changes(result, _where(asked)))
     if result.outcome is not Outcome.DONE or result.report is None:
         code = COULD_NOT
-    elif asked.kind is Kind.RESTORE:
-        hang = any(each.code == "HangAgain" for each in result.report.findings)
-        code = FOUND if hang else NOTHING_TO_DO
+    elif (
+        asked.kind is Kind.RESTORE
+    ):  # that what came back could be raised again is why it was asked
+        code = FOUND if serious(result.report) else NOTHING_TO_DO
     else:
         code = NOTHING_TO_DO if good(result.report) else FOUND
     return Answer(code, result.to_json(), lines)

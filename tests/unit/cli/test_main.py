@@ -51,8 +51,9 @@ def test_from_the_audit_to_the_restore(host: Host, capsys: Captured) -> None:
     assert [file["name"] for file in made["files"]] == ["10-pod.conflist"]
     assert ask(host, "backups") == 0
     assert made["id"] in capsys.readouterr().out
-    assert ask(host, "restore", made["id"]) == 0
+    assert ask(host, "restore", made["id"]) == 1
     assert (host.conf / "10-pod.conflist").read_text() == VERSIONLESS
+    assert "F1" in capsys.readouterr().out, "what the backup was made to cure is there again"
 
 
 def test_json_is_the_agents_result(host: Host, capsys: Captured) -> None:
@@ -302,7 +303,19 @@ def test_a_restore_that_lets_pods_hang_again(host: Host, capsys: Captured) -> No
     assert ask(host, "restore", made) == 2
     assert ask(host, "restore", "--rollback", made) == 1
     assert "HangAgain" in capsys.readouterr().out
-    assert ask(host, "restore", made) == 0, "it stands there already"
+    assert ask(host, "restore", made) == 1, "it stands there already, and they hang still"
+    assert "F1" in capsys.readouterr().out
+
+
+def test_a_restore_that_leaves_nothing_to_be_found(host: Host, capsys: Captured) -> None:
+    """As an apply: what is found afterwards decides, not that something was done."""
+    path = host.config(text=VERSIONLESS.replace("{\n", '{\n  "cniVersion": "0.4.0",\n', 1))
+    before = path.read_text()
+    assert ask(host, "apply") == 0
+    made = next(path.name for path in (host.state / "backups").iterdir())
+    assert ask(host, "restore", made) == 0
+    assert path.read_text() == before
+    assert "F1" not in capsys.readouterr().out
 
 
 def test_a_restore_that_cannot_be(host: Host, capsys: Captured) -> None:
