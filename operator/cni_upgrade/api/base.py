@@ -1,11 +1,12 @@
 """What every model shares, so that each resource reads, bounds and writes its fields alike."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from cni_upgrade.api.instant import whole_seconds
 
 _FIELDS: dict[frozenset[str], set[str]] = {}
 
@@ -55,12 +56,7 @@ def _same(one: object, other: object) -> bool:
     return one is other or (type(one) is type(other) and one == other)
 
 
-def _whole_seconds(value: datetime) -> datetime:
-    """Kubernetes keeps seconds: what is written compares equal to what is read back."""
-    return value.astimezone(UTC).replace(microsecond=0)
-
-
-Time = Annotated[AwareDatetime, AfterValidator(_whole_seconds)]
+Time = Annotated[AwareDatetime, AfterValidator(whole_seconds)]
 
 
 def clip(limit: int) -> Callable[[object], object]:

@@ -41,6 +41,12 @@ class UnreadableResourceError(Exception):
         return "; ".join(map(str, self.problems))
 
 
+def unforeseen(obj: Mapping[str, object], error: Exception) -> UnreadableResourceError:
+    """The same for an object that was read by code which gave up over what it holds."""
+    problem = FieldProblem("the object", f"{type(error).__name__}: {error}")
+    return UnreadableResourceError(str(obj.get("kind") or "object"), obj, (problem,))
+
+
 _M = TypeVar("_M", bound=Model)
 
 

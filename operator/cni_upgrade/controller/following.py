@@ -134,6 +134,12 @@ class Follower:
                 if error.status and resource is not EVENTS:
                     self._missed()
                 failures += 1
+            except Exception:
+                # One watch that ends with a mistake of our own would end the others as well.
+                log.exception("the watch of %s ended over an error of our own", resource.plural)
+                if resource is not EVENTS:
+                    self._missed()
+                failures += 1
             else:
                 failures = 1
             # Also after a good end: an API server that ends each watch at once is not stormed.

@@ -14,12 +14,18 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
-from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state, parse_policy
+from cni_upgrade.api.parse import (
+    UnreadableResourceError,
+    parse_node_state,
+    parse_policy,
+    unforeseen,
+)
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.containing import NONSENSE
 from cni_upgrade.fleet.node_lease import HELD
 from cni_upgrade.fleet.objects import Job, Lease, Namespace, Node, Pod
 from cni_upgrade.fleet.phases import Step
@@ -81,10 +87,12 @@ class Shelf(Generic[T]):
         before = self.items.get(key)
         try:
             item = self._read(raw)
-        except UnreadableResourceError as error:
-            log.error("%s", error)
+        except (UnreadableResourceError, *NONSENSE) as error:
+            # One that got out would end the watch, and with it the process.
+            named = error if isinstance(error, UnreadableResourceError) else unforeseen(raw, error)
+            log.error("%s", named)
             self._lose(key)
-            self.unreadable[key] = error
+            self.unreadable[key] = named
             return True
         self.unreadable.pop(key, None)
         self.take(key, item)
@@ -328,7 +336,7 @@ class Store:
             unread={k: Unread.of(error) for k, error in self.policies.unreadable.items()},
             nodes=ours(self.nodes.items, lambda node: node.name),
             unjudged={
-                name: Unjudged(self.nodes.items[name], self._changing(name))
+                name: Unjudged(self.nodes.items[name], self._changing(name), self._problem(name))
                 for name in sorted(hands_off & self.nodes.items.keys())
             },
             states=ours(self.states.items, lambda state: state.metadata.name),
@@ -366,6 +374,10 @@ class Store:
                 if ref is not None and ref.name in newer
             }
         return frozenset(self.states.unreadable.keys() | owned)
+
+    def _problem(self, name: str) -> str:
+        error = self.states.unreadable.get(name)
+        return error.text if error else ""
 
     def _changing(self, name: str) -> bool:
         """Whether a record says that its node is being changed, as far as it can be read."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+from cni_upgrade.api.instant import instant
 from cni_upgrade.api.names import LABEL_NODE, STOP
 
 Raw = Mapping[str, Any]
@@ -18,11 +19,6 @@ Raw = Mapping[str, Any]
 _JOB_NAME = ("batch.kubernetes.io/job-name", "job-name")
 """The labels by which Kubernetes ties a pod to its Job: the first one from 1.27 on, the second one
 in every release. Source: k8s.io/api/batch/v1/types.go."""
-
-
-def instant(text: str | None) -> datetime | None:
-    """An RFC 3339 time as the API server writes it (`2026-01-02T03:04:05Z`), or None."""
-    return None if not text else datetime.fromisoformat(text)
 
 
 @dataclass(frozen=True, slots=True)

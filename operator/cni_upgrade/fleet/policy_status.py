@@ -30,7 +30,7 @@ from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, UNPLANNABLE
 from cni_upgrade.fleet.roster import Roster, unjudged
 from cni_upgrade.fleet.selection import paused, seniority
-from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.standing import PATIENCE, Verdict, enforced, held_since
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.tally import Share
@@ -50,6 +50,7 @@ was written for each of them would be a third of all requests (docs/scale.md).""
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 _MOST_FAILURES = 10
+_MOST_OF_A_PROBLEM = 200  # characters: the message has more to say than what one field holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def _status(
     if world.denied:
         return _blind(policy, world)
     matched = roster.matched(policy)
-    apart = tuple(unjudged(policy, world))
+    apart = unjudged(policy, world)
     count = len(matched) + len(apart)
     records = {name: world.states[name] for name in matched if name in world.states}
     shares = {name: roster.share(name, state) for name, state in records.items()}
@@ -366,17 +367,19 @@ def _verdict(
     return enforced(policy, course, phases, len(held.elsewhere), looking, since, world.now, text)
 
 
-def _not_all(verdict: Verdict, apart: tuple[str, ...]) -> Verdict:
+def _not_all(verdict: Verdict, apart: Mapping[str, Unjudged]) -> Verdict:
     """The verdict on the other nodes, where the records of some are not understood.
 
     What those nodes are is not known, so the policy is not there; what else keeps it goes first.
     """
-    one, shown = len(apart) == 1, ", ".join(apart[:3])
+    one, shown = len(apart) == 1, ", ".join(list(apart)[:3])
     told = (
         f"{'1 node' if one else f'{len(apart)} nodes'} left alone, whose "
         f"{'record is' if one else 'records are'} not understood, as a newer operator writes "
         f"{'it' if one else 'them'}: {shown}{'' if len(apart) <= 3 else ', ...'}"
     )
+    if problem := next((each.problem for each in apart.values() if each.problem), ""):
+        told += f" ({problem[:_MOST_OF_A_PROBLEM]})"
     if verdict.ready:
         told = f"{told}; of the others: {verdict.message}"
     elif verdict.reason != NO_NODE_MATCHES:

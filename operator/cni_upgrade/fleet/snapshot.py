@@ -40,7 +40,9 @@ class Unread:
     @classmethod
     def of(cls, error: UnreadableResourceError) -> Self:
         obj: Mapping[str, Any] = error.obj
-        meta, status = obj["metadata"], obj.get("status") or {}
+        meta, status = obj["metadata"], obj.get("status")
+        if not isinstance(status, Mapping):
+            status = {}
         return cls(
             uid=meta["uid"],
             resource_version=meta.get("resourceVersion", ""),
@@ -57,6 +59,8 @@ class Unjudged:
     node: Node
     working: bool
     """The record says that the node is being changed."""
+    problem: str = ""
+    """Every field of the record that is wrong; empty where it is the policy that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
