@@ -14,6 +14,7 @@ from cni_upgrade.kube.port import Kube, KubeError
 from cni_upgrade.kube.resources import DAEMONSETS
 
 AGAIN = 60.0  # seconds for which an answer is good: nodes that are drained at once share it
+REFUSED = 10.0  # seconds before a DaemonSet is asked for again that the API server did not tell
 
 
 class DaemonSets:
@@ -21,15 +22,17 @@ class DaemonSets:
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
-        self._there: dict[tuple[str, str], tuple[float, bool]] = {}
+        self._there: dict[tuple[str, str], tuple[float, bool | str]] = {}
+        """Until when an answer is good, and the answer: a text says why it is not known."""
 
     async def judged(self, pods: Iterable[Pod], now: float) -> tuple[Pod, ...]:
-        """The same pods, those of DaemonSets marked as orphaned or not.
+        """The same pods, those of DaemonSets marked as orphaned or not, or as doubtful and why.
 
         `now` is in seconds of a clock that only goes forward. Raises KubeError where the API
-        server does not say.
+        server does not answer at all. What it refuses is this pod's alone: anybody who may make
+        pods may write a name into one that the API server, or we, will not hear of.
         """
-        self._there = {key: at for key, at in self._there.items() if now - at[0] < AGAIN}
+        self._there = {key: known for key, known in self._there.items() if now < known[0]}
         return tuple([await self._one(pod, now) for pod in pods])
 
     async def _one(self, pod: Pod, now: float) -> Pod:
@@ -37,14 +40,18 @@ class DaemonSets:
             return pod
         key = (pod.namespace, pod.daemonset)
         if key not in self._there:
-            self._there[key] = (now, await self._exists(*key))
-        return replace(pod, orphaned=not self._there[key][1])
+            told = await self._exists(*key)
+            self._there[key] = (now + (REFUSED if isinstance(told, str) else AGAIN), told)
+        there = self._there[key][1]
+        if isinstance(there, str):
+            return replace(pod, doubt=there)
+        return replace(pod, orphaned=not there)
 
-    async def _exists(self, namespace: str, name: str) -> bool:
+    async def _exists(self, namespace: str, name: str) -> bool | str:
         try:
             await self._kube.get(DAEMONSETS, namespace, name)
         except KubeError as error:
-            if not error.gone:
+            if error.status == 0:
                 raise
-            return False
+            return False if error.gone else error.message
         return True

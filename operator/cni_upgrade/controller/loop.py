@@ -13,6 +13,7 @@ from cni_upgrade.controller.following import PROOFS_ONLY, kinds
 from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.sources import Sources
 from cni_upgrade.controller.store import Store, at_steps
+from cni_upgrade.fleet.containing import NONSENSE, why
 from cni_upgrade.fleet.hanging import wants_pods
 from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.node_lease import HELD
@@ -213,12 +214,24 @@ class Loop:
         drained = at_steps(states.values(), *EMPTYING)
         wanted = (name for name, s in states.items() if wants_pods(s))
         pods: dict[str, tuple[Pod, ...]] = {}
+        unlisted: dict[str, str] = {}
         for name in sorted(wanted):
-            listed = await self._kube.list(PODS, fieldSelector=f"spec.nodeName={name}")
-            pods[name] = tuple(Pod.of(raw) for raw in listed.items)
-            if name in drained:
-                pods[name] = await self._daemonsets.judged(pods[name], time.monotonic())
-        self._store.node_pods = pods
+            try:
+                pods[name] = await self._pods_of(name, name in drained)
+            except KubeError as error:
+                if error.status == 0:
+                    raise
+                unlisted[name] = error.message
+            except NONSENSE as error:
+                unlisted[name] = why(error)
+        for name in unlisted.keys() - self._store.unlisted.keys():
+            log.warning("%s: its pods could not be listed: %s", name, unlisted[name])
+        self._store.node_pods, self._store.unlisted = pods, unlisted
+
+    async def _pods_of(self, node: str, drained: bool) -> tuple[Pod, ...]:
+        listed = await self._kube.list(PODS, fieldSelector=f"spec.nodeName={node}")
+        pods = tuple(Pod.of(raw) for raw in listed.items)
+        return await self._daemonsets.judged(pods, time.monotonic()) if drained else pods
 
     async def _list_judged(self) -> None:
         """What a node is judged by is looked at and not only heard of.

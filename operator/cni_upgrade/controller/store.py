@@ -228,6 +228,8 @@ class Store:
         self.warnings: dict[str, tuple[int, str]] = {}
         """By the uid of a pod or Job: version and text of the newest Warning about it."""
         self.node_pods: dict[str, tuple[Pod, ...]] = {}
+        self.unlisted: dict[str, str] = {}
+        """By node: why its pods are not in `node_pods`, where they were to be."""
         self.evictions: dict[str, Eviction] = {}
         self.errors: dict[str, str] = {}
         self.told: dict[str, datetime] = {}
@@ -346,6 +348,7 @@ class Store:
             proofs=ours(self.proofs.items, _for_node),
             warnings={uid: text for uid, (_, text) in self.warnings.items()},
             pods=dict(self.node_pods),
+            unlisted=dict(self.unlisted),
             evictions=dict(self.evictions),
             leases=dict(self.leases.items),
             own_node=self.own_node,

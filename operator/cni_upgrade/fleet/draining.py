@@ -70,7 +70,11 @@ def drain_after(view: View) -> bool:
 def evict(view: View, otherwise: Callable[[], Move], give_up: Callable[[str], Move]) -> Move:
     pods = _listed(view)
     if pods is None:
-        return wait(view, "the node's pods are being listed")
+        doubts = _doubts(view)
+        if doubts and view.late():
+            return give_up(f"not drained in time: {'; '.join(doubts)}")
+        message = f"draining: nothing is evicted yet; {doubts[0]}" if doubts else view.listing
+        return wait(view, message, blockers=doubts)
     plan = _planned(view, pods)
     if plan.refused:
         return give_up(f"not drained, nothing was evicted: {'; '.join(plan.refused)}")
@@ -98,6 +102,17 @@ def _listed(view: View) -> Sequence[Pod] | None:
     """The node's pods, once all that decides about them is known."""
     pods = view.world.pods.get(view.node.name)
     return pods if pods is not None and all(pod.judged for pod in pods) else None
+
+
+def _doubts(view: View) -> tuple[str, ...]:
+    """Why it is not known who has to go: the API server has refused to tell something of it."""
+    if view.node.name in view.world.unlisted:
+        return (view.listing,)
+    return tuple(
+        f"{pod.key}: whether its DaemonSet {pod.daemonset} is there is not known: {pod.doubt}"
+        for pod in view.world.pods.get(view.node.name, ())
+        if pod.doubt
+    )
 
 
 def _planned(view: View, pods: Sequence[Pod]) -> drain.DrainPlan:

@@ -161,6 +161,8 @@ class Pod:
     """The name of the Job that made it, empty for a pod of none."""
     orphaned: bool | None = None
     """Its DaemonSet is not there; None where nobody has looked, for no pod tells."""
+    doubt: str = ""
+    """Why that could not be learned, though somebody has looked."""
 
     @property
     def deleting(self) -> bool:

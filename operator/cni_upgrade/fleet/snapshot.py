@@ -106,6 +106,8 @@ class Snapshot:
     """The newest Warning event by the uid of the pod or Job it is about."""
     pods: Mapping[str, Sequence[Pod]] = field(default_factory=dict)
     """All pods of a node, for the nodes that drain; one that is not a key was not listed."""
+    unlisted: Mapping[str, str] = field(default_factory=dict)
+    """By node: why its pods could not be listed, where that is so of this node alone."""
     evictions: Mapping[str, Eviction] = field(default_factory=dict)
     """By pod uid."""
     leases: Mapping[str, Lease] = field(default_factory=dict)

@@ -29,7 +29,7 @@ def not_enough(view: View, refusal: str) -> Move:
     """End the change of a drained node that the agent refused all the same (its `NeedsDrain`)."""
     pods = view.world.pods.get(view.node.name)
     if pods is None:
-        return wait(view, "the node's pods are being listed")
+        return wait(view, view.listing)
     spaces = view.world.config.namespaces
     ours = {spaces.system, spaces.agents, spaces.proof}
     names = sorted(

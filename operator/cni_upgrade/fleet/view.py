@@ -98,6 +98,13 @@ class View:
         refusal = self.world.errors.get(self.node.name)
         return (refusal,) if refusal else self.operation.blockers
 
+    @property
+    def listing(self) -> str:
+        """Said while the node's pods are not known."""
+        error = self.world.unlisted.get(self.node.name)
+        refused = f"; the last try was refused: {error}" if error else ""
+        return f"the node's pods are being listed{refused}"
+
     def late(self) -> bool:
         """Whether the present step's deadline has passed."""
         deadline = self.operation.deadline

@@ -82,7 +82,7 @@ def theirs(view: View) -> str:
 def baseline_of_cordoned(view: View) -> Move:
     pods = view.world.pods.get(view.node.name)
     if pods is None:
-        return wait(view, "the node's pods are being listed")
+        return wait(view, view.listing)
     hung = hanging(pods, view.world.config.namespaces, view.now)
     view = moved(view, with_operation(view.status, hung=hung))
     return baseline_next(view, cordoned=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 from urllib.request import getproxies
 
 import aiohttp
@@ -221,7 +222,7 @@ class Client:
     ) -> AsyncIterator[Listed]:
         more = {**query, "limit": _PAGE}
         while True:
-            page = await self._ask(_Call("GET", resource, resource.path(namespace), query=more))
+            page = await self._ask(_Call("GET", resource, _path(resource, namespace), query=more))
             meta = page.get("metadata") or {}
             yield Listed(page.get("items") or [], meta.get("resourceVersion", ""))
             if not meta.get("continue"):
@@ -241,7 +242,7 @@ class Client:
         patience = aiohttp.ClientTimeout(
             total=seconds + _WATCH_GRACE, connect=_TIMEOUT, sock_read=_QUIET
         )
-        call = _Call("WATCH", resource, resource.path(namespace), query=more)
+        call = _Call("WATCH", resource, _path(resource, namespace), query=more)
         response = await self._send(call, patience)
         try:
             data = await response.read() if response.status >= 400 else b""
@@ -267,15 +268,15 @@ class Client:
             response.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
-        return await self._ask(_Call("GET", resource, resource.path(namespace, name)))
+        return await self._ask(_Call("GET", resource, _path(resource, namespace, name)))
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
-        return await self._ask(_Call("POST", resource, resource.path(namespace), body))
+        return await self._ask(_Call("POST", resource, _path(resource, namespace), body))
 
     async def patch(
         self, resource: Resource, namespace: str | None, name: str, body: Object, sub: str = ""
     ) -> Object:
-        path = resource.path(namespace, name, sub)
+        path = _path(resource, namespace, name, sub)
         query = {"fieldManager": names.FIELD_MANAGER}
         return await self._ask(_Call("PATCH", resource, path, body, query, _MERGE))
 
@@ -283,7 +284,7 @@ class Client:
         self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str
     ) -> Object:
         body = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
-        return await self._ask(_Call("DELETE", resource, resource.path(namespace, name), body))
+        return await self._ask(_Call("DELETE", resource, _path(resource, namespace, name), body))
 
     async def evict(self, namespace: str, name: str, uid: str) -> None:
         body = {
@@ -292,7 +293,7 @@ class Client:
             "metadata": {"name": name, "namespace": namespace},
             "deleteOptions": {"preconditions": {"uid": uid}},
         }
-        await self._ask(_Call("POST", PODS, PODS.path(namespace, name, "eviction"), body))
+        await self._ask(_Call("POST", PODS, _path(PODS, namespace, name, "eviction"), body))
 
     async def allowed(
         self, verb: str, resource: Resource, namespace: str | None, sub: str = "", name: str = ""
@@ -311,8 +312,31 @@ class Client:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
-        answer = await self._ask(_Call("POST", ACCESS_REVIEWS, ACCESS_REVIEWS.path(), body))
+        answer = await self._ask(_Call("POST", ACCESS_REVIEWS, _path(ACCESS_REVIEWS), body))
         return bool(answer.get("status", {}).get("allowed"))
+
+
+_LONGEST_NAME = 253
+
+
+def _path(
+    resource: Resource, namespace: str | None = None, name: str | None = None, sub: str = ""
+) -> str:
+    """The path of the collection, of one object, or of its subresource.
+
+    Names come from objects that others write, an ownerReference say, which nobody holds to be one:
+    left as it is, it would ask for something else. Raises KubeError for what can be no name.
+    Source: k8s.io/apimachinery v0.34.4 pkg/api/validation/path/name.go.
+    """
+    for segment in (namespace, name):
+        if segment is None:
+            continue
+        wrong = segment in ("", ".", "..") or "/" in segment or "%" in segment
+        if wrong or len(segment) > _LONGEST_NAME:
+            text = f"{segment[:_LONGEST_NAME]!r} cannot be a name, {resource.plural} were not asked"
+            raise KubeError(422, "Invalid", text)
+    quoted = [None if each is None else quote(each, safe="") for each in (namespace, name)]
+    return resource.path(quoted[0], quoted[1], sub)
 
 
 def _later(status: int, retry_after: str | None) -> float | None:

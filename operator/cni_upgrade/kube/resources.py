@@ -16,7 +16,7 @@ class Resource:
     plural: str
 
     def path(self, namespace: str | None = None, name: str | None = None, sub: str = "") -> str:
-        """The path of the collection, of one object, or of its subresource."""
+        """The path of the collection, of one object, or of its subresource; names as quoted."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         where = f"/namespaces/{namespace}" if namespace else ""
         what = f"/{name}" if name else ""

@@ -399,3 +399,39 @@ async def test_a_refused_eviction_says_which_budget_keeps_the_pod(tmp_path: Path
     assert asked == ["/api/v1/namespaces/default/pods/web/eviction"]
     assert refused.value.causes == (cause,)
     assert refused.value.retry_after == 10
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a%2fb", "../../secrets", "x" * 254])
+async def test_what_cannot_be_a_name_is_not_asked_for(tmp_path: Path, name: str) -> None:
+    async with serving(says(200, "{}"), tmp_path) as client:
+        for asked in (
+            client.get(NODES, None, name),
+            client.get(JOBS, name, "x"),
+            client.patch(NODES, None, name, {}),
+            client.delete(NODES, None, name, "uid", "Background"),
+            client.evict("default", name, "uid"),
+            client.list(JOBS, name),
+        ):
+            with pytest.raises(KubeError, match="cannot be a name") as refused:
+                await asked
+            assert refused.value.status == 422
+        assert client.requests == {}
+
+
+@pytest.mark.parametrize("name", ["?watch=true", "a b", "a#b", "a\\b", "a;b", "ä", "a.b-c:d"])
+async def test_a_name_is_one_segment_of_the_path_whatever_stands_in_it(
+    tmp_path: Path, name: str
+) -> None:
+    seen = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        seen.append((request.path, request.query_string))
+        return web.json_response({})
+
+    async with serving(answer, tmp_path) as client:
+        await client.get(NODES, None, name)
+        await client.evict("default", name, "uid")
+    assert seen == [
+        (f"/api/v1/nodes/{name}", ""),
+        (f"/api/v1/namespaces/default/pods/{name}/eviction", ""),
+    ]

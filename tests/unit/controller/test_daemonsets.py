@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.controller.daemonsets import AGAIN, DaemonSets
+from cni_upgrade.controller.daemonsets import AGAIN, REFUSED, DaemonSets
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.kube.port import KubeError
-from tests.unit.controller.kube_model import Made, Memory
+from tests.unit.controller.kube_model import Made, Memory, silence
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.samples import pod
 
@@ -49,15 +49,96 @@ async def test_a_pod_that_has_ended_is_not_asked_about() -> None:
     assert kube.asked == []
 
 
-@pytest.mark.parametrize("status", [0, 403, 500])
-async def test_no_answer_is_not_taken_for_one(status: int) -> None:
+async def test_no_answer_is_not_taken_for_one() -> None:
     kube = Memory()
-    kube.refuse = lambda verb, plural, name: KubeError(status, "Refused", "not now")
+    kube.refuse = lambda verb, plural, name: silence()
     known = DaemonSets(kube)
     with pytest.raises(KubeError):
         await known.judged((of("logs"),), 0)
     kube.refuse = lambda verb, plural, name: None
     assert [p.orphaned for p in await known.judged((of("logs"),), 0)] == [True]
+
+
+@pytest.mark.parametrize("status", [403, 422, 429, 500])
+async def test_a_refusal_is_a_doubt_about_its_pods_alone_and_asked_about_again(status: int) -> None:
+    kube = Memory()
+    there(kube, "net")
+    kube.refuse = lambda verb, plural, name: (
+        KubeError(status, "Refused", "not this") if name == "logs" else None
+    )
+    known = DaemonSets(kube)
+    pods = (of("logs", "a"), of("net", "b"), of("logs", "c"))
+    told = await known.judged(pods, 0)
+    assert [(p.orphaned, p.doubt) for p in told] == [
+        (None, "not this"),
+        (False, ""),
+        (None, "not this"),
+    ]
+    assert [name for _, _, name in kube.asked] == ["logs", "net"]
+    kube.refuse = lambda verb, plural, name: None
+    assert [p.doubt for p in await known.judged(pods[:1], REFUSED - 1)] == ["not this"]
+    assert [p.orphaned for p in await known.judged(pods[:1], REFUSED)] == [True]
+
+
+def owned_by(made: Made, pod: str, daemonset: str) -> None:
+    """An ownerReference to whatever its writer likes: the API server does not look at the name."""
+    found = made.kube.cluster.api.find("Pod", pod, "default")
+    assert found is not None
+    owners = [{**found["metadata"]["ownerReferences"][0], "name": daemonset}]
+    patch = {"metadata": {"ownerReferences": owners}}
+    made.kube.cluster.api.patch("Pod", pod, patch, namespace="default")
+
+
+def begin(made: Made) -> None:
+    cluster = made.kube.cluster
+    made.store.now = lambda: cluster.now
+    for name in ("node-a", "node-b"):
+        cluster.add_node(SimNode(name, "0.4.0"))
+    drain = {"policy": "Always", "deadline": "5m"}
+    budget = {"maxUnavailable": 2, "maxParallel": 2, "failureBudget": 2}
+    cluster.apply_policy("cure", {"mode": "Enforce", "drain": drain, "rollout": budget})
+
+
+async def test_a_name_that_the_api_server_refuses_holds_its_own_node_and_says_so(
+    made: Made,
+) -> None:
+    made.kube.refuse = lambda verb, plural, name: (
+        KubeError(422, "Invalid", f"{name!r} cannot be a name") if "/" in name else None
+    )
+    begin(made)
+    made.kube.cluster.add_pod("node-a", "evil", owner="DaemonSet")
+    owned_by(made, "evil", "a/b")
+    for _ in range(20):
+        await made.pass_()
+    told = (
+        "draining: nothing is evicted yet; default/evil: whether its DaemonSet a/b is there is not "
+        "known: 'a/b' cannot be a name"
+    )
+    assert made.kube.cluster.status("node-a")["message"] == told
+    assert made.kube.cluster.status("node-a")["operation"]["blockers"] == [told.partition("; ")[2]]
+    made.kube.cluster.tick(300)
+    for _ in range(20):
+        await made.pass_()
+    assert made.kube.cluster.status("node-b")["phase"] == "Done"
+    assert not made.kube.cluster.node("node-a")["spec"].get("unschedulable"), "the drain ended"
+    assert "not drained in time: default/evil" in made.kube.cluster.status("node-a")["message"]
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_pods_that_cannot_be_listed_hold_their_own_node_and_say_so(
+    made: Made, status: int
+) -> None:
+    made.kube.refuse = lambda verb, plural, name: (
+        KubeError(status, "Refused", "not this node")
+        if (plural, name) == ("pods", "node-a")
+        else None
+    )
+    begin(made)
+    for _ in range(60):
+        await made.pass_()
+    assert made.kube.cluster.status("node-b")["phase"] == "Done"
+    told = "the node's pods are being listed; the last try was refused: not this node"
+    assert told in made.kube.cluster.status("node-a")["message"]
 
 
 async def test_nobody_asks_where_nothing_is_drained(made: Made) -> None:
