@@ -7,6 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import singledispatchmethod
 from itertools import groupby
 from typing import Any, TypeVar
@@ -38,6 +39,12 @@ T = TypeVar("T")
 _AT_ONCE = 10
 """Turns in flight: enough to keep the API server busy, few enough not to flood it."""
 
+_CONTESTED = 3
+"""Conflicts in a row over one write, after which it is taken for refused: what is read after each
+is newer, so a fourth one is hardly chance, and a webhook may deny with any status."""
+_LEAST_REST, _MOST_REST = 4.0, 60.0
+"""Seconds for which such a write is left alone: twice as long each time."""
+
 _PERSON = 30.0
 """Seconds before a pod is asked for again that only a person can set free: two requests each."""
 
@@ -65,6 +72,12 @@ def _together(decisions: Sequence[d.Decision]) -> Iterator[Sequence[d.Decision]]
             yield from ((each,) for each in run)
 
 
+def _write(decision: d.Decision) -> tuple[str, str]:
+    """The kind of a decision, and the name of what it is about."""
+    members = (getattr(decision, each, None) for each in ("name", "node", "policy"))
+    return type(decision).__name__, str(next(filter(None, members), ""))
+
+
 async def _all(asked: Iterable[Awaitable[T]]) -> list[T]:
     """What each came to, once all have ended; then the first error that one ended with.
 
@@ -76,6 +89,24 @@ async def _all(asked: Iterable[Awaitable[T]]) -> list[T]:
         if isinstance(end, BaseException):
             raise end
     return [end for end in ends if not isinstance(end, BaseException)]
+
+
+@dataclass(slots=True)
+class _Contest:
+    """A write that somebody was always first at."""
+
+    write: tuple[str, str]
+    conflicts: int = 0
+    rests_until: float = 0.0
+    """On the monotonic clock."""
+
+    def lost(self, now: float) -> bool:
+        """One conflict more; True where that are too many for chance."""
+        self.conflicts += 1
+        if (more := self.conflicts - _CONTESTED) < 0:
+            return False
+        self.rests_until = now + min(_LEAST_REST * 2.0 ** min(more, 10), _MOST_REST)
+        return True
 
 
 class Executor:
@@ -94,6 +125,8 @@ class Executor:
         """What the turns that are being taken were planned from."""
         self._stopped = ""
         self._broken = False
+        self._contests: dict[str, _Contest] = {}
+        """By the subject of a turn."""
         self.progress = time.monotonic()
         """When a decision was last answered, on the monotonic clock."""
         self.silent = False
@@ -131,13 +164,14 @@ class Executor:
                     self._broken = self._broken or turn.subject not in world.errors
                     return all(end is not False for end in ends)
             self._store.errors.pop(turn.subject, None)
+            self._contests.pop(turn.subject, None)
             return True
 
     async def _step(self, turn: Turn, decision: d.Decision) -> bool | None:
         """None where the turn goes on; else how it ended, as `carry_out` tells it."""
         # Each request would wait as long for nothing as the one before it; and what was
         # planned before everything was stopped is not begun after it.
-        if self.silent or self._store.stopped != self._stopped:
+        if self.silent or self._store.stopped != self._stopped or self._rests(turn, decision):
             return False
         try:
             await self._do(decision)
@@ -146,7 +180,7 @@ class Executor:
             # An eviction may have waited for somebody's webhook, and then tells of nothing else.
             self.silent = self.silent or (error.status == 0 and not isinstance(decision, d.Evict))
             said = (turn.subject, type(decision).__name__, error)
-            if error.conflict:
+            if error.conflict and not self._lost(turn, decision):
                 # Somebody was first; what they wrote was read.
                 log.info("%s: %s: %s", *said)
                 return True
@@ -159,6 +193,22 @@ class Executor:
         if not isinstance(decision, d.SetStatus | d.KeepStatus | d.Emit):
             log.info("%s: %s", turn.subject, type(decision).__name__)
         return None
+
+    def _contest(self, turn: Turn, decision: d.Decision) -> _Contest | None:
+        contest = self._contests.get(turn.subject)
+        return contest if contest is not None and contest.write == _write(decision) else None
+
+    def _rests(self, turn: Turn, decision: d.Decision) -> bool:
+        """Whether this write is left alone for now."""
+        contest = self._contest(turn, decision)
+        return contest is not None and time.monotonic() < contest.rests_until
+
+    def _lost(self, turn: Turn, decision: d.Decision) -> bool:
+        """Whether there were too many conflicts over this write for somebody to have been first."""
+        contest = self._contest(turn, decision)
+        if contest is None:
+            contest = self._contests[turn.subject] = _Contest(_write(decision))
+        return contest.lost(time.monotonic())
 
     async def _look(
         self, shelf: Shelf[Any], resource: Resource, namespace: str | None, name: str
@@ -198,6 +248,9 @@ class Executor:
             if not error.conflict:
                 raise
             await self._look(shelf, resource, namespace, name)
+            if not shelf.knows(name):
+                # Nobody has that name, so it was refused by who denies with this status.
+                raise
 
     async def _gone(
         self, shelf: Shelf[Any], resource: Resource, namespace: str | None, name: str, uid: str
@@ -206,9 +259,16 @@ class Executor:
         try:
             left = await self._kube.delete(resource, namespace, name, uid, "Background")
         except KubeError as error:
-            # 404: gone; 409: the name belongs to another object, which is not ours to delete.
+            # 404: gone; 409: the name belongs to another object, which is not ours to delete; or
+            # it was refused by who denies with this status.
             if not (error.gone or error.conflict):
                 raise
+            if error.conflict:
+                found = await self._kube.list(
+                    resource, namespace, fieldSelector=f"metadata.name={name}"
+                )
+                if any(raw["metadata"]["uid"] == uid for raw in found.items):
+                    raise
             shelf.drop(it)
         else:
             if left.get("kind") == "Status":
@@ -335,10 +395,11 @@ class Executor:
         try:
             await self._kube.evict(decision.namespace, decision.name, decision.uid)
         except KubeError as error:
-            if error.gone or error.conflict:
+            if error.gone:
                 return
-            # 429: a budget; 403: its namespace is terminating; 500: two budgets for one pod; any
-            # other: a webhook. It is the answer for this pod alone, the next ones are asked too.
+            # 409: it is another pod by now, as the next list shows, or a webhook; 429: a budget;
+            # 403: its namespace is terminating; 500: two budgets for one pod; any other: a webhook.
+            # It is the answer for this pod alone, the next ones are asked too.
             if error.status == 500 and disruption.SEVERAL in error.message:
                 told = await self._several(decision) or error.message
                 self._store.evicted(decision.uid, told, _PERSON)

@@ -144,6 +144,10 @@ class Shelf(Generic[T]):
         for raw in listed.items:
             self.put(raw)
 
+    def knows(self, key: str) -> bool:
+        """Whether an object stands under that key, be it one that cannot be read."""
+        return key in self._versions
+
     def key_of(self, raw: Raw) -> str:
         """The key under which an object stands."""
         return self._key(raw)

@@ -105,6 +105,70 @@ def _says(error: KubeError, verb: str) -> Callable[[str, str, str], KubeError | 
     return lambda asked, plural, name: error if asked == verb else None
 
 
+DENIED = KubeError(409, "Conflict", "admission webhook denied the request")
+
+
+async def test_a_conflict_that_stays_is_a_refusal_and_left_alone_for_longer_each_time(
+    known: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("cni_upgrade.controller.executor.time.monotonic", lambda: clock[0])
+    known.kube.refuse = _says(DENIED, "patch")
+    said = [await carry(known, set_status(message="x")) for _ in range(3)]
+    assert said == [True, True, False], "chance is no refusal"
+    assert known.store.errors == {"node-a": DENIED.message}
+    rests = []
+    for _ in range(6):
+        known.kube.asked.clear()
+        began = clock[0]
+        while not known.kube.writes():
+            assert not await carry(known, set_status(message="x")), "nobody is waked by it"
+            clock[0] += 1
+        rests.append(clock[0] - began - 1)
+    assert rests == [4, 7, 15, 31, 59, 59]
+    known.kube.refuse = lambda verb, plural, name: None
+    clock[0] += 60
+    assert await carry(known, set_status(message="x"))
+    assert known.store.errors == {}
+    known.kube.refuse = _says(DENIED, "patch")
+    assert await carry(known, set_status(message="x")), "counted from the start"
+
+
+async def test_conflicts_over_different_writes_are_none_that_stays(known: Made) -> None:
+    known.kube.refuse = _says(DENIED, "patch")
+    version = known.store.nodes.items["node-a"].resource_version
+    for _ in range(3):
+        assert await carry(known, set_status(message="x"))
+        assert await carry(known, d.Cordon("node-a", version, "apply-0"))
+    assert known.store.errors == {}
+
+
+@pytest.mark.parametrize("verb", ["create", "delete"])
+async def test_what_is_denied_as_a_conflict_was_neither_there_nor_deleted(
+    known: Made, verb: str
+) -> None:
+    body = {"metadata": {"name": "proof", "namespace": PROOF}, "spec": {"nodeName": "node-a"}}
+    assert await carry(known, d.CreateProof("proof", "node-a", body))
+    pod = known.store.proofs.items["proof"]
+    known.kube.refuse = _says(DENIED, verb)
+    other = {"metadata": {"name": "other", "namespace": PROOF}, "spec": {}}
+    for _ in range(3):
+        if verb == "create":
+            await carry(known, d.CreateProof("other", "node-a", other))
+        else:
+            await carry(known, d.DeleteProof("proof", pod.uid))
+    assert known.store.errors == {"node-a": DENIED.message}
+    assert list(known.store.proofs.items) == ["proof"]
+
+
+async def test_an_eviction_denied_as_a_conflict_is_not_asked_for_at_once_again(
+    known: Made,
+) -> None:
+    known.kube.refuse = _says(DENIED, "evict")
+    assert await carry(known, d.Evict("node-a", "default", "web", "web-uid"))
+    assert known.store.evictions["web-uid"].blocked_by == DENIED.message
+
+
 @pytest.mark.parametrize("status", [403, 422, 429, 500, 503])
 async def test_a_refusal_is_told_in_the_next_message_until_it_is_over(
     known: Made, status: int

@@ -309,3 +309,30 @@ def test_a_large_fleet_is_planned_for_in_a_quarter_of_a_core_and_within_a_second
         assert cost / (cost + loops.pause(cost)) <= 0.25 + 1e-9
     # Of a fleet that no pass is quick enough for: what happens is answered all the same.
     assert loops.pause(10.0) == 1.0
+
+
+async def test_a_webhook_that_denies_as_a_conflict_makes_no_storm_and_is_told_of(
+    made: Made,
+) -> None:
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", "0.4.0"))
+    cluster.add_node(SimNode("node-b", "1.0.0"))
+    cluster.apply_policy("cure", {"mode": "Enforce"})
+    said = KubeError(409, "Conflict", "the webhook says no")
+    made.store.now = lambda: cluster.now
+    made.kube.refuse = lambda verb, plural, name: (
+        said if (verb, plural) == ("patch", "nodes") else None
+    )
+    for _ in range(20):
+        await made.pass_()
+    tried = made.kube.asked.count(("patch", "nodes", "node-a"))
+    assert tried == 3, "then it is left alone for some seconds"
+    assert "the last try was refused: the webhook says no" in (
+        made.store.states.items["node-a"].status.message
+    )
+    assert cluster.policy("cure")["status"]["nodes"]["byPhase"] == {"Applying": 1, "Compatible": 1}
+    made.kube.asked.clear()
+    made.loop._news.clear()
+    await made.loop.once()
+    assert made.kube.writes() == []
+    assert not made.loop._news.is_set(), "it waits for the next tick"
