@@ -1,4 +1,4 @@
-"""containerd itself says what it makes of its configuration (`containerd config dump`)."""
+"""The runtimes say what they make of their files (`containerd config dump`, `crio config`)."""
 
 import re
 import subprocess
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.cni.runtime_config import Stated
+from cni_upgrade.cni.runtime_config import DEFAULT_BIN_DIRS, DEFAULT_CONF_DIR, Stated
 from cni_upgrade.node import runtime_config
-from cni_upgrade.node.runtime_config import CONTAINERD
+from cni_upgrade.node.runtime_config import CONTAINERD, CRIO, CRIO_DROP_INS
 from tests.cluster import build as cluster
 
 RELEASES = ("1.6.2", "1.6.38", "2.4.2")
@@ -171,4 +171,68 @@ def dumped(release: str, path: str) -> Stated:
         max_conf_num=cni["max_conf_num"],
         conf_template=cni["conf_template"] or None,
         handlers=tuple(sorted((name, folder) for name, folder in runtimes.items() if folder)),
+    )
+
+
+CRIO_RELEASE = "1.23.0"
+NETWORK = "[crio.network]\n"
+OF_CRIO: dict[str, dict[str, str]] = {
+    "nothing": {"crio.conf": '[crio.runtime]\nlog_level = "info"\n'},
+    "all of it": {
+        "crio.conf": f'{NETWORK}cni_default_network = "n"\nnetwork_dir = "/c"\n'
+        'plugin_dirs = ["/p", "/q"]\n'
+    },
+    "any spelling": {"crio.conf": '[Crio.NETWORK]\nNetwork_Dir = "/c"\nPLUGIN_DIRS = ["/p"]\n'},
+    "drop-ins, member by member": {
+        "crio.conf": f'{NETWORK}network_dir = "/c"\nplugin_dirs = ["/p", "/q"]\n',
+        "crio.conf.d/20-x": f'{NETWORK}cni_default_network = "n"\n',
+        "crio.conf.d/10-a.conf": f'{NETWORK}plugin_dirs = ["/r"]\n',
+    },
+    "drop-ins in order": {
+        "crio.conf": "",
+        "crio.conf.d/10-a/b.conf": f'{NETWORK}network_dir = "/b"\n',
+        "crio.conf.d/10-a.conf": f'{NETWORK}network_dir = "/a"\nplugin_dirs = ["/p"]\n',
+        "crio.conf.d/.hidden": f'{NETWORK}network_dir = "/h"\nplugin_dirs = ["/h"]\n',
+    },
+    "the last below all others": {
+        "crio.conf": f'{NETWORK}network_dir = "/c"\n',
+        "crio.conf.d/1/2/3": f'{NETWORK}network_dir = "/deep"\n',
+        "crio.conf.d/1/1": f'{NETWORK}network_dir = "/before"\n',
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "files", OF_CRIO.values(), ids=[name.replace(" ", "-") for name in OF_CRIO]
+)
+def test_crio_agrees(files: dict[str, str], tmp_path: Path) -> None:
+    for name, text in files.items():
+        path = tmp_path / "etc/crio" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    found = runtime_config.read(str(tmp_path), f"cri-o://{CRIO_RELEASE}")
+    assert (found.findings, found.elsewhere) == ((), None)
+    assert found.stated is not None
+    assert replace(found.stated, defaults=(), files=()) == configured(tmp_path)
+
+
+def configured(root: Path) -> Stated:
+    """It shows what is not its default, and `cni_default_network` as a comment."""
+    component = f"crio-{CRIO_RELEASE}"
+    cluster.ensure([component])
+    options = ["--config", f"{root}{CRIO}", "--config-dir", f"{root}{CRIO_DROP_INS}"]
+    done = subprocess.run(
+        [str(cluster.home(component) / "crio"), *options, "config"],
+        capture_output=True,
+        check=True,
+        timeout=60,
+        text=True,
+    )
+    plain = re.sub(r"^# (?=cni_default_network = )", "", done.stdout, flags=re.MULTILINE)
+    network: dict[str, Any] = tomllib.loads(plain).get("crio", {}).get("network", {})
+    return Stated(
+        "cri-o",
+        network.get("network_dir", DEFAULT_CONF_DIR),
+        tuple(network.get("plugin_dirs", DEFAULT_BIN_DIRS)),
+        default_network=network.get("cni_default_network"),
     )

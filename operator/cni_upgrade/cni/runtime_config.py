@@ -2,7 +2,7 @@
 
 What a file that is read does not say is the default of that runtime, never a usual folder of some
 other installation. Values only: decoded documents in the order in which the runtime loads them.
-Sources, each tried with `containerd config dump` (tests/judge/test_runtime_config.py):
+Sources, tried with `containerd config dump` and `crio config` (tests/judge/test_runtime_config.py):
 - containerd 1.x `services/server/config/config.go` LoadConfig and mergeConfig: a later file
   replaces the whole table of a plugin, and the version of the merged document decides its key.
 - containerd 2.x `cmd/containerd/server/config/config.go`: each file is migrated by its own version,
@@ -11,7 +11,8 @@ Sources, each tried with `containerd config dump` (tests/judge/test_runtime_conf
   a runtime handler may have a folder of its own.
 - containerd `pkg/cri/config/config_unix.go` (2.x: `internal/cri/config`) DefaultConfig.
 - CRI-O `pkg/config/config.go` UpdateFromDropInFile and Validate: member by member, `plugin_dir`
-  stands after `plugin_dirs`; the defaults are those of `pkg/config/config_unix.go`.
+  stands after `plugin_dirs` (which Validate alone sees to: `crio config` does not show it); the
+  defaults are those of `pkg/config/config_unix.go`.
 - How a name may be spelled: go-toml 1.9 `marshal.go` keysToTry, go-toml 2 `unmarshaler.go`,
   BurntSushi toml `decode.go` unifyStruct. That of a plugin or handler is no field's, and is exact.
 """
