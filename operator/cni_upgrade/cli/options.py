@@ -34,6 +34,7 @@ PLUGIN_FOLDERS = (
     "/var/lib/rancher/k3s/data/current/bin",
     "/var/snap/microk8s/current/opt/cni/bin",
     "/var/lib/cni/bin",
+    "/usr/libexec/cni",
 )
 """All that exist are searched, in this order."""
 

@@ -114,11 +114,15 @@ def test_one_order_of_folders_for_the_agent_and_for_a_person(host: Host, capsys:
     said = " ".join(capsys.readouterr().out.split())
     assert "/etc/cni/net.d (known from --config-dir; the rest: preset)" in said
     assert "FolderAmbiguous" not in said
-    auto = yaml.safe_load(yaml.safe_load(MANIFEST.read_text())["data"]["config.yaml"])["auto"]
+    configured = yaml.safe_load(yaml.safe_load(MANIFEST.read_text())["data"]["config.yaml"])
+    auto = configured["auto"]
     usual = [each for each in options.CONFIG_FOLDERS if "/snap/" not in each]
     assert usual == auto["confDirs"]
     bins = [each for each in options.PLUGIN_FOLDERS if "/snap/" not in each]
     assert bins == auto["binDirs"]
+    for name, preset in configured["presets"].items():
+        assert set(preset["confDirs"]) <= set(options.CONFIG_FOLDERS), name
+        assert set(preset["binDirs"]) <= set(options.PLUGIN_FOLDERS), name
 
 
 def test_a_runtime_that_is_not_known_here(host: Host, capsys: Captured) -> None:
