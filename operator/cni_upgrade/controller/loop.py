@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from cni_upgrade.controller.daemonsets import DaemonSets
 from cni_upgrade.controller.executor import Executor
@@ -21,6 +22,7 @@ from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import EMPTYING, PROVING
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.policy_status import COUNTED
+from cni_upgrade.fleet.proof import hangs
 from cni_upgrade.kube.port import Kube, KubeError
 from cni_upgrade.kube.resources import LEASES, NAMESPACES, PODS, POLICIES
 
@@ -34,6 +36,7 @@ where the longest pause is too short for that."""
 BUSY_TICK = 2.0  # seconds: while a node is worked on, deadlines and drains are looked at
 IDLE_TICK = 30.0  # seconds
 RESYNC = 300.0  # seconds between two whole lists
+PROOFS_AGAIN = 10.0  # seconds between two lists of proof pods that nothing is held against yet
 STALE = 120.0  # seconds without any progress: the loop hangs, liveness says so
 
 
@@ -69,6 +72,7 @@ class Loop:
         self._beat = time.monotonic()
         self._passed: float | None = None
         self._due = 0.0
+        self._proofs_due = 0.0
         self._cost = 0.0
         self.listed = asyncio.Event()
         """Set while the store was healed by whole lists since the last trouble."""
@@ -166,12 +170,16 @@ class Loop:
             return
         if not self._store.denied:
             await self._list_pods()
-            await self._list_judged()
             if self._leases_matter():
                 await self._list_leases()
             await self._sources.look(time.monotonic())
+            await self._list_answers()
+        # What is late by now is looked at first, so it is the now of the plan as well.
+        now = self._store.now()
+        if not self._store.denied:
+            await self._list_proofs(now)
         began = time.thread_time()
-        world = self._store.snapshot(self._store.now())
+        world = self._store.snapshot(now)
         with self._metrics.planning():
             turns = plan(world, self._memory)
         self._cost = time.thread_time() - began
@@ -233,20 +241,35 @@ class Loop:
         pods = tuple(Pod.of(raw) for raw in listed.items)
         return await self._daemonsets.judged(pods, time.monotonic()) if drained else pods
 
-    async def _list_judged(self) -> None:
-        """What a node is judged by is looked at and not only heard of.
+    async def _list_proofs(self, now: datetime) -> None:
+        """Proof pods are looked at, and not only heard of, before anything is held against one.
 
-        A watch that lags or has lost a deletion would make a proof pod that went look like one
-        that hangs, and an answer that is there look lost.
+        A watch that lags or has lost a deletion would make a pod that went look like one that
+        hangs. That is judged when its time is over; until then a list now and then will do, for
+        a watch that is dead.
         """
-        store, spaces = self._store, self._store.config.namespaces
-        if at_steps(store.states.stirring.values(), *PROVING):
-            store.proofs.replace(
-                await self._kube.list(PODS, spaces.proof, labelSelector=PROOFS_ONLY)
-            )
+        store = self._store
+        proving = [
+            operation
+            for state in store.states.stirring.values()
+            if (operation := state.status.operation) is not None and operation.step in PROVING
+        ]
+        if not proving:
+            return
+        late = any(each.deadline is not None and now >= each.deadline for each in proving)
+        late = late or any(hangs(pod, now) for pod in store.proofs.items.values())
+        if late or time.monotonic() >= self._proofs_due:
+            space = store.config.namespaces.proof
+            store.proofs.replace(await self._kube.list(PODS, space, labelSelector=PROOFS_ONLY))
+            self._proofs_due = time.monotonic() + PROOFS_AGAIN
+
+    async def _list_answers(self) -> None:
+        """The pods of Jobs that have ended, where no answer was heard: it may only look lost."""
+        store = self._store
         for job in store.unanswered():
             # Not batch.kubernetes.io/job-name, which control planes before 1.27 do not write.
             selector = f"job-name={job}"
-            listed = await self._kube.list(PODS, spaces.agents, labelSelector=selector)
+            space = store.config.namespaces.agents
+            listed = await self._kube.list(PODS, space, labelSelector=selector)
             for raw in listed.items:
                 store.agents.put(raw)

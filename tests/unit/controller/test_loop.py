@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -90,6 +91,36 @@ async def test_a_proof_pod_that_went_unheard_is_no_reason_to_roll_back(made: Mad
         await made.loop.once()
     assert cluster.status("node-a")["phase"] == "Done"
     assert [entry["kind"] for entry in cluster.status("node-a")["history"]] == ["apply"]
+
+
+async def test_a_proof_pod_in_time_is_heard_of_and_listed_now_and_then(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pass listed all of them: a megabyte of 100 nodes at work, and passes come in a row."""
+    cluster = made.kube.cluster
+    monkeypatch.setattr(made.store, "now", lambda: cluster.now)
+    cluster.add_node(SimNode("node-a", "0.4.0"))
+    cluster.apply_policy("cure", {"mode": "Enforce"})
+    await at_step(made, "ProveDelete")
+
+    def lists() -> int:
+        asked = made.kube.asked.count(("list", "pods", ""))
+        made.kube.asked.clear()
+        return asked
+
+    lists()
+    for _ in range(5):
+        await made.loop.once()
+    assert lists() == 0
+    later = time.monotonic() + loops.PROOFS_AGAIN
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    for _ in range(5):
+        await made.loop.once()
+    assert lists() == 1, "a watch that has died meanwhile is not waited for"
+    late = cluster.now + timedelta(hours=1)
+    monkeypatch.setattr(made.store, "now", lambda: late)
+    await made.loop.once()
+    assert lists() == 1, "before it is held against the pod"
 
 
 async def test_an_answer_that_went_unheard_is_read_when_its_job_has_ended(made: Made) -> None:
