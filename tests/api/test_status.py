@@ -47,6 +47,17 @@ class TestStatus:
         assert answer.ok, answer.message
         assert parse_node_state(node_states.get("n")).status == status
 
+    def test_of_a_record_is_owned_as_one(self, node_states: Collection) -> None:
+        """Its members have one writer, and account of each makes a patch dearer by a third."""
+        node_states.create(node_state())
+        status = {"phase": "Waiting", "baseline": {"add": True}, "sandboxes": {"missing": 1}}
+        answer = node_states.patch("n", {"status": status}, subresource="/status")
+        assert answer.ok, answer.message
+        owned = [e["fieldsV1"].get("f:status") for e in answer.body["metadata"]["managedFields"]]
+        assert {} in owned
+        again = node_states.patch("n", {"status": {"phase": "Done"}}, subresource="/status")
+        assert again.body["status"] == {**NOT_SEEN, **status, "phase": "Done"}
+
     def test_nulls_of_a_report_are_taken_for_absent(self, node_states: Collection) -> None:
         """The agent says null where it does not know."""
         node_states.create(node_state())
