@@ -7,6 +7,7 @@ Sources, tried with `containerd config dump` and `crio config` (tests/judge/test
   replaces the whole table of a plugin, and the version of the merged document decides its key.
 - containerd 2.x `cmd/containerd/server/config/config.go`: each file is migrated by its own version,
   then merged member by member. `bin_dirs` came with 2.1; `bin_dir` of version 3 ended with 2.2.
+  The import of /etc/containerd/conf.d that 2.2 and later show by default is not followed (2.4.2).
 - containerd `pkg/cri/server/service_linux.go` initPlatform (2.x: `internal/cri/server`): since 1.6
   a runtime handler may have a folder of its own.
 - containerd `pkg/cri/config/config_unix.go` (2.x: `internal/cri/config`) DefaultConfig.

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.folder import loadable
 from cni_upgrade.cni.runtime_config import Stated
 from cni_upgrade.node import files
@@ -274,8 +274,8 @@ def _allowed(
             return tuple(taken), Finding(
                 Code.FOLDER_NOT_ALLOWED,
                 Severity.WARNING if taken else Severity.FAULT,
-                folder,
-                f"the runtime uses {folder}, which is not among the folders that may be "
+                shown(folder, 200),
+                f"the runtime uses {shown(folder, 200)}, which is not among the folders that may be "
                 f"looked at: {', '.join(candidates) or '(none)'}",
                 f"add it to {member} in the operator's configuration (and to what the "
                 "admission policy lets an agent mount), or give it to cni-upgrade by hand",

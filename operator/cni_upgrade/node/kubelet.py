@@ -7,7 +7,7 @@ every runtime with a CRI of its own uses CNI, whatever the kubelet is told.
 import re
 from collections.abc import Iterator
 
-from cni_upgrade.node import units
+from cni_upgrade.node import unit_files, units
 
 _FILES = (
     "/var/lib/kubelet/kubeadm-flags.env",
@@ -29,11 +29,11 @@ def network_without_cni(root: str, runtime: str) -> str | None:
     said = {
         path: found[-1]
         for path in _places(root)
-        if (found := _FLAG.findall(units.uncommented(units.text(root, path))))
+        if (found := _FLAG.findall(unit_files.uncommented(unit_files.text(root, path))))
     }
     try:
         said.update(_of_cri_dockerd(root))
-    except units.UnitError:
+    except unit_files.UnitError:
         return None
     path, plugin = next(iter(said.items()), ("", "cni"))
     if plugin == "cni" or set(said.values()) != {plugin}:
@@ -43,7 +43,7 @@ def network_without_cni(root: str, runtime: str) -> str | None:
 
 def _places(root: str) -> Iterator[str]:
     yield from _FILES
-    yield from units.places(root, "kubelet.service")
+    yield from unit_files.places(root, "kubelet.service")
 
 
 def _of_cri_dockerd(root: str) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,8 @@ from cni_upgrade.cni.runtime_config import (
 )
 from cni_upgrade.node import files, units
 from cni_upgrade.node.folders import BrokenLinkError, resolve
+from cni_upgrade.node.members import for_the_kernel
+from cni_upgrade.node.unit_files import UnitError
 
 MICROK8S = "/var/snap/microk8s/current/args/containerd.toml"
 MICROK8S_UNIT = "/etc/systemd/system/snap.microk8s.daemon-containerd.service"
@@ -77,7 +79,7 @@ def read(root: str, runtime: str) -> Found:
     name, _, version = runtime.partition("://")
     try:
         return _found(root, name, version)
-    except (RuntimeConfigError, units.UnitError) as error:
+    except (RuntimeConfigError, UnitError) as error:
         place = str(error).partition(": ")[0]
         return Found(elsewhere=_unknown(place, str(error), "mend it, or see why it cannot be read"))
 
@@ -146,7 +148,7 @@ def _unknown(place: str, message: str, action: str) -> Finding:
         Code.RUNTIME_CONFIG,
         Severity.FAULT,
         shown(place, 200),
-        f"{message}; so it is not known which configs the runtime reads: none is looked at",
+        f"{shown(message, 1000)}; so it is not known which configs the runtime reads: none is looked at",
         f"{action}; or name the folders to cni-upgrade by --config-dir and --bin-dir",
     )
 
@@ -361,6 +363,8 @@ def _names(root: str, folder: str) -> list[str]:
 
 def _kind(root: str, path: str) -> int | None:
     """What stands there itself, be it a link: S_IFDIR and so on; None for nothing."""
+    if not for_the_kernel(path):
+        return None
     parent, _, name = path.rpartition("/")
     try:
         return stat.S_IFMT(os.lstat(f"{resolve(root, parent or '/')}/{name}").st_mode)

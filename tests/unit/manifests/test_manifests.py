@@ -13,7 +13,7 @@ from cni_upgrade.controller.main import CONFIG
 from cni_upgrade.fleet.config import OperatorConfig, Preset, parse
 from cni_upgrade.fleet.workloads import PRIORITY_CLASS
 from cni_upgrade.kube import rights
-from cni_upgrade.node import units
+from cni_upgrade.node import unit_files
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "manifests"
@@ -325,7 +325,7 @@ def test_an_audit_sees_what_the_runtime_is_started_with(config: OperatorConfig) 
     for name, preset in presets(config).items():
         if name in ("k3s", "rke2", "microk8s"):
             continue  # they write what their containerd goes by, and systemd does not start it
-        for folder in units.FOLDERS:
+        for folder in unit_files.FOLDERS:
             seen = any(Path(folder).is_relative_to(mount) for mount in preset.mounts)
             assert seen or Path(folder).is_relative_to(unseen), f"{name}: {folder}"
         assert not any(unseen.is_relative_to(mount) for mount in preset.mounts), name

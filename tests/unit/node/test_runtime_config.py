@@ -737,6 +737,28 @@ def test_variables_that_crio_is_not_started_with(tmp_path: Path, place: str, tex
     assert stated.conf_dir == "/etc/cni/net.d"
 
 
+def test_lines_end_where_systemd_ends_them(tmp_path: Path) -> None:
+    """At a NUL too, which no system call takes, and at none of Unicode's line ends."""
+    put(tmp_path, "etc/crio/crio.conf", ETC_CNI)
+    text = "[Service]\n# \u2028Environment=CONTAINER_CNI_CONFIG_DIR=/x\n"
+    put(tmp_path, CRIO_UNIT, text + "EnvironmentFile=-/etc/a\0b\n")
+    stated = runtime_config.read(str(tmp_path), "cri-o://1.29.4").stated
+    assert stated is not None
+    assert stated.conf_dir == "/etc/cni/net.d"
+
+
+def test_nothing_that_a_terminal_obeys(host: Host) -> None:
+    put(host.root, ETC, V2 + 'conf_dir = "/x\\u001b[2J"\n')
+    assert all(each.message.isprintable() for each in report(run(host.audit())).findings)
+    put(host.root, UNIT, "[Service]\nExecStart=/opt/\\x1b[2J\n")
+    assert all(each.message.isprintable() for each in report(run(host.audit())).findings)
+
+
+def test_an_import_that_no_system_call_takes(tmp_path: Path) -> None:
+    put(tmp_path, ETC, 'version = 2\nimports = ["/etc/*/a\\u0000", "/etc/b\\u0000"]\n')
+    assert "is imported by" in wrong(tmp_path)
+
+
 def test_variables_that_name_crios_files(tmp_path: Path) -> None:
     put(tmp_path, "etc/crio/crio.conf", ETC_CNI)
     put(tmp_path, "etc/own/crio.conf", '[crio.network]\nnetwork_dir = "/own"\n')
