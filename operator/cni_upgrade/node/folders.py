@@ -275,8 +275,8 @@ def _allowed(
                 Code.FOLDER_NOT_ALLOWED,
                 Severity.WARNING if taken else Severity.FAULT,
                 shown(folder, 200),
-                f"the runtime uses {shown(folder, 200)}, which is not among the folders that may be "
-                f"looked at: {', '.join(candidates) or '(none)'}",
+                f"the runtime uses {shown(folder, 200)}, which is not among the folders that may "
+                f"be looked at: {', '.join(candidates) or '(none)'}",
                 f"add it to {member} in the operator's configuration (and to what the "
                 "admission policy lets an agent mount), or give it to cni-upgrade by hand",
             )

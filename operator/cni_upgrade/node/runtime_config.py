@@ -148,7 +148,8 @@ def _unknown(place: str, message: str, action: str) -> Finding:
         Code.RUNTIME_CONFIG,
         Severity.FAULT,
         shown(place, 200),
-        f"{shown(message, 1000)}; so it is not known which configs the runtime reads: none is looked at",
+        f"{shown(message, 1000)}; so it is not known which configs the runtime reads: none is "
+        "looked at",
         f"{action}; or name the folders to cni-upgrade by --config-dir and --bin-dir",
     )
 
