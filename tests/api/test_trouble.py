@@ -327,13 +327,16 @@ def test_records_that_are_edited_or_deleted_are_made_anew(world: World, fleet: F
 def test_an_upgrade_of_the_operator_in_the_middle_runs_no_node_twice(
     world: World, fleet: Fleet
 ) -> None:
-    """Another image of the agent is no other work to do."""
+    """A process with another configuration goes on with the node that the last one has begun.
+
+    The admission policy knows one agent image, so the configuration differs in that of proofs; that
+    the agent's is part of no operation is in tests/unit/fleet/test_orders.py.
+    """
     fleet.add(world.api, "node-a", "node-b", "node-c")
     before = len(world.writes())
     newer = world.folder / "newer.yaml"
     image = "cniupgrade.dev/agent:dev"
     assert image in world.config.read_text()
-    # The same image under the name that the admission policy knows, for proofs another one.
     newer.write_text(
         world.config.read_text().replace(f"proofImage: {image}", "proofImage: example.com/p:2")
     )

@@ -5,7 +5,9 @@ from dataclasses import replace
 from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.config import CarriedLibcni
 from cni_upgrade.fleet.ending import noted
-from cni_upgrade.node.operation import Change, Form, Kind, Operation
+from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.workloads import agent_job
+from cni_upgrade.node.operation import Change, Form, Kind, Operation, digest
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.samples import node, policy, result, state, view
 
@@ -73,3 +75,26 @@ def test_what_is_said_of_a_runtime_reaches_the_node() -> None:
     plain = orders.audit(node(), state(), policy(), CONFIG.auto, CONFIG)
     assert orders.audit(node(), state(), policy(), config.auto, config) == plain
     assert "libcni" not in plain.to_json()
+
+
+def test_another_release_of_the_agent_is_no_other_work() -> None:
+    """Its image is part of no id and of no digest, and no reason to look again."""
+    newer = CONFIG.model_copy(update={"agent_image": "agent:2", "proof_image": "proof:2"})
+    status = state("node-a", files=[FILE], paths=PATHS)
+    for now, then in (
+        [orders.audit(node(), state(), policy(), each.auto, each) for each in (CONFIG, newer)],
+        [orders.apply(node(), status, policy(), each) for each in (CONFIG, newer)],
+        [
+            orders.give_back(node(), status, status.status, policy(), each, "b-1")
+            for each in (CONFIG, newer)
+        ],
+    ):
+        assert (now.id, digest(now)) == (then.id, digest(then))
+        jobs = [
+            agent_job(one.id, one, each.auto, each, cache=True)
+            for one, each in ((now, CONFIG), (then, newer))
+        ]
+        images = [j["spec"]["template"]["spec"]["containers"][0]["image"] for j in jobs]
+        assert images == ["agent:1", "agent:2"], "what is sent is the new one"
+    keys = {audit_key(node(), status, policy(), each) for each in (CONFIG, newer)}
+    assert len(keys) == 1

@@ -305,6 +305,36 @@ def test_an_event_for_each_new_reason_and_no_other() -> None:
     assert [d for d in turn.decisions if isinstance(d, Emit)] == []
 
 
+def told(seen: Snapshot) -> list[str]:
+    """The Events of waves in one pass."""
+    acts = [act for turn in turns(seen) for act in turn.decisions]
+    return [act.message for act in acts if isinstance(act, Emit) and act.reason == "Wave"]
+
+
+def test_an_event_for_each_wave_that_begins_and_no_other() -> None:
+    tiers = [{"matchLabels": {"tier": tier}} for tier in ("back", "front")]
+    made = policy(rollout={"order": {"by": "Selectors", "selectors": tiers}})
+    nodes = {
+        f"node-{n}": node(f"node-{n}", tier=t) for n, t in enumerate(("back", "back", "front"))
+    }
+    seen = replace(world(made, "Applying", "Waiting", "Waiting"), nodes=nodes)
+    assert told(seen) == ["wave selector 1 (1 of 2) begins: 2 nodes"]
+
+    def after(before: Snapshot, *phases: str) -> Snapshot:
+        written = parse_policy(status(before))
+        return replace(world(written, *phases), nodes=nodes)
+
+    again = after(seen, "Done", "Waiting", "Waiting")
+    assert told(again) == []
+    second = after(again, "Done", "Done", "Waiting")
+    assert told(second) == ["wave selector 2 (2 of 2) begins: 1 node"]
+    assert told(after(second, "Done", "Done", "Done")) == []
+
+
+def test_no_event_of_the_only_wave() -> None:
+    assert told(world(ENFORCE, "Applying", "Waiting")) == []
+
+
 def test_a_condition_keeps_the_time_of_its_last_flip() -> None:
     seen = world(ENFORCE, "Done")
     written = parse_policy(status(seen))

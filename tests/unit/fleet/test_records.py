@@ -255,20 +255,44 @@ def test_the_controllers_own_node_goes_last() -> None:
     assert cordons == ["node-b:", "node-c:", "node-a:"]
 
 
-def test_audits_are_limited_and_all_get_their_turn() -> None:
-    r = of(*[healthy(f"node-{n:02}") for n in range(45)], pods=0)
-    r.cluster.apply_policy("look", {"mode": "Audit"})
+def most_at_once(r: Rollout, looks: int) -> int:
+    """How many nodes are looked at together, at most, until there were so many looks in all."""
     most = 0
 
     def audited() -> bool:
         nonlocal most
         working = [name for name in r.cluster.disks if r.status(name).get("operation")]
         most = max(most, len(working))
-        return r.resting()
+        return r.resting() and sent(r) >= looks
 
     r.until(audited)
-    assert most == r.controller.config.audit_parallel
+    return most
+
+
+def sent(r: Rollout) -> int:
+    """Agents that were sent to look."""
+    return sum("CreateJob audit" in line for line in r.lines)
+
+
+def test_audits_are_limited_and_all_get_their_turn() -> None:
+    r = of(*[healthy(f"node-{n:02}") for n in range(45)], pods=0)
+    r.cluster.apply_policy("look", {"mode": "Audit"})
+    assert most_at_once(r, 45) == r.controller.config.audit_parallel
     assert set(phases(r).values()) == {"Compatible"}
+
+
+def test_looks_that_nobody_asks_for_have_a_limit_of_their_own() -> None:
+    """All are due at once where nobody looked for a day; a new node does not queue behind them."""
+    r = of(*[healthy(f"node-{n:02}") for n in range(45)], pods=0)
+    r.cluster.apply_policy("look", {"mode": "Audit"})
+    assert most_at_once(r, 45) == r.controller.config.audit_parallel
+    r.set_clock(24)
+    r.step()
+    r.cluster.add_node(healthy("node-new"))
+    r.until(lambda: r.phase("node-new") == "Compatible")
+    assert sent(r) - 45 < 20, "it was to go before most of them"
+    assert most_at_once(r, 91) == r.controller.config.reaudit_parallel
+    assert sent(r) == 91, "each was to have its turn, once"
 
 
 def test_a_node_that_is_going_is_not_touched() -> None:

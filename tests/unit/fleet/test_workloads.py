@@ -173,6 +173,12 @@ def test_it_runs_once_everywhere_and_evicts_nobody(job: Body, spec: Body) -> Non
     assert not {"runtimeClassName", "resourceClaims"} & spec.keys()
 
 
+def test_it_asks_for_no_room(spec: Body) -> None:
+    """A node that is full is looked at all the same."""
+    assert "resources" not in spec
+    assert "resources" not in spec["containers"][0]
+
+
 def pinned_to(spec: Body) -> str:
     affinity = spec["affinity"]["nodeAffinity"]
     terms = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
