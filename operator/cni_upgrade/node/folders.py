@@ -25,6 +25,8 @@ from cni_upgrade.node.paths import (
     Paths,
 )
 
+_OF_OTHERS = ("/var/lib/rancher/", "/var/snap/microk8s/")
+"""Folders that no containerd reads but one of k3s, RKE2 or microk8s, which has a configuration."""
 _MOST_LINKS = 40  # as Linux counts (path_resolution(7))
 
 
@@ -174,6 +176,10 @@ def _usual_conf_dir(
 
     Beside the runtime's default one that holds none, another one that does is a leftover.
     """
+    if default is not None and default not in candidates:
+        candidates = [each for each in candidates if not each.startswith(_OF_OTHERS)]
+        if not candidates:
+            return None, _allowed(root, (default,), (), "confDirs")[1]
     looked = [(host, _look(root, host)) for host in candidates]
     holding = [(host, place) for host, place in looked if place and _may_hold_configs(place)]
     usual = [(host, place) for host, place in looked if host == default]

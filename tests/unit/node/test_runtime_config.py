@@ -297,6 +297,24 @@ def test_an_audit_looks_where_the_runtime_does(host: Host) -> None:
     assert found.known.source == "runtime config /etc/containerd/config.toml"
 
 
+@pytest.mark.parametrize("runtime", ["containerd://1.7.22", "cri-o://1.30.0"])
+def test_the_preset_of_another_installation(host: Host, runtime: str) -> None:
+    """A policy for k3s that selects a node which was moved away from it."""
+    left = host.root / K3S_CONF.strip("/")
+    left.mkdir(parents=True)
+    (left / "10-flannel.conflist").write_text(VERSIONLESS)
+    host.plugins()
+    host.runtime = runtime
+    asked = replace(host.audit(), paths=Paths((K3S_CONF,), ("/opt/cni/bin",)))
+    result = run(asked)
+    assert (report(result).verdict, report(result).files) == ("Blocked", ())
+    assert "FolderNotAllowed" in codes(result)
+    other = "/srv/cni"
+    (host.root / "srv/cni").mkdir(parents=True)
+    seen = report(run(replace(asked, paths=Paths((K3S_CONF, other), ("/opt/cni/bin",)))))
+    assert (seen.paths.conf_dir, seen.verdict) == (other, "NoConfig")
+
+
 @pytest.mark.parametrize(
     ("runtime", "place"),
     [
