@@ -56,6 +56,22 @@ STORIES: dict[str, Story] = {
         "cniVersion of 0.3.0 or later, or replace the plugin.",
         sources=("containerd/containerd#6921", "measured with libcni itself (tests/judge)"),
     ),
+    "CheckBroken": Story(
+        seen="On CRI-O pods stay in ContainerCreating: failed to get network status for pod "
+        "sandbox, with what the plugin answers to CHECK, such as: CNI CHECK method is not "
+        "implemented. The same file works under containerd.",
+        cause="From 0.4.0 on CRI-O asks CHECK of every pod that it creates. A plugin may say that "
+        "it supports a version and refuse CHECK all the same (whereabouts does).",
+        cure="Write 0.3.1, which has no CHECK, or `disableCheck: true` into the list, or replace "
+        "the plugin. Where one is known to refuse, nothing is raised above 0.3.1; where it is not "
+        "known, CheckUnproved says so, and a pod has to prove the change.",
+        sources=(
+            "cri-o/ocicni pkg/ocicni/ocicni.go checkNetwork",
+            "cri-o/cri-o server/sandbox_network.go networkStart",
+            "k8snetworkplumbingwg/whereabouts cmd/whereabouts.go cmdCheck",
+            "measured with libcni itself (tests/judge)",
+        ),
+    ),
     "Loopback": Story(
         seen="Pods stay in ContainerCreating; the error names cni-loopback.",
         cause="containerd runs the loopback plugin for every pod with a network of its own, at "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cni_upgrade.cni import versions
+from cni_upgrade.cni import check, versions
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import shown
 from cni_upgrade.cni.runtimes import Runtime
@@ -103,6 +103,11 @@ def objections(runtime: Runtime, chain: Sequence[Support], version: str) -> list
             reasons.append(
                 f"{support.type} answers without a cniVersion, so that {command} fails at {version}"
             )
+    if check.asked(runtime, version):
+        reasons += [
+            f"{runtime.label} asks CHECK of new pods from {check.FIRST} on, which {each} refuses"
+            for each in check.refusing(chain)
+        ]
     return list(dict.fromkeys(reasons))
 
 

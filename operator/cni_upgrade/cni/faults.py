@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from cni_upgrade.cni import compat
+from cni_upgrade.cni import check, compat
 from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Sandbox, Support
@@ -157,6 +157,19 @@ def f3(support: Support, runtime: Runtime) -> Finding:
         "takes that for 0.1.0 and loses the pod's addresses, so no pod can be created",
         "move to containerd 1.6.5 or later, or CRI-O 1.24.2 or later, with cniVersion 0.3.0 or "
         f"later; or replace {support.type}",
+    )
+
+
+def check_broken(config: Config, version: str | None, plugin: str, runtime: Runtime) -> Finding:
+    """A plugin without CHECK, under a runtime that asks it of each pod that it creates."""
+    return Finding(
+        Code.CHECK_BROKEN,
+        Severity.FAULT,
+        config.name,
+        f"cniVersion is {shown(str(version))}: {runtime.label} asks CHECK of every pod that it "
+        f"creates, {plugin} refuses it, and the pod is not created",
+        f"write a cniVersion below {check.FIRST}, which has no CHECK, or `disableCheck: true` into "
+        f"the list; or replace {plugin}",
     )
 
 

@@ -52,6 +52,14 @@ class Code(StrEnum):
     )
     SANDBOX_LIMIT = "SandboxLimit", "running pods could not be deleted at a higher version"
     CHECK_FAILS = "CheckFails", "CHECK of pods added below 0.3.0 fails after the rewrite"
+    CHECK_BROKEN = (
+        "CheckBroken",
+        "CRI-O asks CHECK of each new pod from 0.4.0 on, and a plugin refuses it: ADD fails",
+    )
+    CHECK_UNPROVED = (
+        "CheckUnproved",
+        "CRI-O asks CHECK of new pods after the rewrite; whether a plugin answers is not known",
+    )
     DELEGATE_VERSION = (
         "DelegateVersion",
         "a plugin is delegated to at a version that it refuses, or that is not known",

@@ -1,16 +1,17 @@
 """Predicts what happens to the next pod created and deleted, at a given version of one config.
 
 Each prediction is True, False with a finding that says why, or None when something that decides
-it is not known. Sources beside those of `compat`: libcni `pkg/invoke/find.go` (a missing binary
-fails ADD and DEL), `pkg/version/reconcile.go` (F2), ocicni `ocicni.go` (CRI-O asks the status of a
-pod that it creates, which runs CHECK and so fails on a missing version up to libcni 1.0.1,
-containernetworking/cni#882), go-cni `cni.go` (containerd runs the loopback plugin for every pod).
+it is not known. Sources beside those of `compat` and `check`: libcni `pkg/invoke/find.go` (a
+missing binary fails ADD and DEL), `pkg/version/reconcile.go` (F2), ocicni `ocicni.go` (CRI-O asks
+the status of a pod that it creates, which runs CHECK and so fails on a missing version up to libcni
+1.0.1, containernetworking/cni#882), go-cni `cni.go` (containerd runs the loopback plugin for every
+pod).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from cni_upgrade.cni import compat, faults, versions
+from cni_upgrade.cni import check, compat, faults, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding
@@ -26,6 +27,7 @@ CURABLE = frozenset(
         Code.SANDBOX_LIMIT,
         Code.VERSIONLESS_RESULT,
         Code.RESULT_MISREAD,
+        Code.CHECK_BROKEN,
     }
 )
 """Faults that another version in the file could take away."""
@@ -130,6 +132,9 @@ def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
     for support in node.chain:
         if at := compat.misread_result(runtime, support, version):
             yield faults.misread_result(config, at, support, runtime)
+    if check.asked(runtime, version):
+        for plugin in check.refusing(node.chain):
+            yield faults.check_broken(config, version, plugin, runtime)
     if runtime.f3:
         for support in node.chain:
             if support.type in compat.RESULT_WITHOUT_VERSION:

@@ -37,6 +37,8 @@ class Node:
     ) -> "Node":
         """What concerns that config; a binary of which nothing is said is one not known."""
         calls, elsewhere = _calls(config, facts)
+        if config.check_disabled:
+            runtime = replace(runtime, asks_check=False)
         loopback = facts.plugins.get(LOOPBACK) or Support(LOOPBACK)
         node = cls(
             runtime,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from cni_upgrade.cni import compat, health, versions
+from cni_upgrade.cni import check, compat, health, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
@@ -97,6 +97,24 @@ def remarks(config: Config, node: Node, reached: str | None, plan: Plan) -> Iter
             config.name,
             f"a single-plugin file at {reached} is outside the specification; libcni takes it",
             "nothing now; a .conflist is the form that lasts (ask for it: format List)",
+        )
+
+
+def check_findings(config: Config, node: Node, plan: Plan) -> Iterator[Finding]:
+    """That a change begins to have CHECK asked, of plugins of which nothing is known there."""
+    plugins = check.unproved(node.chain)
+    begins = check.asked(node.runtime, plan.to) and not check.asked(node.runtime, config.version)
+    if plugins and begins and plan.action in (Action.REWRITE, Action.MANAGED):
+        yield Finding(
+            Code.CHECK_UNPROVED,
+            Severity.WARNING,
+            config.name,
+            f"at {plan.to} {node.runtime.label} asks CHECK of every pod that it creates, and at "
+            f"{shown(config.version or 'no version')} it does not: whether {', '.join(plugins)} "
+            "answers is not known, and if not, no pod can be created",
+            "have the change proved by a pod (a policy does, and takes it back; after an apply by "
+            "hand create one, and restore if it fails), or set the target to 0.3.1, or "
+            "`disableCheck: true` in the list",
         )
 
 

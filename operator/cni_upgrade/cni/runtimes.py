@@ -43,6 +43,8 @@ class Runtime:
     """What was taken for granted to know the above."""
     unseen: bool = False
     """No release of its line was looked at for it: `assumed` rests on nothing that is on record."""
+    asks_check: bool = False
+    """Whether it asks CHECK of a pod that it creates, where the version has one (`check`)."""
 
     @property
     def label(self) -> str:
@@ -169,6 +171,7 @@ def lookup(container_runtime_version: str, libcni: str | None = None) -> Runtime
                 row.loopback_at,
                 _assumed(name, version, row, numbers, suffix),
                 unseen=not row.of_the_line(numbers),
+                asks_check=name == "cri-o",
             )
     return Runtime(name, version)
 
@@ -185,6 +188,7 @@ def _said(known: Runtime, libcni: str) -> Runtime:
         loopback_at=known.loopback_at or ("0.3.1" if known.name == "containerd" else None),
         assumed=f"{known.label} carries libcni {libcni}, as whoever runs this tool says",
         unseen=False,
+        asks_check=known.name == "cri-o",
     )
 
 

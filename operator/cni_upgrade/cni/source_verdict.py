@@ -252,9 +252,8 @@ def _against(source: Source, read: Config, user: User, version: str) -> str:
     """What one kind of node has against a version; empty where nothing."""
     facts = user.facts(read)
     runtime = runtimes.lookup(user.runtime)
-    reasons = compat.objections(
-        runtime, Node.of(read.rewritten(), runtime, facts, ()).chain, version
-    )
+    node = Node.of(read.rewritten(), runtime, facts, ())
+    reasons = compat.objections(node.runtime, node.chain, version)
     if stuck := compat.stuck_at(runtime, facts.sandboxes, version):
         reasons.append(
             f"{compat.pods(len(stuck))} added {compat.added_at(stuck)} could not be deleted"

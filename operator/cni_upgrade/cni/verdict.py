@@ -244,6 +244,9 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         health.delete_next(config, reached, there),
         health.delete_existing(config, reached, there),
     )
+    unproved = tuple(remarks.check_findings(config, node, plan))
+    if after[0].works and unproved and plan.action is Action.REWRITE:
+        after = (health.Outcome(None), *after[1:])
     if fault and plan.action is not Action.REWRITE:
         after = (not_loaded, not_loaded, not_loaded)
     today = [
@@ -271,6 +274,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *remarks.support_findings(node.binaries),
         *remarks.delegate_findings(config, node),
         *config.notes,
+        *unproved,
         *(() if fault else remarks.remarks(config, node, reached, plan)),
     )
     return _Judged(

@@ -44,12 +44,14 @@ def _plan(node: Node) -> Plan:
     steps = [step for each in planned for step in each.steps]
     diffs = {each.saved.becomes or each.saved.name: each.diff for each in planned}
     earlier = _earlier(node)
+    # What is written tells no more that CHECK was not asked before.
+    said = tuple(each for each in judgement.findings if each.code == Code.CHECK_UNPROVED)
     held: list[tuple[Saved, bytes]] = []
     if earlier is not None:
         names = {each.saved.name for each in planned}
         diffs.update(_diffs(node, earlier, names))
         if _holds(node, earlier, [each.saved for each in planned]):
-            return Plan(steps, node.already, earlier.id, _nothing, diffs=diffs)
+            return Plan(steps, node.already, earlier.id, _nothing, diffs=diffs, findings=said)
         held = _held(node, earlier, names)
     created = time.time_ns()
     made = Backup(
@@ -69,6 +71,7 @@ def _plan(node: Node) -> Plan:
         lambda: backup.create(node.state, made, contents),
         saved=sum(map(len, contents.values())),
         diffs=diffs,
+        findings=said,
     )
 
 

@@ -480,6 +480,17 @@ def test_what_is_written_over_at_once_is_not_proved(
     assert [change.name for change in result.changes] == [path.name]
 
 
+def test_that_nobody_knows_whether_a_pod_can_be_created_is_said_after_it_too(host: Host) -> None:
+    """The file that stands then does not tell that CHECK was not asked before."""
+    host.plugin("own-main")
+    host.config(text='{"cniVersion": "0.3.1", "name": "n", "plugins": [{"type": "own-main"}]}')
+    order = replace(host.apply(), runtime="cri-o://1.23.0")
+    order = replace(order, files=(replace(order.files[0], to="1.0.0"),))
+    done = run(order)
+    assert done.outcome is Outcome.DONE, done.error
+    assert "CheckUnproved" in codes(done)
+
+
 def test_a_writer_that_would_put_it_back(host: Host) -> None:
     host.plugin("flannel")
     host.config(text='{"name": "cbr0", "plugins": [{"type": "flannel"}]}')

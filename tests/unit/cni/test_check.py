@@ -1,0 +1,120 @@
+"""CHECK, which CRI-O asks of every pod that it creates from 0.4.0 on, and who answers it."""
+
+import json
+
+import pytest
+
+from cni_upgrade.cni import config
+from cni_upgrade.cni.facts import Support
+from cni_upgrade.cni.findings import Severity
+from cni_upgrade.cni.judgement import Judgement
+from cni_upgrade.cni.readiness import readiness
+from cni_upgrade.cni.verdict import Facts, Target
+from tests.unit.cni import samples
+from tests.unit.cni.judged import NEW, codes, node
+
+CRIO = "cri-o://1.23.0"
+CONTAINERD = "containerd://1.7.20"
+
+
+def judged(
+    version: str | None,
+    plugins: list[dict[str, object]],
+    runtime: str = CRIO,
+    name: str = "10-net.conflist",
+    target: Target | None = None,
+    lowest: str = "0.1.0",
+    **members: object,
+) -> Judgement:
+    """A node with a list of those plugins, all of which advertise all up to 1.0.0."""
+    text = {"cniVersion": version, "name": "net", "plugins": plugins, **members}
+    if version is None:
+        del text["cniVersion"]
+    data = json.dumps(text).encode()
+    binaries = config.read(name, data).plugins
+    known = {each: Support.told(each, samples.supports("1.0.0", lowest)) for each in binaries}
+    found = {**NEW, **known}
+    return node(runtime, None, found, data=data, name=name, target=target, managed_files="Override")
+
+
+def bridge(ipam: str = "host-local") -> dict[str, object]:
+    return {"type": "bridge", "ipam": {"type": ipam}}
+
+
+@pytest.mark.parametrize("version", ["0.3.1", "0.3.0", None])
+@pytest.mark.parametrize("runtime", [CRIO, "cri-o://1.34.0"])
+def test_a_plugin_that_refuses_check_holds_the_version(version: str | None, runtime: str) -> None:
+    found = judged(version, [bridge("whereabouts")], runtime)
+    assert found.files[0].to == "0.3.1"
+    assert "asks CHECK of new pods from 0.4.0 on, which whereabouts refuses" in found.files[0].why
+    assert (found.after.add, found.after.del_) == (True, True)
+
+
+def test_what_stands_at_the_highest_that_it_bears_is_left() -> None:
+    assert judged("0.3.1", [bridge("whereabouts")]).verdict == "Compatible"
+
+
+def test_a_plugin_that_refuses_check_breaks_what_was_raised() -> None:
+    found = judged("1.0.0", [bridge("whereabouts")])
+    assert codes(found, Severity.FAULT) == ["CheckBroken"]
+    assert (found.baseline.add, found.baseline.del_) == (False, True)
+    assert (found.verdict, found.files[0].to, found.after.add) == ("Rewrite", "0.3.1", True)
+
+
+def test_what_no_version_below_cures_is_blocked() -> None:
+    found = judged("0.4.0", [bridge("whereabouts")], lowest="0.4.0")
+    assert (found.verdict, found.files[0].action) == ("Blocked", "Refuse")
+    exact = judged("0.3.1", [bridge("whereabouts")], target=Target(selection="Exact"))
+    assert (exact.verdict, exact.files[0].action) == ("Blocked", "Refuse")
+
+
+def test_who_is_not_asked() -> None:
+    assert judged("0.3.1", [bridge("whereabouts")], CONTAINERD).files[0].to == "1.0.0"
+    disabled = judged("0.3.1", [bridge("whereabouts")], disableCheck=True)
+    assert (disabled.files[0].to, codes(disabled)) == ("1.0.0", [])
+    assert judged("1.0.0", [bridge("whereabouts")], disableCheck=True).verdict == "Compatible"
+    calico = judged("0.3.1", [{"type": "calico", "ipam": {"type": "whereabouts"}}])
+    assert (calico.files[0].to, codes(calico)) == ("1.0.0", [])
+
+
+def test_a_single_plugin_has_no_disable_check() -> None:
+    """libcni makes the list of it, and takes no such member over (ConfListFromConf)."""
+    single = {**bridge("whereabouts"), "cniVersion": "0.3.1", "name": "net", "disableCheck": True}
+    plugins = {**NEW, "whereabouts": Support.told("whereabouts", samples.supports("1.0.0"))}
+    found = node(CRIO, None, plugins, data=json.dumps(single).encode(), name="10-net.conf")
+    assert found.files[0].to == "0.3.1"
+
+
+@pytest.mark.parametrize("plugin", [{"type": "cilium-cni"}, bridge("own-ipam")])
+def test_what_is_not_known_of_a_plugin_is_said(plugin: dict[str, object]) -> None:
+    found = judged("0.3.1", [plugin, {"type": "portmap"}])
+    assert (found.verdict, found.files[0].to) == ("Rewrite", "1.0.0")
+    assert (found.after.add, found.after.del_) == (None, True)
+    (said,) = [each for each in found.findings if each.code == "CheckUnproved"]
+    assert said.severity is Severity.WARNING
+    name = "own-ipam" if "ipam" in plugin else "cilium-cni"
+    assert f"whether {name} answers" in said.message
+
+
+@pytest.mark.parametrize("version", ["0.4.0", "1.0.0"])
+def test_what_is_asked_today_already_is_not_doubted(version: str) -> None:
+    found = judged(version, [{"type": "cilium-cni"}])
+    assert "CheckUnproved" not in codes(found)
+    assert (found.baseline.add, found.after.add) == (True, True)
+
+
+def test_where_nobody_asks_nothing_is_said() -> None:
+    plugins: list[dict[str, object]] = [{"type": "cilium-cni"}]
+    assert codes(judged("0.3.1", plugins, CONTAINERD)) == []
+    assert codes(judged("0.3.1", plugins, disableCheck=True)) == []
+    assert codes(judged("0.3.1", [bridge(), {"type": "portmap"}])) == []
+
+
+def test_a_move_to_crio_is_foreseen() -> None:
+    """What containerd never asks, CRI-O would."""
+    data = json.dumps({"cniVersion": "1.0.0", "name": "n", "plugins": [bridge("whereabouts")]})
+    plugins = {**NEW, "whereabouts": Support.told("whereabouts", samples.supports("1.0.0"))}
+    read = config.read("10-net.conflist", data.encode())
+    found = readiness(Facts(CONTAINERD, [read], plugins), "cri-o>=1.34")
+    assert found.ready is False
+    assert found.obstacles[0].why.startswith("CheckBroken")
