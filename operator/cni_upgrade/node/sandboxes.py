@@ -40,7 +40,8 @@ class _BadEntryError(ValueError):
 def read(
     root: str, cache_dir: str, libcni: str | None = None
 ) -> tuple[list[Sandbox], list[Finding]]:
-    """Every entry of the cache but the loopback's, in the order of names; broken ones as findings.
+    """Every entry of the cache but the runtime's own loopback's, in the order of names; broken ones
+    as findings.
 
     `cache_dir` as the host names it. `libcni` is the release that reads the configs in the cache
     when it deletes; None where the runtime deletes with the file. A broken entry still counts as
@@ -79,18 +80,22 @@ def _entries(folder: int, libcni: str | None) -> tuple[list[Sandbox], list[Findi
     findings: list[Finding] = []
     unclear: list[Sandbox] = []
     for name in files.names(folder):
-        if name.startswith(f"{LOOPBACK_NETWORK}-"):
-            continue
         try:
             sandbox = _sandbox(name, files.read_file(folder, name), libcni)
         except FileNotFoundError:
             continue  # deleted between the listing and the reading
         except (OSError, files.UnreadableError, _BadEntryError) as error:
+            if _from_name(name, UNKNOWN).network == LOOPBACK_NETWORK:
+                continue
             reason = error.strerror if isinstance(error, OSError) else error
             findings.append(_unreadable(name, f"the entry of the results cache: {reason}"))
             sandboxes.append(_from_name(name, UNKNOWN))
             continue
+        if sandbox.network == LOOPBACK_NETWORK:
+            continue
         sandboxes.append(sandbox)
+        if sandbox.ifname and not sandbox.network:
+            findings.append(_misnamed(name))
         if sandbox.version == UNKNOWN:
             unclear.append(sandbox)
     if unclear:
@@ -120,6 +125,14 @@ def _unreadable(name: str, message: str) -> Finding:
     )
 
 
+def _misnamed(name: str) -> Finding:
+    message = (
+        "the entry of the results cache has another network, container or interface in it than its "
+        "name says: it is counted for every network"
+    )
+    return _unreadable(name, message)
+
+
 def _from_name(name: str, version: str | None) -> Sandbox:
     match = _NAME.fullmatch(name)
     if match is None:
@@ -140,6 +153,10 @@ def _sandbox(name: str, data: bytes, libcni: str | None) -> Sandbox:
     network, container, ifname, packed = (part if isinstance(part, str) else None for part in parts)
     if network is None or container is None or ifname is None or packed is None:
         raise _BadEntryError("networkName, containerId, ifName or config is not a string")
+    if name != f"{network}-{container}-{ifname}":
+        network = ""  # containerd finds it by its name (libcni getCacheFilePath), CRI-O by this
+    if network == LOOPBACK_NETWORK:
+        return Sandbox(network, container, ifname, None)
     try:
         raw = base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -91,6 +91,37 @@ def test_the_runtimes_own_loopback_does_not_count(host: Host) -> None:
     assert read(host) == ({}, [])
 
 
+@pytest.mark.parametrize("network", ["cni-loopback-x", "cni-loopback-0123456789ab"])
+def test_a_network_with_a_name_like_the_loopbacks_counts(host: Host, network: str) -> None:
+    path = host.sandbox(None, network=network)
+    host.sandbox("0.3.1", network="cni-loopback")
+    assert read(host) == ({"missing": 1}, [])
+    path.write_text("{")
+    counts, [said] = read(host)
+    assert counts == {"unknown": 1}
+    assert said.startswith(network)
+
+
+def test_a_broken_entry_of_the_loopback_does_not_count(host: Host) -> None:
+    host.sandbox("0.3.1", network="cni-loopback").write_text("{")
+    assert read(host) == ({}, [])
+
+
+def test_an_entry_under_another_name_counts_for_every_network(host: Host) -> None:
+    """libcni finds an entry by its name, whatever network stands in it; ocicni by the latter."""
+    host.config()
+    host.plugins()
+    host.runtime = "containerd://1.5.8"
+    path = host.sandbox(None, network="pod-net")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "networkName": "elsewhere"}))
+    counts, [said] = read(host)
+    assert counts == {"missing": 1}
+    assert "has another network, container or interface in it than its name says" in said
+    assert report(run(host.audit())).files[0].to == "0.3.1"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "networkName": "cni-loopback"}))
+    assert read(host)[0] == {"missing": 1}
+
+
 def test_a_single_plugin(host: Host) -> None:
     path = host.sandbox("1.0.0")
     entry = json.loads(path.read_text())
