@@ -214,8 +214,8 @@ class Executor:
         self, shelf: Shelf[Any], resource: Resource, namespace: str | None, name: str
     ) -> None:
         """Read one object anew: a refusal says that what we know of it is old."""
-        one = await self._kube.list(resource, namespace, fieldSelector=f"metadata.name={name}")
-        shelf.replace_one(name, one)
+        one = self._kube.list(resource, namespace, fieldSelector=f"metadata.name={name}")
+        await shelf.replace_one(name, one)
 
     def _planned_from(self, decision: d.SetStatus) -> str:
         """The version of the object that the planner saw."""

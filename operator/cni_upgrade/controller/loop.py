@@ -150,10 +150,10 @@ class Loop:
             # Policies are where the missing rights are said; of the rest, nothing is done.
             await self._list_told()
             return
-        store.policies.replace(await self._kube.list(POLICIES))
+        await store.policies.replace(self._kube.list(POLICIES))
         # First: whether anything may begin is known before what could.
         room = f"metadata.name={store.config.namespaces.agents}"
-        store.rooms.replace(await self._kube.list(NAMESPACES, fieldSelector=room))
+        await store.rooms.replace(self._kube.list(NAMESPACES, fieldSelector=room))
         for kind in kinds(store):
             await kind.replace(self._kube)
             self._beat = time.monotonic()
@@ -196,7 +196,7 @@ class Loop:
     async def _list_told(self) -> None:
         """The policies, or those known already where listing them is what is refused."""
         try:
-            self._store.policies.replace(await self._kube.list(POLICIES))
+            await self._store.policies.replace(self._kube.list(POLICIES))
         except KubeError as error:
             if error.status != 403:
                 raise
@@ -214,7 +214,7 @@ class Loop:
     async def _list_leases(self) -> None:
         """They are not watched: ours are known, and others' matter while a node waits for one."""
         if space := self._store.config.lease_namespace:
-            self._store.leases.replace(await self._kube.list(LEASES, space))
+            await self._store.leases.replace(self._kube.list(LEASES, space))
 
     async def _list_pods(self) -> None:
         """Pods are not watched cluster-wide: only those of a few nodes are of interest."""
@@ -260,7 +260,7 @@ class Loop:
         late = late or any(hangs(pod, now) for pod in store.proofs.items.values())
         if late or time.monotonic() >= self._proofs_due:
             space = store.config.namespaces.proof
-            store.proofs.replace(await self._kube.list(PODS, space, labelSelector=PROOFS_ONLY))
+            await store.proofs.replace(self._kube.list(PODS, space, labelSelector=PROOFS_ONLY))
             self._proofs_due = time.monotonic() + PROOFS_AGAIN
 
     async def _list_answers(self) -> None:

@@ -2,14 +2,19 @@
 
 A watch may have a gap, and kopf never tells of an object that was deleted in one, so every few
 minutes a list replaces what is known. An older version of an object never replaces a newer one.
+
+But for one case: a cluster whose etcd was restored from a backup goes on from older versions, and
+what we know never happened there. A list is as new as the moment at which it was asked for, so one
+that is older than what we knew at that moment says so, and is believed in everything.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -61,7 +66,8 @@ class Shelf(Generic[T]):
         self._key = key
         self._stirs = stirs
         self._versions: dict[str, tuple[str, int]] = {}
-        self._gone: set[str] = set()
+        self._gone: dict[str, float] = {}
+        """By the uid of what was deleted: the version of that, where it is known."""
         self.as_of = ""
         """The resourceVersion of the newest list, and of what was heard after it."""
         self.items: dict[str, T] = {}
@@ -81,8 +87,9 @@ class Shelf(Generic[T]):
         version = _version(meta.get("resourceVersion", ""))
         known = self._versions.get(key)
         # Of another uid too: the last words about an object whose name has a new owner come late.
-        if uid in self._gone or (known is not None and known[1] >= version):
+        if version <= self._gone.get(uid, -1) or (known is not None and known[1] >= version):
             return False
+        self._gone.pop(uid, None)
         self._versions[key] = (uid, version)
         before = self.items.get(key)
         try:
@@ -115,34 +122,61 @@ class Shelf(Generic[T]):
     def drop(self, raw: Raw) -> bool:
         """Forget an object that was deleted, unless its name already belongs to another one."""
         key, uid = self._key(raw), raw["metadata"]["uid"]
-        # A list that was made before the deletion may still be on its way.
-        self._gone.add(uid)
+        # A list that was made before the deletion may still be on its way. It is no deletion where
+        # an object only lost the label that we look for: that may be put back.
+        at = _version(raw["metadata"].get("resourceVersion", ""))
         known = self._versions.get(key)
+        if known is not None and known[0] == uid and 0 < at < known[1]:
+            return False
+        self._gone[uid] = at or math.inf
         if known is None or known[0] != uid:
             return False
         self._forget(key)
         return True
 
-    def replace(self, listed: Listed) -> None:
-        """Heal from a whole list: what is not in it is gone, unless it is newer than the list."""
-        healing = _Healing(self)
-        healing.take(listed)
-        healing.end()
+    @property
+    def newest(self) -> int:
+        """The newest version that is known: no list that is asked for from now on is older."""
+        return max([_version(self.as_of), *(version for _, version in self._versions.values())])
 
     async def replace_by(self, pages: AsyncIterator[Listed]) -> None:
-        """The same, a page at a time: what a page brings is trimmed before the next one comes."""
+        """Heal from a whole list: what is not in it is gone, unless it is newer than the list.
+
+        Page by page: what one brings is trimmed before the next one comes. The list is not to be
+        asked for before it is read here.
+        """
         healing = _Healing(self)
         async for page in pages:
             healing.take(page)
         healing.end()
 
-    def replace_one(self, key: str, listed: Listed) -> None:
-        """The same for a list that was asked for one object alone."""
+    async def replace(self, listed: Awaitable[Listed]) -> None:
+        """The same for a list that comes in one."""
+        healing = _Healing(self)
+        healing.take(await listed)
+        healing.end()
+
+    async def replace_one(self, key: str, listed: Awaitable[Listed]) -> None:
+        """The same for a list that is asked for one object alone."""
+        before = self._versions.get(key)
+        found = await listed
+        as_of = _version(found.resource_version)
+        if before is not None and as_of < before[1]:
+            self._restore({key: before})
         known = self._versions.get(key)
-        if known is not None and not listed.items and known[1] <= _version(listed.resource_version):
+        if known is not None and not found.items and known[1] <= as_of:
             self._forget(key)
-        for raw in listed.items:
+        for raw in found.items:
             self.put(raw)
+
+    def restored(self) -> None:
+        """The cluster was taken back in time: versions that are older are news from now on."""
+        log.warning("the API server has gone back in time: all that it holds is taken as new")
+        self._restore(self._versions)
+
+    def _restore(self, known: Mapping[str, tuple[str, int]]) -> None:
+        self._gone.clear()
+        self._versions |= {key: (uid, -1) for key, (uid, _) in known.items()}
 
     def knows(self, key: str) -> bool:
         """Whether an object stands under that key, be it one that cannot be read."""
@@ -152,12 +186,12 @@ class Shelf(Generic[T]):
         """The key under which an object stands."""
         return self._key(raw)
 
-    def keep_only(self, keys: Container[str], uids: set[str], version: str) -> None:
+    def keep_only(self, keys: Container[str], uids: Container[str], version: str) -> None:
         """Forget what is in no list of that version, unless it is newer."""
         as_of = _version(version)
         for key in [k for k, (_, v) in self._versions.items() if k not in keys and v <= as_of]:
             self._forget(key)
-        self._gone &= uids
+        self._gone = {uid: at for uid, at in self._gone.items() if uid in uids}
         self.as_of = version
 
     def _forget(self, key: str) -> None:
@@ -183,8 +217,11 @@ class _Healing:
         self._keys: set[str] = set()
         self._uids: set[str] = set()
         self._version = ""
+        self._newest = shelf.newest
 
     def take(self, page: Listed) -> None:
+        if not self._version and _version(page.resource_version) < self._newest:
+            self._shelf.restored()
         for raw in page.items:
             self._keys.add(self._shelf.key_of(raw))
             self._uids.add(raw["metadata"]["uid"])

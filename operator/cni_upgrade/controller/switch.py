@@ -36,10 +36,9 @@ async def follow(kube: Kube, store: Store, changed: Callable[[], None]) -> None:
 
     while True:
         try:
-            listed = await kube.list(NAMESPACES, **query)
-            store.rooms.replace(listed)
+            await store.rooms.replace(kube.list(NAMESPACES, **query))
             looked()
-            version = listed.resource_version
+            version = store.rooms.as_of
             async for event in kube.watch(NAMESPACES, None, version, SECONDS, **query):
                 if event["type"] == "DELETED":
                     store.rooms.drop(event["object"])

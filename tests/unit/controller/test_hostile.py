@@ -18,6 +18,7 @@ from cni_upgrade.fleet.planner import plan
 from cni_upgrade.kube.port import Listed, Object
 from tests.unit.controller.kube_model import Made, Memory
 from tests.unit.controller.test_following import becomes, followed
+from tests.unit.controller.test_store import came
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.node_model import SimNode
 
@@ -210,11 +211,11 @@ async def test_such_a_record_is_left_alone_by_a_new_process_too_and_the_policy_s
     assert "spec.policyRef.since: expected a time that is in the years 1 to 9999" in message
 
 
-def test_a_list_goes_on_after_an_object_that_cannot_be_read() -> None:
+async def test_a_list_goes_on_after_an_object_that_cannot_be_read() -> None:
     store = Store(CONFIG, "")
     meta = {"name": "n", "uid": "u", "resourceVersion": "5"}
     wrong = {"metadata": meta, "status": {"conditions": "none"}}
     right = {"metadata": {**meta, "name": "m", "uid": "v"}}
-    store.nodes.replace(Listed([wrong, right], "6"))
+    await store.nodes.replace(came(Listed([wrong, right], "6")))
     assert list(store.nodes.items) == ["m"]
     assert "TypeError" in store.nodes.unreadable["n"].text

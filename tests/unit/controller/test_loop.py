@@ -131,7 +131,7 @@ async def test_an_answer_that_went_unheard_is_read_when_its_job_has_ended(made: 
     for _ in range(6):
         cluster.tick()
     # Of the two watches, that of the pods lags.
-    made.store.jobs.replace(await made.kube.list(JOBS, AGENTS))
+    await made.store.jobs.replace(made.kube.list(JOBS, AGENTS))
     for _ in range(3):
         await made.loop.once()
     assert len([j for j in cluster.api.all("Job") if j["metadata"]["name"][:5] == "apply"]) == 1
@@ -202,7 +202,7 @@ async def test_it_goes_on_when_the_api_server_is_back(
         await becomes(lambda: made.kube.cluster.status("node-a").get("operation"))
         made.kube.cluster.remove_node("node-a")
         made.kube.cluster.add_node(SimNode("node-a", "1.0.0"))
-        made.store.nodes.replace(await made.kube.list(NODES))
+        await made.store.nodes.replace(made.kube.list(NODES))
         made.kube.refuse = lambda verb, plural, name: silence()
         made.loop.wake()
         await becomes(lambda: not made.loop.listed.is_set())
@@ -367,3 +367,32 @@ async def test_a_webhook_that_denies_as_a_conflict_makes_no_storm_and_is_told_of
     await made.loop.once()
     assert made.kube.writes() == []
     assert not made.loop._news.is_set(), "it waits for the next tick"
+
+
+async def test_a_cluster_that_was_restored_from_a_backup_is_believed(made: Made) -> None:
+    """What the controller knew is newer by its version, and never happened there."""
+    cluster = made.kube.cluster
+    for name, version in (("node-a", None), ("node-b", "0.4.0")):
+        cluster.add_node(SimNode(name, version))
+    cluster.apply_policy("cure", {"mode": "Audit"})
+    for _ in range(8):
+        await made.pass_()
+    backup = (dict(cluster.api.objects), cluster.api.version)
+    cluster.apply_policy("cure", {"mode": "Enforce", "paused": True})
+    cluster.apply_policy("other", {"mode": "Audit"})
+    for number in range(30):
+        cluster.annotate("Node", "node-a", "note", str(number))
+        cluster.annotate("CNINodeState", "node-b", "note", str(number))
+    await made.pass_()
+    cluster.api.objects, cluster.api.version = dict(backup[0]), backup[1]
+    cluster.apply_policy("cure", {"mode": "Enforce"})
+    await made.pass_()
+    assert list(made.store.policies.items) == ["cure"]
+    assert not made.store.policies.items["cure"].spec.paused
+    for _ in range(60):
+        await made.pass_()
+    assert {name: cluster.status(name)["phase"] for name in cluster.disks} == {
+        "node-a": "Done",
+        "node-b": "Done",
+    }
+    assert made.store.errors == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,11 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def raw(version: int, name: str = "node-a", uid: str = "1") -> Object:
     return {"metadata": {"name": name, "uid": uid, "resourceVersion": str(version)}}
+
+
+async def came(listed: Listed) -> Listed:
+    """A list that was asked for when it was taken in."""
+    return listed
 
 
 def shelf() -> Shelf[Node]:
@@ -49,26 +55,99 @@ def test_late_words_about_a_former_owner_of_a_name_are_no_news() -> None:
     assert nodes.items == {}
 
 
-def test_a_list_from_before_a_deletion_brings_nothing_back() -> None:
+async def test_a_list_from_before_a_deletion_brings_nothing_back() -> None:
     nodes = shelf()
     nodes.put(raw(5))
     nodes.drop(raw(6))
-    nodes.replace(Listed([raw(5)], "5"))
+    await nodes.replace(came(Listed([raw(5)], "5")))
     assert nodes.items == {}
-    nodes.replace(Listed([], "6"))
-    nodes.replace(Listed([raw(7, uid="2")], "7"))
+    await nodes.replace(came(Listed([], "6")))
+    await nodes.replace(came(Listed([raw(7, uid="2")], "7")))
     assert nodes.items["node-a"].uid == "2"
 
 
-def test_a_whole_list_takes_out_what_it_lacks_unless_that_is_newer() -> None:
+async def test_a_whole_list_takes_out_what_it_lacks_unless_that_is_newer() -> None:
     nodes = shelf()
     nodes.put(raw(5, "old"))
-    nodes.put(raw(9, "own-write"))
-    nodes.replace(Listed([raw(6, "listed")], "7"))
+
+    async def slow() -> Listed:
+        nodes.put(raw(9, "own-write"))
+        return Listed([raw(6, "listed")], "7")
+
+    await nodes.replace(slow())
     assert sorted(nodes.items) == ["listed", "own-write"]
 
 
-def test_who_follows_hears_of_all_that_changes_and_goes_and_of_nothing_else() -> None:
+async def test_a_list_that_is_older_than_what_was_known_before_it_comes_from_a_restored_etcd() -> (
+    None
+):
+    """Nothing that we have seen since the backup ever happened there."""
+    nodes = shelf()
+    await nodes.replace(came(Listed([raw(5), raw(6, "b"), raw(7, "c")], "90")))
+    nodes.put(raw(91) | {"spec": {"unschedulable": True}})
+    nodes.put(raw(92, "new", uid="9"))
+    nodes.drop(raw(93, "b"))
+    await nodes.replace(came(Listed([raw(5), raw(6, "b"), raw(7, "c")], "20")))
+    assert sorted(nodes.items) == ["b", "c", "node-a"]
+    assert not nodes.items["node-a"].unschedulable
+    assert nodes.as_of == "20"
+    assert nodes.put(raw(21) | {"spec": {"unschedulable": True}}), "and it goes on from there"
+    await nodes.replace(came(Listed([raw(21), raw(6, "b"), raw(7, "c")], "22")))
+    assert sorted(nodes.items) == ["b", "c", "node-a"]
+
+
+async def test_what_was_heard_while_a_list_was_on_its_way_makes_it_no_older() -> None:
+    nodes = shelf()
+    await nodes.replace(came(Listed([raw(5)], "7")))
+
+    async def slow() -> Listed:
+        nodes.put(raw(9) | {"spec": {"unschedulable": True}})
+        nodes.put(raw(10, "own-write"))
+        nodes.drop(raw(11, "deleted"))
+        return Listed([raw(5), raw(6, "deleted")], "8")
+
+    await nodes.replace(slow())
+    assert sorted(nodes.items) == ["node-a", "own-write"]
+    assert nodes.items["node-a"].unschedulable
+
+
+async def test_of_a_restored_etcd_the_first_page_tells_before_its_news_is_taken_in() -> None:
+    nodes = shelf()
+    await nodes.replace(came(Listed([raw(50), raw(51, "gone")], "90")))
+
+    async def pages() -> AsyncIterator[Listed]:
+        yield Listed([raw(5)], "20")
+        nodes.put(raw(21) | {"spec": {"unschedulable": True}})
+        yield Listed([raw(6, "b")], "20")
+
+    await nodes.replace_by(pages())
+    assert sorted(nodes.items) == ["b", "node-a"]
+    assert nodes.items["node-a"].unschedulable
+
+
+async def test_one_object_of_a_restored_etcd_is_taken_as_it_is() -> None:
+    nodes = shelf()
+    nodes.put(raw(91))
+    nodes.put(raw(92, "b"))
+    await nodes.replace_one("node-a", came(Listed([raw(5)], "20")))
+    await nodes.replace_one("b", came(Listed([], "20")))
+    assert {name: each.resource_version for name, each in nodes.items.items()} == {"node-a": "5"}
+
+
+async def test_an_object_that_gets_its_label_back_is_there_again() -> None:
+    """A watch by label says that it was deleted, of the version that took the label away."""
+    nodes = shelf()
+    nodes.put(raw(5))
+    assert nodes.drop(raw(6))
+    assert not nodes.put(raw(5)), "a list from before that"
+    assert nodes.put(raw(7))
+    assert not nodes.drop(raw(6)), "late words"
+    assert list(nodes.items) == ["node-a"]
+    nodes.drop({"metadata": {"name": "node-a", "uid": "1"}})
+    assert not nodes.put(raw(8)), "deleted by us, in a version that was not told"
+
+
+async def test_who_follows_hears_of_all_that_changes_and_goes_and_of_nothing_else() -> None:
     nodes = shelf()
     nodes.put(raw(5, "there"))
     one, other = nodes.follow(), nodes.follow()
@@ -81,19 +160,24 @@ def test_who_follows_hears_of_all_that_changes_and_goes_and_of_nothing_else() ->
     assert one == {"there", "come"}
     one.clear()
     nodes.drop(raw(7, "come"))
-    nodes.replace(Listed([], "8"))
+    await nodes.replace(came(Listed([], "8")))
     assert one == {"there", "come"}
     assert other == {"there", "come"}
 
 
-def test_a_list_of_one_says_nothing_about_others() -> None:
+async def test_a_list_of_one_says_nothing_about_others() -> None:
     nodes = shelf()
     nodes.put(raw(5, "a"))
     nodes.put(raw(6, "b"))
-    nodes.put(raw(9, "c"))
-    nodes.replace_one("a", Listed([], "8"))
-    nodes.replace_one("b", Listed([raw(7, "b")], "8"))
-    nodes.replace_one("c", Listed([], "8"))
+    nodes.put(raw(6, "c"))
+
+    async def slow() -> Listed:
+        nodes.put(raw(9, "c"))
+        return Listed([], "8")
+
+    await nodes.replace_one("a", came(Listed([], "8")))
+    await nodes.replace_one("b", came(Listed([raw(7, "b")], "8")))
+    await nodes.replace_one("c", slow())
     known = {name: node.resource_version for name, node in nodes.items.items()}
     assert known == {"b": "7", "c": "9"}
 
@@ -219,7 +303,7 @@ def test_a_record_that_makes_no_sense_stops_its_own_node_only() -> None:
     assert "node-b" in turns
 
 
-def test_what_is_kept_goes_on_from_the_record_until_somebody_writes_that() -> None:
+async def test_what_is_kept_goes_on_from_the_record_until_somebody_writes_that() -> None:
     made = store()
     made.states.put(state("node-a", phase="Waiting"))
     recorded = made.snapshot(NOW).states["node-a"].status
@@ -232,7 +316,7 @@ def test_what_is_kept_goes_on_from_the_record_until_somebody_writes_that() -> No
     second = made.snapshot(NOW)
     assert second.states["node-a"].status.message == "on"
     assert second.unwritten["node-a"] == first.unwritten["node-a"], "since the first of it"
-    made.states.replace(Listed([state("node-a", phase="Waiting")], "5"))
+    await made.states.replace(came(Listed([state("node-a", phase="Waiting")], "5")))
     assert made.snapshot(NOW).states["node-a"].status.message == "on", "the list is no newer"
     made.states.put(state("node-a", version=9, phase="Failed"))
     third = made.snapshot(NOW)
