@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
 from itertools import groupby
@@ -19,7 +19,7 @@ from cni_upgrade.controller.store import Shelf, Store
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet import disruption
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.fleet.turn import LEFTOVER, Turn
 from cni_upgrade.kube.port import Kube, KubeError
 from cni_upgrade.kube.resources import (
     BUDGETS,
@@ -148,12 +148,21 @@ class Executor:
         self._broken = False
         nodes: list[Turn] = []
         policies: list[Turn] = []
+        turns = tuple(turns)
+        self._forget({turn.subject for turn in turns})
         for turn in turns:
             (policies if turn.sums_up else nodes).append(turn)
         done = all(await _all(self._turn(turn, world) for turn in nodes))
         if self._broken:
             return done
         return all(await _all(self._turn(turn, world) for turn in policies)) and done
+
+    def _forget(self, subjects: Container[str]) -> None:
+        """What was said of leftovers that nobody asks to delete any more: each has a new name."""
+        errors = self._store.errors
+        for gone in [s for s in errors if s.startswith(LEFTOVER) and s not in subjects]:
+            del errors[gone]
+            self._contests.pop(gone, None)
 
     async def _turn(self, turn: Turn, world: Snapshot) -> bool:
         async with self._places:

@@ -34,6 +34,7 @@ from cni_upgrade.fleet.decisions import (
     DeleteJob,
     DeleteProof,
     DeleteState,
+    DropLease,
     KeepStatus,
     SetStatus,
 )
@@ -49,7 +50,7 @@ from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.sending import pausing
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.fleet.turn import LEFTOVER, Turn
 from cni_upgrade.fleet.view import Move, View, moved
 
 _MOST_MOVES = 20
@@ -391,7 +392,8 @@ def _leftovers(
     """Take back what no operation stands for: superseded audits, proof pods of ended operations.
 
     `operations` are those that are recorded and those that are decided now: a decision may yet be
-    lost, and a proof pod that was deleted too early looks like one that does not go.
+    lost, and a proof pod that was deleted too early looks like one that does not go. Each has a
+    turn of its own: one that somebody refuses keeps no other from going.
     """
     current = {operation.job for operation in operations}
     kept = {
@@ -400,7 +402,7 @@ def _leftovers(
         if operation.proof is not None and operation.ending is None
         for pod in (operation.proof.old_pod, operation.proof.new_pod)
     }
-    decisions: list[Decision] = [
+    decisions: list[DeleteProof | DeleteJob | DropLease] = [
         DeleteProof(pod.name, pod.uid)
         for pod in world.proofs.values()
         if pod.name not in kept
@@ -416,5 +418,5 @@ def _leftovers(
         and not any(pod.ended for pod in world.agents.get(job.name, ()))
     ]
     decisions += node_lease.to_drop(world, states, writing)
-    if decisions:
-        yield Turn("leftovers", tuple(decisions))
+    for each in decisions:
+        yield Turn(f"{LEFTOVER}{each.name}", (each,))

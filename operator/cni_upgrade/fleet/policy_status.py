@@ -20,7 +20,7 @@ from cni_upgrade.api.policy_status import (
     ReadinessCounts,
 )
 from cni_upgrade.api.rollout_status import RolloutStatus
-from cni_upgrade.fleet import leaving, sources
+from cni_upgrade.fleet import leaving, node_lease, sources
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import HELD, SILENT, Course, all_courses, named
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
@@ -34,7 +34,7 @@ from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.standing import PATIENCE, Verdict, enforced, held_since
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.tally import Share
-from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.fleet.turn import LEFTOVER, Turn
 from cni_upgrade.fleet.unread import NOT_UNDERSTOOD
 
 NODES_MATCHED = "NodesMatched"
@@ -42,6 +42,8 @@ OVERLAPPING = "Overlapping"
 NODES_SILENT = "NodesSilent"
 """There while an audit waits for nothing but nodes that are silent: its time is since when."""
 NO_NODE_MATCHES = "NoNodeMatches"
+LEFTOVERS = "LeftoversRefused"
+"""There while something that is to go from the policy's nodes may not be deleted."""
 RECORDS_NOT_UNDERSTOOD = "RecordsNotUnderstood"
 
 COUNTED = timedelta(seconds=2)
@@ -67,6 +69,8 @@ class _Held:
     """Good nodes that are looked at again, though nothing that we know of has changed."""
     silent: tuple[str, ...] = ()
     """Nodes that are to be looked at, and that nothing can be sent to."""
+    leftovers: tuple[tuple[str, str], ...] = ()
+    """(what is to go from one of the nodes, why it was not deleted)."""
 
 
 def turns(
@@ -281,7 +285,22 @@ def _held(
             rivals.update(governance.rivals)
         elif policy.metadata.name in governance.rivals:
             elsewhere.append((name, _claimant(acting, world.states.get(name))))
-    return _Held(tuple(elsewhere), tuple(sorted(rivals)), unseen, again, tuple(silent))
+    left = tuple(_leftovers(matched, world))
+    return _Held(tuple(elsewhere), tuple(sorted(rivals)), unseen, again, tuple(silent), left)
+
+
+def _leftovers(matched: Mapping[str, Node], world: Snapshot) -> Iterator[tuple[str, str]]:
+    for subject, error in sorted(world.errors.items()):
+        if not subject.startswith(LEFTOVER):
+            continue
+        name = subject.removeprefix(LEFTOVER)
+        left = world.proofs.get(name) or world.jobs.get(name)
+        if left is not None:
+            ours = left.for_node in matched
+        else:
+            ours = name in world.leases and any(node_lease.name(node) == name for node in matched)
+        if ours:
+            yield name, error
 
 
 def _looking(phases: Counter[str], held: _Held) -> int:
@@ -427,6 +446,10 @@ def _conditions(
     if verdict.reason == HELD and policy.spec.mode == Mode.AUDIT:
         text = f"only silent nodes are left to be looked at: {named(held.silent)}"
         found.append(condition(NODES_SILENT, True, "NodeSilent", text))
+    if held.leftovers:
+        (name, why), count = held.leftovers[0], len(held.leftovers)
+        text = f"{count} of what is left over could not be deleted, first {name}: {why}"
+        found.append(condition(LEFTOVERS, True, "DeletionRefused", text))
     if held.elsewhere:
         node, other = held.elsewhere[0]
         count = len(held.elsewhere)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from cni_upgrade.api import names
 from cni_upgrade.fleet.decisions import Decision, SetFinalizers, SetStatus
 
+LEFTOVER = "leftover "
+"""Begins the subject of a turn that takes back what no operation stands for; its name follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:

@@ -17,10 +17,11 @@ from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.policy_status import COUNTED
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.kube.port import KubeError
 from cni_upgrade.kube.resources import JOBS, NODES
 from tests.unit.controller.kube_model import Made, silence
-from tests.unit.fleet.cluster_model import AGENTS, LEASED, PROOF
+from tests.unit.fleet.cluster_model import AGENTS, CONFIG, LEASED, PROOF
 from tests.unit.fleet.node_model import SimNode
 
 
@@ -395,4 +396,45 @@ async def test_a_cluster_that_was_restored_from_a_backup_is_believed(made: Made)
         "node-a": "Done",
         "node-b": "Done",
     }
+    assert made.store.errors == {}
+
+
+async def test_what_may_not_be_deleted_keeps_nothing_else_and_is_told(made: Made) -> None:
+    cluster = made.kube.cluster
+    made.store.now = lambda: cluster.now
+    for name in ("node-a", "node-b"):
+        cluster.add_node(SimNode(name, "1.0.0"))
+    cluster.apply_policy("cure", {"mode": "Enforce"})
+    other = {"nodeSelector": {"matchLabels": {"kubernetes.io/hostname": "elsewhere"}}}
+    cluster.apply_policy("other", {"mode": "Audit", **other})
+    for _ in range(6):
+        await made.pass_()
+    names = [f"proof-old-{number}" for number in range(4)]
+    for name in names:
+        cluster.api.create("Pod", proof_pod(name, "x", "node-a", CONFIG) | {"status": {}})
+    said = KubeError(403, "Forbidden", "the webhook says no")
+    made.kube.refuse = lambda verb, plural, name: (
+        said if (verb, name) == ("delete", names[0]) else None
+    )
+
+    def left() -> list[str]:
+        there = [pod["metadata"]["name"] for pod in cluster.api.all("Pod")]
+        return [name for name in names if name in there]
+
+    def told(policy: str) -> list[str]:
+        conditions = cluster.policy(policy)["status"]["conditions"]
+        return [each["message"] for each in conditions if each["type"] == "LeftoversRefused"]
+
+    for _ in range(8):
+        await made.pass_()
+    assert left() == names[:1]
+    assert told("cure") == [
+        "1 of what is left over could not be deleted, first proof-old-0: the webhook says no"
+    ]
+    assert told("other") == []
+    made.kube.refuse = lambda verb, plural, name: None
+    for _ in range(8):
+        await made.pass_()
+    assert left() == []
+    assert told("cure") == []
     assert made.store.errors == {}

@@ -19,7 +19,7 @@ from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.node_lease import HOLDER
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.fleet.turn import LEFTOVER, Turn
 from tests.unit.fleet.api_model import ApiError, Raw
 from tests.unit.fleet.cluster_model import AGENTS, CONFIG, LEASES, PROOF, START, Cluster
 from tests.unit.fleet.controller_model import KINDS, Controller
@@ -140,6 +140,11 @@ class Rollout:
         # What is remembered of earlier passes spares time and decides nothing.
         assert turns == plan(world), "\n".join(self.lines[-40:])
         check_order(world, turns)
+        asked = {turn.subject for turn in turns}
+        for gone in [
+            s for s in self.controller.errors if s.startswith(LEFTOVER) and s not in asked
+        ]:
+            del self.controller.errors[gone]
         try:
             for turn, decision in self._ordered(turns):
                 if not self._carry(world, turn, decision):
@@ -235,7 +240,7 @@ class Rollout:
             case d.CreateJob(name=name) | d.CreateProof(name=name) | d.Evict(name=name):
                 self.say(f"{decision.node}: {type(decision).__name__} {name}")
             case d.DeleteJob(name=name) | d.DeleteProof(name=name):
-                self.say(f"{turn.subject}: {type(decision).__name__} {name}")
+                self.say(f"{_subject(turn)}: {type(decision).__name__} {name}")
             case d.Cordon(node=node) | d.Uncordon(node=node) | d.Unmark(node=node):
                 self.say(f"{node}: {type(decision).__name__}")
             case d.Claim(policy_ref=ref, label=label):
@@ -245,7 +250,7 @@ class Rollout:
                 again = before and before["spec"]["holderIdentity"] == HOLDER
                 self.say(f"{turn.subject}: {'Renew' if again else 'Take'}Lease {name}")
             case d.DropLease(name=name):
-                self.say(f"{turn.subject}: DropLease {name}")
+                self.say(f"{_subject(turn)}: DropLease {name}")
             case d.SetFinalizers(policy=name, finalizers=kept):
                 self.say(f"policy {name}: finalizers {', '.join(kept) or 'none'}")
             case d.CreateState() | d.DeleteState():
@@ -353,3 +358,8 @@ def _wave(status: Raw) -> str:
     number = f" ({rollout['number']} of {rollout['of']})" if rollout.get("number") else ""
     soaks = canary.get("soakSince") and not canary.get("passedAt")
     return f"wave {rollout['wave']}{number}" + (f": {rollout['waitsFor']}" if soaks else "")
+
+
+def _subject(turn: Turn) -> str:
+    """Whose turn it is: what is left over names itself in what is done about it."""
+    return "leftovers" if turn.subject.startswith(LEFTOVER) else turn.subject
