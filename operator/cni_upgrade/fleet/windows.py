@@ -23,6 +23,11 @@ _HORIZON = timedelta(days=8 * 366)
 _MOST_SPANS = 100
 """How many windows are looked at one by one: what repeats shows it in fewer."""
 
+_MOST_STEPS = 20_000
+"""How many openings are followed at a time, a tenth of a second of CPU: minute by minute a year has
+half a million. Windows that follow each other for longer are not known to hold what takes longer,
+which is said as of one that is too short; hour by hour that is two years."""
+
 Span = tuple[datetime, datetime]
 """When a window opens and closes, in UTC."""
 
@@ -41,6 +46,7 @@ class Windows:
             (window, _zone(window, number), timedelta(seconds=duration.seconds(window.duration)))
             for number, window in enumerate(windows)
         ]
+        self._always = any(_always(window, length) for window, _, length in self._windows)
         for number, (window, zone, _) in enumerate(self._windows):
             try:
                 CronSim(window.schedule, self._now.astimezone(zone))
@@ -56,7 +62,7 @@ class Windows:
 
         None where no window of the next eight years is long enough.
         """
-        if not self._windows:
+        if not self._windows or self._always:
             return self._now
         need = timedelta(seconds=seconds)
         if need not in self._answers:
@@ -79,7 +85,7 @@ class Windows:
     def room(self, seconds: int, until: datetime, enough: timedelta) -> timedelta:
         """Of the time from this instant to another one, that in which something that takes so long
         could have begun; not counted on beyond `enough`."""
-        if not self._windows:
+        if not self._windows or self._always:
             return until - self._now
         need, total = timedelta(seconds=seconds), timedelta(0)
         for start, end in self._spans(need + (until - self._now)):
@@ -97,12 +103,13 @@ class Windows:
         """Windows that are not over yet, joined where they overlap or touch.
 
         One that is long enough is not followed to its end: windows may follow each other for ever.
+        Nor are more openings looked at than there is time for.
         """
         coming = heapq.merge(
             *(self._times(window, zone, length) for window, zone, length in self._windows)
         )
         span: Span | None = None
-        for start, end in coming:
+        for start, end in islice(coming, _MOST_STEPS):
             if span is None or start > span[1]:
                 if span is not None:
                     yield span
@@ -134,6 +141,11 @@ def opening(windows: Sequence[MaintenanceWindow], now: datetime, seconds: int) -
         return Windows(windows, now).opens(seconds)
     except WindowError:
         return None
+
+
+def _always(window: MaintenanceWindow, length: timedelta) -> bool:
+    """Whether it opens anew before it closes, every minute."""
+    return set(window.schedule.split()) == {"*"} and length >= timedelta(minutes=1)
 
 
 def _zone(window: MaintenanceWindow, number: int) -> ZoneInfo:

@@ -201,3 +201,38 @@ def test_windows_that_follow_each_other_count_as_one() -> None:
     windows = Windows([MaintenanceWindow(schedule="0 * * * *", duration="1h")], since)
     until = since + timedelta(hours=5)
     assert windows.room(1800, until, timedelta(days=1)) == timedelta(hours=5)
+
+
+EVERY_MINUTE = [
+    [window("* * * * *", "1h")],
+    [window("*/2 * * * *", "1h")] * 4,
+    [window("0-58 * * * *", "2m"), window("59 * * * *", "1m")],
+]
+
+
+@pytest.mark.parametrize("windows", EVERY_MINUTE)
+def test_what_opens_every_minute_is_not_followed_for_years(
+    windows: list[MaintenanceWindow],
+) -> None:
+    """One plan took up to 20 seconds of CPU, in which nothing else was heard or renewed."""
+    now, began = utc("2026-01-01T12:00:00"), process_time()
+    seen = Windows(windows, now)
+    seen.opens(2 * 9999 * HOUR)
+    seen.room(9999 * HOUR, now + timedelta(days=400), timedelta(days=300))
+    assert process_time() - began < 2
+
+
+def test_what_is_always_open_holds_anything() -> None:
+    always = window("* * * * *", "1m", "Europe/Berlin")
+    assert opens("2026-03-28T21:03:07", 9999 * HOUR, always) == "2026-03-28T21:03:07"
+    now = utc("2026-03-28T21:03:07")
+    room = Windows([always], now).room(9999 * HOUR, now + timedelta(days=9), timedelta(days=1))
+    assert room == timedelta(days=9)
+
+
+def test_what_follows_each_other_for_weeks_holds_what_takes_that_long() -> None:
+    hourly = window("0 * * * *", "1h")
+    assert opens("2026-01-01T21:03:07", 700 * 24 * HOUR, hourly) == "2026-01-01T21:03:07"
+    often = window("*/2 * * * *", "1h")
+    assert opens("2026-01-01T21:03:07", 20 * 24 * HOUR, often) == "2026-01-01T21:03:07"
+    assert opens("2026-01-01T21:03:07", 9999 * HOUR, often) is None, "that far nobody has looked"
