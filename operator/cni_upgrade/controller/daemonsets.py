@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cni_upgrade.fleet.objects import Pod
-from cni_upgrade.kube.port import Kube, KubeError
+from cni_upgrade.kube.port import KubeError, Reader
 from cni_upgrade.kube.resources import DAEMONSETS
 
 AGAIN = 60.0  # seconds for which an answer is good: nodes that are drained at once share it
@@ -20,7 +20,7 @@ REFUSED = 10.0  # seconds before a DaemonSet is asked for again that the API ser
 class DaemonSets:
     """What was answered lately, by namespace and name."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Reader) -> None:
         self._kube = kube
         self._there: dict[tuple[str, str], tuple[float, bool | str]] = {}
         """Until when an answer is good, and the answer: a text says why it is not known."""

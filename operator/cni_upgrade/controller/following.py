@@ -17,7 +17,7 @@ from typing import Any
 
 from cni_upgrade.api import names
 from cni_upgrade.controller.store import Shelf, Store
-from cni_upgrade.kube.port import Kube, KubeError, Object
+from cni_upgrade.kube.port import Kube, KubeError, Object, Reader
 from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, Resource
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Kind:
     namespace: str | None = None
     query: Mapping[str, str] = field(default_factory=dict)
 
-    async def replace(self, kube: Kube) -> None:
+    async def replace(self, kube: Reader) -> None:
         """Heal the shelf from a whole list, read page by page."""
         pages = kube.pages(self.resource, self.namespace, **self.query)
         await self.shelf.replace_by(pages)

@@ -12,6 +12,7 @@ from cni_upgrade.controller.daemonsets import DaemonSets
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.following import PROOFS_ONLY, kinds
 from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.reading import Reads
 from cni_upgrade.controller.sources import Sources
 from cni_upgrade.controller.store import Store, at_steps
 from cni_upgrade.fleet.containing import NONSENSE, why
@@ -57,13 +58,13 @@ class Loop:
         leads: Callable[[], bool],
     ) -> None:
         """`leads`: whether this replica is the one that plans and writes."""
-        self._kube = kube
+        self._reads = Reads(kube, self._answered)
         self._leads = leads
         self._store = store
         self._executor = executor
         self._metrics = metrics
-        self._sources = Sources(kube, store)
-        self._daemonsets = DaemonSets(kube)
+        self._sources = Sources(self._reads, store)
+        self._daemonsets = DaemonSets(self._reads)
         self._memory = Memory()
         self._news = asyncio.Event()
         self._failures = 0
@@ -76,6 +77,10 @@ class Loop:
         self._cost = 0.0
         self.listed = asyncio.Event()
         """Set while the store was healed by whole lists since the last trouble."""
+
+    def _answered(self) -> None:
+        """The API server has answered: it may be slow, and the loop is not stuck."""
+        self._beat = time.monotonic()
 
     def wake(self) -> None:
         """There is news: plan soon."""
@@ -150,13 +155,12 @@ class Loop:
             # Policies are where the missing rights are said; of the rest, nothing is done.
             await self._list_told()
             return
-        await store.policies.replace(self._kube.list(POLICIES))
+        await store.policies.replace(self._reads.list(POLICIES))
         # First: whether anything may begin is known before what could.
         room = f"metadata.name={store.config.namespaces.agents}"
-        await store.rooms.replace(self._kube.list(NAMESPACES, fieldSelector=room))
+        await store.rooms.replace(self._reads.list(NAMESPACES, fieldSelector=room))
         for kind in kinds(store):
-            await kind.replace(self._kube)
-            self._beat = time.monotonic()
+            await kind.replace(self._reads)
         await self._list_leases()
         self._due = time.monotonic() + RESYNC
         self.listed.set()
@@ -196,7 +200,7 @@ class Loop:
     async def _list_told(self) -> None:
         """The policies, or those known already where listing them is what is refused."""
         try:
-            await self._store.policies.replace(self._kube.list(POLICIES))
+            await self._store.policies.replace(self._reads.list(POLICIES))
         except KubeError as error:
             if error.status != 403:
                 raise
@@ -214,32 +218,42 @@ class Loop:
     async def _list_leases(self) -> None:
         """They are not watched: ours are known, and others' matter while a node waits for one."""
         if space := self._store.config.lease_namespace:
-            await self._store.leases.replace(self._kube.list(LEASES, space))
+            await self._store.leases.replace(self._reads.list(LEASES, space))
 
     async def _list_pods(self) -> None:
         """Pods are not watched cluster-wide: only those of a few nodes are of interest."""
         states = self._store.states.stirring
         drained = at_steps(states.values(), *EMPTYING)
-        wanted = (name for name, s in states.items() if wants_pods(s))
+        wanted = sorted(name for name, s in states.items() if wants_pods(s))
         pods: dict[str, tuple[Pod, ...]] = {}
         unlisted: dict[str, str] = {}
-        for name in sorted(wanted):
+
+        async def one(name: str) -> None:
             try:
-                pods[name] = await self._pods_of(name, name in drained)
+                pods[name] = await self._pods_of(name)
             except KubeError as error:
                 if error.status == 0:
                     raise
                 unlisted[name] = error.message
             except NONSENSE as error:
                 unlisted[name] = why(error)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for name in wanted:
+                    tasks.create_task(one(name))
+        except* KubeError as group:
+            raise group.exceptions[0] from None
+        for name in [each for each in wanted if each in drained and each in pods]:
+            # One after the other: an answer about a DaemonSet is good for all nodes.
+            pods[name] = await self._daemonsets.judged(pods[name], time.monotonic())
         for name in unlisted.keys() - self._store.unlisted.keys():
             log.warning("%s: its pods could not be listed: %s", name, unlisted[name])
         self._store.node_pods, self._store.unlisted = pods, unlisted
 
-    async def _pods_of(self, node: str, drained: bool) -> tuple[Pod, ...]:
-        listed = await self._kube.list(PODS, fieldSelector=f"spec.nodeName={node}")
-        pods = tuple(Pod.of(raw) for raw in listed.items)
-        return await self._daemonsets.judged(pods, time.monotonic()) if drained else pods
+    async def _pods_of(self, node: str) -> tuple[Pod, ...]:
+        listed = await self._reads.list(PODS, fieldSelector=f"spec.nodeName={node}")
+        return tuple(Pod.of(raw) for raw in listed.items)
 
     async def _list_proofs(self, now: datetime) -> None:
         """Proof pods are looked at, and not only heard of, before anything is held against one.
@@ -260,7 +274,7 @@ class Loop:
         late = late or any(hangs(pod, now) for pod in store.proofs.items.values())
         if late or time.monotonic() >= self._proofs_due:
             space = store.config.namespaces.proof
-            await store.proofs.replace(self._kube.list(PODS, space, labelSelector=PROOFS_ONLY))
+            await store.proofs.replace(self._reads.list(PODS, space, labelSelector=PROOFS_ONLY))
             self._proofs_due = time.monotonic() + PROOFS_AGAIN
 
     async def _list_answers(self) -> None:
@@ -270,6 +284,6 @@ class Loop:
             # Not batch.kubernetes.io/job-name, which control planes before 1.27 do not write.
             selector = f"job-name={job}"
             space = store.config.namespaces.agents
-            listed = await self._kube.list(PODS, space, labelSelector=selector)
+            listed = await self._reads.list(PODS, space, labelSelector=selector)
             for raw in listed.items:
                 store.agents.put(raw)

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.snapshot import ConfigMap
 from cni_upgrade.fleet.sources import Pair, pairs, trimmed, wanted
-from cni_upgrade.kube.port import Kube, KubeError
+from cni_upgrade.kube.port import KubeError, Reader
 from cni_upgrade.kube.resources import CONFIGMAPS
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ DENIED = 20.0  # seconds before a right that was missing is asked for again
 class Sources:
     """Keeps what the store knows of them new enough."""
 
-    def __init__(self, kube: Kube, store: Store) -> None:
+    def __init__(self, kube: Reader, store: Store) -> None:
         self._kube = kube
         self._store = store
         self._next: dict[str, float] = {}

@@ -48,8 +48,8 @@ class Listed:
     resource_version: str
 
 
-class Kube(Protocol):
-    """Every method raises KubeError."""
+class Reader(Protocol):
+    """What changes nothing. Every method raises KubeError."""
 
     async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Listed:
         """All objects, in pages; `query` is labelSelector or fieldSelector."""
@@ -61,6 +61,15 @@ class Kube(Protocol):
         self, resource: Resource, namespace: str | None = None, **query: str
     ) -> AsyncIterator[Listed]:
         """The same page by page, for what would be too much at once; all are of one instant."""
+
+    async def allowed(
+        self, verb: str, resource: Resource, namespace: str | None, sub: str = "", name: str = ""
+    ) -> bool:
+        """Whether we may, to all or to the object of that name; asked of the API server itself."""
+
+
+class Kube(Reader, Protocol):
+    """All that we ask."""
 
     def watch(
         self,
@@ -94,8 +103,3 @@ class Kube(Protocol):
 
     async def evict(self, namespace: str, name: str, uid: str) -> None:
         """Ask a pod to leave; 429 where a disruption budget keeps it."""
-
-    async def allowed(
-        self, verb: str, resource: Resource, namespace: str | None, sub: str = "", name: str = ""
-    ) -> bool:
-        """Whether we may, to all or to the object of that name; asked of the API server itself."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,8 +19,8 @@ from cni_upgrade.fleet.policy_status import COUNTED
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.workloads import proof_pod
-from cni_upgrade.kube.port import KubeError
-from cni_upgrade.kube.resources import JOBS, NODES
+from cni_upgrade.kube.port import KubeError, Listed
+from cni_upgrade.kube.resources import JOBS, NODES, Resource
 from tests.unit.controller.kube_model import Made, silence
 from tests.unit.fleet.cluster_model import AGENTS, CONFIG, LEASED, PROOF
 from tests.unit.fleet.node_model import SimNode
@@ -438,3 +439,64 @@ async def test_what_may_not_be_deleted_keeps_nothing_else_and_is_told(made: Made
     assert left() == []
     assert told("cure") == []
     assert made.store.errors == {}
+
+
+async def draining(made: Made, number: int) -> None:
+    """So many nodes whose drain a budget holds up."""
+    cluster = made.kube.cluster
+    for each in range(number):
+        cluster.add_node(SimNode(f"node-{each:02}", "0.4.0"))
+        cluster.budgets.add(f"web-node-{each:02}-0")
+    rollout = {"maxUnavailable": number, "maxParallel": number}
+    cluster.apply_policy(
+        "cure", {"mode": "Enforce", "drain": {"policy": "Always"}, "rollout": rollout}
+    )
+
+    def at_drain() -> int:
+        operations = (state.status.operation for state in made.store.states.items.values())
+        return sum(each is not None and each.step == "Drain" for each in operations)
+
+    await until(made, lambda: at_drain() == number)
+
+
+async def test_a_slow_api_server_is_no_stuck_loop_and_is_asked_side_by_side(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await draining(made, 12)
+    clock = [1000.0]
+    fake = SimpleNamespace(monotonic=lambda: clock[0], thread_time=time.thread_time)
+    monkeypatch.setattr(loops, "time", fake)
+    monkeypatch.setattr("cni_upgrade.controller.executor.time", fake)
+    made.loop._beat = made.executor.progress = clock[0]
+    at_once = most = 0
+    said = set()
+    real = made.kube.list
+
+    async def slow(resource: Resource, namespace: str | None = None, **query: str) -> Listed:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.01)
+        at_once -= 1
+        clock[0] += 50
+        said.add(made.loop.alive())
+        return await real(resource, namespace, **query)
+
+    monkeypatch.setattr(made.kube, "list", slow)
+    await made.loop.resync()
+    await made.loop.once()
+    assert clock[0] > 1600
+    assert said == {""}
+    assert most == 10
+    clock[0] += loops.STALE
+    assert "has not moved" in made.loop.alive()
+
+
+async def test_silence_over_one_of_many_reads_gives_the_pass_up_and_leaves_none_behind(
+    made: Made,
+) -> None:
+    await draining(made, 3)
+    made.kube.refuse = lambda verb, plural, name: silence() if name == "node-01" else None
+    with pytest.raises(KubeError, match="no answer"):
+        await made.loop.once()
+    assert len(asyncio.all_tasks()) == 1
