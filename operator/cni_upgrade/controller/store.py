@@ -5,7 +5,7 @@ minutes a list replaces what is known. An older version of an object never repla
 
 But for one case: a cluster whose etcd was restored from a backup goes on from older versions, and
 what we know never happened there. A list is as new as the moment at which it was asked for, so one
-that is older than what we knew at that moment says so, and is believed in everything.
+that is older than what we knew at that moment, or holds what is, says so, and is believed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -50,6 +51,25 @@ def _version(text: str) -> int:
     """resourceVersion as a number. Source: KEP-5504, comparable since Kubernetes 1.35, in etcd
     always; what is no number counts as the oldest."""
     return int(text) if text.isdigit() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was known when a list was asked for."""
+
+    versions: Mapping[str, tuple[str, int]]
+    """By key: uid and version of what was there."""
+    gone: Mapping[str, float]
+    """By the uid of what was deleted: the version of that, where it is known."""
+
+    def later_than(self, key: str, raw: Raw) -> bool:
+        """Whether an object of such a list is older than what was known of it before."""
+        meta = raw["metadata"]
+        version = _version(meta.get("resourceVersion", ""))
+        known = self.versions.get(key)
+        return (known is not None and version < known[1]) or version <= self.gone.get(
+            meta["uid"], -1
+        )
 
 
 class Shelf(Generic[T]):
@@ -158,25 +178,30 @@ class Shelf(Generic[T]):
 
     async def replace_one(self, key: str, listed: Awaitable[Listed]) -> None:
         """The same for a list that is asked for one object alone."""
-        before = self._versions.get(key)
+        known_before = self.known()
         found = await listed
         as_of = _version(found.resource_version)
-        if before is not None and as_of < before[1]:
-            self._restore({key: before})
+        if (key in known_before.versions and as_of < known_before.versions[key][1]) or any(
+            known_before.later_than(key, raw) for raw in found.items
+        ):
+            self.restored(known_before)
         known = self._versions.get(key)
         if known is not None and not found.items and known[1] <= as_of:
             self._forget(key)
         for raw in found.items:
             self.put(raw)
 
-    def restored(self) -> None:
-        """The cluster was taken back in time: versions that are older are news from now on."""
-        log.warning("the API server has gone back in time: all that it holds is taken as new")
-        self._restore(self._versions)
+    def known(self) -> Known:
+        """What is known at this moment."""
+        return Known(dict(self._versions), dict(self._gone))
 
-    def _restore(self, known: Mapping[str, tuple[str, int]]) -> None:
-        self._gone.clear()
-        self._versions |= {key: (uid, -1) for key, (uid, _) in known.items()}
+    def restored(self, known: Known) -> None:
+        """What was known is of another past: whatever the API server holds of it now is news."""
+        log.warning("the API server has gone back in time: what it holds is taken as new")
+        self._gone = {k: at for k, at in self._gone.items() if known.gone.get(k) != at}
+        for key, (uid, version) in known.versions.items():
+            if self._versions.get(key) == (uid, version):
+                self._versions[key] = (uid, -1)
 
     def knows(self, key: str) -> bool:
         """Whether an object stands under that key, be it one that cannot be read."""
@@ -217,16 +242,26 @@ class _Healing:
         self._keys: set[str] = set()
         self._uids: set[str] = set()
         self._version = ""
+        self._before = shelf.known()
         self._newest = shelf.newest
+        self._restored = False
 
     def take(self, page: Listed) -> None:
         if not self._version and _version(page.resource_version) < self._newest:
-            self._shelf.restored()
+            self._restore()
         for raw in page.items:
-            self._keys.add(self._shelf.key_of(raw))
+            key = self._shelf.key_of(raw)
+            if self._before.later_than(key, raw):
+                self._restore()
+            self._keys.add(key)
             self._uids.add(raw["metadata"]["uid"])
             self._shelf.put(raw)
         self._version = page.resource_version
+
+    def _restore(self) -> None:
+        if not self._restored:
+            self._restored = True
+            self._shelf.restored(self._before)
 
     def end(self) -> None:
         self._shelf.keep_only(self._keys, self._uids, self._version)

@@ -58,8 +58,12 @@ def test_late_words_about_a_former_owner_of_a_name_are_no_news() -> None:
 async def test_a_list_from_before_a_deletion_brings_nothing_back() -> None:
     nodes = shelf()
     nodes.put(raw(5))
-    nodes.drop(raw(6))
-    await nodes.replace(came(Listed([raw(5)], "5")))
+
+    async def slow() -> Listed:
+        nodes.drop(raw(6))
+        return Listed([raw(5)], "5")
+
+    await nodes.replace(slow())
     assert nodes.items == {}
     await nodes.replace(came(Listed([], "6")))
     await nodes.replace(came(Listed([raw(7, uid="2")], "7")))
@@ -94,6 +98,25 @@ async def test_a_list_that_is_older_than_what_was_known_before_it_comes_from_a_r
     assert nodes.put(raw(21) | {"spec": {"unschedulable": True}}), "and it goes on from there"
     await nodes.replace(came(Listed([raw(21), raw(6, "b"), raw(7, "c")], "22")))
     assert sorted(nodes.items) == ["b", "c", "node-a"]
+
+
+async def test_a_restored_etcd_that_has_overtaken_what_was_known_shows_in_what_it_holds() -> None:
+    nodes = shelf()
+    nodes.put(raw(30))
+    nodes.put(raw(31, "back"))
+    nodes.drop(raw(32, "back"))
+    nodes.put(raw(33, "new", uid="9"))
+    await nodes.replace(came(Listed([raw(5), raw(6, "b")], "90")))
+    assert sorted(nodes.items) == ["b", "node-a"]
+    assert nodes.items["node-a"].resource_version == "5"
+    nodes.drop(raw(91, "b", uid="7"))
+    nodes.put(raw(92, "c", uid="3"))
+    nodes.drop({"metadata": {"name": "c", "uid": "3"}})
+    await nodes.replace(came(Listed([raw(8, "c", uid="3")], "95")))
+    assert sorted(nodes.items) == ["c"], "what we had deleted is there again"
+    nodes.put(raw(99, "c", uid="3"))
+    await nodes.replace_one("c", came(Listed([raw(8, "c", uid="3")], "200")))
+    assert nodes.items["c"].resource_version == "8"
 
 
 async def test_what_was_heard_while_a_list_was_on_its_way_makes_it_no_older() -> None:
