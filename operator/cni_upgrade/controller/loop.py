@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from cni_upgrade.controller.attention import Attention
 from cni_upgrade.controller.daemonsets import DaemonSets
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.following import PROOFS_ONLY, kinds
@@ -66,6 +67,7 @@ class Loop:
         self._sources = Sources(self._reads, store)
         self._daemonsets = DaemonSets(self._reads)
         self._memory = Memory()
+        self._attention = Attention()
         self._news = asyncio.Event()
         self._failures = 0
         self._wrong = ""
@@ -183,7 +185,7 @@ class Loop:
         if not self._store.denied:
             await self._list_proofs(now)
         began = time.thread_time()
-        world = self._store.snapshot(now)
+        world = self._store.snapshot(now, self._attention.begins(now))
         with self._metrics.planning():
             turns = plan(world, self._memory)
         self._cost = time.thread_time() - began
@@ -192,6 +194,7 @@ class Loop:
         self._metrics.observe(world, len(unreadable))
         if self._executor.silent:
             raise KubeError(0, "NoAnswer", "the API server does not answer")
+        self._attention.ends(self._store.now())
         self._passed = time.monotonic()
         if turns and done:
             # What was written may allow more, and our own writes bring no news.

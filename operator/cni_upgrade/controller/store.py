@@ -393,7 +393,7 @@ class Store:
         ended = {pod.job for pod in self.agents.items.values() if pod.ended}
         return sorted(name for name in over if name not in ended)
 
-    def snapshot(self, now: datetime) -> Snapshot:
+    def snapshot(self, now: datetime, looking_since: datetime | None = None) -> Snapshot:
         """The cluster as it is known, as one value."""
         hands_off = self._hands_off()
 
@@ -434,6 +434,7 @@ class Store:
             stopped_since=room.since if room else None,
             told=dict(self.told),
             configmaps=dict(self.configmaps),
+            looking_since=looking_since,
         )
 
     def _hands_off(self) -> frozenset[str]:

@@ -84,7 +84,7 @@ def _hanging(view: View) -> Pod | None:
         (
             pod
             for pod in view.world.proofs.values()
-            if pod.for_node == view.node.name and proof.hangs(pod, view.now)
+            if pod.for_node == view.node.name and proof.seen_to_hang(pod, view.world)
         ),
         None,
     )

@@ -54,7 +54,7 @@ class Leaving:
     patience: timedelta
     settled: datetime
     """When the last node was settled, but for those that were given up, the policy was first seen
-    to be deleted, or a stop or a pause ended."""
+    to be deleted, a stop or a pause ended, or a controller that was away began to look again."""
     progress: datetime
     """The same, or when work was called off since."""
     moving: bool

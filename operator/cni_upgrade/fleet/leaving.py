@@ -66,6 +66,8 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     # An end that is to come is of a clock that was set back since. What is told is now once, and
     # then it is written so; counted in every pass, an end would be now until its time has come.
     settled = max([min(since, world.now), *(end for end in ends if end <= world.now)])
+    # While nobody looked nobody was given a turn, and who is back first is no node.
+    settled = world.noticed(settled)
     patience = timedelta(seconds=world.config.restore_patience_seconds)
     waiting = [s for s, c in mine if c.restored is None and s.status.operation is None]
     progress = _last_work(settled, policy, waiting, world)

@@ -331,7 +331,7 @@ def _hanging(world: Snapshot) -> dict[str, list[Pod]]:
     """By node: proof pods that were deleted and do not go."""
     found: dict[str, list[Pod]] = {}
     for pod in sorted(world.proofs.values(), key=lambda pod: pod.name):
-        if proof.hangs(pod, world.now):
+        if proof.seen_to_hang(pod, world):
             found.setdefault(pod.for_node, []).append(pod)
     return found
 

@@ -91,6 +91,11 @@ def hangs(pod: Pod, now: datetime) -> bool:
     return pod.deleted is not None and now - pod.deleted >= _HANGS
 
 
+def seen_to_hang(pod: Pod, world: Snapshot) -> bool:
+    """The same, for as long as somebody has looked: a cluster that comes back has such pods."""
+    return hangs(pod, world.now) and world.now - world.noticed(pod.deleted or world.now) >= _HANGS
+
+
 def stuck(pod: Pod, world: Snapshot) -> str:
     """What the kubelet says of a pod that was deleted and does not go."""
     return world.warnings.get(pod.uid, "") or "the pod does not go"

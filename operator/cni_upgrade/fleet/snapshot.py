@@ -125,6 +125,15 @@ class Snapshot:
     """When this process last wrote the status of a policy, by the policy's name."""
     configmaps: Mapping[str, ConfigMap] = field(default_factory=dict)
     """By `namespace/name`; only those that some node's file comes from."""
+    looking_since: datetime | None = None
+    """Since when the controller has looked without a gap; None where that is not known. Before that
+    it was away, perhaps with the whole cluster, and nobody could do anything about anything."""
+
+    def noticed(self, then: datetime) -> datetime:
+        """From when on a time counts that began then: only while somebody looks."""
+        if self.looking_since is None:
+            return then
+        return max(then, min(self.looking_since, self.now))
 
     def policy_by(self, uid: str) -> CNIUpgradePolicy | None:
         """The policy of that uid, while it exists; another one may have its name by now."""

@@ -43,7 +43,8 @@ def next_move(view: View) -> Move:
     looks_only = view.operation.kind == PROVE and step != Step.RELEASE
     if (step in UNTOUCHED or looks_only) and (stop := called_off(view)) is not None:
         return ended(view, stop)
-    if (held := _held(view, step) or _brought_near(view, step)) is not None:
+    held = _held(view, step) or _brought_near(view, step) or _put_off(view, step)
+    if held is not None:
         return held
     if view.our_cordon and not view.node.unschedulable and step not in _CORDON_IS_THEIRS:
         # Somebody uncordoned it by hand and our mark stayed: left so, it would make the next
@@ -77,8 +78,21 @@ def _brought_near(view: View, step: Step) -> Move | None:
     limit, deadline = _LONGEST.get(step), view.operation.deadline
     if limit is None or deadline is None:
         return None
-    last = view.now + timedelta(seconds=limit(view))
+    last = view.now + max(timedelta(seconds=limit(view)), _FRESH)
     return Move(with_operation(view.status, deadline=last)) if deadline > last else None
+
+
+def _put_off(view: View, step: Step) -> Move | None:
+    """What is judged by its time has it while somebody looks, and anew after the controller was
+    away: that may have been the whole cluster, whose nodes are still taken for Ready.
+    """
+    deadline, since = view.operation.deadline, view.world.looking_since
+    if step not in _JUDGED or deadline is None or since is None:
+        return None
+    # Whole seconds, as a record has them: a part of one more would be due in each pass again.
+    began = min(since, view.now).replace(microsecond=0)
+    least = began + max(timedelta(seconds=_LONGEST[step](view)), _FRESH)
+    return Move(with_operation(view.status, deadline=least)) if deadline < least else None
 
 
 def _called_off(view: View) -> Move | None:
@@ -130,6 +144,25 @@ _LONGEST = {
     Step.DRAIN: _drain_limit,
 }
 """The same of every step that has a deadline."""
+
+_JUDGED = frozenset(
+    {
+        Step.BASELINE,
+        Step.BASELINE_DELETE,
+        Step.DRAIN,
+        Step.DRAIN_AFTER,
+        Step.PROVE_OLD,
+        Step.PROVE_ADD,
+        Step.PROVE_DELETE,
+        Step.FREE,
+    }
+)
+"""Steps whose end is said to be the node's fault, or that of its pods, once their time is over. An
+agent's answer is asked for however late it is."""
+
+_FRESH = timedelta(seconds=60)
+"""The least of a step's time after the controller was away: for so long a control plane that comes
+back takes the nodes for Ready whose kubelets do not work yet."""
 
 _GIVING_BACK: dict[Step, Callable[[View], Move]] = {
     Step.CORDON: giving_back.cordon,

@@ -17,6 +17,7 @@ from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.controller.attention import Attention
 from cni_upgrade.controller.store import at_steps
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.config import OperatorConfig
@@ -57,6 +58,7 @@ class Controller:
         self._evictions: dict[str, Eviction] = {}
         self._planned: dict[tuple[str, str], str] = {}
         self._unwritten: dict[str, tuple[str, Unwritten]] = {}
+        self._attention = Attention()
         self.errors: dict[str, str] = {}
         self.refresh()
 
@@ -125,6 +127,7 @@ class Controller:
             denied=self.denied,
             errors=dict(self.errors),
             stopped=self._stopped,
+            looking_since=self._attention.begins(self._cluster.now),
         )
 
     def _pods_of(self, node: str, judged: bool) -> tuple[Pod, ...]:

@@ -657,6 +657,43 @@ def nothing_forgotten(event: Carried) -> None:
         assert settled or _writing(state), f"{name} keeps what {decision.policy} wrote, untold"
 
 
+def given_up_with_patience(event: Carried) -> None:
+    """A node is given up for good only after a controller has looked for as long as it is waited:
+    while none did, nothing could go on."""
+    decision, since = event.decision, event.world.looking_since
+    if not (isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState") or since is None:
+        return
+    state = event.cluster.state(decision.name) or {}
+    changes = [((s.get("status") or {}).get("changed") or {}) for s in (event.before, state)]
+    before, after = (change.get("restored") for change in changes)
+    if after == "GivenUp" and before != after:
+        patience = timedelta(seconds=event.world.config.restore_patience_seconds)
+        assert event.world.now - since >= patience, f"{decision.name} is given up unseen"
+
+
+_JUDGED = ("WorseThanBefore", "StillBroken", "ProofFailed")
+
+
+def judged_while_looked_at(event: Carried) -> None:
+    """No proof has failed within a minute after the controller was away: the kubelets may be back
+    later than it, and their nodes are taken for Ready until then."""
+    decision, since = event.decision, event.world.looking_since
+    if not (isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState") or since is None:
+        return
+    before, after = (
+        _ending(event.before),
+        _ending(event.cluster.state(decision.name) or {}),
+    )
+    if after in _JUDGED and before != after:
+        looked = event.world.now - since
+        assert looked >= timedelta(seconds=60), f"{decision.name} is judged after {looked}"
+
+
+def _ending(state: Raw) -> str:
+    """The reason for which a change ends, or is taken back."""
+    return str((_operation(state).get("ending") or {}).get("reason", ""))
+
+
 RULES: tuple[Callable[[Carried], None], ...] = (
     parallel,
     unavailable,
@@ -688,6 +725,8 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     cordoned_with_a_lease,
     lease_dropped_last,
     nothing_forgotten,
+    given_up_with_patience,
+    judged_while_looked_at,
 )
 
 

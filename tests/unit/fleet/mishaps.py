@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -185,6 +186,7 @@ class Mishaps:
             "has no place for another pod": self._fill,
             "is without the controller for long": self._downtime,
             "is without the controller for hours": self._hours,
+            "is off for hours, as the whole cluster is": self._power_cut,
             "sees the clock set": self._set_clock,
         }
 
@@ -398,6 +400,19 @@ class Mishaps:
     def _hours(self, _: str) -> None:
         for _minute in range(60 * self._random.choice([1, 3, 12])):
             self._cluster.tick(60)
+
+    def _power_cut(self, _: str) -> None:
+        """Everything is off; a controller is back before the kubelets, and nodes look as before."""
+        nodes = [disk for disk in self._cluster.disks.values() if not disk.silent]
+        for disk in nodes:
+            disk.silent = True
+        self._hours("")
+        self._rollout.restart()
+        on = self._cluster.now + timedelta(seconds=self._random.choice([1, 10, 40]))
+        while self._cluster.now < on:
+            self._rollout.step()
+        for disk in nodes:
+            disk.silent = False
 
     def _set_clock(self, _: str) -> None:
         """The API server's clock is set, and the controller that goes on is another process: one

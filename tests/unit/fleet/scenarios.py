@@ -2557,8 +2557,83 @@ def lease_of_a_node_that_nobody_governs() -> Rollout:
     return r
 
 
+def restored_after_the_cluster_was_off() -> Rollout:
+    """Off for a night while a deleted policy gives back: nobody is given up for that."""
+    r = of(old("node-a"), old("node-b"))
+    r.cluster.apply_policy("cure", {**ENFORCE, "deletionPolicy": "Restore"})
+    r.settle()
+    r.say("== the policy is deleted")
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.until(lambda: r.step_of("node-a") != "")
+    r.say("== the whole cluster is off for 8 hours")
+    r.dead = True
+    for name in r.cluster.disks:
+        r.cluster.set_ready(name, "Unknown")
+    r.play(8 * 3600)
+    r.say("== it is on again, the kubelets answer after a minute")
+    r.restart()
+    r.dead = False
+    r.play(60)
+    for name in r.cluster.disks:
+        r.cluster.set_ready(name, "True")
+    r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", "cure") is None)
+    check_given_back(r.cluster)
+    assert [version(r, n) for n in r.cluster.disks] == ["0.4.0", "0.4.0"]
+    assert "GivenUp" not in r.transcript
+    return r
+
+
+def restored_after_the_controller_was_away() -> Rollout:
+    """Only time in which a controller looks makes it give up who has no turn."""
+    r = of(old("node-a"), old("node-b"))
+    r.cluster.apply_policy("cure", {**ENFORCE, "deletionPolicy": "Restore"})
+    r.settle()
+    r.cluster.cordon("node-b")
+    r.say("== somebody has node-b; the policy is deleted; the controller is away for 2 hours")
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.play(3)
+    r.dead = True
+    r.play(7200)
+    r.say("== it is back")
+    r.restart()
+    r.dead = False
+    r.play(60)
+    r.say("== node-b is given back by them")
+    r.cluster.uncordon("node-b")
+    r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", "cure") is None)
+    check_given_back(r.cluster)
+    assert [version(r, n) for n in r.cluster.disks] == ["0.4.0", "0.4.0"]
+    return r
+
+
+def power_cut_in_a_proof() -> Rollout:
+    """The controller is back before the kubelet: the proof has its time again, and is good."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.cluster.held.add(r.status("node-a")["operation"]["proof"]["oldPod"])
+    r.until(lambda: r.step_of("node-a") == "ProveOld")
+    r.play(20)
+    r.say("== the whole cluster is off for half an hour; its nodes are Ready by what is stored")
+    r.cluster.disks["node-a"].silent = True
+    r.dead = True
+    r.play(1800)
+    r.say("== it is on again, the kubelet works after 40 s")
+    r.restart()
+    r.dead = False
+    r.play(40)
+    r.cluster.held.clear()
+    r.cluster.disks["node-a"].silent = False
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "Done"}, "1.0.0")
+    return r
+
+
 SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     mixed_cluster_cured,
+    restored_after_the_cluster_was_off,
+    restored_after_the_controller_was_away,
+    power_cut_in_a_proof,
     audit_then_enforce,
     paused_before_the_write,
     paused_after_the_write,
