@@ -1,7 +1,7 @@
 """What Flux and Argo CD make of every policy and node state that the planner brings about.
 
 Judged by kstatus' own library and by the Lua of docs/gitops.md; the objects are those of the
-simulated rollouts, each version of each of them.
+simulated rollouts, each version of each of them, and one for each reason that no rollout meets.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,15 +21,22 @@ import yaml
 
 from cni_upgrade.api import names
 from cni_upgrade.api.parse import parse_policy
+from cni_upgrade.fleet import unread
+from cni_upgrade.fleet.containing import unplannable
+from cni_upgrade.fleet.decisions import SetStatus
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.selection import matches
+from cni_upgrade.fleet.snapshot import Snapshot, Unjudged, Unread
 from tests.judge import build
 from tests.unit.api.kstatus import health
-from tests.unit.fleet.api_model import Api, Raw
+from tests.unit.fleet.api_model import Api, Raw, merged
+from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.courses import COURSES
 from tests.unit.fleet.mishaps import Mishaps, some_node, some_policy
 from tests.unit.fleet.rollout import Chaos, Rollout
+from tests.unit.fleet.samples import NOW, node, policy
 from tests.unit.fleet.scenarios import SCENARIOS
+from tests.unit.fleet.test_policy_status import status, world
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(12)
@@ -72,13 +79,10 @@ REASONS = {
     "CanaryEmpty": "Failed",
     "WindowsInvalid": "Failed",
     "WindowTooShort": "Failed",
+    "RecordsNotUnderstood": "Failed",
+    "Unplannable": "Failed",
 }
 """By the reason of Ready, as docs/concepts.md lists them."""
-
-
-ELSEWHERE = {"NotUnderstood", "CanaryBlocked", "CanaryEmpty"}
-"""Reasons that no scenario has: a policy of a newer operator, and rarer ways for a canary to fail.
-They are conditions of the same form, Stalled and Ready False."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,28 @@ def album() -> dict[str, Seen]:
         plays += [(f"seed {seed}", lambda seed=seed: chaotic(seed)) for seed in SEEDS]  # type: ignore[misc]
         for story, play in plays:  # noqa: B007 - the closure above reads it
             play()
+    for name, raw in rare():
+        made.take(name, Api(NOW), raw)
     return made.taken
+
+
+def rare() -> Iterator[tuple[str, Raw]]:
+    """What needs a newer operator's objects, or an edit: the planner's words on worlds made up."""
+    front = {"canary": {"nodeSelector": {"matchLabels": {"tier": "front"}}}}
+    blocked, none = policy(rollout=front), policy(rollout=front)
+    seen = world(blocked, "Blocked", "Waiting")
+    at_front = {**seen.nodes, "node-0": node("node-0", tier="front")}
+    yield "a canary that is blocked", status(replace(seen, nodes=at_front))
+    yield "a canary that no node is", status(world(none, "Waiting"))
+    newer = {"node-9": Unjudged(node("node-9"), False)}
+    yield "records of a newer operator", status(world(policy(), "Done", unjudged=newer))
+    broken = policy()
+    said = unplannable(broken, world(broken, "Done"), OverflowError("date value out of range"))
+    yield "a policy that cannot be planned for", merged(broken.to_api(), {"status": said.to_api()})
+    unknown = Unread("cure-uid", "1", 1, -1, "spec.mode: Input should be 'Audit' or 'Enforce'")
+    [turn] = unread.turns(Snapshot(now=NOW, config=CONFIG, unread={"cure": unknown}))
+    [word] = [act for act in turn.decisions if isinstance(act, SetStatus)]
+    yield "a policy of a newer operator", merged(policy().to_api(), {"status": dict(word.status)})
 
 
 def scripts() -> dict[str, str]:
@@ -261,8 +286,16 @@ def test_policies_by_their_reason(told: Told) -> None:
         if answer["kstatus"]["status"] == "Failed":
             assert answer["argo"]["message"] == seen.condition("Stalled")["message"]
         met[reason] += 1
-    unmet = {reason for reason in REASONS if not met[reason]}
-    assert unmet <= ELSEWHERE, "reasons that never came about"
+    assert {reason for reason in REASONS if not met[reason]} == set(), "that never came about"
+
+
+def test_every_reason_that_the_docs_have_is_judged() -> None:
+    text = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
+    table = text.partition("| Ready | reason | meaning |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[2] for row in table.splitlines()[2:]]
+    # The last ones are said of a policy that is being deleted: Terminating, whatever it says.
+    leaving = {"Restoring", "Restored", "NotRestored"}
+    assert set(re.findall(r"\w+", " ".join(cells))) == REASONS.keys() | leaving
 
 
 def test_the_model_of_kstatus_in_the_unit_tests_is_right(told: Told) -> None:
