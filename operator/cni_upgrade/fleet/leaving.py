@@ -192,16 +192,18 @@ def of(
 
 
 def asker(
-    node: Node, state: CNINodeState | None, leaving: Mapping[str, Leaving]
+    node: Node, state: CNINodeState | None, leaving: Mapping[str, Leaving], now: datetime
 ) -> CNIUpgradePolicy | None:
     """The deleted policy on whose behalf a node is looked at, as no record says what it changed."""
-    asking = [each.policy for each in leaving.values() if _asks(each.policy, node, state)]
+    asking = [each.policy for each in leaving.values() if _asks(each.policy, node, state, now)]
     return min(asking, key=seniority, default=None)
 
 
-def _asks(policy: CNIUpgradePolicy, node: Node, state: CNINodeState | None) -> bool:
+def _asks(policy: CNIUpgradePolicy, node: Node, state: CNINodeState | None, now: datetime) -> bool:
     """Whether the policy may have changed the node, and no record could say so."""
-    if state is not None and (state.spec.node_uid != node.uid or looked_at(state.status)):
+    if state is not None and (
+        state.spec.node_uid != node.uid or looked_at(state.status, policy, now)
+    ):
         return False
     linux = node.system in ("", "linux")
     return linux and not node.deleting and matches(policy.spec.node_selector, node.labels)
@@ -217,7 +219,7 @@ def _unseen(policy: CNIUpgradePolicy, world: Snapshot) -> list[str]:
     return [
         name
         for name, node in sorted(world.nodes.items())
-        if _asks(policy, node, world.states.get(name))
+        if _asks(policy, node, world.states.get(name), world.now)
         and not any(matches(selector, node.labels) for selector in others)
     ]
 

@@ -101,7 +101,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
             continue
         state = world.states.get(node.name)
         governance = roster.governance[node.name]
-        asker = leaving.asker(node, state, going) if going else None
+        asker = leaving.asker(node, state, going, world.now) if going else None
         if state is None:
             if governance.policy is not None or (asker and node.name not in writing):
                 # Its record begins when it is to be looked at: until then there is nothing to say

@@ -6,12 +6,12 @@ and whether that was proved. The agent of every audit says what stands (node/sta
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from cni_upgrade.api.changed import Changed, ChangedFile
 from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.node_state import NodeStateStatus
-from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet.phases import UNPROVED
@@ -19,15 +19,22 @@ from cni_upgrade.fleet.view import View, moved
 from cni_upgrade.node.operation import Report, Standing
 
 
-def looked_at(status: NodeStateStatus) -> bool:
-    """Whether this record knows of every change: an audit has answered since it was made, and since
-    a change that failed, whose agents may have been lost before they could say what they wrote."""
+def looked_at(status: NodeStateStatus, policy: CNIUpgradePolicy, now: datetime) -> bool:
+    """Whether this record knows of every change: an audit has answered since it was made.
+
+    Where it tells of a change and not of what that has changed, since then, and since the policy
+    was deleted: agents may have been lost before they could say what they wrote, and a record that
+    somebody has edited may say anything.
+    """
     if status.changed is not None or status.verdict is None:
         return status.changed is not None
     last, seen = status.last_change, status.observed
-    if last is None or last.outcome != Phase.FAILED:
+    if last is None:
         return True
-    return seen is not None and seen.audited_at is not None and seen.audited_at > last.at
+    # What is to come was before the clock was set back: no look would ever be later.
+    known = (at for at in (last.at, policy.metadata.deletion_timestamp) if at and at <= now)
+    at = seen.audited_at if seen is not None else None
+    return at is not None and all(at > each for each in known)
 
 
 def remade(view: View, report: Report, asker: CNIUpgradePolicy | None) -> View:

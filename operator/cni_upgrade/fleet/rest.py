@@ -92,8 +92,12 @@ def next_move(view: View) -> Move:
             "the operator's configuration; expected auto"
             + "".join(f", {name}" for name in sorted(view.world.config.presets)),
         )
-    # What agents that were lost have written is for a deleted policy to know without being asked.
-    lost = view.policy is None and view.status.phase in FAILED and not looked_at(view.status)
+    # What no record says any more is for a deleted policy to know without being asked.
+    lost = (
+        view.policy is None
+        and view.status.phase in _JUDGED
+        and not looked_at(view.status, policy, view.now)
+    )
     if lost or _audit_due(view, policy):
         return _audit(view, policy)
     if view.policy is None:

@@ -845,6 +845,19 @@ def restored_though_the_records_were_deleted() -> Rollout:
     return r
 
 
+def restored_though_the_records_were_edited() -> Rollout:
+    """They say that a change ended and not what it changed, which the nodes are asked for."""
+    r = changed(old("node-a"), old("node-b"))
+    r.say("== the records are edited: nothing was changed")
+    r.cluster.api.patch("CNINodeState", "node-a", {"status": {"changed": None}}, sub="status")
+    r.cluster.api.patch("CNINodeState", "node-b", {"status": {"changed": None}}, sub="status")
+    delete(r)
+    until_gone(r, 300)
+    assert [outcome(r, n) for n in phases(r)] == ["Restored"] * 2
+    assert [version(r, n) for n in phases(r)] == ["0.4.0"] * 2
+    return r
+
+
 def restored_though_its_agents_were_lost() -> Rollout:
     """Each wrote and was killed before it could say so; then the policy is deleted."""
     r = of(old("node-a"))
@@ -2677,6 +2690,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restore_goes_on_after_a_long_stop,
     restore_bears_a_cordon_after_a_long_stop,
     restored_though_the_records_were_deleted,
+    restored_though_the_records_were_edited,
     restored_though_its_agents_were_lost,
     given_up_where_nobody_knows_what_was_changed,
     refused_where_the_backups_cannot_be_read,

@@ -138,6 +138,13 @@ def test_a_node_that_is_gone_keeps_nothing(gone: dict[str, Node]) -> None:
     assert waiting(replace(world(GOING, a=state(changed=CHANGED)), nodes=gone)) == 0
 
 
+def told_of_a_change(audited: datetime | None) -> CNINodeState:
+    """The policy was deleted a second after it."""
+    last = {"outcome": "Done", "at": stamp(NOW - SECOND), "policy": "cure-uid"}
+    observed = {"auditKey": "k", **({"auditedAt": stamp(audited)} if audited else {})}
+    return state(verdict="Compatible", lastChange=last, observed=observed)
+
+
 @pytest.mark.parametrize(
     ("at", "seen", "asked"),
     [
@@ -145,6 +152,11 @@ def test_a_node_that_is_gone_keeps_nothing(gone: dict[str, Node]) -> None:
         (node(zone="a"), state(), True),
         (node(zone="a"), state(verdict="Compatible"), False),
         (node(zone="a"), state(changed=CHANGED), False),
+        # It tells of a change, and not of what that has changed.
+        (node(zone="a"), told_of_a_change(None), True),
+        (node(zone="a"), told_of_a_change(NOW - 2 * SECOND), True),
+        (node(zone="a"), told_of_a_change(NOW), True),
+        (node(zone="a"), told_of_a_change(NOW + SECOND), False),
         (node(zone="b"), None, False),
         (replace(node(zone="a"), system="windows"), None, False),
         (replace(node(zone="a"), system="linux"), None, True),
@@ -154,8 +166,16 @@ def test_a_node_that_is_gone_keeps_nothing(gone: dict[str, Node]) -> None:
 )
 def test_who_is_looked_at_for_it(at: Node, seen: CNINodeState | None, asked: bool) -> None:
     mine = made(meta=HELD | DELETED, deletionPolicy="Restore", **zone("a"))
-    found = asker(at, seen, all_leaving(world(mine)))
+    found = asker(at, seen, all_leaving(world(mine)), NOW + SECOND)
     assert (found is not None) is asked
+
+
+def test_a_deletion_that_is_to_come_asks_for_no_look() -> None:
+    """The clock was set back: no look would ever be later, and one would follow the other."""
+    mine = made(meta=HELD | DELETED, deletionPolicy="Restore", **zone("a"))
+    back = NOW - timedelta(hours=1)
+    seen = told_of_a_change(back - SECOND)
+    assert asker(node(zone="a"), seen, all_leaving(world(mine)), back) is None
 
 
 WORKING: dict[str, Any] = operation("restore")

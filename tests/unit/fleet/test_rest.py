@@ -17,6 +17,7 @@ def test_no_change_begins_for_a_deleted_policy_that_had_to_look() -> None:
     seen = {
         "phase": "Waiting",
         "reason": "ChangeNeeded",
+        "verdict": "Rewrite",
         "message": "10-net.conflist: 0.4.0 -> 1.0.0",
         "observed": {
             "auditKey": audit_key(at.node, at.state, gone, CONFIG),
