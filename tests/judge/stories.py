@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cni_upgrade.cni import config
+from cni_upgrade.cni import config, versions
 from cni_upgrade.cni.facts import Facts, Sandbox, Target
+from cni_upgrade.cni.findings import Code
 from cni_upgrade.cni.rewrite import rewrite
 from cni_upgrade.cni.verdict import Judgement
 from tests.judge.build import RELEASES
@@ -77,6 +78,8 @@ class Node:
         self.world.install(story.plugins, "bridge", "host-local", "loopback", *story.chain)
         self.old: str | None = None
         self.fresh = ""
+        self.checked: dict[str, bool | None] = {}
+        """By pod that runs: what CHECK with the file as it is says of it (`World.check`)."""
         self.leaked: dict[str, bool] = {}
         """By pod: whether host-local holds its address once it was to be deleted."""
         if story.added != NOBODY:
@@ -111,11 +114,37 @@ class Node:
 
 
 def live(node: Node) -> tuple[bool, bool, bool | None]:
-    """A fresh pod comes and goes, then the old one goes: what worked of it."""
+    """A fresh pod comes and goes, then the old one goes: what worked of it. Both are checked."""
     fresh = node.fresh = node.world.pod("fresh")
     added = node.add(fresh)
+    for pod in (fresh if added else None, node.old):
+        if pod:
+            node.checked[pod] = node.world.check(pod)
     deleted = node.delete(fresh)
     return added, deleted, node.delete(node.old) if node.old else None
+
+
+def with_interfaces(added: str | None) -> bool:
+    """Whether the result of an ADD at that version names the interfaces, which CHECK wants."""
+    return versions.known(added or "") and versions.order(str(added)) >= versions.order("0.3.0")
+
+
+def has_check(version: str | None) -> bool:
+    """Whether that version of the specification has CHECK."""
+    return versions.known(version or "") and versions.order(str(version)) >= versions.order("0.4.0")
+
+
+def hold_checks(node: Node, now: str | None, old_deleted: bool | None) -> None:
+    """CHECK of both pods, with the file at version `now`.
+
+    Where that version has one it works for a pod that was just added, and for one from before if
+    the result of its ADD names the interfaces and it can be deleted with the same file; CRI-O's
+    DEL, which goes by another, tells nothing of that.
+    """
+    checks, named = has_check(now), with_interfaces(node.story.added)
+    assert bool(node.checked.get(node.fresh)) == (checks and node.fresh in node.checked)
+    if node.old and not (node.crio and named and checks):
+        assert bool(node.checked[node.old]) == (checks and named and bool(old_deleted))
 
 
 def rewritten(
@@ -131,6 +160,10 @@ def rewritten(
         done = rewrite(node.world.file.read_bytes(), "conflist", said.files[0].to)
         node.world.file.write_bytes(done.data)
         outcome = live(node)
+        hold_checks(node, said.files[0].to, outcome[2])
+        if node.old and has_check(said.files[0].to):
+            warned = any(each.code == Code.CHECK_FAILS for each in said.findings)
+            assert warned is not with_interfaces(story.added), said
         assert node.leaked[node.fresh] == said.after.leaks, said
         if node.old:
             assert node.leaked[node.old] == said.after.existing_leaks, said

@@ -1,4 +1,4 @@
-"""DEL at one version of a pod added at another: every cell measured, none only believed."""
+"""DEL and CHECK of a pod added at another version: every cell measured, none only believed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ from cni_upgrade.cni import compat
 from tests.judge.ahead import Ahead, ahead
 from tests.judge.build import RELEASES
 from tests.judge.matrix import row
+from tests.judge.stories import has_check, with_interfaces
 from tests.judge.world import can_run
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="needs root, for network namespaces")
@@ -34,8 +35,11 @@ def test_every_cell_is_as_the_code_says(
 def measured(release: str, folder: Path) -> None:
     """Measure one release's cells."""
     cells = 0
-    for added, now, cell in row(release, folder):
+    for added, now, cell, checked in row(release, folder):
         if cell != "no ADD":
             cells += 1
-            assert (cell == "ok") == compat.del_survives(release, added, now), (added, now, cell)
+            survives = compat.del_survives(release, added, now)
+            assert (cell == "ok") == survives, (added, now, cell)
+            works = survives and has_check(now) and with_interfaces(added)
+            assert (checked == "ok") == works, (added, now, checked)
     assert cells >= 48

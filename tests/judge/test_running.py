@@ -1,8 +1,8 @@
 """Every class of verdict, run with real plugins and the real libcni: the prediction must hold.
 
 Each story is lived twice from the same start: once as the node is (the baseline), once after the
-engine's rewrite. ADD, the status check, DEL of a fresh pod and of one that was there before are
-each held against what the verdict said, and so are the addresses that are left behind.
+engine's rewrite. ADD, the status check, CHECK and DEL of a fresh pod and of one that was there
+before are each held against what the verdict said, and so are the addresses that are left behind.
 """
 
 import json
@@ -20,7 +20,7 @@ from cni_upgrade.node import sandboxes
 from tests.judge.ahead import Ahead, ahead
 from tests.judge.build import RELEASES
 from tests.judge.carriers import CONTAINERD, CRIO
-from tests.judge.stories import STORIES, Node, Story, live, rewritten
+from tests.judge.stories import STORIES, Node, Story, hold_checks, live, rewritten
 from tests.judge.weave import lay_weave
 from tests.judge.world import World, can_run
 
@@ -58,6 +58,7 @@ def told(story: Story, release: str, runtime: str, folder: Path) -> None:
     with today.world:
         said = judge(today.facts(), story.target)
         added, deleted, old_deleted = live(today)
+    hold_checks(today, story.now, old_deleted)
     outcome = (added, deleted and old_deleted is not False)
     assert outcome == (said.baseline.add, said.baseline.del_), said
     assert any(today.leaked.values()) == said.baseline.leaks, (today.leaked, said)

@@ -134,6 +134,11 @@ class World:
             cacheDir=str(self.folder / "cache"),
         )
 
+    def check(self, pod: str) -> bool | None:
+        """Whether CHECK of a pod works with the file as it is; None where its version has none."""
+        error = self.run("CHECK", pod)
+        return None if "does not support the CHECK command" in error else not error
+
     def comes_and_goes(self, name: str = "fresh", add: str = "ADD") -> tuple[bool, bool]:
         """Whether a pod is added, and then deleted, with the file as it is now."""
         pod = self.pod(name)
