@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cni_upgrade.cli.look import Look
 from cni_upgrade.cli.stories import STORIES
-from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.facts import Sandbox
+from cni_upgrade.cni.findings import Finding, Severity, shown
 from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 from cni_upgrade.node.backup import Backup
 from cni_upgrade.node.contract import Kind
@@ -20,6 +21,9 @@ from cni_upgrade.node.result import Outcome, Result
 from cni_upgrade.node.sandboxes import MISSING
 
 _NARROWEST, _WIDEST = 60, 100
+_MOST_PODS = 20
+"""Of those that were added at one version; a finding names three of them."""
+_SHORT_ID = 12  # as `crictl ps` shows them
 _BENEATH = " " * 6
 
 _VERDICTS = {
@@ -191,14 +195,26 @@ def _head(look: Look) -> Iterator[str]:
         yield from _label("Configs", f"{folder} ({by})" if folder else "no folder")
     bins = ", ".join(report.paths.bin_dirs)
     yield from _label("Plugins", bins or ("not looked at" if look.path else "no folder"))
-    if report.sandboxes:
-        counts = ", ".join(_added(version, count) for version, count in report.sandboxes.items())
-        yield from _label("Pods", f"in the results cache: {counts}")
+    for version, count in report.sandboxes.items():
+        alike = [each for each in look.survey.sandboxes if (each.version or MISSING) == version]
+        yield from _label("Pods", f"in the results cache: {_added(version, count)}{_who(alike)}")
     yield ""
 
 
 def _added(version: str, count: int) -> str:
     return f"{count} added {'with no version' if version == MISSING else f'at {version}'}"
+
+
+def _who(sandboxes: Sequence[Sandbox]) -> str:
+    """Which pods they are, as many as a person reads; one that is not named by its container."""
+    names = dict.fromkeys(
+        shown(each.pod) if each.pod else f"container {shown(each.container_id[:_SHORT_ID])}"
+        for each in sandboxes
+        if each.pod or each.container_id
+    )
+    some = list(names)[:_MOST_PODS]
+    more = len(names) - len(some)
+    return f": {', '.join(some)}{f' and {more} more' if more else ''}" if some else ""
 
 
 def _label(name: str, text: str) -> Iterator[str]:

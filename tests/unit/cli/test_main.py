@@ -322,6 +322,22 @@ def test_a_restore_that_leaves_nothing_to_be_found(host: Host, capsys: Captured)
     assert "F1" not in capsys.readouterr().out
 
 
+def test_which_pods_run_is_told(host: Host, capsys: Captured) -> None:
+    """A finding names three of them and counts the rest."""
+    for number in range(23):
+        path = host.sandbox(None, container=f"{number:012x}" * 2)
+        entry = json.loads(path.read_text())
+        names = [["K8S_POD_NAMESPACE", "shop"], ["K8S_POD_NAME", f"cart-{number:02}"]]
+        path.write_text(json.dumps({**entry, "cniArgs": names}))
+    host.sandbox("0.4.0", container="abcdef012345" * 2)
+    host.config()
+    assert ask(host, "audit") == 1
+    told = " ".join(capsys.readouterr().out.split())
+    pods = ", ".join(f"shop/cart-{number:02}" for number in range(20))
+    assert f"23 added with no version: {pods} and 3 more" in told
+    assert "1 added at 0.4.0: container abcdef012345" in told
+
+
 def test_a_restore_that_cannot_be(host: Host, capsys: Captured) -> None:
     assert ask(host, "restore", "20261123T225404Z-3f2a9c1b") == 2
     told = capsys.readouterr().out.splitlines()
