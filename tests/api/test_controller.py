@@ -299,6 +299,27 @@ def _accepts(world: World, selector: Object) -> bool:
     return world.api.request("POST", f"{POLICIES}?dryRun=All", tried).ok
 
 
+def test_a_record_with_a_time_beyond_all_calendars_ends_nobody(world: World, fleet: Fleet) -> None:
+    """The API server takes it for a time; neither this process nor the next one ends over it."""
+    fleet.add(world.api, "node-a", "node-b")
+    with world.controller() as it:
+        world.policy(mode="Audit")
+        world.await_reason("Audited")
+        uid = world.api.request("GET", f"{POLICIES}/cure").body["metadata"]["uid"]
+        ref = {"name": "cure", "uid": uid, "since": "9999-12-31T23:59:59-05:00"}
+        world.api.patch(f"{STATES}/node-a", {"spec": {"policyRef": ref}})
+        told = world.await_reason("RecordsNotUnderstood")["message"]
+        assert "node-a (spec.policyRef.since: expected a time that is in the years" in told
+        assert it.process.poll() is None
+    before = len(world.writes())
+    with world.controller() as it:
+        eventually(lambda: it.get(it.health, "/readyz")[0] == 200, "it is ready")
+        world.settled()
+        assert it.process.poll() is None
+    assert not [write for write in world.writes()[before:] if write[1] == "cninodestates"]
+    assert world.condition("Ready")["reason"] == "RecordsNotUnderstood"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_wherever_it_is(world: World, number: int) -> None:
     with world.controller() as it:
