@@ -13,6 +13,7 @@ from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import answers, changed, node_lease, orders, proving
+from cni_upgrade.fleet.closing import closes
 from cni_upgrade.fleet.course import CLOSED
 from cni_upgrade.fleet.decisions import DeleteJob
 from cni_upgrade.fleet.departure import PAUSED, Leaving
@@ -151,10 +152,20 @@ def called_off(view: View) -> Move | None:
         why = cordoned
     elif view.silent:
         why = "the node's Ready is Unknown"
+    elif closing := _closing(view, leaving):
+        why = closing
     else:
         return None
     text = f"called off before anything was written: {why}"
     return release(view, Phase.PENDING, "CalledOff", text)
+
+
+def _closing(view: View, leaving: Leaving) -> str:
+    """Why it would end after its window; not once pods have gone for it."""
+    drained = _drains(view)
+    if drained and view.operation.step == Step.GIVE_BACK:
+        return ""
+    return closes(view, leaving.policy, drained)
 
 
 def cordon(view: View) -> Move:

@@ -19,8 +19,9 @@ from cni_upgrade.fleet import (
     writing,
 )
 from cni_upgrade.fleet.calling_off import unwanted
+from cni_upgrade.fleet.closing import closes
 from cni_upgrade.fleet.decisions import Cordon
-from cni_upgrade.fleet.draining import drain_settings, ended
+from cni_upgrade.fleet.draining import drain_after, drain_due, drain_settings, ended
 from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
@@ -104,6 +105,8 @@ def _called_off(view: View) -> Move | None:
     if not why and policy is not None:
         key = audit_key(view.node, view.state, policy, view.world.config)
         why = "" if seen is not None and seen.audit_key == key else "what the audit saw has changed"
+    if not why and view.operation.kind == Kind.APPLY:
+        why = closes(view, policy, drain_due(view) or drain_after(view))
     if not why:
         return None
     return release(

@@ -8,6 +8,7 @@ from cni_upgrade.api import duration
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import answers, node_lease
 from cni_upgrade.fleet.calling_off import unwanted
+from cni_upgrade.fleet.closing import closes
 from cni_upgrade.fleet.decisions import Cordon, DeleteJob
 from cni_upgrade.fleet.draining import (
     DRAIN_BLOCKED,
@@ -136,7 +137,7 @@ def apply(view: View) -> Move:
                 return _not_started(view, why)
             return write_lost(view, Step.APPLY, why)
         case answers.Absent() | answers.Refused() if agents_sent(view) == 1 and (
-            why := unwanted(view)
+            why := unwanted(view) or closes(view, view.orderer, drain_after(view))
         ):
             # As far as is known nothing was written; another look is to say so. An agent that is
             # sent again may have a journal to end, and goes.

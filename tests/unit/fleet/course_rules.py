@@ -51,6 +51,7 @@ def check_course(event: Carried, book: Logbook) -> None:
     _note_well(event, book)
     _note_progress(event, book)
     _ends_in_a_window(event, book)
+    _touches_in_a_window(event)
     if event.began is None or event.gives_back:
         return
     _within_a_window(event)
@@ -322,6 +323,26 @@ def _ends_in_a_window(event: Carried, book: Logbook) -> None:
         return
     windows = book.quiet.pop(decision.name).spec.rollout.windows
     assert not windows or _open(windows, event.world.now, 0, 1), f"{decision.name} ended too late"
+
+
+def _touches_in_a_window(event: Carried) -> None:
+    """The first that is done to a node for a change is done while a window of its policy is open:
+    the cordon, the first eviction, or the agent that writes."""
+    decision = event.decision
+    if not isinstance(decision, d.Cordon | d.Evict):
+        return
+    raw = event.cluster.state(decision.node)
+    operation = parse_node_state(raw).status.operation if raw else None
+    seen = event.world.states[decision.node].status.operation
+    first = seen is None or seen.step == "Cordon" or (seen.step == "Drain" and not seen.blockers)
+    if operation is None or operation.policy is None or operation.drained or not first:
+        return
+    if operation.step not in ("Cordon", "Drain"):
+        return
+    uid = operation.policy.uid
+    for policy in event.world.policies.values():
+        windows = policy.spec.rollout.windows if policy.metadata.uid == uid else ()
+        assert not windows or _open(windows, event.world.now, 0, 1), "touched outside a window"
 
 
 def _open(windows: tuple[MaintenanceWindow, ...], now: datetime, later: int, need: int) -> bool:

@@ -213,6 +213,54 @@ def window_closes_mid_rollout() -> Rollout:
     return r
 
 
+def window_closed_while_the_controller_was_away() -> Rollout:
+    """A cordon is all that was done: called off, and nothing is drained or written by day."""
+    r = labelled((old("node-a"), {}))
+    windows = [{"schedule": "0 */2 * * *", "duration": "1h"}]
+    spec = enforce({"windows": windows}, drain={"policy": "Always"})
+    r.cluster.apply_policy("cure", spec)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.say("== no controller for 90 minutes")
+    r.dead = True
+    r.logbook.quiet.clear()
+    r.play(5400)
+    r.say("== it is back")
+    r.restart()
+    r.dead = False
+    r.play(300)
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "OutsideWindow")
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    assert not any("Evict" in line for line in r.lines)
+    r.until(lambda: r.phase("node-a") == "Done", 7200)
+    assert any(line.startswith("2:00:") and "Evict" in line for line in r.lines)
+    return r
+
+
+def restore_whose_window_closed_meanwhile() -> Rollout:
+    """A deleted policy that has cordoned its node and was away since waits for the next window."""
+    r = labelled((old("node-a"), {}))
+    windows = [{"schedule": "0 */2 * * *", "duration": "1h"}]
+    spec = enforce({"windows": windows}, drain={"policy": "Always"})
+    r.cluster.apply_policy("cure", {**spec, "deletionPolicy": "Restore"})
+    r.settle()
+    before = len(r.lines)
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.until(lambda: r.step_of("node-a") != "")
+    r.say("== no controller for 90 minutes")
+    r.dead = True
+    r.logbook.quiet.clear()
+    r.play(5400)
+    r.say("== it is back")
+    r.restart()
+    r.dead = False
+    r.play(300)
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "OutsideWindow")
+    assert not any("Evict" in line for line in r.lines[before:])
+    r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", "cure") is None, 7200)
+    assert r.cluster.disks["node-a"].version == "0.4.0"
+    return r
+
+
 def window_that_is_too_short() -> Rollout:
     """No window will ever do: a person is told what is needed, and audits go on."""
     r = labelled((f1(), {}))
@@ -599,6 +647,8 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_that_is_down_while_it_soaks,
     canary_that_is_down_while_nobody_looks,
     canary_whose_machine_dies,
+    window_closed_while_the_controller_was_away,
+    restore_whose_window_closed_meanwhile,
     window_closes_mid_rollout,
     window_that_is_too_short,
     window_that_is_none,
