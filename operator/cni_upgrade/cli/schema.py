@@ -161,6 +161,12 @@ def _parts() -> dict[str, Schema]:
                 readiness=_list("Readiness", "One for each runtime that was asked about."),
             ),
             standing=_ref("Standing"),
+            pods={
+                "type": "object",
+                "description": "Names of the first twenty of them, by the version of their ADD, "
+                "where the results cache has names.",
+                "additionalProperties": {"type": "array", "items": {"type": "string"}},
+            },
         ),
         "Standing": _object(
             "What the policy that wrote last has changed and nobody has given back; an agent's "

@@ -18,11 +18,9 @@ from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.paths import PRESET
 from cni_upgrade.node.reported import Report, Source
 from cni_upgrade.node.result import Outcome, Result
-from cni_upgrade.node.sandboxes import MISSING
+from cni_upgrade.node.sandboxes import MISSING, MOST_NAMED
 
 _NARROWEST, _WIDEST = 60, 100
-_MOST_PODS = 20
-"""Of those that were added at one version; a finding names three of them."""
 _SHORT_ID = 12  # as `crictl ps` shows them
 _BENEATH = " " * 6
 
@@ -212,7 +210,7 @@ def _who(sandboxes: Sequence[Sandbox]) -> str:
         for each in sandboxes
         if each.pod or each.container_id
     )
-    some = list(names)[:_MOST_PODS]
+    some = list(names)[:MOST_NAMED]
     more = len(names) - len(some)
     return f": {', '.join(some)}{f' and {more} more' if more else ''}" if some else ""
 

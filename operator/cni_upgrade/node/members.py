@@ -150,6 +150,10 @@ class Members:
         """Every member of this object, each of which must be a string."""
         return {name: self.text(name) for name in self._object}
 
+    def all_lists(self) -> dict[str, tuple[str, ...]]:
+        """Every member of this object, each of which must be a list of strings."""
+        return {name: self.texts(name) for name in self._object}
+
     def one(self, name: str, read: Callable[["Members"], T]) -> T:
         """An object, read by `read`."""
         if name not in self._object:

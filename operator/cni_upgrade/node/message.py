@@ -2,9 +2,10 @@
 
 Kubernetes keeps 4,096 bytes of a container's termination message and no more. In order: the
 compact JSON as it is; `gz:` and base64 of its gzip; a summary with `"truncated": true`, again
-plain or packed. What is cut, in order: the diffs, the plugins' supported lists, why a node is not
-ready for another runtime, healthy files, Info findings, reasons, plugins, Warnings, then the
-number of files and changes; the error and the Fault findings are the last to lose anything.
+plain or packed. What is cut, in order: pods' names, the diffs, the plugins' supported lists, why a
+node is not ready for another runtime, healthy files, Info findings, reasons, plugins, Warnings,
+then the number of files and changes; the error and the Fault findings are the last to lose
+anything.
 """
 
 import base64
@@ -121,6 +122,7 @@ def _fitting(document: Document) -> bytes | None:
 
 def _cuts() -> Iterator[Callable[[Document], None]]:
     """Each takes more from the document than the one before it."""
+    yield _drop_pods
     yield lambda document: _shorten(_list(document, "changes"), ("diff",), 3 * _SHORT)
     yield lambda document: _shorten(_list(document, "changes"), ("diff",), 0)
     yield _drop_supported
@@ -169,6 +171,12 @@ def _keep_files(document: Document, most: int) -> None:
     files = _list(document, "report", "files")
     files.sort(key=lambda file: file["action"] != "Rewrite")
     del files[most:]
+
+
+def _drop_pods(document: Document) -> None:
+    report = document["report"]
+    if isinstance(report, dict):
+        report.pop("pods", None)
 
 
 def _drop_supported(document: Document) -> None:

@@ -110,6 +110,7 @@ def make(survey: Survey, judgement: Judgement) -> Report:
             for support in survey.supports.values()
         ),
         sandboxes=sandboxes.count(survey.sandboxes),
+        pods=sandboxes.named(survey.sandboxes),
         baseline=baseline,
         after=after,
         verdict=outcome,

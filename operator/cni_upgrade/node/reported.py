@@ -1,7 +1,7 @@
 """The report: one node as it was found, as controller and people read it (docs/operation.md)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cni_upgrade.cni.findings import Finding, Severity
@@ -224,7 +224,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One node as it was found. `sandboxes` counts running ones by the version of their ADD.
+    """One node as it was found. `sandboxes` counts running ones by the version of their ADD, `pods`
+    names some of them.
 
     `standing`: only of an audit, and only where a policy has changed something.
     """
@@ -240,6 +241,7 @@ class Report:
     findings: tuple[Finding, ...]
     readiness: tuple[ReadinessReport, ...] = ()
     standing: Standing | None = None
+    pods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, members: Members) -> "Report":
@@ -256,6 +258,7 @@ class Report:
             findings=members.many("findings", _read_finding),
             readiness=members.many("readiness", ReadinessReport.read),
             standing=members.one_or_none("standing", Standing.read),
+            pods=members.one_or_none("pods", Members.all_lists) or {},
         )
 
     def to_json(self) -> dict[str, object]:
@@ -266,6 +269,7 @@ class Report:
             "files": [file_to_json(file) for file in self.files],
             "plugins": [plugin.to_json() for plugin in self.plugins],
             "sandboxes": dict(self.sandboxes),
+            **({"pods": {at: list(who) for at, who in self.pods.items()}} if self.pods else {}),
             "baseline": self.baseline.to_json(),
             "after": self.after.to_json(),
             "verdict": str(self.verdict),

@@ -18,12 +18,16 @@ from collections.abc import Iterable
 from cni_upgrade.cni import compat, config, versions
 from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox
-from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.node import LOOPBACK_NETWORK
 from cni_upgrade.node import files
 from cni_upgrade.node.folders import BrokenLinkError, resolve
 
 MISSING = "missing"
+MOST_NAMED = 20
+"""Pods of one version whose names a report holds."""
+
+_LONGEST_POD = 63 + 1 + 253  # namespace/name
 
 _OLDEST_LIBCNI = "0.8.1"
 """It stands for all those that pass over `cniVersions`."""
@@ -73,6 +77,15 @@ def count(sandboxes: Iterable[Sandbox]) -> dict[str, int]:
     """How many there are by the version of their ADD, as a report has it."""
     counts = Counter(each.version or MISSING for each in sandboxes)
     return dict(sorted(counts.items()))
+
+
+def named(sandboxes: Iterable[Sandbox]) -> dict[str, tuple[str, ...]]:
+    """The first pods of each version, as far as the cache names them: which a message counts."""
+    found: dict[str, dict[str, None]] = {}
+    for each in sandboxes:
+        if each.pod:
+            found.setdefault(each.version or MISSING, {})[shown(each.pod, _LONGEST_POD)] = None
+    return {version: tuple(names)[:MOST_NAMED] for version, names in sorted(found.items())}
 
 
 def _entries(folder: int, libcni: str | None) -> tuple[list[Sandbox], list[Finding]]:

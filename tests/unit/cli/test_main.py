@@ -336,6 +336,9 @@ def test_which_pods_run_is_told(host: Host, capsys: Captured) -> None:
     pods = ", ".join(f"shop/cart-{number:02}" for number in range(20))
     assert f"23 added with no version: {pods} and 3 more" in told
     assert "1 added at 0.4.0: container abcdef012345" in told
+    assert ask(host, "audit", "-o", "json") == 1
+    named = json.loads(capsys.readouterr().out)["report"]["pods"]
+    assert named == {"missing": [f"shop/cart-{number:02}" for number in range(20)]}
 
 
 def test_a_restore_that_cannot_be(host: Host, capsys: Captured) -> None:

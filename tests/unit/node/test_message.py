@@ -101,6 +101,7 @@ reports = st.builds(
     files=st.lists(files, max_size=12).map(tuple),
     plugins=st.lists(plugins, max_size=12).map(tuple),
     sandboxes=st.dictionaries(text, st.integers(0, 1 << 40), max_size=20),
+    pods=st.dictionaries(text, st.lists(text, max_size=4).map(tuple), max_size=20),
     baseline=st.builds(
         Baseline,
         add=st.none() | st.booleans(),
@@ -215,7 +216,18 @@ def test_a_larger_one_is_packed_whole() -> None:
     assert decode(message) == result
 
 
-def test_diffs_go_before_anything_else() -> None:
+def test_names_of_pods_go_first() -> None:
+    """The whole report in the log has them, and nothing that is decided needs them."""
+    report = sample().report
+    assert report is not None
+    few = sample(report=replace(report, pods={"missing": ("shop/cart-0",)}))
+    assert decode(encode(few).decode()) == few
+    many = {"missing": tuple(noise(300, n) for n in range(20))}
+    back = decode(encode(sample(report=replace(report, pods=many))).decode())
+    assert back == sample(truncated=True)
+
+
+def test_diffs_go_before_anything_that_is_kept() -> None:
     change = Change("0.conflist", None, "1.0.0", "a", "b", noise(6000, 1))
     back = decode(encode(sample(changes=(change,))).decode())
     assert back.truncated
