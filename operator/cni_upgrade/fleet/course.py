@@ -23,7 +23,7 @@ from cni_upgrade.fleet import node_lease
 from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, Budget, changing, shared
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.containing import NONSENSE
-from cni_upgrade.fleet.failures import counted
+from cni_upgrade.fleet.failures import MOST_NAMED, counted
 from cni_upgrade.fleet.gate import Refusal
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import UNPROVED
@@ -39,9 +39,6 @@ CLOSED = "OutsideWindow"
 TURN = "Turn"
 HELD = "NothingMoves"
 SILENT = "silent (Ready is Unknown)"
-
-_MOST_KEPT = 32
-"""Failed nodes whose names the status keeps: it has to stay small whatever the budget."""
 
 _UNDECIDED = frozenset({Phase.PENDING, Phase.AUDITING, Phase.WAITING})
 
@@ -178,7 +175,7 @@ class Course:
         canary = self.waves.canary
         if canary is not None and canary.trouble:
             return canary.waits_for
-        first = min(self.failures.nodes)
+        first = min(self.failures.nodes, default="a node whose name is not kept")
         return f"{first} failed or was rolled back; its status says what to do"
 
     @property
@@ -361,8 +358,9 @@ class Course:
             finished=finished,
             waits_for=self.waits_for(),
             held_since=held_since,
-            failures=len(self.failures.nodes),
-            failed=self.failures.kept[:_MOST_KEPT],
+            failures=self.failures.count,
+            failed=self.failures.kept[:MOST_NAMED],
+            unnamed=self.failures.unnamed,
             asked=self._asked,
             max_failures=self.failures.most,
             next_window=closed[0] if closed else None,
@@ -376,6 +374,7 @@ class Course:
             return canary.waits_for
         if self.failures.reached:
             told = [self.failures.told(name) for name in self.failures.nodes]
+            told += ["one whose name is not kept"] * self.failures.unseen
             return (
                 f"{len(told)} of at most {self.failures.most} nodes failed or were "
                 f"rolled back: {named(told)}; look there, then annotate one or "

@@ -24,6 +24,9 @@ from cni_upgrade.fleet.phases import FAILED
 from cni_upgrade.fleet.selection import matches
 from cni_upgrade.fleet.waves import plan_of
 
+MOST_NAMED = 256
+"""Failed nodes whose names the status keeps: it has to stay small whatever the budget."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failures:
@@ -35,10 +38,22 @@ class Failures:
     """All that failed and were not asked for again, those first that do not show it any more."""
     gone: frozenset[str] = frozenset()
     """The names of those."""
+    unseen: int = 0
+    """How many more count whose names were cut, and that nothing shows any more."""
+
+    @property
+    def count(self) -> int:
+        """All that count."""
+        return len(self.nodes) + self.unseen
 
     @property
     def reached(self) -> bool:
-        return len(self.nodes) >= self.most
+        return self.count >= self.most
+
+    @property
+    def unnamed(self) -> int:
+        """How many of all that failed the status has no name for."""
+        return max(0, len(self.kept) - MOST_NAMED) + self.unseen
 
     @property
     def canaries(self) -> frozenset[str]:
@@ -63,7 +78,8 @@ def counted(
     """
     rollout = policy.spec.rollout
     before = policy.status.rollout
-    known = before.failed if before is not None and before.asked == asked else ()
+    same = before if before is not None and before.asked == asked else None
+    known = same.failed if same is not None else ()
     by_name = {m.node.name: m for m in members} if known else {}
     failed = [m for m in members if m.failed]
     found = {
@@ -86,7 +102,10 @@ def counted(
     nodes = sorted(
         each.node for each in kept if newest is None or each.at >= newest or each.node in timeless
     )
-    return Failures(tuple(nodes), limit(rollout.max_failures, matched), tuple(kept), gone)
+    # After a success in a row nobody knows which of those without a name were before it.
+    cut = same.unnamed if same is not None and newest is None else 0
+    unseen = max(0, cut - max(0, len(kept) - MOST_NAMED))
+    return Failures(tuple(nodes), limit(rollout.max_failures, matched), tuple(kept), gone, unseen)
 
 
 def _newest_success(members: Collection[Member], policy: CNIUpgradePolicy) -> datetime | None:

@@ -11,7 +11,7 @@ import pytest
 from cni_upgrade.api.names import RETRY
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.fleet.failures import Failures, counted
+from cni_upgrade.fleet.failures import MOST_NAMED, Failures, counted
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.waves import plan_of
 from tests.unit.fleet.api_model import merged, stamp
@@ -137,6 +137,22 @@ def test_those_that_do_not_show_it_any_more_are_kept_first() -> None:
     found = counted(before, [ended("a", "Failed", 1), ended("c", "Failed", 1)], 3, "", LATER)
     assert [each.node for each in found.kept] == ["b", "a", "c"]
     assert found.nodes == ("a", "b", "c")
+
+
+def test_failures_without_a_name_count_until_the_policy_is_asked_again() -> None:
+    """A budget may be larger than the list of names; all machines that failed are replaced."""
+    made = policy(rollout={"maxFailures": 300})
+    many = [ended(f"node-{n:03}", "Failed", 1) for n in range(300)]
+    found = counted(made, many, 400, "", LATER)
+    assert (found.count, found.unnamed, found.reached) == (300, 44, True)
+    named = [each.to_api() for each in found.kept[:MOST_NAMED]]
+    status = {"rollout": {"asked": "", "failed": named, "unnamed": found.unnamed}}
+    before = parse_policy(merged(made.to_api(), {"status": status}))
+    for now in ([], [ended("node-new", "Done", 2)], many[:280]):
+        later = counted(before, now, 400, "", LATER)
+        assert (later.count, later.reached) == (300, True)
+        assert later.unnamed == 44
+    assert counted(before, [], 400, "asked again", LATER).count == 0
 
 
 def canaries(found: Failures) -> list[str]:
