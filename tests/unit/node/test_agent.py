@@ -261,11 +261,10 @@ def test_a_runtime_of_which_somebody_says_what_it_carries(host: Host) -> None:
 
 
 def test_a_thousand_files(host: Host, tmp_path: Path) -> None:
+    """How long it takes is the benchmark's to say, that it is linear test_many_files.py's."""
     for number in range(1000):
         host.config(f"{number:04}.conflist")
-    start = time.monotonic()
     code, result, log = agent(tmp_path, json.dumps(host.audit().to_json()))
-    assert time.monotonic() - start < 10
     assert code == 0
     assert result.truncated
     assert report(result).files[0].to == "1.0.0"
