@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from cni_upgrade.kube.client import Client, connect
 from tests.api.controllers import Controller, World
 from tests.api.nodes import Fleet
 from tests.api.proxy import Asked, Deed, Proxy
-from tests.api.test_killed import play
+from tests.api.test_killed import MOST, play, watched
 from tests.api.test_trouble import PAIR, TWO, check_end, everything
 from tests.api.waiting import eventually
 
@@ -71,3 +76,86 @@ def test_a_process_killed_at_its_nth_write(
     with world.controller(through) as second:
         lives.append(second)
         check_end(world, fleet, before)
+
+
+DEATHS = 8
+"""Of leaders in one rollout by two processes."""
+
+
+class _Killer:
+    """SIGKILL to whoever leads, around one of its writes."""
+
+    def __init__(self, world: World, lives: list[Controller], fatal: int, after: bool) -> None:
+        self.victim = ""
+        self._world, self._lives = world, lives
+        self._left, self._after = fatal, after
+
+    def leader(self) -> Controller | None:
+        """Who leads and lives."""
+        name = self._world.leader()
+        alive = (it for it in self._lives if it.process.poll() is None)
+        return next((it for it in alive if it.name == name), None)
+
+    def kill(self) -> None:
+        if leader := self.leader():
+            leader.process.send_signal(signal.SIGKILL)
+            leader.process.wait(10)
+            self.victim = leader.name
+
+    def fault(self, asked: Asked) -> Deed | None:
+        """What else was on its way arrives."""
+        if self.victim or not asked.write:
+            return None
+        self._left -= 1
+        if self._left > 0:
+            return None
+        if self._after:
+            return Deed(after=self.kill, lose=True)
+        return Deed(before=self.kill, drop=True)
+
+
+def _pairs(world: World, fleet: Fleet, proxy: Proxy, seed: int) -> list[tuple[int, bool]]:
+    """A rollout by two processes, whose leader is killed again and again: at which write since
+    there were two, and whether after it."""
+    random = Random(seed)  # noqa: S311
+    lives: list[Controller] = []
+    deaths: list[tuple[int, bool]] = []
+    before = len(world.writes())
+    with ExitStack() as running:
+        world.policy(rollout={"maxUnavailable": MOST, "maxParallel": MOST})
+        for _ in range(DEATHS):
+            while sum(it.process.poll() is None for it in lives) < 2:
+                it = world.controller(world.as_operator(proxy.url))
+                lives.append(running.enter_context(it))
+            deaths.append((random.randint(1, 25), random.random() < 0.5))
+            killer = _Killer(world, lives, *deaths[-1])
+            eventually(lambda: killer.leader(), "one leads")  # noqa: B023
+            proxy.fault = killer.fault
+            eventually(lambda: killer.victim, f"it dies at write {deaths[-1][0]}", 180)  # noqa: B023
+        proxy.fault = lambda asked: None
+        world.await_reason("Enforced", seconds=600)
+        check_end(world, fleet, before)
+    assert world.lease()["leaseTransitions"] >= DEATHS
+    return deaths
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+async def test_twenty_nodes_by_two_processes_whose_leader_is_killed(
+    world: World, fleet: Fleet, proxy: Proxy, seed: int
+) -> None:
+    nodes = [f"node-{n:02}" for n in range(20)]
+    await asyncio.to_thread(fleet.add, world.api, *nodes)
+    client = Client(await connect("test", str(world.kubeconfig)))
+    try:
+        async with watched(client) as seen:
+            deaths = await asyncio.to_thread(_pairs, world, fleet, proxy, seed)
+    finally:
+        await client.close()
+    print(
+        f"\nseed {seed}: leaders killed at {deaths}; at most {seen.most_cordoned} cordoned and "
+        f"{seen.most_changing} changing of {MOST}"
+    )
+    assert seen.cordons == Counter(dict.fromkeys(nodes, 1)), "each was to be cordoned once"
+    assert {node: len(ids) for node, ids in seen.operations.items()} == dict.fromkeys(nodes, 1)
+    assert 0 < seen.most_cordoned <= MOST
+    assert 0 < seen.most_changing <= MOST
