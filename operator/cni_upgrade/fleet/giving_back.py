@@ -24,7 +24,7 @@ from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait
-from cni_upgrade.fleet.writing import cordon_now, theirs
+from cni_upgrade.fleet.writing import cordon_now, taken_off, theirs
 from cni_upgrade.node.operation import Kind, Outcome, Result
 
 _TURN = "Turn"
@@ -150,6 +150,8 @@ def called_off(view: View) -> Move | None:
         why = lease
     elif cordoned := theirs(view):
         why = cordoned
+    elif taken_off(view):
+        why = "somebody has taken our cordon off the node"
     elif view.silent:
         why = "the node's Ready is Unknown"
     elif closing := _closing(view, leaving):

@@ -26,7 +26,7 @@ from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.view import Move, View, release, with_operation
-from cni_upgrade.fleet.writing import theirs
+from cni_upgrade.fleet.writing import taken_off, theirs
 from cni_upgrade.node.operation import Kind
 
 
@@ -100,6 +100,10 @@ def _called_off(view: View) -> Move | None:
     """Before anything was written, a pause or a change of mind gives the node back at once."""
     policy, seen = view.orderer, view.status.observed
     why = unwanted(view) or node_lease.others(view) or theirs(view)
+    if not why and taken_off(view):
+        # With a pause, and a look before the next try: they may have meant it.
+        text = "called off before anything was written: somebody has taken our cordon off the node"
+        return release(view, Phase.BLOCKED, "CordonTaken", text)
     if not why and view.silent:
         why = "the node's Ready is Unknown"
     if not why and policy is not None:

@@ -80,6 +80,11 @@ def theirs(view: View) -> str:
     return ""
 
 
+def taken_off(view: View) -> bool:
+    """Whether somebody took our cordon and our mark off again, and so the node takes pods."""
+    return view.operation.cordoned and not (view.node.unschedulable or view.our_cordon)
+
+
 def baseline_of_cordoned(view: View) -> Move:
     pods = view.world.pods.get(view.node.name)
     if pods is None:

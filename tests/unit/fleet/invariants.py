@@ -657,6 +657,13 @@ def nothing_forgotten(event: Carried) -> None:
         assert settled or _writing(state), f"{name} keeps what {decision.policy} wrote, untold"
 
 
+def evicts_from_a_cordoned_node(event: Carried) -> None:
+    """No pod is evicted from a node that takes pods: it would be back at once, or another one."""
+    if isinstance(event.decision, d.Evict):
+        node = event.world.nodes[event.decision.node]
+        assert node.unschedulable, f"{node.name} takes pods while it is drained"
+
+
 def given_up_with_patience(event: Carried) -> None:
     """A node is given up for good only after a controller has looked for as long as it is waited:
     while none did, nothing could go on."""
@@ -725,6 +732,7 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     cordoned_with_a_lease,
     lease_dropped_last,
     nothing_forgotten,
+    evicts_from_a_cordoned_node,
     given_up_with_patience,
     judged_while_looked_at,
 )

@@ -2570,6 +2570,27 @@ def lease_of_a_node_that_nobody_governs() -> Rollout:
     return r
 
 
+def cordon_and_mark_taken_off_in_a_drain() -> Rollout:
+    """Nothing is evicted from a node that takes pods: called off, told, and tried again later."""
+    r = of(old("node-a"), pods=2)
+    r.cluster.held.add("web-node-a-1")
+    drain = {"policy": "Always", "deadline": "15m"}
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": drain})
+    r.until(lambda: r.step_of("node-a") == "Drain")
+    r.play(5)
+    r.say("== somebody uncordons the node and takes our mark off it")
+    r.cluster.uncordon("node-a")
+    r.cluster.annotate("Node", "node-a", names.CORDONED_BY, None)
+    before = len(r.lines)
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    assert reason(r, "node-a") == "CordonTaken"
+    assert not any("Evict" in line for line in r.lines[before:])
+    r.cluster.held.clear()
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    return r
+
+
 def restored_after_the_cluster_was_off() -> Rollout:
     """Off for a night while a deleted policy gives back: nobody is given up for that."""
     r = of(old("node-a"), old("node-b"))
@@ -2644,6 +2665,7 @@ def power_cut_in_a_proof() -> Rollout:
 
 SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     mixed_cluster_cured,
+    cordon_and_mark_taken_off_in_a_drain,
     restored_after_the_cluster_was_off,
     restored_after_the_controller_was_away,
     power_cut_in_a_proof,
