@@ -115,6 +115,7 @@ class Course:
             roster.changing(states),
             roster.working_for(policy) | {name for name, each in apart.items() if each.working},
         )
+        self._deleted = frozenset(name for name, node in matched.items() if node.deleting)
         self.unproved = tuple(m for m in self.members if m.unproved)
         self._leased = {
             m.node.name
@@ -265,7 +266,12 @@ class Course:
             if refused is None or refused[0] != MAX_UNAVAILABLE or not holders:
                 return None
             by_name = {m.node.name: m for m in self.members}
-            told = ", ".join(_why_down(name, by_name.get(name)) for name in holders[:3])
+            told = ", ".join(
+                f"{name} (being deleted)"
+                if name in self._deleted
+                else _why_down(name, by_name.get(name))
+                for name in holders[:3]
+            )
             return HELD, f"nothing moves: {refused[1]}, and nobody works on {told}"
         if self.able:
             return self._turn_held()

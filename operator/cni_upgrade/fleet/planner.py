@@ -15,6 +15,7 @@ from cni_upgrade.api.policy import Mode
 from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import (
     cordon,
+    deletion,
     leaving,
     node_conditions,
     node_lease,
@@ -97,9 +98,12 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
     disturbed = {*writing, *hanging, *world.unwritten}
 
     for node in _in_order(world, roster, order):
-        if node.deleting:
-            continue
         state = world.states.get(node.name)
+        if node.deleting:
+            if state is not None and (status := deletion.ended(node, state, world)) is not None:
+                decided[node.name] = state.model_copy(update={"status": status})
+                yield Turn(node.name, tuple(_written(world, state, status)))
+            continue
         governance = roster.governance[node.name]
         asker = leaving.asker(node, state, going, world.now) if going else None
         if state is None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from cni_upgrade.api import names
 from cni_upgrade.fleet.node_lease import HOLDER
-from tests.unit.fleet.api_model import Raw
+from tests.unit.fleet.api_model import Raw, stamp
 from tests.unit.fleet.cluster_model import AGENTS, LEASED, LEASES, PROOF, START
 from tests.unit.fleet.invariants import check_given_back
 from tests.unit.fleet.node_model import SimNode
@@ -2591,6 +2591,27 @@ def cordon_and_mark_taken_off_in_a_drain() -> Rollout:
     return r
 
 
+def deleted_node_that_a_finalizer_holds() -> Rollout:
+    """Its drain ends with that, its cordon stays; and who waits for it says so, for a person."""
+    r = of(old("node-a"), old("node-b"))
+    r.cluster.budgets.add("web-node-a-0")
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"policy": "Always", "deadline": "15m"}})
+    r.until(lambda: r.step_of("node-a") == "Drain")
+    r.say("== node-a is deleted, and a finalizer holds it")
+    meta = {"finalizers": ["karpenter.sh/termination"], "deletionTimestamp": stamp(r.cluster.now)}
+    r.cluster.api.patch("Node", "node-a", {"metadata": meta})
+    r.play(1200)
+    assert (reason(r, "node-a"), r.step_of("node-a")) == ("NodeDeleted", "")
+    assert r.cluster.node("node-a")["spec"]["unschedulable"]
+    assert ready(r, "cure") == "NothingMoves"
+    assert "node-a (being deleted)" in r.cluster.policy("cure")["status"]["message"]
+    r.say("== it is gone")
+    r.cluster.remove_node("node-a")
+    r.settle()
+    assert phases(r) == {"node-b": "Done"}
+    return r
+
+
 def restored_after_the_cluster_was_off() -> Rollout:
     """Off for a night while a deleted policy gives back: nobody is given up for that."""
     r = of(old("node-a"), old("node-b"))
@@ -2666,6 +2687,7 @@ def power_cut_in_a_proof() -> Rollout:
 SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     mixed_cluster_cured,
     cordon_and_mark_taken_off_in_a_drain,
+    deleted_node_that_a_finalizer_holds,
     restored_after_the_cluster_was_off,
     restored_after_the_controller_was_away,
     power_cut_in_a_proof,
