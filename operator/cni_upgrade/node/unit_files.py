@@ -25,7 +25,7 @@ _MANAGER = ("/lib/systemd", "/usr/lib/systemd", "/usr/local/lib/systemd", "/etc/
 _LIMIT = 1 << 16
 _MOST_DROP_INS = 256
 _MASKED = "/dev/null"
-_LINE_ENDS = re.compile("[\n\r\0]")  # and none of the others that Python knows
+_LINE_ENDS = re.compile("\r?\n|[\r\0]")  # and none of the others that Python knows
 
 
 class UnitError(ValueError):

@@ -765,6 +765,17 @@ def test_lines_end_where_systemd_ends_them(tmp_path: Path) -> None:
     assert stated.conf_dir == "/etc/cni/net.d"
 
 
+def test_a_line_that_ends_as_windows_ends_it_goes_on(tmp_path: Path) -> None:
+    put(tmp_path, ETC, V2 + 'conf_dir = "/usual"\n')
+    put(tmp_path, "etc/other.toml", V2 + 'conf_dir = "/other"\n')
+    text = "[Service]\r\nExecStart=/usr/bin/containerd \\\r\n  --config /etc/other.toml\r\n"
+    (tmp_path / UNIT).parent.mkdir(parents=True)
+    (tmp_path / UNIT).write_bytes(text.encode())
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
+    assert stated is not None
+    assert stated.conf_dir == "/other"
+
+
 def test_nothing_that_a_terminal_obeys(host: Host) -> None:
     put(host.root, ETC, V2 + 'conf_dir = "/x\\u001b[2J"\n')
     assert all(each.message.isprintable() for each in report(run(host.audit())).findings)
