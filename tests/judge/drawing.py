@@ -7,7 +7,6 @@ def draws(examples: int) -> settings:
     """So many; none is kept, so that the next run asks the same, and none is too slow."""
     return settings(
         max_examples=examples,
-        deadline=None,
         database=None,
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),

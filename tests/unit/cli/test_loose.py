@@ -178,7 +178,7 @@ def test_this_machine_does_not_matter(repository: Path, capsys: Captured) -> Non
 
 @given(st.binary(min_size=64, max_size=256), st.sampled_from([(), RUNTIME]))
 @example(VERSIONLESS.encode(), RUNTIME)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_stands_in_a_file_nothing_is_called_safe_that_is_not_known(
     data: bytes, named: tuple[str, ...]
 ) -> None:

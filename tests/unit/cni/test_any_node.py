@@ -36,7 +36,7 @@ def any_node(draw: st.DrawFn) -> tuple[Facts, Target]:
     return Facts(runtime, [read], plugins, running), target
 
 
-@settings(max_examples=500, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(any_node())
 def test_nothing_is_written_that_the_node_does_not_take(case: tuple[Facts, Target]) -> None:
     facts, target = case
@@ -67,7 +67,7 @@ def test_nothing_is_written_that_the_node_does_not_take(case: tuple[Facts, Targe
             assert compat.del_survives(runtime.libcni, pod.version, file.to)
 
 
-@settings(max_examples=500, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(any_node())
 def test_a_rewrite_never_makes_it_worse(case: tuple[Facts, Target]) -> None:
     facts, target = case
@@ -88,7 +88,7 @@ def test_a_rewrite_never_makes_it_worse(case: tuple[Facts, Target]) -> None:
         assert (outcome is False) == (why is not None)
 
 
-@settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(any_node())
 def test_after_the_rewrite_there_is_nothing_more_to_do(case: tuple[Facts, Target]) -> None:
     facts, target = case

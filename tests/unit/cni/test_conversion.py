@@ -16,7 +16,7 @@ from cni_upgrade.cni.rewrite import RELEASES, RewriteError
 from tests.judge.folders import BYTES, Choices, content
 
 NAME = "10-a.conf"
-GENERATED = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+GENERATED = settings(max_examples=400, suppress_health_check=list(HealthCheck))
 LEVELS = st.sampled_from(versions.KNOWN)
 
 PLAIN = b"""\

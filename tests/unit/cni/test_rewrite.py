@@ -19,7 +19,7 @@ from tests.unit.cni import samples
 EDITS = int(os.environ.get("CNI_UPGRADE_EDITS", "400"))
 """Random edits that each of the laws below is held against; `make edits` has many more."""
 
-GENERATED = settings(max_examples=EDITS, deadline=None, suppress_health_check=list(HealthCheck))
+GENERATED = settings(max_examples=EDITS, suppress_health_check=list(HealthCheck))
 NAMES = st.sampled_from(("10-a.conflist", "10-b.conf"))
 LEVELS = st.sampled_from(versions.KNOWN)
 

@@ -126,7 +126,7 @@ async def test_whatever_a_member_holds_the_object_is_read_or_named_and_a_plan_is
 ) -> None:
     objects = await worked(made)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.data())
     def held(data: st.DataObject) -> None:
         number = data.draw(st.integers(0, len(objects) - 1))

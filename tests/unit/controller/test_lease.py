@@ -214,7 +214,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(STEP, max_size=60), st.lists(st.floats(-1e5, 1e5), min_size=3, max_size=3))
 def test_never_two_write_at_once(
     steps: list[tuple[int, str, float, float, float]], offsets: list[float]

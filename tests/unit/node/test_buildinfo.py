@@ -70,9 +70,7 @@ def test_the_linked_libcni_is_an_upper_bound(
             assert highest(tmp_path, pointed(text, bits, order)) == version
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80), st.integers(0, 400), st.booleans())
 def test_damage_is_no_build_info(tmp_path: Path, noise: bytes, place: int, packed: bool) -> None:
     text = modules(f"dep\t{CNI}\tv1.3.0")

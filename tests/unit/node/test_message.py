@@ -142,7 +142,7 @@ results = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(results)
 def test_every_result_fits_and_decodes(result: Result) -> None:
     message = encode(result)
@@ -166,7 +166,7 @@ def test_every_result_fits_and_decodes(result: Result) -> None:
         assert bool(kept) == bool(faults)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(results)
 def test_the_log_line_is_the_whole_result(result: Result) -> None:
     line = compact(result)
@@ -280,7 +280,7 @@ def test_what_is_no_result_is_named(message: str, text: str) -> None:
         decode(message)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=200) | st.binary(max_size=200).map(packed))
 def test_decode_raises_nothing_else(message: str) -> None:
     with pytest.raises(MessageError):
