@@ -116,7 +116,10 @@ async def test_a_name_that_the_api_server_refuses_holds_its_own_node_and_says_so
     )
     assert made.kube.cluster.status("node-a")["message"] == told
     assert made.kube.cluster.status("node-a")["operation"]["blockers"] == [told.partition("; ")[2]]
-    made.kube.cluster.tick(300)
+    for _ in range(3):
+        # At one go it would be a gap, after which the drain has its time anew.
+        made.kube.cluster.tick(100)
+        await made.pass_()
     for _ in range(20):
         await made.pass_()
     assert made.kube.cluster.status("node-b")["phase"] == "Done"
