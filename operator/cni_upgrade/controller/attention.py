@@ -9,25 +9,41 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 GAP = timedelta(seconds=120)
-"""Longer than the pause after any failure; a machine that was suspended, or an API server that was
-away, shows as more."""
+"""Longer than the pause after any failure, and than any one request; a machine that was suspended,
+or an API server that was away, shows as more."""
 
 
 class Attention:
-    """The passes of one process."""
+    """The passes of one process, and what it reads for each."""
 
     def __init__(self) -> None:
         self._since: datetime | None = None
         self._last: datetime | None = None
+        self._heard: datetime | None = None
+
+    def starts(self) -> None:
+        """Reading for a pass starts. What was read for one that was given up was no look: an API
+        server that lists policies, and fails at the nodes for an hour, shows nothing of them.
+        """
+        self._heard = self._last
+
+    def hears(self, now: datetime) -> None:
+        """Something was read. While one answer follows another we look, however slow they are."""
+        last, heard = self._last, self._heard
+        if last is None or heard is None or not last <= now <= heard + GAP:
+            # Not from now on: what is judged by its time has it anew from the pass to come.
+            self._since = None
+        # A pass reads on after the time was taken that it plans with.
+        self._heard = now if heard is None else max(now, heard)
 
     def begins(self, now: datetime) -> datetime:
         """A pass begins. Since when passes have followed each other; this one may be the first."""
-        last = self._last
-        if self._since is None or last is None or not last <= now <= last + GAP:
+        self.hears(now)
+        if self._since is None:
             self._since = now
         self._last = now
         return self._since
 
     def ends(self, now: datetime) -> None:
         """It is over: while it was carried out we looked, however long that took."""
-        self._last = now
+        self._last = self._heard = now

@@ -59,7 +59,7 @@ class Loop:
         leads: Callable[[], bool],
     ) -> None:
         """`leads`: whether this replica is the one that plans and writes."""
-        self._reads = Reads(kube, self._answered)
+        self._reads = Reads(kube, self._ended, self._read)
         self._leads = leads
         self._store = store
         self._executor = executor
@@ -80,9 +80,13 @@ class Loop:
         self.listed = asyncio.Event()
         """Set while the store was healed by whole lists since the last trouble."""
 
-    def _answered(self) -> None:
-        """The API server has answered: it may be slow, and the loop is not stuck."""
+    def _ended(self) -> None:
+        """A request is over: the API server may be slow or away, and the loop is not stuck."""
         self._beat = time.monotonic()
+
+    def _read(self) -> None:
+        """The API server has shown something: it may be slow, and we are not away."""
+        self._attention.hears(self._store.now())
 
     def wake(self) -> None:
         """There is news: plan soon."""
@@ -115,6 +119,7 @@ class Loop:
         """
         while True:
             self._news.clear()
+            self._attention.starts()
             try:
                 if not self.listed.is_set() or time.monotonic() >= self._due:
                     await self.resync()

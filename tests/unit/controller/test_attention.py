@@ -1,7 +1,8 @@
-"""Since when a process looks: a gap between two passes, and not a long pass, begins it anew."""
+"""Since when a process looks: a gap between what it reads, and not a long pass, begins it anew."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,10 @@ from cni_upgrade.controller.attention import GAP, Attention
 from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.kube.port import KubeError, Listed
+from cni_upgrade.kube.resources import Resource
 from tests.unit.controller.kube_model import Made
+from tests.unit.fleet.node_model import SimNode
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -43,6 +47,106 @@ def test_a_clock_that_was_set_back_begins_it_anew() -> None:
     attention = Attention()
     attention.begins(NOON)
     assert attention.begins(after(-10)) == after(-10)
+
+
+def test_what_is_read_slowly_before_a_pass_is_no_gap() -> None:
+    attention = Attention()
+    attention.begins(NOON)
+    attention.ends(NOON)
+    attention.starts()
+    for seconds in range(100, 901, 100):
+        attention.hears(after(seconds))
+    # The pass plans with a time that was taken before the last of it was read.
+    assert attention.begins(after(850)) == NOON
+    attention.ends(after(950))
+    assert attention.begins(after(951)) == NOON
+
+
+def test_the_first_answer_after_a_gap_hides_it_from_no_pass() -> None:
+    attention, longer = Attention(), GAP.total_seconds() + 1
+    attention.begins(NOON)
+    attention.starts()
+    attention.hears(after(longer))
+    assert attention.begins(after(longer + 1)) == after(longer + 1)
+
+
+def test_what_was_read_for_a_pass_that_was_given_up_is_no_look() -> None:
+    attention = Attention()
+    attention.begins(NOON)
+    for seconds in range(100, 901, 100):
+        attention.starts()
+        attention.hears(after(seconds))
+    assert attention.begins(after(901)) == after(901)
+
+
+async def test_a_drain_comes_due_where_the_api_server_is_slow(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole lists took longer than a gap, so each began its ten minutes anew, for ever."""
+    cluster = made.kube.cluster
+    monkeypatch.setattr(made.store, "now", lambda: cluster.now)
+    cluster.add_node(SimNode("node-a", "0.4.0"))
+    cluster.budgets.add("web-node-a-0")
+    drain = {"policy": "Always", "deadline": "10m"}
+    cluster.apply_policy("cure", {"mode": "Enforce", "drain": drain})
+
+    def operation() -> str:
+        state = made.store.states.items.get("node-a")
+        return state.status.operation.step if state and state.status.operation else ""
+
+    for _ in range(30):
+        await made.pass_()
+        if operation() == "Drain":
+            break
+    began, real = cluster.now, made.kube.list
+
+    async def slow(resource: Resource, namespace: str | None = None, **query: str) -> Listed:
+        cluster.tick(25)
+        return await real(resource, namespace, **query)
+
+    monkeypatch.setattr(made.kube, "list", slow)
+    for _ in range(10):
+        await made.pass_()
+        if operation() != "Drain":
+            break
+    assert operation() != "Drain", f"not given up after {cluster.now - began}"
+
+
+@pytest.mark.parametrize("missing", ["", "nodes"])
+async def test_an_api_server_that_shows_no_cluster_is_no_look(
+    made: Made, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """Dead, or with nothing but an error for what matters: either way we were away."""
+    monkeypatch.setattr(loop, "BUSY_TICK", 0.01)
+    monkeypatch.setattr(loop, "IDLE_TICK", 0.01)
+    since: list[datetime | None] = []
+    at = began = made.store.now()
+
+    def planned(world: Snapshot, memory: Memory) -> tuple[Turn, ...]:
+        since.append(world.looking_since)
+        return ()
+
+    def refused(verb: str, plural: str, name: str) -> KubeError | None:
+        nonlocal at
+        at += timedelta(seconds=10)
+        return KubeError(500 if missing else 0, "No", "no") if missing in ("", plural) else None
+
+    monkeypatch.setattr(loop, "plan", planned)
+    monkeypatch.setattr(made.store, "now", lambda: at)
+    await made.pass_()
+    made.kube.refuse = refused
+    made.loop.relist()
+    running = asyncio.create_task(made.loop.run())
+    try:
+        async with asyncio.timeout(20):
+            while at < began + timedelta(hours=1):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            made.kube.refuse = lambda verb, plural, name: None
+            while len(since) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+    assert since == [began, at]
 
 
 async def test_passes_without_an_answer_are_no_look(
