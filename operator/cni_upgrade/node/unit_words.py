@@ -8,7 +8,7 @@ from cni_upgrade.node.unit_files import UnitError
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "s": " "}
 
 
-def words(path: str, text: str, *, split: bool = True) -> list[str]:
+def words(path: str, text: str) -> list[str]:
     """As systemd takes a line apart: quotes go, what they hold is one word, `\\` escapes."""
     found: list[str] = []
     word: list[str] | None = None
@@ -21,7 +21,7 @@ def words(path: str, text: str, *, split: bool = True) -> list[str]:
             quote = ""
         elif not quote and mark in "\"'":
             quote, word = mark, word or []
-        elif split and not quote and mark.isspace():
+        elif not quote and mark.isspace():
             found += [] if word is None else ["".join(word)]
             word = None
         else:

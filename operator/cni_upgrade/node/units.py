@@ -8,12 +8,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from cni_upgrade.node import unit_files
+from cni_upgrade.node import env_file, unit_files
 from cni_upgrade.node.unit_files import UnitError, is_there, uncommented
 from cni_upgrade.node.unit_words import words
 
 _BRACED = re.compile(r"\$(?:\$|\{(\w+)\})")
 _ALONE = re.compile(r"\$(\w+)")
+_UNSEEN = "what may set it cannot be seen"
+
+_Variables = dict[str, tuple[str, str]]
+"""Each with its value and the file that sets it."""
+_Hidden = dict[str, tuple[str, str]]
+"""Each with the file that says so, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +32,14 @@ class Started:
     """Program and arguments, without quotes, with the variables in their places."""
     variables: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Each with its value and the file that sets it."""
-    hidden: Mapping[str, str] = field(default_factory=dict)
-    """Variables whose value stands in what cannot be seen, each with the file that says so."""
+    hidden: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Variables whose value cannot be told, "" for any: the file that says so, and why."""
 
     def variable(self, *names: str) -> tuple[str, str] | None:
         """Value and file of the first that is set. Raises UnitError where that cannot be seen."""
         for name in names:
-            if place := self.hidden.get(name) or self.hidden.get(""):
-                raise UnitError(f"{place}: {name}: what may set it cannot be seen")
+            if why := self.hidden.get(name) or self.hidden.get(""):
+                raise UnitError(f"{why[0]}: {name}: {why[1]}")
             if exported := self.variables.get(f"export {name}"):
                 # A line that systemd passes over, and a shell does not.
                 raise UnitError(f"{exported[1]}: {name}: expected it without export")
@@ -69,14 +75,12 @@ def started(root: str, unit: str) -> Started:
     variables = {**given, **{name: private[name] for name in passed if name in private}}
     for path, value in own:
         variables.update(_assigned(path, value))
-    hidden = {name: path for name, path in passed.items() if name not in variables}
+    hidden = {name: (path, _UNSEEN) for name, path in passed.items() if name not in variables}
     for path, value in named:
         place = _without_specifiers(path, value.removeprefix("-"), unit)
-        read = _of_file(root, path, place, optional=value.startswith("-"))
-        variables.update(read or {})
-        if read is None:
-            hidden[""] = path
-        hidden = {name: why for name, why in hidden.items() if name not in (read or {})}
+        read, unread = _of_file(root, path, place, optional=value.startswith("-"))
+        variables.update(read)
+        hidden = {name: why for name, why in hidden.items() if name not in read} | unread
     variables = {name: each for name, each in variables.items() if name not in unset}
     if command is None:
         return Started(variables=variables, hidden=hidden)
@@ -85,20 +89,35 @@ def started(root: str, unit: str) -> Started:
     return Started(path, tuple(_expanded(bare, text)), variables, hidden)
 
 
-def set_by(root: str, path: str) -> dict[str, tuple[str, str]]:
+def set_by(root: str, path: str) -> _Variables:
     """The variables that a file sets, each with its value and the file. Raises UnitError."""
-    return {
-        key: ("".join(words(path, value, split=False)), path)
-        for key, value in _lines(root, path, joined_by="")
-    }
+    read, unread = _set_by(root, path)
+    for name, (place, why) in unread.items():
+        raise UnitError(f"{place}: {name}: {why}")
+    return read
 
 
-def _of_manager(root: str) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, str]]]:
+def _set_by(root: str, path: str) -> tuple[_Variables, _Hidden]:
+    """And those that it sets to what cannot be told."""
+    text = unit_files.read(root, path) or ""
+    if "\0" in text:
+        raise UnitError(f"{path}: holds a NUL, and systemd reads no such file")
+    read: _Variables = {}
+    unread: _Hidden = {}
+    for name, value in env_file.assignments(text):
+        if value is None:
+            unread[name] = (path, "a quote is not closed")
+        else:
+            read[name] = (value, path)
+    return read, unread
+
+
+def _of_manager(root: str) -> tuple[_Variables, _Variables]:
     """Variables that every process gets, and those that one gets which asks for them.
 
     systemd-system.conf(5).
     """
-    found: dict[str, dict[str, tuple[str, str]]] = {}
+    found: dict[str, _Variables] = {}
     for path, key, value in _settings(root, unit_files.of_manager(root)):
         if key in ("DefaultEnvironment", "ManagerEnvironment"):
             earlier = found.get(key, {}) if value else {}
@@ -106,35 +125,34 @@ def _of_manager(root: str) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[
     return found.get("DefaultEnvironment", {}), found.get("ManagerEnvironment", {})
 
 
-def _of_file(
-    root: str, said_by: str, path: str, *, optional: bool
-) -> dict[str, tuple[str, str]] | None:
-    """What an EnvironmentFile sets; None where one may be there that is not mounted."""
+def _of_file(root: str, said_by: str, path: str, *, optional: bool) -> tuple[_Variables, _Hidden]:
+    """What an EnvironmentFile sets; any variable is hidden where it may be there and is not seen.
+
+    Not an error of the unit, whose process may ask for no variable.
+    """
     if any(mark in path for mark in "*?["):
         raise UnitError(f"{said_by}: EnvironmentFile={path}: a pattern is not followed")
     if is_there(root, path):
-        return set_by(root, path)
+        return _set_by(root, path)
     top = f"/{path.strip('/').partition('/')[0]}"
-    if not optional or not is_there(root, top):
-        return None
-    return {}
+    return {}, {} if optional and is_there(root, top) else {"": (said_by, _UNSEEN)}
 
 
 def _settings(root: str, paths: list[str]) -> Iterator[tuple[str, str, str]]:
     """File, key and value of each line, the one that decides last."""
     for path in paths:
-        yield from ((path, key, value) for key, value in _lines(root, path, joined_by=" "))
+        yield from ((path, key, value) for key, value in _lines(root, path))
 
 
-def _lines(root: str, path: str, *, joined_by: str) -> Iterator[tuple[str, str]]:
+def _lines(root: str, path: str) -> Iterator[tuple[str, str]]:
     text = uncommented(unit_files.read(root, path) or "")
-    for line in text.replace("\\\n", joined_by).split("\n"):
+    for line in text.replace("\\\n", " ").split("\n"):
         key, equals, value = line.partition("=")
         if equals:
             yield key.strip(), value.strip()
 
 
-def _assigned(path: str, text: str) -> dict[str, tuple[str, str]]:
+def _assigned(path: str, text: str) -> _Variables:
     parts = (word.partition("=") for word in words(path, text))
     return {name: (value, path) for name, equals, value in parts if equals}
 

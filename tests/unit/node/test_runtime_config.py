@@ -616,11 +616,46 @@ def test_the_last_of_many_drop_ins_decides(tmp_path: Path) -> None:
 def test_containerd_started_with_variables(tmp_path: Path, text: str, conf_dir: str | None) -> None:
     put(tmp_path, ETC, "")
     put(tmp_path, "srv/c.toml", V2 + 'conf_dir = "/srv/cni"\n')
-    put(tmp_path, "etc/c.env", "# mine\nCFG=/y\nARGS='--config \\\n/srv/c.toml'\n")
+    put(tmp_path, "etc/c.env", '# mine\nCFG=/y\nARGS="--config \\\n/srv/c.toml"\n')
     put(tmp_path, UNIT, f"[Service]\n{text}\n")
     stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
     assert stated is not None
     assert stated.conf_dir == (conf_dir or "/etc/cni/net.d")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "HTTP_PROXY=http://u:pa'ss@proxy\n",
+        "NAME=O'Brien\n",
+        "MOTTO='one\ntwo'\n",
+        "OTHER='is not closed\n",
+    ],
+)
+def test_a_quote_that_is_no_concern_of_the_runtime(tmp_path: Path, text: str) -> None:
+    put(tmp_path, ETC, V2 + 'conf_dir = "/x"\n')
+    put(tmp_path, "etc/crio/crio.conf", '[crio.network]\nnetwork_dir = "/x"\n')
+    put(tmp_path, "etc/own.env", text)
+    unit = "[Service]\nEnvironmentFile=-/etc/own.env\nExecStart="
+    put(tmp_path, UNIT, f"{unit}/usr/bin/containerd\n")
+    put(tmp_path, CRIO_UNIT, f"{unit}/usr/bin/crio\n")
+    for runtime in ("containerd://1.7.2", "cri-o://1.29.4"):
+        stated = runtime_config.read(str(tmp_path), runtime).stated
+        assert stated is not None
+        assert stated.conf_dir == "/x"
+    put(tmp_path, UNIT, f"{unit}/usr/bin/containerd $OTHER\n")
+    if "OTHER" in text:
+        assert "/etc/own.env: OTHER: a quote is not closed" in wrong(tmp_path, "containerd://1.7.2")
+
+
+def test_an_apostrophe_where_no_unit_of_crio_is_found(tmp_path: Path) -> None:
+    put(tmp_path, "etc/crio/crio.conf", '[crio.network]\nnetwork_dir = "/x"\n')
+    put(tmp_path, "etc/sysconfig/crio", "NAME=O'Brien\nCONTAINER_CNI_CONFIG_DIR='/y'\n")
+    stated = runtime_config.read(str(tmp_path), "cri-o://1.29.4").stated
+    assert stated is not None
+    assert stated.conf_dir == "/y"
+    put(tmp_path, "etc/sysconfig/crio", "NAME='O\n")
+    assert "/etc/sysconfig/crio: NAME: a quote is not closed" in wrong(tmp_path, "cri-o://1.29.4")
 
 
 def test_a_unit_that_is_masked_or_cannot_be_read(tmp_path: Path) -> None:
