@@ -24,7 +24,8 @@ def assignments(text: str) -> Iterator[tuple[str, str | None]]:
             at = name.end()
         else:
             value, at = _value(text, name.end())
-            yield name[1].rstrip(), value
+            if named := name[1].rstrip():
+                yield named, value
 
 
 def _value(text: str, at: int) -> tuple[str | None, int]:

@@ -177,8 +177,7 @@ def _started_with(root: str, places: Sequence[str]) -> Sequence[str]:
     """
     if CONTAINERD[0] not in places:
         return places
-    process = units.started(root, "containerd.service")
-    _check_program(process, "containerd")
+    process = _arguments(units.started(root, "containerd.service"), "containerd")
     named = _flags(process, "config", "c")
     if not named or named[-1] == CONTAINERD[0]:
         return places
@@ -190,12 +189,21 @@ def _started_with(root: str, places: Sequence[str]) -> Sequence[str]:
     return [named[-1] if each == CONTAINERD[0] else each for each in places]
 
 
-def _check_program(process: units.Started, program: str) -> None:
-    """Raises RuntimeConfigError where a script stands between, which may do what it likes."""
-    if process.words and not any(each.rpartition("/")[2] == program for each in process.words):
+def _arguments(process: units.Started, program: str) -> units.Started:
+    """The process with the program's own words alone, behind its name and before the next command.
+
+    What another program has before it may be called the same: `ionice -c 2`. Raises
+    RuntimeConfigError where a script stands between, which may do what it likes.
+    """
+    if not process.words:
+        return process
+    names = [each.rpartition("/")[2] for each in process.words]
+    if program not in names:
         raise RuntimeConfigError(
             f"{process.place}: it starts {process.words[0]:.200}, and not {program} itself"
         )
+    own = process.words[names.index(program) + 1 :]
+    return replace(process, words=own[: own.index(";")] if ";" in own else own)
 
 
 def _flags(process: units.Started, *names: str) -> list[str]:
@@ -317,8 +325,7 @@ def _crio_started(root: str) -> units.Started:
     """CRI-O's process; where no unit is found, what its packages' variables would start it with."""
     process = units.started(root, "crio.service")
     if process.words:
-        _check_program(process, "crio")
-        return process
+        return _arguments(process, "crio")
     named = [each for path in _CRIO_ARGUMENTS for each in units.set_by(root, path).items()]
     variables = {**process.variables, **dict(named)}
     words = [word for value, _ in variables.values() for word in value.split()]

@@ -77,8 +77,7 @@ def started(root: str, unit: str) -> Started:
         variables.update(_assigned(path, value))
     hidden = {name: (path, _UNSEEN) for name, path in passed.items() if name not in variables}
     for path, value in named:
-        place = _without_specifiers(path, value.removeprefix("-"), unit)
-        read, unread = _of_file(root, path, place, optional=value.startswith("-"))
+        read, unread = _of_file(root, path, value, unit)
         variables.update(read)
         hidden = {name: why for name, why in hidden.items() if name not in read} | unread
     variables = {name: each for name, each in variables.items() if name not in unset}
@@ -125,17 +124,25 @@ def _of_manager(root: str) -> tuple[_Variables, _Variables]:
     return found.get("DefaultEnvironment", {}), found.get("ManagerEnvironment", {})
 
 
-def _of_file(root: str, said_by: str, path: str, *, optional: bool) -> tuple[_Variables, _Hidden]:
-    """What an EnvironmentFile sets; any variable is hidden where it may be there and is not seen.
+def _of_file(root: str, said_by: str, named: str, unit: str) -> tuple[_Variables, _Hidden]:
+    """What an EnvironmentFile sets; where that cannot be told any variable is hidden.
 
     Not an error of the unit, whose process may ask for no variable.
     """
+    path = _with_its_name(named.removeprefix("-"), unit)
+    if "%" in path:
+        return {}, {"": (said_by, f"EnvironmentFile={named}: a specifier is not followed")}
     if any(mark in path for mark in "*?["):
-        raise UnitError(f"{said_by}: EnvironmentFile={path}: a pattern is not followed")
-    if is_there(root, path):
-        return _set_by(root, path)
+        return {}, {"": (said_by, f"EnvironmentFile={named}: a pattern is not followed")}
+    try:
+        if is_there(root, path):
+            return _set_by(root, path)
+    except UnitError as error:
+        place, _, why = str(error).partition(": ")
+        return {}, {"": (place, why)}
     top = f"/{path.strip('/').partition('/')[0]}"
-    return {}, {} if optional and is_there(root, top) else {"": (said_by, _UNSEEN)}
+    unseen = not named.startswith("-") or not is_there(root, top)
+    return {}, {"": (said_by, _UNSEEN)} if unseen else {}
 
 
 def _settings(root: str, paths: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -177,11 +184,9 @@ def _value(process: Started, name: str) -> str:
     return found[0] if found else ""
 
 
-def _without_specifiers(path: str, value: str, unit: str) -> str:
-    """Those that name the unit are put in, any other one is an error (systemd.unit(5))."""
+def _with_its_name(value: str, unit: str) -> str:
+    """With the specifiers that name the unit put in; any other one stays (systemd.unit(5))."""
     stem = unit.rpartition(".")[0]
     for mark, meant in (("%n", unit), ("%N", stem), ("%p", stem)):
         value = value.replace(mark, meant)
-    if "%" in value:
-        raise UnitError(f"{path}: {value}: a specifier is not followed")
     return value

@@ -24,6 +24,7 @@ from cni_upgrade.node.env_file import assignments
         ("A=b\nC='d\nE=f\n", {"A": "b", "C": None}),
         ('A=b\nC="d\\"\nE=f\\', {"A": "b", "C": None}),
         ("A=b\\", {"A": "b"}),
+        ("=a\n = b\nC=d\n", {"C": "d"}),
         ("\u2028A=b\u2028C=d\n", {"\u2028A": "b\u2028C=d"}),
     ],
 )

@@ -510,6 +510,7 @@ UNIT = "usr/lib/systemd/system/containerd.service"
         '"--config" "/etc/other.toml"',
         "'--config' '/etc/other.toml'",
         "--config /first.toml --config /etc/other.toml",
+        "--root /var/lib/containerd --config /etc/other.toml",
     ],
 )
 def test_containerd_started_with_another_file(tmp_path: Path, flag: str) -> None:
@@ -646,6 +647,44 @@ def test_a_quote_that_is_no_concern_of_the_runtime(tmp_path: Path, text: str) ->
     put(tmp_path, UNIT, f"{unit}/usr/bin/containerd $OTHER\n")
     if "OTHER" in text:
         assert "/etc/own.env: OTHER: a quote is not closed" in wrong(tmp_path, "containerd://1.7.2")
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("EnvironmentFile=-/etc/containerd/*.env", "a pattern is not followed"),
+        ("EnvironmentFile=-/etc/default/containerd-%H", "a specifier is not followed"),
+        ("EnvironmentFile=-/etc/large.env", "larger than 65536 bytes"),
+        ("EnvironmentFile=-/etc/nul.env", "holds a NUL"),
+    ],
+)
+def test_variables_that_nobody_asks_for(tmp_path: Path, line: str, why: str) -> None:
+    put(tmp_path, ETC, V2 + 'conf_dir = "/x"\n')
+    put(tmp_path, "etc/large.env", "#" * 65537)
+    put(tmp_path, "etc/nul.env", "A=b\0\n")
+    put(tmp_path, UNIT, f"[Service]\n{line}\nExecStart=/usr/bin/containerd\n")
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
+    assert stated is not None
+    assert stated.conf_dir == "/x"
+    put(tmp_path, UNIT, f"[Service]\n{line}\nExecStart=/usr/bin/containerd $ARGS\n")
+    assert why in wrong(tmp_path, "containerd://1.7.2")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ionice -c 2 /usr/bin/containerd",
+        "/usr/bin/containerd --log-level info ; /bin/true -c x",
+        "/bin/sh -c true ; /usr/bin/containerd --config /etc/containerd/config.toml ; true -c x",
+        "@/usr/bin/containerd containerd --root /var/lib/containerd",
+    ],
+)
+def test_flags_of_another_program(tmp_path: Path, command: str) -> None:
+    put(tmp_path, ETC, V2 + 'conf_dir = "/x"\n')
+    put(tmp_path, UNIT, f"[Service]\nExecStart={command}\n")
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
+    assert stated is not None
+    assert stated.conf_dir == "/x"
 
 
 def test_an_apostrophe_where_no_unit_of_crio_is_found(tmp_path: Path) -> None:
