@@ -61,12 +61,12 @@ class RolloutStatus(Model):
     failures: Count = Field(
         default=0, description="Failed nodes that count; see spec.rollout.countFailures."
     )
-    failed: Annotated[
-        tuple[FailedNode, ...], Field(max_length=256), BeforeValidator(first(256))
-    ] = Field(
-        default=(),
-        description="The nodes that failed and were not asked for again since, those first "
-        "that are gone or do not show it any more; 256 at most.",
+    failed: Annotated[tuple[FailedNode, ...], Field(max_length=32), BeforeValidator(first(32))] = (
+        Field(
+            default=(),
+            description="The nodes that failed and were not asked for again since, those first "
+            "that are gone or do not show it any more; 32 at most.",
+        )
     )
     unnamed: Count = Field(
         default=0,

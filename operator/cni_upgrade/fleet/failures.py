@@ -24,7 +24,7 @@ from cni_upgrade.fleet.phases import FAILED
 from cni_upgrade.fleet.selection import matches
 from cni_upgrade.fleet.waves import plan_of
 
-MOST_NAMED = 256
+MOST_NAMED = 32
 """Failed nodes whose names the status keeps: it has to stay small whatever the budget."""
 
 
