@@ -14,12 +14,17 @@ from cni_upgrade.node.unit_words import words
 
 _BRACED = re.compile(r"\$(?:\$|\{(\w+)\})")
 _ALONE = re.compile(r"\$(\w+)")
+_SPECIFIER = re.compile("%.?", re.DOTALL)
+_BLANKS = " \t\r"
 _UNSEEN = "what may set it cannot be seen"
+_NOT_FOLLOWED = "a specifier is not followed"
 
 _Variables = dict[str, tuple[str, str]]
 """Each with its value and the file that sets it."""
 _Hidden = dict[str, tuple[str, str]]
 """Each with the file that says so, and why."""
+_Read = tuple[_Variables, _Hidden]
+"""Variables that are known, and those that are set to what cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ def started(root: str, unit: str) -> Started:
     named: list[tuple[str, str]] = []
     passed: dict[str, str] = {}
     unset: set[str] = set()
-    for path, key, value in _settings(root, unit_files.in_order(root, unit)):
+    for path, key, value in _settings(root, unit_files.in_order(root, unit), "Service"):
         if key == "ExecStart":
             command = (path, value) if value else None
         elif key == "Environment":
@@ -71,16 +76,15 @@ def started(root: str, unit: str) -> Started:
             passed = {**passed, **dict.fromkeys(value.split(), path)} if value else {}
         elif key == "UnsetEnvironment":
             unset = {*unset, *value.split()} if value else set()
-    given, private = _of_manager(root)
-    variables = {**given, **{name: private[name] for name in passed if name in private}}
+    read, private = _of_manager(root)
+    known = {name: private[0][name] for name in passed if name in private[0]}
+    unseen = {name: (path, _UNSEEN) for name, path in passed.items() if name not in known}
+    read = _over(read, (known, unseen))
     for path, value in own:
-        variables.update(_assigned(path, value))
-    hidden = {name: (path, _UNSEEN) for name, path in passed.items() if name not in variables}
+        read = _over(read, _assigned(path, value, unit))
     for path, value in named:
-        read, unread = _of_file(root, path, value, unit)
-        variables.update(read)
-        hidden = {name: why for name, why in hidden.items() if name not in read} | unread
-    variables = {name: each for name, each in variables.items() if name not in unset}
+        read = _over(read, _of_file(root, path, value, unit))
+    variables, hidden = ({n: e for n, e in each.items() if n not in unset} for each in read)
     if command is None:
         return Started(variables=variables, hidden=hidden)
     path, text = command
@@ -96,8 +100,7 @@ def set_by(root: str, path: str) -> _Variables:
     return read
 
 
-def _set_by(root: str, path: str) -> tuple[_Variables, _Hidden]:
-    """And those that it sets to what cannot be told."""
+def _set_by(root: str, path: str) -> _Read:
     text = unit_files.read(root, path) or ""
     if "\0" in text:
         raise UnitError(f"{path}: holds a NUL, and systemd reads no such file")
@@ -111,27 +114,32 @@ def _set_by(root: str, path: str) -> tuple[_Variables, _Hidden]:
     return read, unread
 
 
-def _of_manager(root: str) -> tuple[_Variables, _Variables]:
+def _over(earlier: _Read, later: _Read) -> _Read:
+    hidden = {name: why for name, why in earlier[1].items() if name not in later[0]}
+    return {**earlier[0], **later[0]}, {**hidden, **later[1]}
+
+
+def _of_manager(root: str) -> tuple[_Read, _Read]:
     """Variables that every process gets, and those that one gets which asks for them.
 
     systemd-system.conf(5).
     """
-    found: dict[str, _Variables] = {}
-    for path, key, value in _settings(root, unit_files.of_manager(root)):
-        if key in ("DefaultEnvironment", "ManagerEnvironment"):
-            earlier = found.get(key, {}) if value else {}
-            found[key] = {**earlier, **_assigned(path, value)}
-    return found.get("DefaultEnvironment", {}), found.get("ManagerEnvironment", {})
+    found: dict[str, _Read] = {"DefaultEnvironment": ({}, {}), "ManagerEnvironment": ({}, {})}
+    for path, key, value in _settings(root, unit_files.of_manager(root), "Manager"):
+        if key in found:
+            earlier = found[key] if value else ({}, {})
+            found[key] = _over(earlier, _assigned(path, value, ""))
+    return found["DefaultEnvironment"], found["ManagerEnvironment"]
 
 
-def _of_file(root: str, said_by: str, named: str, unit: str) -> tuple[_Variables, _Hidden]:
+def _of_file(root: str, said_by: str, named: str, unit: str) -> _Read:
     """What an EnvironmentFile sets; where that cannot be told any variable is hidden.
 
     Not an error of the unit, whose process may ask for no variable.
     """
-    path = _with_its_name(named.removeprefix("-"), unit)
-    if "%" in path:
-        return {}, {"": (said_by, f"EnvironmentFile={named}: a specifier is not followed")}
+    path = _specified(named.removeprefix("-"), unit)
+    if path is None:
+        return {}, {"": (said_by, f"EnvironmentFile={named}: {_NOT_FOLLOWED}")}
     if any(mark in path for mark in "*?["):
         return {}, {"": (said_by, f"EnvironmentFile={named}: a pattern is not followed")}
     try:
@@ -145,23 +153,34 @@ def _of_file(root: str, said_by: str, named: str, unit: str) -> tuple[_Variables
     return {}, {"": (said_by, _UNSEEN)} if unseen else {}
 
 
-def _settings(root: str, paths: list[str]) -> Iterator[tuple[str, str, str]]:
-    """File, key and value of each line, the one that decides last."""
+def _settings(root: str, paths: list[str], section: str) -> Iterator[tuple[str, str, str]]:
+    """File, key and value of each line of the section, the one that decides last."""
     for path in paths:
-        yield from ((path, key, value) for key, value in _lines(root, path))
+        yield from ((path, key, value) for key, value in _lines(root, path, section))
 
 
-def _lines(root: str, path: str) -> Iterator[tuple[str, str]]:
+def _lines(root: str, path: str, section: str) -> Iterator[tuple[str, str]]:
+    """A section that systemd does not know (`[X-Notes]`) may hold anything."""
     text = uncommented(unit_files.read(root, path) or "")
+    here = False
     for line in text.replace("\\\n", " ").split("\n"):
         key, equals, value = line.partition("=")
-        if equals:
-            yield key.strip(), value.strip()
+        if key.lstrip(_BLANKS).startswith("["):
+            here = line.strip(_BLANKS) == f"[{section}]"
+        elif here and equals:
+            yield key.strip(_BLANKS), value.strip(_BLANKS)
 
 
-def _assigned(path: str, text: str) -> _Variables:
-    parts = (word.partition("=") for word in words(path, text))
-    return {name: (value, path) for name, equals, value in parts if equals}
+def _assigned(path: str, text: str, unit: str) -> _Read:
+    read: _Read = ({}, {})
+    for word in words(path, text):
+        specified = _specified(word, unit)
+        name, equals, value = (word if specified is None else specified).partition("=")
+        if equals and specified is None:
+            read = _over(read, ({}, {name: (path, f"{value:.200}: {_NOT_FOLLOWED}")}))
+        elif equals:
+            read = _over(read, ({name: (value, path)}, {}))
+    return read
 
 
 def _expanded(process: Started, text: str) -> Iterator[str]:
@@ -184,9 +203,13 @@ def _value(process: Started, name: str) -> str:
     return found[0] if found else ""
 
 
-def _with_its_name(value: str, unit: str) -> str:
-    """With the specifiers that name the unit put in; any other one stays (systemd.unit(5))."""
+def _specified(value: str, unit: str) -> str | None:
+    """With what specifiers stand for; None where one says more than the unit's name.
+
+    systemd.unit(5). The manager's own settings are no unit's, and its releases differ about them.
+    """
     stem = unit.rpartition(".")[0]
-    for mark, meant in (("%n", unit), ("%N", stem), ("%p", stem)):
-        value = value.replace(mark, meant)
-    return value
+    meant = {"%%": "%", "%n": unit, "%N": stem, "%p": stem} if unit else {}
+    if not meant.keys() >= set(_SPECIFIER.findall(value)):
+        return None
+    return _SPECIFIER.sub(lambda found: meant[found[0]], value)

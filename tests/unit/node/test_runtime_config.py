@@ -548,7 +548,12 @@ def test_another_file_that_is_not_there(tmp_path: Path) -> None:
     ("wanted", "runtime", "place", "text"),
     [
         ("is imported by", "containerd://1.6.2", ETC, 'version = 2\nimports = ["/gone.toml"]\n'),
-        ("cannot be found", "containerd://1.6.2", UNIT, "ExecStart=containerd --config /no.toml\n"),
+        (
+            "cannot be found",
+            "containerd://1.6.2",
+            UNIT,
+            "[Service]\nExecStart=containerd --config /no.toml\n",
+        ),
         ("neither is there", "containerd://1.6.2-k3s1", ETC, ""),
         ("CRI part is off", "containerd://1.6.2", ETC, 'disabled_plugins = ["cri"]\n'),
     ],
@@ -767,6 +772,17 @@ CRIO_DROP_IN = "usr/lib/systemd/system/crio.service.d/10-crio.conf"
             "[Manager]\nDefaultEnvironment=CONTAINER_CNI_CONFIG_DIR=/x\n",
             ("/x", (), None),
         ),
+        (
+            CRIO_UNIT,
+            "[Service]\nEnvironment=HTTP_PROXY=http://u:p%40s@x CONTAINER_CNI_CONFIG_DIR=/%%/%N\n"
+            "ExecStart=/usr/bin/crio\n",
+            ("/%/crio", (), None),
+        ),
+        (
+            CRIO_UNIT,
+            "[Service]\nEnvironment=CONTAINER_CNI_CONFIG_DIR=%E\nEnvironmentFile=/etc/own.env\n",
+            ("/own", (), None),
+        ),
     ],
 )
 def test_crio_started_with_variables(
@@ -801,6 +817,13 @@ def test_crio_started_with_variables(
         ("EnvironmentFile=-/etc/own.d/*.env", "a pattern is not followed"),
         ("EnvironmentFile=-/etc/%i.env", "a specifier is not followed"),
         ("EnvironmentFile=/etc/own.env", "expected it without export"),
+        ("Environment=CONTAINER_CONFIG_DIR=%E/crio/alt.d", "a specifier is not followed"),
+        ("Environment=CONTAINER_CONFIG=/x CONTAINER_CONFIG=/x%", "a specifier is not followed"),
+        (
+            "ExecStart=crio\n[Manager]\nDefaultEnvironment=CONTAINER_CONFIG=/x\n"
+            "[Service]\nExecStart=/opt/start-crio.sh",
+            "it starts /opt/start-crio.sh",
+        ),
         ("#" + "x" * (1 << 16), "larger than 65536 bytes"),
     ],
 )
@@ -818,6 +841,21 @@ def test_what_crio_is_started_with_and_cannot_be_told(tmp_path: Path, unit: str,
         (CRIO_DROP_IN, "[Service]\n#Environment=CONTAINER_CNI_CONFIG_DIR=/x\n"),
         (CRIO_DROP_IN, "[Service]\nEnvironment=CONTAINER_CNI_CONFIG_DIR=/x\nEnvironment=\n"),
         (CRIO_DROP_IN, "[Service]\nEnvironmentFile=/etc/own.env\nEnvironmentFile=\n"),
+        (CRIO_DROP_IN, "[Service]\nEnvironment=CONTAINER_CONFIG=%E\nEnvironment=\n"),
+        (CRIO_DROP_IN, "[X-Notes]\nExecStart=/opt/start-crio.sh\n"),
+        (CRIO_DROP_IN, "Environment=CONTAINER_CNI_CONFIG_DIR=/x\n [Service] \nNice=1\n"),
+        (
+            CRIO_DROP_IN,
+            "[Service]\nNice=1\n[X-Notes]\nWhy=none\nEnvironment=CONTAINER_CNI_CONFIG_DIR=/x\n",
+        ),
+        (
+            "etc/systemd/system.conf",
+            "[X-Notes]\nDefaultEnvironment=CONTAINER_CNI_CONFIG_DIR=/x\n[Manager]\n",
+        ),
+        (
+            "etc/systemd/system.conf",
+            "[Manager]\nDefaultEnvironment=HTTP_PROXY=%%\nDefaultEnvironment=A=%4\n",
+        ),
     ],
 )
 def test_variables_that_crio_is_not_started_with(tmp_path: Path, place: str, text: str) -> None:
