@@ -33,8 +33,10 @@ class Attention:
         if last is None or heard is None or not last <= now <= heard + GAP:
             # Not from now on: what is judged by its time has it anew from the pass to come.
             self._since = None
-        # A pass reads on after the time was taken that it plans with.
-        self._heard = now if heard is None else max(now, heard)
+            self._heard = now
+        else:
+            # A pass reads on after the time was taken that it plans with.
+            self._heard = max(now, heard)
 
     def begins(self, now: datetime) -> datetime:
         """A pass begins. Since when passes have followed each other; this one may be the first."""

@@ -46,7 +46,8 @@ def test_a_pass_that_takes_long_is_no_gap() -> None:
 def test_a_clock_that_was_set_back_begins_it_anew() -> None:
     attention = Attention()
     attention.begins(NOON)
-    assert attention.begins(after(-10)) == after(-10)
+    assert attention.begins(after(-600)) == after(-600)
+    assert attention.begins(after(-300)) == after(-300), "a gap, by the clock as it is now"
 
 
 def test_what_is_read_slowly_before_a_pass_is_no_gap() -> None:
