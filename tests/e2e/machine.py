@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import threading
@@ -92,6 +93,20 @@ class Machine:
             for path in (self.node.disk / "var-lib/cni" / folder).glob("**/*"):
                 if path.is_file():
                     path.unlink()
+
+    def added_at(self, pod: str, version: str) -> None:
+        """Let the results cache say that a pod was added at another version, as it does where a
+        newer runtime was there when it was."""
+        [(path, entry)] = [
+            (path, entry)
+            for path in (self.node.disk / "var-lib/cni/results").iterdir()
+            if ["K8S_POD_NAME", pod] in (entry := json.loads(path.read_bytes())).get("cniArgs", [])
+            and not path.name.startswith("cni-loopback-")
+        ]
+        config = {**json.loads(base64.b64decode(entry["config"])), "cniVersion": version}
+        entry["config"] = base64.b64encode(json.dumps(config).encode()).decode()
+        entry["result"]["cniVersion"] = version
+        path.write_text(json.dumps(entry), encoding="utf-8")
 
     def leases(self) -> set[str]:
         """The pod addresses that host-local holds, of both families."""

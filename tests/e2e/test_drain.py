@@ -186,6 +186,38 @@ def test_workloads_leave_and_come_back(world: World) -> None:
     assert sorted(asked) == sorted(wanted), "each was to be asked once, and nobody else"
 
 
+def test_lowered_first_then_drained_then_raised(world: World) -> None:
+    """No pod can be deleted as the file is, and this one could not be at the target either.
+
+    Its runtime was a newer one when it was added: the results cache says 1.1.0, to which this one's
+    libcni finds no way from 1.0.0. Below 0.4.0 it does not look there.
+    """
+    machine = world.machine("node-a")
+    world.run_pod("newer", "node-a")
+    address = world.await_running("newer")["status"]["podIP"]
+    machine.added_at("newer", "1.1.0")
+    with machine.watched() as seen:
+        world.policy(
+            nodes=["node-a"],
+            mode="Enforce",
+            target={"cni": {"version": "1.0.0", "selection": "Exact"}},
+            drain={"force": True, "deadline": "30s"},
+        )
+        status = world.await_phase("node-a", "Done")
+    assert seen == {machine.faulty(), machine.at_version("0.3.1"), machine.at_version("1.0.0")}
+    told = [(e["kind"], e["from"], e["to"], e["outcome"]) for e in status["history"]]
+    assert told == [
+        ("apply", "missing", "0.3.1", "Done"),
+        ("apply", "0.3.1", "1.0.0", "Done"),
+    ]
+    assert _evicted(world) == ["newer"]
+    assert world.pod("newer") is None
+    assert address not in machine.leases(), "its address was to be given back"
+    assert len(world.asked("patch", "nodes", "node-a", ACCOUNT)) == 2, "one cordon over both legs"
+    world.not_cordoned("node-a")
+    world.await_ready(reason="Enforced")
+
+
 def _leaving(world: World, app: str) -> bool:
     """Whether two are on their way out; those that take their place are there at once."""
     return sum("deletionTimestamp" in pod["metadata"] for pod in _pods(world, app)) == 2

@@ -1,4 +1,4 @@
-"""What people do with policies: pause, mistype, overlap, delete; and nodes that others hold."""
+"""What people do with policies: pause, stop, mistype, overlap, delete; and nodes of others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.api.objects import policy
 from tests.api.spaces import ACCOUNT
 from tests.e2e.api import POLICIES, STATES, Object, wait
 from tests.e2e.machine import Snapshot
-from tests.e2e.world import World, on
+from tests.e2e.world import SWITCH, World, on
 
 
 def test_a_paused_policy_begins_nothing(world: World) -> None:
@@ -31,6 +31,30 @@ def test_a_paused_policy_begins_nothing(world: World) -> None:
     world.annotate(f"{POLICIES}/p", paused=None)
     world.await_ready(reason="Enforced")
     assert "Paused" not in [c["type"] for c in world.policy_status()["conditions"]]
+
+
+def test_the_switch_stops_everything(world: World) -> None:
+    nodes = {"node-a": "1.0.0", "node-b": "0.4.0"}
+    busy = world.at_work(*nodes)
+    [other] = nodes.keys() - {busy}
+    before = Snapshot.of(world.machine(other))
+    machine = world.machine(busy)
+    # Before that it would be called off.
+    wait(lambda: machine.config.read_text() == machine.at_version(nodes[busy]), "it is written")
+    world.annotate(SWITCH, stop="the new plugins are wrong")
+    said = world.await_condition("p", "Stopped", "True")
+    assert "the new plugins are wrong" in said["message"]
+    # What was written is proved and given back; nothing else begins.
+    world.await_phase(busy, "Done")
+    world.await_condition("p", "Ready", "False", "Stopped")
+    world.await_phase(other, "Waiting", reason="Stopped")
+    assert Snapshot.of(world.machine(other)) == before
+    assert len(world.asked("create", "jobs", "apply-")) == 1
+    world.not_cordoned(*nodes)
+
+    world.annotate(SWITCH, stop=None)
+    world.await_ready(reason="Enforced")
+    assert "Stopped" not in [c["type"] for c in world.policy_status()["conditions"]]
 
 
 def test_a_cordon_of_somebody_else_is_respected(world: World) -> None:

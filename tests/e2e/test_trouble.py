@@ -53,6 +53,23 @@ def test_a_change_that_made_it_worse_is_taken_back(world: World) -> None:
     world.not_cordoned(*nodes)
 
 
+def test_a_change_that_made_it_no_better_is_left_and_named(world: World) -> None:
+    """As bad as before: what stood there is put back for nobody."""
+    machine = world.machine("node-b")
+    machine.stand_in("bridge", add_fails_at="0.4.0", message=_PULLED)
+    world.policy(nodes=["node-b"], mode="Enforce", verify={"deadline": "12s"})
+    stalled = world.await_condition("p", "Stalled", "True", "NodeFailed", 120)
+    assert "node-b" in stalled["message"]
+    status = world.await_phase("node-b", "Failed", reason="StillBroken")
+    assert "nothing was restored for nothing" in status["message"]
+    assert _PULLED in status["message"], "the message is to have the plugin's own words"
+    assert status["baseline"]["add"] is False, "nor did it work before"
+    assert [(e["kind"], e["outcome"]) for e in status["history"]] == [("apply", "Done")]
+    assert machine.config.read_text() == machine.at_version("0.4.0")
+    assert not world.asked("create", "jobs", "restore-")
+    world.not_cordoned("node-b")
+
+
 def test_an_agent_that_dies_is_sent_again(world: World) -> None:
     # A plugin that is slow to answer keeps the agents at work for as long as a blow takes.
     world.machine("node-d").write(world.machine("node-d").at_version("0.4.0"))

@@ -25,6 +25,8 @@ CONTROLLER = "cni_upgrade.controller"
 AGENT = "cni_upgrade.node.agent"
 PODS = f"{CORE}/namespaces/default/pods"
 QUOTAS = f"{CORE}/namespaces/{PROOF}/resourcequotas"
+SWITCH = f"{CORE}/namespaces/{AGENTS}"
+"""What bears the annotation that stops everything."""
 JOBS = f"/apis/batch/v1/namespaces/{AGENTS}/jobs"
 RESTING = frozenset(
     {"Compatible", "Done", "RolledBack", "Failed", "Blocked", "ManagedElsewhere", "Waiting"}
@@ -302,6 +304,7 @@ class World:
             path = f"{POLICIES}/{policy['metadata']['name']}"
             self.api.patch(path, {"metadata": {"finalizers": None}})
         self.api.delete(POLICIES)
+        self.annotate(SWITCH, stop=None)
         self.api.delete(STATES)
         self.api.delete(JOBS)
         self.api.delete("/apis/policy/v1/namespaces/default/poddisruptionbudgets")
