@@ -46,9 +46,12 @@ def _spent(view: View, policy: CNIUpgradePolicy) -> int:
         Step.BASELINE_DELETE: pod,
         Step.DRAIN: duration.seconds(spec.drain.deadline),
         Step.APPLY: config.apply_deadline_seconds + GRACE_SECONDS,
+        Step.GIVE_BACK: config.apply_deadline_seconds + GRACE_SECONDS,
     }
     step, deadline = Step(view.operation.step), view.operation.deadline
-    before = pod if step in (Step.BASELINE_DELETE, Step.DRAIN, Step.APPLY) else 0
+    # To give back adds no pod before it: what `longest` has for one is over from the start.
+    begun = (Step.BASELINE_DELETE, Step.DRAIN, Step.APPLY, Step.GIVE_BACK)
+    before = pod if step in begun else 0
     if step not in limits or deadline is None:
         return before
     left = int((deadline - view.now).total_seconds())

@@ -15,9 +15,11 @@ from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import giving_back
 from cni_upgrade.fleet.budget import Budget
+from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.decisions import Cordon, CreateJob, DeleteJob
 from cni_upgrade.fleet.departure import Leaving
 from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.view import Move, View
 from cni_upgrade.node.message import encode
 from cni_upgrade.node.operation import (
@@ -250,6 +252,27 @@ def test_what_calls_it_off_before_anything_is_written(at: View, why: str) -> Non
     move = giving_back.called_off(at)
     assert (move is None) is (why == "")
     assert move is None or why in move.status.message
+
+
+@pytest.mark.parametrize(
+    ("late", "used", "off"),
+    [(0, 0, False), (100, 100, False), (300, 300, False), (300, 0, True)],
+)
+def test_an_agent_is_taken_back_only_where_it_would_end_after_its_window(
+    late: int, used: int, off: bool
+) -> None:
+    """`late`: seconds after the last moment to begin; `used`: those of them that it has had."""
+    windows = [{"schedule": "0 0 * * *", "duration": "2h"}]
+    deleted = made(rollout={"windows": windows}, verify={"deadline": "2m"})
+    at = at_work(deleted=leaving(deleted))
+    most = timedelta(seconds=longest(deleted.spec, at.world.config, drained=False))
+    agent_has = at.world.config.apply_deadline_seconds + GRACE_SECONDS
+    midnight = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    now = midnight + timedelta(hours=2, seconds=late) - most
+    deadline = {"deadline": stamp(now + timedelta(seconds=agent_has - used))}
+    at = at_work(deleted=leaving(deleted), operation=deadline)
+    at = replace(at, world=replace(at.world, now=now))
+    assert (giving_back.called_off(at) is not None) is off
 
 
 FOLLOWS = {
