@@ -6,7 +6,7 @@ be read to its end is an error, for the last line of the last file decides.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cni_upgrade.node import env_file, unit_files
 from cni_upgrade.node.unit_files import UnitError, is_there, uncommented
@@ -15,6 +15,7 @@ from cni_upgrade.node.unit_words import words
 _BRACED = re.compile(r"\$(?:\$|\{(\w+)\})")
 _ALONE = re.compile(r"\$(\w+)")
 _SPECIFIER = re.compile("%.?", re.DOTALL)
+_BYTE_ORDER_MARK = re.compile("^\ufeff", re.MULTILINE)
 _BLANKS = " \t\r"
 _UNSEEN = "what may set it cannot be seen"
 _NOT_FOLLOWED = "a specifier is not followed"
@@ -39,11 +40,14 @@ class Started:
     """Each with its value and the file that sets it."""
     hidden: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Variables whose value cannot be told, "" for any: the file that says so, and why."""
+    unset: frozenset[str] = frozenset()
+    """Variables that systemd takes away again, whatever sets them."""
 
     def variable(self, *names: str) -> tuple[str, str] | None:
         """Value and file of the first that is set. Raises UnitError where that cannot be seen."""
         for name in names:
-            if why := self.hidden.get(name) or self.hidden.get(""):
+            told = name in self.hidden or name in self.unset
+            if why := self.hidden.get(name if told else ""):
                 raise UnitError(f"{why[0]}: {name}: {why[1]}")
             if exported := self.variables.get(f"export {name}"):
                 # A line that systemd passes over, and a shell does not.
@@ -85,11 +89,12 @@ def started(root: str, unit: str) -> Started:
     for path, value in named:
         read = _over(read, _of_file(root, path, value, unit))
     variables, hidden = ({n: e for n, e in each.items() if n not in unset} for each in read)
+    bare = Started(variables=variables, hidden=hidden, unset=frozenset(unset))
     if command is None:
-        return Started(variables=variables, hidden=hidden)
+        return bare
     path, text = command
-    bare = Started(path, (), variables, hidden)
-    return Started(path, tuple(_expanded(bare, text)), variables, hidden)
+    bare = replace(bare, place=path)
+    return replace(bare, words=tuple(_expanded(bare, text)))
 
 
 def set_by(root: str, path: str) -> _Variables:
@@ -160,8 +165,11 @@ def _settings(root: str, paths: list[str], section: str) -> Iterator[tuple[str, 
 
 
 def _lines(root: str, path: str, section: str) -> Iterator[tuple[str, str]]:
-    """A section that systemd does not know (`[X-Notes]`) may hold anything."""
-    text = uncommented(unit_files.read(root, path) or "")
+    """A section that systemd does not know (`[X-Notes]`) may hold anything.
+
+    The first byte order mark that begins a line is passed over, be it not the file's first line.
+    """
+    text = _BYTE_ORDER_MARK.sub("", uncommented(unit_files.read(root, path) or ""), count=1)
     here = False
     for line in text.replace("\\\n", " ").split("\n"):
         key, equals, value = line.partition("=")
@@ -176,9 +184,11 @@ def _assigned(path: str, text: str, unit: str) -> _Read:
     for word in words(path, text):
         specified = _specified(word, unit)
         name, equals, value = (word if specified is None else specified).partition("=")
-        if equals and specified is None:
+        if not equals or not name:
+            continue  # systemd passes over it
+        if specified is None:
             read = _over(read, ({}, {name: (path, f"{value:.200}: {_NOT_FOLLOWED}")}))
-        elif equals:
+        else:
             read = _over(read, ({name: (value, path)}, {}))
     return read
 

@@ -617,6 +617,9 @@ def test_the_last_of_many_drop_ins_decides(tmp_path: Path) -> None:
         ("EnvironmentFile=-/etc/none.env\nExecStart=containerd $ARGS", "/etc/cni/net.d"),
         ("Environment=ARGS=--config=/x\nUnsetEnvironment=ARGS\nExecStart=containerd $ARGS", None),
         ("ExecStart=-/bin/env PATH=/x containerd $$ARGS", "/etc/cni/net.d"),
+        ("EnvironmentFile=/etc/%H.env\nUnsetEnvironment=A\nExecStart=containerd $A", None),
+        ("EnvironmentFile=-/etc/c/*.env\nUnsetEnvironment=A\nExecStart=containerd ${A}", None),
+        ("Environment==%x CFG=/srv/c.toml\nExecStart=containerd --config ${CFG}", "/srv/cni"),
     ],
 )
 def test_containerd_started_with_variables(tmp_path: Path, text: str, conf_dir: str | None) -> None:
@@ -886,6 +889,21 @@ def test_a_line_that_ends_as_windows_ends_it_goes_on(tmp_path: Path) -> None:
     stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
     assert stated is not None
     assert stated.conf_dir == "/other"
+
+
+@pytest.mark.parametrize("before", ["", "# mine\r\n", "[Unit]\r\n"])
+def test_a_byte_order_mark_hides_no_section(tmp_path: Path, before: str) -> None:
+    """systemd passes over the first one that begins a line, whichever line that is."""
+    put(tmp_path, ETC, V2 + 'conf_dir = "/usual"\n')
+    put(tmp_path, "etc/alt.toml", V2 + 'conf_dir = "/alt"\n')
+    put(tmp_path, UNIT, "[Service]\nExecStart=/usr/bin/containerd\n")
+    place = tmp_path / "etc/systemd/system/containerd.service.d/alt.conf"
+    place.parent.mkdir(parents=True)
+    started = "ExecStart=\r\nExecStart=/usr/bin/containerd --config /etc/alt.toml\r\n"
+    place.write_bytes(f"{before}\ufeff[Service]\r\n{started}".encode())
+    stated = runtime_config.read(str(tmp_path), "containerd://1.7.2").stated
+    assert stated is not None
+    assert stated.conf_dir == "/alt"
 
 
 def test_nothing_that_a_terminal_obeys(host: Host) -> None:
