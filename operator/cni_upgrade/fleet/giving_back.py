@@ -21,13 +21,16 @@ from cni_upgrade.fleet.draining import drain_settings, evict
 from cni_upgrade.fleet.ending import gave_back, noted, verify
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.selection import paused
-from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
+from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, pause, pausing, send, write_lost
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait
 from cni_upgrade.fleet.writing import cordon_now, taken_off, theirs
 from cni_upgrade.node.operation import Kind, Outcome, Result
 
 _TURN = "Turn"
+
+_TAKEN = "CordonTaken"
+_TAKEN_OFF = "somebody has taken our cordon off the node"
 
 
 def next_move(view: View, leaving: Leaving) -> Move:
@@ -64,6 +67,8 @@ def _quiet(leaving: Leaving) -> str:
 
 def _closed(view: View, leaving: Leaving) -> tuple[str, str] | None:
     """Why it cannot begin now; the place in the budget is taken where it can."""
+    if view.status.reason == _TAKEN and pausing(view):
+        return _TAKEN, f"{_TAKEN_OFF}; tried again at {view.status.next_attempt_at:%H:%M:%SZ}"
     if view.silent:
         return "NodeSilent", "the node's Ready is Unknown; no Job is sent to it"
     if view.node.unschedulable:
@@ -100,6 +105,7 @@ def _settled(view: View, outcome: str, message: str) -> Move:
         "message": message,
         "changed": changed.settled(view.status.changed, outcome, message, view.now),
         "observed": None,
+        "attempts": 0,
         "next_attempt_at": None,
     }
     return Move(view.status.model_copy(update=update))
@@ -150,8 +156,8 @@ def called_off(view: View) -> Move | None:
         why = lease
     elif cordoned := theirs(view):
         why = cordoned
-    elif taken_off(view):
-        why = "somebody has taken our cordon off the node"
+    elif view.operation.step == Step.DRAIN and taken_off(view):
+        return _put_off(view)
     elif view.silent:
         why = "the node's Ready is Unknown"
     elif closing := _closing(view, leaving):
@@ -160,6 +166,16 @@ def called_off(view: View) -> Move | None:
         return None
     text = f"called off before anything was written: {why}"
     return release(view, Phase.PENDING, "CalledOff", text)
+
+
+def _put_off(view: View) -> Move:
+    """With a pause: begun anew at once it would drain by a new deadline, without end. Afterwards
+    the pods are gone for it, and the cordon is put on again."""
+    attempts = view.status.attempts
+    update = {"attempts": attempts + 1, "next_attempt_at": view.now + pause(view, attempts)}
+    later = moved(view, view.status.model_copy(update=update))
+    text = f"called off before anything was written: {_TAKEN_OFF}"
+    return release(later, Phase.PENDING, _TAKEN, text)
 
 
 def _closing(view: View, leaving: Leaving) -> str:

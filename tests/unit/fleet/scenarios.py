@@ -2612,6 +2612,27 @@ def deleted_node_that_a_finalizer_holds() -> Rollout:
     return r
 
 
+def cordon_and_mark_taken_off_in_a_restore() -> Rollout:
+    """The same while a deleted policy gives back: each time with a pause."""
+    r = changed(old("node-a"), drain={"policy": "Always", "deadline": "15m"})
+    r.cluster.add_pod("node-a", "stays")
+    r.cluster.held.add("stays")
+    before = len(r.lines)
+    delete(r)
+    for _ in range(3):
+        r.until(lambda: r.step_of("node-a") == "Drain")
+        r.say("== somebody uncordons the node and takes our mark off it")
+        r.cluster.uncordon("node-a")
+        r.cluster.annotate("Node", "node-a", names.CORDONED_BY, None)
+        r.play(30)
+        assert reason(r, "node-a") == "CordonTaken"
+    assert sum(line.endswith("node-a: Cordon") for line in r.lines[before:]) == 3
+    r.cluster.held.clear()
+    until_gone(r, 300)
+    assert outcome(r, "node-a") == "Restored"
+    return r
+
+
 def restored_after_the_cluster_was_off() -> Rollout:
     """Off for a night while a deleted policy gives back: nobody is given up for that."""
     r = of(old("node-a"), old("node-b"))
@@ -2687,6 +2708,7 @@ def power_cut_in_a_proof() -> Rollout:
 SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     mixed_cluster_cured,
     cordon_and_mark_taken_off_in_a_drain,
+    cordon_and_mark_taken_off_in_a_restore,
     deleted_node_that_a_finalizer_holds,
     restored_after_the_cluster_was_off,
     restored_after_the_controller_was_away,

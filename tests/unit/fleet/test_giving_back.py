@@ -88,7 +88,7 @@ def at_rest(at: Node, changed: Any = (), world: Any = (), **status: Any) -> View
     ref = {"name": "cure", "uid": "cure-uid"}
     seen = {"paths": {"confDir": "/etc/cni/net.d"}, **status}
     known = {"policy": ref, "files": [FILE], **dict(changed)}
-    record = state(phase="Done", reason="Done", changed=known, **seen)
+    record = state(**{"phase": "Done", "reason": "Done", "changed": known, **seen})
     whole = view(**dict(world))
     whole = replace(whole, world=replace(whole.world, config=LEASED))
     return replace(whole, node=at, state=record, status=record.status)
@@ -97,6 +97,8 @@ def at_rest(at: Node, changed: Any = (), world: Any = (), **status: Any) -> View
 HELD = {"leases": {"node-node-a": lease("node-maintenance")}}
 DRAIN = {"drain": True}
 DOWN = node("node-b", ready="False")
+SOON = NOW + timedelta(minutes=1)
+TAKEN = {"phase": "Waiting", "reason": "CordonTaken", "nextAttemptAt": stamp(SOON)}
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,10 @@ DOWN = node("node-b", ready="False")
         ),
         (at_rest(node()), leaving(made(), busy=("node-b",)), "Turn"),
         (at_rest(node()), leaving(made(), others=(DOWN,)), "Turn"),
+        (at_rest(node(), **TAKEN), leaving(made()), "CordonTaken"),
+        (at_rest(node(), **{**TAKEN, "nextAttemptAt": stamp(NOW)}), leaving(made()), "Cordon"),
+        # A pause of before the policy was deleted is for another look.
+        (at_rest(node(), nextAttemptAt=stamp(SOON)), leaving(made()), "Cordon"),
     ],
 )
 def test_what_it_waits_for(at: View, deleted: Leaving, reason: str) -> None:
@@ -168,6 +174,9 @@ SILENT, BOTH = node(ready="Unknown"), ("node-b", "node-c")
         ),
         # A node that is down and that nobody mends has the place.
         (at_rest(node()), leaving(made(), patient=False, others=(DOWN,)), True),
+        # Somebody takes our cordon off again and again.
+        (at_rest(node(), **TAKEN), leaving(made(), patient=False), True),
+        (at_rest(node(), **TAKEN), leaving(made()), False),
         # It has its turn, however late.
         (at_rest(node()), leaving(made(), patient=False), False),
     ],
@@ -252,6 +261,22 @@ def test_what_calls_it_off_before_anything_is_written(at: View, why: str) -> Non
     move = giving_back.called_off(at)
     assert (move is None) is (why == "")
     assert move is None or why in move.status.message
+
+
+def test_a_cordon_that_is_taken_off_ends_a_drain_with_a_pause_and_is_put_on_again_later() -> None:
+    for attempts, seconds in ((0, 60), (1, 120), (20, 3600)):
+        move = giving_back.called_off(at_work("Drain", node(), attempts=attempts))
+        assert move is not None
+        assert ending(move) == ("Release", "")
+        assert move.status.attempts == attempts + 1
+        assert move.status.next_attempt_at == NOW + timedelta(seconds=seconds)
+    # Its pods are gone for it already, and the agent only waits to be sent.
+    assert giving_back.called_off(at_work("GiveBack", node())) is None
+    assert cordons(giving_back.give_back(at_work("GiveBack", node())))
+
+
+def cordons(move: Move) -> bool:
+    return any(isinstance(act, Cordon) for act in move.acts)
 
 
 @pytest.mark.parametrize(
