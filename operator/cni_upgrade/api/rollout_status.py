@@ -70,8 +70,9 @@ class RolloutStatus(Model):
     )
     unnamed: Count = Field(
         default=0,
-        description="How many more have failed than failed has names for. They count until the "
-        "policy itself is annotated with another cniupgrade.dev/retry.",
+        description="How many more have failed than failed has names for. Those of them that "
+        "nothing shows any more count until the policy itself is annotated with another "
+        "cniupgrade.dev/retry.",
     )
     asked: Word = Field(
         default="",

@@ -104,8 +104,21 @@ def counted(
     )
     # After a success in a row nobody knows which of those without a name were before it.
     cut = same.unnamed if same is not None and newest is None else 0
-    unseen = max(0, cut - max(0, len(kept) - MOST_NAMED))
+    unseen = _unseen(cut, members, {each.node for each in known}) if cut else 0
     return Failures(tuple(nodes), limit(rollout.max_failures, matched), tuple(kept), gone, unseen)
+
+
+def _unseen(cut: int, members: Collection[Member], named: Collection[str]) -> int:
+    """How many of so many without a name nothing shows any more.
+
+    One that was retried is no failure any more, but nobody knows which of those that carry a retry
+    had a name. Where with them all are accounted for, none is gone. Else they take nothing off: in
+    pass after pass a few of them would take off all whose machines were replaced.
+    """
+    others = [m for m in members if m.node.name not in named]
+    failed = sum(m.failed for m in others)
+    retried = sum(not m.failed and _retry(m) != "" for m in others)
+    return 0 if failed + retried >= cut else cut - failed
 
 
 def _newest_success(members: Collection[Member], policy: CNIUpgradePolicy) -> datetime | None:

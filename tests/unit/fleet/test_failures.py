@@ -155,6 +155,42 @@ def test_failures_without_a_name_count_until_the_policy_is_asked_again() -> None
     assert counted(before, [], 400, "asked again", LATER).count == 0
 
 
+FORTY = [ended(f"node-{n:02}", "Failed", 1) for n in range(40)]
+
+
+def retried(*numbers: int) -> list[Member]:
+    """Those forty, of which some were asked for again and have gone well."""
+    again = {n: annotated(ended(f"node-{n:02}", "Done", 2), "1") for n in numbers}
+    return [again.get(n, one) for n, one in enumerate(FORTY)]
+
+
+@pytest.mark.parametrize(
+    ("now", "count"),
+    [
+        (FORTY, 40),
+        (retried(*range(8)), 32),
+        (retried(39), 39),
+        (retried(0, 39), 38),
+        (retried(*range(40)), 0),
+        # Machines that were replaced are not what was retried, however often it is looked at.
+        (retried(0)[:35], 39),
+        (retried(39)[:1] + retried(39)[39:], 40),
+    ],
+)
+def test_a_retry_by_node_gives_its_failure_back_also_where_names_were_cut(
+    now: list[Member], count: int
+) -> None:
+    made = policy(rollout={"maxFailures": 300})
+    found = counted(made, FORTY, 400, "", LATER)
+    for _ in range(3):
+        named = [each.to_api() for each in found.kept[:MOST_NAMED]]
+        status = {"rollout": {"asked": "", "failed": named, "unnamed": found.unnamed}}
+        found = counted(
+            parse_policy(merged(made.to_api(), {"status": status})), now, 400, "", LATER
+        )
+        assert found.count == count
+
+
 def canaries(found: Failures) -> list[str]:
     return sorted(found.canaries)
 
