@@ -92,6 +92,15 @@ def last(limit: int) -> Callable[[object], object]:
     return cut
 
 
+def at_most(limit: int) -> Callable[[object], object]:
+    """Take a larger number for that: it is somebody's edit, and may be beyond all sums."""
+
+    def lower(value: object) -> object:
+        return min(value, limit) if isinstance(value, int) else value
+
+    return lower
+
+
 # Strings of a status: clipped on writing, because others decide how long they are.
 Word = Annotated[str, Field(max_length=256), BeforeValidator(clip(256))]
 Line = Annotated[str, Field(max_length=1024), BeforeValidator(clip(1024))]

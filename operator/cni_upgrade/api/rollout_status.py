@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from cni_upgrade.api.base import Count, Model, Name, Text, Time, Word, first
+from cni_upgrade.api.base import Count, Model, Name, Text, Time, Word, at_most, first
 
 
 class CanaryStatus(Model):
@@ -68,7 +68,7 @@ class RolloutStatus(Model):
             "that are gone or do not show it any more; 32 at most.",
         )
     )
-    unnamed: Count = Field(
+    unnamed: Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(at_most(1_000_000))] = Field(
         default=0,
         description="How many more have failed than failed has names for. Those of them that "
         "nothing shows any more count until the policy itself is annotated with another "

@@ -379,11 +379,14 @@ class Course:
         if canary is not None and canary.trouble:
             return canary.waits_for
         if self.failures.reached:
-            told = [self.failures.told(name) for name in self.failures.nodes]
-            told += ["one whose name is not kept"] * self.failures.unseen
+            failures = self.failures
+            told = named([failures.told(name) for name in failures.nodes])
+            if failures.unseen:
+                # A number, not so many words: the status that it is from may have been edited.
+                told += f"{' and ' if told else ''}{failures.unseen} whose names are not kept"
             return (
-                f"{len(told)} of at most {self.failures.most} nodes failed or were "
-                f"rolled back: {named(told)}; look there, then annotate one or "
+                f"{failures.count} of at most {failures.most} nodes failed or were "
+                f"rolled back: {told}; look there, then annotate one or "
                 f"{self._name} with cniupgrade.dev/retry"
             )
         if self.window_error:

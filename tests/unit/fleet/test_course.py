@@ -203,6 +203,18 @@ def test_a_wave_is_held_where_all_that_it_waits_for_is_left_to_others(
         assert held == ("NothingMoves", found.waits_for())
 
 
+@pytest.mark.parametrize(("unnamed", "told"), [(3, "3"), (2**62, "1000000"), (2**80, "1000000")])
+def test_failures_without_a_name_are_told_by_their_number(unnamed: int, told: str) -> None:
+    """Somebody may have edited it: a word for each would take all memory, in every pass."""
+    made = policy(rollout={"maxFailures": 2})
+    asked = course(made).status(None, course(made).waves).asked
+    known = {"rollout": {"asked": asked, "unnamed": unnamed}}
+    found = course(parse_policy(merged(made.to_api(), {"status": known})))
+    text = found.waits_for()
+    assert text.startswith(f"{told} of at most 2 nodes failed or were rolled back: {told} whose")
+    assert found.status(None, found.waves).unnamed == int(told)
+
+
 def test_a_wave_is_held_by_a_lease_of_somebody_else() -> None:
     made = policy(rollout={"order": {"by": "Zone"}, "maxUnavailable": 9})
     first = node("node-a", **Z1), WAITS
