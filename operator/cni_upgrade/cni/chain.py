@@ -13,11 +13,12 @@ Whom a plugin delegates to is called as that plugin sees fit:
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from cni_upgrade.cni import golang, version_keys
 from cni_upgrade.cni.document import Node
+from cni_upgrade.cni.value import dataclass
 
 How = Literal["list", "own", "list or own", "either"]
 

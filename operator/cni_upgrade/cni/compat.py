@@ -5,13 +5,13 @@ supports it, and the pods that run now can still be deleted with it. Not knowing
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from cni_upgrade.cni import check, versions
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import shown
 from cni_upgrade.cni.runtimes import Runtime
+from cni_upgrade.cni.value import dataclass
 
 _OLD_RESULT = (None, "", "0.1.0", "0.2.0")
 """Versions whose result has the shape of 0.2.0 (libcni `pkg/types/020`)."""

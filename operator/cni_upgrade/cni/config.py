@@ -5,7 +5,7 @@ Sources: go-cni `opts.go` loadFromConfDir and ocicni `ocicni.go` loadNetworks, w
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from cni_upgrade.cni import chain, config_list, golang, notes, version_keys
@@ -13,6 +13,7 @@ from cni_upgrade.cni.document import Document, DocumentError, TooDeepError, pars
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.inline import Inline
 from cni_upgrade.cni.not_loaded import BadVersionError, NotLoadedError
+from cni_upgrade.cni.value import dataclass
 
 Kind = Literal["conf", "conflist", "other"]
 

@@ -7,9 +7,10 @@ strings (decode.go unquote) and are an error elsewhere. Duplicate keys are kept,
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]
 from typing import Literal
+
+from cni_upgrade.cni.value import dataclass
 
 MAX_DEPTH = 100
 """Levels of nesting that are read. Go reads 10,000 and real configs have fewer than ten; what

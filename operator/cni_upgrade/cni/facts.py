@@ -1,13 +1,13 @@
 """Holds what is known of one node and what is wanted of it: all that a verdict is made from."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from cni_upgrade.cni import versions
 from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.findings import Finding
+from cni_upgrade.cni.value import dataclass
 
 Source = Literal["VERSION", "buildinfo", "unknown", "missing"]
 

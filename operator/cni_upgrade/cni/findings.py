@@ -1,7 +1,8 @@
 """Says what was found in one shape, so that every room names the same fault by the same code."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from cni_upgrade.cni.value import dataclass
 
 
 class Severity(StrEnum):

@@ -6,13 +6,14 @@ getDefaultNetwork (sorted, invalid files are skipped, a default network is pinne
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cni_upgrade.cni.config import Config, kind_of
 from cni_upgrade.cni.facts import Facts, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.notes import names_a_network
 from cni_upgrade.cni.runtimes import Runtime
+from cni_upgrade.cni.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ pod).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cni_upgrade.cni import check, compat, faults, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding
 from cni_upgrade.cni.node import Node
+from cni_upgrade.cni.value import dataclass
 
 CURABLE = frozenset(
     {

@@ -1,9 +1,9 @@
 """What is said of a node and its files: the values, from which the report is made."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from cni_upgrade.cni.findings import Finding
+from cni_upgrade.cni.value import dataclass
 
 
 class Action(StrEnum):

@@ -6,10 +6,10 @@ kind of config. Sources: the install manifests and installers of each project.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cni_upgrade.cni import sources
 from cni_upgrade.cni.config import Config
+from cni_upgrade.cni.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What of a node decides whether pods come and go: its runtime, its binaries, the pods that run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cni_upgrade.cni import chain, compat
 from cni_upgrade.cni.chain import Called
@@ -9,6 +9,7 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import shown
 from cni_upgrade.cni.runtimes import Runtime
+from cni_upgrade.cni.value import dataclass
 
 LOOPBACK = "loopback"
 """The plugin that containerd runs for every pod, whatever the config folder holds."""

@@ -8,8 +8,9 @@ edit of the template, byte for byte, once the stand-ins are taken out again.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
+
+from cni_upgrade.cni.value import dataclass
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 

@@ -1,7 +1,7 @@
 """Plans one file: which version it is to reach and in which form, or why none may be chosen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cni_upgrade.cni import compat, folder, health, managed, succession, versions
 from cni_upgrade.cni.config import Config, read
@@ -10,6 +10,7 @@ from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.judgement import Action
 from cni_upgrade.cni.node import Node
 from cni_upgrade.cni.runtimes import Runtime
+from cni_upgrade.cni.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ The same judgement as of today, asked for each release of the runtime that is me
 decides about the files, the plugins and the pods that run now.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cni_upgrade.cni import runtimes
 from cni_upgrade.cni.facts import Facts, Target
 from cni_upgrade.cni.numbers import wholes
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.cni.verdict import judge
 
 _NAMES = {"containerd": "containerd", "cri-o": "cri-o", "crio": "cri-o"}

@@ -7,13 +7,13 @@ the old one, and libcni's reading of it must be the wanted version with the chai
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cni_upgrade.cni import config, golang, patch, version_keys, versions
 from cni_upgrade.cni.document import Document, DocumentError, Member, Node, parse, to_bytes
 from cni_upgrade.cni.inline import Inline
 from cni_upgrade.cni.patch import Operation, RewriteError
 from cni_upgrade.cni.splice import Splice, spliced, without
+from cni_upgrade.cni.value import dataclass
 
 __all__ = ["RELEASES", "RewriteError", "Rewritten", "diff", "rewrite"]
 

@@ -19,10 +19,10 @@ Sources, tried with `containerd config dump` and `crio config` (tests/judge/test
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from cni_upgrade.cni.golang import fold
 from cni_upgrade.cni.numbers import wholes
+from cni_upgrade.cni.value import dataclass
 
 Document = Mapping[str, object]
 Loaded = Sequence[tuple[str, Document]]

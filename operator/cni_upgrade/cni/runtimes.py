@@ -12,10 +12,11 @@ is linked into them. Sources of the rest:
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from cni_upgrade.cni.numbers import wholes
+from cni_upgrade.cni.value import dataclass
 
 DeletesWith = Literal["current", "cached"]
 

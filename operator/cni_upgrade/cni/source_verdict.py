@@ -7,7 +7,7 @@ is proposed only where everything that it depends on is known.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cni_upgrade.cni import compat, config, golang, placeholders, rewrite, runtimes, versions
 from cni_upgrade.cni.config import Config
@@ -18,6 +18,7 @@ from cni_upgrade.cni.judgement import Action
 from cni_upgrade.cni.node import LOOPBACK, Node
 from cni_upgrade.cni.patch import pointer
 from cni_upgrade.cni.sources import Source
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.cni.verdict import Judgement, judge
 
 _MOST_FINDINGS = 5

@@ -10,8 +10,9 @@ from its Installation and puts it back; RKE2's canal chart keeps it in a Secret;
 makes it from its master's config.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from cni_upgrade.cni.value import dataclass
 
 Form = Literal["network", "multus-daemon"]
 

@@ -1,9 +1,9 @@
 """Edits a JSON text by the spans of its parts, so that nothing else of the text changes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from cni_upgrade.cni.document import Member, Node
+from cni_upgrade.cni.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

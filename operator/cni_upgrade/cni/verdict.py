@@ -7,7 +7,7 @@ file is written that the node's own binaries, runtime and running pods do not ta
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cni_upgrade.cni import folder, health, managed, remarks, runtimes, versions
 from cni_upgrade.cni import plan as planning
@@ -19,6 +19,7 @@ from cni_upgrade.cni.leaks import leaks as leaking
 from cni_upgrade.cni.node import LOOPBACK, LOOPBACK_NETWORK, Node
 from cni_upgrade.cni.plan import Beside
 from cni_upgrade.cni.runtimes import Runtime
+from cni_upgrade.cni.value import dataclass
 
 __all__ = [
     "Facts",

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.findings import Code
 from cni_upgrade.cni.judgement import Action, FileReport, Judgement
 from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff, rewrite
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import backup, files, obstacles, report, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError

@@ -14,8 +14,8 @@ import os
 import re
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import files
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.members import MemberError, Members

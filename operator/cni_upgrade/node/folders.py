@@ -9,11 +9,12 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.folder import loadable
 from cni_upgrade.cni.runtime_config import Stated
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import files
 from cni_upgrade.node.members import for_the_kernel
 from cni_upgrade.node.paths import (

@@ -9,8 +9,9 @@ import errno
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import files
 from cni_upgrade.node.contract import Kind, check_id
 from cni_upgrade.node.members import Members

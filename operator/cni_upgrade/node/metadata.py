@@ -12,8 +12,8 @@ import re
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.members import MemberError, Members, for_the_kernel
 

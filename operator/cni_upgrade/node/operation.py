@@ -8,12 +8,13 @@ import these types, so there is no second description to drift from.
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from cni_upgrade.cni import runtimes
 from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 from cni_upgrade.cni.succession import list_name
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node.contract import SCHEMA, Kind, check_id, check_schema
 from cni_upgrade.node.members import MemberError, Members
 from cni_upgrade.node.paths import PRESET, FoundPaths, Known, Paths

@@ -1,7 +1,8 @@
 """The folders of a host: where to look, where things were found, and how that is known."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node.members import MemberError, Members
 
 PRESET = "preset"

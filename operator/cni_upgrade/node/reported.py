@@ -1,11 +1,12 @@
 """The report: one node as it was found, as controller and people read it (docs/operation.md)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.judgement import Action, FileReport, Verdict
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node.members import Members
 from cni_upgrade.node.paths import FoundPaths
 

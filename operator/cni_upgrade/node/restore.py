@@ -10,13 +10,13 @@ it.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from cni_upgrade.cni import compat, config, folder, health, runtimes, succession
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.node import Node as EngineNode
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import backup, files, report, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError

@@ -1,8 +1,8 @@
 """The result: how an operation ended, what was written, and the node as it is now."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node.contract import SCHEMA, Kind, check_schema
 from cni_upgrade.node.members import MemberError, Members, kind_of
 from cni_upgrade.node.reported import Report

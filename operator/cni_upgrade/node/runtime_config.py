@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtime_config import (
@@ -23,6 +23,7 @@ from cni_upgrade.cni.runtime_config import (
     imports,
     release,
 )
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import files, units
 from cni_upgrade.node.folders import BrokenLinkError, resolve
 from cni_upgrade.node.members import for_the_kernel

@@ -11,8 +11,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import files, folders
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.operation import Operation

@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cni_upgrade.cni import config, folder, runtimes
@@ -19,6 +19,7 @@ from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.inline import Inline, Unread
 from cni_upgrade.cni.judgement import FileReport
 from cni_upgrade.cni.node import LOOPBACK
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import copies, files, folders, kubelet, probe, runtime_config, sandboxes
 from cni_upgrade.node.folders import Folders, resolve
 from cni_upgrade.node.operation import Operation

@@ -1,8 +1,8 @@
 """The target of an operation: which version to reach, how strictly, in which form."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node.members import Members
 
 

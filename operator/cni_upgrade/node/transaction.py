@@ -14,8 +14,8 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import files, journal, obstacles
 from cni_upgrade.node.errors import OperationFailedError, OperationRefusedError
 from cni_upgrade.node.journal import Entry, Journal

@@ -6,8 +6,9 @@ be read to its end is an error, for the last line of the last file decides.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import env_file, unit_files
 from cni_upgrade.node.unit_files import UnitError, is_there, uncommented
 from cni_upgrade.node.unit_words import words

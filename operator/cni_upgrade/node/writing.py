@@ -6,9 +6,10 @@ written to the end of the process no SIGTERM is heard (stop.py); a SIGKILL leave
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import (
     backup,
     files,
