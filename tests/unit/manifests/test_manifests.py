@@ -295,7 +295,7 @@ def test_what_admission_allows_covers_the_configuration_and_no_more(
     assert literals("stateFolder") == [config.state_dir]
     all_presets = presets(config).values()
     assert set(writable) == {folder for p in all_presets for folder in p.conf_dirs}
-    before = {"/usr/lib"}  # mounted by presets that were shipped, and that people have kept
+    before = {"/usr/lib"}  # mounted by older presets, which people have kept
     assert {*readable, *writable} - before == {
         folder
         for p in all_presets
