@@ -24,8 +24,8 @@ from cni_upgrade.cni.runtime_config import (
     release,
 )
 from cni_upgrade.cni.value import dataclass
-from cni_upgrade.node import files, units
-from cni_upgrade.node.folders import BrokenLinkError, resolve
+from cni_upgrade.node import files, host_file, units
+from cni_upgrade.node.folders import resolve
 from cni_upgrade.node.members import for_the_kernel
 from cni_upgrade.node.unit_files import UnitError
 
@@ -384,17 +384,11 @@ def _kind(root: str, path: str) -> int | None:
 def _document(root: str, path: str) -> Document | None:
     """A TOML file; None where there is none. Raises RuntimeConfigError."""
     try:
-        parent, _, name = resolve(root, path).rpartition("/")
-        with files.opened_folder(parent or "/") as descriptor:
-            data = files.read_file(descriptor, name)
-    except BrokenLinkError as error:
-        raise RuntimeConfigError(f"{path}: leads to {error.target}, which is not there") from error
-    except (FileNotFoundError, NotADirectoryError):
+        data = host_file.read(root, path)
+    except host_file.HostFileError as error:
+        raise RuntimeConfigError(str(error)) from error
+    if data is None:
         return None
-    except OSError as error:
-        raise RuntimeConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except files.UnreadableError as error:
-        raise RuntimeConfigError(f"{path}: cannot be read: {error}") from error
     import tomllib  # 12 ms that only a node with such a file pays
 
     try:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from cni_upgrade.node import files
+from cni_upgrade.node import files, host_file
 from cni_upgrade.node.folders import BrokenLinkError, resolve
 from cni_upgrade.node.members import for_the_kernel
 
@@ -128,21 +128,10 @@ def read(root: str, path: str) -> str | None:
 
     Raises UnitError.
     """
-    real = path
     try:
-        real = resolve(root, path)
-        parent, _, name = real.rpartition("/")
-        with files.opened_folder(parent or "/") as descriptor:
-            return files.read_file(descriptor, name, _LIMIT).decode("utf-8", "replace")
-    except BrokenLinkError as error:
-        if error.target == _MASKED:
+        data = host_file.read(root, path, _LIMIT)
+    except host_file.HostFileError as error:
+        if error.leads_to == _MASKED:
             return ""
-        raise UnitError(f"{path}: leads to {error.target}, which is not there") from error
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise UnitError(f"{path}: cannot be read: {error.strerror}") from error
-    except files.UnreadableError as error:
-        if real == f"{root}{_MASKED}":
-            return ""
-        raise UnitError(f"{path}: cannot be read: {error}") from error
+        raise UnitError(str(error)) from error
+    return None if data is None else data.decode("utf-8", "replace")

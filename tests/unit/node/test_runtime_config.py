@@ -717,6 +717,17 @@ def test_a_unit_that_is_masked_or_cannot_be_read(tmp_path: Path) -> None:
     assert "leads to /opt/containerd/containerd.service" in wrong(tmp_path, "containerd://1.7.2")
 
 
+def test_a_masked_unit_where_dev_is_mounted(tmp_path: Path) -> None:
+    put(tmp_path, ETC, "")
+    put(tmp_path, UNIT, "[Service]\nExecStart=containerd --config /srv/c.toml\n")
+    own = tmp_path / "etc/systemd/system/containerd.service"
+    own.parent.mkdir(parents=True)
+    own.symlink_to("/dev/null")
+    (tmp_path / "dev").mkdir()
+    os.mkfifo(tmp_path / "dev/null")  # for root alone may make a device; neither is a plain file
+    assert runtime_config.read(str(tmp_path), "containerd://1.7.2").stated is not None
+
+
 CRIO_UNIT = "usr/lib/systemd/system/crio.service"
 
 

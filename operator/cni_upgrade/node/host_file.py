@@ -1,0 +1,40 @@
+"""A file that a program of the host is configured with, read whole and within bounds.
+
+What is not there is nothing; what is there and cannot be read is an error, for it may decide.
+"""
+
+from cni_upgrade.node import files
+from cni_upgrade.node.folders import BrokenLinkError, resolve
+
+
+class HostFileError(ValueError):
+    """What stands there cannot be read; the text names it first.
+
+    `leads_to` is the host's path, links resolved, of what is not there or is no plain file.
+    """
+
+    def __init__(self, text: str, leads_to: str = "") -> None:
+        self.leads_to = leads_to
+        super().__init__(text)
+
+
+def read(root: str, path: str, limit: int = files.CONFIG_LIMIT) -> bytes | None:
+    """What the file holds, None where there is none; a link is followed, in root.
+
+    Raises HostFileError.
+    """
+    real = path
+    try:
+        real = resolve(root, path)
+        parent, _, name = real.rpartition("/")
+        with files.opened_folder(parent or "/") as descriptor:
+            return files.read_file(descriptor, name, limit)
+    except BrokenLinkError as error:
+        text = f"{path}: leads to {error.target}, which is not there"
+        raise HostFileError(text, error.target) from error
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise HostFileError(f"{path}: cannot be read: {error.strerror}") from error
+    except files.UnreadableError as error:
+        raise HostFileError(f"{path}: cannot be read: {error}", real.removeprefix(root)) from error
