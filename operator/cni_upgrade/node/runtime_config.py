@@ -25,7 +25,7 @@ from cni_upgrade.cni.runtime_config import (
 )
 from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import files, host_file, units
-from cni_upgrade.node.folders import resolve
+from cni_upgrade.node.folders import BrokenLinkError, resolve
 from cni_upgrade.node.members import for_the_kernel
 from cni_upgrade.node.unit_files import UnitError
 
@@ -360,10 +360,18 @@ def _below(root: str, folder: str, depth: int) -> Iterator[str]:
 
 
 def _names(root: str, folder: str) -> list[str]:
-    """What is in a folder, by name; nothing where there is none. Raises RuntimeConfigError."""
+    """What is in a folder, by name; nothing where there is none. Raises RuntimeConfigError.
+
+    A link that leads nowhere may do so beneath a root alone, where its target is not mounted.
+    """
     try:
         with files.opened_folder(resolve(root, folder)) as descriptor:
             return files.names(descriptor)
+    except BrokenLinkError as error:
+        if not root:
+            return []
+        text = f"{folder}: leads to {error.target}, which is not there or not mounted"
+        raise RuntimeConfigError(text) from error
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

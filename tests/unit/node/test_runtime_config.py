@@ -196,6 +196,34 @@ def test_a_link_that_is_not_mounted(tmp_path: Path) -> None:
     assert "leads to /nix/store/x/config.toml, which is not there" in wrong(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("main", "text", "folder", "runtime"),
+    [
+        (ETC, 'imports = ["/etc/more/*.toml"]\n', "etc/more", "containerd://1.7.2"),
+        ("etc/crio/crio.conf", "", "etc/crio/crio.conf.d", "cri-o://1.29.4"),
+    ],
+)
+def test_a_folder_of_drop_ins_that_is_not_mounted(
+    tmp_path: Path, main: str, text: str, folder: str, runtime: str
+) -> None:
+    """What stands in it may name another folder of configs."""
+    put(tmp_path, main, text)
+    (tmp_path / folder).symlink_to("/srv/more")
+    assert f"/{folder}: leads to /srv/more, which is not there or not mounted" in wrong(
+        tmp_path, runtime
+    )
+
+
+def test_a_folder_of_drop_ins_that_leads_nowhere_on_the_machine_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it is here, and the runtime passes over such a folder."""
+    put(tmp_path, "config.toml", f'imports = ["{tmp_path}/more/*.toml"]\n')
+    (tmp_path / "more").symlink_to("of/nothing")
+    monkeypatch.setattr(runtime_config, "RANCHER", (f"{tmp_path}/config.toml",))
+    assert runtime_config.read("", "containerd://1.7.22-k3s1").stated is not None
+
+
 def test_a_fifo_does_not_hang(tmp_path: Path) -> None:
     (tmp_path / "etc/containerd").mkdir(parents=True)
     os.mkfifo(tmp_path / ETC)
