@@ -15,6 +15,7 @@ from cni_upgrade.api import instant as times
 from cni_upgrade.controller.store import Shelf, Store
 from cni_upgrade.fleet.objects import Lease, Node
 from cni_upgrade.fleet.planner import plan
+from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.port import Listed, Object
 from tests.unit.controller.kube_model import Made, Memory
 from tests.unit.controller.test_following import becomes, followed
@@ -44,19 +45,29 @@ RAW: Any = st.recursive(
 )
 
 
-def at_work() -> Memory:
-    """A cluster in the midst of a rollout, and one node of it done."""
-    kube = Memory()
-    cluster = kube.cluster
+def at_work(client: Client) -> Made:
+    """A controller with a rollout before it."""
+    made = Made(Memory(), client)
+    cluster = made.kube.cluster
     for name in ("node-a", "node-b"):
         cluster.add_node(SimNode(name, "0.4.0"))
     cluster.apply_policy("cure", {"mode": "Enforce"})
-    return kube
+    return made
 
 
-async def worked(made: Made) -> list[tuple[str, Object]]:
+async def not_understood(client: Client) -> tuple[Made, Object]:
+    """A controller in the midst of a rollout, and the record of node-b as somebody edited it."""
+    made = at_work(client)
+    for _ in range(6):
+        await made.pass_()
+    cluster = made.kube.cluster
+    ref = {"name": "cure", "uid": cluster.policy("cure")["metadata"]["uid"], "since": BEYOND}
+    return made, cluster.api.patch("CNINodeState", "node-b", {"spec": {"policyRef": ref}})
+
+
+async def worked(client: Client) -> list[tuple[str, Object]]:
     """What the API server holds after some passes, each object with the shelf that takes it."""
-    kube = at_work()
+    made = at_work(client)
     seen: dict[tuple[str, str], tuple[str, Object]] = {}
     kinds = {
         "Node": "nodes",
@@ -65,11 +76,10 @@ async def worked(made: Made) -> list[tuple[str, Object]]:
         "CNIUpgradePolicy": "policies",
         "CNINodeState": "states",
     }
-    again = Made(kube, made.client)
     for _ in range(30):
-        await again.pass_()
+        await made.pass_()
         for kind, shelf in kinds.items():
-            for raw in kube.cluster.api.all(kind):
+            for raw in made.kube.cluster.api.all(kind):
                 seen[kind, raw["metadata"]["name"]] = (shelf, copy.deepcopy(raw))
     pod = next(raw for (kind, _), (_, raw) in seen.items() if kind == "Pod")
     seen["Pod", "of an agent"] = ("agents", pod)
@@ -122,9 +132,9 @@ def filled(objects: list[tuple[str, Object]]) -> Store:
 
 
 async def test_whatever_a_member_holds_the_object_is_read_or_named_and_a_plan_is_made_of_the_rest(
-    made: Made,
+    client: Client,
 ) -> None:
-    objects = await worked(made)
+    objects = await worked(client)
 
     @settings(max_examples=150)
     @given(st.data())
@@ -146,8 +156,8 @@ async def test_whatever_a_member_holds_the_object_is_read_or_named_and_a_plan_is
     held()
 
 
-async def test_whatever_time_stands_anywhere_a_plan_is_made(made: Made) -> None:
-    objects = await worked(made)
+async def test_whatever_time_stands_anywhere_a_plan_is_made(client: Client) -> None:
+    objects = await worked(client)
     tried = 0
     for number, (shelf_name, raw) in enumerate(objects):
         for path in places(raw):
@@ -174,39 +184,27 @@ def test_a_node_and_a_lease_with_a_time_beyond_all_calendars_are_read(time: str)
     assert (until > NOW) == time.startswith(("9", "1")), "far ahead is valid, long ago is not"
 
 
-async def test_an_object_that_cannot_be_read_ends_no_watch(made: Made) -> None:
-    made.kube = at_work()
-    again = Made(made.kube, made.client)
-    for _ in range(6):
-        await again.pass_()
-    cluster = made.kube.cluster
-    ref = {"name": "cure", "uid": cluster.policy("cure")["metadata"]["uid"], "since": BEYOND}
-    raw = cluster.api.patch("CNINodeState", "node-b", {"spec": {"policyRef": ref}})
-    async with followed(again) as heard:
+async def test_an_object_that_cannot_be_read_ends_no_watch(client: Client) -> None:
+    made, raw = await not_understood(client)
+    async with followed(made) as heard:
         heard.listed.set()
         made.kube.told["cninodestates"].append({"type": "MODIFIED", "object": raw})
-        await becomes(lambda: "node-b" in again.store.states.unreadable)
+        await becomes(lambda: "node-b" in made.store.states.unreadable)
         made.kube.told["nodes"].append({"type": "ADDED", "object": {"metadata": {"name": "odd"}}})
         await becomes(lambda: heard.missed)
-        assert "node-a" in again.store.states.items
+        assert "node-a" in made.store.states.items
 
 
 async def test_such_a_record_is_left_alone_by_a_new_process_too_and_the_policy_says_so(
-    made: Made,
+    client: Client,
 ) -> None:
-    made.kube = at_work()
-    again = Made(made.kube, made.client)
-    for _ in range(6):
-        await again.pass_()
-    cluster = made.kube.cluster
-    ref = {"name": "cure", "uid": cluster.policy("cure")["metadata"]["uid"], "since": BEYOND}
-    cluster.api.patch("CNINodeState", "node-b", {"spec": {"policyRef": ref}})
+    made, _ = await not_understood(client)
     made.kube.asked.clear()
-    new = Made(made.kube, made.client)
+    new = Made(made.kube, client)
     for _ in range(4):
         await new.pass_()
     assert ("create", "cninodestates", "node-b") not in made.kube.asked
-    message = cluster.policy("cure")["status"]["message"]
+    message = made.kube.cluster.policy("cure")["status"]["message"]
     assert "left alone, whose record is not understood" in message
     assert "spec.policyRef.since: expected a time that is in the years 1 to 9999" in message
 
