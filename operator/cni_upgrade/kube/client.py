@@ -222,9 +222,13 @@ class Client:
     ) -> AsyncIterator[Listed]:
         more = {**query, "limit": _PAGE}
         while True:
-            page = await self._ask(_Call("GET", resource, _path(resource, namespace), query=more))
-            meta = page.get("metadata") or {}
-            yield Listed(page.get("items") or [], meta.get("resourceVersion", ""))
+            call = _Call("GET", resource, _path(resource, namespace), query=more)
+            page = await self._ask(call)
+            meta, items = page.get("metadata"), page.get("items", "")
+            if not isinstance(meta, dict) or not (items is None or isinstance(items, list)):
+                # Taken for an empty list it would end everything: no policy, no node is there.
+                raise KubeError(0, "NoAnswer", f"{call}: HTTP 200 with an answer that is no list")
+            yield Listed(items or [], meta.get("resourceVersion", ""))
             if not meta.get("continue"):
                 return
             more["continue"] = meta["continue"]

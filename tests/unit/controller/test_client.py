@@ -15,7 +15,7 @@ from aiohttp import web
 
 from cni_upgrade.kube import client as clients
 from cni_upgrade.kube.client import Client, NoCredentialsError, connect
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.port import KubeError, Listed
 from cni_upgrade.kube.resources import JOBS, LEASES, NODES
 from cni_upgrade.kube.rights import LEASE, Right, missing
 from tests.unit.controller.kube_model import client_of
@@ -64,6 +64,10 @@ STATUS = '{"kind":"Status","reason":"%s","message":"said it"}'
         (502, '{"details":{"causes":"none"}}', "HTTP502", "GET /api/v1/nodes: HTTP502"),
         (200, "null", "NoAnswer", "GET /api/v1/nodes: HTTP 200 with an answer"),
         (200, "<html>log in</html>", "NoAnswer", "GET /api/v1/nodes: HTTP 200 with an answer"),
+        (200, '{"error":"maintenance"}', "NoAnswer", "GET /api/v1/nodes: HTTP 200 with an answer"),
+        (200, '{"metadata":{}}', "NoAnswer", "GET /api/v1/nodes: HTTP 200 with an answer"),
+        (200, '{"metadata":{},"items":{}}', "NoAnswer", "GET /api/v1/nodes: HTTP 200 with an"),
+        (200, '{"metadata":1,"items":[]}', "NoAnswer", "GET /api/v1/nodes: HTTP 200 with an"),
     ],
 )
 async def test_every_refusal_is_one_error_that_says_what(
@@ -79,6 +83,13 @@ async def test_every_refusal_is_one_error_that_says_what(
         assert error.unreachable == (status not in (409, 410, 429))
         assert client.requests == {("GET", "nodes", status): 1}
         assert not client.doubted.is_set()
+
+
+async def test_a_list_that_go_has_left_empty_is_one(tmp_path: Path) -> None:
+    async with serving(
+        says(200, '{"metadata":{"resourceVersion":"7"},"items":null}'), tmp_path
+    ) as c:
+        assert await c.list(NODES) == Listed([], "7")
 
 
 async def test_what_is_forbidden_puts_the_rights_in_doubt(tmp_path: Path) -> None:
@@ -200,7 +211,7 @@ async def test_outside_of_a_pod_without_a_kubeconfig(monkeypatch: pytest.MonkeyP
 async def test_the_api_server_s_clock_counts(tmp_path: Path, ahead: int, skew: int) -> None:
     async def dated(_: web.Request) -> web.StreamResponse:
         date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
-        return web.Response(text='{"items":[]}', headers={"Date": date})
+        return web.Response(text='{"metadata":{},"items":[]}', headers={"Date": date})
 
     async with serving(dated, tmp_path) as client:
         await client.list(NODES)
@@ -211,7 +222,7 @@ async def test_the_api_server_s_clock_counts(tmp_path: Path, ahead: int, skew: i
 
 async def test_a_proxy_without_a_clock_is_none(tmp_path: Path) -> None:
     async def undated(_: web.Request) -> web.StreamResponse:
-        return web.Response(text='{"items":[]}', headers={"Date": "yesterday"})
+        return web.Response(text='{"metadata":{},"items":[]}', headers={"Date": "yesterday"})
 
     async with serving(undated, tmp_path) as client:
         await client.list(NODES)
@@ -229,7 +240,7 @@ async def test_retry_after_is_waited_for_and_given_up_in_the_end(
         nonlocal asked
         asked += 1
         if asked > good_after:
-            return web.Response(text='{"items":[]}')
+            return web.Response(text='{"metadata":{},"items":[]}')
         return web.Response(status=429, text="{}", headers={"Retry-After": "1"})
 
     async with serving(busy, tmp_path) as client:
