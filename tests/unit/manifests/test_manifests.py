@@ -149,8 +149,12 @@ def test_the_controller_has_no_right_on_its_own_node(pod: Object) -> None:
 def test_two_controllers_on_two_nodes_are_probed(pod: Object) -> None:
     deployment = one("Deployment", "cni-upgrade-operator", "cni-upgrade-system")["spec"]
     assert deployment["replicas"] == 2
-    # Their ports are the node's: a new one that comes first would wait for ever.
-    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    # Their ports are the node's: a new one that comes first would wait for ever, and so would
+    # the only one of a cluster of one node, were it kept until another one is there.
+    assert deployment["strategy"]["rollingUpdate"] == {
+        "maxSurge": 0,
+        "maxUnavailable": "100%",
+    }
     [apart] = pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert apart["topologyKey"] == "kubernetes.io/hostname"
     labels = deployment["template"]["metadata"]["labels"]
