@@ -18,7 +18,7 @@ from tests.api.server import MERGE_PATCH, Server
 from tests.api.shipped import ROOT
 from tests.api.spaces import OPERATOR, SYSTEM, pods
 from tests.api.waiting import eventually
-from tests.cluster.control import ControlPlane, Controllers
+from tests.cluster.control import Controllers, ControlPlane
 
 NODES = "/api/v1/nodes"
 NEW = "cniupgrade.dev/operator:new"
