@@ -6,6 +6,7 @@ ABOUT = {
     "HardLink": "the file has several names, and the others would keep the old content",
     "NoPlainFile": "what stands under the name is no plain file",
     "ForeignOwner": "the file's owner or group could not be given to its new version",
+    "PermissionBits": "the file's permission bits could not be given to its new version",
     "ExtendedAttribute": "an extended attribute could not be given to the new version",
     "MountPoint": "the file is mounted from elsewhere: no rename replaces it",
     "Immutable": "the file or its folder is immutable or append-only",

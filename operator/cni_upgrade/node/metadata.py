@@ -1,8 +1,9 @@
 """What a file is besides its bytes, taken from the old file and given to the new one.
 
-Everything is given and then compared: what an agent without capabilities cannot give back
-(another owner or group, `trusted.*`, a `security.*` label that is not inherited) refuses the
-operation while the old file still stands.
+Everything is given once the bytes are written, for a write takes set-ID bits and capabilities off
+again, and then compared: what an agent without capabilities cannot give back (another owner or
+group, `trusted.*`, a `security.*` label that is not inherited) refuses the operation while the old
+file still stands.
 """
 
 import base64
@@ -87,7 +88,7 @@ class Metadata:
         return mine == (other.mode, other.uid, other.gid, dict(other.xattrs))
 
     def give(self, descriptor: int, name: str) -> None:
-        """To an open file, all but the times.
+        """To an open file whose bytes are written, all but the times.
 
         Raises OperationRefusedError, naming the file and what cannot be given to it, and OSError.
         """
@@ -99,6 +100,18 @@ class Metadata:
                 raise self.not_given(name, error.strerror) from error
         os.fchmod(descriptor, self.mode)
         self._give_xattrs(descriptor, name)
+        self._compare(Metadata.of(descriptor), name)
+
+    def _compare(self, given: "Metadata", name: str) -> None:
+        """A kernel or a file system may say yes and do otherwise."""
+        otherwise = "it was given, and is not there"
+        if (given.uid, given.gid) != (self.uid, self.gid):
+            raise self.not_given(name, otherwise)
+        if given.mode != self.mode:
+            raise self.bits_not_given(name, f"it has {given.mode:04o} afterwards")
+        for attribute in sorted(self.xattrs.keys() | given.xattrs.keys()):
+            if self.xattrs.get(attribute) != given.xattrs.get(attribute):
+                raise self.attribute_not_given(name, attribute, otherwise)
 
     def _give_xattrs(self, descriptor: int, name: str) -> None:
         if sys.platform != "linux":
@@ -123,6 +136,14 @@ class Metadata:
             "the user and group that this runs as",
         )
 
+    def bits_not_given(self, name: str, reason: str) -> OperationRefusedError:
+        """That the permission bits cannot be given to the file."""
+        return OperationRefusedError(
+            "PermissionBits",
+            f"{name} has the permission bits {self.mode:04o}, which cannot be given to its new "
+            f"version: {reason}; chmod it to what nothing takes away",
+        )
+
     def attribute_not_given(
         self, name: str, attribute: str, reason: str | None
     ) -> OperationRefusedError:
@@ -135,7 +156,7 @@ class Metadata:
         )
 
     def give_times(self, descriptor: int) -> None:
-        """To an open file, once its bytes are written. Raises OSError."""
+        """To an open file, after all else, for that changes them. Raises OSError."""
         os.utime(descriptor, ns=(self.accessed, self.modified))
 
 

@@ -22,7 +22,7 @@ _INODES = 32
 _GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS on 64-bit Linux (include/uapi/linux/fs.h)
 _IMMUTABLE = 0x10
 _APPEND_ONLY = 0x20
-_CHOWN, _SYS_ADMIN, _SETFCAP = 0, 21, 31  # capabilities (include/uapi/linux/capability.h)
+_CHOWN, _FSETID, _SYS_ADMIN, _SETFCAP = 0, 4, 21, 31  # include/uapi/linux/capability.h
 _BY_POLICY = ("security.selinux", "security.SMACK64", "security.apparmor")
 _NO_FLAGS = (errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -77,13 +77,14 @@ def of_file(folder: int, name: str) -> OperationRefusedError | None:
 def of_metadata(folder: int, name: str, metadata: Metadata) -> OperationRefusedError | None:
     """Why a new file in the folder could not be given it; None when nothing shows: what a security
     module lets pass, such as SELinux, only the attempt tells. Raises OSError."""
+    groups = {os.getegid(), *os.getgroups()}
     if not _capable(_CHOWN):
         place = os.fstat(folder)
-        groups = {os.getegid(), *os.getgroups()}
-        if place.st_mode & stat.S_ISGID:
-            groups.add(place.st_gid)
-        if metadata.uid != os.geteuid() or metadata.gid not in groups:
+        given = groups | ({place.st_gid} if place.st_mode & stat.S_ISGID else set())
+        if metadata.uid != os.geteuid() or metadata.gid not in given:
             return metadata.not_given(name, "not permitted")
+    if metadata.mode & stat.S_ISGID and metadata.gid not in groups and not _capable(_FSETID):
+        return metadata.bits_not_given(name, "its group is none of this user's")
     for attribute in metadata.xattrs:
         needed = _SETFCAP if attribute == "security.capability" else _SYS_ADMIN
         if (

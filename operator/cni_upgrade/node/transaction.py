@@ -169,8 +169,8 @@ def _make_ready(folder: int, write: Write, ready: list[str]) -> None:
     descriptor = os.open(name, flags, 0o600, dir_fd=folder)
     ready.append(name)
     try:
-        write.metadata.give(descriptor, write.entry.name)
         files.write_all(descriptor, write.data)
+        write.metadata.give(descriptor, write.entry.name)
         if write.keep_times:
             write.metadata.give_times(descriptor)
         os.fsync(descriptor)

@@ -213,6 +213,32 @@ def test_a_foreign_owner_is_not_written(host: Host) -> None:
     assert refused(run(host.apply())) == "ForeignOwner"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("fchown", "ForeignOwner"),
+        ("fchmod", "PermissionBits"),
+        ("setxattr", "ExtendedAttribute"),
+    ],
+)
+def test_what_was_given_and_is_not_there_is_not_written(
+    host: Host, call: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = host.config()
+    os.chown(path, -1, 4242)
+    path.chmod(0o640)
+    os.setxattr(path, "user.origin", b"x")
+    before = path.stat()
+    monkeypatch.setattr(os, call, lambda *_: None)  # says yes and does otherwise
+    result = run(host.apply())
+    assert refused(result) == code
+    assert result.error is not None
+    assert "10-pod.conflist" in result.error.message
+    assert path.stat() == before
+    assert [each.name for each in host.conf.iterdir()] == ["10-pod.conflist"]
+
+
 @pytest.mark.parametrize("form", [Form.KEEP, Form.LIST])
 def test_what_would_be_too_large_to_be_read_again_is_not_written(host: Host, form: Form) -> None:
     name, text = "10-pod.conflist", VERSIONLESS

@@ -55,6 +55,19 @@ def test_the_very_file_comes_back(host: Host) -> None:
     assert (again.outcome, again.changes) == (Outcome.DONE, ()), "it stands there already"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="sets capabilities on a file")
+def test_what_a_write_takes_off_is_given_after_it(host: Host) -> None:
+    """The kernel removes a file's capabilities with the first byte written."""
+    path = host.config()
+    path.chmod(0o6755)
+    os.setxattr(path, "security.capability", bytes.fromhex("0100000200040000") + bytes(12))
+    was = owned(path)
+    done = run(host.apply())
+    assert (done.outcome, owned(path)) == (Outcome.DONE, was)
+    assert run(host.restore(done.backup)).outcome is Outcome.DONE
+    assert (path.read_text(), owned(path)) == (VERSIONLESS, was)
+
+
 def owned(path: Path) -> tuple[int, int, int, dict[str, bytes]]:
     entry = path.stat()
     xattrs = {name: os.getxattr(path, name) for name in os.listxattr(path)}

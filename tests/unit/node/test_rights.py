@@ -93,6 +93,33 @@ def test_the_group_of_a_folder_that_gives_its_own(host: Host, tmp_path: Path) ->
     assert path.stat().st_gid == 4242
 
 
+def test_set_id_bits_of_ones_own_are_given_back(host: Host, tmp_path: Path) -> None:
+    """Whoever has no capability loses them with the first byte that he writes."""
+    path = host.config()
+    path.chmod(0o6755)
+    done = agent(tmp_path, host.apply())
+    assert (done.outcome, path.stat().st_mode & 0o7777) == (Outcome.DONE, 0o6755)
+    assert agent(tmp_path, host.restore(done.backup)).outcome is Outcome.DONE
+    assert (path.read_text(), path.stat().st_mode & 0o7777) == (VERSIONLESS, 0o6755)
+
+
+def test_the_set_group_id_bit_of_a_foreign_group_cannot_be_given(
+    host: Host, tmp_path: Path
+) -> None:
+    """The group comes from the folder; the kernel drops the bit and says nothing."""
+    path = host.config()
+    os.chown(path, -1, 4242)
+    path.chmod(0o2755)
+    os.chown(host.conf, -1, 4242)
+    host.conf.chmod(0o2755)
+    assert "PermissionBits" in codes(agent(tmp_path, host.audit()))
+    result = agent(tmp_path, host.apply())
+    assert result.error is not None
+    assert (result.outcome, result.error.code) == (Outcome.REFUSED, "PermissionBits")
+    assert "10-pod.conflist has the permission bits 2755" in result.error.message
+    assert (path.read_text(), path.stat().st_mode & 0o7777) == (VERSIONLESS, 0o2755)
+
+
 def test_what_a_restore_could_not_give_back(host: Host, tmp_path: Path) -> None:
     """Refused before anything is made ready: what counts is the file of the backup."""
     path = host.config()

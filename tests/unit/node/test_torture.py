@@ -552,8 +552,9 @@ def test_fsync_comes_before_the_name(tmp_path: Path) -> None:
     backups = re.escape(str(bench.host.state / "backups"))
     backed_up: set[str] = set()
     for line in lines:
-        if match := re.match(r"write\(\d+<(/[^>]+)>", line):
+        if match := re.match(r"(?:write|fch(?:own|mod)|fsetxattr)\(\d+<(/[^>]+)>", line):
             dirty.add(match[1])
+            synced.discard(match[1])
         elif match := re.match(r"fsync\(\d+<(/[^>]+)>\) += 0", line):
             synced.add(match[1])
             dirty.discard(match[1])
