@@ -264,6 +264,23 @@ def test_a_policy_that_nobody_is_left_to_give_back_for_is_let_go(cluster: Cluste
     assert cluster.left() == []
 
 
+def test_what_was_deleted_like_any_other_manifest_is_healed(cluster: Cluster) -> None:
+    """By `kubectl delete -k .`, or pruned from Git: the rights and the controller go first."""
+    cluster.node("ours", cordoned=OURS, owner="cni")
+    cluster.install()
+    cluster.gives_back("ours")
+    cluster.kubectl("delete", "-k", str(ROOT), "--wait=false")
+    eventually(lambda: not cluster.server.request("GET", DEPLOYMENT).ok, "the controller is gone")
+    policies = f"crd {names.POLICY_PLURAL}.{names.GROUP}"
+    eventually(lambda: cluster.left() == [policies], lambda: f"what hangs: {cluster.left()}")
+    assert cluster.cordon("ours") == (True, "cni"), "as the manual warns"
+    code, said = cluster.uninstall()
+    assert code == 0, said
+    assert "policy ours: nobody is left to give back what it changed; its nodes keep it" in said
+    assert cluster.left() == []
+    assert cluster.cordon("ours") == (False, None)
+
+
 def test_a_controller_that_gives_back_gets_the_time(cluster: Cluster) -> None:
     cluster.install()
     cluster.gives_back("ours")
