@@ -52,13 +52,18 @@ class Look:
         return self.report.verdict in (Verdict.BLOCKED, Verdict.NO_CONFIG)
 
     @property
+    def writes(self) -> bool:
+        """Whether an apply would write: all that is to be written on a machine, or none of it."""
+        return self.report.verdict is Verdict.REWRITE
+
+    @property
     def faults(self) -> list[Finding]:
         """What is wrong, the first first."""
         return [each for each in self.report.findings if each.severity is Severity.FAULT]
 
     def rewritten(self, file: FileReport) -> Rewritten | None:
         """The file as an apply would write it; None where it would not. Raises CannotError."""
-        if file.action is not Action.REWRITE:
+        if not self.writes or file.action is not Action.REWRITE:
             return None
         try:
             return self.survey.rewritten(file)

@@ -97,12 +97,12 @@ def _refusal(look: Look) -> str:
 def apply(options: argparse.Namespace) -> Answer:
     """Backs up and writes what the plan says."""
     look = at_machine(operation(options, Kind.AUDIT))
-    orders = tuple(
-        FileOrder(file.name, file.sha256, file.to, file.becomes)
-        for file in look.report.files
-        if file.action is Action.REWRITE and file.to is not None
-    )
-    if orders:
+    if look.writes:
+        orders = tuple(
+            FileOrder(file.name, file.sha256, file.to, file.becomes)
+            for file in look.report.files
+            if file.action is Action.REWRITE and file.to is not None
+        )
         return _carry_out(named(replace(look.survey.operation, kind=Kind.APPLY, files=orders)))
     asked = look.survey.operation
     done = look.report.verdict in GOOD

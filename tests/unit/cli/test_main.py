@@ -86,6 +86,42 @@ def test_options_reach_the_engine(host: Host, capsys: Captured) -> None:
     assert ask(host, "plan") == 1
 
 
+TWO_NETWORKS = (
+    'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\n'
+    'conf_dir = "/etc/cni/net.d"\nbin_dir = "/opt/cni/bin"\nmax_conf_num = 2\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict"), [("macvlan", "Blocked"), ("flannel", "Managed")], ids=["refused", "left"]
+)
+def test_where_one_of_two_files_is_not_written_none_is(
+    host: Host, other: str, verdict: str, capsys: Captured
+) -> None:
+    """Every pod joins both networks: a node that is half cured is not what `plan` has shown."""
+    own = host.root / "etc/containerd/config.toml"
+    own.parent.mkdir()
+    own.write_text(TWO_NETWORKS)
+    assert ask(host, "diff") == 1
+    assert "10-pod.conflist" in capsys.readouterr().out
+    text = VERSIONLESS.replace("pod-net", "other").replace('"bridge"', f'"{other}"')
+    second = host.config(f"20-{other}.conflist", text)
+    if verdict == "Managed":
+        host.plugin(other)
+    before = host.tree()
+    assert ask(host, "plan", "-o", "json") == 1
+    planned = json.loads(capsys.readouterr().out)
+    assert planned["verdict"] == verdict
+    assert [each["patch"] for each in planned["files"]] == [[], []]
+    assert ask(host, "diff") == (2 if verdict == "Blocked" else 1)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"{verdict}: {second.name}: " in shown.err
+    assert ask(host, "apply") == 2
+    assert f"nothing was written: {verdict}: {second.name}: " in capsys.readouterr().err
+    assert host.tree() == before
+
+
 def test_folders_of_ones_own(host: Host, capsys: Captured) -> None:
     host.conf.rename(host.root / "conf")
     host.bin.rename(host.root / "bin")
