@@ -10,8 +10,9 @@ it.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 
-from cni_upgrade.cni import compat, config, folder, health, runtimes, succession
+from cni_upgrade.cni import compat, config, folder, health, runtimes, succession, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Finding, Severity
@@ -180,35 +181,48 @@ def _check_sandboxes(node: Node, current: Config, old: Config) -> list[Finding]:
     """Raises OperationRefusedError (Unsafe) when a sandbox that can be deleted now could not be.
 
     Of a rollback: for those that were added at the version that comes back, a finding instead.
+    One whose version is not known is taken for each that it may have: what it cannot be deleted
+    with today does not get worse.
     """
     runtime = runtimes.lookup(node.operation.runtime, node.operation.libcni)
     running = [
         sandbox
         for sandbox in node.survey.sandboxes
-        if runtime.deletes_with == "cached" or sandbox.may_be_on(current.network)
+        if sandbox.may_be_on(current.network) and _deleted_with_the_file(sandbox, runtime)
     ]
     libcni = runtime.libcni
     now, then = (each.under(libcni) if libcni else each for each in (current, old))
     hang: list[Finding] = []
     for version in sorted({sandbox.version or "" for sandbox in running}):
         alike = [sandbox for sandbox in running if (sandbox.version or "") == version]
-        before, after = _deletion(node, now, alike), _deletion(node, then, alike)
-        if after.works is True or (before.works is False and version != UNKNOWN):
-            continue
         returning = old.error is None and (version or None) == old.version
-        if returning and after.works is None:
-            continue  # they were added with what comes back, and nothing speaks against it
-        reason = after.why or f"it is not known what {runtime.label} does with them"
         added = f"{compat.told(alike)} added {compat.added_at(alike)}"
-        if returning and node.operation.rollback:
-            hang.append(_hang_again(old, added, reason))
-            continue
-        raise OperationRefusedError(
-            "Unsafe",
-            f"{old.name} at {old.version or 'no version'} would strand {added}: {reason}; "
-            "drain the node, then restore",
-        )
+        for taken in (None, *versions.KNOWN) if version == UNKNOWN else (version or None,):
+            taken_for = [replace(sandbox, version=taken) for sandbox in alike]
+            before, after = (_deletion(node, each, taken_for) for each in (now, then))
+            if after.works is True or before.works is False:
+                continue
+            if returning and after.works is None:
+                continue  # they were added with what comes back, and nothing speaks against it
+            reason = after.why or f"it is not known what {runtime.label} does with them"
+            if returning and node.operation.rollback:
+                hang.append(_hang_again(old, added, reason))
+                continue
+            raise OperationRefusedError(
+                "Unsafe",
+                f"{old.name} at {old.version or 'no version'} would strand {added}: {reason}; "
+                "drain the node, then restore",
+            )
     return hang
+
+
+def _deleted_with_the_file(sandbox: Sandbox, runtime: runtimes.Runtime) -> bool:
+    """Whether it matters to the sandbox what stands in the folder.
+
+    CRI-O deletes with the config that it cached at ADD, and with the file only where the cache has
+    none that it can load (ocicni `ocicni.go` loadNetworkFromCache).
+    """
+    return runtime.deletes_with != "cached" or sandbox.calls is None
 
 
 def _hang_again(old: Config, added: str, reason: str) -> Finding:
@@ -222,8 +236,11 @@ def _hang_again(old: Config, added: str, reason: str) -> Finding:
 
 
 def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outcome:
-    runtime = runtimes.lookup(node.operation.runtime, node.operation.libcni)
-    if config.error is not None and runtime.deletes_with != "cached":
+    """What becomes of sandboxes that are deleted with the file."""
+    if config.error is not None:
         return health.Outcome(None) if config.unjudged else health.Outcome(False, (config.error,))
+    runtime = runtimes.lookup(node.operation.runtime, node.operation.libcni)
+    if runtime.deletes_with == "cached":
+        runtime = replace(runtime, deletes_with="current")
     seen = EngineNode.of(config, runtime, node.survey.facts(), running)
     return health.delete_existing(config, config.version, seen)

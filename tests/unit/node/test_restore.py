@@ -164,6 +164,56 @@ def test_sandboxes_that_were_added_since(
         assert path.read_text() != VERSIONLESS
 
 
+def unread(host: Host, network: str = "pod-net") -> None:
+    """An entry of the results cache that does not tell how its pod was added."""
+    host.sandbox("1.0.0", "d" * 12, network).write_text("{")
+
+
+def test_crio_deletes_with_its_cache_whatever_comes_back(host: Host) -> None:
+    """What is not known of a plugin was not known before: a node that its change has broken would
+    never come back."""
+    host.runtime = "cri-o://1.23.0"
+    path, done = applied(host)
+    host.sandbox("1.0.0")
+    host.script("bridge", "exit 1")
+    host.script("host-local", "exit 1")
+    assert run(host.restore(done.backup)).outcome is Outcome.DONE
+    assert path.read_text() == VERSIONLESS
+
+
+@pytest.mark.parametrize(
+    ("before", "runtime", "network", "code"),
+    [
+        (None, "cri-o://1.23.0", "pod-net", "Unsafe"),
+        (None, "cri-o://1.23.0", "another", None),
+        (None, "cri-o://1.34.0", "pod-net", None),
+        ("0.4.0", "cri-o://1.23.0", "pod-net", None),
+        ("0.4.0", "containerd://1.6.2", "pod-net", None),
+        (None, "containerd://1.6.2", "another", None),
+    ],
+)
+def test_a_pod_of_which_the_cache_tells_nothing(
+    host: Host, before: str | None, runtime: str, network: str, code: str | None
+) -> None:
+    """CRI-O too deletes it with the file. What comes back must delete what can go today: with no
+    version, under libcni up to 1.0.1, it deletes nothing; at 0.4.0 whatever it does at 1.0.0."""
+    host.runtime = runtime
+    text = VERSIONLESS
+    if before is not None:
+        text = text.replace("{\n", f'{{\n  "cniVersion": "{before}",\n', 1)
+    path = host.config(text=text)
+    done = run(host.apply())
+    unread(host, network)
+    result = run(replace(host.restore(done.backup), rollback=True))
+    if code is None:
+        assert result.outcome is Outcome.DONE, result.error
+        assert path.read_text() == text
+    else:
+        assert refused(result) == code
+        assert "at a version that is not known" in str(result.error)
+        assert path.read_text() != text
+
+
 def test_a_rollback_lets_hang_again_what_hung_before(host: Host) -> None:
     """It is for the pods that work now or would never come: the others are counted, and no pod that
     was added since is stranded by it."""
