@@ -125,6 +125,7 @@ class Executor:
         """What the turns that are being taken were planned from."""
         self._stopped = ""
         self._broken = False
+        self._dropped = False
         self._contests: dict[str, _Contest] = {}
         """By the subject of a turn."""
         self.progress = time.monotonic()
@@ -145,7 +146,7 @@ class Executor:
         self.silent = False
         self._stopped = world.stopped
         self._world = world
-        self._broken = False
+        self._broken = self._dropped = False
         nodes: list[Turn] = []
         policies: list[Turn] = []
         turns = tuple(turns)
@@ -156,6 +157,10 @@ class Executor:
         if self._broken:
             return done
         return all(await _all(self._turn(turn, world) for turn in policies)) and done
+
+    def drop(self) -> None:
+        """Begin nothing more of what is carried out now: it was planned before another one led."""
+        self._dropped = True
 
     def _forget(self, subjects: Container[str]) -> None:
         """What was said of leftovers that nobody asks to delete any more: each has a new name."""
@@ -180,7 +185,9 @@ class Executor:
         """None where the turn goes on; else how it ended, as `carry_out` tells it."""
         # Each request would wait as long for nothing as the one before it; and what was
         # planned before everything was stopped is not begun after it.
-        if self.silent or self._store.stopped != self._stopped or self._rests(turn, decision):
+        if self.silent or self._dropped or self._store.stopped != self._stopped:
+            return False
+        if self._rests(turn, decision):
             return False
         try:
             await self._do(decision)

@@ -31,17 +31,15 @@ class Leading:
         changed: Callable[[], None],
         clock: Callable[[], float] = ticks,
     ) -> None:
-        """`changed` is called when the lease was won or lost; `clock` is in seconds."""
+        """`changed` is called when the lease was won, lost, or both; `clock` is in seconds."""
         self._clock = clock
         self._kube = kube
         self._namespace = namespace
         self._election = election
         self._changed = changed
-        self._led = False
+        self._led = (False, 0)
         self._trouble = ""
         self._known = False
-        self.transitions = 0
-        """How often this replica has become the leader."""
 
     def leads(self) -> bool:
         """Whether a plan may be made and carried out now."""
@@ -76,11 +74,11 @@ class Leading:
             self._say(f"no answer within {self._election.timing.renew / 2:.0f} s")
         except KubeError as error:
             self._say(str(error))
-        led, self._led = self._led, self.leads()
+        # By the term as well: one that was frozen while another one led may lead again by now.
+        led, self._led = self._led, (self.leads(), self._election.terms)
         if led == self._led:
             return
-        if self._led:
-            self.transitions += 1
+        if self.leads():
             log.info("this replica leads from now on, as %s", self._election.identity)
         else:
             log.warning("this replica leads no more; the lease is held by %s", self._holder())

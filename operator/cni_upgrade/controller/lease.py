@@ -45,6 +45,8 @@ class Election:
         self._record: Raw = {}
         self._seen_at = 0.0
         self._renewed: float | None = None
+        self.terms = 0
+        """How often the lease was won. Between two terms another replica may have led."""
 
     @property
     def holder(self) -> str:
@@ -100,9 +102,11 @@ class Election:
 
     def won(self, lease: Raw, sent: float) -> None:
         """Our write was accepted. It counts from when it was sent: others saw it no earlier."""
+        renewed = self.leads(sent)
         self.saw(lease, sent)
         if self.holder == self.identity:
             self._renewed = sent
+            self.terms += not renewed
 
     def leads(self, now: float) -> bool:
         """Whether a write may begin."""

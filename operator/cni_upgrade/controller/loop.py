@@ -77,6 +77,8 @@ class Loop:
         self._due = 0.0
         self._proofs_due = 0.0
         self._cost = 0.0
+        self._outdated = False
+        """The lease was won or lost since the last whole lists were begun."""
         self.listed = asyncio.Event()
         """Set while the store was healed by whole lists since the last trouble."""
 
@@ -96,6 +98,13 @@ class Loop:
         """What is known may be old: list everything before the next plan."""
         self.listed.clear()
         self.wake()
+
+    def elected(self) -> None:
+        """The lease was won, lost, or both: another replica may have written meanwhile, and what
+        was read and planned before that is not acted on."""
+        self._outdated = True
+        self._executor.drop()
+        self.relist()
 
     def ready(self) -> str:
         """Empty while the cluster is seen and acted on, else what is wrong."""
@@ -158,6 +167,7 @@ class Loop:
     async def resync(self) -> None:
         """Heal the store from whole lists, and with it what passes remember."""
         store, self._memory = self._store, Memory()
+        self._outdated = False
         if store.denied:
             # Policies are where the missing rights are said; of the rest, nothing is done.
             await self._list_told()
@@ -167,8 +177,12 @@ class Loop:
         room = f"metadata.name={store.config.namespaces.agents}"
         await store.rooms.replace(self._reads.list(NAMESPACES, fieldSelector=room))
         for kind in kinds(store):
+            if self._outdated:
+                return
             await kind.replace(self._reads)
         await self._list_leases()
+        if self._outdated:
+            return
         self._due = time.monotonic() + RESYNC
         self.listed.set()
         store.forget(store.now())
@@ -189,6 +203,8 @@ class Loop:
         now = self._store.now()
         if not self._store.denied:
             await self._list_proofs(now)
+        if self._outdated:
+            return
         began = time.thread_time()
         world = self._store.snapshot(now, self._attention.begins(now))
         with self._metrics.planning():

@@ -130,7 +130,7 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
     # Not the pod's name alone: a container that was started again is another one.
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:12]}"
     election = Election(identity, Timing.of(arguments.lease_seconds))
-    leading = Leading(client, config.namespaces.system, election, lambda: loop.relist())
+    leading = Leading(client, config.namespaces.system, election, lambda: loop.elected())
     client.fence = leading.left
     asked, granted = asyncio.Event(), asyncio.Event()
     # Nothing is begun by who does not know yet whether it may be ended.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -106,6 +107,42 @@ async def test_what_is_refused_ends_it_in_time_and_not_before(clock: Clock, stat
     await one.once()
     assert one.leads(), "nobody took it: it is ours again"
     assert lease(kube)["spec"]["leaseTransitions"] == 0
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["asleep", "in a request"])
+async def test_one_that_slept_while_another_one_led_is_told(
+    clock: Clock, answered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leads before and after, and what it knows of the cluster is from before."""
+    kube = Memory()
+    one, two = Replica(kube, "one", clock), Replica(kube, "two", clock)
+    await one.once()
+    await two.once()
+    clock.now += 2
+    await one.once()
+    assert (one.leads(), one.told) == (True, 1)
+    await two.once()
+    whole = kube.patch
+
+    async def meanwhile() -> None:
+        for _ in range(10):
+            clock.now += 2
+            await two.once()
+        assert two.leads()
+        await two.release()
+
+    async def frozen(*asked: Any) -> Object:
+        monkeypatch.setattr(kube, "patch", whole)
+        await meanwhile()
+        return await whole(*asked)
+
+    if answered:
+        clock.now += 2
+        monkeypatch.setattr(kube, "patch", frozen)
+    else:
+        await meanwhile()
+    await one.once()
+    assert (one.leads(), one.told) == (True, 2)
 
 
 async def test_a_lease_that_cannot_be_read_is_no_readiness() -> None:

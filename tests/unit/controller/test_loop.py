@@ -441,6 +441,38 @@ async def test_what_may_not_be_deleted_keeps_nothing_else_and_is_told(made: Made
     assert made.store.errors == {}
 
 
+@pytest.mark.parametrize("where", ["listing", "reading", "acting"])
+async def test_what_was_seen_before_another_one_led_is_not_acted_on(
+    made: Made, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica that was frozen leads again: the other one may have given the node back."""
+    cluster = made.kube.cluster
+    monkeypatch.setattr(made.store, "now", lambda: cluster.now)
+    cluster.add_node(SimNode("node-a", "0.4.0"), pods=3)
+    cluster.apply_policy("cure", {"mode": "Enforce", "drain": {"policy": "Always"}})
+    cluster.budgets = {f"web-node-a-{number}" for number in range(3)}
+    await at_step(made, "Drain")
+    cluster.budgets = set()
+    first = {"listing": ("list", "nodes"), "reading": ("list", "pods"), "acting": ("evict", "pods")}
+    asked: list[tuple[str, str]] = []
+
+    def frozen(verb: str, plural: str, name: str) -> None:
+        if not asked and (verb, plural) == first[where]:
+            asked.append((verb, plural))
+            made.kube.asked.clear()
+            made.loop.elected()
+
+    made.kube.refuse = frozen
+    if where == "listing":
+        await made.loop.resync()
+        assert not made.loop.listed.is_set(), "what was listed before is too old"
+    with contextlib.suppress(KubeError):
+        await made.loop.once()
+    assert asked
+    assert made.kube.writes() == [], "nothing but what was on its way"
+    await until(made, lambda: cluster.status("node-a").get("phase") == "Done")
+
+
 async def draining(made: Made, number: int) -> None:
     """So many nodes whose drain a budget holds up."""
     cluster = made.kube.cluster
