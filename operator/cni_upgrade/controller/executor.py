@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from cni_upgrade.api import names
 from cni_upgrade.controller.clock import utc_now
+from cni_upgrade.controller.owed import Owed, Standing
 from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.controller.store import Shelf, Store
 from cni_upgrade.fleet import decisions as d
@@ -126,6 +127,7 @@ class Executor:
         self._stopped = ""
         self._broken = False
         self._dropped = False
+        self._owed = Owed(recorder.say)
         self._contests: dict[str, _Contest] = {}
         """By the subject of a turn."""
         self.progress = time.monotonic()
@@ -147,6 +149,7 @@ class Executor:
         self._stopped = world.stopped
         self._world = world
         self._broken = self._dropped = False
+        self._owed.settle(self._standing)
         nodes: list[Turn] = []
         policies: list[Turn] = []
         turns = tuple(turns)
@@ -193,6 +196,10 @@ class Executor:
             await self._do(decision)
         except KubeError as error:
             self.refused[error.reason] += 1
+            if isinstance(decision, d.SetStatus) and (error.unreachable or error.conflict):
+                # Of a conflict too: a try before this one may have been answered with an error.
+                events = [each for each in turn.decisions if isinstance(each, d.Emit)]
+                self._owed.note(decision, self._planned_from(decision), events)
             # An eviction may have waited for somebody's webhook, and then tells of nothing else.
             self.silent = self.silent or (error.status == 0 and not isinstance(decision, d.Evict))
             said = (turn.subject, type(decision).__name__, error)
@@ -205,6 +212,8 @@ class Executor:
             return False
         finally:
             self.progress = time.monotonic()
+        if isinstance(decision, d.SetStatus):
+            self._owed.forget(decision)
         self.carried_out[type(decision).__name__] += 1
         if not isinstance(decision, d.SetStatus | d.KeepStatus | d.Emit):
             log.info("%s: %s", turn.subject, type(decision).__name__)
@@ -232,6 +241,17 @@ class Executor:
         """Read one object anew: a refusal says that what we know of it is old."""
         one = self._kube.list(resource, namespace, fieldSelector=f"metadata.name={name}")
         await shelf.replace_one(name, one)
+
+    def _standing(self, kind: str, name: str) -> Standing | None:
+        """What is known by now of a record or a policy."""
+        states = kind == names.NODE_STATE_KIND
+        shelf: Shelf[Any] = self._store.states if states else self._store.policies
+        if (item := shelf.items.get(name)) is not None:
+            return Standing(item.metadata.resource_version, item.status.to_api())
+        if (error := shelf.unreadable.get(name)) is not None:
+            obj: Any = error.obj
+            return Standing(obj["metadata"]["resourceVersion"], obj.get("status") or {})
+        return None
 
     def _planned_from(self, decision: d.SetStatus) -> str:
         """The version of the object that the planner saw."""

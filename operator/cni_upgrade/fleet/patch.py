@@ -17,3 +17,15 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
         elif key not in old or before != value:
             patch[key] = value
     return patch
+
+
+def holds(patch: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
+    """Whether the document is as the patch makes it."""
+    for key, value in patch.items():
+        found = document.get(key)
+        if isinstance(value, Mapping):
+            if not (isinstance(found, Mapping) and holds(value, found)):
+                return False
+        elif found != value:
+            return False
+    return True

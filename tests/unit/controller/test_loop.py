@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,9 +21,11 @@ from cni_upgrade.fleet.policy_status import COUNTED
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.workloads import proof_pod
+from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.port import KubeError, Listed
 from cni_upgrade.kube.resources import JOBS, NODES, Resource
 from tests.unit.controller.kube_model import Made, silence
+from tests.unit.controller.kube_model import Memory as Cluster
 from tests.unit.fleet.cluster_model import AGENTS, CONFIG, LEASED, PROOF
 from tests.unit.fleet.node_model import SimNode
 
@@ -471,6 +475,58 @@ async def test_what_was_seen_before_another_one_led_is_not_acted_on(
     assert asked
     assert made.kube.writes() == [], "nothing but what was on its way"
     await until(made, lambda: cluster.status("node-a").get("phase") == "Done")
+
+
+def lost(status: int, done: bool) -> KubeError | None:
+    """What the executor hears of a status write whose answer was lost."""
+    if status == 409:
+        # It was done, answered with an error, sent again, and refused for its version.
+        return KubeError(409, "Conflict", "the object has been modified") if done else None
+    return KubeError(status, "", "no answer")
+
+
+@pytest.mark.parametrize("status", [0, 409, 504])
+@pytest.mark.parametrize("done", ["never", "always", "now and then"])
+async def test_each_event_is_told_once_whatever_becomes_of_answers(
+    made: Made, client: Client, status: int, done: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cured(made: Made) -> list[tuple[str, str]]:
+        cluster = made.kube.cluster
+        cluster.add_node(SimNode("node-a", "0.4.0"))
+        cluster.apply_policy("cure", {"mode": "Enforce"})
+        for _ in range(90):
+            with contextlib.suppress(KubeError):
+                await made.pass_()
+            with contextlib.suppress(KubeError):
+                await made.recorder.send()
+        assert cluster.status("node-a")["phase"] == "Done"
+        told = [
+            (e["involvedObject"]["kind"], e["reason"])
+            for e in cluster.api.all("Event")
+            for _ in range(e["count"])
+        ]
+        return sorted(told)
+
+    expected = await cured(Made(Cluster(), client))
+    assert ("CNINodeState", "Done") in expected
+    patch, number = made.kube.patch, itertools.count()
+
+    async def patched(
+        resource: Resource, namespace: str | None, name: str, body: Any, sub: str = ""
+    ) -> Any:
+        turn = next(number)
+        fails = sub == "status" and turn % 2 == 0
+        lands = done == "always" or (done == "now and then" and turn % 4 == 0)
+        if not fails:
+            return await patch(resource, namespace, name, body, sub)
+        if lands:
+            await patch(resource, namespace, name, body, sub)
+        if (error := lost(status, lands)) is not None:
+            raise error
+        return await patch(resource, namespace, name, body, sub)
+
+    monkeypatch.setattr(made.kube, "patch", patched)
+    assert await cured(made) == expected
 
 
 async def draining(made: Made, number: int) -> None:

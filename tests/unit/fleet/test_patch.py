@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cni_upgrade.fleet.patch import merge_patch
+from cni_upgrade.fleet.patch import holds, merge_patch
 from tests.unit.fleet.api_model import merged
 
 # Statuses have no null members: Model.to_api leaves them out.
@@ -23,6 +23,15 @@ DOCUMENTS = st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=4)
 @given(DOCUMENTS, DOCUMENTS)
 def test_applied_it_gives_the_new_one(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert merged(old, merge_patch(old, new)) == new
+
+
+@given(DOCUMENTS, DOCUMENTS)
+def test_it_holds_where_it_was_applied_and_only_there(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    patch = merge_patch(old, new)
+    assert holds(patch, new)
+    assert holds(patch, old) == (old == new)
 
 
 @given(DOCUMENTS)
