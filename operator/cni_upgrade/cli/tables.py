@@ -34,6 +34,7 @@ _VERDICTS = {
 }
 _LOOSE_REWRITE = "another version is to be written; `cni-upgrade diff FILE` shows it as a patch"
 _NOT_KNOWN = "nothing is to be written; whether pods come and go with it is not known"
+_STUCK = "nothing is to be written; pods that were added before cannot be deleted all the same"
 _SOURCES = {
     Source.VERSION: "its own answer",
     Source.BUILDINFO: "the library built in: at most",
@@ -141,7 +142,7 @@ def of_changes(result: Result, where: str) -> Iterator[str]:
     if report is not None and result.outcome is not Outcome.REFUSED:  # else it is as it was
         yield ""
         yield from _findings([each for each in report.findings if each.severity != Severity.INFO])
-        yield from _label("Verdict", f"{report.verdict}: {_VERDICTS[report.verdict]}")
+        yield from _label("Verdict", f"{report.verdict}: {_meaning(report)}")
 
 
 def of_backups(
@@ -258,12 +259,9 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _verdict(look: Look) -> Iterator[str]:
-    verdict, baseline = look.report.verdict, look.report.baseline
-    meaning = _VERDICTS[verdict]
+    verdict, meaning = look.report.verdict, _meaning(look.report)
     if look.path is not None and verdict is Verdict.REWRITE:
         meaning = _LOOSE_REWRITE
-    elif verdict is Verdict.COMPATIBLE and None in (baseline.add, baseline.delete):
-        meaning = _NOT_KNOWN
     elif verdict is Verdict.REWRITE and look.named:
         meaning = f"{meaning}; give each the options that were given here"
     yield from _label("Verdict", f"{verdict}: {meaning}")
@@ -272,6 +270,16 @@ def _verdict(look: Look) -> Iterator[str]:
         yield f"         `cni-upgrade explain {told}` tells more"
     if look.path is not None:
         yield ""
+
+
+def _meaning(report: Report) -> str:
+    """Compatible is said of the files: that all is well is not, where pods stay or may."""
+    works = (report.baseline.add, report.baseline.delete)
+    if report.verdict is Verdict.COMPATIBLE and False in works:
+        return _STUCK
+    if report.verdict is Verdict.COMPATIBLE and None in works:
+        return _NOT_KNOWN
+    return _VERDICTS[report.verdict]
 
 
 def _range(supported: Sequence[str], highest: str | None) -> str:

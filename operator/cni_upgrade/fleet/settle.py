@@ -170,6 +170,8 @@ def verdict_phase(report: Report) -> tuple[Phase, str, str]:
             active = next((f for f in report.files if f.active), None)
             found = f"{active.name} is at {active.version or 'no version'}" if active else ""
             text = f"nothing to do: {active.why}" if active and active.why else "nothing to do"
+            if report.baseline.delete is False:  # by what was cached at ADD: no file cures that
+                text = f"nothing to write, but {report.baseline.delete_why or 'deleting fails'}"
             return Phase.COMPATIBLE, "Compatible", f"{found}; {text}" if found else text
         case Verdict.REWRITE:
             return Phase.WAITING, "ChangeNeeded", planned(report)

@@ -347,6 +347,18 @@ def test_a_restore_that_lets_pods_hang_again(host: Host, capsys: Captured) -> No
     assert "F1" in capsys.readouterr().out
 
 
+def test_nothing_is_called_well_where_pods_cannot_be_deleted(host: Host, capsys: Captured) -> None:
+    """CRI-O 1.23 deletes with the config that it cached, which no file changes."""
+    host.runtime = "cri-o://1.23.0"
+    host.config()
+    host.sandbox(None)
+    for verb, found in (("apply", 1), ("audit", 1), ("plan", 0), ("apply", 0)):
+        assert ask(host, verb) == found, verb
+        told = " ".join(capsys.readouterr().out.split())
+        assert "nothing is to be done" not in told, verb
+        assert "pods that were added before cannot be deleted all the same" in told
+
+
 def test_a_restore_that_leaves_nothing_to_be_found(host: Host, capsys: Captured) -> None:
     """As an apply: what is found afterwards decides, not that something was done."""
     path = host.config(text=VERSIONLESS.replace("{\n", '{\n  "cniVersion": "0.4.0",\n', 1))

@@ -18,7 +18,7 @@ from cni_upgrade.fleet.settle import (
     seen,
     verdict_phase,
 )
-from cni_upgrade.node.operation import After, Report, Verdict
+from cni_upgrade.node.operation import After, Baseline, Report, Verdict
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.node_model import FILE
 from tests.unit.fleet.samples import node, policy, report, state
@@ -64,6 +64,11 @@ def no_config() -> Report:
             replace(report(old("n")), verdict=Verdict.MANAGED, findings=(MANAGED,)),
             ("ManagedElsewhere", "ManagedElsewhere"),
             "flannel writes this file and would put it back; set cniVersion 1.0.0 at its source",
+        ),
+        (
+            replace(report(healthy()), baseline=Baseline(True, False, None, "CachedDel: two stay")),
+            ("Compatible", "Compatible"),
+            "is at 1.0.0; nothing to write, but CachedDel: two stay",
         ),
         (no_config(), ("Blocked", "NoConfig"), "no CNI config was found"),
         (
