@@ -7,8 +7,10 @@ Whom a plugin delegates to is called as that plugin sees fit:
   cni-plugin `flannel_linux.go` doCmdAdd). Its delegate is bridge with host-local unless it says so;
 - multus gives each of `delegates` to libcni as it stands, a plugin or a whole list, so that the
   delegate's own version counts, a missing one too (multus-cni `pkg/multus/multus.go` confAdd,
-  conflistAdd). With `clusterNetwork` they count for nothing, and what it names is elsewhere
-  (`pkg/types/conf.go` LoadNetConf, `pkg/k8sclient/k8sclient.go` getNetDelegate);
+  conflistAdd). With `clusterNetwork` they count for nothing, and what it names is elsewhere, as is
+  each of `defaultNetworks`, which every pod outside of the system namespaces joins as well
+  (`pkg/types/conf.go` LoadNetConf, `pkg/k8sclient/k8sclient.go` GetDefaultNetworks,
+  getNetDelegate);
 - others may do either.
 """
 
@@ -55,6 +57,19 @@ class Called:
                 return tuple(dict.fromkeys((given, *self.own)))
 
 
+@dataclass(frozen=True, slots=True)
+class Versionless:
+    """A network with no version that multus has its own libcni add and delete.
+
+    On DEL multus gives a list its own version, if it has one, and of each plugin hands on no more
+    than every plugin has (`pkg/multus/multus.go` CmdDel: it marshals a NetConfList).
+    """
+
+    multus: str
+    name: str
+    is_list: bool
+
+
 def chain(plugins: list[Node], files: Mapping[int, str] | None = None) -> tuple[Called, ...]:
     """Each call of a binary once, in the order in which they first come.
 
@@ -88,16 +103,42 @@ def alone(calls: Iterable[Called], version: str | None) -> Iterator[Called]:
 
 
 def elsewhere(plugins: list[Node]) -> tuple[str, ...]:
-    """What is run beside these binaries and stands in no config here: multus' cluster network.
+    """What is run beside these binaries and stands in no config here: multus' own networks.
 
     A path as it is written, or a name; empty where the daemon behind multus-shim decides.
     """
+    found: list[str] = []
+    for plugin in _multus(plugins):
+        if cluster := last_string(plugin, "clusternetwork"):
+            found += [cluster, *_strings(plugin, "defaultnetworks")]
+        elif not any(_each(plugin, "delegates")):
+            found.append("")
+    return tuple(found)
+
+
+def versionless(plugins: list[Node]) -> tuple[Versionless, ...]:
+    """Those of multus' `delegates` that carry no version."""
     return tuple(
-        last_string(plugin, "clusternetwork")
-        for plugin in plugins
-        if plugin.kind == "object"
-        if last_string(plugin, "type") in MULTUS
-        if last_string(plugin, "clusternetwork") or not any(_each(plugin, "delegates"))
+        Versionless(last_string(plugin, "type"), kind or last_string(each, "name"), not kind)
+        for plugin in _multus(plugins)
+        if not last_string(plugin, "clusternetwork")
+        for each in _each(plugin, "delegates")
+        if each.kind == "object" and not last_string(each, "cniversion")
+        if (kind := last_string(each, "type")) or any(golang.fields(each, "plugins"))
+    )
+
+
+def _multus(plugins: list[Node]) -> Iterator[Node]:
+    for plugin in plugins:
+        if plugin.kind == "object" and last_string(plugin, "type") in MULTUS:
+            yield plugin
+
+
+def _strings(node: Node, key: str) -> tuple[str, ...]:
+    """The strings of the last array of that (folded) key."""
+    arrays = [value for value in golang.fields(node, key) if value.kind == "array"]
+    return tuple(
+        str(item.scalar) for item in (arrays[-1].items if arrays else ()) if item.kind == "string"
     )
 
 

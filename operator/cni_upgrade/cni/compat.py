@@ -10,6 +10,7 @@ from typing import Literal
 from cni_upgrade.cni import check, versions
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import shown
+from cni_upgrade.cni.numbers import wholes
 from cni_upgrade.cni.runtimes import Runtime
 from cni_upgrade.cni.value import dataclass
 
@@ -56,6 +57,18 @@ def del_survives(libcni: str, added: str | None, now: str | None) -> bool:
     if release < (1, 0, 0):
         return now == "0.4.0" and added in ("0.3.0", "0.3.1", "0.4.0")
     return now in ("0.4.0", "1.0.0") and added != "1.1.0"
+
+
+def deletes_versionless(libcni: str | None) -> bool | None:
+    """Whether that release deletes where no version is given (cni#893); None if not known.
+
+    `libcni` is what a binary's build info says of itself, which may be a pre-release.
+    """
+    numbers = wholes((libcni or "").partition("-")[0].split("."))
+    if libcni is None or numbers is None or len(numbers) != 3:
+        return None
+    first = [1, 1, 0]
+    return None if numbers == first and "-" in libcni else numbers >= first
 
 
 def reach(

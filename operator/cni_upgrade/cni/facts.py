@@ -28,6 +28,8 @@ class Support:
     max: str | None = None
     source: Source = "unknown"
     finding: Finding | None = None
+    libcni: str | None = None
+    """The release that is built into it, asked of multus alone; None where that is not known."""
     called: Called | None = None
     """In the chain of a config: at which version it is called there."""
 

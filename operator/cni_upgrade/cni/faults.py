@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cni_upgrade.cni import check, compat
-from cni_upgrade.cni.chain import Called
+from cni_upgrade.cni.chain import Called, Versionless
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
@@ -144,6 +144,19 @@ def delegate_refuses(support: Support) -> Finding:
         f"{support.type} is delegated to at {compat.either(at)}, whatever the config's cniVersion "
         f"is, and it supports {_supports(support)}: ADD and DEL fail (incompatible CNI versions)",
         f"write a cniVersion that {support.type} supports into the delegate's own config",
+    )
+
+
+def delegate_stays(network: Versionless, multus: Support) -> Finding:
+    """A network with no version, under a multus whose libcni does not delete with that."""
+    return Finding(
+        Code.DELEGATE_VERSION,
+        Severity.FAULT,
+        network.name,
+        f"{shown(network.name)}, which {multus.type} delegates to, has no version: {multus.type} "
+        f"carries libcni {multus.libcni}, which adds a pod with that and cannot delete it "
+        '(invalid version "": the version is empty)',
+        "write a cniVersion that its plugins support into it",
     )
 
 

@@ -8,7 +8,7 @@ the status of a pod that it creates, which runs CHECK and so fails on a missing 
 pod).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from cni_upgrade.cni import check, compat, faults, versions
@@ -74,9 +74,9 @@ def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
     if not node.sandboxes:
         return Outcome(True)
     if node.runtime.deletes_with == "cached":
-        found = _cached_faults(config, node)
+        found = [*_delegates_stay(version, node), *_cached_faults(config, node)]
     else:
-        found = _del_faults(config, version, node)
+        found = [*_del_faults(config, version, node)]
     return _outcome(found, _binaries_known(version, node) and _pods_known(config, version, node))
 
 
@@ -85,7 +85,7 @@ def delete_next(config: Config, version: str | None, node: Node) -> Outcome:
     return delete(config, version, replace(node, sandboxes=()))
 
 
-def _outcome(found: Iterator[Finding], known: bool) -> Outcome:
+def _outcome(found: Iterable[Finding], known: bool) -> Outcome:
     causes = tuple(dict.fromkeys(found))
     if causes:
         return Outcome(False, causes)
@@ -152,10 +152,17 @@ def _del_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
     yield from faults.loopback_breaks(node)
     yield from _version_faults(config, version, node)
     yield from _versionless_results(config, version, node, "DEL")
+    yield from _delegates_stay(version, node)
     if runtime.deletes_with == "cached":
         yield from _cached_faults(config, node)
     elif not refused and (stuck := compat.stuck_at(runtime, _seen(node), version)):
         yield faults.stuck_sandboxes(config, stuck, version)
+
+
+def _delegates_stay(version: str | None, node: Node) -> Iterator[Finding]:
+    """Networks that multus' own libcni does not delete from, whatever the runtime's does."""
+    for network in node.undeletable(version):
+        yield faults.delegate_stays(network, node.plugins[network.multus])
 
 
 def _seen(node: Node) -> list[Sandbox]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 
 from cni_upgrade.cni import chain, compat
-from cni_upgrade.cni.chain import Called
+from cni_upgrade.cni.chain import Called, Versionless
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import shown
@@ -29,6 +29,8 @@ class Node:
     sandboxes: Sequence[Sandbox]
     elsewhere: Sequence[str] = ()
     """Networks that run with this one and of which nothing is known here."""
+    versionless: Sequence[Versionless] = ()
+    """Networks that multus adds and deletes with no version."""
     plugins: Mapping[str, Support] = field(default_factory=dict)
     """All that were asked, those of the configs in the results cache too."""
 
@@ -37,7 +39,7 @@ class Node:
         cls, config: Config, runtime: Runtime, facts: Facts, sandboxes: Sequence[Sandbox]
     ) -> "Node":
         """What concerns that config; a binary of which nothing is said is one not known."""
-        calls, elsewhere = _calls(config, facts)
+        calls, elsewhere, versionless = _calls(config, facts)
         if config.check_disabled:
             runtime = replace(runtime, asks_check=False)
         loopback = facts.plugins.get(LOOPBACK) or Support(LOOPBACK)
@@ -47,6 +49,7 @@ class Node:
             loopback if runtime.loopback_at else None,
             sandboxes,
             elsewhere,
+            versionless,
             facts.plugins,
         )
         return replace(node, chain=[node.called(each) for each in calls])
@@ -66,6 +69,17 @@ class Node:
         """The binaries that are there and do not say which versions they support."""
         silent = [b.type for b in self.binaries if b.supported is None and b.source != "missing"]
         return list(dict.fromkeys(silent))
+
+    def undeletable(self, version: str | None) -> list[Versionless]:
+        """Networks with no version that multus adds and surely cannot delete."""
+        return [each for each in self.versionless if self._deletes(each, version) is False]
+
+    def _deletes(self, network: Versionless, version: str | None) -> bool | None:
+        """Whether multus, called at that version, deletes what it has added to that network."""
+        if network.is_list and version:
+            return None
+        multus = self.plugins.get(network.multus)
+        return compat.deletes_versionless(multus.libcni if multus else None)
 
     def told_otherwise(self, version: str | None) -> list[Support]:
         """Those that a key of their own tells another version than the config's."""
@@ -92,11 +106,32 @@ class Node:
             if each.supported and each.takes(version)
         ]
         doubts += map(_unseen, self.elsewhere)
+        doubts += [
+            _not_deleted(each, version)
+            for each in self.versionless
+            if self._deletes(each, version) is None
+        ]
         return list(dict.fromkeys(doubts))
 
 
+def _not_deleted(network: Versionless, version: str | None) -> str:
+    """Why it is not known whether multus deletes what it has added to that network."""
+    name = shown(network.name)
+    if network.is_list and version:
+        return (
+            f"{name}, which {network.multus} delegates to, has no version: a pod is added to it "
+            f"with none and deleted at {shown(version)}, of its plugins' settings those alone "
+            "that every plugin has, and it is not known whether they bear that"
+        )
+    return (
+        f"{name}, which {network.multus} delegates to, has no version: libcni below 1.1.0 adds a "
+        f"pod with that and does not delete it, and which one {network.multus} carries is not "
+        "known"
+    )
+
+
 def _unseen(network: str) -> str:
-    """Why it is not known what runs for a cluster network of multus.
+    """Why it is not known what runs for a cluster or default network of multus.
 
     A name is no file's before the cluster has been asked (multus-cni `pkg/k8sclient/k8sclient.go`
     getNetDelegate: first a NetworkAttachmentDefinition, then a network of that name in its
@@ -115,13 +150,15 @@ def _unseen(network: str) -> str:
     )
 
 
-def _calls(config: Config, facts: Facts) -> tuple[list[Called], list[str]]:
-    """Who is called by a config and by those of the folder that it names, and what it names else.
+def _calls(config: Config, facts: Facts) -> tuple[list[Called], list[str], list[Versionless]]:
+    """Who is called by a config and by those of the folder that it names, what it names else, and
+    which of all these have no version.
 
     multus loads a cluster network that is a path from there, as the agent's own mount names it
     (`/host/etc/cni/net.d/10-flannel.conflist`).
     """
-    calls, elsewhere = list(config.calls), []
+    calls, elsewhere, versionless = list(config.calls), [], list(config.versionless)
+    multus = next((each for each in config.mains if each in chain.MULTUS), "")
     for path in config.elsewhere:
         named = next(
             (
@@ -135,4 +172,6 @@ def _calls(config: Config, facts: Facts) -> tuple[list[Called], list[str]]:
             elsewhere.append(path)
         else:
             calls += chain.alone(named.calls, named.version)
-    return calls, elsewhere
+            if not named.version:
+                versionless.append(Versionless(multus, named.name, named.kind == "conflist"))
+    return calls, elsewhere, versionless

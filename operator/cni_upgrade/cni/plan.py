@@ -74,6 +74,10 @@ def plan(
     if node.runtime.libcni is None:
         return _refused(config, f"it is not known what {node.runtime.label} supports")
     beside = replace(node, chain=()).doubts(target.version)  # what no version has to do with
+    beside += [
+        f"{shown(each.name)} has no version, and {each.multus} cannot delete with that"
+        for each in node.undeletable(target.version)
+    ]
     if beside:
         return _refused(config, "; ".join(beside))
     return _reach(config, node, then, target, faulty, before)

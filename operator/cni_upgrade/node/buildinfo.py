@@ -28,18 +28,26 @@ def highest_version(path: str) -> str | None:
     None when the file has no build info, links no libcni, or links one that is not known.
     Raises OSError when the file cannot be read.
     """
+    release = libcni(path)
+    if release is None:
+        return None
+    line = ".".join(release.split(".")[:2])
+    return MAX_BY_LIBCNI.get(line) or _OLDER.get(line)
+
+
+def libcni(path: str) -> str | None:
+    """The release of libcni that is linked into the Go binary at `path`, e.g. 1.1.2.
+
+    None when the file has no build info, or links none. Raises OSError when it cannot be read.
+    """
     with open(path, "rb") as binary:  # noqa: PTH123 - see files.py
         try:
             data = mmap.mmap(binary.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:  # an empty file cannot be mapped
             return None
     with data:
-        modules = _modules(data)
-    release = _libcni(modules)
-    if release is None:
-        return None
-    line = ".".join(release.removeprefix("v").split(".")[:2])
-    return MAX_BY_LIBCNI.get(line) or _OLDER.get(line)
+        release = _libcni(_modules(data))
+    return release.removeprefix("v") if release else None
 
 
 def _libcni(modules: str) -> str | None:

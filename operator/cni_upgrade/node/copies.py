@@ -5,6 +5,7 @@ plugin supports is not known, for a folder that another installation has left an
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from cni_upgrade.cni.compat import supported_range
 from cni_upgrade.cni.facts import Support
@@ -36,7 +37,8 @@ def _of_all(found: Support, apart: Sequence[tuple[str, Mapping[str, Support]]]) 
     binary = found.type
     there = [(host, said[binary]) for host, said in apart if said[binary].source != "missing"]
     if len({said.supported for _, said in there}) < 2:
-        return found
+        carried = {said.libcni for _, said in there}
+        return found if len(carried) < 2 else replace(found, libcni=None)
     answers = "; ".join(
         f"{host}: {supported_range(said.supported) if said.supported else 'not known'}"
         for host, said in there

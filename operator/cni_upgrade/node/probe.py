@@ -5,6 +5,7 @@ Each that is found (`plugin_binary`) is run with CNI_COMMAND=VERSION (`plugin_ru
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Finding
@@ -13,6 +14,9 @@ from cni_upgrade.node.plugin_binary import Place
 from cni_upgrade.node.plugin_run import Run, attend
 
 _AT_ONCE = 16
+
+CARRIES_LIBCNI = "multus"
+"""Runs others with a libcni of its own. Not multus-shim: its daemon's is on no node's disk."""
 
 
 def probe(
@@ -62,10 +66,21 @@ def _ask(batch: Sequence[tuple[str, Place]], version: str) -> dict[str, Support]
     places = dict(batch)
     for binary, run in runs.items():
         answer = plugin_answer.judge(binary, run)
-        supports[binary] = (
-            _bounded(places[binary].real, answer) if isinstance(answer, Finding) else answer
-        )
+        if isinstance(answer, Finding):
+            supports[binary] = _bounded(places[binary].real, answer)
+        elif binary == CARRIES_LIBCNI:
+            supports[binary] = replace(answer, libcni=_carried(places[binary].real))
+        else:
+            supports[binary] = answer
     return supports
+
+
+def _carried(path: str) -> str | None:
+    """The libcni of a plugin that runs others with its own."""
+    try:
+        return buildinfo.libcni(path)
+    except OSError:
+        return None
 
 
 def _bounded(path: str, finding: Finding) -> Support:

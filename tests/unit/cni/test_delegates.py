@@ -22,6 +22,10 @@ MULTI = {
 }
 
 
+CLUSTER = "/host/etc/cni/net.d/20-b.conflist"
+OWN = {"cniVersion": "1.0.0", "type": "bridge"}
+
+
 def delegating(kind: str, version: str | None, members: Mapping[str, object]) -> bytes:
     """One plugin's config that has others run."""
     said = {} if version is None else {"cniVersion": version}
@@ -38,7 +42,11 @@ def delegated(version: str | None, as_list: bool) -> dict[str, object]:
 @pytest.mark.parametrize("as_list", [False, True])
 def test_multus_calls_its_delegates_at_their_own_version(as_list: bool) -> None:
     """libcni gives it to them in multus' process, the file's own version never reaches them."""
-    plugins = {**MULTI, "host-local": Support.told("host-local", samples.supports("0.4.0"))}
+    plugins = {
+        **MULTI,
+        "host-local": Support.told("host-local", samples.supports("0.4.0")),
+        "multus": replace(MULTI["multus"], libcni="1.1.2"),
+    }
 
     def multus(version: str, own: str | None) -> Judgement:
         data = delegating("multus", version, {"delegates": [delegated(own, as_list)]})
@@ -53,13 +61,106 @@ def test_multus_calls_its_delegates_at_their_own_version(as_list: bool) -> None:
 
     fine = multus("0.4.0", "0.3.1")
     assert (fine.baseline.add, fine.verdict, fine.files[0].to) == (True, "Rewrite", "1.0.0")
-    assert multus("1.0.0", None).verdict == "Compatible", "0.1.0, which it takes"
+    none = multus("1.0.0", None)
+    assert none.verdict == ("Blocked" if as_list else "Compatible"), "0.1.0, which it takes"
     refused = multus("0.4.0", "1.0.0")
     assert (refused.baseline.add, refused.baseline.del_) == (False, False)
     assert (refused.verdict, refused.files[0].action) == ("Blocked", "Refuse")
     assert codes(refused, Severity.FAULT)[0] == "DelegateVersion"
     assert "host-local is delegated to at 1.0.0" in refused.findings[0].message
     assert multus("1.0.0", "1.0.0").verdict == "Blocked"
+
+
+@pytest.mark.parametrize(
+    ("carried", "as_list", "version", "deletes"),
+    [
+        ("0.8.1", False, "1.0.0", False),
+        ("1.0.1", False, "1.0.0", False),
+        ("1.0.1", True, None, False),
+        ("1.1.0-rc1", False, "1.0.0", None),
+        ("1.1.0", False, "1.0.0", True),
+        ("1.2.0-rc1", False, "1.0.0", True),
+        ("1.1.2", True, None, True),
+        ("1.1.2", True, "1.0.0", None),  # then at 1.0.0, without what only a bridge has
+        ("(devel)", False, "1.0.0", None),
+        (None, False, "1.0.0", None),
+        (None, True, "1.0.0", None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["multus", "multus-shim"])
+@pytest.mark.parametrize("runtime", ["containerd://1.7.2", "cri-o://1.30.0"])
+def test_multus_deletes_a_network_with_no_version_as_its_own_libcni_does(
+    kind: str,
+    runtime: str,
+    carried: str | None,
+    as_list: bool,
+    version: str | None,
+    deletes: object,
+) -> None:
+    """k8snetworkplumbingwg/multus-cni#476. What the daemon of the shim carries no node shows."""
+    known = replace(MULTI["multus"], libcni=carried)
+    plugins = {**MULTI, "multus": known}
+    data = delegating(kind, version, {"delegates": [delegated(None, as_list)]})
+    found = node(runtime, None, plugins, data=data, name="00-m.conf", managed_files="Override")
+    if kind == "multus-shim":
+        deletes = None
+    assert found.baseline.del_ is deletes
+    assert found.baseline.add is (None if deletes is None else True)
+    if deletes is True:
+        assert "DelegateVersion" not in codes(found)
+        return
+    assert found.verdict == "Blocked"
+    told = next(each for each in found.findings if each.code == "DelegateVersion")
+    assert ("m," if as_list else "bridge,") in told.message
+    assert (told.severity == "Fault") is (deletes is False or found.files[0].action == "None")
+
+
+def test_a_cluster_network_with_no_version_is_deleted_by_multus_too() -> None:
+    configs = [
+        config.read("00-m.conf", delegating("multus", "1.0.0", {"clusterNetwork": CLUSTER})),
+        config.read("20-b.conflist", samples.bridge()),
+    ]
+    plugins = {**MULTI, "multus": replace(MULTI["multus"], libcni="0.8.1")}
+    facts = Facts(
+        "containerd://1.7.2", configs, plugins, conf_dir="/etc/cni/net.d", managed_files="Override"
+    )
+    found = judge(facts, Target())
+    assert (found.verdict, found.baseline.del_) == ("Blocked", None)
+    assert "deleted at 1.0.0" in found.files[0].why
+
+
+@pytest.mark.parametrize(
+    ("default", "works", "verdict"),
+    [
+        (["/host/etc/cni/net.d/30-old.conf"], False, "Blocked"),
+        (["/host/etc/cni/net.d/20-b.conflist"], True, "Compatible"),
+        (["macvlan-net"], None, "Blocked"),
+        (["/run/multus/30-old.conf"], None, "Blocked"),
+        ([""], None, "Blocked"),
+        ([], True, "Compatible"),
+        (None, True, "Compatible"),
+    ],
+)
+def test_default_networks_count_as_the_cluster_network_does(
+    default: object, works: bool | None, verdict: str
+) -> None:
+    """multus adds every pod outside of the system namespaces to them."""
+    plugins = {**MULTI, "macvlan": Support.told("macvlan", samples.supports("0.3.1"))}
+    members = {"clusterNetwork": CLUSTER, "DefaultNetworks": default}
+    old = b'{"cniVersion": "1.0.0", "name": "old", "type": "macvlan"}'
+    configs = [
+        config.read("00-m.conf", delegating("multus", "1.0.0", members)),
+        config.read("20-b.conflist", samples.bridge("1.0.0")),
+        config.read("30-old.conf", old),
+    ]
+    facts = Facts(
+        "containerd://1.7.2", configs, plugins, conf_dir="/etc/cni/net.d", managed_files="Override"
+    )
+    found = judge(facts, Target())
+    assert (found.baseline.add, found.verdict) == (works, verdict)
+    alone = delegating("multus", "1.0.0", {**members, "clusterNetwork": "", "delegates": [OWN]})
+    facts = replace(facts, configs=[config.read("00-m.conf", alone), *configs[1:]])
+    assert judge(facts, Target()).verdict == "Compatible", "without a cluster network none is read"
 
 
 def test_flannel_gives_its_delegate_its_own_version_if_it_has_one() -> None:

@@ -101,3 +101,24 @@ def test_real_plugins(release: str, version: str) -> None:
     assert {support.max for support in supports.values()} == {version}
     assert {support.source for support in supports.values()} == {"VERSION"}
     assert "0.3.1" not in (supports["firewall"].supported or ())
+
+
+@pytest.mark.parametrize(
+    ("binary", "lines", "carried"),
+    [
+        ("multus", [f"dep\t{CNI}\tv0.8.1\th1:x"], "0.8.1"),
+        ("multus", [f"dep\t{CNI}\tv1.2.0-rc1\th1:x"], "1.2.0-rc1"),
+        ("multus", [], None),
+        ("multus-shim", [f"dep\t{CNI}\tv1.3.0\th1:x"], None),
+        ("bridge", [f"dep\t{CNI}\tv1.3.0\th1:x"], None),
+    ],
+)
+def test_what_multus_carries_is_known_beside_what_it_answers(
+    tmp_path: Path, binary: str, lines: list[str], carried: str | None
+) -> None:
+    answer = b'#!/bin/sh\necho \'{"cniVersion":"1.0.0","supportedVersions":["1.0.0"]}\'\nexit 0\n'
+    path = tmp_path / binary
+    path.write_bytes(answer.ljust(-(-len(answer) // 16) * 16, b"\n") + inline(modules(*lines)))
+    path.chmod(0o755)
+    found = probe("", [(str(tmp_path), str(tmp_path))], [binary], "1.0.0")[binary]
+    assert (found.supported, found.libcni) == (("1.0.0",), carried)
