@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Finding
-from cni_upgrade.node import buildinfo, plugin_answer, plugin_binary, stop
+from cni_upgrade.node import buildinfo, plugin_answer, plugin_binary, stop, strays
 from cni_upgrade.node.plugin_binary import Place
 from cni_upgrade.node.plugin_run import Run, attend
 
@@ -43,7 +43,8 @@ def probe(
     waiting = list(found.items())
     while waiting:
         batch, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
-        supports.update(_ask(batch, version))
+        with strays.ended():
+            supports.update(_ask(batch, version))
     return supports
 
 

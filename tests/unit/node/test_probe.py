@@ -2,6 +2,9 @@
 
 import contextlib
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -62,6 +65,17 @@ ls /proc/$$/fd > {seen}.fd
     assert "SECRET" not in text
     inherited = sorted(map(int, seen.with_suffix(".fd").read_text().split()))
     assert [number for number in inherited if number < 10] == [0, 1, 2]  # from 10 on: sh's own
+
+
+def test_a_plugin_is_given_no_descriptor_of_ours(host: Host, tmp_path: Path) -> None:
+    """Whoever started us may have left one open, to anything."""
+    host.script("spy", f"ls -l /proc/$$/fd > {tmp_path}/seen")
+    (tmp_path / "secret").touch()
+    with (tmp_path / "secret").open() as opened:
+        os.set_inheritable(opened.fileno(), True)
+        ask(host, "spy")
+    assert "pipe:" in (tmp_path / "seen").read_text()
+    assert "secret" not in (tmp_path / "seen").read_text()
 
 
 @pytest.mark.parametrize(
@@ -128,6 +142,57 @@ def test_a_plugin_that_hangs_is_killed_with_its_children(
     assert code(supports["p"]) == "PluginHang"
     assert supports["bridge"].max == "1.1.0"
     assert_all_ended(int((tmp_path / "pid").read_text()))
+
+
+AWAY = "</dev/null >/dev/null 2>&1"
+
+
+def leaving(host: Host, tmp_path: Path, started: str) -> None:
+    """A plugin that ends at once, when what it started has got into a session of its own."""
+    stray = f"echo $$ >> {tmp_path}/strays; exec sleep 60"
+    body = started.format(stray=f"setsid sh -c '{stray}' {AWAY} &")
+    host.script("p", f"{body}\nwhile ! [ -s {tmp_path}/strays ]; do sleep 0.01; done")
+
+
+def stray(tmp_path: Path) -> int:
+    return int((tmp_path / "strays").read_text())
+
+
+@pytest.mark.parametrize(
+    "started",
+    ["{stray}", f"cat > $0.sh <<'E'\n{{stray}}\nE\nsetsid sh -c '. $0.sh; sleep 60' $0 {AWAY} &"],
+    ids=["its own", "that of one of them"],
+)
+def test_what_a_plugin_leaves_in_another_session_is_ended(
+    host: Host, tmp_path: Path, started: str
+) -> None:
+    leaving(host, tmp_path, started)
+    with subprocess.Popen(["sleep", "60"]) as ours:
+        ask(host, "p")
+        assert ours.poll() is None, "what was started before is none of a plugin's"
+        ours.kill()
+    left = stray(tmp_path)
+    assert members(left) == []
+    assert [path for path in Path("/proc/self/task").glob("*/children") if path.read_text()] == []
+
+
+def test_what_cannot_be_adopted_hinders_nobody(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaving(host, tmp_path, "{stray}")
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    assert ask(host, "bridge", "p")["bridge"].max == "1.1.0"
+    os.kill(stray(tmp_path), signal.SIGKILL)
+
+
+def test_only_what_plugins_leave_comes_to_us(host: Host, tmp_path: Path) -> None:
+    ask(host, "bridge")
+    leaving(host, tmp_path, "{stray}")
+    subprocess.run([str(host.bin / "p")], check=True)
+    left = stray(tmp_path)
+    status = Path(f"/proc/{left}/status").read_text()
+    os.kill(left, signal.SIGKILL)
+    assert f"PPid:\t{os.getpid()}\n" not in status
 
 
 @pytest.mark.usefixtures("impatient")
