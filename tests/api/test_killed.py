@@ -294,7 +294,8 @@ class Rollout:
         store = Store(self.config, "")
         recorder = Recorder(kube)
         executor = Executor(kube, store, recorder)
-        loop = Loop(kube, store, executor, Metrics(self.client, executor, recorder), lambda: True)
+        metrics = Metrics(self.client, executor, recorder, lambda: True)
+        loop = Loop(kube, store, executor, metrics, lambda: True)
         looked = time.monotonic()
         try:
             while time.monotonic() < looked + IDLE or not await over():

@@ -27,9 +27,8 @@ async def plan_times(kubeconfig: Path, config: OperatorConfig, times: int) -> li
         store = Store(config, "")
         recorder = Recorder(client)
         executor = Executor(client, store, recorder)
-        await Loop(
-            client, store, executor, Metrics(client, executor, recorder), lambda: False
-        ).resync()
+        metrics = Metrics(client, executor, recorder, lambda: False)
+        await Loop(client, store, executor, metrics, lambda: False).resync()
     finally:
         await client.close()
     world = store.snapshot(datetime.now(UTC))

@@ -126,7 +126,7 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
     store = Store(config, os.environ.get("NODE_NAME", ""), Clock(client.now).now)
     recorder = Recorder(client, store.now)
     executor = Executor(client, store, recorder)
-    metrics = Metrics(client, executor, recorder)
+    metrics = Metrics(client, executor, recorder, lambda: leading.leads())
     # Not the pod's name alone: a container that was started again is another one.
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:12]}"
     election = Election(identity, Timing.of(arguments.lease_seconds))

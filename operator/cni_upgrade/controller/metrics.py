@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 
@@ -83,7 +83,11 @@ class Metrics:
     is right; it is taken from the records, so that it is right after a restart too.
     """
 
-    def __init__(self, client: Client, executor: Executor, recorder: Recorder) -> None:
+    def __init__(
+        self, client: Client, executor: Executor, recorder: Recorder, leads: Callable[[], bool]
+    ) -> None:
+        """`leads`: whether this replica is the one that plans and writes, at a scrape."""
+        self._leads = leads
         self._registry = CollectorRegistry()
         self._registry.register(_Counted(client, executor, recorder))
         self._fleet: list[Gauge] = []
@@ -175,15 +179,16 @@ class Metrics:
 
     def follow(self, denied: int) -> None:
         """This replica does not lead: it says nothing of the fleet."""
-        self._leader.set(0)
         self._denied.set(denied)
+        self._forget()
+
+    def _forget(self) -> None:
         self._unreadable.set(0)
         self._entered.clear()
         self._world = None
 
     def observe(self, world: Snapshot, unreadable: int) -> None:
         """Take the figures of a snapshot; what is only a count of it is counted for a scrape."""
-        self._leader.set(1)
         self._unreadable.set(unreadable)
         self._denied.set(len(world.denied))
         self._observe_moves(world, self._world.states if self._world is not None else {})
@@ -241,6 +246,10 @@ class Metrics:
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
+        if not self._leads():
+            # The lease may be lost while no pass comes to its end, for the API server is away.
+            self._forget()
+        self._leader.set(self._world is not None)
         for gauge in self._fleet:
             gauge.clear()
         if self._world is not None:

@@ -178,8 +178,8 @@ class Made:
         self.store = Store(CONFIG, "")
         self.recorder = Recorder(kube, self.store.now)
         self.executor = Executor(kube, self.store, self.recorder)
-        self.metrics = Metrics(client, self.executor, self.recorder)
         self.leads = True
+        self.metrics = Metrics(client, self.executor, self.recorder, lambda: self.leads)
         self.loop = Loop(kube, self.store, self.executor, self.metrics, lambda: self.leads)
 
     async def pass_(self) -> None:

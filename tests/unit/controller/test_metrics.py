@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cni_upgrade.api import names
 from cni_upgrade.kube.client import Client
-from tests.unit.controller.kube_model import Made, Memory
+from cni_upgrade.kube.port import KubeError
+from tests.unit.controller.kube_model import Made, Memory, silence
 from tests.unit.fleet.cluster_model import AGENTS
 from tests.unit.fleet.node_model import SimNode
 
@@ -187,6 +188,21 @@ async def test_who_does_not_lead_says_nothing_of_the_fleet(fleet: Made) -> None:
     assert figures(fleet, "cni_upgrade_unreadable_objects") == {(): 0}
     for name in ("nodes", "node_versions", "nodes_in_trouble", "jobs", "policy_paused", "stopped"):
         assert figures(fleet, f"cni_upgrade_{name}") == {}, name
+
+
+async def test_who_has_lost_the_lease_says_so_though_no_pass_comes_to_its_end(fleet: Made) -> None:
+    """The API server is away for this replica, and another one leads."""
+    fleet.kube.refuse = lambda verb, plural, name: silence()
+    with pytest.raises(KubeError):
+        await fleet.pass_()
+    assert figures(fleet, "cni_upgrade_leader") == {(): 1}, "the lease is not lost yet"
+    fleet.leads = False
+    with pytest.raises(KubeError):
+        await fleet.pass_()
+    assert figures(fleet, "cni_upgrade_leader") == {(): 0}
+    assert figures(fleet, "cni_upgrade_nodes") == {}
+    fleet.leads = True
+    assert figures(fleet, "cni_upgrade_leader") == {(): 0}, "it knows nothing of the fleet yet"
 
 
 def test_an_empty_cluster_is_shown(client: Client) -> None:
