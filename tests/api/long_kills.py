@@ -20,6 +20,10 @@ from tests.api.test_killed import MOST, play, watched
 from tests.api.test_trouble import PAIR, TWO, check_end, everything
 from tests.api.waiting import eventually
 
+pytestmark = pytest.mark.timeout(3 * 3600)
+"""Seconds: a rollout of 20 nodes that is begun anew hundreds of times takes longer than any test
+of `make test` may."""
+
 
 async def test_twenty_nodes_killed_before_and_after_every_write(world: World, fleet: Fleet) -> None:
     await play(world, fleet, "around", 20)
