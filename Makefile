@@ -116,9 +116,11 @@ bench-node: $(READY) machine ## what an agent costs a node, from the image itsel
 	$(PY) -m tests.bench.node
 NODES ?= 100 500
 BENCH ?=
-bench-fleet: $(READY) ## what NODES (100 500) played nodes cost the controller; BENCH=--help lists more
+# Only where it stands behind `make`: a cluster that a shell works with is not measured by the way.
+GIVEN := $(if $(filter command,$(origin KUBECONFIG)),--kubeconfig "$(KUBECONFIG)")
+bench-fleet: $(READY) ## what NODES (100 500) played nodes cost the controller; BENCH=--help lists more; KUBECONFIG=...: in that cluster
 	@sh hack/preflight.sh go
-	$(PY) -m tests.bench.fleet $(NODES) $(BENCH)
+	$(PY) -m tests.bench.fleet $(NODES) $(BENCH) $(GIVEN)
 
 ##@ Ship it
 

@@ -14,10 +14,10 @@ from cni_upgrade.fleet.workloads import agent_job, proof_pod
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.resources import JOBS, NODE_STATES, PODS, Resource
 from cni_upgrade.node.operation import Kind, Operation, Target
-from tests.api.server import Server
-from tests.api.spaces import AGENTS, PROOF, pods
+from tests.api.spaces import AGENTS, PROOF
 from tests.api.waiting import eventually
 from tests.bench.answers import RUNTIME, Answers
+from tests.bench.cluster import Cluster
 from tests.bench.figures import Case
 from tests.bench.records import is_bare, record, status
 
@@ -42,9 +42,14 @@ class Bare(NamedTuple):
 class Place:
     """Where it is measured."""
 
-    api: Server
-    kubeconfig: Path
+    cluster: Cluster
+    name: Callable[[int], str]
+    """Of a node, by its number."""
     config: OperatorConfig
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.cluster.kubeconfig
 
 
 def bare(place: Place, case: Case, answers: Answers) -> Bare:
@@ -63,20 +68,23 @@ def bare(place: Place, case: Case, answers: Answers) -> Bare:
 
 def _clear(place: Place) -> None:
     asyncio.run(_take_away(place.kubeconfig))
-    path = f"{pods(AGENTS)}?limit=1"
-    eventually(lambda: not place.api.request("GET", path).body["items"], "pods go", 600, pause=1)
+
+    async def pods(client: Client) -> Sequence[Object]:
+        return (await anext(client.pages(PODS, AGENTS))).items
+
+    eventually(lambda: not place.cluster.ask(pods), "pods go", 600, pause=1)
 
 
 def _job_rate(place: Place, case: Case) -> float:
     async def make(client: Client, body: Object) -> None:
         await client.create(JOBS, AGENTS, body)
 
-    bodies = [_body(number, place.config, case) for number in range(case.jobs)]
+    bodies = [_body(number, place, case) for number in range(case.jobs)]
     return _rate(place.kubeconfig, _Work(AGENTS, make, _ended), bodies, case.parallel)
 
 
 def _audit_rate(place: Place, case: Case, answers: Answers) -> float:
-    bodies = [_body(number, place.config, case) for number in range(case.jobs)]
+    bodies = [_body(number, place, case) for number in range(case.jobs)]
     records = {body["metadata"]["name"]: record(number) for number, body in enumerate(bodies)}
     found = {"status": status(answers)}
     answered = {name: asyncio.Event() for name in records}
@@ -98,7 +106,7 @@ def _audit_rate(place: Place, case: Case, answers: Answers) -> float:
 
 def _pod_rate(place: Place, case: Case) -> float:
     bodies = [
-        proof_pod(f"bare-{number}", f"bare-{number}", _node(number, case), place.config)
+        proof_pod(f"bare-{number}", f"bare-{number}", _node(number, place, case), place.config)
         for number in range(case.jobs)
     ]
     for body in bodies:
@@ -121,15 +129,15 @@ def _pod_rate(place: Place, case: Case) -> float:
     return _rate(place.kubeconfig, _Work(PROOF, make, gone), bodies, case.parallel)
 
 
-def _body(number: int, config: OperatorConfig, case: Case) -> Object:
+def _body(number: int, place: Place, case: Case) -> Object:
     operation = Operation(
         id=f"{Kind.AUDIT}-{number:020x}",
         kind=Kind.AUDIT,
-        node=_node(number, case),
+        node=_node(number, place, case),
         runtime=RUNTIME,
         target=Target(),
     )
-    job = agent_job(operation.id, operation, config.auto, config, cache=False)
+    job = agent_job(operation.id, operation, place.config.auto, place.config, cache=False)
     job["spec"]["template"]["metadata"]["labels"][_OURS] = ""
     return job
 
@@ -155,8 +163,8 @@ async def _take_away(kubeconfig: Path) -> None:
         await client.close()
 
 
-def _node(number: int, case: Case) -> str:
-    return f"node-{number % case.nodes:05}"
+def _node(number: int, place: Place, case: Case) -> str:
+    return place.name(number % case.nodes)
 
 
 def _ended(event: Object) -> bool:

@@ -39,12 +39,17 @@ class Controller:
             raise RuntimeError(f"the controller has ended:\n{self.log.read_text()[-2000:]}")
         return Usage.of(self.process.pid)
 
+    def page(self) -> str:
+        """Its metrics."""
+        url = f"http://127.0.0.1:{self._metrics}/metrics"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return str(answer.read().decode())
+
     def passes(self) -> dict[float, float]:
         """Passes of the planner by the upper bound of their seconds, cumulated."""
-        page = urllib.request.urlopen(f"http://127.0.0.1:{self._metrics}/metrics", timeout=30)
         found = re.findall(
             r'^cni_upgrade_planning_seconds_bucket\{le="([^"]+)"\} (\S+)$',
-            page.read().decode(),
+            self.page(),
             re.MULTILINE,
         )
         return {float(bound): float(count) for bound, count in found}

@@ -18,7 +18,7 @@ class Case:
     flow: str
     """`audit` or `enforce`."""
     raised: bool
-    """The limits of controller-manager and scheduler are raised, see RAISED in fleet.py."""
+    """The limits of controller-manager and scheduler are raised, see RAISED in target.py."""
     parallel: int
     """auditParallel, maxParallel and maxUnavailable alike."""
     steady: float = 30
@@ -50,10 +50,13 @@ class Figures:
     """Bare audits a second: a Job and the two writes of a record that it is for."""
     pod_rates: tuple[float, float]
     """Bare proof pods a second; 0 where the flow has none."""
-    first: float
-    """From the start of the process to its first write."""
-    idle: float
-    """The share of the machine's cores that had nothing to do while it worked."""
+    first: float | None
+    """From the start of the process to its first write; None where only numbers are known."""
+    idle: float | None
+    """The share of the machine's cores that had nothing to do while it worked; None where the
+    control plane has others."""
+    counted: str
+    """By what requests are counted."""
     cpu: float
     peak: float
     resting: float
@@ -98,8 +101,9 @@ class Figures:
             "bare audits/s": "{:.1f}, {:.1f}".format(*self.audit_rates),
             "wall/ audits": self._beside_audits(),
             "bare pods/s": "{:.1f}, {:.1f}".format(*self.pod_rates),
-            "cores idle": f"{self.idle:.0%}",
-            "first write s": f"{self.first:.1f}",
+            "cores idle": "?" if self.idle is None else f"{self.idle:.0%}",
+            "first write s": "?" if self.first is None else f"{self.first:.1f}",
+            "requests by": self.counted,
             "requests a node": f"{self.a_node:.2f}",
             "reads": f"{self.reads}",
             "events": f"{self.events}",

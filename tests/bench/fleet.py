@@ -18,71 +18,62 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cni_upgrade.api import names
 from cni_upgrade.fleet.config import OperatorConfig, parse
-from tests.api import kubectl
-from tests.api.server import Server
-from tests.api.spaces import AGENTS, PROOF, SYSTEM
+from cni_upgrade.kube.client import Client
+from cni_upgrade.kube.resources import LEASES, NODES, POLICIES
 from tests.api.waiting import eventually
 from tests.bench import kwok
 from tests.bench.answers import Answers, recorded
 from tests.bench.bare import Bare, Place, bare
+from tests.bench.cluster import NODE_LEASES, Cluster
 from tests.bench.controller import Controller, quantile
 from tests.bench.figures import Case, Figures, table
+from tests.bench.foreign import RefusedError, found
+from tests.bench.installation import Installation, shipped_config
+from tests.bench.interrupts import Interrupts
 from tests.bench.planning import plan_times
 from tests.bench.requests import Log, Request
+from tests.bench.say import say
+from tests.bench.scrapes import METRIC, Scrapes
+from tests.bench.target import Target, own
 from tests.bench.usage import Cores
-from tests.cluster.control import Controllers, ControlPlane
+from tests.bench.visit import LeftError, visit
 
-ROOT = Path(__file__).parents[2]
-OPERATOR = "cni-upgrade-operator"
 POLICY = "bench"
-POLICIES = f"/apis/{names.API_VERSION}/{names.POLICY_PLURAL}"
-RAISED = Controllers(qps=1000, job_syncs=50)
+NOT_KNOWN = (
+    "?: not known of a cluster that is somebody's, nor is the CPU of its control plane.\n"
+    f"Requests are those that the controller counts itself ({METRIC}): none of kopf or of others."
+)
 
 Object = dict[str, Any]
 
 
 class Fleet:
-    """A control plane with the operator's manifests, and nodes that are played."""
+    """A cluster with the operator in it, and nodes that are played."""
 
-    def __init__(self, folder: Path, plane: ControlPlane, case: Case) -> None:
+    def __init__(self, folder: Path, cluster: Cluster, target: Target, case: Case) -> None:
         self.folder = folder
-        self.plane = plane
+        self.cluster = cluster
+        self.target = target
         self.case = case
-        self.api = Server(plane.kubeconfig)
-        self.log = Log(plane.audit_log)
+        self.log = Log(target.audit_log) if target.audit_log else None
         self.config = self._install()
-        kwok.add_nodes(plane.kubeconfig, case.nodes)
+
+        async def add(client: Client, node: Object) -> None:
+            await client.create(NODES, None, node)
+
+        cluster.each(add, map(target.node, range(case.nodes)))
 
     def _install(self) -> OperatorConfig:
-        self._kubectl("apply", "-k", str(ROOT))
-        shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text())
-        config = yaml.safe_load(shipped["data"]["config.yaml"])
-        config["auditParallel"] = self.case.parallel
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
-        token = self._kubectl("create", "token", "-n", SYSTEM, OPERATOR, "--duration=10h").strip()
-        ours = yaml.safe_load(self.plane.kubeconfig.read_text())
-        ours["users"][0]["user"] = {"token": token}
-        (self.folder / "kubeconfig").write_text(yaml.safe_dump(ours))
-        for space in (AGENTS, PROOF):
-            self._await(f"/api/v1/namespaces/{space}/serviceaccounts/default")
-        return parse(config)
-
-    def _await(self, path: str) -> None:
-        eventually(lambda: self.api.request("GET", path).ok, f"{path} is there", 60)
-
-    def _kubectl(self, *words: str) -> str:
-        done = kubectl.run(self.plane, self.folder, *words)
-        if done.returncode:
-            raise RuntimeError(f"kubectl {' '.join(words)}: {done.stderr}")
-        return done.stdout
+        installation = Installation(self.cluster)
+        installation.complete()
+        return installation.configure(self.folder, self.case.parallel)
 
     def order(self) -> None:
         """The policy."""
@@ -97,14 +88,15 @@ class Fleet:
             "metadata": {"name": POLICY},
             "spec": spec,
         }
-        answer = self.api.request("POST", POLICIES, body)
-        if not answer.ok:
-            raise RuntimeError(answer.message)
+
+        async def make(client: Client) -> Object:
+            return await client.create(POLICIES, None, body)
+
+        self.cluster.ask(make)
 
     def ended(self) -> bool:
         """Whether the policy says that all is done. Raises RuntimeError where it stalls."""
-        status = self.api.request("GET", f"{POLICIES}/{POLICY}").body.get("status") or {}
-        conditions = {each["type"]: each for each in status.get("conditions") or ()}
+        conditions = {each["type"]: each for each in self._status().get("conditions") or ()}
         if "Stalled" in conditions:
             raise RuntimeError(conditions["Stalled"]["message"])
         reason = (conditions.get("Ready") or {}).get("reason")
@@ -112,8 +104,13 @@ class Fleet:
 
     def counts(self) -> Counter[str]:
         """Nodes by phase, as the policy says."""
-        status = self.api.request("GET", f"{POLICIES}/{POLICY}").body.get("status") or {}
-        return Counter((status.get("nodes") or {}).get("byPhase") or {})
+        return Counter((self._status().get("nodes") or {}).get("byPhase") or {})
+
+    def _status(self) -> Object:
+        async def get(client: Client) -> Object:
+            return (await client.get(POLICIES, None, POLICY)).get("status") or {}
+
+        return self.cluster.ask(get)
 
 
 def ideal(case: Case, bare: Bare) -> float:
@@ -126,43 +123,54 @@ def ideal(case: Case, bare: Bare) -> float:
     return max(waves * seconds, case.nodes * (2 / bare.jobs + 2 / bare.pods))
 
 
-def measure(case: Case, answers: Answers | None = None) -> Figures:
-    """One run, on a control plane of its own."""
+def measure(case: Case, kubeconfig: Path | None = None) -> Figures:
+    """One run, on a control plane of its own or in the cluster of a kubeconfig.
+
+    Raises RefusedError where that cluster is not to be written to, LeftError where it is not left
+    as it was found.
+    """
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text())
-        config = parse(yaml.safe_load(shipped["data"]["config.yaml"]))
-        answers = answers or recorded(folder / "host", config)
+        answers = recorded(folder / "host", parse(shipped_config()))
         stages = kwok.stages(answers, case.pace, case.heartbeat)
-        with ControlPlane.temporary(RAISED if case.raised else Controllers()) as plane:
-            fleet = Fleet(folder, plane, case)
-            with kwok.playing(folder, plane.kubeconfig, stages):
-                _await_kubelets(fleet)
-                return _measured(fleet, answers)
-
-
-def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+        place = own(case.raised) if kubeconfig is None else nullcontext(found(kubeconfig, folder))
+        with (
+            place as target,
+            closing(Cluster(target.kubeconfig, folder)) as cluster,
+            # To the end: it also ends the pods that are taken away.
+            kwok.playing(folder, target.kubeconfig, stages, target.lease_seconds),
+            visit(cluster) if target.given else nullcontext(),
+        ):
+            fleet = Fleet(folder, cluster, target, case)
+            _await_kubelets(fleet)
+            return _measured(fleet, answers)
 
 
 def _await_kubelets(fleet: Fleet) -> None:
     """kwok lists the pods of each new node once: not beside what is measured."""
     lists = 0
 
-    def looked() -> bool:
+    def looked(log: Log) -> bool:
         nonlocal lists
-        news = fleet.log.news()
+        news = log.news()
         lists += sum((e.client, e.verb, e.resource) == ("kwok", "list", "pods") for e in news)
         return lists >= fleet.case.nodes
 
-    eventually(looked, "kwok knows its nodes", 60 + fleet.case.nodes / 10, pause=0.5)
-    _say(f"kwok plays {fleet.case.nodes} nodes")
+    def leased() -> bool:
+        # The list follows the Lease at once.
+        leases = fleet.cluster.named(LEASES, NODE_LEASES, fleet.target.prefix)
+        return len(leases) == fleet.case.nodes
+
+    log = fleet.log
+    known = leased if log is None else lambda: looked(log)
+    eventually(known, "kwok knows its nodes", 60 + fleet.case.nodes / 10, pause=0.5)
+    say(f"kwok plays {fleet.case.nodes} nodes")
 
 
 def _bare(fleet: Fleet, answers: Answers) -> Bare:
-    place = Place(fleet.api, fleet.plane.kubeconfig, fleet.config)
+    place = Place(fleet.cluster, fleet.target.name, fleet.config)
     found = bare(place, fleet.case, answers)
-    _say(f"bare: {found.jobs:.1f} Jobs/s, {found.audits:.1f} audits/s, {found.pods:.1f} pods/s")
+    say(f"bare: {found.jobs:.1f} Jobs/s, {found.audits:.1f} audits/s, {found.pods:.1f} pods/s")
     return found
 
 
@@ -170,11 +178,13 @@ def _measured(fleet: Fleet, answers: Answers) -> Figures:
     case = fleet.case
     first = _bare(fleet, answers)
     fleet.order()
-    fleet.log.news()
+    if fleet.log:
+        fleet.log.news()
     load = os.getloadavg()[0]
-    _say(f"the controller starts, load {load:.1f}")
+    say(f"the controller starts, load {load:.1f}")
     before = Cores.now()
     controller = Controller(fleet.folder)
+    counts = fleet.log or Scrapes(controller.page)
     try:
         told = time.monotonic()
 
@@ -183,36 +193,37 @@ def _measured(fleet: Fleet, answers: Answers) -> Figures:
             controller.usage()
             if time.monotonic() - told > 30:
                 told = time.monotonic()
-                _say(f"  {dict(fleet.counts())}, {controller.usage()}")
+                say(f"  {dict(fleet.counts())}, {controller.usage()}")
             return fleet.ended()
 
         patience = 120 + 20 * ideal(case, first)
         eventually(ended, f"{case.nodes} nodes", patience, pause=0.2)
         wall, idle = time.time() - controller.began, Cores.now().idle_since(before)
-        _say(f"ended after {wall:.1f} s")
+        say(f"ended after {wall:.1f} s")
         time.sleep(5)  # the last Event follows the status that it tells of, and counts come late
         at_end = controller.usage()
-        work = fleet.log.news()
+        work = counts.news()
         buckets = controller.passes()
         time.sleep(case.steady)
         at_rest = controller.usage()
-        rest = [each for each in fleet.log.news() if each.client == "controller"]
+        rest = [each for each in counts.news() if each.client == "controller"]
     except (AssertionError, RuntimeError):
-        _say(controller.log.read_text()[-3000:])
+        say(controller.log.read_text()[-3000:])
         raise
     finally:
         controller.end()
-    alone = asyncio.run(plan_times(fleet.plane.kubeconfig, fleet.config, 15))
+    alone = asyncio.run(plan_times(fleet.cluster.kubeconfig, fleet.config, 15))
     # Once more: a control plane gets slower by what it keeps, and the run was in between.
     last = _bare(fleet, answers)
     if b"Traceback" in controller.log.read_bytes():
         raise RuntimeError(f"the controller stumbled:\n{controller.log.read_text()[-3000:]}")
     ours = [each for each in work if each.client == "controller"]
     counted = [each for each in ours if not (each.apart or each.reads)]
+    times = [each.at for each in counted if each.at is not None]
     return Figures(
         nodes=case.nodes,
         flow=case.flow,
-        limits="raised" if case.raised else "default",
+        limits=fleet.target.limits,
         parallel=case.parallel,
         load=load,
         wall=wall,
@@ -220,8 +231,9 @@ def _measured(fleet: Fleet, answers: Answers) -> Figures:
         job_rates=(first.jobs, last.jobs),
         audit_rates=(first.audits, last.audits),
         pod_rates=(first.pods, last.pods),
-        idle=idle,
-        first=min(each.at for each in counted) - controller.began,
+        idle=None if fleet.target.given else idle,
+        first=min(times) - controller.began if times else None,
+        counted="audit log" if fleet.log else "own metric",
         cpu=at_end.cpu,
         peak=at_rest.peak,
         resting=at_rest.memory,
@@ -248,18 +260,44 @@ def _by_client(work: Sequence[Request]) -> dict[str, dict[str, int]]:
     return {client: dict(sorted(counts.items())) for client, counts in sorted(found.items())}
 
 
+def _carried_out(case: Case, kubeconfig: Path | None) -> Figures:
+    """The same for a person, who is told in lines why it did not come to an end."""
+    try:
+        with Interrupts() as interrupts:
+            interrupts.hear()
+            return measure(case, kubeconfig)
+    except RefusedError as error:
+        lines, code = [f"refused: {each}" for each in error.lines], 1
+    except LeftError as error:
+        before = error.__context__
+        if before and not isinstance(before, KeyboardInterrupt):
+            say(f"{type(before).__name__}: {before}")
+        by_hand = f"sh manifests/uninstall.sh && kubectl delete nodes -l {kwok.LABEL}"
+        lines = [f"left in the cluster: {each}" for each in error.lines]
+        lines, code = [*lines, f"take it away with {by_hand}"], 1
+    except KeyboardInterrupt:
+        lines, code = ["interrupted"], 130
+    print("\n".join(lines), file=sys.stderr)
+    raise SystemExit(code)
+
+
 def main() -> None:
     """The table, the requests of each run, then one line of JSON."""
     parser = argparse.ArgumentParser(prog="tests.bench.fleet", description=__doc__)
     parser.add_argument("nodes", type=int, nargs="+")
     parser.add_argument("--flow", choices=("audit", "enforce", "both"), default="both")
-    parser.add_argument("--limits", choices=("default", "raised", "both"), default="raised")
+    parser.add_argument(
+        "--limits", choices=("default", "raised", "both"), help="raised, if not given"
+    )
     parser.add_argument("--parallel", type=int, default=100)
     parser.add_argument("--steady", type=float, default=30)
     parser.add_argument("--jobs", type=int, help="bare Jobs; as many as nodes, if not given")
+    parser.add_argument("--kubeconfig", type=Path, help="measure in this cluster")
     options = parser.parse_args()
+    if options.kubeconfig and options.limits:
+        parser.error("--limits: those of the cluster of --kubeconfig are what they are")
     flows = ("audit", "enforce") if options.flow == "both" else (options.flow,)
-    limits = ("default", "raised") if options.limits == "both" else (options.limits,)
+    limits = ("default", "raised") if options.limits == "both" else (options.limits or "raised",)
     figures = []
     for nodes in options.nodes:
         for limit in limits:
@@ -272,9 +310,11 @@ def main() -> None:
                     steady=options.steady,
                     jobs=options.jobs or nodes,
                 )
-                figures.append(measure(case))
+                figures.append(_carried_out(case, options.kubeconfig))
                 print(table(figures[-1:]), flush=True)
     print(f"{os.cpu_count()} CPUs\n{table(figures)}")
+    if options.kubeconfig:
+        print(NOT_KNOWN)
     for each in figures:
         print(f"\n{each.nodes} nodes, {each.flow}, {each.limits} limits: requests")
         for client, counts in each.requests.items():

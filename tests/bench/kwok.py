@@ -2,24 +2,22 @@
 
 A pod of ours takes as long as `Pace` says, which is all that the figures know of a kubelet: an
 agent's pod runs and ends with its message, a proof pod gets its network, a deleted one goes.
-Leases are not renewed (5,000 of them use two cores by themselves, and no Lease reaches the
-controller); the Node's own status is written every five minutes, as by a kubelet.
+Where nobody looks at them Leases are not renewed (5,000 of them use two cores by themselves, and
+no Lease reaches the controller); the Node's own status is written every five minutes, as by a
+kubelet.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import local
 from typing import Any
 
 import yaml
 
-from tests.api.server import Server
 from tests.bench.answers import RUNTIME, Answers
 from tests.cluster import build, process
 
@@ -28,10 +26,12 @@ Object = dict[str, Any]
 LABEL = "bench.cniupgrade.dev/fleet"
 """On every node that is ours."""
 
+PREFIX = "node-"
+"""Of a node's name."""
+
 _KUBELET = "v1.34.4"
 _REGISTERED = "2026-01-02T03:04:05Z"
 """When a Node's status says that its kubelet was last heard, until the first time that it is."""
-_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Pace:
 
 def node(number: int) -> Object:
     """A Node of about 10 KB, Ready, as a kubelet of a cloud registers it and keeps it."""
-    name = f"node-{number:05}"
+    name = f"{PREFIX}{number:05}"
     zone = f"eu-1{'abc'[number % 3]}"
     conditions = [
         {
@@ -128,26 +128,6 @@ def node(number: int) -> Object:
             },
         },
     }
-
-
-def add_nodes(kubeconfig: Path, count: int) -> None:
-    """Create them, some at a time."""
-    _each(kubeconfig, "POST", (("/api/v1/nodes", node(number)) for number in range(count)))
-
-
-def _each(kubeconfig: Path, method: str, wanted: Iterable[tuple[str, Object]]) -> None:
-    mine = local()
-
-    def ask(one: tuple[str, Object]) -> None:
-        if not hasattr(mine, "server"):
-            mine.server = Server(kubeconfig)
-        answer = mine.server.request(method, *one)
-        if not answer.ok:
-            raise RuntimeError(f"{method} {one[0]}: {answer.message}")
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _ in pool.map(ask, wanted):
-            pass
 
 
 def _stage(name: str, kind: str, where: list[Object], seconds: float, then: Object) -> Object:
@@ -256,7 +236,14 @@ def stages(answers: Answers, pace: Pace, heartbeat: float) -> list[Object]:
     first["spec"]["delay"]["jitterDurationMilliseconds"] = round(1000 * heartbeat)
     again["spec"]["delay"]["jitterDurationMilliseconds"] = round(1250 * heartbeat)
     return [
-        _stage("pod-start", "Pod", [_WANTED, pending], pace.start, {"statusTemplate": _STARTED}),
+        # Ours alone: a DaemonSet's pod that were Ready here would be sent what others ask for.
+        _stage(
+            "pod-start",
+            "Pod",
+            [_WANTED, pending, _is(_COMPONENT, "agent", "proof")],
+            pace.start,
+            {"statusTemplate": _STARTED},
+        ),
         _stage(
             "agent-end",
             "Pod",
@@ -273,7 +260,9 @@ def stages(answers: Answers, pace: Pace, heartbeat: float) -> list[Object]:
 
 
 @contextmanager
-def playing(folder: Path, kubeconfig: Path, played: list[Object]) -> Iterator[int]:
+def playing(
+    folder: Path, kubeconfig: Path, played: list[Object], lease_seconds: int
+) -> Iterator[int]:
     """Run kwok for the length of a block; answers its pid."""
     build.ensure(("kwok",))
     options = {
@@ -283,7 +272,7 @@ def playing(folder: Path, kubeconfig: Path, played: list[Object]) -> Iterator[in
             "podPlayStageParallelism": 32,
             "nodePlayStageParallelism": 8,
             "podsOnNodeSyncParallelism": 8,
-            "nodeLeaseDurationSeconds": 0,
+            "nodeLeaseDurationSeconds": lease_seconds,
         },
     }
     config = folder / "kwok.yaml"

@@ -36,7 +36,8 @@ class Request:
     verb: str
     resource: str
     code: int
-    at: float
+    at: float | None
+    """None where only their number is known."""
 
     @property
     def reads(self) -> bool:

@@ -34,6 +34,8 @@ def test_nothing_is_written_at_rest(figures: Figures) -> None:
 
 
 def test_the_figures_are_of_what_they_say(figures: Figures) -> None:
+    assert figures.first is not None
+    assert figures.idle is not None
     assert 0 < figures.first < figures.wall
     assert figures.ideal < figures.wall
     assert 50 < figures.resting <= figures.peak
