@@ -57,6 +57,11 @@ class Look:
         return self.report.verdict is Verdict.REWRITE
 
     @property
+    def needs_drain(self) -> bool:
+        """Whether an apply refuses until the pods that run now are gone."""
+        return self.writes and self.report.after.needs_drain
+
+    @property
     def faults(self) -> list[Finding]:
         """What is wrong, the first first."""
         return [each for each in self.report.findings if each.severity is Severity.FAULT]

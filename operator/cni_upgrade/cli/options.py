@@ -108,7 +108,9 @@ def aim() -> argparse.ArgumentParser:
     group.add_argument(
         "--exact",
         action="store_true",
-        help="the target or nothing, not the highest version below it that everything takes",
+        help="the target, not the highest version below it that everything takes; on the way to it "
+        "only one with which pods can be deleted, where today none can, so that the node can be "
+        "drained",
     )
     group.add_argument(
         "--only-faulty", action="store_true", help="leave a healthy older version as it is"

@@ -70,6 +70,7 @@ def _verbs() -> dict[str, Schema]:
         "Diffs": _object(
             "What an apply would change.",
             schema=_VERSION,
+            needsDrain=_NEEDS_DRAIN,
             diffs={
                 "type": "object",
                 "description": "A unified diff for each file, by its name, or by the path that "
@@ -328,8 +329,11 @@ _SOMETIMES: dict[str, Schema] = {
     "modified": _text("When its content was last changed, RFC 3339 in UTC."),
 }
 
+_NEEDS_DRAIN: Schema = _flag("Whether an apply refuses until the pods that run now are gone.")
+
 _PLAN: dict[str, Schema] = {
     "verdict": _one_of(Verdict, "What is to be done."),
+    "needsDrain": _NEEDS_DRAIN,
     "files": _array(
         "The config files.",
         _may_have(

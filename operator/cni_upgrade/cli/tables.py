@@ -32,6 +32,10 @@ _VERDICTS = {
     Verdict.NO_CONFIG: "there is no config that the runtime would read",
     Verdict.NOT_CNI: "pods get their network without CNI: nothing is to be done",
 }
+_DRAIN_FIRST = (
+    "a rewrite helps once the node is drained; `cni-upgrade diff` shows it, and until then "
+    "`cni-upgrade apply` refuses it"
+)
 _LOOSE_REWRITE = "another version is to be written; `cni-upgrade diff FILE` shows it as a patch"
 _NOT_KNOWN = "nothing is to be written; whether pods come and go with it is not known"
 _STUCK = "nothing is to be written; pods that were added before cannot be deleted all the same"
@@ -279,6 +283,8 @@ def _meaning(report: Report) -> str:
         return _STUCK
     if report.verdict is Verdict.COMPATIBLE and None in works:
         return _NOT_KNOWN
+    if report.verdict is Verdict.REWRITE and report.after.needs_drain:
+        return _DRAIN_FIRST
     return _VERDICTS[report.verdict]
 
 

@@ -54,6 +54,7 @@ def plan(options: argparse.Namespace) -> Answer:
 def _plan(look: Look) -> dict[str, object]:
     document: dict[str, object] = {} if look.path is None else {"path": look.path}
     document["verdict"] = str(look.report.verdict)
+    document["needsDrain"] = look.needs_drain
     document["files"] = [
         {**file_to_json(file), "patch": change.patch if change else []}
         for file in look.report.files
@@ -68,16 +69,19 @@ def diff(options: argparse.Namespace) -> Answer:
     patches: dict[str, str] = {}
     refused: list[str] = []
     blocked = False
-    for look in _looks(options):
+    looks = _looks(options)
+    for look in looks:
         changes = {look.path or f.name: text for f in look.report.files if (text := look.patch(f))}
         patches |= changes
         blocked = blocked or look.blocked
         if look.blocked or (not changes and look.report.verdict not in GOOD):
             refused.append(_refusal(look))
+        if look.needs_drain:
+            refused.append(f"NeedsDrain: {look.report.after.why}: drain the node before an apply")
     code = COULD_NOT if blocked else FOUND if patches or refused else NOTHING_TO_DO
     return Answer(
         code,
-        {"schema": SCHEMA, "diffs": patches},
+        {"schema": SCHEMA, "needsDrain": any(look.needs_drain for look in looks), "diffs": patches},
         patch="".join(patches.values()),
         error="\n".join(refused),
     )

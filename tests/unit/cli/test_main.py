@@ -122,6 +122,63 @@ def test_where_one_of_two_files_is_not_written_none_is(
     assert host.tree() == before
 
 
+def pods_without_a_version(host: Host, version: str | None) -> tuple[str, ...]:
+    """A pod of which libcni 0.8.1 cannot make a result at 0.4.0, beneath a file at that version."""
+    host.runtime = "containerd://1.4.13"
+    start = "{\n" if version is None else f'{{\n  "cniVersion": "{version}",\n'
+    host.config(text=VERSIONLESS.replace("{\n", start, 1))
+    host.sandbox(None)
+    return ("--exact", "--target", "0.4.0")
+
+
+def test_where_a_drain_comes_first_every_verb_says_so(host: Host, capsys: Captured) -> None:
+    exact = pods_without_a_version(host, "0.3.1")
+    for verb in ("audit", "plan"):
+        assert ask(host, verb, *exact) == 1
+        told = flat(capsys)
+        assert "Verdict Rewrite: a rewrite helps once the node is drained" in told
+        assert "`cni-upgrade apply` does it" not in told
+    assert ask(host, "plan", *exact, "-o", "json") == 1
+    planned = json.loads(capsys.readouterr().out)
+    assert planned["needsDrain"] is True
+    assert planned["files"][0]["patch"]
+    assert ask(host, "diff", *exact) == 1
+    shown = capsys.readouterr()
+    assert '+  "cniVersion": "0.4.0",' in shown.out
+    assert "NeedsDrain: SandboxLimit: " in shown.err
+    assert "drain the node before an apply" in shown.err
+    assert ask(host, "diff", *exact, "-o", "json") == 1
+    assert json.loads(capsys.readouterr().out)["needsDrain"] is True
+    before = (host.conf / "10-pod.conflist").read_bytes()
+    assert ask(host, "apply", *exact) == 2
+    assert "NeedsDrain: " in capsys.readouterr().out
+    assert (host.conf / "10-pod.conflist").read_bytes() == before
+    next(host.results.iterdir()).unlink()
+    for verb in ("plan", "diff"):
+        assert ask(host, verb, *exact, "-o", "json") == 1
+        assert json.loads(capsys.readouterr().out)["needsDrain"] is False
+    assert ask(host, "diff", *exact) == 1
+    assert capsys.readouterr().err == ""
+    assert ask(host, "apply", *exact) == 0
+
+
+def test_the_way_to_an_exact_target_where_pods_hang(host: Host, capsys: Captured) -> None:
+    """First what makes a drain end; it is said before, and the exit code says that more is due."""
+    exact = pods_without_a_version(host, None)
+    assert ask(host, "plan", *exact) == 1
+    told = flat(capsys)
+    assert "missing 0.3.1 rewrite" in told
+    assert "first 0.3.1, with which the pods that run now can be deleted; 0.4.0 once they" in told
+    assert ask(host, "apply", *exact) == 1
+    told = flat(capsys)
+    assert "missing -> 0.3.1" in told
+    assert "a rewrite helps once the node is drained" in told
+    assert ask(host, "apply", *exact) == 2, "not before the drain"
+    next(host.results.iterdir()).unlink()
+    assert ask(host, "apply", *exact) == 0
+    assert '"cniVersion": "0.4.0"' in (host.conf / "10-pod.conflist").read_text()
+
+
 def test_folders_of_ones_own(host: Host, capsys: Captured) -> None:
     host.conf.rename(host.root / "conf")
     host.bin.rename(host.root / "bin")
