@@ -167,7 +167,29 @@ BREAK_OUTS: dict[str, tuple[Spoil, str]] = {
         lambda p: p["metadata"]["annotations"].update(
             {"container.apparmor.security.beta.kubernetes.io/agent": "unconfined"}
         ),
-        "AppArmor",
+        "no such annotation: container.apparmor",
+    ),
+    "devices of CRI-O": (
+        lambda p: p["metadata"]["annotations"].update({"io.kubernetes.cri-o.Devices": "/dev/sda"}),
+        "no such annotation: io.kubernetes.cri-o.Devices",
+    ),
+    "devices of a plugin of the runtime": (
+        lambda p: p["metadata"]["annotations"].update(
+            {"devices.nri.io/container.agent": "- {path: /dev/sda, type: b}"}
+        ),
+        "no such annotation: devices.nri.io/container.agent",
+    ),
+    "a device by CDI": (
+        lambda p: p["metadata"]["annotations"].update({"cdi.k8s.io/x": "vendor.example/d=all"}),
+        "no such annotation: cdi.k8s.io/x",
+    ),
+    "the host itself, on Windows": (
+        lambda p: secure(p, windowsOptions={"hostProcess": True}),
+        "no windowsOptions",
+    ),
+    "the host itself, on Windows, for the whole pod": (
+        lambda p: p["spec"].update(securityContext={"windowsOptions": {"hostProcess": True}}),
+        "no windowsOptions",
     ),
     "a group of the host": (
         lambda p: p["spec"].update(securityContext={"supplementalGroups": [6]}),

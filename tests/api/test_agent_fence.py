@@ -83,6 +83,40 @@ def test_a_pod_that_was_let_in_stays_what_it_was(admitted: Server) -> None:
     assert "no other container" in answer.message
 
 
+@pytest.mark.parametrize("sub", ["", "/status"])
+def test_a_pod_that_was_let_in_gets_no_annotation_that_a_runtime_heeds(
+    admitted: Server, sub: str
+) -> None:
+    def annotated(name: str) -> Answer:
+        patch = {"metadata": {"annotations": {name: "x"}}}
+        path = f"{pods(AGENTS)}/admitted{sub}"
+        return admitted.request("PATCH", path, patch, content=MERGE_PATCH)
+
+    assert "gets no annotation" in annotated("io.kubernetes.cri-o.Devices").message
+    assert annotated("kubernetes.io/limit-ranger").ok
+
+
+def test_what_a_pod_of_before_carries_it_may_keep(shipped: Server) -> None:
+    """The fence of a new release comes around agents that run."""
+    binding = f"{BINDINGS}/cni-upgrade-agent-pods"
+    saved = shipped.request("GET", binding).body
+    old = agent_pod()
+    old["metadata"] |= {"name": "old", "finalizers": ["batch.kubernetes.io/job-tracking"]}
+    old["metadata"]["annotations"]["x.example/webhook"] = "was here"
+    assert shipped.request("DELETE", binding).ok
+    try:
+        eventually(lambda: shipped.request("POST", pods(AGENTS), old).ok, "it was let in")
+    finally:
+        del saved["metadata"]["resourceVersion"], saved["metadata"]["uid"]
+        assert shipped.request("POST", BINDINGS, saved).ok
+    eventually(lambda: not try_pod(shipped, old).ok, "the fence stands again")
+    free = {"metadata": {"finalizers": None}}
+    path = f"{pods(AGENTS)}/old"
+    answer = shipped.request("PATCH", path, free, content=MERGE_PATCH)
+    assert answer.ok, answer.message
+    assert shipped.request("DELETE", f"{path}?gracePeriodSeconds=0").ok
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
     "way",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cni_upgrade.api import names
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.cni.sources import KNOWN
 from cni_upgrade.controller.main import CONFIG
@@ -270,15 +271,19 @@ def test_the_configuration_is_one_that_the_controller_takes(config: OperatorConf
     assert "auto" not in config.presets
 
 
-def literals(variable: str) -> list[str]:
-    """The quoted strings of a variable of the policy for agent pods."""
+def literals(variable: str, policy: str = "cni-upgrade-agent-pods") -> list[str]:
+    """The quoted strings of a variable of an admission policy."""
     [spec] = [
-        p["spec"]
-        for p in of_kind("ValidatingAdmissionPolicy")
-        if p["metadata"]["name"] == "cni-upgrade-agent-pods"
+        p["spec"] for p in of_kind("ValidatingAdmissionPolicy") if p["metadata"]["name"] == policy
     ]
     [expression] = [v["expression"] for v in spec["variables"] if v["name"] == variable]
     return re.findall(r"'([^']*)'", expression)
+
+
+def test_an_agents_pod_may_get_the_annotations_that_it_may_have() -> None:
+    allowed = literals("annotations")
+    assert allowed == literals("annotations", "cni-upgrade-agent-pods-fixed")
+    assert names.LABEL_NODE in allowed
 
 
 def mounted_plugins(preset: Preset, config: OperatorConfig) -> set[str]:
