@@ -16,7 +16,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cni_upgrade.api.drain import Drain
+from cni_upgrade.api.drain import Drain, DrainPolicy
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.snapshot import Eviction
 
@@ -42,6 +42,12 @@ class DrainPlan:
     """What it waits for, pod by pod."""
     holders: tuple[str, ...] = ()
     """Uids of the pods that hold it, should it end now."""
+
+
+def drains(settings: Drain, needed: bool) -> bool:
+    """Whether a node whose change needs a drain, or needs none, is drained for it."""
+    policy = settings.policy
+    return policy == DrainPolicy.ALWAYS or (policy == DrainPolicy.IF_REQUIRED and needed)
 
 
 def plan(

@@ -25,10 +25,7 @@ def drain_first(view: View) -> bool:
     after, baseline = view.status.after, view.status.baseline
     if baseline is not None and baseline.delete is False:
         return False
-    policy = drain_settings(view).policy
-    return policy == DrainPolicy.ALWAYS or (
-        policy == DrainPolicy.IF_REQUIRED and bool(after and after.needs_drain)
-    )
+    return drain.drains(drain_settings(view), bool(after and after.needs_drain))
 
 
 def drain_due(view: View) -> bool:

@@ -20,7 +20,6 @@ from cni_upgrade.fleet import leaving_status
 from cni_upgrade.fleet.budget import Budget, changing
 from cni_upgrade.fleet.changed import FAILED, GIVEN_UP
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
-from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.decisions import Decision, SetFinalizers, SetStatus
 from cni_upgrade.fleet.departure import (
     Leaving,
@@ -31,6 +30,7 @@ from cni_upgrade.fleet.departure import (
     restores,
     works_for,
 )
+from cni_upgrade.fleet.length import longest
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.remaking import looked_at

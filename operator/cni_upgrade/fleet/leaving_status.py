@@ -12,9 +12,9 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.policy_status import NodeFailure, PolicyStatus, RestoreCounts
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
-from cni_upgrade.fleet.course import hours, longest
 from cni_upgrade.fleet.decisions import Emit
 from cni_upgrade.fleet.departure import PAUSED, Leaving, changed_by, halted, works_for
+from cni_upgrade.fleet.length import hours, longest
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.stopping import STOPPED, stopped

@@ -22,7 +22,7 @@ from cni_upgrade.api.policy_status import (
 from cni_upgrade.api.rollout_status import RolloutStatus
 from cni_upgrade.fleet import leaving, node_lease, sources
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
-from cni_upgrade.fleet.course import HELD, SILENT, Course, all_courses, named
+from cni_upgrade.fleet.course import Course, all_courses
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.departure import PAUSED, gives_back
 from cni_upgrade.fleet.objects import Node
@@ -36,6 +36,7 @@ from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.tally import Share
 from cni_upgrade.fleet.turn import LEFTOVER, Turn
 from cni_upgrade.fleet.unread import NOT_UNDERSTOOD
+from cni_upgrade.fleet.waiting import HELD, SILENT, Waiting, named
 
 NODES_MATCHED = "NodesMatched"
 OVERLAPPING = "Overlapping"
@@ -189,12 +190,13 @@ def _status(
     # A routine look is no work: until it has found something, the last answer holds.
     resting = moving + Counter({str(Phase.COMPATIBLE): held.again})
     resting[str(Phase.AUDITING)] -= held.again
+    waiting = Waiting(course, world) if course is not None else None
     since = (
-        held_since(policy, course, resting, world.now)
-        if course is not None
+        held_since(policy, waiting, resting, world.now)
+        if waiting is not None
         else _silent_since(policy, _looking(resting, held), held, world.now)
     )
-    verdict = _verdict(policy, matched, resting, held, course, since, world)
+    verdict = _verdict(policy, matched, resting, held, waiting, since, world)
     if apart:
         verdict = _not_all(verdict, apart)
         phases[NOT_UNDERSTOOD] = len(apart)
@@ -224,7 +226,9 @@ def _status(
             for runtime in dict.fromkeys(policy.spec.readiness_for)
         ),
         failures=_failures(records, shares) if any(s.needs_a_person for s in counts) else (),
-        rollout=course.status(since, (began or course).waves) if course is not None else None,
+        rollout=waiting.status(since, (began or waiting.course).waves)
+        if waiting is not None
+        else None,
         sources=sources.shown(policy, tuple(records.values()), world),
     )
 
@@ -353,7 +357,7 @@ def _verdict(
     matched: Collection[str],
     phases: Counter[str],
     held: _Held,
-    course: Course | None,
+    waiting: Waiting | None,
     since: datetime | None,
     world: Snapshot,
 ) -> Verdict:
@@ -370,7 +374,7 @@ def _verdict(
     if world.stopped:
         # What is under way comes to its end.
         return Verdict(False, STOPPED, f"{stopped(world)}; {text}", reconciling=busy)
-    if course is None:
+    if waiting is None:
         if looking and since is None:
             return Verdict(False, "Auditing", text, reconciling=True)
         if phases[UNPLANNABLE]:
@@ -383,7 +387,7 @@ def _verdict(
     if held.elsewhere:
         node, other = held.elsewhere[0]
         text += f"; {len(held.elsewhere)} claimed by others, first {node} by policy {other}"
-    return enforced(policy, course, phases, len(held.elsewhere), looking, since, world.now, text)
+    return enforced(policy, waiting, phases, len(held.elsewhere), looking, since, world.now, text)
 
 
 def _not_all(verdict: Verdict, apart: Mapping[str, Unjudged]) -> Verdict:

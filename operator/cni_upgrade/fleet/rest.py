@@ -17,9 +17,9 @@ from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.fleet import cordon, giving_back, node_lease, orders
-from cni_upgrade.fleet.course import drains
 from cni_upgrade.fleet.decisions import Claim
 from cni_upgrade.fleet.departure import held, restores
+from cni_upgrade.fleet.drain import drains
 from cni_upgrade.fleet.draining import drain_first
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import (
@@ -341,7 +341,7 @@ def _begin(view: View, policy: CNIUpgradePolicy) -> Move:
         return _waiting(view, "CordonedByOther", f"somebody else has cordoned the node; {text}")
     if lease := node_lease.others(view):
         return _waiting(view, node_lease.HELD, lease)
-    closed = view.gate(drains(policy.spec, needs_drain))
+    closed = view.gate(drains(policy.spec.drain, needs_drain))
     if closed is not None:
         return _waiting(view, *closed)
     if not any(file.action == "Rewrite" for file in view.status.files) and _unproved(view):

@@ -17,8 +17,8 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.report import Baseline
 from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.calling_off import unwanted
-from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.ending import done, proof_so_far, verify
+from cni_upgrade.fleet.length import longest
 from cni_upgrade.fleet.phases import LOWERED, Step
 from cni_upgrade.fleet.view import Move, View, moved, release
 from cni_upgrade.fleet.windows import opening

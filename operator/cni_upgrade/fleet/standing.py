@@ -11,6 +11,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.phases import AT_WORK, GOOD
 from cni_upgrade.fleet.selection import paused
+from cni_upgrade.fleet.waiting import Waiting
 
 PATIENCE = timedelta(minutes=10)
 """How long nothing may move because of others before a person is called: a node reboots, or is
@@ -29,10 +30,10 @@ class Verdict:
 
 
 def held_since(
-    policy: CNIUpgradePolicy, course: Course, phases: Counter[str], now: datetime
+    policy: CNIUpgradePolicy, waiting: Waiting, phases: Counter[str], now: datetime
 ) -> datetime | None:
     """Since when nothing moves because of nodes that nobody works on; None where it is not so."""
-    if _working(phases) or course.looked_at or course.held() is None:
+    if _working(phases) or waiting.looked_at or waiting.held() is None:
         return None
     known = policy.status.rollout
     # What is to come is of a clock that was set back: it counts from now on.
@@ -45,7 +46,7 @@ def _working(phases: Counter[str]) -> int:
 
 def enforced(
     policy: CNIUpgradePolicy,
-    course: Course,
+    waiting: Waiting,
     phases: Counter[str],
     elsewhere: int,
     looking: int,
@@ -59,22 +60,21 @@ def enforced(
     `since` is when it began that nothing moves, if so; `text` has the counts.
     """
     working = _working(phases)
-    waits = course.waits_for()
-    canary = course.waves.canary
+    course, canary = waiting.course, waiting.course.waves.canary
+    waits = waiting.waits_for()
     told = f"{waits}; {text}" if waits else text
     if stopped := _stopped(course, working):
         return Verdict(False, stopped, f"stopped: {told}", stalled=True)
     if paused(policy):
         return Verdict(False, "Paused", f"paused; {text}", reconciling=bool(working))
-    waiting = phases[str(Phase.WAITING)]
-    if working or looking or waiting:
-        if not working and not looking and elsewhere and not course.waiting:
+    if working or looking or phases[str(Phase.WAITING)]:
+        if not working and not looking and elsewhere and not waiting.due:
             return Verdict(False, "ClaimedByOther", text, stalled=True)
-        if not working and not course.looked_at:
-            if since is not None and (held := course.held()) is not None:
+        if not working and not waiting.looked_at:
+            if since is not None and (held := waiting.held()) is not None:
                 late = now - since >= PATIENCE
                 return Verdict(False, held[0], f"{held[1]}; {text}", stalled=late)
-            if (closed := course.closed()) is not None and course.able:
+            if (closed := waiting.closed()) is not None and waiting.able:
                 if closed[0] is None:
                     return Verdict(False, "WindowTooShort", told, stalled=True)
                 return Verdict(False, "OutsideWindow", told)

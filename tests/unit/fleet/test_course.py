@@ -12,15 +12,17 @@ from hypothesis import strategies as st
 from cni_upgrade.api.names import FINALIZER
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.fleet.course import Course, longest
+from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.decisions import SetStatus
 from cni_upgrade.fleet.leaving import all_leaving, turns
+from cni_upgrade.fleet.length import longest
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.standing import held_since
+from cni_upgrade.fleet.waiting import Waiting
 from cni_upgrade.fleet.waves import arranged
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG, LEASED
@@ -156,8 +158,8 @@ def test_how_long_a_change_may_take(spec: dict[str, Any], drained: bool, minutes
     assert longest(policy(**spec).spec, CONFIG, drained) == minutes * 60
 
 
-def course(made: CNIUpgradePolicy, *there: tuple[Node, dict[str, Any]], **world: Any) -> Course:
-    """The course of a policy over nodes with their records, all looked at for what it asks."""
+def waiting(made: CNIUpgradePolicy, *there: tuple[Node, dict[str, Any]], **world: Any) -> Waiting:
+    """Who waits for a policy, of nodes with their records, all looked at for what it asks."""
     states = {}
     for on, status in there:
         key = audit_key(on, state(on.name, "cure"), made, CONFIG)
@@ -165,7 +167,7 @@ def course(made: CNIUpgradePolicy, *there: tuple[Node, dict[str, Any]], **world:
     nodes = {on.name: on for on, _ in there}
     shown = {"policies": {"cure": made}, "nodes": nodes, "states": states}
     seen = Snapshot(**{"now": NOW, "config": CONFIG, **shown, **world})
-    return Course(made, seen, Roster(seen), states)
+    return Waiting(Course(made, seen, Roster(seen), states), seen)
 
 
 WAITS: dict[str, Any] = {"phase": "Waiting"}
@@ -195,7 +197,7 @@ def test_a_wave_is_held_where_all_that_it_waits_for_is_left_to_others(
     second: tuple[Node, dict[str, Any]], waits: str, holds: bool
 ) -> None:
     made = policy(rollout={"order": {"by": "Zone"}, "maxUnavailable": 9, "maxParallel": 9})
-    found = course(made, CORDONED, second, LATER)
+    found = waiting(made, CORDONED, second, LATER)
     assert waits in found.waits_for()
     held = found.held()
     assert (held is not None) == holds
@@ -207,19 +209,19 @@ def test_a_wave_is_held_where_all_that_it_waits_for_is_left_to_others(
 def test_failures_without_a_name_are_told_by_their_number(unnamed: int, told: str) -> None:
     """Somebody may have edited it: a word for each would take all memory, in every pass."""
     made = policy(rollout={"maxFailures": 2})
-    asked = course(made).status(None, course(made).waves).asked
+    asked = waiting(made).course.asked
     known = {"rollout": {"asked": asked, "unnamed": unnamed}}
-    found = course(parse_policy(merged(made.to_api(), {"status": known})))
+    found = waiting(parse_policy(merged(made.to_api(), {"status": known})))
     text = found.waits_for()
     assert text.startswith(f"{told} of at most 2 nodes failed or were rolled back: {told} whose")
-    assert found.status(None, found.waves).unnamed == int(told)
+    assert found.status(None, found.course.waves).unnamed == int(told)
 
 
 def test_a_wave_is_held_by_a_lease_of_somebody_else() -> None:
     made = policy(rollout={"order": {"by": "Zone"}, "maxUnavailable": 9})
     first = node("node-a", **Z1), WAITS
     taken = {"node-node-a": lease("node-maintenance")}
-    held = course(made, first, LATER, leases=taken, config=LEASED).held()
+    held = waiting(made, first, LATER, leases=taken, config=LEASED).held()
     expected = f"nothing moves: 1 of 1 {NOT_FINISHED}: node-a leased by somebody else"
     assert held == ("NothingMoves", expected)
 
@@ -243,7 +245,7 @@ def test_a_canary_is_held_where_those_that_are_not_well_are_left_to_others(
 ) -> None:
     canary = {"nodeSelector": {"matchLabels": {"tier": "front"}}}
     made = policy(rollout={"canary": canary, "maxUnavailable": 9})
-    found = course(made, first, LATER)
+    found = waiting(made, first, LATER)
     held = found.held()
     if not why:
         assert held is None
@@ -266,6 +268,6 @@ def test_a_canary_is_held_where_those_that_are_not_well_are_left_to_others(
 def test_since_when_nothing_moves(told: datetime | None, since: datetime) -> None:
     known = {"rollout": {"heldSince": stamp(told)} if told else {}}
     mine = parse_policy(merged(policy().to_api(), {"status": known}))
-    found = course(mine, (node(cordoned=True), WAITS))
+    found = waiting(mine, (node(cordoned=True), WAITS))
     assert held_since(mine, found, Counter({"Waiting": 1}), NOW) == since
     assert held_since(mine, found, Counter({"Applying": 1}), NOW) is None

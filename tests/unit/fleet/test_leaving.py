@@ -12,9 +12,9 @@ from cni_upgrade.api.names import FINALIZER
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.fleet.course import longest
 from cni_upgrade.fleet.decisions import Emit, SetFinalizers, SetStatus
 from cni_upgrade.fleet.leaving import all_leaving, asker, of, turns
+from cni_upgrade.fleet.length import longest
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged

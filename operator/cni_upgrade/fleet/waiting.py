@@ -1,0 +1,277 @@
+"""Who waits in one policy's rollout, for what, and who keeps it from going on: for its status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import cached_property
+
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.rollout_status import RolloutStatus
+from cni_upgrade.fleet import node_lease
+from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, changing
+from cni_upgrade.fleet.course import Course
+from cni_upgrade.fleet.drain import drains
+from cni_upgrade.fleet.failures import MOST_NAMED
+from cni_upgrade.fleet.length import hours
+from cni_upgrade.fleet.member import Member
+from cni_upgrade.fleet.phases import UNPROVED
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.waves import Waves
+
+HELD = "NothingMoves"
+SILENT = "silent (Ready is Unknown)"
+
+_UNDECIDED = frozenset({Phase.PENDING, Phase.AUDITING, Phase.WAITING})
+
+
+class Waiting:
+    """The nodes of a course that wait, and what for."""
+
+    def __init__(self, course: Course, world: Snapshot) -> None:
+        """`world` is the one that the course is of."""
+        self.course = course
+        self._world = world
+
+    @cached_property
+    def due(self) -> list[Member]:
+        """Nodes for which a change is due and not begun, in their order."""
+        found = [m for m in self.course.members if m.waits]
+        return sorted(found, key=lambda m: self.course.waves.order[m.node.name])
+
+    @cached_property
+    def able(self) -> list[Member]:
+        """Those of them that nothing about themselves keeps from beginning."""
+        return [m for m in self._there if m.node.name not in self._leased]
+
+    @cached_property
+    def _leased(self) -> set[str]:
+        """Nodes on which somebody else has a Lease."""
+        return {
+            m.node.name
+            for m in (self.course.members if self._world.leases else ())
+            if node_lease.foreign(m.node.name, self._world) is not None
+        }
+
+    @cached_property
+    def _there(self) -> list[Member]:
+        """Those of them that answer and take pods."""
+        return [m for m in self.due if m.node.ready != "Unknown" and not m.node.unschedulable]
+
+    @cached_property
+    def _next(self) -> list[Member]:
+        """Those of them whose turn it is by canary and wave; what is not proved goes before all."""
+        if self.course.unproved:
+            return [m for m in self.able if self.course.proved_but(m.node.name)]
+        return [m for m in self.able if self.course.waves.refusal(m.node.name) is None]
+
+    @cached_property
+    def looked_at(self) -> bool:
+        """Whether some node is being audited, or will be without anybody's help."""
+        return any(m.open for m in self.course.members)
+
+    def drained(self, member: Member) -> bool:
+        """Whether a node would be drained."""
+        after = member.state.status.after if member.state else None
+        return drains(self.course.policy.spec.drain, bool(after and after.needs_drain))
+
+    def closed(self) -> tuple[datetime | None, str] | None:
+        """None while a window is open that is long enough for some node that waits.
+
+        Else when the next one opens (None: none is long enough), and that in words.
+        """
+        course = self.course
+        if not course.policy.spec.rollout.windows or course.window_error:
+            return None
+        wanted = {self.drained(m) for m in self.able} or {False}
+        times = {drained: course.opens(drained) for drained in sorted(wanted)}
+        if course.now in times.values():
+            return None
+        coming = [at for at in times.values() if at is not None]
+        need = course.needs(min(wanted))
+        if not coming:
+            text = (
+                f"no maintenance window is long enough: a change may take {hours(need)}, by its "
+                f"deadlines, and the longest window is {hours(course.windows.longest)}"
+            )
+            return None, text
+        text = (
+            f"the next maintenance window of {hours(need)} opens {min(coming):%Y-%m-%dT%H:%M:%SZ}"
+        )
+        return min(coming), text
+
+    def held(self) -> tuple[str, str] | None:
+        """(reason, message) where something is to be done, and only what is not ours is in its way.
+
+        Nothing of ours is under way then: the nodes that are named are to be mended or given back.
+        """
+        if self.due and self._unproved_rest:
+            now = "annotate it with cniupgrade.dev/retry to try at once"
+            return UNPROVED, f"nothing else begins: {self._told_unproved()}; {now}"
+        if self._next:
+            first, places = self._next[0].node.name, self.course.places
+            refused, holders = places.refusal(first), places.held_by(first)
+            if refused is None or refused[0] != MAX_UNAVAILABLE or not holders:
+                return None
+            told = ", ".join(self._why_down(name) for name in holders[:3])
+            return HELD, f"nothing moves: {refused[1]}, and nobody works on {told}"
+        if self.able:
+            return self._turn_held()
+        silent = [
+            m
+            for m in self.course.members
+            if m.node.ready == "Unknown"
+            and (m.state is None or m.state.status.phase in _UNDECIDED or m.stale)
+            and not m.waits
+        ]
+        told = self._in_the_way([*self.due, *silent])
+        return (HELD, f"nothing moves: {told}") if told else None
+
+    def _turn_held(self) -> tuple[str, str] | None:
+        """Who keeps the canary or the wave from its end, where nobody but others can do something.
+
+        None too while a canary soaks, or cannot pass for a reason of its own.
+        """
+        canary = self.course.waves.canary
+        if (
+            canary is not None
+            and not canary.passed
+            and (canary.trouble or canary.status.soak_since)
+        ):
+            return None
+        holders = self.course.waves.holders
+        if not holders or not all(self._left_to_others(m) for m in holders):
+            return None
+        return HELD, f"nothing moves: {self._turn_waits()}: {self._in_the_way(holders)}"
+
+    def _left_to_others(self, member: Member) -> bool:
+        """Whether only what is not ours keeps a node that is waited for from going on."""
+        node = member.node
+        if changing(member.state):
+            return False
+        if node.ready == "Unknown":
+            return True
+        if member.open or not member.seen:
+            return False
+        if member.waits:
+            return node.unschedulable or node.name in self._leased
+        return node.ready != "True"
+
+    def _in_the_way(self, members: Iterable[Member]) -> str:
+        """What is not ours and keeps nodes from going on, by their names; empty where nothing."""
+        every = list(members)
+        foreign = [m for m in every if m.waits and m.node.unschedulable]
+        silent = [m for m in every if m.node.ready == "Unknown"]
+        others = [
+            m for m in every if m.node.ready != "Unknown" and not (m.waits and m.node.unschedulable)
+        ]
+        leased = [m for m in others if m.waits]
+        down = [m for m in others if not m.waits]
+        told = (
+            (foreign, "cordoned by somebody else"),
+            (leased, "leased by somebody else"),
+            (silent, SILENT),
+            (down, "not Ready"),
+        )
+        return " and ".join(
+            f"{named([m.node.name for m in nodes])} {why}" for nodes, why in told if nodes
+        )
+
+    @property
+    def _unproved_rest(self) -> bool:
+        """Whether something is not proved, and cannot be tried again right now."""
+        course = self.course
+        return bool(course.unproved) and not any(course.proved_but(m.node.name) for m in self.able)
+
+    def _told_unproved(self) -> str:
+        first = self.course.unproved[0]
+        status = first.state.status if first.state else None
+        names = named([m.node.name for m in self.course.unproved])
+        why = f": {status.phase}, {status.message}" if status else ""
+        return f"{names} to be proved before another node begins; {first.node.name}{why}"
+
+    def status(self, held_since: datetime | None, recorded: Waves) -> RolloutStatus:
+        """The part of the policy's status that is about the rollout.
+
+        `recorded` are the waves by what the records say, without what this pass has decided and
+        may yet fail to write: from them the next pass goes on.
+        """
+        failures = self.course.failures
+        size, finished = recorded.size
+        closed = self.closed()
+        return RolloutStatus(
+            plan=recorded.plan,
+            wave=recorded.name,
+            number=0 if recorded.testing else min(recorded.current + 1, recorded.count),
+            of=recorded.count,
+            nodes=size,
+            finished=finished,
+            waits_for=self.waits_for(),
+            held_since=held_since,
+            failures=failures.count,
+            failed=failures.kept[:MOST_NAMED],
+            unnamed=failures.unnamed,
+            asked=self.course.asked,
+            max_failures=failures.most,
+            next_window=closed[0] if closed else None,
+            canary=recorded.canary.status if recorded.canary else None,
+        )
+
+    def waits_for(self) -> str:
+        """What is waited for before more can begin; empty where there is nothing to begin."""
+        course, canary = self.course, self.course.waves.canary
+        if canary is not None and canary.trouble:
+            return canary.waits_for
+        if (failures := course.failures).reached:
+            told = named([failures.told(name) for name in failures.nodes])
+            if failures.unseen:
+                # A number, not so many words: the status that it is from may have been edited.
+                told += f"{' and ' if told else ''}{failures.unseen} whose names are not kept"
+            return (
+                f"{failures.count} of at most {failures.most} nodes failed or were "
+                f"rolled back: {told}; look there, then annotate one or "
+                f"{course.name} with cniupgrade.dev/retry"
+            )
+        if course.window_error:
+            return course.window_error
+        soaking = canary is not None and canary.status.soak_since and not canary.passed
+        if canary is not None and soaking:
+            return canary.waits_for
+        if self._unproved_rest:
+            return self._told_unproved() if self.due else ""
+        if not self._next and (held := self.held()) is not None:
+            return held[1]
+        if not self.able:
+            return canary.waits_for if canary and not canary.passed else ""
+        if closed := self.closed():
+            return closed[1]
+        if not self._next:
+            return canary.waits_for if canary and not canary.passed else self._turn_waits()
+        refused = course.places.refusal(self._next[0].node.name)
+        return refused[1] if refused else ""
+
+    def _turn_waits(self) -> str:
+        """How much of the canary or the wave is not there yet."""
+        waves = self.course.waves
+        size, finished = waves.size
+        if waves.testing:
+            return f"{finished} of {size} canaries are well"
+        return f"{size - finished} of {size} nodes of {waves.name} are not finished"
+
+    def _why_down(self, name: str) -> str:
+        """A node that takes a place, and why it does."""
+        if (node := self._world.nodes.get(name)) is not None and node.deleting:
+            return f"{name} (being deleted)"
+        member = next((m for m in self.course.members if m.node.name == name), None)
+        if member is None:
+            return name
+        why = "cordoned" if member.node.unschedulable else "not Ready"
+        if member.state is None:
+            return f"{name} ({why})"
+        return f"{name} ({why}, {member.state.status.phase}: {member.state.status.reason})"
+
+
+def named(names: Sequence[str]) -> str:
+    """The first three of them, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
