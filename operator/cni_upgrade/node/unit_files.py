@@ -7,8 +7,9 @@ import os
 import re
 from collections.abc import Iterator
 
-from cni_upgrade.node import files, host_file
+from cni_upgrade.node import host_files
 from cni_upgrade.node.folders import BrokenLinkError, resolve
+from cni_upgrade.node.host_files import HostFileError
 from cni_upgrade.node.members import for_the_kernel
 
 FOLDERS = (
@@ -96,14 +97,9 @@ def _told(root: str, folder: str) -> list[str]:
 
 def _drop_ins(root: str, folder: str) -> list[str]:
     try:
-        with files.opened_folder(resolve(root, folder)) as descriptor:
-            names = [name for name in files.names(descriptor) if name.endswith(".conf")]
-    except BrokenLinkError as error:
-        raise UnitError(f"{folder}: leads to {error.target}, which is not there") from error
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise UnitError(f"{folder}: cannot be read: {error.strerror}") from error
+        names = [name for name in host_files.names(root, folder) if name.endswith(".conf")]
+    except HostFileError as error:
+        raise UnitError(str(error)) from error
     if len(names) > _MOST_DROP_INS:
         raise UnitError(f"{folder}: holds more than {_MOST_DROP_INS} drop-ins")
     return names
@@ -129,8 +125,8 @@ def read(root: str, path: str) -> str | None:
     Raises UnitError.
     """
     try:
-        data = host_file.read(root, path, _LIMIT)
-    except host_file.HostFileError as error:
+        data = host_files.read(root, path, _LIMIT)
+    except HostFileError as error:
         if error.leads_to == _MASKED:
             return ""
         raise UnitError(str(error)) from error

@@ -1,10 +1,14 @@
-"""A file that a program of the host is configured with, read whole and within bounds.
+"""Files and folders that a program of the host is configured with, read within bounds.
 
 What is not there is nothing; what is there and cannot be read is an error, for it may decide.
 """
 
+import os
+import stat
+
 from cni_upgrade.node import files
 from cni_upgrade.node.folders import BrokenLinkError, resolve
+from cni_upgrade.node.members import for_the_kernel
 
 
 class HostFileError(ValueError):
@@ -38,3 +42,33 @@ def read(root: str, path: str, limit: int = files.CONFIG_LIMIT) -> bytes | None:
         raise HostFileError(f"{path}: cannot be read: {error.strerror}") from error
     except files.UnreadableError as error:
         raise HostFileError(f"{path}: cannot be read: {error}", real.removeprefix(root)) from error
+
+
+def names(root: str, folder: str) -> list[str]:
+    """What is in a folder, by name; nothing where there is none. Raises HostFileError.
+
+    A link that leads nowhere may do so beneath a root alone, where its target is not mounted.
+    """
+    try:
+        with files.opened_folder(resolve(root, folder)) as descriptor:
+            return files.names(descriptor)
+    except BrokenLinkError as error:
+        if not root:
+            return []
+        text = f"{folder}: leads to {error.target}, which is not there or not mounted"
+        raise HostFileError(text, error.target) from error
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise HostFileError(f"{folder}: cannot be read: {error.strerror}") from error
+
+
+def kind(root: str, path: str) -> int | None:
+    """What stands there itself, be it a link: S_IFDIR and so on; None for nothing."""
+    if not for_the_kernel(path):
+        return None
+    parent, _, name = path.rpartition("/")
+    try:
+        return stat.S_IFMT(os.lstat(f"{resolve(root, parent or '/')}/{name}").st_mode)
+    except OSError:
+        return None
