@@ -1,21 +1,33 @@
-"""Where an Enforce policy stands, in one word and one sentence: the gravest thing first."""
+"""Where a policy stands, in one word and one sentence: the gravest thing first."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.circumstances import Circumstances
 from cni_upgrade.fleet.course import Course
-from cni_upgrade.fleet.phases import AT_WORK, GOOD
+from cni_upgrade.fleet.phases import AT_WORK, GOOD, UNPLANNABLE
 from cni_upgrade.fleet.selection import paused
-from cni_upgrade.fleet.waiting import Waiting
+from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
+from cni_upgrade.fleet.stopping import STOPPED, stopped
+from cni_upgrade.fleet.waiting import HELD, SILENT, Waiting, named
+
+NO_NODE_MATCHES = "NoNodeMatches"
+RECORDS_NOT_UNDERSTOOD = "RecordsNotUnderstood"
+NODES_SILENT = "NodesSilent"
+"""The condition of an audit that waits for nothing but nodes that are silent: its time is since
+when."""
 
 PATIENCE = timedelta(minutes=10)
 """How long nothing may move because of others before a person is called: a node reboots, or is
 maintained by another program, and that is nothing to call anybody for."""
+
+_MOST_OF_A_PROBLEM = 200  # characters: the message has more to say than what one field holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +52,93 @@ def held_since(
     return min((known.held_since if known else None) or now, now)
 
 
-def _working(phases: Counter[str]) -> int:
-    return sum(phases[str(phase)] for phase in AT_WORK if phase is not Phase.AUDITING)
+def silent_since(
+    policy: CNIUpgradePolicy, around: Circumstances, phases: Counter[str], now: datetime
+) -> datetime | None:
+    """Since when an audit waits for nothing but nodes that are silent; None where it is not so."""
+    looking = around.looking(phases)
+    if not looking or len(around.silent) < looking:
+        return None
+    known = (c.last_transition_time for c in policy.status.conditions if c.type == NODES_SILENT)
+    return next(known, now)
 
 
-def enforced(
+def verdict(
+    policy: CNIUpgradePolicy,
+    matched: Collection[str],
+    phases: Counter[str],
+    around: Circumstances,
+    waiting: Waiting | None,
+    since: datetime | None,
+    world: Snapshot,
+) -> Verdict:
+    """Where the policy is; `since` is when it began that nothing moves, if so."""
+    if world.config.preset(policy.spec.paths) is None:
+        allowed = ", ".join(("auto", *sorted(world.config.presets)))
+        text = f"spec.paths {policy.spec.paths!r} is not allowed here; expected one of {allowed}"
+        return Verdict(False, "PathsNotAllowed", text, stalled=True)
+    if not matched:
+        return Verdict(False, NO_NODE_MATCHES, "spec.nodeSelector matches no node")
+    text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
+    if world.stopped:
+        busy = any(phases[str(phase)] for phase in AT_WORK)  # It comes to its end.
+        return Verdict(False, STOPPED, f"{stopped(world)}; {text}", reconciling=busy)
+    if waiting is None:
+        if around.looking(phases) and since is None:
+            return Verdict(False, "Auditing", text, reconciling=True)
+        if phases[UNPLANNABLE]:
+            return Verdict(False, "NodesBlocked", text, stalled=True)
+        if since is not None:
+            late = world.now - since >= PATIENCE
+            told = f"nothing moves: {named(around.silent)} {SILENT}; {text}"
+            return Verdict(False, HELD, told, stalled=late)
+        return Verdict(True, "Audited", text)
+    if around.elsewhere:
+        node, other = around.elsewhere[0]
+        text += f"; {len(around.elsewhere)} claimed by others, first {node} by policy {other}"
+    return _enforced(policy, waiting, phases, around, since, world.now, text)
+
+
+def not_all(verdict: Verdict, apart: Mapping[str, Unjudged]) -> Verdict:
+    """The verdict on the other nodes, where the records of some are not understood.
+
+    What those nodes are is not known, so the policy is not there; what else keeps it goes first.
+    """
+    one, shown = len(apart) == 1, ", ".join(list(apart)[:3])
+    told = (
+        f"{'1 node' if one else f'{len(apart)} nodes'} left alone, whose "
+        f"{'record is' if one else 'records are'} not understood, as a newer operator writes "
+        f"{'it' if one else 'them'}: {shown}{'' if len(apart) <= 3 else ', ...'}"
+    )
+    if problem := next((each.problem for each in apart.values() if each.problem), ""):
+        told += f" ({problem[:_MOST_OF_A_PROBLEM]})"
+    if verdict.ready:
+        told = f"{told}; of the others: {verdict.message}"
+    elif verdict.reason != NO_NODE_MATCHES:
+        return replace(verdict, message=f"{verdict.message}; {told}")
+    return Verdict(False, RECORDS_NOT_UNDERSTOOD, told, stalled=True)
+
+
+def _enforced(
     policy: CNIUpgradePolicy,
     waiting: Waiting,
     phases: Counter[str],
-    elsewhere: int,
-    looking: int,
+    around: Circumstances,
     since: datetime | None,
     now: datetime,
     text: str,
 ) -> Verdict:
-    """The verdict on a policy that enforces.
-
-    `elsewhere` are nodes that belong to other policies, `looking` those that are to be looked at,
-    `since` is when it began that nothing moves, if so; `text` has the counts.
-    """
-    working = _working(phases)
+    """The verdict on a policy that enforces; `text` has the counts."""
+    working, looking = _working(phases), around.looking(phases)
     course, canary = waiting.course, waiting.course.waves.canary
     waits = waiting.waits_for()
     told = f"{waits}; {text}" if waits else text
-    if stopped := _stopped(course, working):
-        return Verdict(False, stopped, f"stopped: {told}", stalled=True)
+    if why := _stopped(course, working):
+        return Verdict(False, why, f"stopped: {told}", stalled=True)
     if paused(policy):
         return Verdict(False, "Paused", f"paused; {text}", reconciling=bool(working))
     if working or looking or phases[str(Phase.WAITING)]:
-        if not working and not looking and elsewhere and not waiting.due:
+        if not working and not looking and around.elsewhere and not waiting.due:
             return Verdict(False, "ClaimedByOther", text, stalled=True)
         if not working and not waiting.looked_at:
             if since is not None and (held := waiting.held()) is not None:
@@ -80,7 +150,7 @@ def enforced(
                 return Verdict(False, "OutsideWindow", told)
         wave = f"wave {course.waves.name}: " if course.waves.count > 1 or canary else ""
         return Verdict(False, "RollingOut", f"{wave}{told}", reconciling=True)
-    if elsewhere:
+    if around.elsewhere:
         return Verdict(False, "ClaimedByOther", text, stalled=True)
     if sum(phases[str(p)] for p in GOOD) == sum(phases.values()):
         if canary is not None and canary.status.soak_since and not canary.passed:
@@ -104,3 +174,11 @@ def _stopped(course: Course, working: int) -> str:
     if canary is not None and canary.trouble and not working:
         return canary.trouble
     return ""
+
+
+def _working(phases: Counter[str]) -> int:
+    return sum(phases[str(phase)] for phase in AT_WORK if phase is not Phase.AUDITING)
+
+
+def _counted(phases: Counter[str]) -> str:
+    return ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items()) if count)

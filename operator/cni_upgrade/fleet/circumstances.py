@@ -1,0 +1,104 @@
+"""What the phases of a policy's nodes do not say: other policies, silence, looks due, leftovers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.fleet import node_lease
+from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.roster import Roster
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.tally import Share
+from cni_upgrade.fleet.turn import LEFTOVER
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Who stands in whose way on the nodes of one policy."""
+
+    elsewhere: tuple[tuple[str, str], ...] = ()
+    """(node, policy that has it and since when) where this policy would enforce too."""
+    wanted_by: tuple[str, ...] = ()
+    """Other Enforce policies that select nodes which this one has."""
+    unseen: int = 0
+    """Nodes that look good, but for what was wanted before: they are to be audited again."""
+    again: int = 0
+    """Good nodes that are looked at again, though nothing that we know of has changed."""
+    silent: tuple[str, ...] = ()
+    """Nodes that are to be looked at, and that nothing can be sent to."""
+    leftovers: tuple[tuple[str, str], ...] = ()
+    """(what is to go from one of the nodes, why it was not deleted)."""
+
+    def looking(self, phases: Counter[str]) -> int:
+        """How many nodes are being looked at, or are to be."""
+        return phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + self.unseen
+
+
+def found(
+    policy: CNIUpgradePolicy,
+    matched: Mapping[str, Node],
+    shares: Mapping[str, Share],
+    world: Snapshot,
+    roster: Roster,
+) -> Circumstances:
+    """`matched` are the nodes that the policy selects, `shares` what their records add to it."""
+    elsewhere: list[tuple[str, str]] = []
+    rivals: set[str] = set()
+    silent: list[str] = []
+    unseen = again = 0
+    for name, node in matched.items():
+        governance, share = roster.governance[name], shares.get(name)
+        acting = governance.policy
+        if acting is None:
+            continue
+        due = share is None or (share.phase == Phase.PENDING and not share.stuck)
+        if share is not None and share.looked_at:
+            known = roster.answered(node, world.states[name], acting)
+            if share.phase == Phase.AUDITING:
+                again += known and share.routine
+            elif acting is policy:
+                unseen += not known
+                due = not known
+        if due and node.ready == "Unknown":
+            silent.append(name)
+        if acting.spec.mode != Mode.ENFORCE:
+            continue
+        if acting.metadata.uid == policy.metadata.uid:
+            rivals.update(governance.rivals)
+        elif policy.metadata.name in governance.rivals:
+            elsewhere.append((name, _claimant(acting, world.states.get(name))))
+    return Circumstances(
+        elsewhere=tuple(elsewhere),
+        wanted_by=tuple(sorted(rivals)),
+        unseen=unseen,
+        again=again,
+        silent=tuple(silent),
+        leftovers=tuple(_leftovers(matched, world)),
+    )
+
+
+def _leftovers(matched: Mapping[str, Node], world: Snapshot) -> Iterator[tuple[str, str]]:
+    for subject, error in sorted(world.errors.items()):
+        if not subject.startswith(LEFTOVER):
+            continue
+        name = subject.removeprefix(LEFTOVER)
+        left = world.proofs.get(name) or world.jobs.get(name)
+        if left is not None:
+            ours = left.for_node in matched
+        else:
+            ours = name in world.leases and any(node_lease.name(node) == name for node in matched)
+        if ours:
+            yield name, error
+
+
+def _claimant(policy: CNIUpgradePolicy, state: CNINodeState | None) -> str:
+    """The name of a policy that has a node, and since when it is claimed, as far as it is known."""
+    claim = state.spec.policy_ref if state else None
+    if claim is None or claim.uid != policy.metadata.uid or claim.since is None:
+        return policy.metadata.name
+    return f"{policy.metadata.name} (since {claim.since:%Y-%m-%dT%H:%M:%SZ})"
