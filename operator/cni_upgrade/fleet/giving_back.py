@@ -11,7 +11,6 @@ from cni_upgrade.api import duration
 from cni_upgrade.api.drain import DrainPolicy
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
-from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import answers, changed, node_lease, orders, proving
 from cni_upgrade.fleet.closing import closes
 from cni_upgrade.fleet.course import CLOSED
@@ -23,7 +22,7 @@ from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, pause, pausing, send, write_lost
 from cni_upgrade.fleet.stopping import STOPPED, stopped
-from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait
+from cni_upgrade.fleet.view import Move, View, at_rest, at_step, moved, release, wait
 from cni_upgrade.fleet.writing import cordon_now, taken_off, theirs
 from cni_upgrade.node.operation import Kind, Outcome, Result
 
@@ -53,8 +52,7 @@ def next_move(view: View, leaving: Leaving) -> Move:
         return _settled(view, changed.GIVEN_UP, text)
     name = leaving.policy.metadata.name
     text = f"policy {name} was deleted, to be given back: {why}"
-    update = {"phase": Phase.WAITING, "reason": reason, "message": text}
-    return Move(view.status.model_copy(update=update))
+    return at_rest(view, Phase.WAITING, reason, text)
 
 
 def _quiet(leaving: Leaving) -> str:
@@ -129,15 +127,13 @@ def _begin(view: View, leaving: Leaving) -> Move:
     except ValueError as error:
         return _settled(view, changed.REFUSED, str(error))
     serial = view.status.serial + 1
-    name, uid = policy.metadata.name, policy.metadata.uid
-    ref = PolicyRef(name=name, uid=uid, since=view.now)
     update = {
         "phase": Phase.ROLLING_BACK,
         "reason": Step.CORDON.value,
         "message": "the node is being cordoned",
         "serial": serial,
         "operation": orders.opened(
-            operation, Step.CORDON, ref, serial, view.now, None, policy.spec
+            operation, Step.CORDON, view.ref(policy), serial, view.now, None, policy.spec
         ),
     }
     return Move(view.status.model_copy(update=update))

@@ -13,7 +13,6 @@ from cni_upgrade.api.changed import Changed, ChangedFile
 from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
-from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet.phases import UNPROVED
 from cni_upgrade.fleet.view import View, moved
 from cni_upgrade.node.operation import Report, Standing
@@ -47,7 +46,6 @@ def remade(view: View, report: Report, asker: CNIUpgradePolicy | None) -> View:
     policy = _whose(view, told, asker)
     if policy is None:
         return view
-    ref = PolicyRef(name=policy.metadata.name, uid=policy.metadata.uid, since=view.now)
     files = tuple(
         ChangedFile(
             name=file.name,
@@ -59,7 +57,7 @@ def remade(view: View, report: Report, asker: CNIUpgradePolicy | None) -> View:
         for file in told.files
     )
     update: dict[str, Any] = {
-        "changed": Changed(policy=ref, files=files, unknown=told.policy is None)
+        "changed": Changed(policy=view.ref(policy), files=files, unknown=told.policy is None)
     }
     if files and view.status.last_change is None:
         # Nobody knows whether it was proved, so it is to be.

@@ -7,20 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zlib import crc32
 
-from cni_upgrade.api import duration
-from cni_upgrade.api.drain import DrainPolicy
 from cni_upgrade.api.names import LABEL_POLICY
-from cni_upgrade.api.node_state import NodeStateStatus
-from cni_upgrade.api.operation_status import OperationStatus, ProofStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
-from cni_upgrade.api.policy_ref import PolicyRef
-from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.fleet import cordon, giving_back, node_lease, orders
+from cni_upgrade.fleet.beginning import DRAIN_FORBIDDEN, begin
 from cni_upgrade.fleet.decisions import Claim
-from cni_upgrade.fleet.departure import held, restores
-from cni_upgrade.fleet.drain import drains
-from cni_upgrade.fleet.draining import drain_first
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import (
     AT_WORK,
@@ -28,26 +20,18 @@ from cni_upgrade.fleet.phases import (
     FAILED,
     GOOD,
     NOT_LINUX,
-    PROVE,
     ROTATION,
     ROUTINE,
     UNPLANNABLE,
-    UNPROVED,
     Step,
 )
-from cni_upgrade.fleet.proof import pod_name
 from cni_upgrade.fleet.remaking import looked_at
-from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause_turns, pausing
 from cni_upgrade.fleet.settle import asked_again, audit_key
 from cni_upgrade.fleet.stopping import STOPPED, stopped
-from cni_upgrade.fleet.view import Move, View, moved
-from cni_upgrade.node.operation import Kind, operation_id
+from cni_upgrade.fleet.view import Move, View, at_rest
 
 _LONGEST_LABEL = 63
-
-_DRAIN_FORBIDDEN = "DrainForbidden"
-"""Blocked by a word in the policy that no audit depends on: asked again in every pass."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -65,9 +49,11 @@ def next_move(view: View) -> Move:
         # The record of it was lost, the cordon must not be.
         if node_lease.relied_on(view.node, view.world):
             text = "the record of an operation was lost; its cordon is to be given back"
-            return _rest(view, Phase.PENDING, node_lease.HELD, f"{text}; {node_lease.others(view)}")
+            return at_rest(
+                view, Phase.PENDING, node_lease.HELD, f"{text}; {node_lease.others(view)}"
+            )
         text = "the record of an operation was lost; its cordon is given back"
-        return Move(_rest(view, Phase.PENDING, "CordonGivenBack", text).status, (back,))
+        return Move(at_rest(view, Phase.PENDING, "CordonGivenBack", text).status, (back,))
     if (claim := _claim(view)) is not None:
         return Move(view.status, (claim,))
     if view.leaving is not None:
@@ -75,16 +61,16 @@ def next_move(view: View) -> Move:
     policy = view.policy or view.asker
     if policy is None:
         text = giving_back.told(view.status) or "no policy selects this node any more"
-        return _rest(view, Phase.PENDING, "NoPolicy", text)
+        return at_rest(view, Phase.PENDING, "NoPolicy", text)
     if view.node.system not in ("", "linux"):
         text = (
             f"the node runs {view.node.system}, and only the CNI configs of Linux nodes are read "
             "and written; leave such nodes out of spec.nodeSelector (label kubernetes.io/os)"
         )
-        return _rest(view, Phase.BLOCKED, NOT_LINUX, text)
+        return at_rest(view, Phase.BLOCKED, NOT_LINUX, text)
     preset = view.world.config.preset(policy.spec.paths)
     if preset is None:
-        return _rest(
+        return at_rest(
             view,
             Phase.PENDING,
             "PathsNotAllowed",
@@ -104,8 +90,8 @@ def next_move(view: View) -> Move:
         return Move(view.status)  # It was looked at for a deleted policy; no change begins for it.
     if _able(view) and view.may_rotate and view.may_audit and _rotates(view):
         return _audit(view, policy)
-    if view.status.phase == Phase.WAITING or view.status.reason == _DRAIN_FORBIDDEN:
-        return _begin(view, policy)
+    if view.status.phase == Phase.WAITING or view.status.reason == DRAIN_FORBIDDEN:
+        return begin(view, policy)
     return Move(view.status)
 
 
@@ -162,34 +148,15 @@ def _claim(view: View) -> Claim | None:
     right = claimed == (wanted.metadata.uid if wanted else None)
     if right and view.state.metadata.labels.get(LABEL_POLICY) == label:
         return None
-    ref = held if right else _ref(wanted, view) if wanted else None
+    ref = held if right else view.ref(wanted) if wanted else None
     version = view.state.metadata.resource_version
     return Claim(view.node.name, version, label, ref.to_api() if ref else None)
-
-
-def _rest(view: View, phase: Phase, reason: str, message: str) -> Move:
-    update = {"phase": phase, "reason": reason, "message": message}
-    return Move(view.status.model_copy(update=update))
-
-
-def _waiting(view: View, reason: str, why: str) -> Move:
-    what = planned(view.status) or "a proof of what is written"
-    return _rest(view, Phase.WAITING, reason, f"{why}; planned: {what}")
-
-
-def planned(status: NodeStateStatus) -> str:
-    """What would be written, file by file."""
-    return ", ".join(
-        f"{f.name}: {f.version or 'missing'} -> {f.to}"
-        for f in status.files
-        if f.action == "Rewrite"
-    )
 
 
 def _let_end(view: View, writer: Writer) -> Move:
     """An agent whose record was lost: nothing begins, and the cordon stays, until it has ended."""
     text = f"the record of the operation was lost; agent {writer.name} must end first"
-    move = _rest(view, Phase.PENDING, "AgentStillRuns", text)
+    move = at_rest(view, Phase.PENDING, "AgentStillRuns", text)
     return Move(move.status, writer.take_back())
 
 
@@ -273,7 +240,7 @@ def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
         "message": "an agent is being sent to look",
         "serial": serial,
         "operation": orders.opened(
-            operation, Step.JOB, _ref(policy, view), serial, view.now, seconds
+            operation, Step.JOB, view.ref(policy), serial, view.now, seconds
         ),
     }
     return Move(view.status.model_copy(update=update))
@@ -295,7 +262,7 @@ def _unasked(view: View, policy: CNIUpgradePolicy) -> str:
 def _pending(view: View, reason: str, message: str) -> Move:
     """A look is due and cannot begin: what was known stays, the message says what is awaited."""
     if view.status.observed is None or view.status.phase not in _JUDGED:
-        return _rest(view, Phase.PENDING, reason, message)
+        return at_rest(view, Phase.PENDING, reason, message)
     due = view.status.next_attempt_at
     # Due from now on, also if what made it due is taken back: else the message would stay.
     update: dict[str, Any] = {
@@ -303,104 +270,3 @@ def _pending(view: View, reason: str, message: str) -> Move:
         "next_attempt_at": due if due is not None and due <= view.now else view.now,
     }
     return Move(view.status.model_copy(update=update))
-
-
-def _ref(policy: CNIUpgradePolicy, view: View) -> PolicyRef:
-    return PolicyRef(name=policy.metadata.name, uid=policy.metadata.uid, since=view.now)
-
-
-def _begin(view: View, policy: CNIUpgradePolicy) -> Move:
-    """Begin the change that the last audit found due, or say what it waits for."""
-    name = policy.metadata.name
-    if policy.spec.mode == Mode.AUDIT:
-        return _waiting(view, "AuditOnly", f"policy {name} only audits; spec.mode: Enforce applies")
-    if view.world.stopped:
-        return _waiting(view, STOPPED, stopped(view.world))
-    if paused(policy):
-        return _waiting(view, "Paused", f"policy {name} is paused")
-    if restores(policy) and not held(policy):
-        why = (
-            f"policy {name} gets its finalizer first: deleted later, it gives back what it changes"
-        )
-        return _waiting(view, "NoFinalizer", why)
-    after = view.status.after
-    needs_drain = bool(after and after.needs_drain)
-    if needs_drain and policy.spec.drain.policy == DrainPolicy.NEVER:
-        return _rest(
-            view,
-            Phase.BLOCKED,
-            _DRAIN_FORBIDDEN,
-            f"the change is only safe on a drained node ({after.why if after else ''}), and "
-            f"spec.drain.policy of policy {name} is Never",
-        )
-    if view.silent:
-        return _waiting(view, "NodeSilent", "the node's Ready is Unknown; no Job is sent to it")
-    if view.node.unschedulable:
-        skipped = policy.spec.rollout.cordoned == Cordoned.SKIP
-        text = "passed over until they undo it" if skipped else "waits until they undo it"
-        return _waiting(view, "CordonedByOther", f"somebody else has cordoned the node; {text}")
-    if lease := node_lease.others(view):
-        return _waiting(view, node_lease.HELD, lease)
-    closed = view.gate(drains(policy.spec.drain, needs_drain))
-    if closed is not None:
-        return _waiting(view, *closed)
-    if not any(file.action == "Rewrite" for file in view.status.files) and _unproved(view):
-        return Move(_proved_again(view, policy))
-    try:
-        return Move(started(view, policy))
-    except ValueError as error:
-        # A report that was cut to fit may name nothing that can be ordered.
-        return _rest(view, Phase.BLOCKED, "ReportUnusable", f"{error}; see the log of the audit")
-
-
-def started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
-    """The record of a change that begins now."""
-    state = view.state.model_copy(update={"status": view.status})
-    operation = orders.apply(view.node, state, policy, view.world.config)
-    serial = view.status.serial + 1
-    update = {
-        "reason": Step.CORDON.value,
-        "message": "the node is being cordoned",
-        "serial": serial,
-        "operation": orders.opened(
-            operation, Step.CORDON, _ref(policy, view), serial, view.now, None, policy.spec
-        ),
-        "canary": view.begin() or view.status.canary,
-    }
-    status = view.status.model_copy(update=update)
-    first = drain_first(moved(view, status))
-    return status.model_copy(update={"phase": Phase.DRAINING if first else Phase.APPLYING})
-
-
-def _unproved(view: View) -> bool:
-    last = view.status.last_change
-    return last is not None and last.outcome == UNPROVED
-
-
-def _proved_again(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
-    """The record of a proof that begins now, of a change that is written already."""
-    serial = view.status.serial + 1
-    identity = f"{view.node.uid}/{view.state.metadata.uid}"
-    made = operation_id(Kind.APPLY, policy.metadata.uid, identity, PROVE, serial)
-    name = f"{PROVE}-{made.rpartition('-')[2]}"
-    operation = OperationStatus(
-        id=name,
-        kind=PROVE,
-        attempt=serial,
-        step=Step.PROVE_ADD.value,
-        policy=_ref(policy, view),
-        started_at=view.now,
-        step_since=view.now,
-        deadline=view.now + timedelta(seconds=duration.seconds(policy.spec.verify.deadline)),
-        ordered=orders.ordered(policy.spec),
-        proof=ProofStatus(new_pod=pod_name("new", name)),
-    )
-    update = {
-        "phase": Phase.PROVING,
-        "reason": Step.PROVE_ADD.value,
-        "message": "a fresh pod is to get its network",
-        "serial": serial,
-        "operation": operation,
-        "canary": view.begin() or view.status.canary,
-    }
-    return view.status.model_copy(update=update)

@@ -8,7 +8,8 @@ from cni_upgrade.api import names
 from cni_upgrade.api.drift import DriftStatus
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.phase import Phase
-from cni_upgrade.fleet import drift, rest
+from cni_upgrade.fleet import drift
+from cni_upgrade.fleet.beginning import planned
 from cni_upgrade.fleet.changed import RESTORED
 from cni_upgrade.fleet.decisions import Emit
 from cni_upgrade.fleet.phases import AT_WORK, FAILED
@@ -54,7 +55,7 @@ def _told(status: NodeStateStatus) -> str:
     """What an Event says of a phase: what is done in it, rather than what is waited for first."""
     last = status.history[-1] if status.history else None
     if status.phase == Phase.APPLYING and status.operation is not None:
-        return f"{rest.planned(status)} (operation {status.operation.id})"
+        return f"{planned(status)} (operation {status.operation.id})"
     if status.phase == Phase.PROVING and last is not None:
         return f"written: {last.message} (backup {last.backup}); to be proved with pods"
     return status.message

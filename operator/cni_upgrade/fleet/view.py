@@ -11,6 +11,7 @@ from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.operation_status import Ending, OperationStatus, Ordered
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
+from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet.decisions import Decision
 from cni_upgrade.fleet.departure import Leaving
@@ -79,6 +80,10 @@ class View:
         """Name of the Job that carries the operation out: its id, with a number when sent again."""
         return self.operation.job or self.operation.id
 
+    def ref(self, policy: CNIUpgradePolicy) -> PolicyRef:
+        """What a record says of a policy that has to do with it from now on."""
+        return PolicyRef(name=policy.metadata.name, uid=policy.metadata.uid, since=self.now)
+
     @property
     def our_cordon(self) -> bool:
         return cordon.ours(self.node)
@@ -124,6 +129,12 @@ def with_operation(status: NodeStateStatus, **changes: Any) -> NodeStateStatus:
     if status.operation is None:
         raise LookupError("no operation is under way")
     return status.model_copy(update={"operation": status.operation.model_copy(update=changes)})
+
+
+def at_rest(view: View, phase: Phase, reason: str, message: str) -> Move:
+    """Rest in a phase, and say why."""
+    update = {"phase": phase, "reason": reason, "message": message}
+    return Move(view.status.model_copy(update=update))
 
 
 def at_step(
