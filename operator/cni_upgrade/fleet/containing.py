@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from cni_upgrade.api.condition import READY, STALLED, Condition, keep_times
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.policy_status import PolicyStatus
@@ -24,19 +26,14 @@ def unplannable(policy: CNIUpgradePolicy, world: Snapshot, error: Exception) -> 
         "the records of its nodes may have been edited by hand"
     )
 
-    def condition(kind: str, holds: str) -> Condition:
-        return Condition.model_validate(
-            {
-                "type": kind,
-                "status": holds,
-                "observedGeneration": policy.metadata.generation,
-                "lastTransitionTime": world.now,
-                "reason": UNPLANNABLE,
-                "message": text,
-            }
-        )
-
-    found = (condition(READY, "False"), condition(STALLED, "True"))
+    condition = partial(
+        Condition,
+        observed_generation=policy.metadata.generation,
+        last_transition_time=world.now,
+        reason=UNPLANNABLE,
+        message=text,
+    )
+    found = (condition(type=READY, status="False"), condition(type=STALLED, status="True"))
     return policy.status.model_copy(
         update={
             "observed_generation": policy.metadata.generation,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 
 from cni_upgrade.api import names
 from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
@@ -146,27 +147,22 @@ def _last_word(state: CNINodeState | None) -> str:
 def _conditions(
     leaving: Leaving, reason: str, message: str, left: list[str], world: Snapshot
 ) -> tuple[Condition, ...]:
-    def condition(kind: str, status: str, text: str = message, reason: str = reason) -> Condition:
-        return Condition.model_validate(
-            {
-                "type": kind,
-                "status": status,
-                "observedGeneration": leaving.policy.metadata.generation,
-                "lastTransitionTime": world.now,
-                "reason": reason,
-                "message": text,
-            }
-        )
-
-    found = [condition(READY, "False")]
+    condition = partial(
+        Condition,
+        observed_generation=leaving.policy.metadata.generation,
+        last_transition_time=world.now,
+        reason=reason,
+        message=message,
+    )
+    found = [condition(type=READY, status="False")]
     if leaving.failed or (not left and reason == "NotRestored"):
-        found.append(condition(STALLED, "True"))
+        found.append(condition(type=STALLED, status="True"))
     elif left and (not halted(leaving.policy, world) or leaving.working):
-        found.append(condition(RECONCILING, "True"))
+        found.append(condition(type=RECONCILING, status="True"))
     if left and world.stopped:
-        found.append(condition(STOPPED, "True", stopped(world)))
+        found.append(condition(type=STOPPED, status="True", message=stopped(world)))
     if left and paused(leaving.policy):
-        found.append(condition(PAUSED, "True", reason=PAUSED))
+        found.append(condition(type=PAUSED, status="True", reason=PAUSED))
     return keep_times(leaving.policy.status.conditions, tuple(found))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
+from typing import Literal
 
 from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
 from cni_upgrade.api.node_state import NodeStateStatus
@@ -31,7 +33,7 @@ def conditions(
     phase = status.phase.value if isinstance(status.phase, Phase) else UNKNOWN
     stuck = status.reason == UNPLANNABLE
     good = status.phase in GOOD and not stuck and not outdated
-    wanted = [(READY, "True" if good else "False")]
+    wanted: list[tuple[str, Literal["True", "False"]]] = [(READY, "True" if good else "False")]
     if stuck or status.phase in _NEEDS_A_PERSON:
         wanted.append((STALLED, "True"))
     elif status.phase in AT_WORK or (status.phase in GOOD and outdated):
@@ -43,16 +45,11 @@ def conditions(
         # So it is with nearly every node in nearly every pass.
         return before
 
-    def condition(kind: str, holds: str) -> Condition:
-        return Condition.model_validate(
-            {
-                "type": kind,
-                "status": holds,
-                "observedGeneration": generation,
-                "lastTransitionTime": now,
-                "reason": phase,
-                "message": status.message,
-            }
-        )
-
-    return keep_times(before, tuple(condition(kind, holds) for kind, holds in wanted))
+    condition = partial(
+        Condition,
+        observed_generation=generation,
+        last_transition_time=now,
+        reason=phase,
+        message=status.message,
+    )
+    return keep_times(before, (condition(type=kind, status=holds) for kind, holds in wanted))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.circumstances import Circumstances
@@ -26,52 +28,48 @@ def conditions(
     world: Snapshot,
 ) -> tuple[Condition, ...]:
     """`matched` None: it is not known how many nodes there are."""
-
-    def condition(kind: str, holds: bool | None, reason: str, message: str) -> Condition:
-        return Condition.model_validate(
-            {
-                "type": kind,
-                "status": "Unknown" if holds is None else "True" if holds else "False",
-                "observedGeneration": policy.metadata.generation,
-                "lastTransitionTime": world.now,
-                "reason": reason,
-                "message": message,
-            }
+    condition = partial(
+        Condition,
+        observed_generation=policy.metadata.generation,
+        last_transition_time=world.now,
+        status="True",
+    )
+    stands = partial(condition, reason=verdict.reason, message=verdict.message)
+    found = [stands(type=READY, status="True" if verdict.ready else "False")]
+    if matched is None:
+        text = "not known: the nodes may not be looked at"
+        found.append(stands(type=NODES_MATCHED, status="Unknown", message=text))
+    else:
+        found.append(
+            condition(
+                type=NODES_MATCHED,
+                status="True" if matched else "False",
+                reason="NodesMatch" if matched else NO_NODE_MATCHES,
+                message=f"spec.nodeSelector matches {matched} node{'s' if matched != 1 else ''}",
+            )
         )
-
-    found = [
-        condition(READY, verdict.ready, verdict.reason, verdict.message),
-        condition(NODES_MATCHED, None, verdict.reason, "not known: the nodes may not be looked at")
-        if matched is None
-        else condition(
-            NODES_MATCHED,
-            matched > 0,
-            "NodesMatch" if matched else NO_NODE_MATCHES,
-            f"spec.nodeSelector matches {matched} node{'s' if matched != 1 else ''}",
-        ),
-    ]
     if verdict.reconciling:
-        found.append(condition(RECONCILING, True, verdict.reason, verdict.message))
+        found.append(stands(type=RECONCILING))
     if verdict.stalled:
-        found.append(condition(STALLED, True, verdict.reason, verdict.message))
+        found.append(stands(type=STALLED))
     if world.stopped:
-        found.append(condition(STOPPED, True, STOPPED, stopped(world)))
+        found.append(condition(type=STOPPED, reason=STOPPED, message=stopped(world)))
     if paused(policy):
         text = "no node begins; nodes that were written to are finished, the others given back"
-        found.append(condition(PAUSED, True, PAUSED, text))
+        found.append(condition(type=PAUSED, reason=PAUSED, message=text))
     if verdict.reason == HELD and policy.spec.mode == Mode.AUDIT:
         text = f"only silent nodes are left to be looked at: {named(around.silent)}"
-        found.append(condition(NODES_SILENT, True, "NodeSilent", text))
+        found.append(condition(type=NODES_SILENT, reason="NodeSilent", message=text))
     if around.leftovers:
         (name, why), count = around.leftovers[0], len(around.leftovers)
         text = f"{count} of what is left over could not be deleted, first {name}: {why}"
-        found.append(condition(LEFTOVERS, True, "DeletionRefused", text))
+        found.append(condition(type=LEFTOVERS, reason="DeletionRefused", message=text))
     if around.elsewhere:
         node, other = around.elsewhere[0]
         count = len(around.elsewhere)
         text = f"{count} of the nodes belong to other policies, first {node} to {other}"
-        found.append(condition(OVERLAPPING, True, "ClaimedByOther", text))
+        found.append(condition(type=OVERLAPPING, reason="ClaimedByOther", message=text))
     elif around.wanted_by:
         text = f"also selected by {', '.join(around.wanted_by)}, which stand back"
-        found.append(condition(OVERLAPPING, True, "HasTheClaim", text))
+        found.append(condition(type=OVERLAPPING, reason="HasTheClaim", message=text))
     return keep_times(policy.status.conditions, tuple(found))
