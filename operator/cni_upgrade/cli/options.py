@@ -10,7 +10,7 @@ from dataclasses import replace
 from cni_upgrade.cli.answer import CannotError
 from cni_upgrade.cni import runtimes, versions
 from cni_upgrade.cni.readiness import UnknownRuntimeError, releases
-from cni_upgrade.node import files, runtime_config
+from cni_upgrade.node import files, host_files, runtime_config
 from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.folders import resolve
 from cni_upgrade.node.operation import ManagedFiles, Operation, digest, operation_id
@@ -283,9 +283,7 @@ def _name_of(root: str) -> str:
     if not root:
         return platform.node()
     try:
-        parent, _, name = resolve(root, "/etc/hostname").rpartition("/")
-        with files.opened_folder(parent) as folder:
-            text = files.read_file(folder, name, _HOSTNAME_LIMIT)
-    except (OSError, files.UnreadableError):
+        text = host_files.read(root, "/etc/hostname", _HOSTNAME_LIMIT) or b""
+    except host_files.HostFileError:
         return ""
     return text.decode("ascii", "replace").strip()
