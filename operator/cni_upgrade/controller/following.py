@@ -131,7 +131,9 @@ class Follower:
                 await once()
             except KubeError as error:
                 log.warning("the watch of %s ended: %s", resource.plural, error)
-                if error.status and resource is not EVENTS:
+                # One that is busy or away is asked again from where we were: it still tells that.
+                busy = error.unreachable or error.status == 429
+                if not busy and resource is not EVENTS:
                     self._missed()
                 failures += 1
             except Exception:

@@ -112,7 +112,17 @@ async def test_a_watch_that_ended_goes_on_where_it_was(made: Made) -> None:
         assert heard.missed == 0, "nothing was missed: what happens after 9 is still told"
 
 
-@pytest.mark.parametrize("status", [410, 403, 500])
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_busy_api_server_is_not_made_busier(made: Made, status: int) -> None:
+    """It was to list the whole cluster to us for each watch that it had no room for."""
+    async with followed(made) as heard:
+        made.kube.told["nodes"] += [node(9, "BOOKMARK"), KubeError(status, "x", "too many")]
+        heard.listed.set()
+        await becomes(lambda: asked(made, "nodes")[1:] == ["9"])
+        assert heard.missed == 0, "nothing was missed: what happens after 9 is still told"
+
+
+@pytest.mark.parametrize("status", [410, 403, 404])
 async def test_where_something_may_have_been_missed_all_is_listed_again(
     made: Made, status: int
 ) -> None:
