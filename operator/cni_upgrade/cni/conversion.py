@@ -12,7 +12,7 @@ from cni_upgrade.cni import config, golang, patch, versions
 from cni_upgrade.cni.document import Document, Member, parse, to_bytes
 from cni_upgrade.cni.notes import names_a_network
 from cni_upgrade.cni.patch import Operation, RewriteError
-from cni_upgrade.cni.rewrite import KEY, RELEASES, Rewritten, diff
+from cni_upgrade.cni.rewrite import KEY, RELEASES, Rewritten
 from cni_upgrade.cni.splice import spliced, without
 
 _ALONE = "loadOnlyInlinedPlugins"
@@ -51,7 +51,7 @@ def convert(data: bytes, to: str, *, alone: bool = False) -> Rewritten:
             found.mains,
         ) != (reading.plugins, reading.mains):
             raise RewriteError(f"libcni {release} would not read the list as the same network")
-    return Rewritten(new, operations, diff(data, new))
+    return Rewritten(new, operations)
 
 
 def _of_the_list(document: Document) -> list[Member]:

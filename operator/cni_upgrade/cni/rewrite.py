@@ -6,7 +6,8 @@ the old one, and libcni's reading of it must be the wanted version with the chai
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 
 from cni_upgrade.cni import config, golang, patch, version_keys, versions
 from cni_upgrade.cni.document import Document, DocumentError, Member, Node, parse, to_bytes
@@ -23,16 +24,17 @@ RELEASES = ("0.8.1", "1.2.3", config.NEWEST_LIBCNI)
 """One release of libcni for each way in which files are read."""
 
 _NAMELESS = ("before", "after")
+_AROUND = 3  # lines that a hunk shows around what differs, as diff -u does
+_COMPARED = 1_000_000  # old lines times new ones
 _ESCAPES = {ord('"'): '\\"', ord("\\"): "\\\\"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """The new bytes, the patch that they came from, and the difference for people."""
+    """The new bytes, and the patch that they came from."""
 
     data: bytes
     patch: list[Operation]
-    diff: str
 
 
 def rewrite(data: bytes, kind: str, to: str, inline: Inline | None = None) -> Rewritten:
@@ -71,7 +73,7 @@ def rewrite(data: bytes, kind: str, to: str, inline: Inline | None = None) -> Re
             raise RewriteError(f"libcni {release} would not read the result as {to}")
         if new_reading.plugins != before[release].plugins:
             raise RewriteError(f"libcni {release} would read another chain from the result")
-    return Rewritten(new, operations, diff(data, new))
+    return Rewritten(new, operations)
 
 
 def pin(data: bytes, to: str) -> Rewritten:
@@ -90,8 +92,7 @@ def pin(data: bytes, to: str) -> Rewritten:
     if document.root.kind != "object":
         raise RewriteError(f"it is not an object but {golang.named(document.root)}")
     operations, splices = _edit_conf(document, to)
-    new = _carried_out(document, operations, splices)
-    return Rewritten(new, operations, diff(data, new))
+    return Rewritten(_carried_out(document, operations, splices), operations)
 
 
 def _carried_out(
@@ -115,7 +116,7 @@ def diff(old: bytes, new: bytes, name: str = "", new_name: str = "") -> str:
         return ""
     new_name = new_name or name
     before, after = (_quoted(f"a/{name}"), _quoted(f"b/{new_name}")) if name else _NAMELESS
-    lines = difflib.unified_diff(_lines(old), _lines(new), before, after)
+    lines = _unified(_lines(old), _lines(new), before, after)
     moved = [
         f"diff --git {before} {after}\n",
         f"rename from {_quoted(name)}\n",
@@ -124,6 +125,47 @@ def diff(old: bytes, new: bytes, name: str = "", new_name: str = "") -> str:
     return "".join(moved if new_name != name else []) + "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
+
+
+def _unified(old: list[str], new: list[str], before: str, after: str) -> Iterator[str]:
+    """As difflib has it, which takes the square of the lines where many are alike: of a file of
+    1 MiB, minutes. So it is given the part that differs alone, and none that is larger than
+    `_COMPARED`: of such a one all lines go and all come.
+    """
+    first = _alike(zip(old, new, strict=False))
+    last = _alike(zip(reversed(old[first:]), reversed(new[first:]), strict=False))
+    gone, come = len(old) - first - last, len(new) - first - last
+    yield f"--- {before}\n"
+    yield f"+++ {after}\n"
+    if gone * come > _COMPARED:
+        groups = [[("replace", first, first + gone, first, first + come)]]
+    else:
+        start, cut = max(first - _AROUND, 0), max(last - _AROUND, 0)
+        matcher = difflib.SequenceMatcher(
+            None, old[start : len(old) - cut], new[start : len(new) - cut]
+        )
+        groups = [
+            [(tag, a + start, b + start, c + start, d + start) for tag, a, b, c, d in group]
+            for group in matcher.get_grouped_opcodes(_AROUND)
+        ]
+    for group in groups:
+        (_, a, _, c, _), (_, _, b, _, d) = group[0], group[-1]
+        yield f"@@ -{_range(a, b)} +{_range(c, d)} @@\n"
+        for tag, a, b, c, d in group:
+            yield from (f" {line}" for line in old[a:b] if tag == "equal")
+            yield from (f"-{line}" for line in old[a:b] if tag != "equal")
+            yield from (f"+{line}" for line in new[c:d] if tag != "equal")
+
+
+def _alike(pairs: Iterable[tuple[str, str]]) -> int:
+    """How many of them are pairs of the same, up to the first that is not."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _range(start: int, stop: int) -> str:
+    """Lines as the head of a hunk counts them; none are named by the line before."""
+    count = stop - start
+    return f"{start + 1}" if count == 1 else f"{start + (count > 0)},{count}"
 
 
 def _lines(data: bytes) -> list[str]:
