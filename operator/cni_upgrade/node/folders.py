@@ -92,6 +92,8 @@ def resolve(root: str, path: str) -> str:
                 raise BrokenLinkError(f"/{rest}") from error
             raise
         if not stat.S_ISLNK(mode):
+            if waiting and not stat.S_ISDIR(mode):  # also before `..`, and where a path ends in /
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
             real.append(part)
             continue
         links += 1

@@ -65,6 +65,19 @@ def test_nothing_climbs_out(tmp_path: Path) -> None:
     assert resolve(str(root), "/../../secret") == str(root / "secret")
 
 
+@pytest.mark.parametrize("path", ["/f/", "/f/.", "/f/..", "/f//", "/f/../f", "/l", "/d/../f/x"])
+def test_a_path_leads_through_no_file(tmp_path: Path, path: str) -> None:
+    """The kernel lets nobody through either, so the runtime finds nothing there."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "f").write_text("")
+    (tmp_path / "l").symlink_to("f/../f")
+    for root, asked in ((str(tmp_path), path), ("", f"{tmp_path}{path}")):
+        with pytest.raises(NotADirectoryError):
+            resolve(root, asked)
+    assert resolve(str(tmp_path), "/d/../f") == str(tmp_path / "f")
+    assert resolve(str(tmp_path), "/d/.//") == str(tmp_path / "d")
+
+
 def test_a_path_that_no_system_call_takes_is_not_there(tmp_path: Path) -> None:
     """A network named "a\\u0000b" is valid JSON, and its folder is looked for."""
     with pytest.raises(FileNotFoundError):
