@@ -103,9 +103,8 @@ def _of_stdin() -> Config:
         raise CannotError("standard input is empty: expected a CNI config")
     if len(data) > files.CONFIG_LIMIT:
         raise CannotError(f"standard input is larger than {files.CONFIG_LIMIT} bytes")
-    alone = config.read("stdin.conf", data)
-    is_list = alone.error is not None and _holds_plugins(data)
-    return replace(config.read("stdin.conflist", data) if is_list else alone, data=data)
+    named = "stdin.conflist" if _holds_plugins(data) else "stdin.conf"
+    return replace(config.read(named, data), data=data)
 
 
 def _holds_plugins(data: bytes) -> bool:
@@ -113,7 +112,10 @@ def _holds_plugins(data: bytes) -> bool:
         found = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and "plugins" in found and "type" not in found
+    if not isinstance(found, dict) or "plugins" not in found:
+        return False
+    plugins = found["plugins"]  # those of a list are none of a single plugin, whatever its `type`
+    return "type" not in found or (isinstance(plugins, list) and bool(plugins))
 
 
 def _asked(

@@ -117,6 +117,11 @@ def test_standard_input(
     assert '+{"name": "cbr0", "cniVersion": "1.0.0"' in capsys.readouterr().out
     assert ask("plan", '{"name": "a", "type": "bridge", "cniVersion": "0.4.0"}', *more) == 1
     assert "stdin.conf  " in capsys.readouterr().out
+    stray = FLANNEL.replace("{", '{"type": "bridge", ', 1).replace("0.3.1", "9.9.9")
+    assert ask("plan", stray, *more) == 1
+    assert "stdin.conflist  9.9.9" in capsys.readouterr().out, "as a file of that name is read"
+    assert ask("plan", '{"name": "a", "type": "bridge", "plugins": 1}', *more) == 1
+    assert "stdin.conf  " in capsys.readouterr().out
     assert ask("diff", '{"name": "a", "type": "bridge", "cniVersion": 1}', *more) == 1
     assert '+{"name": "a", "type": "bridge", "cniVersion": "1.0.0"}' in capsys.readouterr().out
     assert ask("diff", '{"name": "a", "type": "bridge", "ipam": 5}', *more) == 2
