@@ -14,11 +14,11 @@ import sys
 import uuid
 from pathlib import Path
 
-import yaml
 from aiohttp.web import AppRunner
 
-from cni_upgrade.controller import switch, watching, web
+from cni_upgrade.controller import configuration, switch, watching, web
 from cni_upgrade.controller.clock import Clock
+from cni_upgrade.controller.configuration import CONFIG
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.following import Follower
 from cni_upgrade.controller.leading import Leading
@@ -28,31 +28,19 @@ from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.recorder import COMPONENT, Recorder
 from cni_upgrade.controller.store import Store
-from cni_upgrade.fleet.config import ConfigError, OperatorConfig, parse
+from cni_upgrade.fleet.config import ConfigError, OperatorConfig
 from cni_upgrade.kube import rights
 from cni_upgrade.kube.client import Client, NoCredentialsError, connect
 from cni_upgrade.kube.port import KubeError
 
 log = logging.getLogger("cni_upgrade")
 
-CONFIG = Path("/etc/cni-upgrade-operator/config.yaml")
 RECHECK = 5.0  # seconds between two looks at rights that are missing or in doubt
 GOODBYE = 1.0  # seconds for the last Events to be told
 AGAIN = 5.0  # seconds before watches that were ended are begun anew
 _LITTER = 50_000
 """Objects made and kept before Python looks for circles among them. With its own 700 a rollout over
 4,000 nodes spent an eighth of its CPU on looking, and our values make none."""
-
-
-def read_config(path: Path) -> OperatorConfig:
-    """The operator's configuration. Raises ConfigError that names the file or the fields."""
-    try:
-        return parse(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"operator configuration {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        text = " ".join(str(error).split())
-        raise ConfigError(f"operator configuration {path}: not YAML: {text}") from error
 
 
 async def _check_rights(
@@ -200,17 +188,23 @@ def main() -> None:
     # It says at each start that signals are not its own: they are ours.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     try:
-        asyncio.run(_until_told(read_config(arguments.config), arguments))
+        asyncio.run(_until_told(configuration.read(arguments.config), arguments))
     except (ConfigError, web.PortError, NoCredentialsError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 
 
 async def _until_told(config: OperatorConfig, arguments: argparse.Namespace) -> None:
-    """Until a signal."""
+    """Until a signal, or another configuration: whoever starts us again starts us with that."""
     running = asyncio.ensure_future(run(config, arguments))
+    changed = asyncio.ensure_future(configuration.changed(arguments.config, config))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    await asyncio.wait((running, changed), return_when=asyncio.FIRST_COMPLETED)
+    if changed.done():
+        log.info("the configuration was changed: it counts from the next start on")
+        running.cancel()
+    changed.cancel()
     try:
         await running
     except asyncio.CancelledError:

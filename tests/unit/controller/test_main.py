@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import socket
 import sys
 from collections.abc import Callable
@@ -13,11 +14,12 @@ import aiohttp
 import pytest
 import yaml
 
-from cni_upgrade.controller import web
+from cni_upgrade.controller import configuration, web
+from cni_upgrade.controller import main as starting
 from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.lease import Election, Timing
-from cni_upgrade.controller.main import main, read_config, run
+from cni_upgrade.controller.main import main, run
 from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.kube.client import Client
 from tests.unit.controller.kube_model import KUBECONFIG, Made, silence
@@ -50,6 +52,7 @@ def refused(
         (None, "config.yaml: No such file"),
         (b"a: [\n b", "config.yaml: not YAML: while parsing"),
         (b"\xff\xfe\x00", "config.yaml: not YAML: 'utf-8' codec"),
+        (b"a: 2026-99-99", "config.yaml: not YAML: month must be"),
         (b"", "operator configuration: the document: "),
         (_config().encode() + b"agentImagee: x\n", "operator configuration: agentImagee: "),
         (_config().replace("/etc/cni/net.d", "etc/cni").encode(), "'etc/cni' is not an absolute"),
@@ -85,6 +88,38 @@ def test_no_credentials(
     kubeconfig.write_text("clusters: [\n\n")
     words = ["--config", config, "--kubeconfig", kubeconfig]
     assert text in refused(monkeypatch, capsys, *words)
+
+
+async def test_another_configuration_is_begun_anew_with_and_a_wrong_one_is_not(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A new agent's image is in the ConfigMap alone: nothing else starts the controller again."""
+    config, _ = files
+    lived: list[str] = []
+
+    async def lives(*_: object) -> None:
+        try:
+            for text in (
+                "agentImage: [",
+                _config() + "\n",
+                _config().replace("agent:dev", "agent:new"),
+            ):
+                config.write_text(text)
+                lived.append(text)
+                await asyncio.sleep(0.2)
+            await asyncio.sleep(60)
+        finally:
+            lived.append("ended")
+
+    monkeypatch.setattr(configuration, "AGAIN", 0.01)
+    monkeypatch.setattr(starting, "run", lives)
+    caplog.set_level("INFO")
+    async with asyncio.timeout(10):
+        await starting._until_told(configuration.read(config), argparse.Namespace(config=config))
+    assert len(lived) == 4
+    assert lived[-1] == "ended"
+    assert caplog.text.count("the one before stays: operator configuration") == 1
+    assert "the configuration was changed: it counts from the next start on" in caplog.text
 
 
 @pytest.mark.parametrize("which", ["--metrics-port", "--health-port"])
@@ -139,7 +174,7 @@ async def test_events_go_by_the_clock_of_the_records(
         ports = {"metrics_port": taken.getsockname()[1], "health_port": 0}
         words = argparse.Namespace(kubeconfig=str(kubeconfig), lease_seconds=15.0, **ports)
         with pytest.raises(web.PortError):
-            await run(read_config(config), words)
+            await run(configuration.read(config), words)
     assert told == [theirs]
 
 

@@ -10,7 +10,7 @@ import yaml
 from cni_upgrade.api import names
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.cni.sources import KNOWN
-from cni_upgrade.controller.main import CONFIG
+from cni_upgrade.controller.configuration import CONFIG
 from cni_upgrade.fleet.config import OperatorConfig, Preset, parse
 from cni_upgrade.fleet.workloads import PRIORITY_CLASS
 from cni_upgrade.kube import rights
