@@ -14,7 +14,7 @@ from cni_upgrade.node.agent import run
 from cni_upgrade.node.contract import SCHEMA, Kind
 from cni_upgrade.node.members import MemberError
 from cni_upgrade.node.operation import FileOrder, Operation, check_backup_id
-from cni_upgrade.node.paths import Paths
+from cni_upgrade.node.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS, Paths
 from cni_upgrade.node.reported import file_to_json
 from cni_upgrade.node.result import Outcome, Result
 
@@ -143,10 +143,19 @@ def _carry_out(asked: Operation) -> Answer:
 
 
 def _where(asked: Operation) -> str:
-    """The options by which a command comes to the same backups."""
-    root, folder = asked.root, asked.paths.state_dir
-    words = f" --root {shlex.quote(root)}" if root else ""
-    return words + (f" --state-dir {shlex.quote(folder)}" if folder != Paths().state_dir else "")
+    """The options by which a command comes to the same backups, and is refused nothing for want of
+    what was said here."""
+    paths, usual = asked.paths, Paths()
+    named = [("--root", asked.root), ("--runtime", asked.runtime), ("--libcni", asked.libcni)]
+    if BY_HAND_CONFIGS in paths.by_hand:
+        named += [(BY_HAND_CONFIGS, each) for each in paths.conf_dirs]
+    if BY_HAND_PLUGINS in paths.by_hand:
+        named += [(BY_HAND_PLUGINS, each) for each in paths.bin_dirs]
+    if paths.cache_dir != usual.cache_dir:
+        named.append(("--cache-dir", paths.cache_dir))
+    if paths.state_dir != usual.state_dir:
+        named.append(("--state-dir", paths.state_dir))
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in named if value)
 
 
 def backups(options: argparse.Namespace) -> Answer:

@@ -1,6 +1,8 @@
 """cni-upgrade on a machine in a folder: what it says, what it writes, how it exits."""
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -348,12 +350,47 @@ def test_commands_lead_to_the_machine_that_was_looked_at(host: Host, capsys: Cap
     kept = ("--state-dir", "/var/kept here")
     assert ask(host, "apply", *kept) == 0
     [made] = (host.root / "var/kept here/backups").iterdir()
-    where = f"--root {host.root} --state-dir '/var/kept here'"
+    where = f"--root {host.root} --runtime {host.runtime} --state-dir '/var/kept here'"
     told = " ".join(capsys.readouterr().out.split())
     assert f"`cni-upgrade restore {made.name} {where}` puts it back" in told
     assert ask(host, "backups", *kept) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert f"`cni-upgrade restore <BACKUP> {where}` puts one back" in told
+
+
+@pytest.mark.parametrize("root", [True, False], ids=["a root", "this machine"])
+@pytest.mark.parametrize("verb", ["apply", "backups"])
+def test_what_is_printed_is_a_command_that_works(
+    host: Host, verb: str, root: bool, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typed elsewhere, as it stands there: without the runtime, or in another folder, it would be
+    refused where pods run."""
+    host.runtime = "containerd://2.9.0"
+    named = ["--runtime", host.runtime, "--libcni", "1.3.1", "--state-dir", "kept here"]
+    for option, folder in (
+        ("--config-dir", host.conf),
+        ("--bin-dir", host.bin),
+        ("--cache-dir", host.results.parent),
+    ):
+        folder.rename(host.root / option)
+        named += [f"{option}=./{option}"]
+    if root:
+        named += ["--root", str(host.root)]
+    monkeypatch.chdir(host.root)
+    assert main(["apply", *named]) == 0
+    host.results = host.root / "--cache-dir/results"
+    host.sandbox("1.0.0")
+    if verb == "backups":
+        capsys.readouterr()
+        assert main(["backups", *named]) == 0
+    [printed] = re.findall("`cni-upgrade (restore [^`]+)`", capsys.readouterr().out)
+    [made] = (path.name for path in (host.root / "kept here/backups").iterdir())
+    monkeypatch.chdir("/")
+    words = shlex.split(printed.replace("<BACKUP>", made))
+    named_here = {each.split("=")[0] for each in named if each.startswith("--")}
+    assert {each for each in words if each.startswith("--")} == named_here
+    assert main(words) == 1, "it is back, with its fault"
+    assert (host.root / "--config-dir/10-pod.conflist").read_text() == VERSIONLESS
 
 
 @pytest.mark.parametrize("error", [MemoryError("no room"), KeyError("x"), RecursionError("deep")])
