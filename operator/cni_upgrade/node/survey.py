@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.inline import Inline, Unread
 from cni_upgrade.cni.judgement import FileReport
 from cni_upgrade.cni.node import LOOPBACK
+from cni_upgrade.cni.runtime_config import DEFAULT_BIN_DIRS
 from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import copies, files, folders, kubelet, probe, runtime_config, sandboxes
 from cni_upgrade.node.folders import Folders, resolve
@@ -138,10 +139,7 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
             types |= dict.fromkeys(call.binary for each in running for call in each.calls or ())
         if configs:
             types[LOOPBACK] = None
-        ask = copies.agreed if found.known.usual_plugins else probe.probe
-        supports = ask(
-            operation.root, found.bin_dirs, types, operation.target.version, found.unseen
-        )
+        supports = _asked(operation, found, types)
     return Survey(
         operation,
         found,
@@ -153,6 +151,17 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
         kubelet.network_without_cni(operation.root, operation.runtime),
         unread,
     )
+
+
+def _asked(operation: Operation, found: Folders, types: Iterable[str]) -> dict[str, Support]:
+    root, version = operation.root, operation.target.version
+    if not found.known.usual_plugins:
+        return probe.probe(root, found.bin_dirs, types, version, found.unseen)
+    default: Sequence[str] = ()
+    if operation.runtime.partition("://")[0] in ("containerd", "cri-o"):
+        # Where it is not among the candidates, whoever named these knows of other ones.
+        default = [each for each in operation.paths.bin_dirs if each in DEFAULT_BIN_DIRS]
+    return copies.agreed(root, found.bin_dirs, types, version, found.unseen, default)
 
 
 def _configs(root: str, host: str, real: str) -> tuple[list[Config], list[str]]:

@@ -412,6 +412,40 @@ def test_copies_of_a_plugin_in_several_of_the_usual_folders(host: Host) -> None:
     assert report(run(asked)).files[0].to == "1.0.0"
 
 
+@pytest.mark.parametrize("runtime", ["containerd://1.7.22", "cri-o://1.30.0"])
+def test_plugins_where_a_runtime_that_is_told_nothing_does_not_look(
+    host: Host, runtime: str
+) -> None:
+    """Debian's packages put them there, and tell containerd so: without that it finds none."""
+    host.config()
+    host.plugins()
+    host.runtime = runtime
+    other = host.root / "usr/lib/cni"
+    other.parent.mkdir(parents=True)
+    host.bin.rename(other)
+    asked = host.audit()
+    for place in (None, ETC if runtime.startswith("containerd") else "etc/crio/crio.conf"):
+        if place:
+            put(host.root, place, "")
+        found = report(run(asked))
+        assert (found.verdict, found.files[0].to) == ("Blocked", None), place
+        assert not any(each.supported for each in found.plugins)
+    (host.root / str(place)).unlink()
+    said = [each.message for each in report(run(asked)).findings if each.code == "PluginUnknown"]
+    assert "bridge stands in /usr/lib/cni and not in /opt/cni/bin" in said[0]
+    assert run(host.apply()).outcome == "Refused"
+    host.bin.mkdir()
+    assert report(run(asked)).verdict == "Blocked"
+    host.bin.rmdir()
+    host.bin.symlink_to("/usr/lib/cni")
+    assert report(run(asked)).files[0].to == "1.0.0", "it is the same folder"
+    host.bin.unlink()
+    by_hand = replace(asked.paths, by_hand=("--bin-dir",))
+    assert report(run(replace(asked, paths=by_hand))).files[0].to == "1.0.0"
+    named = replace(asked.paths, bin_dirs=("/usr/lib/cni",))
+    assert report(run(replace(asked, paths=named))).files[0].to == "1.0.0"
+
+
 def test_configs_in_several_of_the_usual_folders(host: Host) -> None:
     """Which of them the runtime reads is not known, so none is looked at and none is written."""
     host.config()
