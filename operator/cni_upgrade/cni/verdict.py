@@ -222,7 +222,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         plan = replace(
             plan,
             action=Action.MANAGED,
-            why=f"{plan.why}; {writer.name} would put its own back",
+            why=f"{plan.why}; {writer.name} would put its own back: mend {writer.source_of_truth}",
             findings=(
                 Finding(
                     Code.MANAGED,

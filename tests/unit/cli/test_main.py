@@ -298,10 +298,16 @@ def test_a_diff_of_what_is_left_to_its_writer_is_not_nothing(host: Host, capsys:
     host.config("10-flannel.conflist", VERSIONLESS.replace('"bridge"', '"flannel"'))
     assert ask(host, "audit") == 1
     assert "Verdict  Managed" in capsys.readouterr().out
+    source = "ConfigMap kube-flannel/kube-flannel-cfg"
+    assert ask(host, "plan") == 1
+    assert source in flat(capsys)
     assert ask(host, "diff") == 1
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "Managed: 10-flannel.conflist: " in shown.err
+    assert source in shown.err
+    assert ask(host, "apply") == 2
+    assert source in capsys.readouterr().err
     assert ask(host, "diff", "--override-managed") == 1
     shown = capsys.readouterr()
     assert '+  "cniVersion": "1.0.0",' in shown.out
@@ -508,6 +514,16 @@ def test_readiness(host: Host, capsys: Captured) -> None:
     for name in ("host-local", "portmap", "loopback"):
         host.plugin(name, "0.4.0")
     assert ask(host, "audit", "--readiness", "containerd>=1.6") == 1, "loopback and 1.6.3"
+
+
+def test_what_a_later_runtime_would_break_is_for_information(host: Host, capsys: Captured) -> None:
+    host.runtime = "containerd://1.5.18"
+    host.plugins("0.4.0")
+    host.config(text=VERSIONLESS.replace("{", '{"cniVersion": "0.4.0",', 1))
+    assert ask(host, "audit") == 0
+    told = flat(capsys)
+    assert "Info RuntimeMove" in told
+    assert "Warning" not in told
 
 
 def test_yaml_is_the_same_document(host: Host, capsys: Captured) -> None:

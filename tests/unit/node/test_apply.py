@@ -522,7 +522,9 @@ def test_a_writer_that_would_put_it_back(host: Host) -> None:
     host.config(text='{"name": "cbr0", "plugins": [{"type": "flannel"}]}')
     found = audited(host)
     assert report(found).verdict is Verdict.MANAGED
-    assert refused(run(host.apply())) == "NotAllowed"
+    result = run(host.apply())
+    assert refused(result) == "NotAllowed"
+    assert "mend ConfigMap kube-flannel/kube-flannel-cfg" in str(result.error)
     override = replace(host.apply(number=1), managed_files=ManagedFiles.OVERRIDE)
     assert run(override).outcome is Outcome.DONE
 
