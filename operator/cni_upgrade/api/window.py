@@ -22,10 +22,12 @@ class MaintenanceWindow(Model):
         description="How long it stays open, for example 4h. No change begins that could not end "
         "by then, by its deadlines."
     )
-    time_zone: Annotated[
-        str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$")
-    ] = Field(
-        default="UTC",
+    # Without a default in the schema: kubectl apply sends a list whole, and would never be done.
+    time_zone: (
+        Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$")]
+        | None
+    ) = Field(
+        default=None,
         description="Time zone of the schedule, as the IANA database names it, for example "
         "Europe/Berlin. Default UTC.",
     )

@@ -149,11 +149,12 @@ def _always(window: MaintenanceWindow, length: timedelta) -> bool:
 
 
 def _zone(window: MaintenanceWindow, number: int) -> ZoneInfo:
+    name = window.time_zone or "UTC"
     try:
-        return ZoneInfo(window.time_zone)
+        return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         # Not there, no name of a zone at all, or a folder of zones.
         raise WindowError(
-            f"spec.rollout.windows[{number}].timeZone: {window.time_zone!r} is not in the IANA "
+            f"spec.rollout.windows[{number}].timeZone: {name!r} is not in the IANA "
             "time zone database; expected a name such as Europe/Berlin or UTC"
         ) from error

@@ -42,6 +42,21 @@ def test_yaml_says_what_was_meant(resource: Resource) -> None:
     assert yaml.safe_load(render(resource)) == crd(resource)
 
 
+def listed_defaults(schema: dict[str, Any], path: str = "", within: bool = False) -> Iterator[str]:
+    if within and "default" in schema:
+        yield path
+    for name, inner in schema.get("properties", {}).items():
+        yield from listed_defaults(inner, f"{path}.{name}", within)
+    if "items" in schema:
+        yield from listed_defaults(schema["items"], f"{path}[]", True)
+
+
+@BOTH
+def test_nothing_in_a_list_has_a_default(resource: Resource) -> None:
+    """kubectl apply replaces lists whole: it would write the same manifest again each time."""
+    assert list(listed_defaults(schema_of(resource))) == []
+
+
 @BOTH
 def test_names(resource: Resource) -> None:
     definition = crd(resource)
