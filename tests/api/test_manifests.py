@@ -1,9 +1,12 @@
 """The shipped manifests, as a real API server takes them: without a warning, again unchanged."""
 
+import json
 import re
 import shlex
 
 from tests.api.conftest import Kubectl
+from tests.api.controllers import World
+from tests.api.objects import policy
 from tests.api.server import Server
 from tests.api.shipped import ROOT, config
 
@@ -25,6 +28,17 @@ def test_applying_again_changes_nothing(shipped: Server, kubectl: Kubectl) -> No
     assert shipped
     done = kubectl("diff", "--server-side", "--force-conflicts", "-k", str(ROOT))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_applying_again_as_people_do_is_told_as_no_change(world: World) -> None:
+    """A client-side apply replaces lists whole: a default within one is a change each time."""
+    said = world.kubectl("apply", "-k", str(ROOT)).splitlines()
+    assert [line for line in said if not line.endswith(" unchanged")] == []
+    path = world.folder / "policy.yaml"
+    window = {"schedule": "0 2 * * *", "duration": "3h"}
+    path.write_text(json.dumps(policy("cure", rollout={"windows": [window]})))
+    assert world.kubectl("apply", "-f", str(path)).endswith("created\n")
+    assert world.kubectl("apply", "-f", str(path)).endswith("unchanged\n")
 
 
 def test_where_the_agents_image_stands_is_shown_as_the_manual_says(
