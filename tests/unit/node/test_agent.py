@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cni_upgrade.node.agent import run
+from cni_upgrade.node import message, stop
+from cni_upgrade.node.agent import main, run
 from cni_upgrade.node.message import decode
 from cni_upgrade.node.operation import Kind, Outcome, Result
 from tests.unit.node.host import VERSIONLESS, Host, codes, report
@@ -45,6 +46,36 @@ def agent(tmp_path: Path, operation: str | None) -> tuple[int, Result, str]:
     message = log.read_bytes()
     assert len(message) <= 4096
     return ran.returncode, decode(message.decode()), ran.stdout
+
+
+def test_an_answer_is_durable_before_it_is_told(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the controller could know of a change that a power cut takes from the node's record."""
+    host.config()
+    order = host.apply()
+    for name, value in environment(tmp_path / "log", json.dumps(order.to_json())).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(stop, "listen", lambda: None)
+    monkeypatch.setattr(stop, "_over", False)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    events: list[str] = []
+    fsync, encode = os.fsync, message.encode
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+
+    def told(result: Result) -> bytes:
+        events.append("told")
+        return encode(result)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(message, "encode", told)
+    assert main() == 0
+    content = events.index(f".{order.id}.json.tmp")
+    name = events.index("results", content)
+    assert name < events.index("told")
 
 
 def test_audit_apply_restore(host: Host, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,16 @@ def test_the_cure(host: Host) -> None:
     manifest = json.loads((saved / "manifest.json").read_text())
     assert manifest["files"][0]["mode"] == "0640"
     assert base64.b64decode(manifest["files"][0]["xattrs"]["user.origin"]) == b"\x00by hand"
+
+
+def test_files_get_their_names_in_the_order_in_which_they_are_loaded(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the order of the order: the file that is asked first is cured first."""
+    killed.two_files(host)
+    order = host.apply()
+    order = replace(order, files=order.files[::-1])
+    assert killed.after_one_file(order, monkeypatch) == "10-pod.conflist"
 
 
 def test_a_rerun_gives_the_same_answer_and_writes_nothing(host: Host) -> None:
@@ -1060,6 +1071,19 @@ def test_backups_are_kept_as_asked_but_never_the_only_original(host: Host) -> No
     with state.locked(host.apply()) as place:
         kept = [saved.sha256 for each in backup.everything(place) for saved in each.files]
     assert len(set(kept)) == len(kept) == 6, "each original once"
+
+
+def test_the_newest_backup_stays_whatever_the_clock_says(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was set back between two changes of the same file."""
+    made = []
+    for number, at in enumerate((10**18 + 10**9, 10**18)):
+        host.config()
+        with monkeypatch.context() as patched:
+            patched.setattr(time, "time_ns", lambda at=at: at)
+            made.append(run(replace(host.apply(number=number), keep=1)).backup)
+    assert {path.name for path in (host.state / "backups").iterdir()} == set(made)
 
 
 def test_a_damaged_copy_is_no_copy(host: Host) -> None:

@@ -249,6 +249,18 @@ def test_the_build_info_of_a_plugin_that_does_not_answer(
     assert (support.source, support.max, support.supported) == ("buildinfo", "0.4.0", None)
 
 
+def test_how_long_a_plugin_is_waited_for(host: Host) -> None:
+    """A slow disk is borne; a node whose plugins hang is looked at all the same, in one Job."""
+    answer = (host.plugin("slow").read_text()).splitlines()[-1]
+    host.script("slow", f"sleep 2\n{answer}")
+    host.script("stuck", "exec sleep 60")
+    start = time.monotonic()
+    supports = ask(host, "slow", "stuck")
+    assert time.monotonic() - start < 20
+    assert supports["slow"].max == "1.1.0"
+    assert code(supports["stuck"]) == "PluginHang"
+
+
 def assert_all_ended(session: int) -> None:
     """A killed process is gone a moment later."""
     deadline = time.monotonic() + 5
