@@ -99,6 +99,11 @@ FIRST: dict[str, dict[str, str]] = {
             "PLUGINS", "plugins"
         )
     },
+    "a loopback without a plugin": {
+        "config.toml": f'version = 2\nimports = ["@/d/*.toml"]\n[{V2}]\n'
+        'conf_dir = "/c"\nuse_internal_loopback = false\n',
+        "d/1.toml": f'version = 2\n[{V2}]\nconf_dir = "/c"\nuse_internal_loopback = true\n',
+    },
     "a template": {"config.toml": f'version = 2\n[{V2}]\nconf_template = "/t"\n'},
 }
 SECOND: dict[str, dict[str, str]] = {
@@ -171,6 +176,7 @@ def dumped(release: str, path: str) -> Stated:
         tuple(bin_dirs),
         max_conf_num=cni["max_conf_num"],
         conf_template=cni["conf_template"] or None,
+        internal_loopback=cni.get("use_internal_loopback", False),
         handlers=tuple(sorted((name, folder) for name, folder in runtimes.items() if folder)),
     )
 

@@ -64,6 +64,11 @@ class NodePaths(Model):
         description="The template from which containerd makes a config where it finds none; "
         "absent when its own configuration names none.",
     )
+    internal_loopback: bool | None = Field(
+        default=None,
+        description="True where containerd's own configuration has it bring up the loopback "
+        "without a plugin; absent else.",
+    )
 
 
 class FileReport(Model):

@@ -203,6 +203,9 @@ def _parts() -> dict[str, Schema]:
             maxConfNum=_whole("How many files containerd loads, where its config says so."),
             defaultNetwork=_text("The network that CRI-O takes by name, where its config says so."),
             confTemplate=_text("The template of containerd, where its config names one."),
+            internalLoopback=_flag(
+                "True where containerd's config has it need no loopback plugin."
+            ),
         ),
         "File": _may_have(_object("One config file.", **_FILE), **_SOMETIMES),
         "Plugin": _object(

@@ -105,6 +105,8 @@ class Facts:
     """What gives pods their network in place of CNI, as far as it is known for certain."""
     libcni: str | None = None
     """What the runtime carries, where somebody says so whom the table of runtimes does not know."""
+    internal_loopback: bool = False
+    """containerd is told to bring up the loopback itself."""
     unread: Finding | None = None
     """Why it is not known which configs the runtime reads; then there are none here."""
 

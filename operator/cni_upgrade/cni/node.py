@@ -8,6 +8,7 @@ from cni_upgrade.cni.chain import Called, Versionless
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import shown
+from cni_upgrade.cni.runtime_config import release
 from cni_upgrade.cni.runtimes import Runtime
 from cni_upgrade.cni.value import dataclass
 
@@ -42,11 +43,10 @@ class Node:
         calls, elsewhere, versionless = _calls(config, facts)
         if config.check_disabled:
             runtime = replace(runtime, asks_check=False)
-        loopback = facts.plugins.get(LOOPBACK) or Support(LOOPBACK)
         node = cls(
             runtime,
             (),
-            loopback if runtime.loopback_at else None,
+            loopback(runtime, facts),
             sandboxes,
             elsewhere,
             versionless,
@@ -112,6 +112,17 @@ class Node:
             if self._deletes(each, version) is None
         ]
         return list(dict.fromkeys(doubts))
+
+
+def loopback(runtime: Runtime, facts: Facts) -> Support | None:
+    """The loopback plugin, where that runtime runs it; as facts alone have it, it is not known.
+
+    A containerd before 2.0 does not know that it could be told to do without.
+    """
+    told = facts.internal_loopback and (release(runtime.version) or (0, 0)) >= (2, 0)
+    if runtime.loopback_at is None or told:
+        return None
+    return facts.plugins.get(LOOPBACK) or Support(LOOPBACK)
 
 
 def _not_deleted(network: Versionless, version: str | None) -> str:

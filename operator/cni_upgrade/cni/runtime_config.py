@@ -10,6 +10,7 @@ Sources, tried with `containerd config dump` and `crio config` (tests/judge/test
   The import of /etc/containerd/conf.d that 2.2 and later show by default is not followed (2.4.2).
 - containerd `pkg/cri/server/service_linux.go` initPlatform (2.x: `internal/cri/server`): since 1.6
   a runtime handler may have a folder of its own.
+- `use_internal_loopback` came with 2.0 (`internal/cri/config/config.go`).
 - containerd `pkg/cri/config/config_unix.go` (2.x: `internal/cri/config`) DefaultConfig.
 - CRI-O `pkg/config/config.go` UpdateFromDropInFile and Validate: member by member, `plugin_dir`
   stands after `plugin_dirs` (which Validate alone sees to: `crio config` does not show it); the
@@ -31,7 +32,8 @@ Loaded = Sequence[tuple[str, Document]]
 _V1 = "cri"
 _V2 = "io.containerd.grpc.v1.cri"
 _V3 = "io.containerd.cri.v1.runtime"
-_MEMBERS = ("conf_dir", "bin_dir", "bin_dirs", "max_conf_num", "conf_template")
+_LOOPBACK = "use_internal_loopback"
+_MEMBERS = ("conf_dir", "bin_dir", "bin_dirs", "max_conf_num", "conf_template", _LOOPBACK)
 _OF_CRIO = ("network_dir", "plugin_dirs", "plugin_dir", "cni_default_network")
 _TURNS = ((1, 4), (1, 7), (2, 0), (2, 1), (2, 2))
 """A release of each way in which containerd has read its files."""
@@ -58,6 +60,8 @@ class Stated:
     max_conf_num: int | None = None
     default_network: str | None = None
     conf_template: str | None = None
+    internal_loopback: bool = False
+    """containerd brings up the loopback itself, and runs no plugin for it."""
     handlers: tuple[tuple[str, str], ...] = ()
     """Runtime handlers whose pods get their network from another folder, and that folder."""
     files: tuple[str, ...] = ()
@@ -136,6 +140,8 @@ def _containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
         merged.pop("bin_dirs", None)  # a member that these releases do not have
     else:
         merged.pop("bin_dir", None)
+    if version < (2, 0):
+        merged.pop(_LOOPBACK, None)
     bin_dirs: tuple[str, ...] = ()
     if "bin_dirs" in merged:
         bin_dirs = _folders(*merged["bin_dirs"], "bin_dirs")
@@ -153,6 +159,7 @@ def _containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
         _unsaid(conf_dir, bin_dirs),
         max_conf_num=most,
         conf_template=template,
+        internal_loopback=_LOOPBACK in merged and _flag(*merged[_LOOPBACK], _LOOPBACK),
         handlers=_handlers(parts, version, conf_dir or DEFAULT_CONF_DIR),
         files=tuple(dict.fromkeys(path for path, _ in merged.values())) or (loaded[0][0],),
     )
@@ -346,6 +353,12 @@ def _number(path: str, value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise RuntimeConfigError(f"{path}: {name}: expected a whole number")
     return min(max(value, 0), 1 << 16)
+
+
+def _flag(path: str, value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise RuntimeConfigError(f"{path}: {name}: expected true or false")
+    return value
 
 
 def _texts(path: str, name: str, value: object) -> tuple[str, ...]:

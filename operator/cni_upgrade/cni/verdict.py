@@ -16,7 +16,7 @@ from cni_upgrade.cni.facts import Facts, Sandbox, Target
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.judgement import Action, After, Baseline, FileReport, Judgement, Verdict
 from cni_upgrade.cni.leaks import leaks as leaking
-from cni_upgrade.cni.node import LOOPBACK, LOOPBACK_NETWORK, Node
+from cni_upgrade.cni.node import LOOPBACK_NETWORK, Node, loopback
 from cni_upgrade.cni.plan import Beside
 from cni_upgrade.cni.runtimes import Runtime
 from cni_upgrade.cni.value import dataclass
@@ -100,7 +100,7 @@ def judge(facts: Facts, target: Target) -> Judgement:
         findings += each.findings
     findings += loaded.findings
     findings += remarks.unused(configs, loaded.files)
-    findings += remarks.loopback_findings(runtime, facts.plugins.get(LOOPBACK))
+    findings += remarks.loopback_findings(runtime, loopback(runtime, facts))
     return Judgement(
         files, _baseline(judged), _after(judged), _verdict(judged, runtime), _ranked(findings)
     )

@@ -176,7 +176,13 @@ def _paths(
     """The folders that the last look has found, for one that writes."""
     known = None
     if found.source:
-        known = Known(found.source, found.max_conf_num, found.default_network, found.conf_template)
+        known = Known(
+            found.source,
+            found.max_conf_num,
+            found.default_network,
+            found.conf_template,
+            bool(found.internal_loopback),
+        )
     return Paths(
         (conf_dir,),
         found.bin_dirs,

@@ -147,7 +147,13 @@ def _known(paths: Paths, stated: Stated | None) -> Known:
         source = hand if len(paths.by_hand) > 1 else f"{hand}; the rest: {source}"
     if stated is None:
         return Known(source)
-    return Known(source, stated.max_conf_num, stated.default_network, stated.conf_template)
+    return Known(
+        source,
+        stated.max_conf_num,
+        stated.default_network,
+        stated.conf_template,
+        stated.internal_loopback,
+    )
 
 
 def _conf_dir(

@@ -21,6 +21,7 @@ class Known:
     max_conf_num: int | None = None
     default_network: str | None = None
     conf_template: str | None = None
+    internal_loopback: bool = False
 
     @property
     def usual_plugins(self) -> bool:
@@ -38,6 +39,7 @@ class Known:
             max_conf_num=members.integer_or_none("maxConfNum"),
             default_network=members.text_or_none("defaultNetwork"),
             conf_template=members.text_or_none("confTemplate"),
+            internal_loopback=members.flag("internalLoopback", default=False),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -47,6 +49,7 @@ class Known:
             "maxConfNum": self.max_conf_num,
             "defaultNetwork": self.default_network,
             "confTemplate": self.conf_template,
+            "internalLoopback": self.internal_loopback or None,
         }
         return {name: value for name, value in members.items() if value is not None}
 

@@ -62,6 +62,7 @@ class Survey:
             without_cni=self.without_cni,
             libcni=self.operation.libcni,
             unread=self.unread,
+            internal_loopback=known.internal_loopback,
         )
 
     def rewritten(self, file: FileReport) -> "Rewritten | None":
@@ -137,7 +138,7 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
         types = dict.fromkeys(binary for each in configs for binary in each.plugins)
         if operation.runtime.startswith("cri-o://"):  # it deletes with the configs in the cache
             types |= dict.fromkeys(call.binary for each in running for call in each.calls or ())
-        if configs:
+        if configs and not found.known.internal_loopback:
             types[LOOPBACK] = None
         supports = _asked(operation, found, types)
     return Survey(

@@ -2,11 +2,13 @@
 
 import pytest
 
+from cni_upgrade.cni import config
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
-from cni_upgrade.cni.verdict import Target
+from cni_upgrade.cni.readiness import readiness
+from cni_upgrade.cni.verdict import Facts, Target, judge
 from tests.unit.cni import samples
-from tests.unit.cni.judged import NEW, codes, node
+from tests.unit.cni.judged import NAME, NEW, codes, node
 
 
 @pytest.mark.parametrize("rewrite", ["ToTarget", "OnlyFaulty"])
@@ -31,6 +33,16 @@ def test_what_an_old_loopback_supports_is_said_however_that_is_known() -> None:
     ):
         found = node("containerd://1.6.3", "1.0.0", {**NEW, "loopback": loopback})
         assert said in found.findings[0].message
+
+
+def test_an_older_containerd_would_want_the_plugin_all_the_same() -> None:
+    """Its configuration says that it does without, which containerd before 2.0 does not read."""
+    missing = {**NEW, "loopback": Support("loopback", source="missing")}
+    read = config.read(NAME, samples.bridge("1.0.0"))
+    facts = Facts("containerd://2.2.0", [read], missing, internal_loopback=True)
+    assert judge(facts, Target()).verdict == "Compatible"
+    assert readiness(facts, "containerd>=2.0").ready is True
+    assert readiness(facts, "containerd>=1.7").ready is False
 
 
 def test_a_missing_loopback_breaks_containerd_and_not_crio() -> None:

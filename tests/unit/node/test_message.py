@@ -96,6 +96,7 @@ reports = st.builds(
             max_conf_num=st.none() | st.integers(0, 9),
             default_network=maybe,
             conf_template=maybe,
+            internal_loopback=st.booleans(),
         ),
     ),
     files=st.lists(files, max_size=12).map(tuple),

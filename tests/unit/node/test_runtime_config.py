@@ -11,7 +11,9 @@ from cni_upgrade.cni.findings import Severity
 from cni_upgrade.cni.runtime_config import Stated
 from cni_upgrade.node import runtime_config
 from cni_upgrade.node.agent import run
+from cni_upgrade.node.members import Members
 from cni_upgrade.node.operation import Kind, Operation, Paths
+from cni_upgrade.node.paths import Known
 from tests.unit.node.host import VERSIONLESS, Host, codes, report
 
 V2 = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\n'
@@ -520,6 +522,44 @@ def test_the_number_of_files_that_containerd_loads(host: Host) -> None:
     seen = report(run(host.audit()))
     assert [file.active for file in seen.files] == [True, True]
     assert seen.paths.known.max_conf_num == 0
+
+
+@pytest.mark.parametrize(
+    ("runtime", "text", "internal"),
+    [
+        ("containerd://2.2.0", V3 + "use_internal_loopback = true\n", True),
+        ("containerd://2.0.0", V3 + "use_internal_loopback = true\n", True),
+        ("containerd://2.2.0", V2 + "use_internal_loopback = true\n", True),
+        ("containerd://2.2.0", V3 + "use_internal_loopback = false\n", False),
+        ("containerd://2.2.0", V3, False),
+        ("containerd://1.7.29", V2 + "use_internal_loopback = true\n", False),
+    ],
+)
+def test_a_containerd_that_needs_no_loopback_plugin(
+    host: Host, runtime: str, text: str, internal: bool
+) -> None:
+    host.runtime = runtime
+    host.config(text=VERSIONLESS.replace("{", '{"cniVersion": "1.0.0",', 1))
+    host.plugins()
+    (host.bin / "loopback").unlink()
+    put(host.root, ETC, text.replace('"/c"', '"/etc/cni/net.d"'))
+    found = run(host.audit())
+    assert report(found).paths.known.internal_loopback is internal
+    assert report(found).verdict == ("Compatible" if internal else "Blocked")
+    assert ("Loopback" in codes(found)) is not internal
+    assert ("loopback" in {each.type for each in report(found).plugins}) is not internal
+    known = Known.read(Members(report(found).paths.known.to_json()))
+    assert known == report(found).paths.known, "it goes with an order to write"
+    host.config()
+    order = replace(host.apply(), paths=replace(host.audit().paths, known=known))
+    assert report(run(order)).baseline.add is internal
+
+
+def test_a_loopback_that_is_neither_wanted_nor_not(tmp_path: Path) -> None:
+    put(tmp_path, ETC, V3 + 'use_internal_loopback = "yes"\n')
+    assert "expected true or false" in wrong(tmp_path, "containerd://2.2.0")
+    put(tmp_path, ETC, V2 + "use_internal_loopback = true\n")
+    assert "depends on the release" in wrong(tmp_path, "")
 
 
 def test_the_network_that_crio_takes_by_name(host: Host) -> None:
