@@ -36,6 +36,7 @@ def writable_plugins(pod: Object) -> None:
     for mount in first(pod)["volumeMounts"]:
         if mount["name"] == name:
             mount["readOnly"] = False
+            del mount["recursiveReadOnly"]
 
 
 def second_mount(pod: Object, **members: object) -> None:

@@ -67,6 +67,14 @@ def _mounts(
     return wanted
 
 
+def _written(writable: bool) -> dict[str, Any]:
+    """The members of a mount that say so. What is mounted beneath a folder comes with it."""
+    if writable:
+        return {"readOnly": False}
+    # Where runtime and kernel can: a kubelet that asks one that cannot has the top alone read-only.
+    return {"readOnly": True, "recursiveReadOnly": "IfPossible"}
+
+
 def _above(folder: str, preset: Preset) -> str | None:
     """The folder of the audit's mounts that a missing one would appear in, None where none would.
 
@@ -106,7 +114,7 @@ def agent_job(
         },
         "terminationMessagePolicy": "File",
         "volumeMounts": [
-            {"name": f"host-{i}", "mountPath": f"{HOST}{folder}", "readOnly": not writable}
+            {"name": f"host-{i}", "mountPath": f"{HOST}{folder}", **_written(writable)}
             for i, (folder, writable, _) in enumerate(mounts)
         ],
     }

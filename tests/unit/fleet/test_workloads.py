@@ -130,7 +130,10 @@ def test_each_is_mounted_at_its_own_path_and_written_only_where_listed(spec: Bod
     for mount in mounts:
         assert mount["mountPath"] == "/host" + paths[mount["name"]]
         assert mount["readOnly"] or paths[mount["name"]] in WRITABLE
-        assert mount.keys() == {"name", "mountPath", "readOnly"}
+        # Said of a mount that is written to, it is an error.
+        below = {"recursiveReadOnly"} if mount["readOnly"] else set()
+        assert mount.keys() == {"name", "mountPath", "readOnly"} | below
+        assert mount.get("recursiveReadOnly", "IfPossible") == "IfPossible"
 
 
 def test_an_audit_writes_nowhere(job: Body, spec: Body) -> None:
