@@ -74,8 +74,8 @@ def test_an_answer_is_durable_before_it_is_told(
     monkeypatch.setattr(message, "encode", told)
     assert main() == 0
     content = events.index(f".{order.id}.json.tmp")
-    name = events.index("results", content)
-    assert name < events.index("told")
+    entry = events.index("results", content)
+    assert entry < events.index("told")
 
 
 def test_audit_apply_restore(host: Host, tmp_path: Path) -> None:
