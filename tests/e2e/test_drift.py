@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tests.e2e.api import POLICIES, STATES, wait
 from tests.e2e.machine import Machine, Snapshot
 from tests.e2e.world import World
@@ -66,3 +68,47 @@ def test_drift_is_mended_then_left_then_all_is_given_back(world: World) -> None:
         status = world.await_phase(name, "Pending", reason="NoPolicy")
         assert status["changed"]["restored"] == "Restored", status["message"]
     world.not_cordoned("node-c", "node-d")
+
+
+def test_what_would_strand_a_pod_is_not_given_back(world: World) -> None:
+    """On both nodes a pod came after the change, which could not be deleted with the old file."""
+    kept, drained = world.machine("node-a"), world.machine("node-b")
+    old = drained.config.read_text()
+    drains = {"never": {"policy": "Never"}, "may": {"policy": "IfRequired", "force": True}}
+    for (name, drain), machine in zip(drains.items(), (kept, drained), strict=True):
+        world.policy(
+            name, nodes=[machine.name], mode="Enforce", deletionPolicy="Restore", drain=drain
+        )
+    for name in drains:
+        world.await_ready(name, reason="Enforced")
+    written = Snapshot.of(kept)
+    for machine in (kept, drained):
+        world.run_pod(f"since-{machine.name}", machine.name)
+    for machine in (kept, drained):
+        world.await_running(f"since-{machine.name}")
+
+    for name in drains:
+        world.api.delete(f"{POLICIES}/{name}")
+    for name in drains:
+        wait(partial(_gone, world, name), f"policy {name} goes, its finalizer with it", 90)
+    told = world.await_phase("node-a", "Pending", reason="NoPolicy")
+    assert told["changed"]["restored"] == "Refused", told["message"]
+    assert "nothing was touched: Unsafe: " in told["message"]
+    assert "default/since-node-a" in told["message"], "the pod in the way was to be named"
+    assert Snapshot.of(kept) == written
+    assert world.pod("since-node-a"), "nobody was to ask it to leave"
+
+    told = world.await_phase("node-b", "Pending", reason="NoPolicy")
+    assert told["changed"]["restored"] == "Restored", told["message"]
+    assert drained.config.read_text() == old
+    assert world.pod("since-node-b") is None, "it was to leave first"
+    assert not drained.leases(), "its address was to be given back"
+    world.not_cordoned("node-a", "node-b")
+
+    # With what was left there the pod goes as any other.
+    world.delete_pod("since-node-a")
+    world.await_gone("since-node-a")
+
+
+def _gone(world: World, policy: str) -> bool:
+    return world.api.get(f"{POLICIES}/{policy}") is None
