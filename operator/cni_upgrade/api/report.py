@@ -38,6 +38,13 @@ class NodePaths(Model):
         default=(),
         description="Folders of the plugins that exist on the node, in the order of search.",
     )
+    delegate_dirs: Annotated[tuple[Line, ...], Field(max_length=16), BeforeValidator(first(16))] = (
+        Field(
+            default=(),
+            description="Folders of plugins that multus runs from where it looks first (binDir), "
+            "before the runtime's.",
+        )
+    )
     cache_dir: Line | None = Field(
         default=None,
         description="Folder in which libcni keeps results of running pods; absent when it does "

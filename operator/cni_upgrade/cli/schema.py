@@ -203,6 +203,7 @@ def _parts() -> dict[str, Schema]:
             maxConfNum=_whole("How many files containerd loads, where its config says so."),
             defaultNetwork=_text("The network that CRI-O takes by name, where its config says so."),
             confTemplate=_text("The template of containerd, where its config names one."),
+            delegateDirs=_texts("Of the plugins that multus runs from a folder of its own."),
             internalLoopback=_flag(
                 "True where containerd's config has it need no loopback plugin."
             ),

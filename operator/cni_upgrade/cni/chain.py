@@ -10,7 +10,8 @@ Whom a plugin delegates to is called as that plugin sees fit:
   conflistAdd). With `clusterNetwork` they count for nothing, and what it names is elsewhere, as is
   each of `defaultNetworks`, which every pod outside of the system namespaces joins as well
   (`pkg/types/conf.go` LoadNetConf, `pkg/k8sclient/k8sclient.go` GetDefaultNetworks,
-  getNetDelegate);
+  getNetDelegate). It looks for their plugins in its `binDir` first, then where the runtime does
+  (`pkg/multus/multus.go` confAdd; the default is `pkg/types/conf.go` GetDefaultNetConf's);
 - others may do either.
 """
 
@@ -25,6 +26,7 @@ from cni_upgrade.cni.value import dataclass
 How = Literal["list", "own", "list or own", "either"]
 
 MULTUS = ("multus", "multus-shim")
+_BIN_DIR = "/opt/cni/bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,15 @@ class Called:
     ipam: bool = False
     key: str = ""
     """The key of the plugin's own that tells the version in place of the list's; empty if none."""
+    folder: str = ""
+    """Where multus looks for it, before the runtime's folders; empty if it is the runtime's."""
     file: str = ""
     """With `key`: the file of the network's folder where it stands, which no rewrite touches."""
+
+    @property
+    def path(self) -> str:
+        """Where it stands if it does so in that folder."""
+        return f"{self.folder}/{self.binary}" if self.folder else self.binary
 
     def at(self, version: str | None) -> tuple[str, ...]:
         """At which version it may be called when that is the config's; several: not known."""
@@ -96,10 +105,11 @@ def binaries(calls: Iterable[Called]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(call.binary for call in calls))
 
 
-def alone(calls: Iterable[Called], version: str | None) -> Iterator[Called]:
-    """The calls of a config that is itself called at that version, whatever calls it."""
+def alone(calls: Iterable[Called], version: str | None, folder: str) -> Iterator[Called]:
+    """The calls of a config that multus calls at that version, and looks for there first."""
     for call in calls:
-        yield replace(call, how="own", own=call.at(version), place=0, key="", file="")
+        own = call.at(version)
+        yield replace(call, how="own", own=own, place=0, key="", file="", folder=folder)
 
 
 def elsewhere(plugins: list[Node]) -> tuple[str, ...]:
@@ -114,6 +124,15 @@ def elsewhere(plugins: list[Node]) -> tuple[str, ...]:
         elif not any(_each(plugin, "delegates")):
             found.append("")
     return tuple(found)
+
+
+def delegate_dir(plugins: list[Node]) -> str:
+    """Where multus looks first for whom it runs; empty where it is none of the plugins."""
+    return next((_bin_dir(plugin) for plugin in _multus(plugins)), "")
+
+
+def _bin_dir(multus: Node) -> str:
+    return f"/{(last_string(multus, 'bindir') or _BIN_DIR).strip('/')}"
 
 
 def versionless(plugins: list[Node]) -> tuple[Versionless, ...]:
@@ -167,7 +186,8 @@ def _calls(node: Node, by: Called) -> Iterator[Called]:
     if kind in MULTUS:
         if not last_string(node, "clusternetwork"):
             for item in _each(node, "delegates"):
-                yield from _delegate(item, replace(by, how="own", own=(), key="", file=""))
+                given = replace(by, how="own", own=(), key="", file="", folder=_bin_dir(node))
+                yield from _delegate(item, given)
         return
     for key in ("delegate", "delegates"):
         for item in _each(node, key):

@@ -128,10 +128,10 @@ def _asked(support: Support, version: str) -> str:
     """Whom a version is not for, as a reason begins; a delegate may be called at another one."""
     at = support.called.at(version) if support.called else (version,)
     if at == (version,):
-        return f"{support.type} supports"
+        return f"{support.label} supports"
     if support.called and support.called.key:
         return f"{support.type} is told {told_at(support)} and supports"
-    return f"{support.type} is delegated to at {either(at)} and supports"
+    return f"{support.label} is delegated to at {either(at)} and supports"
 
 
 def told_at(support: Support) -> str:

@@ -33,6 +33,14 @@ class Support:
     called: Called | None = None
     """In the chain of a config: at which version it is called there."""
 
+    path: str = ""
+    """Where it stands, if that is a folder of multus' own."""
+
+    @property
+    def label(self) -> str:
+        """How messages call it: another copy may be the runtime's."""
+        return self.path or self.type
+
     @classmethod
     def told(cls, binary: str, supported: Sequence[str]) -> "Support":
         """What a binary answered to VERSION."""

@@ -121,7 +121,7 @@ def _ranges(refusing: Sequence[Support]) -> str:
     """Who supports what, those together that support the same."""
     by_range: dict[str, list[str]] = {}
     for support in refusing:
-        by_range.setdefault(_supports(support), []).append(support.type)
+        by_range.setdefault(_supports(support), []).append(support.label)
     return "; ".join(
         f"{', '.join(dict.fromkeys(types))}: {supports}" for supports, types in by_range.items()
     )
@@ -141,7 +141,7 @@ def delegate_refuses(support: Support) -> Finding:
         Code.DELEGATE_VERSION,
         Severity.FAULT,
         support.type,
-        f"{support.type} is delegated to at {compat.either(at)}, whatever the config's cniVersion "
+        f"{support.label} is delegated to at {compat.either(at)}, whatever the config's cniVersion "
         f"is, and it supports {_supports(support)}: ADD and DEL fail (incompatible CNI versions)",
         f"write a cniVersion that {support.type} supports into the delegate's own config",
     )

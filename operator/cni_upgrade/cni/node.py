@@ -33,7 +33,8 @@ class Node:
     versionless: Sequence[Versionless] = ()
     """Networks that multus adds and deletes with no version."""
     plugins: Mapping[str, Support] = field(default_factory=dict)
-    """All that were asked, those of the configs in the results cache too."""
+    """All that were asked, those of the configs in the results cache too; by the whole path those
+    that multus runs and that stand where it looks first."""
 
     @classmethod
     def of(
@@ -56,8 +57,9 @@ class Node:
 
     def called(self, call: Called) -> Support:
         """What is known of a binary, for that call of it."""
-        known = self.plugins.get(call.binary) or Support(call.binary)
-        return replace(known, called=call)
+        apart = self.plugins.get(call.path)
+        known = apart or self.plugins.get(call.binary) or Support(call.binary)
+        return replace(known, called=call, path=call.path if apart and call.folder else "")
 
     @property
     def binaries(self) -> Sequence[Support]:
@@ -182,7 +184,7 @@ def _calls(config: Config, facts: Facts) -> tuple[list[Called], list[str], list[
         if named is None or named.error is not None or named.elsewhere:
             elsewhere.append(path)
         else:
-            calls += chain.alone(named.calls, named.version)
+            calls += chain.alone(named.calls, named.version, config.delegate_dir)
             if not named.version:
                 versionless.append(Versionless(multus, named.name, named.kind == "conflist"))
     return calls, elsewhere, versionless

@@ -190,6 +190,7 @@ def _paths(
         config.state_dir,
         # What the audit read is not mounted for those who write.
         known,
+        found.delegate_dirs,
     )
 
 

@@ -58,7 +58,8 @@ def _mounts(
         return [(folder, False, "Directory") for folder in preset.mounts]
     paths = operation.paths
     wanted = [(folder, True, "Directory") for folder in paths.conf_dirs]
-    plugins = {config.plugin_mounts.get(folder, folder) for folder in paths.bin_dirs}
+    dirs = (*paths.bin_dirs, *paths.delegate_dirs)
+    plugins = {config.plugin_mounts.get(folder, folder) for folder in dirs}
     wanted += [(folder, False, "Directory") for folder in sorted(plugins)]
     if folder := paths.cache_dir if cache else _above(paths.cache_dir, preset):
         wanted.append((folder, False, "Directory"))

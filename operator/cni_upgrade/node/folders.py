@@ -126,7 +126,7 @@ def find(
     findings: list[Finding] = []
     conf_dir, unread = _conf_dir(root, paths, stated or elsewhere, default, findings)
     bin_dirs, unseen = _bin_dirs(root, paths, stated or elsewhere, findings)
-    cache = _look(root, paths.cache_dir)
+    cache = look(root, paths.cache_dir)
     if isinstance(cache, Finding):
         findings.append(replace(cache, severity=Severity.WARNING))
     return Folders(
@@ -175,7 +175,7 @@ def _conf_dir(
             candidates = allowed
         else:
             return _usual_conf_dir(root, candidates, default, findings)
-    return _first_conf_dir([(host, _look(root, host)) for host in candidates], findings)
+    return _first_conf_dir([(host, look(root, host)) for host in candidates], findings)
 
 
 def _usual_conf_dir(
@@ -189,7 +189,7 @@ def _usual_conf_dir(
         candidates = [each for each in candidates if not each.startswith(_OF_OTHERS)]
         if not candidates:
             return None, _allowed(root, (default,), (), "confDirs")[1]
-    looked = [(host, _look(root, host)) for host in candidates]
+    looked = [(host, look(root, host)) for host in candidates]
     holding = [(host, place) for host, place in looked if place and _may_hold_configs(place)]
     usual = [(host, place) for host, place in looked if host == default]
     if usual and usual[0][1] not in [place for _, place in holding]:
@@ -255,7 +255,7 @@ def _bin_dirs(
             unseen = refused.component
     found: list[tuple[str, str]] = []
     for host in candidates:
-        place = _look(root, host, broken_is_none=not root)
+        place = look(root, host, broken_is_none=not root)
         if isinstance(place, Finding):
             findings.append(place)
             return tuple(found), host
@@ -306,7 +306,7 @@ def _real(root: str, path: str) -> str:
         return path
 
 
-def _look(root: str, host: str, broken_is_none: bool = False) -> str | Finding | None:
+def look(root: str, host: str, broken_is_none: bool = False) -> str | Finding | None:
     """Where that folder is, None where there is none, a finding where that cannot be told.
 
     A link that leads nowhere may do so beneath a root alone, where its target is not mounted.

@@ -64,6 +64,8 @@ class Paths:
     state_dir: str = "/var/lib/cni-upgrade"
     known: Known | None = None
     """What an earlier look found out; then the folders are used as they are, in this order."""
+    delegate_dirs: tuple[str, ...] = ()
+    """With `known`: where that look has found plugins that multus runs from a folder of its own."""
     by_hand: tuple[str, ...] = ()
     """Which of the folders a person has named; these are used as they are. No part of an operation
     that is sent."""
@@ -78,12 +80,14 @@ class Paths:
             cache_dir=members.text("cacheDir"),
             state_dir=members.text("stateDir"),
             known=Known.read(members) if members.text_or_none("source") else None,
+            delegate_dirs=members.texts("delegateDirs"),
         )
         if not paths.conf_dirs:
             raise members.wrong("confDirs", "at least one folder")
         for name, folders in (
             ("confDirs", paths.conf_dirs),
             ("binDirs", paths.bin_dirs),
+            ("delegateDirs", paths.delegate_dirs),
             ("cacheDir", (paths.cache_dir,)),
             ("stateDir", (paths.state_dir,)),
         ):
@@ -103,6 +107,7 @@ class Paths:
             "cacheDir": self.cache_dir,
             "stateDir": self.state_dir,
             **(self.known.to_json() if self.known else {}),
+            **_of_delegates(self.delegate_dirs),
         }
 
 
@@ -114,6 +119,7 @@ class FoundPaths:
     bin_dirs: tuple[str, ...]
     cache_dir: str | None
     known: Known = field(default_factory=Known)
+    delegate_dirs: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, members: Members) -> "FoundPaths":
@@ -123,6 +129,7 @@ class FoundPaths:
             members.texts("binDirs"),
             members.text_or_none("cacheDir"),
             Known.read(members),
+            members.texts("delegateDirs"),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -132,4 +139,9 @@ class FoundPaths:
             "binDirs": list(self.bin_dirs),
             "cacheDir": self.cache_dir,
             **self.known.to_json(),
+            **_of_delegates(self.delegate_dirs),
         }
+
+
+def _of_delegates(folders: tuple[str, ...]) -> dict[str, object]:
+    return {"delegateDirs": list(folders)} if folders else {}

@@ -98,16 +98,16 @@ def make(survey: Survey, judgement: Judgement) -> Report:
             after = After(baseline.add, baseline.delete, None, why=str(error))
     return Report(
         runtime=RuntimeReport(runtime.name, runtime.version, runtime.libcni, runtime.max),
-        paths=survey.folders.report(),
+        paths=replace(survey.folders.report(), delegate_dirs=survey.delegate_dirs),
         files=tuple(listed),
         plugins=tuple(
             PluginReport(
-                support.type,
+                binary,
                 support.supported or (),
                 support.max,
                 Source.UNKNOWN if support.source == "missing" else Source(support.source),
             )
-            for support in survey.supports.values()
+            for binary, support in survey.supports.items()
         ),
         sandboxes=sandboxes.count(survey.sandboxes),
         pods=sandboxes.named(survey.sandboxes),

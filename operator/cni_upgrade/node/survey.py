@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cni_upgrade.cni import config, folder, runtimes
+from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
@@ -21,7 +22,16 @@ from cni_upgrade.cni.judgement import FileReport
 from cni_upgrade.cni.node import LOOPBACK
 from cni_upgrade.cni.runtime_config import DEFAULT_BIN_DIRS
 from cni_upgrade.cni.value import dataclass
-from cni_upgrade.node import copies, files, folders, kubelet, probe, runtime_config, sandboxes
+from cni_upgrade.node import (
+    copies,
+    delegates,
+    files,
+    folders,
+    kubelet,
+    probe,
+    runtime_config,
+    sandboxes,
+)
 from cni_upgrade.node.folders import Folders, resolve
 from cni_upgrade.node.operation import Operation
 
@@ -44,6 +54,8 @@ class Survey:
     without_cni: str | None = None
     unread: Finding | None = None
     """Why it is not known which configs the runtime reads."""
+    delegate_dirs: tuple[str, ...] = ()
+    """Where plugins stand that multus runs, before the runtime's folders."""
 
     def facts(self, configs: Sequence[Config] | None = None) -> Facts:
         """What the engine judges; with `configs` in place of those that were found."""
@@ -106,7 +118,8 @@ def survey(operation: Operation) -> Survey:
 
 def again(earlier: Survey) -> Survey:
     """Looks at files and sandboxes once more; the plugins have answered already."""
-    return _look(earlier.operation, earlier.folders, earlier.supports)
+    seen = _look(earlier.operation, earlier.folders, earlier.supports)
+    return replace(seen, delegate_dirs=earlier.delegate_dirs)
 
 
 def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] | None) -> Survey:
@@ -134,13 +147,17 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
         findings += broken
     elif any(each.component == operation.paths.cache_dir for each in found.findings):
         running = [sandboxes.unknown()]  # it may well be there: a link that leads nowhere here
+    dirs: tuple[str, ...] = ()
     if supports is None:
         types = dict.fromkeys(binary for each in configs for binary in each.plugins)
         if operation.runtime.startswith("cri-o://"):  # it deletes with the configs in the cache
             types |= dict.fromkeys(call.binary for each in running for call in each.calls or ())
         if configs and not found.known.internal_loopback:
             types[LOOPBACK] = None
-        supports = _asked(operation, found, types)
+        calls = [call for each in configs for call in (*each.calls, *_of_named(each, configs))]
+        calls += [call for each in running for call in each.calls or ()]
+        dirs, apart = delegates.asked(operation, found, calls)
+        supports = {**_asked(operation, found, types), **apart}
     return Survey(
         operation,
         found,
@@ -151,7 +168,16 @@ def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] 
         frozenset(names),
         kubelet.network_without_cni(operation.root, operation.runtime),
         unread,
+        dirs,
     )
+
+
+def _of_named(config: Config, configs: Sequence[Config]) -> Iterable[Called]:
+    """Whom multus runs for a network that stands in one of the other files, if it names one."""
+    if not config.elsewhere:
+        return ()
+    others = (call for each in configs for call in each.calls)
+    return (replace(call, folder=config.delegate_dir) for call in others)
 
 
 def _asked(operation: Operation, found: Folders, types: Iterable[str]) -> dict[str, Support]:

@@ -64,6 +64,7 @@ def operation(kind: Kind, preset: Preset, conf_dir: str) -> Operation:
             preset.bin_dirs,
             preset.cache_dir,
             CONFIG.state_dir,
+            delegate_dirs=() if audit else ("/opt/cni/bin",),
         ),
         files=(FileOrder("a.conflist", "0" * 64, "1.0.0"),) if kind is Kind.APPLY else (),
         backup="20260101T000000Z-0" if kind is Kind.RESTORE else None,
@@ -145,7 +146,7 @@ def test_what_it_reads_is_mounted(job: Body, spec: Body) -> None:
     """Every folder of the operation lies in a mount; the cache and state folder where asked."""
     read = Operation.from_json(json.loads(spec["containers"][0]["env"][0]["value"]))
     mounted = [v["hostPath"]["path"] for v in spec["volumes"]]
-    needed = [*read.paths.conf_dirs, *read.paths.bin_dirs]
+    needed = [*read.paths.conf_dirs, *read.paths.bin_dirs, *read.paths.delegate_dirs]
     if read.kind is not Kind.AUDIT:
         needed += [read.paths.cache_dir, read.paths.state_dir]
     for folder in needed:

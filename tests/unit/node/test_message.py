@@ -90,6 +90,7 @@ reports = st.builds(
         conf_dir=maybe,
         bin_dirs=st.lists(text).map(tuple),
         cache_dir=maybe,
+        delegate_dirs=st.lists(text).map(tuple),
         known=st.builds(
             Known,
             source=st.text(min_size=1, max_size=80),
