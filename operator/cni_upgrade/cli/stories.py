@@ -72,6 +72,23 @@ STORIES: dict[str, Story] = {
             "measured with libcni itself (tests/judge)",
         ),
     ),
+    "StatusAsked": Story(
+        seen="The node is NotReady after its config went to 1.1.0 (NetworkPluginNotReady), though "
+        "pods came and went with the plugins until then.",
+        cause="1.1.0 has STATUS. containerd from 2.0.1 on, and CRI-O from 1.34 on at the latest, "
+        "ask it of each plugin of the list when the kubelet asks for the runtime's state, and pass "
+        "a refusal on. A plugin may say that it supports 1.1.0 and have no STATUS: it then ends in "
+        "a panic.",
+        cure="Write 1.0.0, which has no STATUS, or replace the plugin. Before: "
+        "CNI_COMMAND=STATUS CNI_PATH=/opt/cni/bin /opt/cni/bin/PLUGIN < the plugin's part of the "
+        "list, with name and cniVersion put in, ends with 0. A plugin that does not support 1.1.0 "
+        "is no case of this: no file is raised above what each plugin supports.",
+        sources=(
+            "containerd/go-cni cni.go Status, containerd internal/cri/server/status.go",
+            "cri-o/ocicni pkg/ocicni/ocicni.go StatusWithContext",
+            "libcni libcni/api.go GetStatusNetworkList, pkg/skel/skel.go",
+        ),
+    ),
     "Loopback": Story(
         seen="Pods stay in ContainerCreating; the error names cni-loopback.",
         cause="containerd runs the loopback plugin for every pod with a network of its own, at "

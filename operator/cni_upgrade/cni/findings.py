@@ -61,6 +61,10 @@ class Code(StrEnum):
         "CheckUnproved",
         "CRI-O asks CHECK of new pods after the rewrite; whether a plugin answers is not known",
     )
+    STATUS_ASKED = (
+        "StatusAsked",
+        ("at 1.1.0 the runtime asks STATUS of the plugins: while one refuses the node is NotReady"),
+    )
     DELEGATE_VERSION = (
         "DelegateVersion",
         "a plugin is delegated to at a version that it refuses, or that is not known",

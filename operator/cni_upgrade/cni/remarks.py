@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from cni_upgrade.cni import check, compat, health, versions
+from cni_upgrade.cni import check, compat, health, status, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
@@ -116,6 +116,25 @@ def check_findings(config: Config, node: Node, plan: Plan) -> Iterator[Finding]:
             "hand create one, and restore if it fails), or set the target to 0.3.1, or "
             "`disableCheck: true` in the list",
         )
+
+
+def status_findings(config: Config, node: Node, plan: Plan) -> Iterator[Finding]:
+    """That a plugin decides about the readiness of the node, once the list is at 1.1.0."""
+    asks = status.asked(node.runtime, plan.to)
+    if asks is False:
+        return
+    begins = plan.to != config.version
+    yield Finding(
+        Code.STATUS_ASKED,
+        Severity.WARNING if begins else Severity.INFO,
+        config.name,
+        f"at {plan.to} {node.runtime.label} {'asks' if asks else 'may ask'} STATUS of "
+        f"{', '.join(config.mains)}, and while one of them refuses the node is NotReady; that it "
+        "supports the version does not say that it answers",
+        "see that each answers (change one node first), or set the target to 1.0.0"
+        if begins
+        else "nothing while the node is Ready; else ask each plugin for STATUS",
+    )
 
 
 def _without_interfaces(added: str | None) -> bool:

@@ -276,6 +276,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *remarks.delegate_findings(config, node),
         *config.notes,
         *unproved,
+        *remarks.status_findings(config, node, plan),
         *(() if fault else remarks.remarks(config, node, reached, plan)),
     )
     return _Judged(

@@ -109,7 +109,7 @@ def test_what_is_healthy_above_the_target_is_left_unless_exact() -> None:
         "None",
         "1.1.0",
     )
-    assert codes(found) == ["AboveTarget"]
+    assert codes(found) == ["AboveTarget", "StatusAsked"]
     exact = node("containerd://2.4.2", "1.1.0", NEW, target=Target(selection="Exact"))
     assert (exact.verdict, exact.files[0].to) == ("Rewrite", "1.0.0")
 
