@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.phase import Phase
-from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import node_lease
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.tally import Share
+from cni_upgrade.fleet.tally import Tally
 from cni_upgrade.fleet.turn import LEFTOVER
 
 
@@ -21,8 +22,10 @@ from cni_upgrade.fleet.turn import LEFTOVER
 class Circumstances:
     """Who stands in whose way on the nodes of one policy."""
 
-    elsewhere: tuple[tuple[str, str], ...] = ()
-    """(node, policy that has it and since when) where this policy would enforce too."""
+    elsewhere: tuple[str, ...] = ()
+    """Nodes that another policy has, where this one would enforce too."""
+    claimant: str = ""
+    """Who has the first of them, and since when."""
     wanted_by: tuple[str, ...] = ()
     """Other Enforce policies that select nodes which this one has."""
     unseen: int = 0
@@ -40,44 +43,26 @@ class Circumstances:
 
 
 def found(
-    policy: CNIUpgradePolicy,
-    matched: Mapping[str, Node],
-    shares: Mapping[str, Share],
-    world: Snapshot,
-    roster: Roster,
+    matched: Mapping[str, Node], tally: Tally, world: Snapshot, roster: Roster
 ) -> Circumstances:
-    """`matched` are the nodes that the policy selects, `shares` what their records add to it."""
-    elsewhere: list[tuple[str, str]] = []
-    rivals: set[str] = set()
-    silent: list[str] = []
-    unseen = again = 0
-    for name, node in matched.items():
-        governance, share = roster.governance[name], shares.get(name)
-        acting = governance.policy
-        if acting is None:
-            continue
-        due = share is None or (share.phase == Phase.PENDING and not share.stuck)
-        if share is not None and share.looked_at:
-            known = roster.answered(node, world.states[name], acting)
-            if share.phase == Phase.AUDITING:
-                again += known and share.routine
-            elif acting is policy:
-                unseen += not known
-                due = not known
-        if due and node.ready == "Unknown":
-            silent.append(name)
-        if acting.spec.mode != Mode.ENFORCE:
-            continue
-        if acting.metadata.uid == policy.metadata.uid:
-            rivals.update(governance.rivals)
-        elif policy.metadata.name in governance.rivals:
-            elsewhere.append((name, _claimant(acting, world.states.get(name))))
+    """`matched` are the nodes that the policy selects, `tally` what they add to its counts."""
+    counts, shares = tally.counts, tally.entries
+    # Hardly any node is one of these, so it is asked first whether any is.
+    elsewhere, silent = (
+        tuple(name for name, share in shares.items() if wanted(share))
+        if any(map(wanted, counts))
+        else ()
+        for wanted in (attrgetter("elsewhere"), attrgetter("silent"))
+    )
+    first = elsewhere[0] if elsewhere else ""
+    acting = roster.governance(first).policy if first else None
     return Circumstances(
-        elsewhere=tuple(elsewhere),
-        wanted_by=tuple(sorted(rivals)),
-        unseen=unseen,
-        again=again,
-        silent=tuple(silent),
+        elsewhere=elsewhere,
+        claimant=_claimant(acting, world.states.get(first)) if acting else "",
+        wanted_by=tuple(sorted({name for share in counts for name in share.wanted_by})),
+        unseen=sum(number for share, number in counts.items() if share.unseen),
+        again=sum(number for share, number in counts.items() if share.again),
+        silent=silent,
         leftovers=tuple(_leftovers(matched, world)),
     )
 

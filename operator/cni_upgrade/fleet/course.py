@@ -8,10 +8,9 @@ particulars.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
-from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.budget import Budget, shared
 from cni_upgrade.fleet.containing import NONSENSE
@@ -44,7 +43,7 @@ def all_courses(
         if policy.spec.mode != Mode.ENFORCE or policy.metadata.deletion_timestamp:
             continue
         try:
-            courses[policy.metadata.uid] = Course(policy, world, roster, world.states)
+            courses[policy.metadata.uid] = Course(policy, world, roster)
         except NONSENSE as error:
             failed[policy.metadata.uid] = error
     shared((*(course.places for course in courses.values()), *leaving))
@@ -59,14 +58,12 @@ class Course:
         policy: CNIUpgradePolicy,
         world: Snapshot,
         roster: Roster,
-        states: Mapping[str, CNINodeState],
     ) -> None:
-        """`states` are the records to go by, which may be newer than those of the snapshot."""
         matched = roster.matched(policy)
         self.policy = policy
         self._config = world.config
         self.now = world.now
-        self.members = roster.members(policy, states)
+        self.members = roster.members(policy)
         self.asked = asked_of_all(policy)
         self.failures = counted(policy, self.members, len(matched), self.asked, world.now)
         self.waves = Waves(policy, self.members, len(matched), self.failures.canaries, world.now)
@@ -74,10 +71,12 @@ class Course:
         self.places = Budget(
             policy,
             {**matched, **{name: each.node for name, each in apart.items()}},
-            roster.changing(states),
+            roster.changing(),
             roster.working_for(policy) | {name for name, each in apart.items() if each.working},
         )
         self.unproved = tuple(m for m in self.members if m.unproved)
+        self.moved = False
+        """Whether a node has begun since."""
         self._opens: dict[bool, datetime | None] = {}
         self.window_error = ""
         try:
@@ -96,13 +95,16 @@ class Course:
     def take(self, node: str, drained: bool) -> Refusal | None:
         """None and the place is taken; else what the node is told."""
         refused = self._told(node, drained)
-        if refused is None and self.places.take(node) is not None:
-            refused = (
+        if refused is not None:
+            return refused
+        if self.places.take(node) is not None:
+            return (
                 TURN,
                 "waits for a place (spec.rollout.maxUnavailable and maxParallel of "
                 f"{self.name}, whose status says who has them)",
             )
-        return refused
+        self.moved = True
+        return None
 
     def begin(self, node: str) -> str:
         """The node that `take` has let through begins: its mark as a canary, or nothing."""

@@ -3,27 +3,24 @@
 Nearly all nodes of a fleet rest with nothing to do, and what was found of one of them holds until
 its Node or its record is another one, a policy asks for something else, or its time has come. None
 of this decides anything: a plan with a memory is the plan without one, and sooner.
-
-Objects of a snapshot never change, so the same object is the same value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.agents import Agents
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.gate import Told
-from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.selection import Governance, govern, seniority
-from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.roster import Roster
+from cni_upgrade.fleet.selection import seniority
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.tally import Share
+
+_NEVER, _BEFORE_ALL = (end.replace(tzinfo=UTC) for end in (datetime.max, datetime.min))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +38,9 @@ class Calm:
     told: Told | None
     """What it asked of the rollout, and was told."""
 
+    def holds(self, now: datetime) -> bool:
+        return self.since <= now < self.until
+
 
 class Memory:
     """Of one process: a new one knows nothing."""
@@ -48,99 +48,73 @@ class Memory:
     def __init__(self) -> None:
         self._config: OperatorConfig | None = None
         self._asked: tuple[object, ...] = ()
-        self._policies: Sequence[CNIUpgradePolicy] = ()
+        self._roster: Roster | None = None
+        self.agents = Agents()
         self._calm: dict[str, Calm] = {}
-        self._members: dict[str, tuple[str, Member]] = {}
-        """With the uid of the policy that acts on the node; those that this pass has asked for."""
-        self._asked_before: dict[str, tuple[str, Member]] = {}
-        """Those that only the last one has: a record that has gone on is not kept for them."""
-        self._shares: dict[str, tuple[CNINodeState, Share]] = {}
-        self._alike: dict[Share, Share] = {}
-        self._governed: dict[str, tuple[Node, CNINodeState | None, int]] = {}
-        self._kinds: dict[tuple[str, tuple[str, ...], tuple[str, ...]], int] = {}
-        self._present: list[Governance] = []
-        """By their number in `_kinds`, with the policies of this pass."""
+        self._turns: set[str] = set()
+        """Nodes that are to be looked at in each pass: all but those of which only the clock, or
+        what would bring them back here, can make something else."""
+        self._since, self._until = _BEFORE_ALL, _NEVER
+        """Between these the clock brings none of the others anything to do."""
 
-    def begin(self, world: Snapshot) -> None:
+    def begin(self, world: Snapshot) -> Roster:
         """A pass begins: forget what is gone, and all where what every node depends on differs."""
-        self._policies = sorted(world.policies.values(), key=seniority)
-        asked = (world.stopped, *map(_asks, self._policies))
-        self._asked_before, self._members = self._members, {}
-        kept: tuple[dict[str, Any], ...] = (self._calm, self._asked_before, self._governed)
-        if world.config is not self._config or asked != self._asked:
+        asked = (world.stopped, *map(_asks, sorted(world.policies.values(), key=seniority)))
+        # Where an error breaks this off, what was found by then is not gone on from.
+        roster, self._roster = self._roster, None
+        if roster is None or world.config is not self._config or asked != self._asked:
             self._config, self._asked = world.config, asked
-            self._kinds.clear()
-            for each in kept:
-                each.clear()
-        for each in (*kept, self._shares):
-            for name in each.keys() - world.nodes.keys():
-                del each[name]
-        by_uid = {policy.metadata.uid: policy for policy in self._policies}
-        self._present = [Governance(by_uid.get(uid), *others) for uid, *others in self._kinds]
+            roster, self.agents = Roster(world), Agents()
+            self._calm.clear()
+            self._turns = set(world.nodes)
+        else:
+            for name in roster.look(world):
+                self._calm.pop(name, None)
+                self._turns.discard(name)
+                if name in world.nodes:
+                    self._turns.add(name)
+        self.agents.look(world)
+        if not self._since <= world.now < self._until:
+            self._wake(world.now)
+        self._roster = roster
+        return roster
 
-    def governances(self, world: Snapshot) -> dict[str, Governance]:
-        """Which policy has a say on which node, in the order of the nodes' names."""
-        found: dict[str, Governance] = {}
-        nodes, states, governed, present = world.nodes, world.states, self._governed, self._present
-        for name in sorted(nodes):
-            node, state = nodes[name], states.get(name)
-            known = governed.get(name)
-            if known is None or known[0] is not node or known[1] is not state:
-                known = governed[name] = (
-                    node,
-                    state,
-                    self._kind(govern(node, state, self._policies)),
-                )
-            found[name] = present[known[2]]
-        return found
+    def _wake(self, now: datetime) -> None:
+        """Have those looked at again for whom the time has come."""
+        self._since, self._until = _BEFORE_ALL, _NEVER
+        for name, calm in self._calm.items():
+            if not calm.holds(now):
+                self._turns.add(name)
+            elif name not in self._turns:
+                self._rest(calm)
 
-    def _kind(self, made: Governance) -> int:
-        uid = made.policy.metadata.uid if made.policy is not None else ""
-        number = self._kinds.setdefault((uid, made.rivals, made.watchers), len(self._present))
-        if number == len(self._present):
-            self._present.append(made)
-        return number
-
-    def member(
-        self,
-        node: Node,
-        state: CNINodeState | None,
-        policy: CNIUpgradePolicy,
-        config: OperatorConfig,
-    ) -> Member:
-        """The node as the policy that acts on it looks at it."""
-        name, uid = node.name, policy.metadata.uid
-        known = self._members.get(name) or self._asked_before.get(name)
-        if known is not None:
-            member = known[1]
-            if member.node is node and member.state is state and known[0] == uid:
-                self._members[name] = known
-                return member
-        seen = False
-        if state is not None and (observed := state.status.observed) is not None:
-            seen = observed.audit_key == audit_key(node, state, policy, config)
-        member = Member.of(node, state, seen, policy, config)
-        self._members[name] = uid, member
-        return member
-
-    def share(self, node: str, state: CNINodeState) -> Share:
-        """What a node's record adds to the counts; the same object for equal ones."""
-        known = self._shares.get(node)
-        if known is None or known[0] is not state:
-            share = Share.of(state)
-            known = self._shares[node] = state, self._alike.setdefault(share, share)
-        return known[1]
+    def turns(self) -> set[str]:
+        """The nodes that may have something to do, by what is theirs alone."""
+        return set(self._turns)
 
     def calm(self, node: Node, state: CNINodeState, now: datetime) -> Calm | None:
         """What the last pass found of the node, where it may still be so."""
         known = self._calm.get(node.name)
         if known is None or known.node is not node or known.state is not state:
             return None
-        return known if known.since <= now < known.until else None
+        return known if known.holds(now) else None
 
     def keep(self, calm: Calm) -> None:
         """There was nothing to do about a node."""
-        self._calm[calm.node.name] = calm
+        name = calm.node.name
+        self._calm[name] = calm
+        if calm.queues or calm.told is not None or not calm.holds(calm.since):
+            self._turns.add(name)
+        else:
+            self._turns.discard(name)
+            self._rest(calm)
+
+    def _rest(self, calm: Calm) -> None:
+        self._since, self._until = max(self._since, calm.since), min(self._until, calm.until)
+
+    def pass_over(self, node: Node) -> None:
+        """No policy selects a node, nothing of ours is on it, and it has no record."""
+        self._turns.discard(node.name)
 
 
 def _asks(policy: CNIUpgradePolicy) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from cni_upgrade.fleet import (
     unread,
     work,
 )
+from cni_upgrade.fleet.agents import Agents
 from cni_upgrade.fleet.containing import NONSENSE, why
 from cni_upgrade.fleet.course import Course, all_courses
 from cni_upgrade.fleet.decisions import (
@@ -42,17 +43,17 @@ from cni_upgrade.fleet.decisions import (
 from cni_upgrade.fleet.gate import Gate, Refusal
 from cni_upgrade.fleet.memory import Calm, Memory
 from cni_upgrade.fleet.objects import Node, Pod
-from cni_upgrade.fleet.orphans import Writer, writers
+from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import GOOD, ROTATION, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.recording import may_wait
-from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.sending import pausing
 from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import LEFTOVER, Turn
 from cni_upgrade.fleet.view import Move, View, moved
+from cni_upgrade.fleet.waves import Waves
 
 _MOST_MOVES = 20
 """Steps that a node may take in one pass without anything to do; more would be a circle."""
@@ -73,38 +74,35 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         yield from policy_status.turns(world)
         yield from unread.turns(world)
         return
-    memory.begin(world)
-    roster = Roster(world, memory)
+    roster, agents = memory.begin(world), memory.agents
     going = leaving.all_leaving(world)
     courses, failed = all_courses(world, roster, (each.places for each in going.values()))
-    order: dict[str, int] = {}
-    for each in courses.values():
-        order |= each.waves.order
     refused: dict[str, Refusal] = {
         uid: ("PolicyUnplannable", f"the policy cannot be acted on: {why(error)}")
         for uid, error in failed.items()
     }
-    looking = _looking(world)
-    audits, rotating, fresh = len(looking), 0, 0
+    looking, fresh = agents.looking(world.states), len(roster.fresh)
+    audits, rotating = len(looking), 0
     operations = []
-    for record in world.states.values():
-        fresh += record.status.observed_generation < 0
+    for record in roster.busy.values():
         if (operation := record.status.operation) is not None:
             operations.append(operation)
             audits += operation.kind == "audit"
             rotating += _rotating(record.status)
-    after, decided = dict(world.states), dict(world.states)
-    writing, hanging = writers(world), _hanging(world)
-    disturbed = {*writing, *hanging, *world.unwritten}
-
-    for node in _in_order(world, roster, order):
+    newer: dict[str, CNINodeState] = {}
+    decided = dict(world.states)
+    writing, hanging = agents.writing(), _hanging(world)
+    disturbed = {*writing, *hanging, *world.unwritten, *_leased(world)}
+    # Where a deleted policy gives back, every node may have something to do.
+    due = world.nodes.keys() if going else memory.turns() | disturbed
+    for node in _in_order(world, due, [each.waves for each in courses.values()]):
         state = world.states.get(node.name)
         if node.deleting:
             if state is not None and (status := deletion.ended(node, state, world)) is not None:
                 decided[node.name] = state.model_copy(update={"status": status})
                 yield Turn(node.name, tuple(_written(world, state, status)))
             continue
-        governance = roster.governance[node.name]
+        governance = roster.governance(node.name)
         asker = leaving.asker(node, state, going, world.now) if going else None
         if state is None:
             if governance.policy is not None or (asker and node.name not in writing):
@@ -117,17 +115,14 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
                 yield Turn(node.name, (CreateState(node.name, body),))
             elif (back := cordon.give_back(node)) is not None:
                 yield from _ungoverned(world, node, back, writing.get(node.name))
+            elif not going:
+                memory.pass_over(node)
             continue
         if state.spec.node_uid != node.uid:
             yield _replaced(world, state)
             continue
         may_audit = audits < world.config.audit_parallel or node.name in looking
-        rests = (
-            state.status.operation is None
-            and not going
-            and node.name not in disturbed
-            and not (world.leases and node_lease.name(node.name) in world.leases)
-        )
+        rests = state.status.operation is None and not going and node.name not in disturbed
         calm = memory.calm(node, state, world.now) if rests else None
         if calm is not None and calm.queues and may_audit:
             calm = None
@@ -156,12 +151,13 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         if began is not None and began.kind == "audit" and state.status.operation is None:
             audits += node.name not in looking
             rotating += _rotating(move.status)
-        decided[node.name] = state.model_copy(update={"status": status})
+        if status is not state.status:
+            decided[node.name] = state.model_copy(update={"status": status})
+            if node.name not in world.errors:
+                # What could not be written the last time is not counted before it is.
+                newer[node.name] = decided[node.name]
         if status.operation is not None:
             operations.append(status.operation)
-        if node.name not in world.errors:
-            # What could not be written the last time is not counted before it is.
-            after[node.name] = decided[node.name]
         decisions = (*_written(world, state, status), *move.acts)
         if any(isinstance(act, Claim) for act in move.acts):
             # A claim is guarded by the version that a status written before it would change. So
@@ -173,27 +169,41 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         elif rests and status.reason != UNPLANNABLE:
             until, queues = rest.calm_until(view), rest.queues(view)
             memory.keep(Calm(node, state, world.now, until, queues, gate.told))
-    yield from _leftovers(world, operations, decided, writing)
-    seen = replace(world, states=after)
+    yield from _leftovers(world, operations, agents, decided, writing)
+    seen = replace(world, states={**world.states, **newer})
+    roster.go_on(newer)
     held = tuple(leaving.turns(seen, going))
     yield from held
     # Two writes on one policy, each guarded by its version: the second would be refused.
     taken = {turn.subject for turn in held}
-    told = policy_status.turns(seen, roster, courses)
+    # Where nothing has moved, the rollouts are where they were.
+    still = not (newer or going or any(each.moved for each in courses.values()))
+    told = policy_status.turns(seen, roster, courses, (courses, failed) if still else None)
     yield from (turn for turn in told if turn.subject not in taken)
     yield from unread.turns(world)
 
 
-def _in_order(world: Snapshot, roster: Roster, order: Mapping[str, int]) -> list[Node]:
+def _in_order(world: Snapshot, names: Iterable[str], waves: Sequence[Waves]) -> list[Node]:
     """The nodes as they have their turn: by their place in a rollout, then by their names."""
-    nodes = [world.nodes[name] for name in roster.governance]
-    if order:
-        nodes.sort(key=lambda node: order.get(node.name, 0))
+    nodes = [world.nodes[name] for name in sorted(names) if name in world.nodes]
+    if waves and len(nodes) > 1:
+        orders = [each.order for each in waves]
+
+        def place(node: Node) -> int:
+            return next((order[node.name] for order in orders if node.name in order), 0)
+
+        nodes.sort(key=place)
     own = world.nodes.get(world.own_node)
-    if own is not None:
+    if own is not None and any(node is own for node in nodes):
         # The controller's own node goes last: if it is lost, the others are done.
         nodes = [*(node for node in nodes if node is not own), own]
     return nodes
+
+
+def _leased(world: Snapshot) -> set[str]:
+    """The nodes on which anybody has a Lease."""
+    there = world.leases
+    return {name for name in world.nodes if node_lease.name(name) in there} if there else set()
 
 
 def _ungoverned(
@@ -353,19 +363,6 @@ def _left(pod: Pod) -> str:
     )
 
 
-def _looking(world: Snapshot) -> set[str]:
-    """Nodes that an agent looks at though no record says so: a controller was lost meanwhile."""
-    return {
-        job.for_node
-        for job in world.jobs.values()
-        if job.name.startswith("audit-")
-        and not (job.complete or job.failed or job.deleting)
-        and not any(pod.ended for pod in world.agents.get(job.name, ()))
-        and (state := world.states.get(job.for_node)) is not None
-        and state.status.operation is None
-    }
-
-
 def _written(world: Snapshot, state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]:
     name = state.metadata.name
     behind = world.unwritten.get(name)
@@ -390,6 +387,7 @@ def _changes(old: Model, new: Model) -> dict[str, Any]:
 def _leftovers(
     world: Snapshot,
     operations: Sequence[OperationStatus],
+    agents: Agents,
     states: Mapping[str, CNINodeState],
     writing: Mapping[str, Writer],
 ) -> Iterator[Turn]:
@@ -413,14 +411,7 @@ def _leftovers(
         and not pod.deleting
         and pod.labels.get(names.LABEL_COMPONENT) == "proof"
     ]
-    decisions += [
-        DeleteJob(job.name, job.uid)
-        for job in world.jobs.values()
-        if job.name.startswith("audit-")
-        and job.name not in current
-        and not (job.complete or job.failed or job.deleting)
-        and not any(pod.ended for pod in world.agents.get(job.name, ()))
-    ]
+    decisions += agents.superseded(current)
     decisions += node_lease.to_drop(world, states, writing)
     for each in decisions:
         yield Turn(f"{LEFTOVER}{each.name}", (each,))

@@ -65,9 +65,8 @@ def conditions(
         text = f"{count} of what is left over could not be deleted, first {name}: {why}"
         found.append(condition(type=LEFTOVERS, reason="DeletionRefused", message=text))
     if around.elsewhere:
-        node, other = around.elsewhere[0]
-        count = len(around.elsewhere)
-        text = f"{count} of the nodes belong to other policies, first {node} to {other}"
+        count, node = len(around.elsewhere), around.elsewhere[0]
+        text = f"{count} of the nodes belong to other policies, first {node} to {around.claimant}"
         found.append(condition(type=OVERLAPPING, reason="ClaimedByOther", message=text))
     elif around.wanted_by:
         text = f"also selected by {', '.join(around.wanted_by)}, which stand back"

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 from cni_upgrade.api import names
 from cni_upgrade.api.condition import READY, STALLED, Condition
-from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.policy_status import (
@@ -32,7 +31,7 @@ from cni_upgrade.fleet.roster import Roster, unjudged
 from cni_upgrade.fleet.selection import seniority
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.standing import Verdict, held_since, not_all, silent_since, verdict
-from cni_upgrade.fleet.tally import Share
+from cni_upgrade.fleet.tally import Share, Tally
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.unread import NOT_UNDERSTOOD
 from cni_upgrade.fleet.waiting import Waiting
@@ -46,18 +45,21 @@ _MOST_FAILURES = 10
 
 
 def turns(
-    world: Snapshot, roster: Roster | None = None, courses: Mapping[str, Course] | None = None
+    world: Snapshot,
+    roster: Roster | None = None,
+    courses: Mapping[str, Course] | None = None,
+    reached: tuple[Mapping[str, Course], Mapping[str, Exception]] | None = None,
 ) -> Iterator[Turn]:
     """The writes that bring every policy's status up to date; none where nothing changed.
 
-    `roster` and `courses`, by the policy's uid, are those that the pass began with.
+    `roster` and `courses`, by the policy's uid, are those that the pass began with; `reached` are
+    where they are by now, and the policies that have none, as far as that is known.
     """
     roster = roster or Roster(world)
-    reached: Mapping[str, Course] = {}
-    failed: Mapping[str, Exception] = {}
-    if not world.denied:
+    there, failed = reached or ({}, {})
+    if reached is None and not world.denied:
         going = leaving.all_leaving(world).values()
-        reached, failed = all_courses(world, roster, (each.places for each in going))
+        there, failed = all_courses(world, roster, (each.places for each in going))
     for policy in sorted(world.policies.values(), key=seniority):
         blind = bool(world.denied) and gives_back(policy)
         if policy.metadata.deletion_timestamp and not blind:
@@ -66,7 +68,7 @@ def turns(
         try:
             if uid in failed:
                 raise failed[uid]
-            status = _status(policy, world, roster, (courses or {}).get(uid), reached.get(uid))
+            status = _status(policy, world, roster, (courses or {}).get(uid), there.get(uid))
         except NONSENSE as error:
             status = unplannable(policy, world, error)
         patch = merge_patch(policy.status.to_api(), status.to_api())
@@ -141,14 +143,11 @@ def _status(
     """`began` is the course that the pass began with, `course` where it is by now."""
     if world.denied:
         return _blind(policy, world)
-    matched = roster.matched(policy)
+    matched, tally = roster.matched(policy), roster.tally(policy)
+    counts = tally.counts
     apart = unjudged(policy, world)
     count = len(matched) + len(apart)
-    records = {name: world.states[name] for name in matched if name in world.states}
-    shares = {name: roster.share(name, state) for name, state in records.items()}
-    counts = Counter(shares.values())
-    phases: Counter[str] = Counter({str(Phase.PENDING): len(matched) - len(records)})
-    moving, versions, stuck = phases.copy(), Counter[str](), 0
+    phases, moving, versions, stuck = Counter[str](), Counter[str](), Counter[str](), 0
     for share, number in counts.items():
         phases[share.phase] += number
         versions[share.found] += number
@@ -157,7 +156,7 @@ def _status(
         else:
             moving[share.phase] += number
     moving[UNPLANNABLE] = stuck
-    around = circumstances.found(policy, matched, shares, world, roster)
+    around = circumstances.found(matched, tally, world, roster)
     # A routine look is no work: until it has found something, the last answer holds.
     resting = moving + Counter({str(Phase.COMPATIBLE): around.again})
     resting[str(Phase.AUDITING)] -= around.again
@@ -196,11 +195,11 @@ def _status(
             _readiness(runtime, counts, count)
             for runtime in dict.fromkeys(policy.spec.readiness_for)
         ),
-        failures=_failures(records, shares) if any(s.needs_a_person for s in counts) else (),
+        failures=_failures(tally, world) if any(s.needs_a_person for s in counts) else (),
         rollout=waiting.status(since, (began or waiting.course).waves)
         if waiting is not None
         else None,
-        sources=sources.shown(policy, tuple(records.values()), world),
+        sources=sources.shown(policy, matched, world),
     )
 
 
@@ -228,10 +227,8 @@ def _readiness(runtime: str, counts: Counter[Share], matched: int) -> ReadinessC
     )
 
 
-def _failures(
-    records: Mapping[str, CNINodeState], shares: Mapping[str, Share]
-) -> tuple[NodeFailure, ...]:
-    grave = sorted((s.gravity, name) for name, s in shares.items() if s.needs_a_person)
+def _failures(tally: Tally, world: Snapshot) -> tuple[NodeFailure, ...]:
+    grave = sorted((s.gravity, name) for name, s in tally.entries.items() if s.needs_a_person)
     return tuple(
         NodeFailure(
             node=name,
@@ -242,5 +239,5 @@ def _failures(
                 (c.last_transition_time for c in state.status.conditions if c.type == STALLED), None
             ),
         )
-        for name, state in ((name, records[name]) for _, name in grave[:_MOST_FAILURES])
+        for name, state in ((name, world.states[name]) for _, name in grave[:_MOST_FAILURES])
     )

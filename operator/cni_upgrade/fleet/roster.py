@@ -1,19 +1,20 @@
-"""Who has a say on which node, and what it would be asked: worked out once a pass, for all."""
+"""Who has a say on which node, and what it would be asked: kept up from pass to pass, for all."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.ledger import catch_up
 from cni_upgrade.fleet.member import Member
-from cni_upgrade.fleet.memory import Memory
+from cni_upgrade.fleet.muster import Muster
 from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.selection import Governance, matches
+from cni_upgrade.fleet.selection import Governance, govern, matches, seniority
+from cni_upgrade.fleet.settle import answered
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
-from cni_upgrade.fleet.tally import Share
+from cni_upgrade.fleet.tally import Share, Tally
 
 
 def unjudged(policy: CNIUpgradePolicy, world: Snapshot) -> dict[str, Unjudged]:
@@ -32,79 +33,141 @@ def unjudged(policy: CNIUpgradePolicy, world: Snapshot) -> dict[str, Unjudged]:
 class Roster:
     """The nodes of every policy. Labels and claims decide, not what a pass makes of a node."""
 
-    def __init__(self, world: Snapshot, memory: Memory | None = None) -> None:
-        """`memory` has begun with this snapshot."""
-        if memory is None:
-            memory = Memory()
-            memory.begin(world)
-        self._memory = memory
+    def __init__(self, world: Snapshot) -> None:
         self._config = world.config
-        self.governance = memory.governances(world)
-        self._matched: defaultdict[str, dict[str, Node]] = defaultdict(dict)
-        self._governed: defaultdict[str, dict[str, Node]] = defaultdict(dict)
-        self._working: defaultdict[str, set[str]] = defaultdict(set)
-        self._states = world.states
-        self._changing: dict[str, CNINodeState] = {}
-        for who, nodes in self._alike(world.nodes):
-            for watcher in who.watchers:
-                self._matched[watcher] = _merged(self._matched[watcher], nodes)
-            if who.policy is not None:
-                uid = who.policy.metadata.uid
-                self._governed[uid] = _merged(self._governed[uid], nodes)
-        for name, state in world.states.items():
-            if not changing(state):
-                continue
-            self._changing[name] = state
-            ref = state.status.operation.policy if state.status.operation else None
-            if ref is not None and name in self.governance:
-                self._working[ref.uid].add(name)
+        self._nodes: dict[str, Node] = {}
+        self._states: dict[str, CNINodeState] = {}
+        self.busy: dict[str, CNINodeState] = {}
+        """The records of nodes with an operation under way."""
+        self.fresh: set[str] = set()
+        """Nodes whose record has no status yet."""
+        self._policies: list[CNIUpgradePolicy] = []
+        self._alike: dict[Share, Share] = {}
+        """One object for all that are equal."""
+        self._musters = {name: Muster() for name in world.policies}
+        self._numbers: dict[tuple[str, tuple[str, ...], tuple[str, ...]], int] = {}
+        """By the uid of the policy that acts, the rivals and the watchers: hardly more than one
+        policy has a say in most fleets."""
+        self._kinds: list[Governance] = []
+        """By their number, with the policies of this pass."""
+        self._who: dict[str, int] = {}
+        """By node: the number of who has a say there."""
+        self.look(world)
 
-    def _alike(self, nodes: Mapping[str, Node]) -> list[tuple[Governance, dict[str, Node]]]:
-        """Nodes by who decides about them: hardly more than one policy has a say in most fleets."""
-        found: dict[int, tuple[Governance, dict[str, Node]]] = {}
-        for name, who in self.governance.items():
-            if (kind := found.get(id(who))) is None:
-                kind = found[id(who)] = who, {}
-            kind[1][name] = nodes[name]
-        return list(found.values())
+    def look(self, world: Snapshot) -> set[str]:
+        """Go on to another snapshot, with the same configuration and policies but for their status.
+
+        The nodes of which something differs.
+        """
+        self._policies = sorted(world.policies.values(), key=seniority)
+        by_uid = {policy.metadata.uid: policy for policy in self._policies}
+        self._kinds = [Governance(by_uid.get(uid), *others) for uid, *others in self._numbers]
+        recorded = catch_up(self._states, world.states)
+        differ = catch_up(self._nodes, world.nodes) | recorded
+        self._sort(recorded)
+        for name in differ:
+            self._place(name)
+        self._working = self._on_behalf()
+        return differ
+
+    def go_on(self, states: Mapping[str, CNINodeState]) -> None:
+        """Go on to newer records of some nodes, of which no label and no claim is another one."""
+        self._states |= states
+        self._sort(states)
+        for name in states:
+            self._touch(name, self._who.get(name))
+
+    def _sort(self, names: Iterable[str]) -> None:
+        for name in names:
+            state = self._states.get(name)
+            self.busy.pop(name, None)
+            self.fresh.discard(name)
+            if state is not None:
+                if state.status.operation is not None:
+                    self.busy[name] = state
+                if state.status.observed_generation < 0:
+                    self.fresh.add(name)
+
+    def _place(self, name: str) -> None:
+        """Find out who has a say on a node that is there, or not any more."""
+        self._touch(name, self._who.pop(name, None))
+        if (node := self._nodes.get(name)) is not None:
+            who = self._who[name] = self._number(
+                govern(node, self._states.get(name), self._policies)
+            )
+            self._touch(name, who)
+
+    def _touch(self, name: str, who: int | None) -> None:
+        for watcher in self._kinds[who].watchers if who is not None else ():
+            self._musters[watcher].touch(name)
+
+    def _number(self, made: Governance) -> int:
+        uid = made.policy.metadata.uid if made.policy is not None else ""
+        number = self._numbers.setdefault((uid, made.rivals, made.watchers), len(self._kinds))
+        if number == len(self._kinds):
+            self._kinds.append(made)
+        return number
+
+    def _on_behalf(self) -> dict[str, set[str]]:
+        """By the uid of a policy: nodes that are changed on its behalf."""
+        found: dict[str, set[str]] = {}
+        for name, state in self.changing().items():
+            ref = state.status.operation.policy if state.status.operation else None
+            if ref is not None and name in self._nodes:
+                found.setdefault(ref.uid, set()).add(name)
+        return found
+
+    def governance(self, node: str) -> Governance:
+        """Who has a say on a node that is there."""
+        return self._kinds[self._who[node]]
+
+    def changing(self) -> Mapping[str, CNINodeState]:
+        """The records of nodes that are being changed, by name."""
+        return {name: state for name, state in self.busy.items() if changing(state)}
+
+    def working_for(self, policy: CNIUpgradePolicy) -> set[str]:
+        """Nodes that were changed on behalf of a policy as the pass began, whether it still selects
+        them or not."""
+        return self._working.get(policy.metadata.uid, set())
 
     def matched(self, policy: CNIUpgradePolicy) -> Mapping[str, Node]:
         """The nodes that a policy selects, by name and in the order of their names."""
-        return self._matched[policy.metadata.name]
+        name = policy.metadata.name
 
-    def working_for(self, policy: CNIUpgradePolicy) -> set[str]:
-        """Nodes that are changed on behalf of a policy, whether it still selects them or not."""
-        return self._working[policy.metadata.uid]
+        def matched(node: str) -> Node | None:
+            return self._nodes[node] if name in self._watchers(node) else None
 
-    def changing(self, states: Mapping[str, CNINodeState]) -> Mapping[str, CNINodeState]:
-        """The records of nodes that are being changed, of these records, by name."""
-        if states is self._states:
-            return self._changing
-        before = self._states.get
-        other = {name: state for name, state in states.items() if before(name) is not state}
-        same = {n: s for n, s in self._changing.items() if n in states and n not in other}
-        return same | {name: state for name, state in other.items() if changing(state)}
+        return self._musters[name].nodes.read(matched)
 
-    def members(
-        self, policy: CNIUpgradePolicy, states: Mapping[str, CNINodeState]
-    ) -> tuple[Member, ...]:
-        """The nodes on which this policy acts, with their records as they are in `states`."""
-        member, config = self._memory.member, self._config
-        return tuple(
-            member(node, states.get(name), policy, config)
-            for name, node in self._governed[policy.metadata.uid].items()
-            if not node.deleting
-        )
+    def members(self, policy: CNIUpgradePolicy) -> tuple[Member, ...]:
+        """The nodes on which this policy acts, with their records, in the order of their names."""
+        config, uid = self._config, policy.metadata.uid
 
-    def answered(self, node: Node, state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
-        """Whether the node's last audit answers what the policy that acts on it asks today."""
-        return self._memory.member(node, state, policy, self._config).seen
+        def member(name: str) -> Member | None:
+            node, who = self._nodes.get(name), self._who.get(name)
+            acting = self._kinds[who].policy if who is not None else None
+            if node is None or node.deleting or acting is None or acting.metadata.uid != uid:
+                return None
+            state = self._states.get(name)
+            seen = state is not None and answered(node, state, policy, config)
+            return Member.of(node, state, seen, policy, config)
 
-    def share(self, node: str, state: CNINodeState) -> Share:
-        """What the record of a node adds to its policy's counts."""
-        return self._memory.share(node, state)
+        return tuple(self._musters[policy.metadata.name].members.read(member).values())
 
+    def tally(self, policy: CNIUpgradePolicy) -> Tally:
+        """What the nodes that a policy selects add to its counts."""
 
-def _merged(some: dict[str, Node], more: dict[str, Node]) -> dict[str, Node]:
-    """Both, in the order of their names."""
-    return dict(sorted((some | more).items())) if some else more
+        def share(name: str) -> Share | None:
+            if policy.metadata.name not in self._watchers(name):
+                return None
+            node, who = self._nodes[name], self._kinds[self._who[name]]
+            made = Share.of(node, self._states.get(name), who, policy, self._config)
+            return self._alike.setdefault(made, made)
+
+        tally = self._musters[policy.metadata.name].tally
+        tally.read(share)
+        return tally
+
+    def _watchers(self, node: str) -> tuple[str, ...]:
+        who = self._who.get(node)
+        return self._kinds[who].watchers if who is not None else ()

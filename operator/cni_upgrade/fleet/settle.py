@@ -41,6 +41,14 @@ def audit_key(
     )
 
 
+def answered(
+    node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
+) -> bool:
+    """Whether the node's last audit answers what the policy asks today."""
+    known = state.status.observed
+    return known is not None and known.audit_key == audit_key(node, state, policy, config)
+
+
 def asked_of_all(policy: CNIUpgradePolicy) -> str:
     """Digest of what people ask for on each node of a policy, a retry of all included."""
     spec = policy.spec

@@ -7,7 +7,7 @@ on the policy, judged by the same engine for all of its nodes that get their fil
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -60,11 +60,12 @@ def wanted(pairs: Collection[Pair], config: OperatorConfig) -> tuple[str, ...]:
 
 
 def shown(
-    policy: CNIUpgradePolicy, states: Sequence[CNINodeState], world: Snapshot
+    policy: CNIUpgradePolicy, matched: Iterable[str], world: Snapshot
 ) -> tuple[ConfigSource, ...]:
-    """What a policy's status says of the sources of its nodes' files."""
+    """What a policy's status says of the sources of the files of the nodes that it selects."""
     if not world.configmaps:
         return ()
+    states = [world.states[name] for name in matched if name in world.states]
     sources = [each for each in known(world.config) if each.place in world.configmaps]
     uses = _uses(sources, states, world)
     there = {s.writer for s in uses if s.writer and world.configmaps[s.place].data is not None}

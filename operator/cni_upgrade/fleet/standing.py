@@ -94,8 +94,8 @@ def verdict(
             return Verdict(False, HELD, told, stalled=late)
         return Verdict(True, "Audited", text)
     if around.elsewhere:
-        node, other = around.elsewhere[0]
-        text += f"; {len(around.elsewhere)} claimed by others, first {node} by policy {other}"
+        count, node = len(around.elsewhere), around.elsewhere[0]
+        text += f"; {count} claimed by others, first {node} by policy {around.claimant}"
     return _enforced(policy, waiting, phases, around, since, world.now, text)
 
 

@@ -1,44 +1,89 @@
-"""What one record adds to its policy's counts. Nearly all records of a fleet add the same."""
+"""What each node adds to its policy's counts. Nearly all nodes of a fleet add the same."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
+from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.ledger import Ledger
+from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import GOOD, ROUTINE, UNPLANNABLE
+from cni_upgrade.fleet.selection import Governance
+from cni_upgrade.fleet.settle import answered
 
 _TROUBLE = (Phase.FAILED, Phase.ROLLED_BACK, Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
-_LOOKED_AT = GOOD | {Phase.AUDITING}
 _STUCK, _NONE = len(_TROUBLE), len(_TROUBLE) + 1
 
 
 class Share(NamedTuple):
-    """All that a policy counts of a record; equal for records that are counted alike."""
+    """All that a policy counts of a node that it selects; equal for nodes that are counted alike.
 
-    phase: str
-    looked_at: bool
-    """It is good, or is being looked at."""
-    routine: bool
-    """It is looked at though nobody has asked for it and nothing that we know of has changed."""
-    stuck: bool
+    A node without a record counts as one that is to be looked at, as which its record begins.
+    """
+
+    phase: str = str(Phase.PENDING)
+    stuck: bool = False
     """Whatever its phase says, it stands still until a person acts."""
-    found: str
+    found: str = ""
     """The version that its config is at; empty where it is not known."""
-    freed: int
+    freed: int = 0
     """Pods that hung before the change and do not any more."""
-    readiness: tuple[tuple[str, bool | None], ...]
+    readiness: tuple[tuple[str, bool | None], ...] = ()
     """By runtime, in the order of the record; the first answer for a runtime is the one."""
-    gravity: int
+    gravity: int = _NONE
     """Its place among those that need a person, the gravest first; beyond them it needs none."""
+    unseen: bool = False
+    """It looks good, but for what was wanted before: it is to be audited again."""
+    again: bool = False
+    """It is good, and looked at again though nothing that we know of has changed."""
+    silent: bool = False
+    """It is to be looked at, and nothing can be sent to it."""
+    elsewhere: bool = False
+    """Another policy has it, where this one would enforce too."""
+    wanted_by: tuple[str, ...] = ()
+    """Other Enforce policies that select it, where this one has it."""
 
     @property
     def needs_a_person(self) -> bool:
         return self.gravity < _NONE
 
     @classmethod
-    def of(cls, state: CNINodeState) -> Share:
-        """The share of one record."""
+    def of(
+        cls,
+        node: Node,
+        state: CNINodeState | None,
+        who: Governance,
+        policy: CNIUpgradePolicy,
+        config: OperatorConfig,
+    ) -> Share:
+        """The share of one node in the counts of a policy that selects it."""
+        share = cls() if state is None else cls._of_record(state)
+        acting = who.policy
+        if acting is None:
+            return share
+        mine = acting.metadata.uid == policy.metadata.uid
+        unseen = again = False
+        due = share.phase == Phase.PENDING and not share.stuck
+        if state is not None and share.phase == Phase.AUDITING:
+            routine = state.status.reason == ROUTINE
+            again = routine and answered(node, state, acting, config)
+        elif state is not None and share.phase in GOOD and mine:
+            unseen = due = not answered(node, state, acting, config)
+        enforced = acting.spec.mode == Mode.ENFORCE
+        return share._replace(
+            unseen=unseen,
+            again=again,
+            silent=due and node.ready == "Unknown",
+            elsewhere=enforced and not mine and policy.metadata.name in who.rivals,
+            wanted_by=who.rivals if enforced and mine else (),
+        )
+
+    @classmethod
+    def _of_record(cls, state: CNINodeState) -> Share:
         status = state.status
         stuck = status.reason == UNPLANNABLE
         gravity = _STUCK if stuck else _NONE
@@ -46,11 +91,25 @@ class Share(NamedTuple):
             gravity = _TROUBLE.index(Phase(status.phase))
         return cls(
             phase=str(status.phase),
-            looked_at=status.phase in _LOOKED_AT,
-            routine=status.reason == ROUTINE,
             stuck=stuck,
             found=status.found or "",
             freed=len(status.hung.before) - len(status.hung.after) if status.hung else 0,
             readiness=tuple((each.runtime, each.ready) for each in status.readiness),
             gravity=gravity,
         )
+
+
+class Tally(Ledger[Share]):
+    """The shares of a policy's nodes, and how many there are of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[Share] = Counter()
+
+    def _replaced(self, before: Share | None, entry: Share | None) -> None:
+        if before is not None:
+            self.counts[before] -= 1
+            if not self.counts[before]:
+                del self.counts[before]
+        if entry is not None:
+            self.counts[entry] += 1

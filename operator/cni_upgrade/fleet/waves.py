@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from operator import attrgetter
 
 from cni_upgrade.api.order import OrderBy
 from cni_upgrade.api.policy import CNIUpgradePolicy
@@ -23,6 +24,7 @@ from cni_upgrade.fleet.selection import matches
 ZONE = "topology.kubernetes.io/zone"
 CANARY = "canary"
 OTHERS = "others"
+_NAME = attrgetter("node.name")
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -49,7 +51,7 @@ def arranged(policy: CNIUpgradePolicy, members: Sequence[Member]) -> list[Wave]:
     """The waves that have a node, in their order."""
     order = policy.spec.rollout.order
     if order.by == OrderBy.NAME:
-        return [Wave("all nodes", tuple(sorted(members, key=lambda m: m.node.name)))]
+        return [Wave("all nodes", tuple(sorted(members, key=_NAME)))]
     found: dict[tuple[int, str], list[Member]] = {}
     for member in members:
         found.setdefault(_place(policy, member), []).append(member)

@@ -109,7 +109,7 @@ class Wave:
 def _waves(world: Snapshot, policy: CNIUpgradePolicy) -> list[Wave]:
     """The waves that have a node, as docs/rollout.md describes them."""
     order = policy.spec.rollout.order
-    left = list(Roster(world).members(policy, world.states))
+    left = list(Roster(world).members(policy))
     if order.by == "Name":
         return [Wave("all nodes", tuple(sorted(left, key=lambda m: m.node.name)))]
     groups: list[tuple[str, list[Member]]]
@@ -251,7 +251,7 @@ def _begun(event: Carried, plan: str) -> set[str]:
 
 def _canaries(event: Carried, policy: CNIUpgradePolicy) -> Iterator[Member]:
     spec = policy.spec.rollout.canary
-    for member in Roster(event.world).members(policy, event.world.states):
+    for member in Roster(event.world).members(policy):
         mark = member.state.status.canary if member.state else ""
         if spec is not None and spec.node_selector is not None:
             if matches(spec.node_selector, member.node.labels):

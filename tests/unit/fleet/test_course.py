@@ -84,7 +84,7 @@ def test_a_node_that_is_not_ours_to_judge_takes_its_place(apart: Unjudged, free:
         states={name: state(name, "cure", phase="Waiting") for name in names},
         unjudged={"node-z": apart},
     )
-    taken = Course(made, world, Roster(world), world.states).take("node-a", drained=False)
+    taken = Course(made, world, Roster(world)).take("node-a", drained=False)
     assert (taken is None) == free
     leaving = policy(deletionPolicy="Restore", rollout={"maxUnavailable": 1, "maxParallel": 5})
     meta = {"deletionTimestamp": stamp(NOW), "finalizers": [FINALIZER]}
@@ -167,7 +167,7 @@ def waiting(made: CNIUpgradePolicy, *there: tuple[Node, dict[str, Any]], **world
     nodes = {on.name: on for on, _ in there}
     shown = {"policies": {"cure": made}, "nodes": nodes, "states": states}
     seen = Snapshot(**{"now": NOW, "config": CONFIG, **shown, **world})
-    return Waiting(Course(made, seen, Roster(seen), states), seen)
+    return Waiting(Course(made, seen, Roster(seen)), seen)
 
 
 WAITS: dict[str, Any] = {"phase": "Waiting"}

@@ -73,6 +73,23 @@ def test_nodes_at_rest_are_decided_about_once(decided: Decided) -> None:
     assert decided(look(r)) == []
 
 
+def test_nodes_at_rest_have_no_turn() -> None:
+    r, memory = fleet(AUDIT), Memory()
+    plan(look(r), memory)
+    assert memory.turns() == set()
+    r.cluster.reboot("node-b", "another")
+    plan(look(r), memory)
+    assert memory.turns() == {"node-b"}
+
+
+def test_nodes_that_no_policy_selects_have_no_turn_until_one_does() -> None:
+    r, memory = of(f1("node-a"), healthy("node-b")), Memory()
+    plan(look(r), memory)
+    assert memory.turns() == set()
+    r.cluster.apply_policy("look", AUDIT)
+    assert {turn.subject for turn in plan(look(r), memory)} >= {"node-a", "node-b"}
+
+
 def test_nodes_that_wait_for_a_place_are_not_decided_about_until_it_is_free(
     decided: Decided,
 ) -> None:

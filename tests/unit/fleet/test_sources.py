@@ -64,7 +64,7 @@ def _place(name: str) -> str:
 
 
 def status(seen_world: Snapshot, **spec: Any) -> tuple[ConfigSource, ...]:
-    return shown(policy(**spec), tuple(seen_world.states.values()), seen_world)
+    return shown(policy(**spec), seen_world.states, seen_world)
 
 
 def text(value: str, key: str = "cni-conf.json") -> ConfigMap:
@@ -208,7 +208,7 @@ def test_pods_that_run_count() -> None:
     nodes = {"node-a": replace(node(), runtime="containerd://1.5.18")}
     [found] = shown(
         policy(),
-        tuple(on_old.states.values()),
+        on_old.states,
         Snapshot(
             now=NOW,
             config=CONFIG,

@@ -1,0 +1,59 @@
+"""What is worked out of each node by its name, and again only of those that have changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+def catch_up(known: dict[str, T], now: Mapping[str, T]) -> set[str]:
+    """Make `known` what there is now; the names of what is another object since, or gone.
+
+    Objects of a snapshot never change, so the same object is the same value.
+    """
+    before = known.get
+    other = {name for name, each in now.items() if before(name) is not each}
+    gone = known.keys() - now.keys()
+    for name in gone:
+        del known[name]
+    for name in other:
+        known[name] = now[name]
+    return other | gone
+
+
+class Ledger(Generic[T]):
+    """One entry a node, in the order of their names; nodes of which there is nothing to say have
+    none."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, T] = {}
+        """As they were last read."""
+        self._late: set[str] = set()
+
+    def touch(self, name: str) -> None:
+        """What was worked out of a node may be something else by now."""
+        self._late.add(name)
+
+    def read(self, work_out: Callable[[str], T | None]) -> Mapping[str, T]:
+        """Every entry, those of touched nodes worked out anew.
+
+        What that raises it raises again the next time: the node stays touched.
+        """
+        new = False
+        for name in sorted(self._late):
+            before, entry = self.entries.get(name), work_out(name)
+            if entry is not None:
+                self.entries[name] = entry
+                new = new or before is None
+            elif before is not None:
+                del self.entries[name]
+            self._replaced(before, entry)
+            self._late.discard(name)
+        if new:
+            self.entries = dict(sorted(self.entries.items()))
+        return self.entries
+
+    def _replaced(self, before: T | None, entry: T | None) -> None:
+        """An entry has taken the place of another one, or of none, or has gone."""

@@ -1,0 +1,265 @@
+"""What passes keep up between them is what a pass makes anew: whatever of a snapshot has changed.
+
+The rollouts that are played (rollout.py) change what a cluster changes, much of it at once; here
+one input changes at a time, to any value, and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cni_upgrade.api import names
+from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.parse import parse_policy
+from cni_upgrade.fleet import policy_status, roster
+from cni_upgrade.fleet.ledger import Ledger, catch_up
+from cni_upgrade.fleet.memory import Memory
+from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
+from cni_upgrade.fleet.planner import plan
+from cni_upgrade.fleet.policy_status import turns
+from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.snapshot import Snapshot, Unwritten
+from cni_upgrade.fleet.turn import Turn
+from tests.unit.fleet.api_model import merged, stamp
+from tests.unit.fleet.cluster_model import AGENTS, LEASED, LEASES, START
+from tests.unit.fleet.samples import node, operation, pod, policy, state
+
+T = TypeVar("T")
+
+NAMES = [f"node-{letter}" for letter in "abcde"]
+POLICIES = {
+    "cure": policy(rollout={"maxUnavailable": 2, "maxParallel": 2}),
+    "look": policy("look", mode="Audit", nodeSelector={"matchLabels": {"zone": "a"}}),
+}
+WORLD = Snapshot(
+    now=START,
+    config=LEASED.model_copy(update={"audit_parallel": 2}),
+    policies=POLICIES,
+    nodes={name: node(name, zone="a") for name in NAMES},
+)
+
+
+def put(known: Mapping[str, T], name: str, value: T | None) -> dict[str, T]:
+    """The mapping with another value of one name, in the order of names; None takes it out."""
+    others = {key: each for key, each in known.items() if key != name}
+    return dict(sorted((others | ({} if value is None else {name: value})).items()))
+
+
+def some_node(draw: Any, name: str, world: Snapshot) -> Node | None:
+    if draw(st.integers(0, 5)) == 0:
+        return None
+    made = node(
+        name,
+        ready=draw(st.sampled_from(["True", "False", "Unknown"])),
+        cordoned=draw(st.booleans()),
+        zone=draw(st.sampled_from(["a", "b"])),
+    )
+    marks: dict[str, str] = draw(st.sampled_from([{}, {names.CORDONED_BY: "cure"}]))
+    rare = st.integers(0, 5).map(lambda n: n == 0)
+    uid = f"{name}-other" if draw(rare) else made.uid
+    return replace(made, uid=uid, annotations=marks, deleting=draw(rare))
+
+
+def some_record(draw: Any, name: str, world: Snapshot) -> CNINodeState | None:
+    if draw(st.integers(0, 5)) == 0:
+        return None
+    phase = draw(
+        st.sampled_from(
+            ["Pending", "Auditing", "Compatible", "Waiting", "Done", "Failed", "Blocked", "Strange"]
+        )
+    )
+    claim = draw(st.sampled_from([None, "cure", "look"]))
+    bare = state(name, claim)
+    there = world.nodes.get(name, node(name))
+    key = draw(st.sampled_from(["", audit_key(there, bare, POLICIES["cure"], world.config)]))
+    busy: dict[str, Any] = {}
+    if kind := draw(st.sampled_from(["", "", "audit", "apply"])):
+        step = "Job" if kind == "audit" else "Apply"
+        busy["operation"] = operation(kind, step=step, job=job_of(kind, name))
+    return state(
+        name,
+        claim,
+        phase=phase,
+        reason=draw(st.sampled_from(["", "RoutineAudit", "Unplannable", "LeaseHeld"])),
+        found=draw(st.sampled_from(["0.4.0", "missing"])),
+        observedGeneration=draw(st.sampled_from([-1, 1])),
+        observed={"auditKey": key, "auditedAt": stamp(START)},
+        **busy,
+    )
+
+
+def job_of(kind: str, name: str) -> str:
+    return f"{kind}-{name}"
+
+
+def some_job(draw: Any, name: str, world: Snapshot) -> Snapshot:
+    key = job_of(draw(st.sampled_from(["audit", "apply"])), name)
+    said = draw(st.sampled_from([None, [], ["Complete"], ["Failed"]]))
+    made = None
+    if said is not None:
+        about = {"name": key, "uid": f"{key}-uid", "labels": {names.LABEL_NODE: name}}
+        about["annotations"] = {names.LABEL_NODE: name}
+        ends = [{"type": each, "status": "True"} for each in said]
+        made = Job.of({"metadata": about, "status": {"conditions": ends}})
+    return replace(world, jobs=put(world.jobs, key, made))
+
+
+def some_agent(draw: Any, name: str, world: Snapshot) -> Snapshot:
+    key = job_of(draw(st.sampled_from(["audit", "apply"])), name)
+    states = {"running": {"running": {}}, "ended": {"terminated": {"exitCode": 1}}}
+    how = draw(st.sampled_from(["", *states]))
+    pods: list[Pod] | None = None
+    if how:
+        patch = {
+            "metadata": {"annotations": {names.LABEL_NODE: name}},
+            "spec": {"nodeName": name},
+            "status": {"containerStatuses": [{"state": states[how]}]},
+        }
+        pods = [pod(f"{key}-x", AGENTS, **patch)]
+    return replace(world, agents=put(world.agents, key, pods))
+
+
+def some_lease(draw: Any, name: str, world: Snapshot) -> Snapshot:
+    made = None
+    if holder := draw(st.sampled_from(["", "other", "cni-upgrade-operator"])):
+        about = {"name": f"node-{name}", "namespace": LEASES, "uid": f"lease-{name}"}
+        spec = {"holderIdentity": holder, "renewTime": stamp(START), "leaseDurationSeconds": 600}
+        made = Lease.of({"metadata": about, "spec": spec})
+    return replace(world, leases=put(world.leases, f"node-{name}", made))
+
+
+def some_policy(draw: Any, name: str, world: Snapshot) -> Snapshot:
+    which = draw(st.sampled_from(sorted(POLICIES)))
+    patch = draw(
+        st.sampled_from(
+            [
+                None,
+                {},
+                {"status": {"message": "told"}},
+                {"spec": {"mode": "Audit"}},
+                {"spec": {"mode": "Enforce"}},
+                {"spec": {"rollout": {"maxUnavailable": 5, "maxParallel": 5}}},
+                {"spec": {"nodeSelector": {"matchLabels": {"zone": "b"}}}},
+                {"metadata": {"annotations": {names.RETRY: "1"}}},
+                {"metadata": {"deletionTimestamp": stamp(START)}},
+            ]
+        )
+    )
+    known = POLICIES[which]
+    made = None if patch is None else parse_policy(merged(known.to_api(), patch))
+    return replace(world, policies=put(world.policies, which, made))
+
+
+CHANGES: dict[str, Callable[[Any, str, Snapshot], Snapshot]] = {
+    "node": lambda d, n, w: replace(w, nodes=put(w.nodes, n, some_node(d, n, w))),
+    "record": lambda d, n, w: replace(w, states=put(w.states, n, some_record(d, n, w))),
+    "job": some_job,
+    "agent": some_agent,
+    "lease": some_lease,
+    "policy": some_policy,
+    "clock": lambda d, n, w: replace(
+        w, now=START + timedelta(hours=d(st.sampled_from([-9, 0, 1, 3, 7])))
+    ),
+    "error": lambda d, n, w: replace(w, errors=put(w.errors, n, d(st.sampled_from([None, "no"])))),
+    "behind": lambda d, n, w: replace(
+        w,
+        unwritten=put(
+            w.unwritten,
+            n,
+            Unwritten(state(n).status, w.now) if n in w.states and d(st.booleans()) else None,
+        ),
+    ),
+    "switch": lambda d, n, w: replace(w, stopped=d(st.sampled_from(["", "a trial"]))),
+    "own": lambda d, n, w: replace(w, own_node=d(st.sampled_from(["", n]))),
+    "config": lambda d, n, w: replace(
+        w,
+        config=w.config.model_copy(update={"audit_parallel": d(st.sampled_from([1, 2, 9]))}),
+    ),
+}
+
+
+def anew(world: Snapshot, known: Any, courses: Any, _: Any) -> Iterator[Turn]:
+    """The statuses of policies, with their rollouts worked out again though nothing may have moved
+    in this pass."""
+    return turns(world, known, courses)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_plan_with_a_memory_is_the_plan_without_one(data: st.DataObject) -> None:
+    world, memory = WORLD, Memory()
+    for name in NAMES:
+        world = CHANGES["record"](data.draw, name, world)
+    for _ in range(data.draw(st.integers(1, 12))):
+        name, what = data.draw(st.sampled_from(NAMES)), data.draw(st.sampled_from(sorted(CHANGES)))
+        world = CHANGES[what](data.draw, name, world)
+        made = plan(world, memory)
+        assert made == plan(world)
+        assert plan(world, memory) == made  # nothing has changed since
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(policy_status, "turns", anew)
+            assert plan(world) == made
+
+
+def test_a_pass_that_broke_off_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of what has changed was taken in by then, and would be no news to the next pass."""
+    memory = Memory()
+    plan(WORLD, memory)
+    moved = replace(WORLD, nodes=put(WORLD.nodes, "node-a", node("node-a", zone="b")))
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("a mistake of ours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(roster, "govern", broken)
+        with pytest.raises(RuntimeError):
+            plan(moved, memory)
+    assert plan(moved, memory) == plan(moved)
+
+
+def test_what_is_another_object_or_gone_is_told() -> None:
+    a, b = node("node-a"), node("node-b")
+    known = {"node-a": a, "node-b": b}
+    assert catch_up(known, {"node-a": a, "node-b": b}) == set()
+    assert catch_up(known, {"node-a": a, "node-b": node("node-b"), "node-c": a}) == {
+        "node-b",
+        "node-c",
+    }
+    assert catch_up(known, {"node-a": a}) == {"node-b", "node-c"}
+    assert known == {"node-a": a}
+
+
+def test_only_what_was_touched_is_worked_out_anew_and_read_by_name() -> None:
+    ledger, asked = Ledger[int](), list[str]()
+    worth: dict[str, int | None] = {"b": 2, "c": None}
+
+    def work_out(name: str) -> int | None:
+        asked.append(name)
+        return worth[name]
+
+    for name in ("c", "b"):
+        ledger.touch(name)
+    assert ledger.read(work_out) == {"b": 2}
+    worth |= {"a": 1, "b": None}
+    assert ledger.read(work_out) == {"b": 2}
+    ledger.touch("a")
+    assert list(ledger.read(work_out)) == ["a", "b"]
+    ledger.touch("b")
+    assert ledger.read(work_out) == {"a": 1}
+    assert asked == ["b", "c", "a", "b"]
+
+
+def test_what_cannot_be_worked_out_is_tried_again() -> None:
+    ledger = Ledger[int]()
+    ledger.touch("a")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            ledger.read(lambda name: 1 // 0)
+    assert ledger.read(lambda name: 1) == {"a": 1}
