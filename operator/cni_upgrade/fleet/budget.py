@@ -57,6 +57,7 @@ class Budget:
         self._down = {
             name for name, node in matched.items() if node.ready != "True" or node.unschedulable
         }
+        self._gone = self._working | self._down
         self._max_parallel = policy.spec.rollout.max_parallel
         self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(matched))
         self._others: tuple[Budget, ...] = ()
@@ -70,7 +71,7 @@ class Budget:
             return tuple(sorted(self._mine))
         for each in self._concerned(node):
             if each._working <= lost and each._exceeded_by(node):
-                return tuple(sorted(each._unavailable()))
+                return tuple(sorted(each._gone))
         return ()
 
     def take(self, node: str) -> tuple[str, str] | None:
@@ -83,36 +84,39 @@ class Budget:
             self._mine.add(node)
             for each in self._concerned(node):
                 each._working.add(node)
+                each._gone.add(node)
         return refused
+
+    def free(self, node: str) -> bool:
+        """Whether there is a place for a node: all that wait ask it in each pass, few why not."""
+        return len(self._mine) < self._max_parallel and not any(
+            each._exceeded_by(node) for each in self._concerned(node)
+        )
 
     def refusal(self, node: str) -> tuple[str, str] | None:
         """Why there is no place for a node, or None."""
+        if self.free(node):
+            return None
         if len(self._mine) >= self._max_parallel:
             return (
                 "MaxParallel",
                 f"{len(self._mine)} of at most {self._max_parallel} nodes are worked on "
                 "(spec.rollout.maxParallel)",
             )
-        for each in self._concerned(node):
-            if each._exceeded_by(node):
-                whose = "" if each is self else f" of policy {each._name}"
-                return MAX_UNAVAILABLE, f"{each._used()} (spec.rollout.maxUnavailable{whose})"
-        return None
+        full = next(each for each in self._concerned(node) if each._exceeded_by(node))
+        whose = "" if full is self else f" of policy {full._name}"
+        return MAX_UNAVAILABLE, f"{full._used()} (spec.rollout.maxUnavailable{whose})"
 
     def _concerned(self, node: str) -> Iterator[Budget]:
         """This one, and those of the other policies that select a node."""
         yield self
         yield from (each for each in self._others if node in each._matched)
 
-    def _unavailable(self) -> set[str]:
-        return self._working | self._down
-
     def _exceeded_by(self, node: str) -> bool:
-        gone = self._unavailable()
-        return node not in gone and len(gone) >= self._max_unavailable
+        return node not in self._gone and len(self._gone) >= self._max_unavailable
 
     def _used(self) -> str:
-        gone = sorted(self._unavailable())
+        gone = sorted(self._gone)
         return (
             f"{len(gone)} of at most {self._max_unavailable} nodes are unavailable: "
             f"{', '.join(gone[:3])}"

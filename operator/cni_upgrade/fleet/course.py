@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cached_property
 
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.budget import Budget, shared
@@ -97,14 +98,19 @@ class Course:
         refused = self._told(node, drained)
         if refused is not None:
             return refused
-        if self.places.take(node) is not None:
-            return (
-                TURN,
-                "waits for a place (spec.rollout.maxUnavailable and maxParallel of "
-                f"{self.name}, whose status says who has them)",
-            )
+        if not self.places.free(node):
+            return self._full
+        self.places.take(node)
         self.moved = True
         return None
+
+    @cached_property
+    def _full(self) -> Refusal:
+        return (
+            TURN,
+            "waits for a place (spec.rollout.maxUnavailable and maxParallel of "
+            f"{self.name}, whose status says who has them)",
+        )
 
     def begin(self, node: str) -> str:
         """The node that `take` has let through begins: its mark as a canary, or nothing."""
