@@ -28,7 +28,7 @@ from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot, Unwritten
 from cni_upgrade.fleet.turn import Turn
 from tests.unit.fleet.api_model import merged, stamp
-from tests.unit.fleet.cluster_model import AGENTS, LEASED, LEASES, START
+from tests.unit.fleet.cluster_model import AGENTS, CONFIG, LEASED, LEASES, START
 from tests.unit.fleet.samples import node, operation, pod, policy, state
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ def some_record(draw: Any, name: str, world: Snapshot) -> CNINodeState | None:
             ["Pending", "Auditing", "Compatible", "Waiting", "Done", "Failed", "Blocked", "Strange"]
         )
     )
-    claim = draw(st.sampled_from([None, "cure", "look"]))
+    claim = draw(st.sampled_from([None, "cure", "cure", "look"]))
     bare = state(name, claim)
     there = world.nodes.get(name, node(name))
     key = draw(st.sampled_from(["", audit_key(there, bare, POLICIES["cure"], world.config)]))
@@ -83,7 +83,7 @@ def some_record(draw: Any, name: str, world: Snapshot) -> CNINodeState | None:
     if kind := draw(st.sampled_from(["", "", "audit", "apply"])):
         step = "Job" if kind == "audit" else "Apply"
         busy["operation"] = operation(kind, step=step, job=job_of(kind, name))
-    return state(
+    made = state(
         name,
         claim,
         phase=phase,
@@ -93,6 +93,14 @@ def some_record(draw: Any, name: str, world: Snapshot) -> CNINodeState | None:
         observed={"auditKey": key, "auditedAt": stamp(START)},
         **busy,
     )
+    return claimed(made, draw(st.sampled_from([claim, "cure", "look"])))
+
+
+def claimed(record: CNINodeState, label: str | None) -> CNINodeState:
+    """The record with a label that names a policy: one that is as it should be rests."""
+    labels = {names.LABEL_POLICY: label} if label else {}
+    meta = record.metadata.model_copy(update={"labels": labels})
+    return record.model_copy(update={"metadata": meta})
 
 
 def job_of(kind: str, name: str) -> str:
@@ -206,6 +214,27 @@ def test_a_plan_with_a_memory_is_the_plan_without_one(data: st.DataObject) -> No
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(policy_status, "turns", anew)
             assert plan(world) == made
+
+
+def test_a_place_that_is_taken_and_not_recorded_is_free_to_the_policy_s_status() -> None:
+    """The write was refused the last time: who counts goes by what is recorded."""
+    cure = policy(rollout={"maxUnavailable": 5, "maxParallel": 1})
+    key = audit_key(node(), state("node-a", "cure"), cure, CONFIG)
+    seen = {"auditKey": key, "auditedAt": stamp(START)}
+    waits = state("node-a", "cure", phase="Waiting", reason="Turn", observed=seen)
+    world = Snapshot(
+        now=START,
+        config=CONFIG,
+        policies={"cure": cure},
+        nodes={"node-a": node()},
+        states={"node-a": claimed(waits, "cure")},
+        errors={"node-a": "the server is on fire"},
+    )
+    made = plan(world)
+    assert "node-a" in {turn.subject for turn in made}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(policy_status, "turns", anew)
+        assert plan(world) == made
 
 
 def test_a_pass_that_broke_off_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
