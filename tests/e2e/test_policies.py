@@ -58,16 +58,28 @@ def test_the_switch_stops_everything(world: World) -> None:
 
 
 def test_a_cordon_of_somebody_else_is_respected(world: World) -> None:
+    before = Snapshot.of(world.machine("node-a"))
     assert world.kubectl("cordon", "node-a").returncode == 0
-    world.policy(nodes=["node-a"], mode="Enforce")
+    waves = [on(["node-a"]), on(["node-b"])]
+    rollout = {"maxUnavailable": 2, "order": {"by": "Selectors", "selectors": waves}}
+    world.policy(nodes=["node-a", "node-b"], mode="Enforce", rollout=rollout)
     status = world.await_phase("node-a", "Waiting", reason="CordonedByOther")
-    assert "somebody else has cordoned the node" in status["message"]
+    assert "somebody else has cordoned the node; waits until" in status["message"]
+    world.await_phase("node-b", "Waiting", reason="Wave")
+
+    # Skipped, it holds up no other, and is touched no more than before.
+    world.change("p", rollout={**rollout, "cordoned": "Skip"})
+    world.await_phase("node-b", "Done")
+    status = world.await_phase("node-a", "Waiting", reason="CordonedByOther")
+    assert "passed over until" in status["message"]
     assert world.cordon("node-a") == (True, None)
     assert not world.asked("patch", "nodes", "node-a", ACCOUNT)
+    assert Snapshot.of(world.machine("node-a")) == before
 
     assert world.kubectl("uncordon", "node-a").returncode == 0
     world.await_ready(reason="Enforced")
-    world.not_cordoned("node-a")
+    assert world.status("node-a")["phase"] == "Done"
+    world.not_cordoned("node-a", "node-b")
 
 
 _TYPOS: dict[str, tuple[Object, list[str]]] = {

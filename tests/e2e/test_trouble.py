@@ -53,6 +53,21 @@ def test_a_change_that_made_it_worse_is_taken_back(world: World) -> None:
     world.not_cordoned(*nodes)
 
 
+def test_what_shows_in_the_soak_is_taken_back(world: World) -> None:
+    """The proof is good; then the node becomes worse, as by an add-on that notices late."""
+    machine = world.machine("node-d")
+    machine.write(machine.at_version("0.4.0"))
+    world.policy(nodes=["node-d"], mode="Enforce", verify={"deadline": "8s", "soak": "4s"})
+    soaks = world.await_step("node-d", "Soak")
+    assert soaks["proof"]["add"], "a fresh pod had its network"
+    assert world.cordon("node-d")[1], "it stays ours while it soaks"
+    machine.stand_in("bridge", add_fails_at="1.0.0", message=_PULLED)
+    status = world.await_phase("node-d", "RolledBack", reason="WorseThanBefore")
+    assert _PULLED in status["message"]
+    assert machine.config.read_text() == machine.at_version("0.4.0")
+    world.not_cordoned("node-d")
+
+
 def test_a_change_that_made_it_no_better_is_left_and_named(world: World) -> None:
     """As bad as before: what stood there is put back for nobody."""
     machine = world.machine("node-b")
