@@ -1,8 +1,12 @@
-"""A node whose kubelet is silent: nothing is sent to it; when it is back, the rollout goes on."""
+"""Nodes that go or become others beneath a rollout: silent, or registered anew."""
 
 from __future__ import annotations
 
-from tests.e2e.world import World
+from tests.api.spaces import PROOF
+from tests.e2e.api import CORE, STATES, Object, wait
+from tests.e2e.world import AGENT, World
+
+_COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
 
 
 def test_a_silent_node_is_sent_nothing(world: World) -> None:
@@ -20,3 +24,39 @@ def test_a_silent_node_is_sent_nothing(world: World) -> None:
     node.start("kubelet")
     world.await_ready(reason="Enforced")
     assert world.status("node-b")["phase"] == "Done"
+
+
+def test_a_node_that_is_registered_anew_begins_anew(world: World) -> None:
+    """Deleted while an agent writes there, it comes back by its kubelet: another Node."""
+    machine, name = world.machine("node-a"), "node-a"
+    old = machine.config.read_text()
+    world.at_work(name)
+    wait(lambda: machine.pids(AGENT), "the agent runs")
+    before, state = world.node(name)["metadata"]["uid"], world.api.get(f"{STATES}/{name}") or {}
+    with machine.watched() as seen:
+        world.api.delete(f"{CORE}/nodes/{name}")
+        machine.node.stop("kubelet")
+        machine.node.start("kubelet")
+        machine.mend_plugins()
+        wait(lambda: world.api.get(f"{CORE}/nodes/{name}"), "the kubelet registers it")
+        wait(lambda: _uid(world) != state["metadata"]["uid"], "its record is collected")
+        assert world.asked("delete", "cninodestates", name, _COLLECTOR)
+        made = wait(lambda: world.api.get(f"{STATES}/{name}"), "another record is made")
+        uid = world.node(name)["metadata"]["uid"]
+        assert uid != before
+        assert made["spec"]["nodeUID"] == uid
+        assert [o["uid"] for o in made["metadata"]["ownerReferences"]] == [uid]
+        world.await_ready(reason="Enforced")
+    new = machine.at_version("1.0.0")
+    assert seen <= {old, new}, "the file was torn or gone for a while"
+    assert machine.config.read_text() == new
+    assert not (machine.state / "journal.json").exists(), "the journal was to be finished"
+    world.not_cordoned(name)
+    proofs = f"{CORE}/namespaces/{PROOF}/pods"
+    wait(lambda: not world.api.items(proofs), "the pods of the proofs go, those of before included")
+
+
+def _uid(world: World) -> str:
+    """Of the record of node-a; empty while there is none."""
+    found: Object = world.api.get(f"{STATES}/node-a") or {"metadata": {"uid": ""}}
+    return str(found["metadata"]["uid"])
