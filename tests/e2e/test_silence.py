@@ -1,9 +1,12 @@
-"""Nodes that go or become others beneath a rollout: silent, or registered anew."""
+"""Nodes that go or become others beneath a rollout: silent, registered anew, another runtime."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.api.spaces import PROOF
 from tests.e2e.api import CORE, STATES, Object, wait
+from tests.e2e.machine import Snapshot
 from tests.e2e.world import AGENT, World
 
 _COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
@@ -60,3 +63,38 @@ def _uid(world: World) -> str:
     """Of the record of node-a; empty while there is none."""
     found: Object = world.api.get(f"{STATES}/node-a") or {"metadata": {"uid": ""}}
     return str(found["metadata"]["uid"])
+
+
+def test_another_runtime_is_looked_at_anew(world: World) -> None:
+    """What one release of containerd cannot delete the next one can: the fault goes with it."""
+    machine = world.machine("node-a")
+    node, old = machine.node, Snapshot.of(machine)
+    newer = replace(node, spec=replace(node.spec, runtime="containerd-1.6.38"))
+    world.run_pod("hangs", "node-a")
+    world.await_running("hangs")
+    world.delete_pod("hangs")
+    world.policy(nodes=["node-a"], mode="Audit")
+    world.await_ready(reason="Audited")
+    status = world.status("node-a")
+    assert (status["found"], status["baseline"]["del"]) == ("missing", False)
+    assert "F1" in [f["code"] for f in status["findings"]]
+    try:
+        node.stop("containerd")
+        newer.start("containerd")
+        status = wait(lambda: _seen_with(world, "containerd://1.6.38"), "it is looked at anew")
+        assert (status["found"], status["baseline"]["del"]) == ("missing", True)
+        assert "F1" not in [f["code"] for f in status["findings"]]
+        world.await_gone("hangs")
+    finally:
+        newer.stop("containerd")
+        node.start("containerd")
+    status = wait(lambda: _seen_with(world, "containerd://1.6.2"), "and once more")
+    assert status["baseline"]["del"] is False
+    assert Snapshot.of(machine) == old, "an audit was to write nothing"
+
+
+def _seen_with(world: World, runtime: str) -> Object | None:
+    """The state of node-a at rest, once it is about that runtime."""
+    status = world.status("node-a")
+    seen = (status.get("observed") or {}).get("runtimeVersion")
+    return status if seen == runtime and not status.get("operation") else None
