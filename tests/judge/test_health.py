@@ -32,6 +32,7 @@ from tests.unit.api.kstatus import health
 from tests.unit.fleet.api_model import Api, Raw, merged
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.courses import COURSES
+from tests.unit.fleet.lost_answers import LOST_ANSWERS
 from tests.unit.fleet.mishaps import Mishaps, some_node, some_policy
 from tests.unit.fleet.rollout import Chaos, Rollout
 from tests.unit.fleet.samples import NOW, node, policy
@@ -167,7 +168,7 @@ def album() -> dict[str, Seen]:
 
         patch.setattr(Api, "_store", store)
         plays: list[tuple[str, Callable[[], Rollout]]] = [
-            (play.__name__, play) for play in (*SCENARIOS, *COURSES)
+            (play.__name__, play) for play in (*SCENARIOS, *COURSES, *LOST_ANSWERS)
         ]
         plays += [(f"seed {seed}", lambda seed=seed: chaotic(seed)) for seed in SEEDS]  # type: ignore[misc]
         for story, play in plays:  # noqa: B007 - the closure above reads it

@@ -20,7 +20,6 @@ from cni_upgrade.fleet.proof import pod_name
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.view import Move, View, at_rest, moved
-from cni_upgrade.node.operation import Kind, operation_id
 
 DRAIN_FORBIDDEN = "DrainForbidden"
 """Blocked by a word in the policy that no audit depends on: asked again in every pass."""
@@ -73,7 +72,7 @@ def begin(view: View, policy: CNIUpgradePolicy) -> Move:
 def _started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
     """The record of a change that begins now."""
     state = view.state.model_copy(update={"status": view.status})
-    operation = orders.apply(view.node, state, policy, view.world.config)
+    operation = orders.apply(view.node, state, policy, view.world.config, view.now)
     serial = view.status.serial + 1
     update = {
         "reason": Step.CORDON.value,
@@ -97,9 +96,7 @@ def _unproved(view: View) -> bool:
 def _proved_again(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
     """The record of a proof that begins now, of a change that is written already."""
     serial = view.status.serial + 1
-    identity = f"{view.node.uid}/{view.state.metadata.uid}"
-    made = operation_id(Kind.APPLY, policy.metadata.uid, identity, PROVE, serial)
-    name = f"{PROVE}-{made.rpartition('-')[2]}"
+    name = orders.proof_id(view, policy)
     operation = OperationStatus(
         id=name,
         kind=PROVE,

@@ -155,7 +155,7 @@ def _order_back(view: View, backup: str) -> Operation:
     policy = view.orderer
     if policy is None:
         raise LookupError(f"node {view.node.name}: the policy of a proof is gone")
-    given = (view.node, view.state, view.status, policy, view.world.config, backup)
+    given = (view.node, view.state, view.status, policy, view.world.config, backup, view.now)
     return orders.give_back(*given, rollback=True)
 
 

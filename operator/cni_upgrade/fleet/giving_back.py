@@ -122,7 +122,7 @@ def _begin(view: View, leaving: Leaving) -> Move:
         return _settled(view, changed.RESTORED, "nothing that it wrote stands there any more")
     try:
         operation = orders.give_back(
-            view.node, view.state, view.status, policy, view.world.config, backups[0]
+            view.node, view.state, view.status, policy, view.world.config, backups[0], view.now
         )
     except ValueError as error:
         return _settled(view, changed.REFUSED, str(error))

@@ -15,7 +15,7 @@ from cni_upgrade.fleet.settle import asked_key, audit_key, observed, seen, verdi
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.unproved import found_written, reopened, unproved
 from cni_upgrade.fleet.view import Move, View, wait
-from cni_upgrade.node.operation import Outcome, Result, digest
+from cni_upgrade.node.operation import Outcome, Result
 
 _UNDER_WAY = "the audit is under way: "
 
@@ -119,12 +119,13 @@ def _asked(view: View, key: str) -> str:
 
 
 def _still_asked(view: View, policy: CNIUpgradePolicy) -> bool:
-    """Whether the policy would ask the same today: it may have changed while the agent looked."""
+    """Whether the same look would be asked for today: the policy may have changed while the agent
+    looked, or the node been rebooted, or a person have asked for another try."""
     preset = view.world.config.preset(policy.spec.paths)
     if preset is None:
         return False
-    today = orders.audit(view.node, view.state, policy, preset, view.world.config)
-    return digest(today) == view.operation.digest
+    asked = (view.node, view.state, policy, preset, view.world.config)
+    return orders.audit(*asked, serial=view.operation.attempt).id == view.operation.id
 
 
 def look_failed(view: View, reason: str, why: str) -> Move:

@@ -13,7 +13,8 @@ from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.api.report import NodePaths
 from cni_upgrade.fleet.config import OperatorConfig, Preset
 from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.phases import PROVE, Step
+from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.view import View
 from cni_upgrade.fleet.workloads import HOST
 from cni_upgrade.node.operation import (
@@ -55,15 +56,27 @@ def audit(
     policy: CNIUpgradePolicy,
     preset: Preset,
     config: OperatorConfig,
+    serial: int | None = None,
 ) -> Operation:
-    """Look at the node; nothing is written."""
+    """Look at the node; nothing is written.
+
+    Its id tells all that the answer depends on: a look that was asked for before a reboot, or
+    before a person's retry, is another one. `serial`: of one that was asked for already.
+    """
     paths = Paths(preset.conf_dirs, preset.bin_dirs, preset.cache_dir, config.state_dir)
     draft = replace(_draft(node, policy, paths, config), readiness_for=policy.spec.readiness_for)
-    return _named(draft, policy.metadata.uid, node, state)
+    count = state.status.serial + 1 if serial is None else serial
+    return _named(
+        draft, policy.metadata.uid, node, state, count, audit_key(node, state, policy, config)
+    )
 
 
 def apply(
-    node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
+    node: Node,
+    state: CNINodeState,
+    policy: CNIUpgradePolicy,
+    config: OperatorConfig,
+    now: datetime,
 ) -> Operation:
     """Write what the last audit found to be due. Raises ValueError where that is nothing."""
     status = state.status
@@ -83,7 +96,7 @@ def apply(
         readiness_for=policy.spec.readiness_for,
         policy=policy.metadata.uid,
     )
-    return _named(draft, policy.metadata.uid, node, state)
+    return _named(draft, policy.metadata.uid, node, state, status.serial + 1, _begun(now))
 
 
 def restore(view: View, backup: str, *, rollback: bool = False) -> Operation:
@@ -95,7 +108,8 @@ def restore(view: View, backup: str, *, rollback: bool = False) -> Operation:
     given = Operation.from_json(json.loads(current.input or "{}"))
     draft = replace(given, kind=Kind.RESTORE, files=(), backup=backup, rollback=rollback)
     policy_uid = current.policy.uid if current.policy else ""
-    return _named(draft, policy_uid, view.node, view.state, serial=view.status.serial)
+    count = view.status.serial + 1
+    return _named(draft, policy_uid, view.node, view.state, count, _begun(view.now))
 
 
 def give_back(
@@ -105,6 +119,7 @@ def give_back(
     policy: CNIUpgradePolicy,
     config: OperatorConfig,
     backup: str,
+    now: datetime,
     *,
     rollback: bool = False,
 ) -> Operation:
@@ -121,7 +136,15 @@ def give_back(
         backup=backup,
         rollback=rollback,
     )
-    return _named(draft, policy.metadata.uid, node, state, serial=status.serial)
+    return _named(draft, policy.metadata.uid, node, state, status.serial + 1, _begun(now))
+
+
+def proof_id(view: View, policy: CNIUpgradePolicy) -> str:
+    """The id of a proof of what is written: no agent is sent for it, its pods are named by it."""
+    identity = f"{_identity(view.node, view.state)}/{_begun(view.now)}"
+    count = view.status.serial + 1
+    made = operation_id(Kind.APPLY, policy.metadata.uid, identity, PROVE, count)
+    return f"{PROVE}-{made.rpartition('-')[2]}"
 
 
 def opened(
@@ -205,11 +228,19 @@ def _target(spec: PolicySpec) -> Target:
 
 
 def _named(
-    draft: Operation, policy_uid: str, node: Node, state: CNINodeState, serial: int | None = None
+    draft: Operation, policy_uid: str, node: Node, state: CNINodeState, count: int, told: str
 ) -> Operation:
+    identity = f"{_identity(node, state)}/{told}"
+    return replace(draft, id=operation_id(draft.kind, policy_uid, identity, digest(draft), count))
+
+
+def _identity(node: Node, state: CNINodeState) -> str:
     # The record's own uid is part of it: a record that was deleted by hand starts to count anew,
     # and must not be given an old answer.
-    identity = f"{node.uid}/{state.metadata.uid}"
-    count = (state.status.serial if serial is None else serial) + 1
-    name = operation_id(draft.kind, policy_uid, identity, digest(draft), count)
-    return replace(draft, id=name)
+    return f"{node.uid}/{state.metadata.uid}"
+
+
+def _begun(now: datetime) -> str:
+    """Tells an order to write from one of before: a record that was wiped, or came back with an old
+    etcd, counts the same numbers once more, and the node would answer what it did then."""
+    return now.isoformat()

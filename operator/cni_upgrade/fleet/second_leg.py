@@ -80,7 +80,7 @@ def _begun(view: View, policy: CNIUpgradePolicy, message: str) -> Move:
     status = status.model_copy(update={"baseline": works})
     state = view.state.model_copy(update={"status": status})
     try:
-        operation = orders.apply(view.node, state, policy, view.world.config)
+        operation = orders.apply(view.node, state, policy, view.world.config, view.now)
     except ValueError:
         return done(view, message)  # A report that was cut to fit may name nothing to order.
     serial, ref = status.serial + 1, view.operation.policy

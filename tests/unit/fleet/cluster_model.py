@@ -407,7 +407,9 @@ class Cluster:
             if stage != "killed":
                 [env] = pod["spec"]["containers"][0]["env"]
                 operation = Operation.from_json(json.loads(env["value"]))
-                if operation.kind is not Kind.AUDIT:
+                if operation.kind is Kind.AUDIT:
+                    self.on_look(disk.name, operation)
+                else:
                     self.on_write(disk.name, operation)
                 uids = [p["metadata"]["uid"] for p in self.pods_on(disk.name, APPS)]
                 result = disk.run(operation, [self.added[u] for u in uids if u in self.added])
@@ -432,6 +434,9 @@ class Cluster:
 
     def on_write(self, node: str, operation: Operation) -> None:
         """Called as an agent is about to write; invariants listen here."""
+
+    def on_look(self, node: str, operation: Operation) -> None:
+        """Called as an agent is about to look."""
 
     def states(self) -> Iterable[Raw]:
         return self.api.all("CNINodeState")

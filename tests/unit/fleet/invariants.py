@@ -33,6 +33,10 @@ from tests.unit.fleet.api_model import Raw
 from tests.unit.fleet.cluster_model import AGENTS, PROOF, Cluster
 from tests.unit.fleet.controller_model import first_sent
 
+Question = tuple[str, object, dict[str, object]]
+"""What an audit's answer depends on and may change while its agent looks: the boot of the node, and
+what a person has asked for on it and, by their uids, on all of each policy's."""
+
 
 @dataclass
 class Ledger:
@@ -48,6 +52,8 @@ class Ledger:
     """By node and the retry of a person: when what somebody else had changed was written again."""
     idle: dict[str, int] = field(default_factory=dict)
     """By Job: passes that saw it before anything of it had begun, while everything was stopped."""
+    looked: dict[str, Question] = field(default_factory=dict)
+    """By audit: what was asked as its agent looked."""
     meddled: set[str] = field(default_factory=set)
     """Nodes whose cordon or record somebody changed by hand."""
 
@@ -701,6 +707,55 @@ def _ending(state: Raw) -> str:
     return str((_operation(state).get("ending") or {}).get("reason", ""))
 
 
+def question(cluster: Cluster, node: str) -> Question:
+    """The boot of a node, and what people ask for on it, as it is now."""
+    policies = cluster.api.all(names.POLICY_KIND)
+    return (
+        cluster.node(node)["status"]["nodeInfo"]["bootID"],
+        _retry(cluster.state(node) or {"metadata": {}}),
+        {policy["metadata"]["uid"]: _retry(policy) for policy in policies},
+    )
+
+
+def _retry(raw: Raw) -> object:
+    return (raw["metadata"].get("annotations") or {}).get(names.RETRY)
+
+
+def answers_its_own_question(event: Carried) -> None:
+    """What an agent saw before a reboot, or before a person asked again, is no answer to that."""
+    decision, world = event.decision, event.world
+    if not (isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState"):
+        return
+    after = parse_node_state(event.cluster.state(decision.name) or event.before).status
+    last, seen = after.last_operation, after.observed
+    before = (event.before.get("status") or {}).get("lastOperation") or {}
+    if last is None or last.id == before.get("id") or seen is None or not seen.audit_key:
+        return
+    looked = event.ledger.looked.get(last.id)
+    if looked is None or decision.name not in world.nodes:
+        return
+    node, state = world.nodes[decision.name], world.states[decision.name]
+    now = question(event.cluster, decision.name)
+    if (node.boot_id, state.metadata.annotations.get(names.RETRY)) == now[:2]:  # No old view.
+        assert looked[:2] == now[:2], f"{decision.name}: {looked[:2]} was asked, {now[:2]} is"
+    operation = state.status.operation
+    uid = operation.policy.uid if operation and operation.policy else ""
+    policy = next((p for p in world.policies.values() if p.metadata.uid == uid), None)
+    if policy is not None and policy.metadata.annotations.get(names.RETRY) == now[2].get(uid):
+        assert looked[2].get(uid) == now[2].get(uid), f"{decision.name}: the policy asks again"
+
+
+def never_the_same_order(event: Carried) -> None:
+    """What is to be written is ordered under an id that the node has not answered to before."""
+    decision = event.decision
+    if not (isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState"):
+        return
+    after = _operation(event.cluster.state(decision.name) or {}).get("id", "")
+    disk = event.cluster.disks.get(decision.name)
+    if disk is not None and after != _operation(event.before).get("id"):
+        assert after not in disk.results, f"{decision.name} has answered {after} already"
+
+
 RULES: tuple[Callable[[Carried], None], ...] = (
     parallel,
     unavailable,
@@ -735,6 +790,8 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     evicts_from_a_cordoned_node,
     given_up_with_patience,
     judged_while_looked_at,
+    answers_its_own_question,
+    never_the_same_order,
 )
 
 

@@ -31,6 +31,7 @@ from tests.unit.fleet.invariants import (
     check_given_back,
     check_write,
     note_idle,
+    question,
 )
 
 LONGEST = 6 * 3600
@@ -89,8 +90,12 @@ class Rollout:
         def listen(node: str, operation: Any) -> None:
             check_write(self.cluster, self.ledger, node, operation)
 
-        # The cluster calls this as an agent is about to write.
+        def looks(node: str, operation: Any) -> None:
+            self.ledger.looked[operation.id] = question(self.cluster, node)
+
+        # The cluster calls these as an agent is about to write, or to look.
         self.cluster.on_write = listen  # type: ignore[method-assign]
+        self.cluster.on_look = looks  # type: ignore[method-assign]
 
     def restart(self) -> None:
         """Another process takes over: nothing is known but what the cluster says."""

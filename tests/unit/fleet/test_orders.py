@@ -1,7 +1,9 @@
 """What a policy asks for reaches the node, and what the node found is what is ordered."""
 
 from dataclasses import replace
+from datetime import timedelta
 
+from cni_upgrade.api import names
 from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.config import CarriedLibcni
 from cni_upgrade.fleet.ending import noted
@@ -9,7 +11,7 @@ from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.workloads import agent_job
 from cni_upgrade.node.operation import Change, Form, Kind, Operation, digest
 from tests.unit.fleet.cluster_model import CONFIG
-from tests.unit.fleet.samples import node, policy, result, state, view
+from tests.unit.fleet.samples import NOW, node, policy, result, state, view
 
 FILE = {
     "name": "10-x.conf",
@@ -39,12 +41,16 @@ def test_the_format_is_left_out_unless_asked_for() -> None:
 
 def test_a_list_that_was_found_due_is_ordered() -> None:
     status = state("node-a", files=[FILE], paths=PATHS)
-    operation = orders.apply(node(), status, policy(target=AS_LIST), CONFIG)
+    operation = orders.apply(node(), status, policy(target=AS_LIST), CONFIG, NOW)
     assert operation.kind is Kind.APPLY
     assert operation.files[0].becomes == "10-x.conflist"
     assert Operation.from_json(operation.to_json()) == operation
     kept = orders.apply(
-        node(), state("node-a", files=[{**FILE, "becomes": None}], paths=PATHS), policy(), CONFIG
+        node(),
+        state("node-a", files=[{**FILE, "becomes": None}], paths=PATHS),
+        policy(),
+        CONFIG,
+        NOW,
     )
     assert "becomes" not in kept.files[0].to_json()
 
@@ -68,7 +74,7 @@ def test_what_is_said_of_a_runtime_reaches_the_node() -> None:
     status = state("node-a", files=[FILE], paths=PATHS)
     for made in (
         orders.audit(there, state(), policy(), config.auto, config),
-        orders.apply(there, status, policy(target=AS_LIST), config),
+        orders.apply(there, status, policy(target=AS_LIST), config, NOW),
     ):
         assert made.libcni == "1.3.1"
         assert Operation.from_json(made.to_json()) == made
@@ -83,9 +89,9 @@ def test_another_release_of_the_agent_is_no_other_work() -> None:
     status = state("node-a", files=[FILE], paths=PATHS)
     for now, then in (
         [orders.audit(node(), state(), policy(), each.auto, each) for each in (CONFIG, newer)],
-        [orders.apply(node(), status, policy(), each) for each in (CONFIG, newer)],
+        [orders.apply(node(), status, policy(), each, NOW) for each in (CONFIG, newer)],
         [
-            orders.give_back(node(), status, status.status, policy(), each, "b-1")
+            orders.give_back(node(), status, status.status, policy(), each, "b-1", NOW)
             for each in (CONFIG, newer)
         ],
     ):
@@ -98,3 +104,29 @@ def test_another_release_of_the_agent_is_no_other_work() -> None:
         assert images == ["agent:1", "agent:2"], "what is sent is the new one"
     keys = {audit_key(node(), status, policy(), each) for each in (CONFIG, newer)}
     assert len(keys) == 1
+
+
+def test_what_was_asked_before_a_reboot_or_a_retry_is_another_question() -> None:
+    """Its Job, under that id, may have answered by then."""
+    asked = orders.audit(node(), state(), policy(), CONFIG.auto, CONFIG)
+    assert orders.audit(node(), state(), policy(), CONFIG.auto, CONFIG, serial=1) == asked
+    retried = policy().metadata.model_copy(update={"annotations": {names.RETRY: "1"}})
+    again = policy().model_copy(update={"metadata": retried})
+    for other in (
+        orders.audit(replace(node(), boot_id="boot-2"), state(), policy(), CONFIG.auto, CONFIG),
+        orders.audit(node(), state(), again, CONFIG.auto, CONFIG),
+        orders.audit(node(), state(), policy(), CONFIG.auto, CONFIG, serial=2),
+    ):
+        assert (other.id != asked.id, digest(other)) == (True, digest(asked))
+
+
+def test_the_same_order_at_another_time_is_another_one() -> None:
+    """A record may be wiped, or come back with an old etcd: the node has kept its answer."""
+    status, later = state("node-a", files=[FILE], paths=PATHS), NOW + timedelta(seconds=1)
+    given = (node(), status, policy(target=AS_LIST), CONFIG)
+    back = (node(), status, status.status, policy(), CONFIG, "b-1")
+    assert orders.apply(*given, NOW).id != orders.apply(*given, later).id
+    assert orders.give_back(*back, NOW).id != orders.give_back(*back, later).id
+    at = view()
+    then = replace(at, world=replace(at.world, now=later))
+    assert orders.proof_id(at, policy()) != orders.proof_id(then, policy())

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.unit.fleet.courses import COURSES
+from tests.unit.fleet.lost_answers import LOST_ANSWERS
 from tests.unit.fleet.rollout import Rollout
 from tests.unit.fleet.scenarios import SCENARIOS
 
-ALL = (*SCENARIOS, *COURSES)
+ALL = (*SCENARIOS, *COURSES, *LOST_ANSWERS)
 GOLDEN = Path(__file__).parent / "golden"
 
 

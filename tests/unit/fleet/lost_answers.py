@@ -1,0 +1,114 @@
+"""Rollouts in which an agent's answer is lost, or is one to another question than was asked.
+
+Each says what must come of it; their transcripts stand in `golden/`, one file each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cni_upgrade.api import names
+from tests.unit.fleet.cluster_model import AGENTS
+from tests.unit.fleet.course_rules import Logbook
+from tests.unit.fleet.invariants import Ledger
+from tests.unit.fleet.rollout import Rollout
+from tests.unit.fleet.scenarios import ENFORCE, healthy, of, old, phases, version
+
+
+def _answered(r: Rollout, node: str) -> bool:
+    """Whether an agent of the node has answered just now."""
+    return any(
+        "terminated" in container.get("state", {})
+        for pod in r.cluster.pods_on(node, AGENTS)
+        if pod["status"]["phase"] == "Running"
+        for container in pod["status"].get("containerStatuses", ())
+    )
+
+
+def look_of_before_a_power_cut() -> Rollout:
+    """The agent had looked, and the file is an older one when the node is back: looked at anew."""
+    r = of(healthy("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: any("CreateJob audit" in line for line in r.lines))
+    r.dead = True
+    r.until(lambda: _answered(r, "node-a"))
+    r.say("== power cut: the last write was not on the disk, the controller is away for minutes")
+    r.cluster.disks["node-a"].edit("0.4.0")
+    r.cluster.reboot("node-a", "boot-2")
+    r.play(300)
+    r.dead = False
+    r.restart()
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert version(r, "node-a") == "1.0.0"
+    return r
+
+
+def retry_while_a_look_is_under_way() -> Rollout:
+    """A person mends the source and asks again, when the agent has just seen what was before."""
+    r = of(old("node-a", managed_by="flannel: ConfigMap kube-flannel-cfg"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert phases(r) == {"node-a": "ManagedElsewhere"}
+    r.say("== rebooted")
+    r.cluster.reboot("node-a", "boot-2")
+    r.until(lambda: r.phase("node-a") == "Auditing")
+    while not _answered(r, "node-a"):
+        r.cluster.tick()
+    r.say("== mended at its source, and annotated")
+    r.cluster.disks["node-a"].edit("1.0.0")
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.play(60)
+    assert phases(r) == {"node-a": "Compatible"}
+    return r
+
+
+def record_wiped_and_the_same_bytes_again() -> Rollout:
+    """The record counts from one again and orders the same once more: it is written once more."""
+    r = of(old("node-a"))
+    disk = r.cluster.disks["node-a"]
+    disk.put_back("0.4.0")
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    r.say("== a writer puts its file back, and somebody wipes the status of the record")
+    disk.put_back("0.4.0")
+    gone = dict.fromkeys(r.cluster.status("node-a"))
+    r.cluster.api.patch("CNINodeState", "node-a", {"status": gone}, sub="status")
+    r.restart()
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert version(r, "node-a") == "1.0.0"
+    assert len(disk.writes) == 2
+    return r
+
+
+def etcd_of_before_a_rollback() -> Rollout:
+    """Nothing is known of the change that was made and undone: it is made again, and undone."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    disk = r.cluster.disks["node-a"]
+    r.cluster.apply_policy("cure", {**ENFORCE, "paused": True})
+    r.settle()
+    kept, edits = dict(r.cluster.api.objects), disk.edits
+    r.say("== goes on")
+    r.cluster.apply_policy("cure", {**ENFORCE, "paused": False})
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack"}
+    r.say("== etcd is restored as it was before, and goes on")
+    disk.edits = edits  # What was put back is byte for byte what stood there.
+    r.cluster.api.objects = kept
+    r.ledger, r.logbook = Ledger(), Logbook()
+    r.restart()
+    r.cluster.apply_policy("cure", {**ENFORCE, "paused": False})
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack"}
+    assert (version(r, "node-a"), r.cluster.status("node-a")["found"]) == ("0.4.0", "0.4.0")
+    assert len(disk.writes) == 4
+    return r
+
+
+LOST_ANSWERS: tuple[Callable[[], Rollout], ...] = (
+    look_of_before_a_power_cut,
+    retry_while_a_look_is_under_way,
+    record_wiped_and_the_same_bytes_again,
+    etcd_of_before_a_rollback,
+)
