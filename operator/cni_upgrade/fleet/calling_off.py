@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from cni_upgrade.api.policy import Mode
 from cni_upgrade.fleet.selection import matches, paused
+from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.stopping import stopped
 from cni_upgrade.fleet.view import View
 
@@ -26,3 +27,13 @@ def unwanted(view: View) -> str:
     if paused(policy):
         return f"policy {name} is paused"
     return ""
+
+
+def outdated(view: View) -> str:
+    """Says so where what is ordered follows from a look that answers another question than today's:
+    another target is wanted, or the node has another runtime."""
+    policy, seen = view.orderer, view.status.observed
+    if policy is None:
+        return ""
+    key = audit_key(view.node, view.state, policy, view.world.config)
+    return "" if seen is not None and seen.audit_key == key else "what the audit saw has changed"

@@ -18,13 +18,12 @@ from cni_upgrade.fleet import (
     unknown_step,
     writing,
 )
-from cni_upgrade.fleet.calling_off import unwanted
+from cni_upgrade.fleet.calling_off import outdated, unwanted
 from cni_upgrade.fleet.closing import closes
 from cni_upgrade.fleet.decisions import Cordon
 from cni_upgrade.fleet.draining import drain_after, drain_due, drain_settings, ended
 from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS
-from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.view import Move, View, release, with_operation
 from cni_upgrade.fleet.writing import taken_off, theirs
 from cni_upgrade.node.operation import Kind
@@ -98,7 +97,6 @@ def _put_off(view: View, step: Step) -> Move | None:
 
 def _called_off(view: View) -> Move | None:
     """Before anything was written, a pause or a change of mind gives the node back at once."""
-    policy, seen = view.orderer, view.status.observed
     why = unwanted(view) or node_lease.others(view) or theirs(view)
     if not why and taken_off(view):
         # With a pause, and a look before the next try: they may have meant it.
@@ -106,11 +104,9 @@ def _called_off(view: View) -> Move | None:
         return release(view, Phase.BLOCKED, "CordonTaken", text)
     if not why and view.silent:
         why = "the node's Ready is Unknown"
-    if not why and policy is not None:
-        key = audit_key(view.node, view.state, policy, view.world.config)
-        why = "" if seen is not None and seen.audit_key == key else "what the audit saw has changed"
+    why = why or outdated(view)
     if not why and view.operation.kind == Kind.APPLY:
-        why = closes(view, policy, drain_due(view) or drain_after(view))
+        why = closes(view, view.orderer, drain_due(view) or drain_after(view))
     if not why:
         return None
     return release(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from cni_upgrade.api import duration
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import answers, node_lease
-from cni_upgrade.fleet.calling_off import unwanted
+from cni_upgrade.fleet.calling_off import outdated, unwanted
 from cni_upgrade.fleet.closing import closes
 from cni_upgrade.fleet.decisions import Cordon, DeleteJob
 from cni_upgrade.fleet.draining import (
@@ -142,7 +142,7 @@ def apply(view: View) -> Move:
                 return _not_started(view, why)
             return write_lost(view, Step.APPLY, why)
         case answers.Absent() | answers.Refused() if agents_sent(view) == 1 and (
-            why := unwanted(view) or closes(view, view.orderer, drain_after(view))
+            why := _off(view) or closes(view, view.orderer, drain_after(view))
         ):
             # As far as is known nothing was written; another look is to say so. An agent that is
             # sent again may have a journal to end, and goes.
@@ -158,10 +158,20 @@ def apply(view: View) -> Move:
             if idle and _out_of_time(view):
                 on = at_step(view, Step.TAKE_BACK, f"the agent did not start: {message}", GOING)
                 return Move(with_operation(on.status, blockers=(message,)))
-            if idle and agents_sent(view) == 1 and (why := unwanted(view)):
+            if idle and agents_sent(view) == 1 and (why := _off(view)):
                 on = at_step(view, Step.TAKE_BACK, f"the agent is not to start: {why}", GOING)
                 return Move(with_operation(on.status, blockers=(message,)))
+            if idle and not view.node.unschedulable:
+                return cordon_now(view)
             return wait(view, f"the agent backs up and writes: {message}")
+
+
+def _off(view: View) -> str:
+    """Why what is ordered is not to be written, by anybody's word, or by what has changed since.
+
+    Asked until an agent has begun, however long its Job is refused or its image is not there.
+    """
+    return unwanted(view) or node_lease.others(view) or theirs(view) or outdated(view)
 
 
 def _out_of_time(view: View) -> bool:
@@ -211,7 +221,7 @@ def _not_started(view: View, why: str) -> Move:
 
     Or, where it is not wanted any more, once it is again.
     """
-    if off := unwanted(view):
+    if off := _off(view):
         text = f"called off before anything was written: {off}"
         return release(view, Phase.WAITING, "CalledOff", text)
     if _drained_before(view):

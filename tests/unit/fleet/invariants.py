@@ -25,7 +25,7 @@ from cni_upgrade.fleet.node_lease import HOLDER
 from cni_upgrade.fleet.objects import Lease, Node
 from cni_upgrade.fleet.phases import FAILED, MOVES
 from cni_upgrade.fleet.selection import govern, matches
-from cni_upgrade.fleet.settle import asked_again
+from cni_upgrade.fleet.settle import asked_again, audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.view import Move, View
 from cni_upgrade.node.operation import Operation
@@ -756,6 +756,24 @@ def never_the_same_order(event: Carried) -> None:
         assert after not in disk.results, f"{decision.name} has answered {after} already"
 
 
+def written_as_asked_today(event: Carried) -> None:
+    """An agent is first sent to write only under a cordon of ours, and only what follows from a
+    look that answers what is asked today."""
+    decision, world = event.decision, event.world
+    if not isinstance(decision, d.CreateJob) or not re.fullmatch("apply-[0-9a-f]+", decision.name):
+        return
+    node, state = world.nodes[decision.node], world.states[decision.node]
+    assert not node.unschedulable or cordon.ours(node), f"{node.name} is cordoned by somebody else"
+    raw = event.cluster.state(decision.node)
+    assert raw is not None, "no record of the node"
+    status = parse_node_state(raw).status
+    uid = _operation(raw)["policy"]["uid"]
+    policy = next((p for p in world.policies.values() if p.metadata.uid == uid), None)
+    if policy is not None and status.observed is not None:
+        asked = audit_key(node, state, policy, world.config)
+        assert status.observed.audit_key == asked, f"{node.name}: something else is asked by now"
+
+
 RULES: tuple[Callable[[Carried], None], ...] = (
     parallel,
     unavailable,
@@ -792,6 +810,7 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     judged_while_looked_at,
     answers_its_own_question,
     never_the_same_order,
+    written_as_asked_today,
 )
 
 

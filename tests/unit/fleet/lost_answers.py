@@ -12,7 +12,7 @@ from tests.unit.fleet.cluster_model import AGENTS
 from tests.unit.fleet.course_rules import Logbook
 from tests.unit.fleet.invariants import Ledger
 from tests.unit.fleet.rollout import Rollout
-from tests.unit.fleet.scenarios import ENFORCE, healthy, of, old, phases, version
+from tests.unit.fleet.scenarios import ENFORCE, healthy, of, old, phases, reason, version
 
 
 def _answered(r: Rollout, node: str) -> bool:
@@ -106,9 +106,51 @@ def etcd_of_before_a_rollback() -> Rollout:
     return r
 
 
+def cordoned_anew_while_its_job_is_refused() -> Rollout:
+    """Nothing is written under somebody else's cordon: looked at, and waited until they undo it."""
+    r = of(old("node-a"), old("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.cluster.jobs_refused = "exceeded quota: jobs"
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.play(10)
+    r.say("== uncordoned, and cordoned by somebody else; then Jobs are let in")
+    r.cluster.uncordon("node-a")
+    r.cluster.cordon("node-a")
+    r.play(10)
+    r.cluster.jobs_refused = ""
+    r.play(120)
+    assert (phases(r)["node-a"], reason(r, "node-a")) == ("Waiting", "CordonedByOther")
+    assert not r.cluster.disks["node-a"].writes
+    r.say("== they undo it")
+    r.cluster.uncordon("node-a")
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+    return r
+
+
+def another_target_before_the_agent_begins() -> Rollout:
+    """What nobody wants any more is not written, though its Job is there: it is taken back."""
+    r = of(old("node-a", most="1.1.0"))
+    r.cluster.disks["node-a"].faults = ["none", "pull"]
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": {"cni": {"version": "1.1.0"}}})
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.play(15)
+    r.say("== target: 1.0.0; then the image is there")
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": {"cni": {"version": "1.0.0"}}})
+    r.play(60)
+    r.cluster.pull("node-a")
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert r.cluster.disks["node-a"].writes == ["0.4.0 -> 1.0.0 by apply"]
+    return r
+
+
 LOST_ANSWERS: tuple[Callable[[], Rollout], ...] = (
     look_of_before_a_power_cut,
     retry_while_a_look_is_under_way,
     record_wiped_and_the_same_bytes_again,
     etcd_of_before_a_rollback,
+    cordoned_anew_while_its_job_is_refused,
+    another_target_before_the_agent_begins,
 )

@@ -11,6 +11,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
 from cni_upgrade.fleet.selection import Governance
+from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.view import View
 from cni_upgrade.node.operation import Kind, Operation, Outcome, Report, Result
@@ -129,9 +130,10 @@ def result(outcome: Outcome = Outcome.DONE, **more: Any) -> Result:
 
 
 def view(kind: str = "apply", seconds_left: int = 60, ready: str = "True", **world: Any) -> View:
-    """Node-a at work at a step with so many seconds left."""
+    """Node-a at work at a step with so many seconds left, after a look that `policy()` asks for."""
     end = stamp(NOW + timedelta(seconds=seconds_left))
-    record = state(operation=operation(kind, id=ID, job=ID, deadline=end))
+    seen = {"auditKey": audit_key(node(), state(), policy(), CONFIG)}
+    record = state(operation=operation(kind, id=ID, job=ID, deadline=end), observed=seen)
     return View(
         world=Snapshot(now=NOW, config=CONFIG, **world),
         node=node(ready=ready),

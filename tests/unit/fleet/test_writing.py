@@ -17,6 +17,7 @@ from cni_upgrade.api.operation_status import OperationStatus
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.fleet import giving_back, writing
 from cni_upgrade.fleet.objects import Node, Pod
+from cni_upgrade.fleet.settle import audit_key
 from cni_upgrade.fleet.view import Move, View, moved, with_operation
 from cni_upgrade.node.message import encode
 from cni_upgrade.node.operation import (
@@ -51,6 +52,10 @@ HALTED = parse_policy(merged(WANTED.to_api(), {"metadata": {"annotations": {name
 NEVER_RAN = agent("", code=137)
 UNSCHEDULED = pod("agent", spec={"nodeName": None}, status={"phase": "Pending"})
 LATE = CONFIG.apply_deadline_seconds * 3 // 4
+OBSERVED = {
+    "auditKey": audit_key(node(), state(), WANTED, CONFIG),
+    "auditedAt": stamp(NOW),
+}
 
 
 def sent(
@@ -122,7 +127,8 @@ HERS = {"leases": {"node-node-a": lease("node-maintenance")}}
 def at_step(step: str, at: Node = OURS, current: Any = (), world: Any = (), **status: Any) -> View:
     """Node-a with a change at that step."""
     given = {"job": ID, "input": json.dumps(ORDER.to_json()), "cordoned": True, **dict(current)}
-    record = state(operation=operation(step=step, **given), **{"phase": "Applying", **status})
+    known = {"phase": "Applying", "observed": OBSERVED, **status}
+    record = state(operation=operation(step=step, **given), **known)
     whole = view(**{"policies": {"cure": WANTED}, **dict(world)})
     whole = replace(whole, world=replace(whole.world, config=LEASED))
     return replace(whole, node=at, state=record, status=record.status)
@@ -213,6 +219,35 @@ def test_an_agent_that_does_not_start_is_taken_back(world: Any, late: bool, said
     assert told(writing.take_back(at)) == said
 
 
+@pytest.mark.parametrize("agents", [(), (UNSCHEDULED,)])
+@pytest.mark.parametrize(
+    ("at", "more", "off"),
+    [
+        (OURS, {}, False),
+        (THEIRS, {}, True),
+        (OURS, {"observed": None}, True),
+        # Another target is wanted by now, or somebody has asked for another look.
+        (OURS, {"observed": {**OBSERVED, "auditKey": "of then"}}, True),
+    ],
+)
+def test_what_is_not_wanted_any_more_is_not_written(
+    agents: Any, at: Node, more: Any, off: bool
+) -> None:
+    """Whether its Job is refused, or its image not there: until its agent has begun."""
+    move = writing.apply(at_step("Apply", at, world=seen(*agents, gone=not agents), **more))
+    goes, waits = ("TakeBack", "Apply") if agents else ("CalledOff", "Apply CreateJob")
+    assert told(move) == (goes if off else waits)
+    begun = writing.apply(at_step("Apply", at, world=seen(RUNS), **more))
+    assert told(begun) == "Apply"
+    again = at_step("Apply", at, {"job": f"{ID}-2"}, world=seen(gone=True), **more)
+    assert told(writing.apply(again)) == "Apply CreateJob", "it may have a journal to end"
+
+
+def test_a_node_that_takes_pods_is_cordoned_before_the_agent_begins() -> None:
+    bare = at_step("Apply", node(), world=seen(UNSCHEDULED))
+    assert told(writing.apply(bare)) == "Apply TakeLease Cordon"
+
+
 def test_one_that_ran_and_was_lost_as_it_was_taken_back_is_sent_again() -> None:
     at = at_step("TakeBack", current={"blockers": ["no image"]}, world=seen(RAN))
     again = writing.take_back(at).status.operation
@@ -246,13 +281,12 @@ def test_what_follows_on_an_agent_that_never_ran(
 
 
 NO = {"errors": {"node-a": "exceeded quota"}}
-OBSERVED = {"auditKey": "of then", "auditedAt": stamp(NOW)}
 
 
 def refused(step: str = "Apply", current: Any = (), **status: Any) -> View:
     """Node-a at a step that is late, whose Job the API server refuses."""
     late = {"deadline": stamp(NOW), **dict(current)}
-    return at_step(step, current=late, world=NO, observed=OBSERVED, **status)
+    return at_step(step, current=late, world=NO, **status)
 
 
 def test_a_change_whose_job_is_refused_ends_as_one_that_is_to_be_looked_at_and_proved() -> None:
