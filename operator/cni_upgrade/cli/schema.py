@@ -183,6 +183,7 @@ def _parts() -> dict[str, Schema]:
                 "from": _text("The version that it had then; null: it was missing.", nullable=True),
                 "to": _text("The version that was written last; null: none.", nullable=True),
                 "sha256": _text("Of what was written last; empty where a list took its place."),
+                "newest": _text("The backup that was made for that."),
             },
         ),
         "Runtime": _object(

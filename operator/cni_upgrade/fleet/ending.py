@@ -13,7 +13,7 @@ from cni_upgrade.fleet import changed, cordon, drift, node_lease, orders
 from cni_upgrade.fleet.phases import DRAIN_NOT_ENOUGH, INCONCLUSIVE, PROVE, UNPROVED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
 from cni_upgrade.fleet.settle import seen
-from cni_upgrade.fleet.unproved import before
+from cni_upgrade.fleet.unproved import before, undone
 from cni_upgrade.fleet.view import Move, View, moved, release, wait
 from cni_upgrade.node.operation import Kind, Operation, Outcome, Result
 
@@ -93,8 +93,10 @@ def gave_back(view: View, outcome: str, message: str) -> Move:
         # Whoever governs it next looks for himself.
         "observed": None,
     }
-    reason = outcome if outcome == changed.RESTORED else "NotRestored"
-    return release(moved(view, status.model_copy(update=update)), Phase.PENDING, reason, message)
+    restored = outcome == changed.RESTORED
+    status = (undone(status) if restored else status).model_copy(update=update)
+    reason = outcome if restored else "NotRestored"
+    return release(moved(view, status), Phase.PENDING, reason, message)
 
 
 def done(view: View, message: str) -> Move:

@@ -22,6 +22,7 @@ from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, pause, pausing, send, write_lost
 from cni_upgrade.fleet.stopping import STOPPED, stopped
+from cni_upgrade.fleet.unproved import undone
 from cni_upgrade.fleet.view import Move, View, at_rest, at_step, moved, release, wait
 from cni_upgrade.fleet.writing import cordon_now, taken_off, theirs
 from cni_upgrade.node.operation import Kind, Outcome, Result
@@ -106,7 +107,8 @@ def _settled(view: View, outcome: str, message: str) -> Move:
         "attempts": 0,
         "next_attempt_at": None,
     }
-    return Move(view.status.model_copy(update=update))
+    status = undone(view.status) if outcome == changed.RESTORED else view.status
+    return Move(status.model_copy(update=update))
 
 
 def _begin(view: View, leaving: Leaving) -> Move:

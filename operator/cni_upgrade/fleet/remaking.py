@@ -1,7 +1,8 @@
-"""A record that was lost is made anew from what the backups on the node tell.
+"""What a record does not know of a change is made anew from what the backups on the node tell.
 
 Deleted by hand, or with its custom resource, it is no longer there to say what a policy has changed
-and whether that was proved. The agent of every audit says what stands (node/standing.py).
+and whether that was proved; nor does it say so where an agent has written and its answer was lost.
+The agent of every audit says what stands (node/standing.py).
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Any
 from cni_upgrade.api.changed import Changed, ChangedFile
 from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.phases import UNPROVED
+from cni_upgrade.fleet.unproved import nothing_written
 from cni_upgrade.fleet.view import View, moved
-from cni_upgrade.node.operation import Report, Standing
+from cni_upgrade.node.operation import Report, Standing, StandingFile
 
 
 def looked_at(status: NodeStateStatus, policy: CNIUpgradePolicy, now: datetime) -> bool:
@@ -37,34 +40,76 @@ def looked_at(status: NodeStateStatus, policy: CNIUpgradePolicy, now: datetime) 
 
 
 def remade(view: View, report: Report, asker: CNIUpgradePolicy | None) -> View:
-    """With what the node tells of a change of which the record says nothing."""
+    """With what the node tells of a change of which the record does not know."""
     known, told = view.status.changed, report.standing
-    if known is not None and not known.unknown:
-        return view
     if told is None:
-        return view if known is None else _with(view, {"changed": None})
+        if known is None:
+            return moved(view, nothing_written(view.status))
+        return _with(view, {"changed": None}) if known.unknown else view
+    if known is not None and not known.unknown and not _unheard(known, told, report):
+        return view
     policy = _whose(view, told, asker)
     if policy is None:
         return view
-    files = tuple(
-        ChangedFile(
-            name=file.name,
-            backup=file.backup,
-            from_=file.from_version or "missing",
-            to=file.to,
-            sha256=file.sha256,
+    mine = known if known is not None and known.policy.uid == told.policy else None
+    files = {file.name: file for file in mine.files} if mine else {}
+    files |= {file.name: _changed(file, files.get(file.name)) for file in told.files}
+    update: dict[str, Any] = {
+        "changed": Changed(
+            policy=mine.policy if mine else view.ref(policy),
+            files=tuple(files.values()),
+            unknown=told.policy is None,
         )
+    }
+    if files:
+        lost = known is None or known.unknown
+        update["last_change"] = _to_be_proved(view, told, policy, lost=lost)
+    return _with(view, update)
+
+
+def _unheard(known: Changed, told: Standing, report: Report) -> bool:
+    """Whether a file stands as an agent has written it whose answer was lost: the record has it as
+    it was written before that."""
+    heard = {file.name: file.sha256 for file in known.files}
+    found = {file.name: file.sha256 for file in report.files}
+    return any(
+        file.sha256 and found.get(file.name) == file.sha256 != heard.get(file.name)
         for file in told.files
     )
-    update: dict[str, Any] = {
-        "changed": Changed(policy=view.ref(policy), files=files, unknown=told.policy is None)
-    }
-    if files and view.status.last_change is None:
-        # Nobody knows whether it was proved, so it is to be.
-        update["last_change"] = LastChange(
-            outcome=UNPROVED, at=view.now, policy=policy.metadata.uid
-        )
-    return _with(view, update)
+
+
+def _changed(told: StandingFile, known: ChangedFile | None) -> ChangedFile:
+    """Of each file the first backup counts: it holds what stood there before the policy."""
+    return ChangedFile(
+        name=told.name,
+        backup=known.backup if known else told.backup,
+        from_=known.from_ if known else told.from_version or "missing",
+        to=told.to,
+        sha256=told.sha256,
+    )
+
+
+def _to_be_proved(
+    view: View, told: Standing, policy: CNIUpgradePolicy, *, lost: bool
+) -> LastChange:
+    """Nobody knows whether what was written is proved, so it is to be, and compared with what
+    worked before it. That is not known where the record itself was lost.
+
+    A change that has failed stays one: it is proved once a person asks for another try.
+    """
+    last = view.status.last_change
+    newest = max((file.newest for file in told.files), default="") or None
+    if last is not None and last.outcome in (UNPROVED, Phase.FAILED):
+        return last.model_copy(update={"backup": last.backup or newest, "written": None})
+    if lost and last is not None:
+        return last
+    return LastChange(
+        outcome=UNPROVED,
+        at=view.now,
+        policy=policy.metadata.uid,
+        baseline=None if lost else view.status.baseline,
+        backup=newest,
+    )
 
 
 def _whose(view: View, told: Standing, asker: CNIUpgradePolicy | None) -> CNIUpgradePolicy | None:

@@ -17,7 +17,8 @@ from cni_upgrade.node.operation import Kind, Report
 
 
 def unproved(status: NodeStateStatus, policy: CNIUpgradePolicy) -> bool:
-    """Whether what stands on the node was written for this policy and never proved.
+    """Whether what stands on the node was written and never proved, for whichever policy: one that
+    is deleted and applied again has another uid, and the node is the same.
 
     Never so for a policy that wants no proof, or none any more: that is a person's way out.
     """
@@ -27,8 +28,15 @@ def unproved(status: NodeStateStatus, policy: CNIUpgradePolicy) -> bool:
         and policy.spec.verify.proof
         and last is not None
         and last.outcome == UNPROVED
-        and last.policy == policy.metadata.uid
     )
+
+
+def undone(status: NodeStateStatus) -> NodeStateStatus:
+    """The status once what was written is not there any more, and so not to be proved."""
+    last = status.last_change
+    if last is None or last.outcome != UNPROVED:
+        return status
+    return status.model_copy(update={"last_change": None})
 
 
 def before(view: View) -> tuple[Baseline | None, str | None]:
@@ -100,6 +108,12 @@ def found_written(status: NodeStateStatus) -> NodeStateStatus:
     if last is None or last.written is None:
         return status
     return status.model_copy(update={"last_change": last.model_copy(update={"written": None})})
+
+
+def nothing_written(status: NodeStateStatus) -> NodeStateStatus:
+    """The status once a look has found nothing that any policy has written."""
+    last = status.last_change
+    return undone(status) if last is not None and last.written is False else status
 
 
 def reopened(status: NodeStateStatus, report: Report) -> NodeStateStatus:

@@ -144,9 +144,9 @@ def apply(view: View) -> Move:
         case answers.Absent() | answers.Refused() if agents_sent(view) == 1 and (
             why := _off(view) or closes(view, view.orderer, drain_after(view))
         ):
-            # As far as is known nothing was written; another look is to say so. An agent that is
-            # sent again may have a journal to end, and goes.
-            unseen = moved(view, view.status.model_copy(update={"observed": None}))
+            # Its Job may have been there and be deleted since: another look is to say what stands.
+            # An agent that is sent again may have a journal to end, and goes.
+            unseen = moved(view, perhaps_written(view).model_copy(update={"observed": None}))
             reason = STOPPED if view.world.stopped else "CalledOff"
             return release(unseen, Phase.PENDING, reason, why)
         case answers.Refused(why) if agents_sent(view) == 1:
@@ -207,9 +207,10 @@ def take_back(view: View) -> Move:
                 return apply_next(view)
             return write_lost(view, Step.APPLY, lost)
         case answers.Pending(_, idle):
-            if job is not None and not job.deleting:
-                if not idle:
-                    return apply_next(view)
+            if any(pod.began for pod in view.agents()):
+                # What it does counts. Gone without a word, it is asked again under its id.
+                return apply_next(view)
+            if idle and job is not None and not job.deleting:
                 act = DeleteJob(job.name, job.uid)
                 text = f"the agent did not start and is being taken back: {why}"
                 return wait(view, text, act, blockers=(why,))

@@ -172,7 +172,8 @@ class StandingFile:
     """A file that is not as it was before a policy: the backup that holds it as it was then.
 
     `from_version` None: it was missing, or is not known any more; `to` and `sha256` (hex) are what
-    was written last, None and empty for a file whose place a list has taken.
+    was written last, None and empty for a file whose place a list has taken. `newest` is the backup
+    that was made for that; empty in what an older agent says.
     """
 
     name: str
@@ -180,6 +181,7 @@ class StandingFile:
     from_version: str | None
     to: str | None
     sha256: str
+    newest: str = ""
 
     @classmethod
     def read(cls, members: Members) -> "StandingFile":
@@ -190,6 +192,7 @@ class StandingFile:
             members.text_or_none("from"),
             members.text_or_none("to"),
             members.text("sha256", ""),
+            members.text("newest", ""),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -200,6 +203,7 @@ class StandingFile:
             "from": self.from_version,
             "to": self.to,
             "sha256": self.sha256,
+            "newest": self.newest,
         }
 
 

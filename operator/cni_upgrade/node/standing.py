@@ -56,16 +56,18 @@ def _of_the_last(made: list[Backup]) -> list[Backup]:
 
 @dataclass(slots=True)
 class _File:
-    """One file: the first backup of it, what that holds, and what was written last."""
+    """One file: the first backup of it, what that holds, what was written last, and the backup that
+    was made for that."""
 
     made: Backup
     saved: Saved
     to: str | None
     sha256: str
+    newest: str
 
     def told(self, name: str, place: State) -> StandingFile:
         before = _version(place, self.made, self.saved)
-        return StandingFile(name, self.made.id, before, self.to, self.sha256)
+        return StandingFile(name, self.made.id, before, self.to, self.sha256, self.newest)
 
 
 def _changed(made: list[Backup], returned: dict[str, int]) -> dict[str, _File]:
@@ -79,15 +81,17 @@ def _changed(made: list[Backup], returned: dict[str, int]) -> dict[str, _File]:
     for _, each, back in sorted(events, key=lambda event: event[0]):
         for saved in each.files:
             for name in dict.fromkeys((saved.becomes or saved.name, saved.name)):
-                known = found.setdefault(name, _File(each, saved, None, ""))
+                known = found.setdefault(name, _File(each, saved, None, "", each.id))
                 if back and known.made is each:
                     del found[name]
                 elif back:
                     known.sha256 = saved.sha256 if name == saved.name else ""
-                elif name == (saved.becomes or saved.name):
-                    known.to, known.sha256 = saved.to, saved.after
-                else:  # a list has taken its place
-                    known.to, known.sha256 = None, ""
+                else:
+                    landed = name == (saved.becomes or saved.name)
+                    # Else a list has taken its place.
+                    known.to = saved.to if landed else None
+                    known.sha256 = saved.after if landed else ""
+                    known.newest = each.id
     return found
 
 

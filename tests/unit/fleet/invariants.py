@@ -54,6 +54,8 @@ class Ledger:
     """By Job: passes that saw it before anything of it had begun, while everything was stopped."""
     looked: dict[str, Question] = field(default_factory=dict)
     """By audit: what was asked as its agent looked."""
+    proved: set[tuple[str, str]] = field(default_factory=set)
+    """By node: the SHA-256 of what stood there when a change ended well."""
     meddled: set[str] = field(default_factory=set)
     """Nodes whose cordon or record somebody changed by hand."""
 
@@ -595,7 +597,7 @@ def stops_what_is_not_written(event: Carried) -> None:
 
 
 def proved_first(event: Carried) -> None:
-    """No node begins while another one of its policy is written and not proved."""
+    """No node begins while another one of its policy is written and not proved, for whichever."""
     if event.began is None or event.gives_back or not isinstance(event.decision, d.SetStatus):
         return
     policy, world = event.policy, event.world
@@ -608,8 +610,7 @@ def proved_first(event: Carried) -> None:
             return False
         last, ref = state.status.last_change, state.spec.policy_ref
         mine = ref is not None and ref.uid == policy.metadata.uid
-        known = last is not None and last.policy == policy.metadata.uid
-        return mine and known and last is not None and last.outcome == "Unproved"
+        return mine and last is not None and last.outcome == "Unproved"
 
     others = [name for name in matched_by(event) if unproved(name)]
     assert not others or unproved(event.decision.name), f"{others} are not proved yet"
@@ -774,6 +775,35 @@ def written_as_asked_today(event: Carried) -> None:
         assert status.observed.audit_key == asked, f"{node.name}: something else is asked by now"
 
 
+def note_proved(event: Carried) -> None:
+    """(No rule of its own: remembers for `never_well_unproved` what changes have ended well.)"""
+    decision = event.decision
+    if isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState":
+        status = (event.cluster.state(decision.name) or {}).get("status") or {}
+        disk = event.cluster.disks.get(decision.name)
+        ended = (status.get("lastChange") or {}).get("outcome") in ("Done", "Lowered")
+        if disk is not None and ended and _writing(event.before):
+            event.ledger.proved.add((decision.name, disk.sha256))
+
+
+def never_well_unproved(event: Carried) -> None:
+    """What an agent has written is called well only once a change that wrote it has ended so."""
+    decision, world = event.decision, event.world
+    if not (isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState"):
+        return
+    name = decision.name
+    state, disk = event.cluster.state(name), event.cluster.disks.get(name)
+    if state is None or disk is None or name in event.ledger.meddled or name not in world.nodes:
+        return
+    if state["status"].get("phase") != "Compatible" or not disk.made:
+        return
+    policy = govern(world.nodes[name], world.states.get(name), world.policies.values()).policy
+    if policy is None or policy.spec.mode != "Enforce" or not policy.spec.verify.proof:
+        return
+    ours = disk.made[-1].after == disk.sha256
+    assert not ours or (name, disk.sha256) in event.ledger.proved, f"{name} is not proved"
+
+
 RULES: tuple[Callable[[Carried], None], ...] = (
     parallel,
     unavailable,
@@ -811,6 +841,8 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     answers_its_own_question,
     never_the_same_order,
     written_as_asked_today,
+    note_proved,
+    never_well_unproved,
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cni_upgrade.api import names
-from tests.unit.fleet.cluster_model import AGENTS
+from tests.unit.fleet.cluster_model import AGENTS, PROOF
 from tests.unit.fleet.course_rules import Logbook
 from tests.unit.fleet.invariants import Ledger
 from tests.unit.fleet.rollout import Rollout
@@ -146,6 +146,128 @@ def another_target_before_the_agent_begins() -> Rollout:
     return r
 
 
+def unproved_and_the_policy_made_anew() -> Rollout:
+    """The new policy knows nothing of the change, its node does: proved before another begins."""
+    r = of(old("node-a", surprise={"1.0.0": (False, False)}), old("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    for pod in r.cluster.pods_on("node-a", PROOF):
+        r.cluster.api.remove("Pod", pod["metadata"]["name"], PROOF)
+    r.cluster.quota = "exceeded quota: pods"
+    r.until(lambda: reason(r, "node-a") == "ProofInconclusive")
+    r.play(20)
+    r.say("== the policy is deleted and applied again, and the quota raised")
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.play(30)
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.cluster.quota = ""
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack", "node-b": "Waiting"}
+    assert (version(r, "node-a"), version(r, "node-b")) == ("0.4.0", "0.4.0")
+    return r
+
+
+RAISED = {**ENFORCE, "target": {"cni": {"version": "1.1.0"}}}
+
+
+def _lose_agents(r: Rollout) -> None:
+    """`kubectl delete jobs --all`, and what was said is gone with the pods."""
+    for kind in ("Job", "Pod"):
+        for each in list(r.cluster.api.all(kind)):
+            if each["metadata"]["namespace"] == AGENTS:
+                r.cluster.api.remove(kind, each["metadata"]["name"], AGENTS)
+
+
+def _stopped_after_the_write(r: Rollout) -> None:
+    """Node-a is written while the controller is away; then all is stopped and the Jobs deleted."""
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    before = len(r.cluster.disks["node-a"].writes)
+    r.dead = True
+    r.until(lambda: len(r.cluster.disks["node-a"].writes) > before)
+    r.say("== written; everything is stopped, and the Jobs are deleted")
+    r.cluster.stopped = "panic"
+    _lose_agents(r)
+    r.dead = False
+    r.restart()
+    r.play(30)
+    assert phases(r)["node-a"] == "Pending"
+    r.say("== goes on")
+    r.cluster.stopped = ""
+    r.settle()
+
+
+def first_answer_lost_as_all_is_stopped() -> Rollout:
+    """Nobody has said that it is written: looked at, proved before another begins, put back."""
+    r = of(old("node-a", surprise={"1.0.0": (False, False)}), old("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    _stopped_after_the_write(r)
+    assert phases(r) == {"node-a": "RolledBack", "node-b": "Waiting"}
+    assert (version(r, "node-a"), version(r, "node-b")) == ("0.4.0", "0.4.0")
+    return r
+
+
+def _raised() -> Rollout:
+    """Two nodes are done, and the target is raised to one at which node-a breaks."""
+    r = of(old("node-a", most="1.1.0"), old("node-b", most="1.1.0"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    r.say("== target: 1.1.0")
+    r.cluster.disks["node-a"].surprise = {"1.1.0": (False, False)}
+    r.cluster.apply_policy("cure", RAISED)
+    return r
+
+
+def second_answer_lost_as_all_is_stopped() -> Rollout:
+    """That the node was done before says nothing: put back to what the first change has proved."""
+    r = _raised()
+    _stopped_after_the_write(r)
+    assert phases(r) == {"node-a": "RolledBack", "node-b": "Waiting"}
+    assert (version(r, "node-a"), version(r, "node-b")) == ("1.0.0", "1.0.0")
+    return r
+
+
+def written_as_its_agent_was_taken_back() -> Rollout:
+    """It came up in that moment and is gone without a word: the next look finds what it wrote."""
+    r = of(old("node-a", most="1.1.0"))
+    disk = r.cluster.disks["node-a"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    r.say("== target: 1.1.0; the image is not there")
+    disk.surprise, disk.faults = {"1.1.0": (False, False)}, ["none", "pull"]
+    r.cluster.apply_policy("cure", RAISED)
+    r.crash_on = "DeleteJob"
+    r.until(lambda: r.dead)
+    r.say("== the controller is away, the image comes in, and the Job goes once it is written")
+    r.cluster.pull("node-a")
+    r.until(lambda: len(disk.writes) == 2)
+    _lose_agents(r)
+    r.dead = False
+    r.restart()
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack"}
+    assert version(r, "node-a") == "1.0.0"
+    return r
+
+
+def agents_lost_after_a_second_write() -> Rollout:
+    """A person asks again: what the lost agents wrote is proved, and put back."""
+    r = of(old("node-a", most="1.1.0"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    r.say("== target: 1.1.0; agents are killed as they have written")
+    disk = r.cluster.disks["node-a"]
+    disk.surprise, disk.faults = {"1.1.0": (False, False)}, ["none", *["killed-after-write"] * 3]
+    r.cluster.apply_policy("cure", RAISED)
+    r.until(lambda: r.phase("node-a") == "Failed")
+    assert reason(r, "node-a") == "AgentLost"
+    r.say("== a person asks again")
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack"}
+    assert version(r, "node-a") == "1.0.0"
+    return r
+
+
 LOST_ANSWERS: tuple[Callable[[], Rollout], ...] = (
     look_of_before_a_power_cut,
     retry_while_a_look_is_under_way,
@@ -153,4 +275,9 @@ LOST_ANSWERS: tuple[Callable[[], Rollout], ...] = (
     etcd_of_before_a_rollback,
     cordoned_anew_while_its_job_is_refused,
     another_target_before_the_agent_begins,
+    unproved_and_the_policy_made_anew,
+    first_answer_lost_as_all_is_stopped,
+    second_answer_lost_as_all_is_stopped,
+    written_as_its_agent_was_taken_back,
+    agents_lost_after_a_second_write,
 )

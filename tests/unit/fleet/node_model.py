@@ -194,7 +194,7 @@ class SimNode:
         last = self.made[-1]
         mine = list(takewhile(lambda made: made.policy == last.policy, reversed(self.made)))
         first = mine[-1]
-        file = StandingFile(FILE, first.id, first.version, last.to, last.after)
+        file = StandingFile(FILE, first.id, first.version, last.to, last.after, last.id)
         return Standing(last.policy, (file,)) if self.sha256 != first.before else None
 
     def _against(self, operation: Operation, pods: Sequence[str]) -> OperationError | None:

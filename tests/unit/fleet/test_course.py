@@ -57,7 +57,7 @@ UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
         (member(seen=False, phase="Blocked", reason="NoConfig"), True),
         (member(phase="Blocked", lastChange=UNPROVED), True),
         (member(phase="Auditing", lastChange=UNPROVED, ready="Unknown"), True),
-        (member(phase="Blocked", lastChange={**UNPROVED, "policy": "other-uid"}), False),
+        (member(phase="Blocked", lastChange={**UNPROVED, "policy": "other-uid"}), True),
     ],
 )
 def test_what_a_wave_waits_for(one: Member, expected: bool) -> None:

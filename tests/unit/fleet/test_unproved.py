@@ -9,6 +9,7 @@ import pytest
 
 from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.fleet.ending import gave_back
 from cni_upgrade.fleet.unproved import before, perhaps_written, reopened, unproved
 from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.node_model import SimNode
@@ -53,11 +54,12 @@ def test_it_is_to_be_proved_where_it_stands(
         ({}, {}, True),
         ({}, {"verify": {"proof": False}}, False),
         ({}, {"mode": "Audit"}, False),
-        ({"policy": "other-uid"}, {}, False),
+        # It may be gone by now, and have been applied again.
+        ({"policy": "other-uid"}, {}, True),
         ({"outcome": "Done"}, {}, False),
     ],
 )
-def test_it_is_unproved_for_the_policy_that_wants_a_proof(
+def test_it_is_unproved_for_a_policy_that_wants_a_proof(
     more: dict[str, Any], spec: dict[str, Any], expected: bool
 ) -> None:
     last = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid", **more}
@@ -171,3 +173,25 @@ def test_a_change_over_one_that_was_never_proved_is_judged_by_what_worked_before
 
 def test_a_look_has_written_nothing() -> None:
     assert perhaps("audit") is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "last", "stays"),
+    [
+        ("Restored", EARLIER, False),
+        ("Restored", {**EARLIER, "outcome": "Done"}, True),
+        ("Refused", EARLIER, True),
+        ("Failed", EARLIER, True),
+    ],
+)
+def test_what_was_given_back_is_not_to_be_proved_any_more(
+    outcome: str, last: Any, stays: bool
+) -> None:
+    """Else the next policy would hold its other nodes for it."""
+    at = view("restore")
+    changed = {"policy": {"name": "cure", "uid": "cure-uid"}, "files": [FILE]}
+    known = {**at.status.to_api(), "changed": changed, "lastChange": last}
+    move = gave_back(
+        replace(at, status=NodeStateStatus.model_validate(known)), outcome, "what became of it"
+    )
+    assert (move.status.last_change is not None) is stays

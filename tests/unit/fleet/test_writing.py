@@ -205,9 +205,9 @@ RUNS = agent(containerStatuses=[{"containerID": "x", "state": {"running": {}}}])
         (seen(NEVER_RAN), False, "AgentNotStarted"),
         (seen(UNSCHEDULED), False, "TakeBack DeleteJob"),
         (seen(UNSCHEDULED, going=True), False, "TakeBack"),
-        # It came up as it was taken back: what it does counts.
+        # It came up as it was taken back: what it does counts, and is asked for once it is gone.
         (seen(RUNS), False, "Apply"),
-        (seen(RUNS, going=True), False, "TakeBack"),
+        (seen(RUNS, going=True), False, "Apply"),
         (seen(RAN), False, "Apply"),
         # Too long ago to be sure: asked again under its id, the node tells what it knows.
         (seen(gone=True), True, "Apply"),

@@ -78,7 +78,15 @@ standing = st.builds(
     Standing,
     policy=st.none() | st.text(max_size=128),
     files=st.lists(
-        st.builds(StandingFile, name=text, backup=text, from_version=maybe, to=maybe, sha256=text),
+        st.builds(
+            StandingFile,
+            name=text,
+            backup=text,
+            from_version=maybe,
+            to=maybe,
+            sha256=text,
+            newest=text,
+        ),
         max_size=8,
     ).map(tuple),
 )

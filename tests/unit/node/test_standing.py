@@ -27,7 +27,7 @@ def backup(result: Result) -> str:
 
 
 def file(path: Path, result: Result, to: str = "1.0.0") -> StandingFile:
-    return StandingFile(path.name, backup(result), None, to, sha256(path))
+    return StandingFile(path.name, backup(result), None, to, sha256(path), backup(result))
 
 
 def test_what_a_policy_wrote(host: Host) -> None:
@@ -44,11 +44,11 @@ def test_the_first_backup_of_a_policy_counts(host: Host) -> None:
     path = host.config()
     first = apply(host, to="0.4.0")
     path.write_text(path.read_text().replace("0.4.0", "0.3.1"))
-    apply(host, number=1)
-    assert standing(host) == Standing(ME, (file(path, first),))
+    second = apply(host, number=1)
     written = sha256(path)
+    told = StandingFile(path.name, backup(first), None, "1.0.0", written, backup(second))
+    assert standing(host) == Standing(ME, (told,))
     path.write_text("{}")
-    told = StandingFile(path.name, backup(first), None, "1.0.0", written)
     assert standing(host) == Standing(ME, (told,)), "to be given back, and then refused by name"
 
 
@@ -65,7 +65,8 @@ def test_nothing_stands_once_it_was_given_back(host: Host) -> None:
     first = apply(host, to="0.4.0")
     second = apply(host, number=1)
     run(host.restore(second.backup))
-    assert standing(host) == Standing(ME, (file(path, first),)), "the first change still does"
+    still = replace(file(path, first), newest=backup(second))
+    assert standing(host) == Standing(ME, (still,)), "the first change still does"
     run(host.restore(first.backup, number=1))
     assert (standing(host), path.read_text()) == (None, VERSIONLESS)
     path.write_text(VERSIONLESS.replace("{", '{"cniVersion": "0.3.1",', 1))

@@ -1,0 +1,113 @@
+"""What a record does not know of a change, it learns from the backups on the node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cni_upgrade.fleet.remaking import remade
+from cni_upgrade.fleet.view import View
+from cni_upgrade.node.operation import Standing, StandingFile
+from tests.unit.fleet.api_model import stamp
+from tests.unit.fleet.node_model import SimNode
+from tests.unit.fleet.samples import NOW, policy, report, state, view
+
+NAME, HEARD, UNHEARD, THEIRS = "10-net.conflist", "a" * 64, "b" * 64, "c" * 64
+FIRST, NEWEST = "20250101T000000Z-00000000", "20260101T000000Z-00000000"
+KNOWN = {
+    "policy": {"name": "cure", "uid": "cure-uid"},
+    "files": [{"name": NAME, "backup": FIRST, "from": "0.4.0", "to": "1.0.0", "sha256": HEARD}],
+}
+DONE = {"outcome": "Done", "at": stamp(NOW), "policy": "cure-uid"}
+PERHAPS = {**DONE, "outcome": "Unproved", "written": False, "baseline": {"add": True, "del": True}}
+
+
+def looked(found: str, written: str | None, **status: Any) -> View:
+    """Node-a after a look that finds those bytes, and whose agent tells that it wrote these."""
+    at = view("audit", policies={"cure": policy()})
+    known = state(**{"baseline": {"add": True, "del": False}, **status})
+    whole = report(SimNode("node-a", "1.1.0"))
+    file = StandingFile(NAME, FIRST, "0.4.0", "1.1.0", written or "", NEWEST)
+    told = Standing("cure-uid", (file,)) if written else None
+    files = tuple(replace(each, sha256=found) for each in whole.files)
+    seen = replace(whole, files=files, standing=told)
+    return remade(replace(at, state=known, status=known.status), seen, policy())
+
+
+@pytest.mark.parametrize(
+    ("found", "written", "outcome"),
+    [
+        (UNHEARD, UNHEARD, "Unproved"),
+        (HEARD, HEARD, "Done"),
+        # Somebody has changed it since: that is theirs, and drift.
+        (THEIRS, UNHEARD, "Done"),
+        (HEARD, UNHEARD, "Done"),
+        (UNHEARD, None, "Done"),
+    ],
+)
+def test_what_an_agent_wrote_whose_answer_was_lost_is_to_be_proved(
+    found: str, written: str | None, outcome: str
+) -> None:
+    status = looked(found, written, changed=KNOWN, lastChange=DONE).status
+    last, changed = status.last_change, status.changed
+    assert last is not None
+    assert last.outcome == outcome
+    assert changed is not None
+    [file] = changed.files
+    assert file.backup == FIRST, "what stood there before the policy"
+    if outcome == "Unproved":
+        assert (file.to, file.sha256) == ("1.1.0", UNHEARD)
+        assert last.backup == NEWEST, "what was proved last"
+        assert last.baseline is not None
+        assert last.baseline.delete is False, "what worked before it"
+    else:
+        assert file.sha256 == HEARD
+
+
+@pytest.mark.parametrize(
+    ("last", "outcome", "backup", "works"),
+    [
+        (PERHAPS, "Unproved", NEWEST, True),
+        ({**PERHAPS, "backup": "of before both"}, "Unproved", "of before both", True),
+        # A person has yet to ask for another try.
+        ({**PERHAPS, "outcome": "Failed"}, "Failed", NEWEST, True),
+        (None, "Unproved", NEWEST, False),
+    ],
+)
+def test_what_is_known_of_such_a_change_stays(
+    last: Any, outcome: str, backup: str, works: bool
+) -> None:
+    kept = looked(UNHEARD, UNHEARD, changed=KNOWN, lastChange=last).status.last_change
+    assert kept is not None
+    assert (kept.outcome, kept.backup, kept.written) == (outcome, backup, None)
+    assert kept.baseline is not None
+    assert kept.baseline.delete is works
+
+
+@pytest.mark.parametrize(
+    ("changed", "last", "stays"),
+    [
+        (None, PERHAPS, False),
+        # That it was written an agent has said; or what it may have changed was changed before.
+        (None, {**PERHAPS, "written": None}, True),
+        (KNOWN, PERHAPS, True),
+        (None, DONE, True),
+    ],
+)
+def test_where_nothing_was_written_nothing_is_to_be_proved(
+    changed: Any, last: Any, stays: bool
+) -> None:
+    status = looked(HEARD, None, changed=changed, lastChange=last).status
+    assert (status.last_change is not None) is stays
+
+
+def test_of_a_record_that_was_lost_nobody_knows_what_worked_before() -> None:
+    last = looked(UNHEARD, UNHEARD).status.last_change
+    assert last is not None
+    assert (last.outcome, last.baseline, last.backup) == ("Unproved", None, NEWEST)
+    assert (
+        looked(UNHEARD, UNHEARD, lastChange=DONE).status.last_change
+        == state(lastChange=DONE).status.last_change
+    )
