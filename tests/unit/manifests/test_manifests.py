@@ -154,7 +154,7 @@ def test_two_controllers_on_two_nodes_are_probed(pod: Object) -> None:
     # the only one of a cluster of one node, were it kept until another one is there.
     assert deployment["strategy"]["rollingUpdate"] == {
         "maxSurge": 0,
-        "maxUnavailable": "100%",
+        "maxUnavailable": 1,
     }
     [apart] = pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert apart["topologyKey"] == "kubernetes.io/hostname"
