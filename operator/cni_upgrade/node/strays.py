@@ -3,48 +3,75 @@ comes.
 
 Such a process has no parent once the plugin is ended, and the kernel gives it to the nearest
 ancestor that asks for orphans (prctl(2) PR_SET_CHILD_SUBREAPER), or to process 1, which the agent
-is in its container. We ask only while plugins run. Where the kernel does not take that, or does not
-tell our children, it stays; so may one that starts others faster than they can be ended.
+is in its container. We ask only while plugins run, and end only what has started since: whoever
+became us with `exec` may have left jobs, and those let go of processes too. Where the kernel does
+not take that, or does not tell our children, it stays; so does what another user runs, and so may
+one that starts others faster than they can be ended.
 """
 
 import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from cni_upgrade.node import stop
 
 _SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
-_ROUNDS = 100
 _TASKS = "/proc/self/task"
+_PATIENCE = 1.0
+"""Seconds for all of them to be gone; no signal is heard meanwhile."""
 
 
 @contextmanager
 def ended() -> Iterator[None]:
-    """Whatever comes to us while this is held is ended with it. What we start in here ourselves
-    must be ended in here too."""
-    before = _children()
+    """Whatever starts and comes to us while this is held is ended with it. What we start in here
+    ourselves must be ended in here too."""
+    before, since = _children(), _now()
     _adopt(1)
     try:
         yield
     finally:
         with stop.later():
-            _end(before)
+            _end(before, since)
             _adopt(0)
 
 
-def _end(before: Collection[int]) -> None:
-    for _ in range(_ROUNDS):
-        strays = _children().difference(before)
-        if not strays:
+def _end(before: Collection[int], since: int) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    spared = set(before)
+    while strays := _children() - spared:
+        spared |= {each for each in strays if not _ended(each, since)}
+        if time.monotonic() > deadline:
             return
-        for each in strays:  # each may leave others, which come to us in turn
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(each, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(each, 0)
+        time.sleep(0.001)  # each may leave others, which come to us in turn
+
+
+def _ended(pid: int, since: int) -> bool:
+    """Asks a child of ours to end, once more if need be; False where it is not ours to end."""
+    try:
+        if _started(pid) < since:
+            return False
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, os.WNOHANG)
+    except OSError:  # it is another user's, or nothing is known of it
+        return False
+    return True
+
+
+def _now() -> int:
+    """In the unit of `_started`."""
+    if sys.platform != "linux":
+        return 0
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
+def _started(pid: int) -> int:
+    """When a process was started, in ticks since the boot (proc(5)). Raises OSError."""
+    with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123 - see files.py
+        return int(stat.read().rpartition(b")")[2].split()[19])
 
 
 def _adopt(whether: int) -> None:

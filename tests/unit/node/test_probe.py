@@ -176,6 +176,46 @@ def test_what_a_plugin_leaves_in_another_session_is_ended(
     assert [path for path in Path("/proc/self/task").glob("*/children") if path.read_text()] == []
 
 
+def test_what_was_let_go_of_before_is_none_of_a_plugins(host: Host, tmp_path: Path) -> None:
+    """A script that becomes us with `exec` may have jobs, and one of them ends meanwhile."""
+    script = f"sleep 60 & echo $! > {tmp_path}/job; while ! [ -e {tmp_path}/go ]; do :; done"
+    with subprocess.Popen(["sh", "-c", script]) as ours:
+        while not (tmp_path / "job").exists():
+            time.sleep(0.01)
+        time.sleep(0.02)  # the kernel tells a process's start to a hundredth of a second
+        leaving(host, tmp_path, "{stray}")
+        path = host.bin / "p"
+        path.write_text(f"{path.read_text()}\ntouch {tmp_path}/go\nsleep 0.3\n")
+        ask(host, "p")
+        assert ours.wait() == 0
+    left = int((tmp_path / "job").read_text())
+    assert members(stray(tmp_path)) == []
+    assert os.waitpid(left, os.WNOHANG) == (0, 0), "it is ours by now, and runs"
+    os.kill(left, signal.SIGKILL)
+    os.waitpid(left, 0)
+
+
+@pytest.mark.parametrize("error", [PermissionError, None], ids=["of another user", "of the kernel"])
+def test_one_that_cannot_be_ended_is_not_waited_for(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError] | None
+) -> None:
+    """Signals are held back meanwhile: an audit that hangs in there could only be killed."""
+    leaving(host, tmp_path, "{stray}")
+
+    def kill(_pid: int, _number: int) -> None:
+        if error:
+            raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "kill", kill)
+        start = time.monotonic()
+        ask(host, "p")
+        assert time.monotonic() - start < (0.9 if error else 3)
+    left = stray(tmp_path)
+    os.kill(left, signal.SIGKILL)
+    os.waitpid(left, 0)
+
+
 def test_what_cannot_be_adopted_hinders_nobody(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
