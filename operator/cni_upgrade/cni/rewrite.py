@@ -130,24 +130,30 @@ def diff(old: bytes, new: bytes, name: str = "", new_name: str = "") -> str:
 def _unified(old: list[str], new: list[str], before: str, after: str) -> Iterator[str]:
     """As difflib has it, which takes the square of the lines where many are alike: of a file of
     1 MiB, minutes. So it is given the part that differs alone, and none that is larger than
-    `_COMPARED`: of such a one all lines go and all come.
+    `_COMPARED`: of such a one all lines go and all come. It is not given the lines around that
+    part: it may match them otherwise, and patch takes a hunk that shows fewer lines before what
+    differs than after it for one at the start of the file.
     """
     first = _alike(zip(old, new, strict=False))
     last = _alike(zip(reversed(old[first:]), reversed(new[first:]), strict=False))
     gone, come = len(old) - first - last, len(new) - first - last
     yield f"--- {before}\n"
     yield f"+++ {after}\n"
-    if gone * come > _COMPARED:
-        groups = [[("replace", first, first + gone, first, first + come)]]
-    else:
-        start, cut = max(first - _AROUND, 0), max(last - _AROUND, 0)
+    groups = [[("replace", 0, gone, 0, come)]]
+    if gone * come <= _COMPARED:
         matcher = difflib.SequenceMatcher(
-            None, old[start : len(old) - cut], new[start : len(new) - cut]
+            None, old[first : first + gone], new[first : first + come]
         )
-        groups = [
-            [(tag, a + start, b + start, c + start, d + start) for tag, a, b, c, d in group]
-            for group in matcher.get_grouped_opcodes(_AROUND)
-        ]
+        groups = list(matcher.get_grouped_opcodes(_AROUND))
+    groups = [
+        [(tag, a + first, b + first, c + first, d + first) for tag, a, b, c, d in group]
+        for group in groups
+    ]
+    if groups:  # else the bytes differ in what is no UTF-8 alone
+        start, shown = max(first - _AROUND, 0), min(last, _AROUND)
+        a, b = first + gone, first + come
+        groups[0].insert(0, ("equal", start, first, start, first))
+        groups[-1].append(("equal", a, a + shown, b, b + shown))
     for group in groups:
         (_, a, _, c, _), (_, _, b, _, d) = group[0], group[-1]
         yield f"@@ -{_range(a, b)} +{_range(c, d)} @@\n"

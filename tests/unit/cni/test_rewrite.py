@@ -369,6 +369,22 @@ def test_a_diff_makes_the_new_file_of_the_old_one(before: list[str], after: list
     assert [*made, *before[read:]] == after
 
 
+@given(st.lists(st.sampled_from("abc"), max_size=40), st.lists(st.sampled_from("abc"), max_size=40))
+@example(list("bdabdabc"), list("bdabdabdabc"))
+def test_a_hunk_shows_three_lines_around_what_differs(before: list[str], after: list[str]) -> None:
+    """Of fewer, at either end, `git apply` takes it that the file begins or ends there."""
+    old, new = ("".join(f"{line}\n" for line in lines) for lines in (before, after))
+    for hunk in re.split(r"^@@ ", diff(old.encode(), new.encode()), flags=re.M)[1:]:
+        head, *lines = hunk.splitlines()
+        start, _, count = head.split()[0][1:].partition(",")
+        here = int(start) - (count != "0")
+        behind = len(before) - here - int(count or 1)
+        kinds = "".join(line[0] for line in lines)
+        assert here == 0 or kinds.startswith("   ")
+        assert behind == 0 or kinds.endswith("   ")
+        assert set(kinds.strip(" ")) & {"+", "-"}
+
+
 @pytest.mark.parametrize("ends", [False, True])
 def test_the_diff_of_a_large_file_takes_no_minutes(ends: bool) -> None:
     """1 MiB of lines that are much alike. It took five."""
