@@ -113,9 +113,11 @@ def containerd(loaded: Loaded, version: tuple[int, int] | None) -> Stated | None
     Raises RuntimeConfigError; also where the release is not known and it depends on it.
     """
     if version is not None:
-        return _containerd(loaded, version)
+        return _containerd(loaded, version, loopback=version >= (2, 0))
     turns = _TURNS[2:] if _version(*loaded[0], _in_any_case) > 2 else _TURNS
-    first, *rest = (_containerd(loaded, each) for each in turns)
+    # A member that not all of them have says nothing of the folders, in which they may agree.
+    loopback = turns[0] >= (2, 0)
+    first, *rest = (_containerd(loaded, each, loopback=loopback) for each in turns)
     if any(each != first for each in rest):
         raise RuntimeConfigError(
             f"{loaded[0][0]}: what it says of CNI depends on the release of containerd, which is "
@@ -124,7 +126,8 @@ def containerd(loaded: Loaded, version: tuple[int, int] | None) -> Stated | None
     return first
 
 
-def _containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
+def _containerd(loaded: Loaded, version: tuple[int, int], *, loopback: bool) -> Stated | None:
+    """`loopback` is whether `use_internal_loopback` is looked at."""
     spelling = _spelling(version)
     for path, document in loaded:
         named = _member(path, document, "disabled_plugins", spelling, [])
@@ -140,7 +143,7 @@ def _containerd(loaded: Loaded, version: tuple[int, int]) -> Stated | None:
         merged.pop("bin_dirs", None)  # a member that these releases do not have
     else:
         merged.pop("bin_dir", None)
-    if version < (2, 0):
+    if not loopback:
         merged.pop(_LOOPBACK, None)
     bin_dirs: tuple[str, ...] = ()
     if "bin_dirs" in merged:

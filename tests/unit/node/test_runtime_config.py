@@ -558,8 +558,17 @@ def test_a_containerd_that_needs_no_loopback_plugin(
 def test_a_loopback_that_is_neither_wanted_nor_not(tmp_path: Path) -> None:
     put(tmp_path, ETC, V3 + 'use_internal_loopback = "yes"\n')
     assert "expected true or false" in wrong(tmp_path, "containerd://2.2.0")
-    put(tmp_path, ETC, V2 + "use_internal_loopback = true\n")
-    assert "depends on the release" in wrong(tmp_path, "")
+
+
+def test_a_loopback_says_nothing_of_the_folders(tmp_path: Path) -> None:
+    """Where no release is known these are the same for all, and only some read the loopback."""
+    put(tmp_path, ETC, 'version = 2\nimports = ["/etc/more.toml"]\n')
+    put(tmp_path, "etc/more.toml", V2 + "use_internal_loopback = true\n")
+    assert runtime_config.read(str(tmp_path), "").stated == replace(DEFAULT, files=(f"/{ETC}",))
+    put(tmp_path, ETC, V3 + "use_internal_loopback = true\n")
+    stated = runtime_config.read(str(tmp_path), "").stated
+    assert stated is not None
+    assert stated.internal_loopback, "of those that read such a file each reads it"
 
 
 def test_the_network_that_crio_takes_by_name(host: Host) -> None:
