@@ -49,7 +49,7 @@ def status(answers: Answers) -> Object:
         phase_since=now,
         reason="AuditOnly",
         message="policy bench only audits; spec.mode: Enforce applies; planned: a new version",
-        observed=observed(Node.of(raw), 20 * "a", 20 * "b", now, False),
+        observed=observed(Node.of(raw), 20 * "a", 20 * "b", "/", now, False),
         policies=("bench",),
         serial=1,
     )

@@ -47,7 +47,9 @@ class DriftStatus(Model):
         description="SHA-256 of what stood there when it was used up: not mended by itself.",
     )
     retry: Word = Field(
-        default="", description="The values of cniupgrade.dev/retry when it was found."
+        default="/",
+        description="Digests of cniupgrade.dev/retry of the policy and of this node state when it "
+        "was found.",
     )
     writer: Line = Field(
         default="", description="Who writes the file, as far as the audit could find out."

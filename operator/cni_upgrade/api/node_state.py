@@ -41,8 +41,14 @@ class Observed(Model):
     )
     asked_key: Word = Field(
         default="",
-        description="Digest of what people asked for then (target, managedFiles, paths and the "
-        "annotation cniupgrade.dev/retry); a different one asks to try a failed node again.",
+        description="Digest of what people wanted then (target, managedFiles, paths); a different "
+        "one asks to try a failed node again.",
+    )
+    retry: Word = Field(
+        default="/",
+        description="Digests of the annotation cniupgrade.dev/retry of the policy and of this "
+        "node state that were answered last, by a look or by a failure; another value asks again, "
+        "and one that is taken away asks for nothing.",
     )
     audited_at: Time | None = Field(
         default=None, description="When the last audit ended; absent when it brought no answer."

@@ -84,6 +84,11 @@ class RolloutStatus(Model):
     )
     next_window: Time | None = Field(
         default=None,
+    retry: Word = Field(
+        default="",
+        description="Digest of the policy's annotation cniupgrade.dev/retry that was answered "
+        "last; one that is taken away asks for nothing.",
+    )
         description="When the next maintenance window opens that is long enough; absent while "
         "one is open, and where there are none.",
     )

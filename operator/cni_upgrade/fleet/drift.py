@@ -8,8 +8,8 @@ from cni_upgrade.api import duration, names
 from cni_upgrade.api.changed import ChangedFile
 from cni_upgrade.api.drift import DriftStatus
 from cni_upgrade.api.history import HistoryEntry
-from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet import retry
 from cni_upgrade.fleet.view import View
 from cni_upgrade.node.operation import Action, FileReport, Report
 
@@ -32,10 +32,10 @@ def judged(
         return known, None
     mine, file = hit
     known = known or DriftStatus()
-    retry = _retry(policy, view.state)
-    if known.spent and retry != known.retry:
+    asked = retry.of_node(policy, view.state, known.retry)
+    if known.spent and asked != known.retry:
         # A person asks for another try: that one is theirs, and the budget begins anew.
-        again = DriftStatus(file=file.name, sha256=file.sha256, retry=retry, writer=_writer(file))
+        again = DriftStatus(file=file.name, sha256=file.sha256, retry=asked, writer=_writer(file))
         return again, None
     limit = policy.spec.drift
     within = timedelta(seconds=duration.seconds(limit.within))
@@ -58,7 +58,7 @@ def judged(
         sha256=file.sha256,
         spent=spent,
         fought=(known.fought or file.sha256) if spent else None,
-        retry=retry,
+        retry=asked,
         writer=_writer(file),
     )
     return now, _entry(view, mine, file, now)
@@ -103,11 +103,6 @@ def _drifted(mine: ChangedFile, file: FileReport) -> bool:
 def _as_written(written: dict[str, ChangedFile], report: Report) -> bool:
     pairs = _pairs(written, report)
     return bool(pairs) and all(mine.sha256 == file.sha256 for mine, file in pairs)
-
-
-def _retry(policy: CNIUpgradePolicy, state: CNINodeState) -> str:
-    said = (each.metadata.annotations.get(names.RETRY, "") for each in (policy, state))
-    return "/".join(said)
 
 
 def _writer(file: FileReport) -> str:

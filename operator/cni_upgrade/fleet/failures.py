@@ -7,17 +7,16 @@ same: it counts until somebody asks for another try, or a change has gone well t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from cni_upgrade.api import names
 from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.rollout import CountFailures
 from cni_upgrade.api.rollout_status import FailedNode
+from cni_upgrade.fleet import retry
 from cni_upgrade.fleet.budget import limit
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import FAILED
@@ -186,6 +185,5 @@ def _canary(member: Member, policy: CNIUpgradePolicy) -> bool:
 
 
 def _retry(member: Member) -> str:
-    """Digest of a person's retry on the record, which may be of any length; empty without one."""
-    value = member.state.metadata.annotations.get(names.RETRY) if member.state else None
-    return "" if value is None else hashlib.sha256(value.encode()).hexdigest()[:16]
+    """Digest of a person's retry on the record; empty without one."""
+    return retry.standing(member.state.metadata.annotations, "") if member.state else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from cni_upgrade.api.node_state import Observed
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.fleet import answers, drift, orders
+from cni_upgrade.fleet import answers, drift, orders, retry
 from cni_upgrade.fleet.ending import last
 from cni_upgrade.fleet.phases import GOOD
 from cni_upgrade.fleet.remaking import remade
@@ -90,7 +92,7 @@ def audited(view: View, result: Result) -> Move:
         "phase": phase,
         "reason": reason,
         "message": message,
-        "observed": observed(view.node, key, _asked(view, key), view.now, result.truncated),
+        "observed": _observed(view, key, view.now, result.truncated),
         "operation": None,
         "drift": drifted,
         "history": history,
@@ -112,10 +114,14 @@ def _key(view: View) -> str:
     return audit_key(view.node, view.state, policy, view.world.config)
 
 
-def _asked(view: View, key: str) -> str:
-    """What people asked for by that question; empty where they ask for something else by now."""
+def _observed(view: View, key: str, at: datetime | None, truncated: bool) -> Observed:
+    """What the look was made from, with what people asked for by it: nothing where they ask for
+    something else by now."""
     policy = view.orderer
-    return asked_key(view.state, policy) if key and policy is not None else ""
+    asked, retries = "", "/"
+    if policy is not None:
+        asked, retries = asked_key(policy) if key else "", retry.of_node(policy, view.state)
+    return observed(view.node, key, asked, retries, at, truncated)
 
 
 def _still_asked(view: View, policy: CNIUpgradePolicy) -> bool:
@@ -138,7 +144,7 @@ def look_failed(view: View, reason: str, why: str) -> Move:
         "phase": Phase.PENDING,
         "reason": reason,
         "message": f"the audit failed, is tried again in {int(rest.total_seconds())} s: {why}",
-        "observed": observed(view.node, key, _asked(view, key), None, False),
+        "observed": _observed(view, key, None, False),
         "operation": None,
         "last_operation": last(view, "Lost", None),
         "attempts": attempts + 1,

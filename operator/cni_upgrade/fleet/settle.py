@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Observed
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
@@ -16,6 +15,7 @@ from cni_upgrade.api.report import FileReport
 from cni_upgrade.api.report import Report as ApiReport
 from cni_upgrade.api.target import CniTarget
 from cni_upgrade.cni.findings import Code, Severity
+from cni_upgrade.fleet import retry
 from cni_upgrade.fleet.config import OperatorConfig, Preset
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.node.operation import Report, Verdict
@@ -26,7 +26,7 @@ def audit_key(
 ) -> str:
     """Digest of everything that an audit's answer depends on, as far as it shows without asking.
 
-    A person's `cniupgrade.dev/retry` is part of it: a new value asks for a new look.
+    A person's `cniupgrade.dev/retry` is part of it: another value asks for a new look.
     """
     spec = policy.spec
     asked = _asked(
@@ -37,7 +37,7 @@ def audit_key(
     return _digest(
         (node.uid, node.boot_id, node.runtime, node.kubelet, *carried),
         asked,
-        (policy.metadata.annotations.get(names.RETRY), state.metadata.annotations.get(names.RETRY)),
+        tuple(each or None for each in retry.of_node(policy, state).split("/")),
     )
 
 
@@ -52,22 +52,23 @@ def answered(
 def asked_of_all(policy: CNIUpgradePolicy) -> str:
     """Digest of what people ask for on each node of a policy, a retry of all included."""
     spec = policy.spec
-    retry = policy.metadata.annotations.get(names.RETRY)
-    return _asked_digest(spec.target.cni, spec.managed_files.value, spec.paths, (retry,))
+    asked = retry.of_all(policy) or None
+    return _asked_digest(spec.target.cni, spec.managed_files.value, spec.paths, (asked,))
 
 
-def asked_key(state: CNINodeState, policy: CNIUpgradePolicy) -> str:
-    """Digest of what people ask for on a node, whatever else an audit's answer depends on.
+def asked_key(policy: CNIUpgradePolicy) -> str:
+    """Digest of what people want of a node, whatever else an audit's answer depends on.
 
     The folders that an operator's release looks at are no question of theirs, nor is the runtime
     that a node might move to one that a failed node would be tried again for.
     """
     spec = policy.spec
     return _asked_digest(
+        # Retries stood here before they were told apart; a digest without them stays as it was.
         spec.target.cni,
         spec.managed_files.value,
         spec.paths,
-        (policy.metadata.annotations.get(names.RETRY), state.metadata.annotations.get(names.RETRY)),
+        (None, None),
     )
 
 
@@ -119,7 +120,9 @@ def asked_again(state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
     A reboot, perhaps because the node is broken now, does not ask, nor does another release.
     """
     seen = state.status.observed
-    return seen is not None and seen.asked_key != asked_key(state, policy)
+    if seen is None:
+        return False
+    return seen.asked_key != asked_key(policy) or seen.retry != retry.of_node(policy, state)
 
 
 def seen(status: NodeStateStatus, report: Report) -> NodeStateStatus:
@@ -155,11 +158,14 @@ def _found(active: FileReport, facts: ApiReport) -> str:
     return "invalid" if codes & _NO_CONFIG else "missing"
 
 
-def observed(node: Node, key: str, asked: str, at: datetime | None, truncated: bool) -> Observed:
+def observed(
+    node: Node, key: str, asked: str, retries: str, at: datetime | None, truncated: bool
+) -> Observed:
     """What the audit was made from; `at` is None for one that brought no answer."""
     return Observed(
         audit_key=key,
         asked_key=asked,
+        retry=retries,
         audited_at=at,
         boot_id=node.boot_id,
         runtime_version=node.runtime,

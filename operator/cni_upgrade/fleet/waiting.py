@@ -8,7 +8,7 @@ from functools import cached_property
 
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.rollout_status import RolloutStatus
-from cni_upgrade.fleet import node_lease
+from cni_upgrade.fleet import node_lease, retry
 from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, changing
 from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.drain import drains
@@ -212,6 +212,7 @@ class Waiting:
             failed=failures.kept[:MOST_NAMED],
             unnamed=failures.unnamed,
             asked=self.course.asked,
+            retry=retry.of_all(self.course.policy),
             max_failures=failures.most,
             next_window=closed[0] if closed else None,
             canary=recorded.canary.status if recorded.canary else None,

@@ -21,6 +21,10 @@ BAD = {"1.0.0": (True, False)}
 """A node on which deleting pods does not work after the change either."""
 
 
+WORSE = {"1.0.0": (False, True)}
+"""A node to which no pod can be added any more after the change."""
+
+
 def enforce(rollout: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return {"mode": "Enforce", "rollout": dict(rollout), **more}
 
@@ -636,6 +640,59 @@ def proved_whatever_its_wave() -> Rollout:
     return r
 
 
+def retried_before_it_failed() -> Rollout:
+    """Another node was asked for while this one was proved: its failure is not forgiven for that,
+    as little as when the annotation is taken away."""
+    r = labelled((f1("node-a"), {}), (old("node-b", surprise=WORSE), {}), (old("node-c"), {}))
+    r.cluster.apply_policy("cure", enforce({}))
+    r.until(lambda: r.step_of("node-b") == "ProveAdd")
+    r.say("== policy cure is annotated with cniupgrade.dev/retry")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, "1")
+    r.settle()
+    assert phases(r) == {"node-a": "Compatible", "node-b": "RolledBack", "node-c": "Waiting"}
+    assert ready(r, "cure") == "NodeFailed"
+    r.say("== the annotation is taken away, as a GitOps tool does")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, None)
+    r.play(3600)
+    assert len(r.cluster.disks["node-b"].writes) == 2, "there and back"
+    assert phases(r)["node-c"] == "Waiting"
+    r.say("== the plugin is mended, policy cure is annotated with another value")
+    r.cluster.disks["node-b"].surprise = {}
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, "2")
+    all_done(r)
+    return r
+
+
+def canary_retried_before_it_failed() -> Rollout:
+    """The same of a canary."""
+    r = labelled((old("node-a", surprise=WORSE), {}), (old("node-b"), {}))
+    r.cluster.apply_policy("cure", enforce({"canary": {"nodes": 1, "soak": "5m"}}))
+    r.until(lambda: r.step_of("node-a") == "ProveAdd")
+    r.say("== policy cure is annotated with cniupgrade.dev/retry")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, "1")
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack", "node-b": "Waiting"}
+    assert ready(r, "cure") == "CanaryFailed"
+    assert len(r.cluster.disks["node-a"].writes) == 2, "there and back"
+    return r
+
+
+def a_failed_node_counts_when_the_retry_is_gone() -> Rollout:
+    """What is gone counts on when the annotation of long ago is taken away."""
+    r = labelled((f1("node-a"), {}), (f1("node-b"), {}))
+    r.cluster.disks["node-a"].surprise = BAD
+    r.cluster.apply_policy("cure", enforce({}), {names.RETRY: "1"})
+    r.settle()
+    r.say("== node-a is taken away, and so is the annotation cniupgrade.dev/retry")
+    r.cluster.remove_node("node-a")
+    r.play(60)
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, None)
+    r.play(3600)
+    assert began(r) == ["node-a"]
+    assert "node-a (its record is gone)" in rolling(r)["waitsFor"]
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -666,4 +723,7 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     a_failed_node_counts_when_it_is_gone,
     a_failed_canary_counts_when_it_is_relabelled,
     proved_whatever_its_wave,
+    retried_before_it_failed,
+    canary_retried_before_it_failed,
+    a_failed_node_counts_when_the_retry_is_gone,
 )

@@ -47,9 +47,14 @@ class Ledger:
     ends: list[tuple[str, str, str]] = field(default_factory=list)
     """(uid of the policy, node, phase) of every change that ended, the last one last."""
     failed: dict[tuple[str, str], object] = field(default_factory=dict)
-    """By uid of the policy and node: what was asked when the policy said that it failed."""
-    mends: dict[tuple[str, str], list[datetime]] = field(default_factory=dict)
-    """By node and the retry of a person: when what somebody else had changed was written again."""
+    """By uid of the policy and node: what was asked when it failed, or the policy said so."""
+    wanted: dict[tuple[str, str], object] = field(default_factory=dict)
+    """By uid of the policy and node: what was asked of every node as a change began there."""
+    retries: dict[str, set[str]] = field(default_factory=dict)
+    """By node: all values of a person's retry so far."""
+    mends: dict[tuple[str, int], list[datetime]] = field(default_factory=dict)
+    """By node and how often a person has asked: when what somebody else had changed was written
+    again."""
     idle: dict[str, int] = field(default_factory=dict)
     """By Job: passes that saw it before anything of it had begun, while everything was stopped."""
     looked: dict[str, Question] = field(default_factory=dict)
@@ -206,16 +211,38 @@ def share(value: int | str, total: int) -> int:
 
 
 def note_ends(event: Carried) -> None:
-    """(No rule of its own: remembers for `stopped` how changes ended, in their order.)"""
-    decision = event.decision
+    """(No rule of its own: remembers for `stopped` how changes ended, in their order.
+
+    And what was asked then: a retry of before a failure does not forgive it.)
+    """
+    decision, ledger = event.decision, event.ledger
     if isinstance(decision, d.SetStatus) and decision.kind == "CNINodeState":
+        if event.began is not None and not event.gives_back:
+            [wanted, _], _ = _asking(event, event.policy, decision.name)
+            ledger.wanted[event.policy.metadata.uid, decision.name] = wanted
         state, operation = event.cluster.state(decision.name), _operation(event.before)
         phase = state["status"].get("phase") if state else None
+        uid = (operation.get("policy") or {}).get("uid", "")
         if operation.get("kind") in ("apply", "restore") and phase in ("Done", *FAILED):
-            uid = (operation.get("policy") or {}).get("uid", "")
-            event.ledger.ends.append((uid, decision.name, str(phase)))
+            ledger.ends.append((uid, decision.name, str(phase)))
             if phase == "Done":
-                event.ledger.failed.pop((uid, decision.name), None)
+                ledger.failed.pop((uid, decision.name), None)
+        policy = event.world.policy_by(uid)
+        if operation.get("kind") in _CHANGES and phase in FAILED and policy is not None:
+            wanted = ledger.wanted.get((uid, decision.name))
+            (_, of_all), of_node = _asking(event, policy, decision.name)
+            if wanted is not None:
+                ledger.failed[uid, decision.name] = (wanted, of_all), of_node
+
+
+def note_retries(event: Carried) -> None:
+    """(No rule of its own: remembers for `drift_budget` how often a person has asked.)"""
+    for name, state in event.world.states.items():
+        ref = state.spec.policy_ref
+        policy = event.world.policy_by(ref.uid) if ref is not None else None
+        for each in (state, policy):
+            if each is not None and (value := each.metadata.annotations.get(names.RETRY)):
+                event.ledger.retries.setdefault(name, set()).add(value)
 
 
 def note_failed(event: Carried) -> None:
@@ -229,7 +256,12 @@ def note_failed(event: Carried) -> None:
             event.ledger.failed.setdefault((policy.metadata.uid, each["node"]), asked)
 
 
-def _asking(event: Carried, policy: CNIUpgradePolicy, node: str) -> tuple[object, object]:
+_CHANGES = ("apply", "restore", "prove")
+
+
+def _asking(
+    event: Carried, policy: CNIUpgradePolicy, node: str
+) -> tuple[tuple[object, object], object]:
     """What is asked of every node, and a person's retry on this one."""
     spec, state = policy.spec, event.world.states.get(node)
     of_all = (spec.target, spec.managed_files, spec.paths, spec.readiness_for)
@@ -239,8 +271,11 @@ def _asking(event: Carried, policy: CNIUpgradePolicy, node: str) -> tuple[object
 
 def _asked(event: Carried, policy: CNIUpgradePolicy, node: str, then: Any) -> bool:
     """Whether nobody has asked for anything else since; a record that is gone asks for nothing."""
-    of_all, retry = _asking(event, policy, node)
-    return bool(of_all == then[0] and retry in (None, then[1]))
+    (wanted, of_all), of_node = _asking(event, policy, node)
+    (then_wanted, then_of_all), then_of_node = then
+    # What is taken away asks for nothing.
+    same = of_all in (None, then_of_all) and of_node in (None, then_of_node)
+    return bool(wanted == then_wanted and same)
 
 
 def never_to_a_silent_node(event: Carried) -> None:
@@ -510,7 +545,8 @@ def drift_budget(event: Carried) -> None:
     uid = (_operation(event.before).get("policy") or {}).get("uid")
     policy = next((p for p in event.world.policies.values() if p.metadata.uid == uid), None)
     limit = policy.spec.drift if policy else Drift()
-    mends = event.ledger.mends.setdefault((decision.name, drifted.get("retry", "")), [])
+    asked = len(event.ledger.retries.get(decision.name, ()))
+    mends = event.ledger.mends.setdefault((decision.name, asked), [])
     mends.append(event.cluster.now)
     within = timedelta(seconds=duration.seconds(limit.within))
     recent = [at for at in mends if event.cluster.now - at < within]
@@ -815,6 +851,7 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     never_to_a_silent_node,
     only_looking,
     foreign_cordons,
+    note_retries,
     cordon_signed,
     cordoned_and_claimed,
     one_writer,

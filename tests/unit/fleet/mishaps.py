@@ -167,6 +167,7 @@ class Mishaps:
             "has its record edited by hand": self._edit_record,
             "is to be tried again": self._retry,
             "is to be tried again with all others": self._retry_all,
+            "loses its retry": self._lose_retry,
             "sees its policy paused": self._pause,
             "sees its policy resumed": self._resume,
             "sees its policy changed": self._change,
@@ -366,6 +367,12 @@ class Mishaps:
     def _pause(self, _: str) -> None:
         if self._cluster.api.find("CNIUpgradePolicy", "cure"):
             self._cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "")
+
+    def _lose_retry(self, node: str) -> None:
+        """Of the policy or of the record: a GitOps tool prunes what it does not know."""
+        kind, name = self._random.choice([("CNIUpgradePolicy", "cure"), ("CNINodeState", node)])
+        if self._cluster.api.find(kind, name):
+            self._cluster.annotate(kind, name, names.RETRY, None)
 
     def _resume(self, _: str) -> None:
         if self._cluster.api.find("CNIUpgradePolicy", "cure"):

@@ -2313,6 +2313,27 @@ def drift_ends_by_itself() -> Rollout:
     return r
 
 
+def drift_retry_taken_away() -> Rollout:
+    """A budget that is spent is not renewed by an annotation that goes away."""
+    r = of(old("node-a"))
+    spec = {**ENFORCE, "drift": {"maxReverts": 1, "within": "24h"}}
+    r.cluster.apply_policy("cure", spec, {names.RETRY: "1"})
+    r.settle()
+    for number in range(2):
+        r.say("== it is changed back, and the node reboots")
+        r.cluster.disks["node-a"].put_back("0.4.0")
+        r.cluster.reboot("node-a", f"boot-{2 + number}")
+        r.play(60)
+        r.settle()
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "ManagedElsewhere"}, "DriftBudgetSpent")
+    r.say("== the annotation cniupgrade.dev/retry is taken away")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, None)
+    r.play(3600)
+    assert reason(r, "node-a") == "DriftBudgetSpent"
+    assert len(r.cluster.disks["node-a"].writes) == 2
+    return r
+
+
 def drift_to_something_else() -> Rollout:
     """Another content has its chance once the time of the budget is over."""
     r = of(old("node-a"))
@@ -2856,3 +2877,4 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     lease_lost_with_the_record,
     lease_of_a_node_that_nobody_governs,
 )
+    drift_retry_taken_away,

@@ -14,6 +14,7 @@ from cni_upgrade.api.names import RETRY
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import drift
+from cni_upgrade.fleet.retry import digest
 from cni_upgrade.fleet.view import View
 from cni_upgrade.node.operation import Action, Report
 from tests.unit.fleet import samples
@@ -188,7 +189,11 @@ def test_a_person_who_asks_again_begins_the_budget_anew() -> None:
     assert known is not None
     assert entry is None
     assert (known.spent, known.found, known.fought) == (False, (), None)
-    assert (known.retry, known.file, known.sha256) == ("1/", "10-net.conflist", "b" * 64)
+    assert (known.retry, known.file, known.sha256) == (
+        f"{digest('1')}/",
+        "10-net.conflist",
+        "b" * 64,
+    )
     # One more is found as the first one is.
     after, _ = drift.judged(seen(drift.mended(known)), parse_policy(asked), report("b" * 64))
     assert after is not None

@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api import names
-from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.rollout_status import RolloutStatus
 from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.fleet import retry
 from cni_upgrade.fleet.config import CarriedLibcni, OperatorConfig
 from cni_upgrade.fleet.settle import (
     asked_again,
     asked_key,
+    asked_of_all,
     audit_key,
     observed,
     planned,
@@ -180,7 +184,7 @@ def test_the_keys_are_what_every_release_makes_of_the_same() -> None:
     """
     wanted = policy(readinessFor=["containerd>=2.0"])
     assert audit_key(node(), state(), wanted, CONFIG) == "00bd3b5c7a0b054e962d"
-    assert asked_key(state(), wanted) == "240ea177dbb4415e51ca"
+    assert asked_key(wanted) == "240ea177dbb4415e51ca"
 
 
 def later(**preset: Any) -> OperatorConfig:
@@ -192,7 +196,7 @@ def test_another_release_does_not_try_failed_nodes_again() -> None:
     """It looks at other folders by now, or a person wants to hear of another runtime."""
     failed = state(phase="Failed")
     key = audit_key(node(), failed, policy(), CONFIG)
-    seen = observed(node(), key, asked_key(failed, policy()), None, False)
+    seen = observed(node(), key, asked_key(policy()), "/", None, False)
     status = failed.status.model_copy(update={"observed": seen})
     failed = failed.model_copy(update={"status": status})
     config = later(bin_dirs=("/opt/cni/bin", "/usr/libexec/cni"))
@@ -202,3 +206,53 @@ def test_another_release_does_not_try_failed_nodes_again() -> None:
     assert asked_again(failed, policy(paths="k3s"))
     meta = failed.metadata.model_copy(update={"annotations": {names.RETRY: "1"}})
     assert asked_again(failed.model_copy(update={"metadata": meta}), policy())
+
+
+def annotated(of_policy: str | None, of_node: str | None) -> tuple[CNINodeState, CNIUpgradePolicy]:
+    """A failed node and its policy with those retries."""
+    record, wanted = state(phase="Failed"), policy()
+    metas = [
+        each.metadata.model_copy(
+            update={"annotations": {} if value is None else {names.RETRY: value}}
+        )
+        for each, value in ((record, of_node), (wanted, of_policy))
+    ]
+    return (
+        record.model_copy(update={"metadata": metas[0]}),
+        wanted.model_copy(update={"metadata": metas[1]}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("of_policy", "of_node", "asks"),
+    [
+        ("1", "1", False),
+        (None, "1", False),
+        ("1", None, False),
+        (None, None, False),
+        ("2", "1", True),
+        ("1", "2", True),
+        (None, "2", True),
+    ],
+)
+def test_a_retry_asks_by_another_value_and_not_by_being_taken_away(
+    of_policy: str | None, of_node: str | None, asks: bool
+) -> None:
+    before, by = annotated("1", "1")
+    key = audit_key(node(), before, by, CONFIG)
+    looked = observed(node(), key, asked_key(by), retry.of_node(by, before), None, False)
+    record, wanted = annotated(of_policy, of_node)
+    status = record.status.model_copy(update={"observed": looked})
+    record = record.model_copy(update={"status": status})
+    assert asked_again(record, wanted) is asks
+    assert (audit_key(node(), record, wanted, CONFIG) != key) is asks
+
+
+def test_a_policys_retry_that_is_taken_away_forgets_no_failure() -> None:
+    _, wanted = annotated("1", None)
+    asked = asked_of_all(wanted)
+    rollout = RolloutStatus(asked=asked, retry=retry.of_all(wanted))
+    known = wanted.status.model_copy(update={"rollout": rollout})
+    for value, same in (("1", True), (None, True), ("2", False)):
+        _, now = annotated(value, None)
+        assert (asked_of_all(now.model_copy(update={"status": known})) == asked) is same
