@@ -41,6 +41,11 @@ class RolloutStatus(Model):
         description="Digest of what is to be reached. When it changes, canary and waves begin "
         "anew.",
     )
+    order: Word = Field(
+        default="",
+        description="Digest of spec.rollout.order. When it changes, the waves are gone through "
+        "from the first one that has something to do; the canary that has passed has passed.",
+    )
     wave: Word = Field(
         default="", description='The present wave, for example "canary" or "zone eu-1a".'
     )
@@ -79,16 +84,16 @@ class RolloutStatus(Model):
         description="Digest of what the policy asks of every node, its annotation "
         "cniupgrade.dev/retry included. When it changes, failed is empty.",
     )
-    max_failures: Count = Field(
-        default=0, description="At so many the rollout stops; see spec.rollout.maxFailures."
-    )
-    next_window: Time | None = Field(
-        default=None,
     retry: Word = Field(
         default="",
         description="Digest of the policy's annotation cniupgrade.dev/retry that was answered "
         "last; one that is taken away asks for nothing.",
     )
+    max_failures: Count = Field(
+        default=0, description="At so many the rollout stops; see spec.rollout.maxFailures."
+    )
+    next_window: Time | None = Field(
+        default=None,
         description="When the next maintenance window opens that is long enough; absent while "
         "one is open, and where there are none.",
     )

@@ -15,7 +15,7 @@ from cni_upgrade.fleet.draining import DRAIN_BLOCKED, drain_due, drain_first
 from cni_upgrade.fleet.ending import proof_so_far, verify
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import INCONCLUSIVE, Step
-from cni_upgrade.fleet.proving import overdue
+from cni_upgrade.fleet.proving import may_not_go, overdue
 from cni_upgrade.fleet.staying import in_vain
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
 from cni_upgrade.fleet.workloads import proof_pod
@@ -72,6 +72,8 @@ def goes(view: View) -> Move:
         return drain_or_apply(view)
     if overdue(view, pod.deleted):
         return _does_not_go(view, pod)
+    if kept := may_not_go(view, pod):
+        return _not_shown(view, kept)
     acts = () if pod.deleting else (DeleteProof(pod.name, pod.uid),)
     return wait(view, f"pod {pod.key} has shown that adding works, and is to go", *acts)
 
@@ -105,7 +107,9 @@ def _late(view: View, pod: Pod | None) -> Move:
     # one, and only the change frees them; no pod of such a node has anything to lose.
     hangs = baseline is not None and baseline.delete is False
     if not why.network and (pod is None or not hangs):
-        return _not_shown(view, why)
+        error = view.world.errors.get(view.node.name)
+        text = f"the pod could not be created: {error}" if error else why.text
+        return _not_shown(view, text)
     # It was said to work and does not: that is the baseline then, and no reason to stop. A
     # pod without a network shows nothing by going, so it is not the old pod of this proof.
     none = proof_so_far(view).model_copy(update={"old_pod": None})
@@ -116,10 +120,9 @@ def _late(view: View, pod: Pod | None) -> Move:
     return drain_or_apply(view)
 
 
-def _not_shown(view: View, why: proof.Trouble) -> Move:
-    """What keeps this pod away would keep away those of the proof: nothing is written unproved."""
-    error = view.world.errors.get(view.node.name)
-    text = f"the pod could not be created: {error}" if error else why.text
+def _not_shown(view: View, text: str) -> Move:
+    """What keeps this pod from showing anything would keep those of the proof from it: nothing is
+    written unproved."""
     if view.operation.drained:
         return in_vain(view, f"no pod could show what works before; {text}")
     return release(

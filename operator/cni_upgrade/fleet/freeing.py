@@ -32,6 +32,9 @@ def free(view: View) -> Move:
     proved, _, _ = view.status.message.partition(_WAITS)
     before = view.operation.hung or ()
     pods = view.world.pods.get(view.node.name)
+    if pods is None and view.late():
+        text = f"; whether the {len(before)} pods that hung are free is not known: {view.listing}"
+        return finished(_counted(view, before), f"{proved}{text}")
     if pods is None:
         return wait(view, view.status.message)
     still = set(hanging(pods, view.world.config.namespaces, view.now))

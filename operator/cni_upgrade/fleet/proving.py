@@ -20,6 +20,7 @@ from cni_upgrade.fleet.ending import (
     verify,
 )
 from cni_upgrade.fleet.freeing import free_next
+from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import INCONCLUSIVE, PROVE, Step
 from cni_upgrade.fleet.unproved import before
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation
@@ -54,6 +55,15 @@ def overdue(view: View, since: datetime | None) -> bool:
     )
 
 
+def may_not_go(view: View, pod: Pod) -> str:
+    """Why the API server does not let a pod be deleted, once the step is over; nothing where it
+    does. A webhook's word says nothing of the network, and the node is not kept for it."""
+    refused = view.world.errors.get(view.node.name)
+    if pod.deleting or not view.late() or refused is None:
+        return ""
+    return f"pod {pod.key} could not be deleted: {refused}"
+
+
 def prove_old(view: View) -> Move:
     name = proof_so_far(view).old_pod
     pod = view.world.proofs.get(name) if name else None
@@ -62,16 +72,20 @@ def prove_old(view: View) -> Move:
     if overdue(view, pod.deleted):
         known = proof_so_far(view).model_copy(update={"old_delete": False})
         return failed_proof(view, known, proof.stuck(pod, view.world))
+    if kept := may_not_go(view, pod):
+        return inconclusive(view, proof_so_far(view), kept)
     acts = () if pod.deleting else (DeleteProof(pod.name, pod.uid),)
     return wait(view, f"pod {pod.key} from before the change is to go", *acts)
 
 
-def prove_add_next(view: View, known: ProofStatus) -> Move:
+def prove_add_next(
+    view: View, known: ProofStatus, message: str = "a fresh pod is to get its network"
+) -> Move:
     name = proof.pod_name("new", view.operation.id)
     return at_step(
         view,
         Step.PROVE_ADD,
-        "a fresh pod is to get its network",
+        message,
         limit(view),
         proof=known.model_copy(update={"new_pod": name}),
     )
@@ -109,7 +123,9 @@ def prove_add(view: View) -> Move:
 
 def prove_delete(view: View) -> Move:
     known = proof_so_far(view)
-    pod = view.world.proofs.get(known.new_pod or "")
+    if known.new_pod is None:
+        return prove_add_next(view, known)  # An edit: of which pod it is gone nobody knows.
+    pod = view.world.proofs.get(known.new_pod)
     if pod is None:
         seconds = soak_limit(view)
         if seconds and not known.soaked:
@@ -125,6 +141,8 @@ def prove_delete(view: View) -> Move:
     if overdue(view, pod.deleted):
         bad = known.model_copy(update={"delete": False})
         return failed_proof(view, bad, proof.stuck(pod, view.world))
+    if kept := may_not_go(view, pod):
+        return inconclusive(view, known, kept)
     acts = () if pod.deleting else (DeleteProof(pod.name, pod.uid),)
     return wait(view, f"pod {pod.key} is to go", *acts)
 
@@ -148,7 +166,7 @@ def inconclusive(view: View, known: ProofStatus, why: str) -> Move:
     tried, most = view.status.attempts + 1, view.world.config.attempts
     if tried < most:
         text = f"not proved yet, attempt {tried + 1} of {most}: {why}"
-        again = at_step(view, Step.PROVE_ADD, text, limit(view))
+        again = prove_add_next(view, known, text)
         return Move(again.status.model_copy(update={"attempts": tried}))
     status = with_operation(view.status, proof=known.model_copy(update={"outcome": "Inconclusive"}))
     if view.operation.kind == Kind.RESTORE:

@@ -28,15 +28,19 @@ _ACTION = (
 def not_enough(view: View, refusal: str) -> Move:
     """End the change of a drained node that the agent refused all the same (its `NeedsDrain`)."""
     pods = view.world.pods.get(view.node.name)
-    if pods is None:
+    if pods is None and not view.late():
         return wait(view, view.listing)
     spaces = view.world.config.namespaces
     ours = {spaces.system, spaces.agents, spaces.proof}
     names = sorted(
-        pod.key for pod in pods if not (pod.host_network or pod.finished or pod.namespace in ours)
+        pod.key
+        for pod in pods or ()
+        if not (pod.host_network or pod.finished or pod.namespace in ours)
     )
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     who = f"{', '.join(names[:_NAMED])}{more}" if names else "no pod; the results cache names some"
+    if pods is None:
+        who = f"it is not known which pods, {view.listing}"
     text = f"the node was drained, and that is not enough: left on it: {who}; {refusal}"
     return _blocked(view, text, _ACTION)
 

@@ -230,6 +230,7 @@ class Waiting:
                 told += f"{' and ' if told else ''}{failures.unseen} whose names are not kept"
             return (
                 f"{failures.count} of at most {failures.most} nodes failed or were "
+            order=recorded.by,
                 f"rolled back: {told}; look there, then annotate one or "
                 f"{course.name} with cniupgrade.dev/retry"
             )

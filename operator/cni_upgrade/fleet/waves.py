@@ -47,6 +47,11 @@ def plan_of(policy: CNIUpgradePolicy) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
 
+def order_of(policy: CNIUpgradePolicy) -> str:
+    """Digest of how the nodes are put in waves: in another order a name means other nodes."""
+    return hashlib.sha256(policy.spec.rollout.order.model_dump_json().encode()).hexdigest()[:20]
+
+
 def arranged(policy: CNIUpgradePolicy, members: Sequence[Member]) -> list[Wave]:
     """The waves that have a node, in their order."""
     order = policy.spec.rollout.order
@@ -93,7 +98,7 @@ class Waves:
         now: datetime,
     ) -> None:
         """`failed` are canaries that failed, whether they are still to be seen or not."""
-        self.plan = plan_of(policy)
+        self.plan, self.by = plan_of(policy), order_of(policy)
         known = policy.status.rollout
         before = known if known is not None and known.plan == self.plan else None
         self._waves = arranged(policy, members)
@@ -109,7 +114,8 @@ class Waves:
                 m.node.name for m in members if m.state and m.state.status.canary == self.plan
             }
         self._places = self.canary.places if self.canary else 0
-        self.current = self._present(before.wave if before else "")
+        reached = before.wave if before is not None and before.order == self.by else ""
+        self.current = self._present(reached)
 
     def _present(self, reached: str) -> int:
         """The first wave, from the one that was reached before, that has something to wait for."""

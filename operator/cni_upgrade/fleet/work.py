@@ -21,7 +21,7 @@ from cni_upgrade.fleet import (
 from cni_upgrade.fleet.calling_off import outdated, unwanted
 from cni_upgrade.fleet.closing import closes
 from cni_upgrade.fleet.decisions import Cordon
-from cni_upgrade.fleet.draining import drain_after, drain_due, drain_settings, ended
+from cni_upgrade.fleet.draining import drain_after, drain_due, drain_first, drain_settings, ended
 from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.view import Move, View, release, with_operation
@@ -74,12 +74,17 @@ def _held(view: View, step: Step) -> Move | None:
 
 
 def _brought_near(view: View, step: Step) -> Move | None:
-    """No step takes longer than it may by a clock that was set back since, or by an edit."""
+    """No step takes longer than it may by a clock that was set back since, or by an edit.
+
+    Without a deadline are those alone whose time a silent kubelet has stopped.
+    """
     limit, deadline = _LONGEST.get(step), view.operation.deadline
-    if limit is None or deadline is None:
+    if limit is None or (deadline is None and step in _LIMITS):
         return None
     last = view.now + max(timedelta(seconds=limit(view)), _FRESH)
-    return Move(with_operation(view.status, deadline=last)) if deadline > last else None
+    if deadline is not None and deadline <= last:
+        return None
+    return Move(with_operation(view.status, deadline=last))
 
 
 def _put_off(view: View, step: Step) -> Move | None:
@@ -105,6 +110,8 @@ def _called_off(view: View) -> Move | None:
     if not why and view.silent:
         why = "the node's Ready is Unknown"
     why = why or outdated(view)
+    if not why and view.operation.step == Step.DRAIN and not drain_first(view):
+        why = "spec.drain.policy does not ask for a drain any more"
     if not why and view.operation.kind == Kind.APPLY:
         why = closes(view, view.orderer, drain_due(view) or drain_after(view))
     if not why:

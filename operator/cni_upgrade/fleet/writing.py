@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from cni_upgrade.api import duration
+from cni_upgrade.api.drain import DrainPolicy
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import answers, node_lease
 from cni_upgrade.fleet.calling_off import outdated, unwanted
@@ -50,6 +51,9 @@ _SEEN_ANEW = frozenset(
 )
 """Refusals of which the next look takes account: docs/operation.md, "audit again, then decide"."""
 
+_TO_LIST = timedelta(seconds=60)
+"""How long a node that we cordoned is kept while the API server does not list its pods."""
+
 GOING = 120
 """Seconds for a pod to go whose container never was: its grace period and then some."""
 
@@ -88,6 +92,10 @@ def taken_off(view: View) -> bool:
 def baseline_of_cordoned(view: View) -> Move:
     pods = view.world.pods.get(view.node.name)
     if pods is None:
+        since, refused = view.operation.step_since, view.node.name in view.world.unlisted
+        if refused and since is not None and view.now - since >= _TO_LIST:
+            text = f"nothing was touched: {view.listing}"
+            return release(view, Phase.BLOCKED, "PodsNotListed", text)
         return wait(view, view.listing)
     hung = hanging(pods, view.world.config.namespaces, view.now)
     view = moved(view, with_operation(view.status, hung=hung))
@@ -120,12 +128,15 @@ def drain(view: View) -> Move:
 
 
 def drain_later(view: View) -> Move:
-    # The files are right already: a budget that blocks now is no reason to call the node failed.
-    return evict(
-        view,
-        lambda: prove(view),
-        lambda why: prove(moved(view, remarked(view, "drain", "GivenUp", why))),
-    )
+    def give_up(why: str) -> Move:
+        # The files are right already: what blocks now is no reason to call the node failed.
+        return prove(moved(view, remarked(view, "drain", "GivenUp", why)))
+
+    if not view.node.unschedulable:
+        return give_up("somebody has taken our cordon off the node, so that it takes pods")
+    if drain_settings(view).policy != DrainPolicy.ALWAYS:
+        return give_up("spec.drain.policy is not Always any more")
+    return evict(view, lambda: prove(view), give_up)
 
 
 def apply_next(view: View, **changes: bool) -> Move:
@@ -300,7 +311,8 @@ def restore(view: View) -> Move:
         case answers.Lost(why):
             return write_lost(view, Step.RESTORE, why)
         case answers.Absent() | answers.Refused():
-            return send(view)
+            # As of an apply: nothing is put back on a node that takes pods.
+            return send(view) if view.node.unschedulable else cordon_now(view)
         case answers.Pending(message):
             return wait(view, f"the agent puts the backup back: {message}")
 

@@ -58,6 +58,10 @@ class Cluster:
         """Why no proof pod may be created, if so."""
         self.jobs_refused: str = ""
         """Why no Job may be created, if so."""
+        self.proofs_kept: str = ""
+        """Why no proof pod may be deleted, if so."""
+        self.unlisted: dict[str, str] = {}
+        """By node: why its pods may not be listed."""
         self.stopped: str = ""
         """Why everything is stopped, if so: the annotation on the agents' namespace."""
         self._spawned: set[str] = set()

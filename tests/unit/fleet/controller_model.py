@@ -102,7 +102,7 @@ class Controller:
         pods = {
             name: self._pods_of(name, name in drained)
             for name, state in states.items()
-            if wants_pods(state)
+            if wants_pods(state) and name not in self._cluster.unlisted
         }
         self._planned = {
             (kind, name): item.metadata.resource_version
@@ -121,6 +121,7 @@ class Controller:
             proofs=self._all("Pod", PROOF),
             warnings=dict(self._cluster.warnings),
             pods=pods,
+            unlisted=dict(self._cluster.unlisted),
             evictions=dict(self._evictions),
             leases=self._all("Lease", self.config.lease_namespace),
             own_node=self.own_node,
@@ -249,6 +250,8 @@ class Controller:
 
     @_do.register
     def _(self, decision: d.DeleteProof) -> None:
+        if self._cluster.proofs_kept:
+            raise ApiError(403, self._cluster.proofs_kept)
         self._delete("Pod", decision.name, decision.uid, PROOF)
 
     @_do.register

@@ -693,6 +693,32 @@ def a_failed_node_counts_when_the_retry_is_gone() -> Rollout:
     return r
 
 
+def another_order_means_other_waves() -> Rollout:
+    """The second wave is split while it waits: "selector 2" is now another one, and waits."""
+    prod = [{"env": "prod", "half": "1"}, {"env": "prod", "half": "2"}]
+    r = labelled(
+        (old("node-a"), {"env": "dev"}), (old("node-b"), prod[0]), (old("node-c"), prod[1])
+    )
+
+    def waves(*labels: Mapping[str, str]) -> dict[str, Any]:
+        selectors = [{"matchLabels": dict(each)} for each in labels]
+        return enforce({"maxUnavailable": 3, "order": {"by": "Selectors", "selectors": selectors}})
+
+    r.cluster.apply_policy("cure", waves({"env": "dev"}, {"env": "prod"}))
+    for name in ("node-b", "node-c"):
+        r.cluster.cordon(name)
+    r.until(lambda: r.phase("node-a") == "Done" and rolling(r)["wave"] == "selector 2")
+    r.play(30)
+    r.say("== the second wave is split in two, and both nodes are given back")
+    r.cluster.apply_policy("cure", waves({"half": "1"}, {"half": "2"}))
+    for name in ("node-b", "node-c"):
+        r.cluster.uncordon(name)
+    r.until(lambda: r.phase("node-b") == "Proving")
+    assert reason(r, "node-c") == "Wave"
+    all_done(r)
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -726,4 +752,5 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     retried_before_it_failed,
     canary_retried_before_it_failed,
     a_failed_node_counts_when_the_retry_is_gone,
+    another_order_means_other_waves,
 )

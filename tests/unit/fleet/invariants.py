@@ -335,6 +335,9 @@ def cordoned_and_claimed(event: Carried) -> None:
     assert state is not None, "no record of the node"
     assert state["spec"]["policyRef"]["uid"] == _operation(state)["policy"]["uid"], "no claim"
     assert state["spec"]["nodeUID"] == node["metadata"]["uid"], "another node of that name"
+    # Whoever has taken the cordon off: what the controller sees is enough to know better.
+    seen = event.world.nodes[decision.node]
+    assert seen.unschedulable, "it was sent to a node that is seen to take pods"
     if decision.node not in event.ledger.meddled:
         assert node["spec"].get("unschedulable"), "the node takes pods"
         assert _marked(node), "the cordon is not ours"

@@ -182,6 +182,9 @@ class Mishaps:
             "sees everything stopped": lambda n: self._stop("a trial"),
             "sees everything go on": lambda n: self._stop(""),
             "sees everything go on again": lambda n: self._stop(""),
+            "sees proof pods kept": self._keep_proofs,
+            "has pods that nobody may list": self._unlist,
+            "is given back to its pods": self._give_back,
             "is full": self._cluster.full.add,
             "has room": self._cluster.full.discard,
             "has no place for another pod": self._fill,
@@ -218,7 +221,8 @@ class Mishaps:
                 # As a node says on which they stay: they are kept off it while it is changed.
                 cluster.api.remove("Pod", pod["metadata"]["name"], pod["metadata"]["namespace"])
         cluster.budgets.clear()
-        cluster.quota = cluster.jobs_refused = cluster.stopped = ""
+        cluster.quota = cluster.jobs_refused = cluster.proofs_kept = cluster.stopped = ""
+        cluster.unlisted.clear()
         cluster.full.clear()
         cluster.room.clear()
         if cluster.api.find("CNIUpgradePolicy", "cure"):
@@ -364,15 +368,15 @@ class Mishaps:
             value = str(self._random.random())
             self._cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, value)
 
-    def _pause(self, _: str) -> None:
-        if self._cluster.api.find("CNIUpgradePolicy", "cure"):
-            self._cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "")
-
     def _lose_retry(self, node: str) -> None:
         """Of the policy or of the record: a GitOps tool prunes what it does not know."""
         kind, name = self._random.choice([("CNIUpgradePolicy", "cure"), ("CNINodeState", node)])
         if self._cluster.api.find(kind, name):
             self._cluster.annotate(kind, name, names.RETRY, None)
+
+    def _pause(self, _: str) -> None:
+        if self._cluster.api.find("CNIUpgradePolicy", "cure"):
+            self._cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "")
 
     def _resume(self, _: str) -> None:
         if self._cluster.api.find("CNIUpgradePolicy", "cure"):
@@ -399,6 +403,18 @@ class Mishaps:
 
     def _refuse_jobs(self, _: str) -> None:
         self._cluster.jobs_refused = "" if self._cluster.jobs_refused else "exceeded quota: jobs"
+
+    def _keep_proofs(self, _: str) -> None:
+        self._cluster.proofs_kept = "" if self._cluster.proofs_kept else "a webhook says no"
+
+    def _unlist(self, node: str) -> None:
+        if self._cluster.unlisted.pop(node, None) is None:
+            self._cluster.unlisted[node] = "timeout"
+
+    def _give_back(self, node: str) -> None:
+        """Somebody takes our cordon off, and our mark with it."""
+        self._uncordon(node)
+        self._unmark(node)
 
     def _downtime(self, _: str) -> None:
         for _second in range(self._random.choice([10, 200, 1000])):

@@ -2726,6 +2726,161 @@ def power_cut_in_a_proof() -> Rollout:
     return r
 
 
+def proof_pods_may_not_be_deleted() -> Rollout:
+    """A webhook keeps the pods of the proof: the node is given back, and it is said to whom."""
+    r = of(old("node-a"), old("node-b"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.say("== a webhook refuses the deletion of proof pods")
+    r.cluster.proofs_kept = "admission webhook pods.protect denied the request"
+    r.until(lambda: r.phase("node-a") == "Blocked", 1800)
+    assert reason(r, "node-a") == "ProofInconclusive"
+    assert "could not be deleted: admission webhook" in message(r, "node-a")
+    r.play(60)
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    assert len(r.cluster.disks["node-a"].writes) == 1, "nothing was put back for it"
+    assert (ready(r, "cure"), r.phase("node-b")) == ("Unproved", "Waiting")
+    r.say("== the webhook is gone")
+    r.cluster.proofs_kept = ""
+    r.until(lambda: set(phases(r).values()) == {"Done"})
+    r.settle()
+    return r
+
+
+def proof_pod_from_before_may_not_be_deleted() -> Rollout:
+    """The same before the change: nothing is written, and the node is given back."""
+    r = of(old("node-a", drain_for=frozenset({"1.0.0"})))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.say("== a webhook refuses the deletion of proof pods")
+    r.cluster.proofs_kept = "a webhook says no"
+    r.until(lambda: r.phase("node-a") == "Blocked", 600)
+    assert reason(r, "node-a") == "ProofInconclusive"
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    assert not r.cluster.disks["node-a"].writes
+    return r
+
+
+def pods_that_may_not_be_listed() -> Rollout:
+    """Nobody knows what hangs before the change: the node is not kept cordoned for that."""
+    r = of(f1())
+    r.cluster.unlisted["node-a"] = "timeout"
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase("node-a") == "Blocked", 600)
+    assert (reason(r, "node-a"), r.cluster.disks["node-a"].writes) == ("PodsNotListed", [])
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    r.say("== they may be listed")
+    r.cluster.unlisted.clear()
+    r.until(lambda: r.phase("node-a") == "Done")
+    r.settle()
+    return r
+
+
+def pods_that_may_not_be_listed_afterwards() -> Rollout:
+    """Nor for what is freed by it: those that hung are not said to be free."""
+    r = of(f1(), pods=2)
+    r.cluster.held.add("web-node-a-0")
+    r.cluster.api.delete("Pod", "web-node-a-0", namespace="default")
+    r.play(60)
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Free")
+    r.say("== the node's pods may not be listed")
+    r.cluster.unlisted["node-a"] = "timeout"
+    r.until(lambda: r.phase("node-a") == "Done", 600)
+    assert "whether the 1 pods that hung are free is not known" in message(r, "node-a")
+    hung = r.cluster.status("node-a")["hung"]
+    assert hung["before"] == hung["after"] == ["default/web-node-a-0"]
+    r.cluster.unlisted.clear()
+    r.cluster.held.clear()
+    r.settle()
+    return r
+
+
+def deadline_edited_away_in_a_drain() -> Rollout:
+    """Somebody takes the deadline out of the record: the step has its time from then on."""
+    r = of(old("node-a"), pods=2)
+    r.cluster.budgets.add("web-node-a-0")
+    drain = {"policy": "Always", "deadline": "5m"}
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": drain})
+    r.until(lambda: r.step_of("node-a") == "Drain")
+    r.say("== operation.deadline is taken out of the record")
+    r.ledger.meddled.add("node-a")
+    edit = {"status": {"operation": {"deadline": None}}}
+    r.cluster.api.patch("CNINodeState", "node-a", edit, sub="status")
+    r.restart()
+    r.until(lambda: reason(r, "node-a") == "DrainBlocked", 600)
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    return r
+
+
+def cordon_and_mark_taken_off_in_a_later_drain() -> Rollout:
+    """The file is written, and the node takes pods again: none is evicted; then it is proved."""
+    r = of(f1(), pods=2)
+    r.cluster.budgets.add("web-node-a-0")
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"policy": "Always"}})
+    r.until(lambda: r.step_of("node-a") == "DrainAfter")
+    r.play(20)
+    r.say("== somebody takes our cordon off, and our mark")
+    r.ledger.meddled.add("node-a")
+    r.cluster.uncordon("node-a")
+    r.cluster.annotate("Node", "node-a", names.CORDONED_BY, None)
+    r.cluster.budgets.clear()
+    r.until(lambda: r.phase("node-a") == "Done")
+    assert [e["outcome"] for e in r.cluster.status("node-a")["history"]] == ["Done", "GivenUp"]
+    r.settle()
+    return r
+
+
+def cordon_and_mark_taken_off_before_the_way_back() -> Rollout:
+    """The Job that puts the backup back is refused meanwhile: the node is cordoned again first."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "ProveAdd")
+    r.cluster.jobs_refused = "no endpoints"
+    r.until(lambda: r.step_of("node-a") == "Restore")
+    r.say("== somebody takes our cordon off, and our mark, while the Job is refused")
+    r.cluster.uncordon("node-a")
+    r.cluster.annotate("Node", "node-a", names.CORDONED_BY, None)
+    r.play(30)
+    r.say("== the Job is let in")
+    r.cluster.jobs_refused = ""
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "RolledBack"}, "0.4.0")
+    return r
+
+
+def drain_not_wanted_any_more() -> Rollout:
+    """drain.policy becomes Never while a budget holds the drain: no other pod goes."""
+    r = of(old("node-a"), pods=2)
+    r.cluster.budgets |= {"web-node-a-0", "web-node-a-1"}
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"policy": "Always"}})
+    r.until(lambda: r.step_of("node-a") == "Drain")
+    r.play(10)
+    r.say("== drain.policy: Never, and the budget gives way")
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"policy": "Never"}})
+    r.cluster.budgets.clear()
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert len(r.cluster.pods_on("node-a", "default")) == 2
+    return r
+
+
+def later_drain_not_wanted_any_more() -> Rollout:
+    """The same of a drain after the change."""
+    r = of(f1(), pods=2)
+    r.cluster.budgets |= {"web-node-a-0", "web-node-a-1"}
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"policy": "Always"}})
+    r.until(lambda: r.step_of("node-a") == "DrainAfter")
+    r.play(10)
+    r.say("== drain.policy: Never, and the budget gives way")
+    r.cluster.apply_policy("cure", {**ENFORCE, "drain": {"policy": "Never"}})
+    r.cluster.budgets.clear()
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert len(r.cluster.pods_on("node-a", "default")) == 2
+    return r
+
+
 SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     mixed_cluster_cured,
     cordon_and_mark_taken_off_in_a_drain,
@@ -2864,6 +3019,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     put_back_while_it_soaks,
     drift_is_mended_then_left,
     drift_ends_by_itself,
+    drift_retry_taken_away,
     drift_to_something_else,
     drift_while_nothing_is_mended,
     lease_taken_and_given_back,
@@ -2876,5 +3032,13 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     lease_kept_when_the_record_is_lost,
     lease_lost_with_the_record,
     lease_of_a_node_that_nobody_governs,
+    proof_pods_may_not_be_deleted,
+    proof_pod_from_before_may_not_be_deleted,
+    pods_that_may_not_be_listed,
+    pods_that_may_not_be_listed_afterwards,
+    deadline_edited_away_in_a_drain,
+    cordon_and_mark_taken_off_in_a_later_drain,
+    cordon_and_mark_taken_off_before_the_way_back,
+    drain_not_wanted_any_more,
+    later_drain_not_wanted_any_more,
 )
-    drift_retry_taken_away,
