@@ -15,10 +15,12 @@ from cni_upgrade.fleet import node_lease, orders
 from cni_upgrade.fleet.departure import held, restores
 from cni_upgrade.fleet.drain import drains
 from cni_upgrade.fleet.draining import drain_first
+from cni_upgrade.fleet.gate import Wish
 from cni_upgrade.fleet.phases import PROVE, UNPROVED, Step
 from cni_upgrade.fleet.proof import pod_name
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.stopping import STOPPED, stopped
+from cni_upgrade.fleet.unproved import written_anew
 from cni_upgrade.fleet.view import Move, View, at_rest, moved
 
 DRAIN_FORBIDDEN = "DrainForbidden"
@@ -57,10 +59,11 @@ def begin(view: View, policy: CNIUpgradePolicy) -> Move:
         return _waiting(view, "CordonedByOther", f"somebody else has cordoned the node; {text}")
     if lease := node_lease.others(view):
         return _waiting(view, node_lease.HELD, lease)
-    closed = view.gate(drains(policy.spec.drain, needs_drain))
+    writes = written_anew(view.status) or not _unproved(view)
+    closed = view.gate(Wish(drains(policy.spec.drain, needs_drain), writes))
     if closed is not None:
         return _waiting(view, *closed)
-    if not any(file.action == "Rewrite" for file in view.status.files) and _unproved(view):
+    if not writes:
         return Move(_proved_again(view, policy))
     try:
         return Move(_started(view, policy))

@@ -12,16 +12,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
 
+from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.budget import Budget, shared
 from cni_upgrade.fleet.containing import NONSENSE
 from cni_upgrade.fleet.failures import counted
 from cni_upgrade.fleet.gate import Refusal
 from cni_upgrade.fleet.length import longest
+from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import UNPROVED
 from cni_upgrade.fleet.roster import Roster, unjudged
 from cni_upgrade.fleet.settle import asked_of_all
 from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.unproved import written_anew
 from cni_upgrade.fleet.waves import Waves
 from cni_upgrade.fleet.windows import WindowError, Windows
 
@@ -75,7 +78,13 @@ class Course:
             roster.changing(),
             roster.working_for(policy) | {name for name, each in apart.items() if each.working},
         )
-        self.unproved = tuple(m for m in self.members if m.unproved)
+        # One that is written anew holds nobody before its turn: the canary of another target would
+        # wait for it, and it for the canary.
+        self.unproved = tuple(
+            m
+            for m in self.members
+            if m.unproved and (proves(m) or self.waves.refusal(m.node.name) is None)
+        )
         self.moved = False
         """Whether a node has begun since."""
         self._opens: dict[bool, datetime | None] = {}
@@ -93,9 +102,12 @@ class Course:
             return canary.trouble
         return "NodeFailed" if self.failures.reached else ""
 
-    def take(self, node: str, drained: bool) -> Refusal | None:
-        """None and the place is taken; else what the node is told."""
-        refused = self._told(node, drained)
+    def take(self, node: str, drained: bool, *, writes: bool = True) -> Refusal | None:
+        """None and the place is taken; else what the node is told.
+
+        `writes` is False where what stands there is only to be proved.
+        """
+        refused = self._told(node, drained, writes)
         if refused is not None:
             return refused
         if not self.places.free(node):
@@ -116,7 +128,7 @@ class Course:
         """The node that `take` has let through begins: its mark as a canary, or nothing."""
         return self.waves.begin(node)
 
-    def _told(self, node: str, drained: bool) -> Refusal | None:
+    def _told(self, node: str, drained: bool, writes: bool) -> Refusal | None:
         if self.stopped:
             return STOPPED, f"{self.name} has stopped: {self._why_stopped()}"
         if not self.proved_but(node):
@@ -128,7 +140,7 @@ class Course:
         if self.window_error or self.opens(drained) != self.now:
             return CLOSED, f"waits for a maintenance window of {self.name}; its status says when"
         # What is written is proved whatever its wave: that may wait for this very proof.
-        refused = None if self.unproved else self.waves.refusal(node)
+        refused = self.waves.refusal(node) if writes else None
         return (refused[0], f"{refused[1]} ({self.name})") if refused else None
 
     def proved_but(self, node: str) -> bool:
@@ -156,3 +168,10 @@ class Course:
     def needs(self, drained: bool) -> int:
         """Seconds that a change may take."""
         return longest(self.policy.spec, self._config, drained)
+
+
+def proves(member: Member) -> bool:
+    """Whether what stands on a node is only to be proved, as far as its record says by now."""
+    status = member.state.status if member.state is not None else None
+    anew = status is not None and status.phase == Phase.WAITING and written_anew(status)
+    return member.unproved and not anew

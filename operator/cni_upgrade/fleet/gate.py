@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 Refusal = tuple[str, str]
 """(reason, message): why something may not begin."""
 
-Told = tuple[bool, Refusal | None]
-"""Whether the node would be drained, and what it was told."""
+
+class Wish(NamedTuple):
+    """What is to be done to the node."""
+
+    drained: bool
+    writes: bool
+    """A file is to be written, and not only proved what stands."""
+
+
+Told = tuple[Wish, Refusal | None]
+"""What was to be done to the node, and what it was told."""
 
 
 class Gate:
     """Asks on the first call, and repeats what it was told."""
 
-    def __init__(self, ask: Callable[[bool], Refusal | None]) -> None:
-        """`ask` is told whether the node would be drained."""
+    def __init__(self, ask: Callable[[Wish], Refusal | None]) -> None:
         self._ask = ask
         self.told: Told | None = None
         """None while nobody has asked."""
 
-    def __call__(self, drained: bool) -> Refusal | None:
-        if self.told is None or self.told[0] != drained:
-            self.told = drained, self._ask(drained)
+    def __call__(self, wish: Wish) -> Refusal | None:
+        if self.told is None or self.told[0] != wish:
+            self.told = wish, self._ask(wish)
         return self.told[1]

@@ -40,7 +40,7 @@ from cni_upgrade.fleet.decisions import (
     KeepStatus,
     SetStatus,
 )
-from cni_upgrade.fleet.gate import Gate, Refusal
+from cni_upgrade.fleet.gate import Gate, Refusal, Wish
 from cni_upgrade.fleet.memory import Calm, Memory
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer
@@ -227,10 +227,8 @@ def _replaced(world: Snapshot, state: CNINodeState) -> Turn:
     return Turn(state.metadata.name, (*sent, DeleteState(state.metadata.name, state.metadata.uid)))
 
 
-def _take(
-    course: Course | None, refused: Refusal | None, node: str, drained: bool
-) -> Refusal | None:
-    return refused if course is None else course.take(node, drained)
+def _take(course: Course | None, refused: Refusal | None, node: str, wish: Wish) -> Refusal | None:
+    return refused if course is None else course.take(node, wish.drained, writes=wish.writes)
 
 
 def _begin(course: Course | None, node: str) -> str:

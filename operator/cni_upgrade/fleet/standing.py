@@ -45,7 +45,7 @@ def held_since(
     policy: CNIUpgradePolicy, waiting: Waiting, phases: Counter[str], now: datetime
 ) -> datetime | None:
     """Since when nothing moves because of nodes that nobody works on; None where it is not so."""
-    if _working(phases) or waiting.looked_at or waiting.held() is None:
+    if _working(phases, waiting) or waiting.looked_at or waiting.held() is None:
         return None
     known = policy.status.rollout
     # What is to come is of a clock that was set back: it counts from now on.
@@ -129,7 +129,7 @@ def _enforced(
     text: str,
 ) -> Verdict:
     """The verdict on a policy that enforces; `text` has the counts."""
-    working, looking = _working(phases), around.looking(phases)
+    working, looking = _working(phases, waiting), around.looking(phases)
     course, canary = waiting.course, waiting.course.waves.canary
     waits = waiting.waits_for()
     told = f"{waits}; {text}" if waits else text
@@ -137,8 +137,8 @@ def _enforced(
         return Verdict(False, why, f"stopped: {told}", stalled=True)
     if paused(policy):
         return Verdict(False, "Paused", f"paused; {text}", reconciling=bool(working))
-    if working or looking or phases[str(Phase.WAITING)]:
-        if not working and not looking and around.elsewhere and not waiting.due:
+    if working or looking or phases[str(Phase.WAITING)] or waiting.stuck:
+        if around.elsewhere and not (working or looking or waiting.due or waiting.stuck):
             return Verdict(False, "ClaimedByOther", text, stalled=True)
         if not working and not waiting.looked_at:
             if since is not None and (held := waiting.held()) is not None:
@@ -176,8 +176,10 @@ def _stopped(course: Course, working: int) -> str:
     return ""
 
 
-def _working(phases: Counter[str]) -> int:
-    return sum(phases[str(phase)] for phase in AT_WORK if phase is not Phase.AUDITING)
+def _working(phases: Counter[str], waiting: Waiting) -> int:
+    """How many nodes are worked on where something of ours can go on."""
+    every = sum(phases[str(phase)] for phase in AT_WORK if phase is not Phase.AUDITING)
+    return every - len(waiting.stuck)
 
 
 def _counted(phases: Counter[str]) -> str:

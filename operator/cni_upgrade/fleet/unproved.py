@@ -39,6 +39,12 @@ def undone(status: NodeStateStatus) -> NodeStateStatus:
     return status.model_copy(update={"last_change": None})
 
 
+def written_anew(status: NodeStateStatus) -> bool:
+    """Whether another file is to be written there, for another target say, and not only proved what
+    stands: that waits for its turn as every change does."""
+    return any(file.action == "Rewrite" for file in status.files)
+
+
 def before(view: View) -> tuple[Baseline | None, str | None]:
     """What worked before the change under way, and the backup to go back to.
 

@@ -15,6 +15,7 @@ from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet.decisions import Decision
 from cni_upgrade.fleet.departure import Leaving
+from cni_upgrade.fleet.gate import Refusal, Wish
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import PHASE_OF, Step
@@ -41,9 +42,8 @@ class View:
     """The deleted policy for which the node is still to get back what stood there before."""
     asker: CNIUpgradePolicy | None
     """The deleted policy that has the node looked at, as no record says what it changed there."""
-    gate: Callable[[bool], tuple[str, str] | None]
-    """Why no change, with a drain or without, may begin on this node now, as (reason, message), or
-    None; asked last."""
+    gate: Callable[[Wish], Refusal | None]
+    """Why no such change may begin on this node now, as (reason, message), or None; asked last."""
     begin: Callable[[], str]
     """Notes that a change begins; its mark where the node goes first as a canary, or nothing."""
 

@@ -10,13 +10,14 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.rollout_status import RolloutStatus
 from cni_upgrade.fleet import node_lease, retry
 from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, changing
-from cni_upgrade.fleet.course import Course
+from cni_upgrade.fleet.course import Course, proves
 from cni_upgrade.fleet.drain import drains
 from cni_upgrade.fleet.failures import MOST_NAMED
 from cni_upgrade.fleet.length import hours
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import UNPROVED
 from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.stuck import stuck
 from cni_upgrade.fleet.waves import Waves
 
 HELD = "NothingMoves"
@@ -61,9 +62,12 @@ class Waiting:
     @cached_property
     def _next(self) -> list[Member]:
         """Those of them whose turn it is by canary and wave; what is not proved goes before all."""
-        if self.course.unproved:
-            return [m for m in self.able if self.course.proved_but(m.node.name)]
-        return [m for m in self.able if self.course.waves.refusal(m.node.name) is None]
+        return [
+            m
+            for m in self.able
+            if self.course.proved_but(m.node.name)
+            and (proves(m) or self.course.waves.refusal(m.node.name) is None)
+        ]
 
     @cached_property
     def looked_at(self) -> bool:
@@ -105,6 +109,8 @@ class Waiting:
 
         Nothing of ours is under way then: the nodes that are named are to be mended or given back.
         """
+        if self.stuck and not self._goes_on:
+            return HELD, f"nothing moves: {self._told_stuck()}"
         if self.due and self._unproved_rest:
             now = "annotate it with cniupgrade.dev/retry to try at once"
             return UNPROVED, f"nothing else begins: {self._told_unproved()}; {now}"
@@ -126,6 +132,29 @@ class Waiting:
         ]
         told = self._in_the_way([*self.due, *silent])
         return (HELD, f"nothing moves: {told}") if told else None
+
+    @cached_property
+    def stuck(self) -> list[Member]:
+        """Nodes at work on which only others can do something now."""
+        return [m for m in self.course.members if stuck(m, m.node.name in self._leased)]
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether another node is worked on, or may begin now."""
+        course = self.course
+        if sum(changing(m.state) for m in course.members) > len(self.stuck):
+            return True
+        free = bool(self._next) and course.places.refusal(self._next[0].node.name) is None
+        return free and not course.stopped and self.closed() is None
+
+    def _told_stuck(self) -> str:
+        silent = [m.node.name for m in self.stuck if m.node.ready == "Unknown"]
+        others = [m.node.name for m in self.stuck if m.node.ready != "Unknown"]
+        told = (
+            (silent, f"{SILENT} in the midst of a change"),
+            (others, "to be put back or given back once somebody else has done with it"),
+        )
+        return " and ".join(f"{named(names)} {why}" for names, why in told if names)
 
     def _turn_held(self) -> tuple[str, str] | None:
         """Who keeps the canary or the wave from its end, where nobody but others can do something.
@@ -201,6 +230,7 @@ class Waiting:
         closed = self.closed()
         return RolloutStatus(
             plan=recorded.plan,
+            order=recorded.by,
             wave=recorded.name,
             number=0 if recorded.testing else min(recorded.current + 1, recorded.count),
             of=recorded.count,
@@ -230,7 +260,6 @@ class Waiting:
                 told += f"{' and ' if told else ''}{failures.unseen} whose names are not kept"
             return (
                 f"{failures.count} of at most {failures.most} nodes failed or were "
-            order=recorded.by,
                 f"rolled back: {told}; look there, then annotate one or "
                 f"{course.name} with cniupgrade.dev/retry"
             )

@@ -19,7 +19,7 @@ from cni_upgrade.api.window import MaintenanceWindow
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.member import Member
-from cni_upgrade.fleet.phases import FAILED, UNPROVED
+from cni_upgrade.fleet.phases import FAILED
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.selection import matches
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -57,8 +57,7 @@ def check_course(event: Carried, book: Logbook) -> None:
     _within_a_window(event)
     if isinstance(event.decision, d.SetStatus):
         book.quiet[event.decision.name] = event.policy
-    written = event.began.last_change
-    if written is not None and written.outcome == UNPROVED:
+    if event.began.operation is not None and event.began.operation.kind == "prove":
         return  # What is written is proved whatever its wave: all others wait for that.
     if not _canary_first(event, book):
         _wave_after_wave(event, book)

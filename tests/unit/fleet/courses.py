@@ -12,6 +12,7 @@ from typing import Any
 
 from cni_upgrade.api import names
 from tests.unit.fleet.api_model import Raw
+from tests.unit.fleet.cluster_model import PROOF
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
 from tests.unit.fleet.scenarios import f1, healthy, message, old, phases, ready, reason
@@ -719,6 +720,74 @@ def another_order_means_other_waves() -> Rollout:
     return r
 
 
+def unproved_at_another_target() -> Rollout:
+    """Two nodes are written and not proved, then another target with a canary is wanted: it goes
+    first, and they are not written anew before it has soaked."""
+    r = labelled(
+        (old("node-a", most="1.1.0"), {}),
+        (old("node-b", most="1.1.0"), {}),
+        (old("node-c", most="1.1.0"), {"canary": "yes"}),
+    )
+    r.cluster.apply_policy("cure", enforce({"maxUnavailable": 2}))
+    r.until(lambda: {r.step_of(n) for n in ("node-a", "node-b")} == {"Apply"})
+    r.say("== a quota keeps proof pods away")
+    r.cluster.quota = "exceeded quota: pods"
+    for pod in r.cluster.pods_on("node-a", PROOF) + r.cluster.pods_on("node-b", PROOF):
+        r.cluster.api.remove("Pod", pod["metadata"]["name"], PROOF)
+    r.until(lambda: {r.phase(n) for n in ("node-a", "node-b")} == {"Blocked"})
+    r.play(30)
+    assert reason(r, "node-c") == "Unproved"
+    r.say("== the quota is raised, and the target is 1.1.0, with node-c as canary")
+    r.cluster.quota = ""
+    canary = {"nodeSelector": {"matchLabels": {"canary": "yes"}}, "soak": "5m"}
+    target = {"cni": {"version": "1.1.0"}}
+    rollout = {"maxUnavailable": 2, "canary": canary}
+    r.cluster.apply_policy("cure", enforce(rollout, target=target))
+    r.until(lambda: r.phase("node-c") == "Done")
+    assert {reason(r, n) for n in ("node-a", "node-b")} == {"Canary"}
+    all_done(r)
+    assert {disk.version for disk in r.cluster.disks.values()} == {"1.1.0"}
+    return r
+
+
+def machine_that_dies_in_its_change() -> Rollout:
+    """It has the only place and does not come back: said at once, and a person is called."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "ab"))
+    r.cluster.apply_policy("cure", enforce({}))
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(300)
+    assert ready(r, "cure") == "NothingMoves"
+    assert "node-a silent (Ready is Unknown)" in r.cluster.policy("cure")["status"]["message"]
+    assert "Stalled" not in conditions(r), "it may reboot"
+    r.play(600)
+    assert "Stalled" in conditions(r)
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    all_done(r)
+    return r
+
+
+def machine_that_dies_while_others_go_on() -> Rollout:
+    """There is room for another one: the rollout goes on, and at its end it is said."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "abc"))
+    r.cluster.apply_policy("cure", enforce({"maxUnavailable": 2}))
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.until(lambda: r.phase("node-b") == "Proving")
+    assert ready(r, "cure") == "RollingOut"
+    r.until(lambda: r.phase("node-c") == "Done")
+    r.play(900)
+    assert ready(r, "cure") == "NothingMoves"
+    assert "Stalled" in conditions(r)
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    all_done(r)
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -753,4 +822,7 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_retried_before_it_failed,
     a_failed_node_counts_when_the_retry_is_gone,
     another_order_means_other_waves,
+    unproved_at_another_target,
+    machine_that_dies_in_its_change,
+    machine_that_dies_while_others_go_on,
 )

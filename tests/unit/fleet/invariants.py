@@ -638,10 +638,11 @@ def stops_what_is_not_written(event: Carried) -> None:
 
 
 def proved_first(event: Carried) -> None:
-    """No node begins while another one of its policy is written and not proved, for whichever."""
+    """No node begins while another one of its policy is written and not proved, for whichever; but
+    for one that is to be written anew, and may have to wait for this one."""
     if event.began is None or event.gives_back or not isinstance(event.decision, d.SetStatus):
         return
-    policy, world = event.policy, event.world
+    policy, world, begins = event.policy, event.world, event.decision.name
     if not policy.spec.verify.proof:
         return
 
@@ -651,10 +652,14 @@ def proved_first(event: Carried) -> None:
             return False
         last, ref = state.status.last_change, state.spec.policy_ref
         mine = ref is not None and ref.uid == policy.metadata.uid
-        return mine and last is not None and last.outcome == "Unproved"
+        written = mine and last is not None and last.outcome == "Unproved"
+        anew = any(file.action == "Rewrite" for file in state.status.files)
+        if name != begins and state.status.phase == "Waiting" and anew:
+            return False
+        return written
 
     others = [name for name in matched_by(event) if unproved(name)]
-    assert not others or unproved(event.decision.name), f"{others} are not proved yet"
+    assert not others or unproved(begins), f"{others} are not proved yet"
 
 
 def shown_before(event: Carried) -> None:
@@ -851,10 +856,10 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     stopped,
     note_ends,
     note_failed,
+    note_retries,
     never_to_a_silent_node,
     only_looking,
     foreign_cordons,
-    note_retries,
     cordon_signed,
     cordoned_and_claimed,
     one_writer,
