@@ -285,6 +285,21 @@ async def test_a_deletion_that_went_unheard_is_tried_once(made: Made) -> None:
     assert made.kube.writes() == [("delete", "pods", "proof-old-0")]
 
 
+async def test_what_no_watch_has_told_is_seen_by_whole_lists_now_and_then(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A watch may be dead, and nobody notices: there is no news of a node, nor of its going."""
+    monkeypatch.setattr(loops, "IDLE_TICK", 0.05)
+    monkeypatch.setattr(loops, "RESYNC", 0.2)
+    nodes = made.store.nodes
+    async with running(made):
+        await becomes(made.loop.listed.is_set)
+        made.kube.cluster.add_node(SimNode("node-a", None))
+        await becomes(lambda: "node-a" in nodes.items)
+        made.kube.cluster.remove_node("node-a")
+        await becomes(lambda: "node-a" not in nodes.items)
+
+
 async def test_counts_that_were_put_off_are_looked_at_soon(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,14 @@ class Cluster:
     def reboot(self, name: str, boot: str) -> None:
         self._set_status(name, {"nodeInfo": {"bootID": boot}})
 
+    def upgrade(self, name: str, *, runtime: str = "", kubelet: str = "") -> None:
+        """Another runtime, or kubelet, works there from now on; pods go on."""
+        if runtime:
+            self.disks[name].runtime = runtime
+            self._set_status(name, {"nodeInfo": {"containerRuntimeVersion": runtime}})
+        if kubelet:
+            self._set_status(name, {"nodeInfo": {"kubeletVersion": kubelet}})
+
     def set_system(self, name: str, system: str) -> None:
         """The operating system that its kubelet tells."""
         self._set_status(name, {"nodeInfo": {"operatingSystem": system}})

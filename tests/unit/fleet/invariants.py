@@ -343,6 +343,18 @@ def cordoned_and_claimed(event: Carried) -> None:
         assert _marked(node), "the cordon is not ours"
 
 
+def ordered_of_today(event: Carried) -> None:
+    """What a first agent is to write was worked out for the runtime and the kubelet of now."""
+    decision = event.decision
+    if not isinstance(decision, d.CreateJob) or not re.fullmatch("apply-[0-9a-f]+", decision.name):
+        return
+    node, state = event.world.nodes[decision.node], event.world.states[decision.node]
+    seen = state.status.observed
+    assert seen is not None, "nobody has looked"
+    looked = (seen.boot_id, seen.runtime_version, seen.kubelet_version)
+    assert looked == (node.boot_id, node.runtime, node.kubelet), f"{looked} was looked at"
+
+
 def one_writer(event: Carried) -> None:
     """At most one Job that writes is on a node at a time."""
     decision = event.decision
@@ -862,6 +874,7 @@ RULES: tuple[Callable[[Carried], None], ...] = (
     foreign_cordons,
     cordon_signed,
     cordoned_and_claimed,
+    ordered_of_today,
     one_writer,
     done_once,
     note_done,
@@ -947,10 +960,10 @@ def check_move(view: View, move: Move) -> None:
         assert after in MOVES[before], f"{view.node.name}: {before} -> {after} is not in MOVES"
 
 
-def check_given_back(cluster: Cluster) -> None:
+def check_given_back(cluster: Cluster, looking_since: datetime | None = None) -> None:
     """In the end no node carries a cordon of ours, and no proof pod is left that could go.
 
-    One that cannot go is named in the record of its node.
+    One that cannot go is named in the record of its node, once a controller has looked for so long.
     """
     for node in cluster.api.all("Node"):
         name = node["metadata"]["name"]
@@ -964,7 +977,9 @@ def check_given_back(cluster: Cluster) -> None:
             leaving = pod["metadata"].get("deletionTimestamp")
             assert leaving, f"proof pod {pod['metadata']['name']} was left behind"
             state = cluster.state(pod["spec"].get("nodeName", ""))
-            hangs = cluster.now - datetime.fromisoformat(leaving) >= timedelta(seconds=60)
+            since = datetime.fromisoformat(leaving)
+            noticed = max(since, looking_since or since)
+            hangs = cluster.now - noticed >= timedelta(seconds=60)
             if hangs and state is not None:
                 told = " ".join(state["status"].get("leftovers", ()))
                 assert pod["metadata"]["name"] in told, "a pod that hangs is not told of"

@@ -185,6 +185,10 @@ class Mishaps:
             "sees proof pods kept": self._keep_proofs,
             "has pods that nobody may list": self._unlist,
             "is given back to its pods": self._give_back,
+            "has another runtime": self._runtime,
+            "has another kubelet": lambda n: self._cluster.upgrade(
+                n, kubelet=random.choice(["v1.34.4", "v1.35.0"])
+            ),
             "is full": self._cluster.full.add,
             "has room": self._cluster.full.discard,
             "has no place for another pod": self._fill,
@@ -415,6 +419,11 @@ class Mishaps:
         """Somebody takes our cordon off, and our mark with it."""
         self._uncordon(node)
         self._unmark(node)
+
+    def _runtime(self, node: str) -> None:
+        name, _, _ = self._cluster.disks[node].runtime.partition("://")
+        versions = {"cri-o": ["1.23.0", "1.30.0"]}.get(name, ["1.6.20", "1.7.0", "2.0.0"])
+        self._cluster.upgrade(node, runtime=f"{name}://{self._random.choice(versions)}")
 
     def _downtime(self, _: str) -> None:
         for _second in range(self._random.choice([10, 200, 1000])):

@@ -336,7 +336,7 @@ class Rollout:
                 quiet_since = self.cluster.now
             if (self.cluster.now - start).total_seconds() > seconds:
                 raise AssertionError("never quiet:\n" + "\n".join(self.lines[-60:]))
-        check_given_back(self.cluster)
+        check_given_back(self.cluster, self.controller.snapshot().looking_since)
 
     def _due(self) -> bool:
         """Whether anything is to be decided: time alone may open a window, or end a soak."""

@@ -2881,6 +2881,72 @@ def later_drain_not_wanted_any_more() -> Rollout:
     return r
 
 
+def runtime_changed_at_rest() -> Rollout:
+    """Another runtime, then another kubelet: each node is looked at again, and nothing else."""
+    r = of(old("node-a"), healthy())
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    r.say("== another runtime on node-a, another kubelet on node-d")
+    r.cluster.upgrade("node-a", runtime="containerd://2.0.0")
+    r.cluster.upgrade("node-d", kubelet="v1.35.0")
+    before = len(r.lines)
+    r.settle()
+    looked = [line.split()[1] for line in r.lines[before:] if "CreateJob audit" in line]
+    assert looked == ["node-a:", "node-d:"]
+    assert phases(r) == {"node-a": "Compatible", "node-d": "Compatible"}
+    assert r.cluster.status("node-a")["observed"]["runtimeVersion"] == "containerd://2.0.0"
+    assert r.cluster.status("node-d")["observed"]["kubeletVersion"] == "v1.35.0"
+    return r
+
+
+def runtime_changed_before_the_write() -> Rollout:
+    """While its Job is refused the runtime becomes another one: looked at again, then sent."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.cluster.jobs_refused = "exceeded quota: jobs"
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.say("== another runtime on node-a, while its Job is refused")
+    r.cluster.upgrade("node-a", runtime="containerd://2.0.0")
+    r.play(20)
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    r.say("== Jobs are let in")
+    r.cluster.jobs_refused = ""
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert r.cluster.status("node-a")["observed"]["runtimeVersion"] == "containerd://2.0.0"
+    return r
+
+
+def runtime_changed_before_the_agent_starts() -> Rollout:
+    """The agent waits for its image, and the runtime is another one: it is taken back."""
+    r = of(old("node-a"))
+    r.cluster.disks["node-a"].faults = ["none", "pull"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: "ImagePullBackOff" in message(r, "node-a"))
+    r.say("== another runtime on node-a")
+    r.cluster.upgrade("node-a", runtime="containerd://2.0.0")
+    r.until(lambda: r.phase("node-a") == "Auditing", 60)
+    r.settle()
+    assert phases(r) == {"node-a": "Done"}
+    assert r.cluster.status("node-a")["observed"]["runtimeVersion"] == "containerd://2.0.0"
+    return r
+
+
+def kubelet_changed_in_a_proof() -> Rollout:
+    """What is written is brought to its end, and then looked at once more."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "ProveAdd")
+    r.say("== another kubelet on node-a")
+    r.cluster.upgrade("node-a", kubelet="v1.35.0")
+    r.settle()
+    assert phases(r) == {"node-a": "Compatible"}
+    assert len(r.cluster.disks["node-a"].writes) == 1
+    assert r.cluster.status("node-a")["observed"]["kubeletVersion"] == "v1.35.0"
+    return r
+
+
 SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     mixed_cluster_cured,
     cordon_and_mark_taken_off_in_a_drain,
@@ -3041,4 +3107,8 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     cordon_and_mark_taken_off_before_the_way_back,
     drain_not_wanted_any_more,
     later_drain_not_wanted_any_more,
+    runtime_changed_at_rest,
+    runtime_changed_before_the_write,
+    runtime_changed_before_the_agent_starts,
+    kubelet_changed_in_a_proof,
 )

@@ -271,3 +271,22 @@ def test_since_when_nothing_moves(told: datetime | None, since: datetime) -> Non
     found = waiting(mine, (node(cordoned=True), WAITS))
     assert held_since(mine, found, Counter({"Waiting": 1}), NOW) == since
     assert held_since(mine, found, Counter({"Applying": 1}), NOW) is None
+
+
+@pytest.mark.parametrize("by", ["Zone", "Label", "Selectors"])
+def test_within_a_wave_the_oldest_goes_first_whatever_its_name(by: str) -> None:
+    order: dict[str, Any] = {"by": by}
+    if by == "Label":
+        order["label"] = {"key": "tier", "values": ["x"]}
+    if by == "Selectors":
+        order["selectors"] = [{"matchLabels": {"tier": "x"}}]
+    made = policy(rollout={"order": order})
+    joined = {"node-c": 3, "node-b": 1, "node-a": 2}
+    labels = {ZONE: "z", "tier": "x"}
+    nodes = [
+        replace(node(name), labels=labels, created=NOW + timedelta(days=days))
+        for name, days in joined.items()
+    ]
+    members = [Member.of(each, None, False, made, CONFIG) for each in nodes]
+    [wave] = arranged(made, members)
+    assert [m.node.name for m in wave.members] == ["node-b", "node-a", "node-c"]
