@@ -150,8 +150,8 @@ def test_the_controller_has_no_right_on_its_own_node(pod: Object) -> None:
 def test_two_controllers_on_two_nodes_are_probed(pod: Object) -> None:
     deployment = one("Deployment", "cni-upgrade-operator", "cni-upgrade-system")["spec"]
     assert deployment["replicas"] == 2
-    # Their ports are the node's: a new one that comes first would wait for ever, and so would
-    # the only one of a cluster of one node, were it kept until another one is there.
+    # Their ports are the node's: a new one that comes first would wait for ever. And one of the
+    # old ones goes on until a new one is ready.
     assert deployment["strategy"]["rollingUpdate"] == {
         "maxSurge": 0,
         "maxUnavailable": 1,
