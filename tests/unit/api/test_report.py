@@ -47,6 +47,7 @@ def test_nothing_of_what_the_agent_sends_is_lost() -> None:
             ("/opt/cni/bin",),
             "/var/lib/cni",
             operation.Known("runtime config /a", 3, "pod-net", "/etc/cni/template"),
+            ("/opt/multus/bin",),
         ),
         files=(
             operation.FileReport(
