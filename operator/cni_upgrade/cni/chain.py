@@ -113,17 +113,27 @@ def alone(calls: Iterable[Called], version: str | None, folder: str) -> Iterator
 
 
 def elsewhere(plugins: list[Node]) -> tuple[str, ...]:
-    """What is run beside these binaries and stands in no config here: multus' own networks.
+    """What is run beside these binaries and stands in no config here: multus' cluster network.
 
     A path as it is written, or a name; empty where the daemon behind multus-shim decides.
     """
     found: list[str] = []
     for plugin in _multus(plugins):
         if cluster := last_string(plugin, "clusternetwork"):
-            found += [cluster, *_strings(plugin, "defaultnetworks")]
+            found.append(cluster)
         elif not any(_each(plugin, "delegates")):
             found.append("")
     return tuple(found)
+
+
+def defaults(plugins: list[Node]) -> tuple[str, ...]:
+    """What multus adds pods to beside its cluster network; as it is written, too."""
+    return tuple(
+        network
+        for plugin in _multus(plugins)
+        if last_string(plugin, "clusternetwork")
+        for network in _strings(plugin, "defaultnetworks")
+    )
 
 
 def delegate_dir(plugins: list[Node]) -> str:

@@ -43,6 +43,8 @@ class Config:
     """The same calls once a rewrite has removed what hides the version from a plugin."""
     elsewhere: tuple[str, ...] = ()
     """Networks that run with this one and stand in no text of it (`chain.elsewhere`)."""
+    defaults: tuple[str, ...] = ()
+    """Those that multus adds pods to beside its cluster network (`chain.defaults`)."""
     delegate_dir: str = ""
     """Where multus, if it is one of the plugins, looks first for whom it runs."""
     versionless: tuple[chain.Versionless, ...] = ()
@@ -186,6 +188,7 @@ def _loaded(
         calls=calls,
         pinned=chain.chain(pinned, listed.files),
         elsewhere=chain.elsewhere(listed.plugins),
+        defaults=chain.defaults(listed.plugins),
         delegate_dir=chain.delegate_dir(listed.plugins),
         versionless=chain.versionless(listed.plugins),
         mains=tuple(dict.fromkeys(chain.last_string(each, "type") for each in listed.plugins)),

@@ -7,7 +7,7 @@ from cni_upgrade.cni import chain, compat
 from cni_upgrade.cni.chain import Called, Versionless
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
-from cni_upgrade.cni.findings import shown
+from cni_upgrade.cni.findings import Code, Severity, shown
 from cni_upgrade.cni.runtime_config import release
 from cni_upgrade.cni.runtimes import Runtime
 from cni_upgrade.cni.value import dataclass
@@ -30,6 +30,8 @@ class Node:
     sandboxes: Sequence[Sandbox]
     elsewhere: Sequence[str] = ()
     """Networks that run with this one and of which nothing is known here."""
+    defaults: Sequence[str] = ()
+    """Such ones of multus' `defaultNetworks`."""
     versionless: Sequence[Versionless] = ()
     """Networks that multus adds and deletes with no version."""
     plugins: Mapping[str, Support] = field(default_factory=dict)
@@ -41,7 +43,7 @@ class Node:
         cls, config: Config, runtime: Runtime, facts: Facts, sandboxes: Sequence[Sandbox]
     ) -> "Node":
         """What concerns that config; a binary of which nothing is said is one not known."""
-        calls, elsewhere, versionless = _calls(config, facts)
+        calls, elsewhere, defaults, versionless = _calls(config, facts)
         if config.check_disabled:
             runtime = replace(runtime, asks_check=False)
         node = cls(
@@ -50,6 +52,7 @@ class Node:
             loopback(runtime, facts),
             sandboxes,
             elsewhere,
+            defaults,
             versionless,
             facts.plugins,
         )
@@ -69,8 +72,11 @@ class Node:
     @property
     def silent(self) -> list[str]:
         """The binaries that are there and do not say which versions they support."""
-        silent = [b.type for b in self.binaries if b.supported is None and b.source != "missing"]
-        return list(dict.fromkeys(silent))
+        return list(dict.fromkeys(each.type for each in self._unknown if not _out_of_sight(each)))
+
+    @property
+    def _unknown(self) -> list[Support]:
+        return [b for b in self.binaries if b.supported is None and b.source != "missing"]
 
     def undeletable(self, version: str | None) -> list[Versionless]:
         """Networks with no version that multus adds and surely cannot delete."""
@@ -92,7 +98,24 @@ class Node:
         ]
 
     def doubts(self, version: str | None) -> list[str]:
-        """What is not known of the binaries and decides whether a pod comes and goes."""
+        """What is not known and decides whether a pod comes and goes."""
+        return [*self.grave(version), *self.slight(version)]
+
+    def slight(self, version: str | None) -> list[str]:
+        """The doubts that a node may rest with where nothing is to be written: they are about
+        multus alone, and nothing that is done to the node's files would clear them up."""
+        unseen = dict.fromkeys(each.label for each in self._unknown if _out_of_sight(each))
+        doubts = [f"it is not known what {each} supports, if it is there" for each in unseen]
+        doubts += map(_unseen, self.defaults)
+        doubts += [
+            _not_deleted(each, version)
+            for each in self.versionless
+            if self._deletes(each, version) is None
+        ]
+        return list(dict.fromkeys(doubts))
+
+    def grave(self, version: str | None) -> list[str]:
+        """The doubts with which no node is called Compatible."""
         doubts = [f"it is not known what {', '.join(self.silent)} supports"] if self.silent else []
         doubts += [
             f"it is not known whether {each.type} is called at "
@@ -108,12 +131,18 @@ class Node:
             if each.supported and each.takes(version)
         ]
         doubts += map(_unseen, self.elsewhere)
-        doubts += [
-            _not_deleted(each, version)
-            for each in self.versionless
-            if self._deletes(each, version) is None
-        ]
         return list(dict.fromkeys(doubts))
+
+
+def _out_of_sight(support: Support) -> bool:
+    """Whether it may stand where multus looks first, which cannot be looked at."""
+    finding = support.finding
+    return bool(
+        support.path
+        and finding
+        and finding.code == Code.FOLDER_NOT_ALLOWED
+        and finding.severity == Severity.WARNING
+    )
 
 
 def loopback(runtime: Runtime, facts: Facts) -> Support | None:
@@ -163,16 +192,21 @@ def _unseen(network: str) -> str:
     )
 
 
-def _calls(config: Config, facts: Facts) -> tuple[list[Called], list[str], list[Versionless]]:
-    """Who is called by a config and by those of the folder that it names, what it names else, and
-    which of all these have no version.
+def _calls(
+    config: Config, facts: Facts
+) -> tuple[list[Called], list[str], list[str], list[Versionless]]:
+    """Who is called by a config and by those of the folder that it names, what it names else, what
+    as a default network, and which of all these have no version.
 
     multus loads a cluster network that is a path from there, as the agent's own mount names it
     (`/host/etc/cni/net.d/10-flannel.conflist`).
     """
-    calls, elsewhere, versionless = list(config.calls), [], list(config.versionless)
+    calls, elsewhere, versionless = list(config.calls), list[str](), list(config.versionless)
+    defaults = list[str]()
     multus = next((each for each in config.mains if each in chain.MULTUS), "")
-    for path in config.elsewhere:
+    networks = [(path, elsewhere) for path in config.elsewhere]
+    networks += [(path, defaults) for path in config.defaults]
+    for path, unseen in networks:
         named = next(
             (
                 each
@@ -182,9 +216,9 @@ def _calls(config: Config, facts: Facts) -> tuple[list[Called], list[str], list[
             None,
         )
         if named is None or named.error is not None or named.elsewhere:
-            elsewhere.append(path)
+            unseen.append(path)
         else:
             calls += chain.alone(named.calls, named.version, config.delegate_dir)
             if not named.version:
                 versionless.append(Versionless(multus, named.name, named.kind == "conflist"))
-    return calls, elsewhere, versionless
+    return calls, elsewhere, defaults, versionless

@@ -62,25 +62,35 @@ def plan(
     if not faulty:
         if version == target.version and not hidden:
             return _at_target(config, version, node)
-        if target.rewrite == "OnlyFaulty" and hidden and node.doubts(version):
-            return _not_known_to_fail(version, node)
-        if target.rewrite == "OnlyFaulty" and not node.doubts(version):
+        if target.rewrite == "OnlyFaulty" and node.doubts(version):
+            if hidden or not node.grave(version):
+                return _not_known_to_fail(version, node)
+        elif target.rewrite == "OnlyFaulty":
             fails = any(outcome.works is False for outcome in before)
             how = "is not what fails here" if fails else "works here"
             return Plan(Action.NONE, version, f"{said} {how}, and only faulty files are rewritten")
         above = version and versions.order(version) > versions.order(target.version)
-        if version and above and not exact and not node.doubts(version):
-            return _left_above(config, version, target)
+        if version and above and not exact and not node.grave(version):
+            return _left_above(config, version, target, node)
     if node.runtime.libcni is None:
         return _refused(config, f"it is not known what {node.runtime.label} supports")
-    beside = replace(node, chain=()).doubts(target.version)  # what no version has to do with
+    beside = replace(node, chain=()).grave(target.version)  # what no version has to do with
     beside += [
         f"{shown(each.name)} has no version, and {each.multus} cannot delete with that"
         for each in node.undeletable(target.version)
     ]
     if beside:
         return _refused(config, "; ".join(beside))
-    return _reach(config, node, then, target, faulty, before)
+    found = _reach(config, node, then, target, faulty, before)
+    if found.action is Action.REWRITE and (doubts := node.slight(target.version)):
+        return _refused(config, "; ".join(doubts))
+    return _doubted(found, node)
+
+
+def _doubted(plan: Plan, node: Node) -> Plan:
+    """The same plan, of a file that is not written, with what is not known of what it runs."""
+    doubts = node.slight(plan.to) if plan.action is Action.NONE else ()
+    return replace(plan, why="; ".join((plan.why, *doubts)))
 
 
 def _hidden(config: Config, node: Node) -> bool:
@@ -160,6 +170,7 @@ def _lowered_first(
 
 def as_list(
     config: Config,
+    node: Node,
     beside: Beside,
     target: Target,
     plan: Plan,
@@ -174,8 +185,9 @@ def as_list(
     if plan.action is Action.NONE and target.rewrite == "OnlyFaulty":
         return plan
     name = succession.list_name(config.name)
-    reason = _kept(config, beside, plan.to, name, writer)
-    if reason is None:
+    doubts = "; ".join(node.slight(plan.to))
+    reason = doubts or _kept(config, beside, plan.to, name, writer)
+    if not reason:
         why = f"{plan.why}; {shown(name)} takes its place"
         return replace(plan, action=Action.REWRITE, why=why, becomes=name)
     finding = Finding(
@@ -217,8 +229,8 @@ def _at_target(config: Config, version: str, node: Node) -> Plan:
     """There is nothing to write; where a binary does not answer that is all that can be said."""
     why = f"{version} is the target already"
     doubts = "; ".join(node.doubts(version))
-    if not doubts:
-        return Plan(Action.NONE, version, why)
+    if not node.grave(version):
+        return _doubted(Plan(Action.NONE, version, why), node)
     code = Code.DELEGATE_VERSION
     action = "give what is delegated to a cniVersion that its binaries support"
     if node.silent:
@@ -237,12 +249,14 @@ def _at_target(config: Config, version: str, node: Node) -> Plan:
     return Plan(Action.NONE, version, f"{why}; {doubts}", (finding,))
 
 
-def _left_above(config: Config, version: str, target: Target) -> Plan:
+def _left_above(config: Config, version: str, target: Target, node: Node) -> Plan:
     why = f"{version} works, and what works is not lowered to {target.version}"
+    if node.slight(version):
+        why = f"{version} is not known to fail, and is not lowered to {target.version}"
     finding = Finding(
         Code.ABOVE_TARGET, Severity.INFO, config.name, why, "nothing, or raise the target"
     )
-    return Plan(Action.NONE, version, why, (finding,))
+    return _doubted(Plan(Action.NONE, version, why, (finding,)), node)
 
 
 def _refused(config: Config, why: str) -> Plan:

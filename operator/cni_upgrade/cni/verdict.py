@@ -36,7 +36,7 @@ class _Judged:
 
     file: FileReport
     unknown: bool
-    """Whether not all is known of the binaries: then nothing shows that pods come and go."""
+    """Whether too little is known of the binaries: nothing shows that pods come and go."""
     before: tuple[health.Outcome, health.Outcome]
     after: tuple[health.Outcome, health.Outcome, health.Outcome]
     leaks: tuple[bool | None, bool | None, bool | None]
@@ -236,7 +236,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
             needs_drain=False,
         )
     if target.form == "List" and config.kind == "conf":
-        plan = planning.as_list(config, beside, target, plan, writer)
+        plan = planning.as_list(config, node, beside, target, plan, writer)
     reached, there = config.version, node
     if plan.action is Action.REWRITE:
         reached, there = plan.to, then
@@ -280,7 +280,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *(() if fault else remarks.remarks(config, node, reached, plan)),
     )
     return _Judged(
-        file, bool(there.doubts(reached)), before, after, leaks, plan.needs_drain, findings
+        file, bool(there.grave(reached)), before, after, leaks, plan.needs_drain, findings
     )
 
 

@@ -53,9 +53,11 @@ def _place(operation: Operation, found: Folders, host: str) -> str | Finding | N
         return place
     if paths.known is not None:
         return None  # the look that these are from has found nothing there, or nothing is written
+    if place is None and folders.seen(operation.root, host):
+        return None
     return Finding(
         Code.FOLDER_NOT_ALLOWED,
-        Severity.WARNING,
+        Severity.FAULT if place else Severity.WARNING,  # it may not be there
         shown(host, 200),
         f"multus looks for plugins in {shown(host, 200)} first, which is not among the folders "
         f"that may be looked at: {', '.join(paths.bin_dirs) or '(none)'}",

@@ -336,6 +336,19 @@ def look(root: str, host: str, broken_is_none: bool = False) -> str | Finding | 
         )
 
 
+def seen(root: str, host: str) -> bool:
+    """Whether a folder that is not there is surely none of the host's.
+
+    Where parts of the host are mounted beneath the root, the folders that lead to them are of the
+    root's own file system, and tell nothing of what else the host has there.
+    """
+    above, place = host, look(root, host)
+    while place is None and above:
+        above = above.rpartition("/")[0]
+        place = look(root, above or "/")
+    return isinstance(place, str) and os.lstat(place).st_dev != os.lstat(root).st_dev
+
+
 def _missing(candidates: Sequence[str], effect: str, action: str) -> Finding:
     shown = ", ".join(candidates) or "(none that may be looked at)"
     return Finding(

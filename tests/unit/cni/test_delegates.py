@@ -62,7 +62,7 @@ def test_multus_calls_its_delegates_at_their_own_version(as_list: bool) -> None:
     fine = multus("0.4.0", "0.3.1")
     assert (fine.baseline.add, fine.verdict, fine.files[0].to) == (True, "Rewrite", "1.0.0")
     none = multus("1.0.0", None)
-    assert none.verdict == ("Blocked" if as_list else "Compatible"), "0.1.0, which it takes"
+    assert (none.verdict, none.baseline.del_) == ("Compatible", None if as_list else True)
     refused = multus("0.4.0", "1.0.0")
     assert (refused.baseline.add, refused.baseline.del_) == (False, False)
     assert (refused.verdict, refused.files[0].action) == ("Blocked", "Refuse")
@@ -109,10 +109,13 @@ def test_multus_deletes_a_network_with_no_version_as_its_own_libcni_does(
     if deletes is True:
         assert "DelegateVersion" not in codes(found)
         return
-    assert found.verdict == "Blocked"
+    written = version is None
+    assert found.verdict == ("Blocked" if written or deletes is False else "Compatible")
     told = next(each for each in found.findings if each.code == "DelegateVersion")
     assert ("m," if as_list else "bridge,") in told.message
-    assert (told.severity == "Fault") is (deletes is False or found.files[0].action == "None")
+    assert (told.severity == "Fault") is (deletes is False)
+    if deletes is None:
+        assert "not known" in found.files[0].why
 
 
 def test_a_cluster_network_with_no_version_is_deleted_by_multus_too() -> None:
@@ -125,8 +128,24 @@ def test_a_cluster_network_with_no_version_is_deleted_by_multus_too() -> None:
         "containerd://1.7.2", configs, plugins, conf_dir="/etc/cni/net.d", managed_files="Override"
     )
     found = judge(facts, Target())
-    assert (found.verdict, found.baseline.del_) == ("Blocked", None)
+    assert (found.verdict, found.baseline.del_) == ("Compatible", None)
     assert "deleted at 1.0.0" in found.files[0].why
+    lower = config.read("00-m.conf", delegating("multus", "0.3.1", {"clusterNetwork": CLUSTER}))
+    lower_facts = replace(facts, configs=[lower, configs[1]])
+    assert judge(lower_facts, Target()).verdict == "Blocked", "it would be written"
+    for above in (Target("0.4.0"), Target("0.4.0", rewrite="OnlyFaulty")):
+        left = judge(facts, above)
+        assert (left.verdict, left.files[0].action) == ("Compatible", "None")
+        assert "deleted at 1.0.0" in left.files[0].why
+        assert "works" not in left.files[0].why
+    kept = judge(facts, Target(form="List"))
+    assert (kept.verdict, "KeptAsConf" in codes(kept)) == ("Compatible", True)
+    only = judge(lower_facts, Target(rewrite="OnlyFaulty"))
+    assert (only.verdict, only.files[0].action) == ("Compatible", "None")
+    assert "whether this is one is not known" in only.files[0].why
+    held = judge(facts, Target("1.1.0"))
+    assert (held.verdict, held.files[0].action) == ("Compatible", "None")
+    assert "deleted at 1.0.0" in held.files[0].why
 
 
 @pytest.mark.parametrize(
@@ -134,9 +153,9 @@ def test_a_cluster_network_with_no_version_is_deleted_by_multus_too() -> None:
     [
         (["/host/etc/cni/net.d/30-old.conf"], False, "Blocked"),
         (["/host/etc/cni/net.d/20-b.conflist"], True, "Compatible"),
-        (["macvlan-net"], None, "Blocked"),
-        (["/run/multus/30-old.conf"], None, "Blocked"),
-        ([""], None, "Blocked"),
+        (["macvlan-net"], None, "Compatible"),
+        (["/run/multus/30-old.conf"], None, "Compatible"),
+        ([""], None, "Compatible"),
         ([], True, "Compatible"),
         (None, True, "Compatible"),
     ],
@@ -158,6 +177,11 @@ def test_default_networks_count_as_the_cluster_network_does(
     )
     found = judge(facts, Target())
     assert (found.baseline.add, found.verdict) == (works, verdict)
+    assert ("it is not known which" in found.files[0].why) is (works is None)
+    assert ("DelegateVersion" in codes(found, Severity.WARNING)) is (works is None)
+    lower = config.read("00-m.conf", delegating("multus", "0.3.1", members))
+    written = judge(replace(facts, configs=[lower, *configs[1:]]), Target())
+    assert written.verdict == ("Rewrite" if works else "Blocked")
     alone = delegating("multus", "1.0.0", {**members, "clusterNetwork": "", "delegates": [OWN]})
     facts = replace(facts, configs=[config.read("00-m.conf", alone), *configs[1:]])
     assert judge(facts, Target()).verdict == "Compatible", "without a cluster network none is read"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cni_upgrade.node import folders
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import ManagedFiles, Operation, Report
 from tests.unit.node.host import Host, codes, report
@@ -91,6 +92,34 @@ def test_a_folder_that_may_not_be_looked_at(multus: Host) -> None:
     assert "FolderNotAllowed" in codes(found)
     named = replace(given.paths, bin_dirs=("/usr/lib/cni",), by_hand=("--bin-dir",))
     assert report(run(replace(given, paths=named))).verdict == "Compatible"
+
+
+def test_a_folder_of_which_nothing_can_be_seen(
+    multus: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on k3s, where an audit has no mount of /opt: most nodes have no plugins there."""
+    shutil.rmtree(multus.root / "opt")
+    given = asked(multus)
+    given = replace(given, paths=replace(given.paths, bin_dirs=("/usr/lib/cni",)))
+    found = run(given)
+    assert (report(found).verdict, report(found).baseline.add) == ("Compatible", None)
+    assert "/opt/cni/bin/bridge supports, if it is there" in report(found).files[0].why
+    assert "FolderNotAllowed" in codes(found)
+    path = multus.conf / "00-multus.conf"
+    path.write_text(path.read_text().replace("1.0.0", "0.3.1", 1))
+    assert report(run(given)).verdict == "Blocked", "it would be written"
+    with monkeypatch.context() as patched:
+        patched.setattr(folders, "seen", lambda *_: True)
+        found = run(given)
+        assert (report(found).verdict, report(found).baseline.add) == ("Rewrite", True)
+        assert "FolderNotAllowed" not in codes(found)
+
+
+def test_what_is_seen_of_a_host() -> None:
+    """/proc is mounted; what stands in no mount may well be on the host."""
+    assert folders.seen("/", "/proc/none/bin")
+    assert not folders.seen("/", "/none/bin")
+    assert not folders.seen("/proc", "/none/bin")
 
 
 def test_a_link_that_leads_to_what_is_not_mounted(multus: Host) -> None:
