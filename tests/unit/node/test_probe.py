@@ -185,7 +185,9 @@ def test_what_was_let_go_of_before_is_none_of_a_plugins(host: Host, tmp_path: Pa
         time.sleep(0.02)  # the kernel tells a process's start to a hundredth of a second
         leaving(host, tmp_path, "{stray}")
         path = host.bin / "p"
-        path.write_text(f"{path.read_text()}\ntouch {tmp_path}/go\nsleep 0.3\n")
+        status = f"/proc/$(cat {tmp_path}/job)/status"
+        gone = f"while grep -q '^PPid:.{ours.pid}$' {status}; do sleep 0.01; done"
+        path.write_text(f"{path.read_text()}\ntouch {tmp_path}/go\n{gone}\n")
         ask(host, "p")
         assert ours.wait() == 0
     left = int((tmp_path / "job").read_text())
