@@ -11,7 +11,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import answers, drift, orders, retry
 from cni_upgrade.fleet.ending import last
 from cni_upgrade.fleet.phases import GOOD
-from cni_upgrade.fleet.remaking import remade
+from cni_upgrade.fleet.remaking import not_there, remade
 from cni_upgrade.fleet.sending import pause, send
 from cni_upgrade.fleet.settle import asked_key, audit_key, observed, seen, verdict_phase
 from cni_upgrade.fleet.stopping import STOPPED, stopped
@@ -68,7 +68,7 @@ def audited(view: View, result: Result) -> Move:
     phase, reason, message = verdict_phase(result.report)
     policy = view.orderer
     view = remade(view, result.report, policy)
-    status = view.status
+    status = view.status if result.truncated else not_there(view.status, result.report)
     drifted, entry = drift.judged(view, policy, result.report)
     if phase == Phase.WAITING and drifted is not None and drifted.spent:
         phase, reason = Phase.MANAGED_ELSEWHERE, drift.SPENT

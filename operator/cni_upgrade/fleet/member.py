@@ -39,7 +39,7 @@ class Member:
     waits: bool
     """A change is due and not begun."""
     stale: bool
-    """Good for what was wanted before: to be looked at again."""
+    """Good for what was wanted before, or not proved as is wanted now: to be looked at again."""
     open: bool
     """It is being audited, or will be without anybody's help."""
 
@@ -69,7 +69,7 @@ class Member:
         status = state.status
         seen = seen or (status.phase == Phase.BLOCKED and status.reason == NOT_LINUX)
         written = unproved(status, policy)
-        stale = not seen and status.phase in GOOD
+        stale = status.phase in GOOD and (written or not seen)
         return cls(
             node,
             state,

@@ -16,7 +16,7 @@ from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.phases import UNPROVED
-from cni_upgrade.fleet.unproved import nothing_written
+from cni_upgrade.fleet.unproved import nothing_written, undone
 from cni_upgrade.fleet.view import View, moved
 from cni_upgrade.node.operation import Report, Standing, StandingFile
 
@@ -65,6 +65,25 @@ def remade(view: View, report: Report, asker: CNIUpgradePolicy | None) -> View:
         lost = known is None or known.unknown
         update["last_change"] = _to_be_proved(view, told, policy, lost=lost)
     return _with(view, update)
+
+
+def not_there(status: NodeStateStatus, report: Report) -> NodeStateStatus:
+    """The status once a look finds nothing there to be proved: either nothing was written, and the
+    files stand as they were recorded before; or somebody has overwritten it since.
+
+    Of a whole report: of one that was cut a file may be missing. Where the folder shows no file at
+    all, what was written may yet come back with it.
+    """
+    last, known, told = status.last_change, status.changed, report.standing
+    if last is None or known is None or known.unknown:
+        return status
+    if told is not None and (told.policy is None or _unheard(known, told, report)):
+        return status
+    found = {file.name: file.sha256 for file in report.files}
+    stands = [found.get(file.name) == file.sha256 for file in known.files if file.sha256]
+    never = last.written is False and all(stands)
+    over = bool(stands) and bool(found) and not any(stands)
+    return undone(status) if never or over else status
 
 
 def _unheard(known: Changed, told: Standing, report: Report) -> bool:

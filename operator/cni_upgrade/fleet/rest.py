@@ -29,6 +29,7 @@ from cni_upgrade.fleet.remaking import looked_at
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause_turns, pausing
 from cni_upgrade.fleet.settle import asked_again, audit_key
 from cni_upgrade.fleet.stopping import STOPPED, stopped
+from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.fleet.view import Move, View, at_rest
 
 _LONGEST_LABEL = 63
@@ -180,7 +181,17 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
         return True  # What it was before is not known any more.
     if seen.audit_key != audit_key(node, view.state, policy, view.world.config):
         return True
+    if _well_unproved(view, policy):
+        return True
     return seen.audited_at is None or (pause is not None and not pausing(view))
+
+
+def _well_unproved(view: View, policy: CNIUpgradePolicy) -> bool:
+    """Whether a node is called well on which something is not proved: looked at for a policy that
+    wanted no proof. Another look finds the proof due, but for a deleted policy, which has none."""
+    if policy.metadata.deletion_timestamp:
+        return False
+    return view.status.phase in GOOD and unproved(view.status, policy)
 
 
 def _rotates(view: View) -> bool:
@@ -222,13 +233,13 @@ def _looked(view: View) -> datetime | None:
 
 def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
     if view.world.stopped:
-        return _pending(view, STOPPED, stopped(view.world))
+        return _pending(view, policy, STOPPED, stopped(view.world))
     if view.silent:
-        return _pending(view, "NodeSilent", "the node's Ready is Unknown; no Job is sent to it")
+        text = "the node's Ready is Unknown; no Job is sent to it"
+        return _pending(view, policy, "NodeSilent", text)
     if not view.may_audit:
-        return _pending(
-            view, "AuditSlots", f"waits for one of {view.world.config.audit_parallel} audits to end"
-        )
+        text = f"waits for one of {view.world.config.audit_parallel} audits to end"
+        return _pending(view, policy, "AuditSlots", text)
     preset = view.world.config.preset(policy.spec.paths)
     if preset is None:
         raise LookupError(f"preset {policy.spec.paths!r} was not checked")
@@ -254,15 +265,17 @@ def _unasked(view: View, policy: CNIUpgradePolicy) -> str:
         seen is None
         or pause is not None
         or view.status.phase not in _JUDGED
+        or _well_unproved(view, policy)
         or seen.audit_key != audit_key(view.node, view.state, policy, view.world.config)
     ):
         return ""
     return ROUTINE if view.status.phase in GOOD else ROTATION
 
 
-def _pending(view: View, reason: str, message: str) -> Move:
+def _pending(view: View, policy: CNIUpgradePolicy, reason: str, message: str) -> Move:
     """A look is due and cannot begin: what was known stays, the message says what is awaited."""
-    if view.status.observed is None or view.status.phase not in _JUDGED:
+    known = view.status.observed is not None and view.status.phase in _JUDGED
+    if not known or _well_unproved(view, policy):
         return at_rest(view, Phase.PENDING, reason, message)
     due = view.status.next_attempt_at
     # Due from now on, also if what made it due is taken back: else the message would stay.

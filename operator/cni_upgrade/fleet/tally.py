@@ -14,6 +14,7 @@ from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import GOOD, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.settle import answered
+from cni_upgrade.fleet.unproved import unproved
 
 _TROUBLE = (Phase.FAILED, Phase.ROLLED_BACK, Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
 _STUCK, _NONE = len(_TROUBLE), len(_TROUBLE) + 1
@@ -37,7 +38,7 @@ class Share(NamedTuple):
     gravity: int = _NONE
     """Its place among those that need a person, the gravest first; beyond them it needs none."""
     unseen: bool = False
-    """It looks good, but for what was wanted before: it is to be audited again."""
+    """It looks good, but for what was wanted before, or is not proved: to be audited again."""
     again: bool = False
     """It is good, and looked at again though nothing that we know of has changed."""
     silent: bool = False
@@ -72,7 +73,8 @@ class Share(NamedTuple):
             routine = state.status.reason == ROUTINE
             again = routine and answered(node, state, acting, config)
         elif state is not None and share.phase in GOOD and mine:
-            unseen = due = not answered(node, state, acting, config)
+            seen = answered(node, state, acting, config)
+            unseen = due = not seen or unproved(state.status, acting)
         enforced = acting.spec.mode == Mode.ENFORCE
         return share._replace(
             unseen=unseen,

@@ -97,15 +97,17 @@ def perhaps_written(view: View) -> NodeStateStatus:
 
 
 def _surely_written(view: View) -> bool:
-    """Whether something of this policy's is not proved on the node, whatever this change did."""
+    """Whether something was written that is not proved, whatever became of this operation: by
+    itself, or by one before it, for whichever policy. Else a look that finds the files as they were
+    recorded would call that proved."""
     operation, kept = view.operation, view.status.last_change
-    answered = view.status.last_operation
-    if operation.kind != Kind.APPLY or operation.policy is None:
-        return False
-    if answered is not None and answered.id == operation.id:
+    answered, changed = view.status.last_operation, view.status.changed
+    if operation.kind == Kind.APPLY and answered is not None and answered.id == operation.id:
         return True
-    earlier = kept is not None and kept.outcome == UNPROVED and kept.written is not False
-    return earlier and kept is not None and kept.policy == operation.policy.uid
+    if kept is None or kept.written is False:
+        return False
+    failed = kept.outcome == Phase.FAILED and changed is not None and bool(changed.files)
+    return kept.outcome == UNPROVED or failed
 
 
 def found_written(status: NodeStateStatus) -> NodeStateStatus:

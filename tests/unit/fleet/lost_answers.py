@@ -269,6 +269,75 @@ def agents_lost_after_a_second_write() -> Rollout:
     return r
 
 
+def called_off_where_the_node_was_done() -> Rollout:
+    """The files stand as the change before left them: nothing is to be proved, nobody waits."""
+    r = of(*(old(name, most="1.1.0") for name in ("node-a", "node-b", "node-c")))
+    two = {"rollout": {"maxUnavailable": 2}}
+    r.cluster.apply_policy("cure", {**ENFORCE, **two})
+    r.settle()
+    r.say("== target: 1.1.0; no Job is let in")
+    r.cluster.apply_policy("cure", {**RAISED, **two})
+    r.until(lambda: r.step_of("node-a") == "Baseline")
+    r.cluster.jobs_refused = "exceeded quota: jobs"
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.play(5)
+    r.say("== paused, Jobs are let in; somebody cordons node-a, and it goes on")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "true")
+    r.play(30)
+    r.cluster.jobs_refused = ""
+    r.play(30)
+    assert "lastChange" not in r.cluster.status("node-a")
+    r.cluster.cordon("node-a")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+    r.settle()
+    assert phases(r) == {"node-a": "Waiting", "node-b": "Done", "node-c": "Done"}
+    assert reason(r, "node-a") == "CordonedByOther"
+    assert (version(r, "node-a"), version(r, "node-b")) == ("1.0.0", "1.1.0")
+    return r
+
+
+def _unproved(r: Rollout, node: str) -> None:
+    """The node is written, and a quota keeps the pods of its proof out."""
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase(node) == "Proving")
+    r.cluster.quota = "exceeded quota: pods"
+    r.until(lambda: reason(r, node) == "ProofInconclusive")
+    r.play(5)
+
+
+def unproved_and_the_policy_only_audits_for_a_while() -> Rollout:
+    """Compatible is what an Audit policy calls it; enforced again, it is looked at and proved."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    _unproved(r, "node-a")
+    r.say("== mode: Audit")
+    r.cluster.apply_policy("cure", {"mode": "Audit"})
+    r.until(lambda: r.phase("node-a") == "Compatible")
+    r.play(60)
+    r.say("== mode: Enforce, and the quota is raised")
+    r.cluster.quota = ""
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    assert "Enforced" not in r.transcript
+    assert phases(r) == {"node-a": "RolledBack"}
+    assert version(r, "node-a") == "0.4.0"
+    return r
+
+
+def unproved_and_overwritten_since() -> Rollout:
+    """What was written is gone, and what stands there now is not ours to write: nobody waits."""
+    r = of(old("node-a"), old("node-b"))
+    _unproved(r, "node-a")
+    r.say("== a DaemonSet takes the file over, and the quota is raised")
+    r.cluster.disks["node-a"].edit("0.4.0")
+    r.cluster.disks["node-a"].managed_by = "DaemonSet kube-flannel"
+    r.cluster.quota = ""
+    r.until(lambda: r.phase("node-b") == "Done")
+    r.settle()
+    assert phases(r) == {"node-a": "ManagedElsewhere", "node-b": "Done"}
+    assert "lastChange" not in r.cluster.status("node-a")
+    return r
+
+
 LOST_ANSWERS: tuple[Callable[[], Rollout], ...] = (
     look_of_before_a_power_cut,
     retry_while_a_look_is_under_way,
@@ -281,4 +350,7 @@ LOST_ANSWERS: tuple[Callable[[], Rollout], ...] = (
     second_answer_lost_as_all_is_stopped,
     written_as_its_agent_was_taken_back,
     agents_lost_after_a_second_write,
+    called_off_where_the_node_was_done,
+    unproved_and_the_policy_only_audits_for_a_while,
+    unproved_and_overwritten_since,
 )

@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.fleet.remaking import remade
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.fleet.looking import audited
+from cni_upgrade.fleet.remaking import not_there, remade
 from cni_upgrade.fleet.view import View
-from cni_upgrade.node.operation import Standing, StandingFile
+from cni_upgrade.node.operation import Kind, Standing, StandingFile
 from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.node_model import SimNode
-from tests.unit.fleet.samples import NOW, policy, report, state, view
+from tests.unit.fleet.samples import NOW, policy, report, result, state, view
 
 NAME, HEARD, UNHEARD, THEIRS = "10-net.conflist", "a" * 64, "b" * 64, "c" * 64
 FIRST, NEWEST = "20250101T000000Z-00000000", "20260101T000000Z-00000000"
-KNOWN = {
+KNOWN: dict[str, Any] = {
     "policy": {"name": "cure", "uid": "cure-uid"},
     "files": [{"name": NAME, "backup": FIRST, "from": "0.4.0", "to": "1.0.0", "sha256": HEARD}],
 }
@@ -111,3 +113,63 @@ def test_of_a_record_that_was_lost_nobody_knows_what_worked_before() -> None:
         looked(UNHEARD, UNHEARD, lastChange=DONE).status.last_change
         == state(lastChange=DONE).status.last_change
     )
+
+
+UNPROVED = {**PERHAPS, "written": None}
+MORE = {**KNOWN["files"][0], "name": "20-more.conf"}
+
+
+@pytest.mark.parametrize(
+    ("found", "files", "told", "last", "stays"),
+    [
+        # Nothing was written: each file stands as it was recorded, or all was given back before.
+        (HEARD, KNOWN["files"], HEARD, PERHAPS, False),
+        (HEARD, KNOWN["files"], None, PERHAPS, False),
+        (THEIRS, [], None, PERHAPS, False),
+        # It stands, and is not proved.
+        (HEARD, KNOWN["files"], HEARD, UNPROVED, True),
+        # Somebody has overwritten it; of two files, not the other one.
+        (THEIRS, KNOWN["files"], HEARD, UNPROVED, False),
+        (THEIRS, KNOWN["files"], HEARD, PERHAPS, False),
+        (HEARD, [*KNOWN["files"], MORE], HEARD, UNPROVED, True),
+        (HEARD, [*KNOWN["files"], MORE], HEARD, PERHAPS, True),
+        # An agent wrote it whose answer was lost; or nobody can read what one has written.
+        (UNHEARD, KNOWN["files"], UNHEARD, UNPROVED, True),
+        (UNHEARD, KNOWN["files"], UNHEARD, PERHAPS, True),
+        (HEARD, KNOWN["files"], "", PERHAPS, True),
+        (THEIRS, KNOWN["files"], "", UNPROVED, True),
+        # The folder shows nothing; no file is known that could have been overwritten.
+        (None, KNOWN["files"], None, UNPROVED, True),
+        (THEIRS, [], None, UNPROVED, True),
+        (THEIRS, KNOWN["files"], HEARD, {**DONE, "outcome": "Failed"}, True),
+    ],
+)
+def test_what_is_not_there_is_not_to_be_proved(
+    found: str | None, files: Any, told: str | None, last: Any, stays: bool
+) -> None:
+    status = state(changed={**KNOWN, "files": files}, lastChange=last).status
+    whole = report(SimNode("node-a", "1.1.0"))
+    file = StandingFile(NAME, FIRST, "0.4.0", "1.1.0", told or "", NEWEST)
+    standing = Standing("cure-uid", (file,)) if told else Standing(None) if told == "" else None
+    shown = tuple(replace(each, sha256=found) for each in whole.files) if found else ()
+    seen = replace(whole, files=shown, standing=standing)
+    assert (not_there(status, seen).last_change is not None) is stays
+
+
+def test_of_a_record_that_does_not_know_what_was_changed_nothing_is_concluded() -> None:
+    status = state(changed={**KNOWN, "unknown": True}, lastChange=UNPROVED).status
+    seen = report(SimNode("node-a", "1.1.0"))
+    assert not_there(status, seen) == status
+    assert not_there(state(lastChange=UNPROVED).status, seen).last_change is not None
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_of_a_report_that_was_cut_nothing_is_concluded(cut: bool) -> None:
+    """Of a digest that was cut nobody can say that it is another one."""
+    at = view("audit", policies={"cure": policy()})
+    known = {**at.status.to_api(), "changed": KNOWN, "lastChange": UNPROVED}
+    whole = report(SimNode("node-a", "0.4.0"))
+    seen = replace(whole, files=tuple(replace(each, sha256=HEARD[:40]) for each in whole.files))
+    answer = result(kind=Kind.AUDIT, report=seen, truncated=cut)
+    status = audited(replace(at, status=NodeStateStatus.model_validate(known)), answer).status
+    assert (status.last_change is not None) is cut

@@ -1,14 +1,20 @@
-"""A node at rest that nobody governs any more."""
+"""A node at rest: one that nobody governs any more, and one that is not proved."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.fleet import rest
+from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.tally import Share
+from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.cluster_model import CONFIG
-from tests.unit.fleet.samples import policy, view
+from tests.unit.fleet.samples import NOW, member, node, policy, state, view
 
 
 def test_no_change_begins_for_a_deleted_policy_that_had_to_look() -> None:
@@ -28,3 +34,86 @@ def test_no_change_begins_for_a_deleted_policy_that_had_to_look() -> None:
     move = rest.next_move(replace(at, status=status, asker=gone))
     assert move.status == status
     assert move.acts == ()
+
+
+WELL: dict[str, Any] = {"phase": "Compatible", "reason": "Compatible", "verdict": "Compatible"}
+UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "mode", "ready", "may_audit", "phase", "reason"),
+    [
+        ("Unproved", "Enforce", "True", True, "Auditing", "Audit"),
+        # It is not called well while there is no place for its look, or nothing can be sent there.
+        ("Unproved", "Enforce", "True", False, "Pending", "AuditSlots"),
+        ("Unproved", "Enforce", "Unknown", True, "Pending", "NodeSilent"),
+        ("Unproved", "Audit", "True", True, "Compatible", "Compatible"),
+        ("Done", "Enforce", "True", True, "Compatible", "Compatible"),
+    ],
+)
+def test_a_node_that_is_called_well_and_is_not_proved_is_looked_at(
+    outcome: str, mode: str, ready: str, may_audit: bool, phase: str, reason: str
+) -> None:
+    asks = policy(mode=mode)
+    at = view(ready=ready, policies={"cure": asks})
+    seen = {
+        "auditKey": audit_key(at.node, at.state, asks, CONFIG),
+        "auditedAt": stamp(NOW),
+    }
+    known = state(
+        claim="cure" if mode == "Enforce" else None,
+        observed=seen,
+        lastChange={**UNPROVED, "outcome": outcome},
+        **WELL,
+    )
+    label = known.metadata.model_copy(update={"labels": {"cniupgrade.dev/policy": "cure"}})
+    at = replace(
+        at,
+        state=known.model_copy(update={"metadata": label}),
+        status=known.status,
+        governance=Governance(asks, (), ()),
+        may_audit=may_audit,
+    )
+    after = rest.next_move(at).status
+    assert (after.phase, after.reason) == (phase, reason)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seen", "open_"),
+    [("Unproved", True, True), ("Done", True, False), ("Done", False, True)],
+)
+def test_a_rollout_is_not_over_while_such_a_node_is_to_be_looked_at(
+    outcome: str, seen: bool, open_: bool
+) -> None:
+    one = member(seen=seen, lastChange={**UNPROVED, "outcome": outcome}, **WELL)
+    assert (one.stale, one.open) == (open_, open_)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "mode", "counts"),
+    [("Unproved", "Enforce", True), ("Unproved", "Audit", False), ("Done", "Enforce", False)],
+)
+def test_such_a_node_counts_as_one_that_is_to_be_looked_at(
+    outcome: str, mode: str, counts: bool
+) -> None:
+    asks = policy(mode=mode)
+    made = state(
+        observed={"auditKey": audit_key(node(), state(), asks, CONFIG)},
+        lastChange={**UNPROVED, "outcome": outcome},
+        **WELL,
+    )
+    share = Share.of(node(), made, Governance(asks, (), ()), asks, CONFIG)
+    assert share.unseen is counts
+
+
+def test_a_deleted_policy_has_nothing_proved_any_more() -> None:
+    """Each look would find the node Compatible, and lead to the next one."""
+    asks = policy()
+    gone = asks.metadata.model_copy(update={"deletion_timestamp": NOW})
+    asks = asks.model_copy(update={"metadata": gone})
+    at = view()
+    seen = {"auditKey": audit_key(at.node, at.state, asks, CONFIG), "auditedAt": stamp(NOW)}
+    changed = {"policy": {"name": "cure", "uid": "cure-uid"}}
+    known = state(observed=seen, lastChange=UNPROVED, changed=changed, **WELL)
+    move = rest.next_move(replace(at, state=known, status=known.status, asker=asks))
+    assert move.status.phase == "Compatible"

@@ -73,6 +73,7 @@ EARLIER = {
     "baseline": {"add": True, "del": True},
     "backup": "20250101T000000Z-00000000",
 }
+CHANGED = {"policy": {"name": "cure", "uid": "cure-uid"}, "files": [FILE]}
 ANSWER = {"kind": "apply", "outcome": "Done", "backup": "20260101T000000Z-00000000"}
 
 
@@ -122,9 +123,13 @@ def test_of_a_change_the_backup_is_kept_that_its_own_agent_has_made(
         ("apply", {"lastChange": EARLIER}, None),
         ("apply", {"lastChange": {**EARLIER, "written": False}}, False),
         ("apply", {"lastChange": {**EARLIER, "outcome": "Done"}}, False),
-        ("apply", {"lastChange": {**EARLIER, "policy": "other-uid"}}, False),
-        # It may be put back.
-        ("restore", {"lastChange": EARLIER}, False),
+        ("apply", {"lastChange": {**EARLIER, "policy": "other-uid"}}, None),
+        ("restore", {"lastChange": EARLIER}, None),
+        ("restore", {"lastChange": {**EARLIER, "outcome": "Done"}}, False),
+        # A change that has failed and stands; one that has failed and wrote nothing.
+        ("apply", {"lastChange": {**EARLIER, "outcome": "Failed"}, "changed": CHANGED}, None),
+        ("apply", {"lastChange": {**EARLIER, "outcome": "Failed"}}, False),
+        ("apply", {"lastChange": {**EARLIER, "outcome": "RolledBack"}, "changed": CHANGED}, False),
     ],
 )
 def test_it_is_said_where_no_agent_has_said_that_it_wrote(
