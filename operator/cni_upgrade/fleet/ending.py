@@ -9,7 +9,7 @@ from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.operation_status import Ending, ProofStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.verify import OnFailure, Verify
-from cni_upgrade.fleet import changed, cordon, drift, node_lease, orders, retry
+from cni_upgrade.fleet import changed, cordon, drift, node_lease, orders
 from cni_upgrade.fleet.phases import (
     DRAIN_NOT_ENOUGH,
     FAILED,
@@ -19,7 +19,7 @@ from cni_upgrade.fleet.phases import (
     Step,
 )
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
-from cni_upgrade.fleet.settle import seen
+from cni_upgrade.fleet.settle import failed, seen
 from cni_upgrade.fleet.unproved import before, undone
 from cni_upgrade.fleet.view import Move, View, moved, release, wait
 from cni_upgrade.node.operation import Kind, Operation, Outcome, Result
@@ -214,10 +214,9 @@ def release_step(view: View) -> Move:
         # That it became Ready by the change itself asks for no look.
         since = {"ready_since": view.node.ready_since}
         update["observed"] = view.status.observed.model_copy(update=since)
-    if ending.phase in FAILED and view.status.observed is not None and view.orderer is not None:
-        # Who asked before it failed did not ask because of that.
-        answered = {"retry": retry.of_node(view.orderer, view.state)}
-        update["observed"] = view.status.observed.model_copy(update=answered)
+    if ending.phase in FAILED and view.orderer is not None:
+        record = view.state.model_copy(update={"status": view.status})
+        update["observed"] = failed(record, view.orderer)
     if retried:
         update |= {"attempts": attempts + 1, "next_attempt_at": view.now + pause(view, attempts)}
     return Move(view.status.model_copy(update=update))

@@ -21,6 +21,7 @@ from cni_upgrade.fleet.budget import limit
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import FAILED
 from cni_upgrade.fleet.selection import matches
+from cni_upgrade.fleet.settle import same_of_all
 from cni_upgrade.fleet.waves import plan_of
 
 MOST_NAMED = 32
@@ -77,7 +78,7 @@ def counted(
     """
     rollout = policy.spec.rollout
     before = policy.status.rollout
-    same = before if before is not None and before.asked == asked else None
+    same = before if before is not None and same_of_all(policy, before.asked, asked) else None
     known = same.failed if same is not None else ()
     by_name = {m.node.name: m for m in members} if known else {}
     failed = [m for m in members if m.failed]

@@ -74,7 +74,8 @@ class Member:
             node,
             state,
             seen,
-            failed=status.phase in FAILED and (seen or not asked_again(state, policy)),
+            failed=status.phase in FAILED
+            and (seen or not asked_again(node, state, policy, config)),
             unproved=written,
             holds=changing(state) or written or _to_come(node, state, seen, policy, config),
             waits=status.phase == Phase.WAITING,

@@ -175,7 +175,8 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
         # Another look leads to another try and lets the other nodes go on: that is for a person
         # to ask for.
         # It may have failed in this very pass: then what was asked before is answered by that.
-        asked = asked_again(view.state.model_copy(update={"status": view.status}), policy)
+        record = view.state.model_copy(update={"status": view.status})
+        asked = asked_again(node, record, policy, view.world.config)
         return asked or (pause is not None and not pausing(view))
     if view.status.reason == UNPLANNABLE:
         return True  # What it was before is not known any more.

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Observed
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
@@ -26,8 +27,21 @@ def audit_key(
 ) -> str:
     """Digest of everything that an audit's answer depends on, as far as it shows without asking.
 
-    A person's `cniupgrade.dev/retry` is part of it: another value asks for a new look.
+    A person's `cniupgrade.dev/retry` is part of it: another value asks for a new look. In a
+    record of before it stands as it was annotated, and answers as long as nothing else is asked.
     """
+    known, values = state.status.observed, retry.annotated(policy, state)
+    if known is not None and values != (None, None):
+        before = _look_key(node, policy, config, values)
+        if before == known.audit_key:
+            return before
+    of_policy, _, of_record = retry.of_node(policy, state).partition("/")
+    return _look_key(node, policy, config, (of_policy or None, of_record or None))
+
+
+def _look_key(
+    node: Node, policy: CNIUpgradePolicy, config: OperatorConfig, retries: tuple[str | None, ...]
+) -> str:
     spec = policy.spec
     asked = _asked(
         spec.target.cni, spec.managed_files.value, config.preset(spec.paths), spec.readiness_for
@@ -37,7 +51,7 @@ def audit_key(
     return _digest(
         (node.uid, node.boot_id, node.runtime, node.kubelet, *carried),
         asked,
-        tuple(each or None for each in retry.of_node(policy, state).split("/")),
+        retries,
     )
 
 
@@ -51,9 +65,13 @@ def answered(
 
 def asked_of_all(policy: CNIUpgradePolicy) -> str:
     """Digest of what people ask for on each node of a policy, a retry of all included."""
-    spec = policy.spec
-    asked = retry.of_all(policy) or None
-    return _asked_digest(spec.target.cni, spec.managed_files.value, spec.paths, (asked,))
+    return _asked_key(policy, (retry.of_all(policy) or None,))
+
+
+def same_of_all(policy: CNIUpgradePolicy, known: str, asked: str) -> bool:
+    """Whether that was on record already, perhaps since before a retry was kept by its digest."""
+    annotated = policy.metadata.annotations.get(names.RETRY)
+    return known in (asked, _asked_key(policy, (annotated,)))
 
 
 def asked_key(policy: CNIUpgradePolicy) -> str:
@@ -62,14 +80,13 @@ def asked_key(policy: CNIUpgradePolicy) -> str:
     The folders that an operator's release looks at are no question of theirs, nor is the runtime
     that a node might move to one that a failed node would be tried again for.
     """
+    # Retries stood here before they were told apart; a digest without them stays as it was.
+    return _asked_key(policy, (None, None))
+
+
+def _asked_key(policy: CNIUpgradePolicy, retries: tuple[str | None, ...]) -> str:
     spec = policy.spec
-    return _asked_digest(
-        # Retries stood here before they were told apart; a digest without them stays as it was.
-        spec.target.cni,
-        spec.managed_files.value,
-        spec.paths,
-        (None, None),
-    )
+    return _asked_digest(spec.target.cni, spec.managed_files.value, spec.paths, retries)
 
 
 @lru_cache(maxsize=4096)
@@ -114,7 +131,9 @@ def _digest(node: tuple[str, ...], asked: tuple[str, ...], retries: tuple[str | 
     return hashlib.sha256(f"[{', '.join(parts)}]".encode()).hexdigest()[:20]
 
 
-def asked_again(state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
+def asked_again(
+    node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
+) -> bool:
     """Whether a person asks for another look at a failed node, by a retry or another target.
 
     A reboot, perhaps because the node is broken now, does not ask, nor does another release.
@@ -122,7 +141,34 @@ def asked_again(state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
     seen = state.status.observed
     if seen is None:
         return False
-    return seen.asked_key != asked_key(policy) or seen.retry != retry.of_node(policy, state)
+    if seen.retry is None and _asked_before(seen, state, policy):
+        return False
+    if seen.asked_key != asked_key(policy):
+        return True
+    if seen.retry is None:
+        # The API server does not keep it where the CRDs are those of before: a failing change would
+        # be tried without end if the look that was asked for did not answer.
+        return not answered(node, state, policy, config)
+    return seen.retry != retry.of_node(policy, state)
+
+
+def _asked_before(seen: Observed, state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
+    """Whether a record of before says that today's question was asked, its retries included."""
+    return seen.asked_key == _asked_key(policy, retry.annotated(policy, state))
+
+
+def failed(state: CNINodeState, policy: CNIUpgradePolicy) -> Observed | None:
+    """The last look's record where a change has failed since.
+
+    Who asked before it failed did not ask because of that.
+    """
+    seen = state.status.observed
+    if seen is None:
+        return None
+    update = {"retry": retry.of_node(policy, state)}
+    if seen.retry is None and _asked_before(seen, state, policy):
+        update["asked_key"] = asked_key(policy)
+    return seen.model_copy(update=update)
 
 
 def seen(status: NodeStateStatus, report: Report) -> NodeStateStatus:
