@@ -396,3 +396,16 @@ def test_uninstall_knows_every_cluster_wide_object() -> None:
             assert obj["metadata"]["name"] in script, kind
     for path in (ROOT / "crds").glob("*.yaml"):
         assert objects(path)[0]["metadata"]["name"] in script
+
+
+def test_an_agents_pod_is_made_and_kept_with_the_same_annotations() -> None:
+    """Two admission policies share no variable, so the list stands in both."""
+    made, kept = (
+        [
+            v["expression"]
+            for v in one("ValidatingAdmissionPolicy", name)["spec"]["variables"]
+            if v["name"] == "annotations"
+        ]
+        for name in ("cni-upgrade-agent-pods", "cni-upgrade-agent-pods-fixed")
+    )
+    assert made == kept != []
