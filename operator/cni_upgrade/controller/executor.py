@@ -16,7 +16,8 @@ from cni_upgrade.api import names
 from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.controller.owed import Owed, Standing
 from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.controller.store import Shelf, Store
+from cni_upgrade.controller.shelf import Shelf
+from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet import disruption
 from cni_upgrade.fleet.snapshot import Snapshot

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cni_upgrade.api import names
-from cni_upgrade.controller.store import Shelf, Store
+from cni_upgrade.controller.shelf import Shelf
+from cni_upgrade.controller.store import Store
 from cni_upgrade.kube.port import Kube, KubeError, Object, Reader
 from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, Resource
 

@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cni_upgrade.api import instant as times
-from cni_upgrade.controller.store import Shelf, Store
+from cni_upgrade.controller.shelf import Shelf
+from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.objects import Lease, Node
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.port import Listed, Object
 from tests.unit.controller.kube_model import Made, Memory
 from tests.unit.controller.test_following import becomes, followed
-from tests.unit.controller.test_store import came
+from tests.unit.controller.test_shelf import came
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.node_model import SimNode
 
