@@ -8,6 +8,7 @@ from typing import Any
 from zlib import crc32
 
 from cni_upgrade.api.names import LABEL_POLICY
+from cni_upgrade.api.node_state import CNINodeState, Observed
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet import cordon, giving_back, node_lease, orders
@@ -27,7 +28,7 @@ from cni_upgrade.fleet.phases import (
 )
 from cni_upgrade.fleet.remaking import looked_at
 from cni_upgrade.fleet.sending import GRACE_SECONDS, pause_turns, pausing
-from cni_upgrade.fleet.settle import asked_again, audit_key
+from cni_upgrade.fleet.settle import asked_again, audit_key, of_today
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.fleet.view import Move, View, at_rest
@@ -89,6 +90,8 @@ def next_move(view: View) -> Move:
         return _audit(view, policy)
     if view.policy is None:
         return Move(view.status)  # It was looked at for a deleted policy; no change begins for it.
+    if (kept := _of_today(view, policy)) is not None:
+        return Move(view.status.model_copy(update={"observed": kept}))
     if _able(view) and view.may_rotate and view.may_audit and _rotates(view):
         return _audit(view, policy)
     if view.status.phase == Phase.WAITING or view.status.reason == DRAIN_FORBIDDEN:
@@ -168,23 +171,39 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
         # that failed is not waited out where a person asks again, or the node has changed.
         return not pausing(view) or (
             seen is not None
-            and seen.audit_key != audit_key(view.node, view.state, policy, view.world.config)
+            and seen.audit_key != audit_key(view.node, _record(view), policy, view.world.config)
         )
     node = view.node
     if view.status.phase in FAILED:
         # Another look leads to another try and lets the other nodes go on: that is for a person
         # to ask for.
         # It may have failed in this very pass: then what was asked before is answered by that.
-        record = view.state.model_copy(update={"status": view.status})
-        asked = asked_again(node, record, policy, view.world.config)
+        asked = asked_again(node, _record(view), policy, view.world.config)
         return asked or (pause is not None and not pausing(view))
     if view.status.reason == UNPLANNABLE:
         return True  # What it was before is not known any more.
-    if seen.audit_key != audit_key(node, view.state, policy, view.world.config):
+    if seen.audit_key != audit_key(node, _record(view), policy, view.world.config):
         return True
     if _well_unproved(view, policy):
         return True
     return seen.audited_at is None or (pause is not None and not pausing(view))
+
+
+def _of_today(view: View, policy: CNIUpgradePolicy) -> Observed | None:
+    """A record of before digests as today's, else None: where another look would be another try.
+
+    What an annotation said is lost with it. A look at any other node costs less than the write.
+    """
+    if view.status.phase not in FAILED and view.status.reason != DRAIN_NOT_ENOUGH:
+        return None
+    return of_today(view.node, _record(view), policy, view.world.config)
+
+
+def _record(view: View) -> CNINodeState:
+    """The record as moved so far: what was put down in this very pass answers as well."""
+    if view.state.status is view.status:
+        return view.state
+    return view.state.model_copy(update={"status": view.status})
 
 
 def _well_unproved(view: View, policy: CNIUpgradePolicy) -> bool:
@@ -244,7 +263,7 @@ def _audit(view: View, policy: CNIUpgradePolicy) -> Move:
     preset = view.world.config.preset(policy.spec.paths)
     if preset is None:
         raise LookupError(f"preset {policy.spec.paths!r} was not checked")
-    operation = orders.audit(view.node, view.state, policy, preset, view.world.config)
+    operation = orders.audit(view.node, _record(view), policy, preset, view.world.config)
     serial = view.status.serial + 1
     seconds = view.world.config.audit_deadline_seconds + GRACE_SECONDS
     update: dict[str, Any] = {
@@ -267,7 +286,7 @@ def _unasked(view: View, policy: CNIUpgradePolicy) -> str:
         or pause is not None
         or view.status.phase not in _JUDGED
         or _well_unproved(view, policy)
-        or seen.audit_key != audit_key(view.node, view.state, policy, view.world.config)
+        or seen.audit_key != audit_key(view.node, _record(view), policy, view.world.config)
     ):
         return ""
     return ROUTINE if view.status.phase in GOOD else ROTATION

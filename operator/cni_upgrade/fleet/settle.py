@@ -35,8 +35,13 @@ def audit_key(
         before = _look_key(node, policy, config, values)
         if before == known.audit_key:
             return before
+    return _look_key(node, policy, config, _retries(policy, state))
+
+
+def _retries(policy: CNIUpgradePolicy, state: CNINodeState) -> tuple[str | None, str | None]:
+    """The digests of a policy and of one of its nodes, as keys are made with them."""
     of_policy, _, of_record = retry.of_node(policy, state).partition("/")
-    return _look_key(node, policy, config, (of_policy or None, of_record or None))
+    return of_policy or None, of_record or None
 
 
 def _look_key(
@@ -155,6 +160,26 @@ def asked_again(
 def _asked_before(seen: Observed, state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
     """Whether a record of before says that today's question was asked, its retries included."""
     return seen.asked_key == _asked_key(policy, retry.annotated(policy, state))
+
+
+def of_today(
+    node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
+) -> Observed | None:
+    """The last look's record with digests, where it was made with the values that are annotated.
+
+    None where nothing is to be put down: what it was made with shows only while it is annotated.
+    """
+    known, values = state.status.observed, retry.annotated(policy, state)
+    if known is None or values == (None, None):
+        return None
+    update: dict[str, Any] = {}
+    if known.audit_key == _look_key(node, policy, config, values):
+        update["audit_key"] = _look_key(node, policy, config, _retries(policy, state))
+    if known.retry is None and _asked_before(known, state, policy):
+        update["asked_key"] = asked_key(policy)
+    if not update:
+        return None
+    return known.model_copy(update={**update, "retry": retry.of_node(policy, state)})
 
 
 def failed(state: CNINodeState, policy: CNIUpgradePolicy) -> Observed | None:

@@ -109,6 +109,42 @@ def test_no_failed_node_is_written_for_a_retry_of_before(
     assert writes(r)["node-a"] > known["node-a"]
 
 
+@pytest.mark.parametrize("of_node", [False, True])
+def test_no_failed_node_is_written_for_a_retry_of_before_that_is_taken_away(
+    before: pytest.MonkeyPatch, of_node: bool
+) -> None:
+    r = begun(old("node-a", surprise=FAILS), old("node-b"), rollout={"maxFailures": 1})
+    r.until(lambda: r.phase("node-a") == "RolledBack")
+    if of_node:
+        r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "2")
+        r.play(600)
+    known = writes(r)
+    upgraded(r, before)
+    r.play(60)
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, None)
+    if of_node:
+        r.cluster.annotate("CNINodeState", "node-a", names.RETRY, None)
+    r.play(600)
+    assert (r.phase("node-a"), writes(r)) == ("RolledBack", known)
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "another")
+    r.play(600)
+    assert writes(r)["node-a"] > known["node-a"]
+
+
+def test_a_node_that_was_drained_in_vain_is_not_drained_for_a_retry_that_is_taken_away(
+    before: pytest.MonkeyPatch,
+) -> None:
+    r = begun(old("node-a", refuses="NoSpace"), drain={"policy": "Always"})
+    r.settle()
+    assert reason(r, "node-a") == "DrainNotEnough"
+    known = looks(r)
+    upgraded(r, before)
+    r.play(60)
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, None)
+    r.play(600)
+    assert (reason(r, "node-a"), looks(r)) == ("DrainNotEnough", known)
+
+
 def test_a_change_that_was_due_before_is_not_tried_again_by_itself(
     before: pytest.MonkeyPatch,
 ) -> None:
