@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from cni_upgrade.api import names
-from cni_upgrade.api.base import Model
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
-from cni_upgrade.api.operation_status import OperationStatus
-from cni_upgrade.api.policy import Mode
-from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.fleet import (
     cordon,
     deletion,
     leaving,
-    node_conditions,
+    leftovers,
     node_lease,
     policy_status,
-    proof,
     rest,
-    telling,
     unread,
     work,
 )
-from cni_upgrade.fleet.agents import Agents
 from cni_upgrade.fleet.containing import NONSENSE, why
 from cni_upgrade.fleet.course import Course, all_courses
-from cni_upgrade.fleet.decisions import (
-    Claim,
-    CreateState,
-    Decision,
-    DeleteJob,
-    DeleteProof,
-    DeleteState,
-    DropLease,
-    KeepStatus,
-    SetStatus,
-)
+from cni_upgrade.fleet.decisions import Claim, CreateState, Decision, DeleteJob, DeleteState
 from cni_upgrade.fleet.gate import Gate, Refusal, Wish
 from cni_upgrade.fleet.memory import Calm, Memory
 from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer
-from cni_upgrade.fleet.patch import merge_patch
-from cni_upgrade.fleet.phases import GOOD, ROTATION, ROUTINE, UNPLANNABLE
-from cni_upgrade.fleet.recording import may_wait
-from cni_upgrade.fleet.selection import Governance
-from cni_upgrade.fleet.sending import pausing
-from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.phases import ROTATION, ROUTINE, UNPLANNABLE
+from cni_upgrade.fleet.record import finished, new_state, written
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.turn import LEFTOVER, Turn
+from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.view import Move, View, moved
 from cni_upgrade.fleet.waves import Waves
 
@@ -91,7 +68,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
             rotating += _rotating(record.status)
     newer: dict[str, CNINodeState] = {}
     decided = dict(world.states)
-    writing, hanging = agents.writing(), _hanging(world)
+    writing, hanging = agents.writing(), leftovers.hanging(world)
     disturbed = {*writing, *hanging, *world.unwritten, *_leased(world)}
     # Where a deleted policy gives back, every node may have something to do.
     due = world.nodes.keys() if going else memory.turns() | disturbed
@@ -100,7 +77,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         if node.deleting:
             if state is not None and (status := deletion.ended(node, state, world)) is not None:
                 decided[node.name] = state.model_copy(update={"status": status})
-                yield Turn(node.name, tuple(_written(world, state, status)))
+                yield Turn(node.name, tuple(written(world, state, status)))
             continue
         governance = roster.governance(node.name)
         asker = leaving.asker(node, state, going, world.now) if going else None
@@ -111,7 +88,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
                 if audits + fresh >= world.config.audit_parallel:
                     continue
                 fresh += 1
-                body = _new_state(node, governance, world)
+                body = new_state(node, governance, world)
                 yield Turn(node.name, (CreateState(node.name, body),))
             elif (back := cordon.give_back(node)) is not None:
                 yield from _ungoverned(world, node, back, writing.get(node.name))
@@ -158,18 +135,18 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
                 newer[node.name] = decided[node.name]
         if status.operation is not None:
             operations.append(status.operation)
-        decisions = (*_written(world, state, status), *move.acts)
+        decisions = (*written(world, state, status), *move.acts)
         if any(isinstance(act, Claim) for act in move.acts):
             # A claim is guarded by the version that a status written before it would change. So
             # it has a turn of its own, after that which ends an operation for the old policy.
             ended = move.status != state.status
-            decisions = tuple(_written(world, state, status)) if ended else move.acts
+            decisions = tuple(written(world, state, status)) if ended else move.acts
         if decisions:
             yield Turn(node.name, decisions)
         elif rests and status.reason != UNPLANNABLE:
             until, queues = rest.calm_until(view), rest.queues(view)
             memory.keep(Calm(node, state, world.now, until, queues, gate.told))
-    yield from _leftovers(world, operations, agents, decided, writing)
+    yield from leftovers.turns(world, operations, agents, decided, writing)
     seen = replace(world, states={**world.states, **newer})
     roster.go_on(newer)
     held = tuple(leaving.turns(seen, going))
@@ -251,11 +228,11 @@ def _contained(view: View, hanging: Sequence[Pod]) -> tuple[Move, NodeStateStatu
         if move.status.reason == UNPLANNABLE and operation is not None:
             # It can be again: the reason is what is being done, not what once could not be done.
             move = Move(move.status.model_copy(update={"reason": operation.step}), move.acts)
-        return move, _finished(view, move.status, hanging)
+        return move, finished(view, move.status, hanging)
     except NONSENSE as error:
         text = f"the record of this node cannot be acted on: {error}; delete it, it is made anew"
         stuck = view.status.model_copy(update={"reason": UNPLANNABLE, "message": text})
-        return Move(stuck), _finished(view, stuck, hanging)
+        return Move(stuck), finished(view, stuck, hanging)
 
 
 def _advance(view: View) -> Move:
@@ -270,146 +247,3 @@ def _advance(view: View) -> Move:
         f"node {view.node.name}: no end after {_MOST_MOVES} moves, at {view.status.phase} "
         f"({view.status.reason})"
     )
-
-
-def _new_state(node: Node, governance: Governance, world: Snapshot) -> dict[str, Any]:
-    acting = governance.policy
-    policy = acting.metadata.name if acting else ""
-    spec: dict[str, Any] = {"nodeUID": node.uid}
-    if acting is not None and acting.spec.mode == Mode.ENFORCE:
-        ref = PolicyRef(name=policy, uid=acting.metadata.uid, since=world.now)
-        spec["policyRef"] = ref.to_api()
-    labels = {names.LABEL_POLICY: policy} if 0 < len(policy) <= 63 else {}
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.NODE_STATE_KIND,
-        "metadata": {
-            "name": node.name,
-            "labels": labels,
-            "ownerReferences": [
-                {
-                    "apiVersion": "v1",
-                    "kind": "Node",
-                    "name": node.name,
-                    "uid": node.uid,
-                    # True is refused under OwnerReferencesPermissionEnforcement.
-                    "blockOwnerDeletion": False,
-                }
-            ],
-        },
-        "spec": spec,
-    }
-
-
-def _finished(view: View, status: NodeStateStatus, hanging: Sequence[Pod]) -> NodeStateStatus:
-    """The status with all that follows from the rest of it."""
-    watchers = view.governance.watchers
-    acting = view.policy.metadata.name if view.policy else None
-    status = status.model_copy(
-        update={
-            "observed_generation": view.state.metadata.generation,
-            "phase_since": status.phase_since
-            if status.phase == view.state.status.phase
-            else view.now,
-            "policies": tuple(name for name in watchers if name != acting)
-            if view.state.spec.policy_ref
-            else watchers,
-            "leftovers": tuple(
-                _left(pod) for pod in hanging if pod.name not in _asked_after(status)
-            ),
-        }
-    )
-    conditions = node_conditions.conditions(
-        status,
-        view.state.status.conditions,
-        view.state.metadata.generation,
-        view.now,
-        outdated=_outdated(view, status),
-    )
-    return status.model_copy(update={"conditions": conditions})
-
-
-def _outdated(view: View, status: NodeStateStatus) -> bool:
-    """Whether a good node waits for a look that may find it to be good no more."""
-    if view.policy is None or status.next_attempt_at is None or status.phase not in GOOD:
-        return False
-    if pausing(moved(view, status)):
-        return False
-    seen, key = status.observed, audit_key(view.node, view.state, view.policy, view.world.config)
-    return seen is None or seen.audit_key != key
-
-
-def _hanging(world: Snapshot) -> dict[str, list[Pod]]:
-    """By node: proof pods that were deleted and do not go."""
-    found: dict[str, list[Pod]] = {}
-    for pod in sorted(world.proofs.values(), key=lambda pod: pod.name):
-        if proof.seen_to_hang(pod, world):
-            found.setdefault(pod.for_node, []).append(pod)
-    return found
-
-
-def _asked_after(status: NodeStateStatus) -> tuple[str | None, ...]:
-    """Proof pods that an operation waits for: what they mean is for the proof to say."""
-    known = status.operation.proof if status.operation else None
-    return (known.old_pod, known.new_pod) if known else ()
-
-
-def _left(pod: Pod) -> str:
-    return (
-        f"proof pod {pod.key} is to go since {pod.deleted:%Y-%m-%dT%H:%M:%SZ} and does not: "
-        "deleting pods does not work on this node; it goes once that works"
-    )
-
-
-def _written(world: Snapshot, state: CNINodeState, status: NodeStateStatus) -> Iterator[Decision]:
-    name = state.metadata.name
-    behind = world.unwritten.get(name)
-    recorded = behind.recorded if behind else state.status
-    moved_on = status is not state.status and status != state.status
-    if behind is None and not moved_on:
-        pass
-    elif status == recorded:
-        yield KeepStatus(name, status)
-    elif may_wait(recorded, status, behind.since if behind else world.now, world.now):
-        if moved_on:
-            yield KeepStatus(name, status)
-    elif patch := _changes(recorded, status):
-        yield SetStatus(names.NODE_STATE_KIND, name, patch)
-    yield from telling.news(state, status)
-
-
-def _changes(old: Model, new: Model) -> dict[str, Any]:
-    return merge_patch(old.to_api(), new.to_api())
-
-
-def _leftovers(
-    world: Snapshot,
-    operations: Sequence[OperationStatus],
-    agents: Agents,
-    states: Mapping[str, CNINodeState],
-    writing: Mapping[str, Writer],
-) -> Iterator[Turn]:
-    """Take back what no operation stands for: superseded audits, proof pods of ended operations.
-
-    `operations` are those that are recorded and those that are decided now: a decision may yet be
-    lost, and a proof pod that was deleted too early looks like one that does not go. Each has a
-    turn of its own: one that somebody refuses keeps no other from going.
-    """
-    current = {operation.job for operation in operations}
-    kept = {
-        pod
-        for operation in operations
-        if operation.proof is not None and operation.ending is None
-        for pod in (operation.proof.old_pod, operation.proof.new_pod)
-    }
-    decisions: list[DeleteProof | DeleteJob | DropLease] = [
-        DeleteProof(pod.name, pod.uid)
-        for pod in world.proofs.values()
-        if pod.name not in kept
-        and not pod.deleting
-        and pod.labels.get(names.LABEL_COMPONENT) == "proof"
-    ]
-    decisions += agents.superseded(current)
-    decisions += node_lease.to_drop(world, states, writing)
-    for each in decisions:
-        yield Turn(f"{LEFTOVER}{each.name}", (each,))
