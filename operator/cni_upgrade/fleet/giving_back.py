@@ -16,6 +16,7 @@ from cni_upgrade.fleet.closing import closes
 from cni_upgrade.fleet.course import CLOSED
 from cni_upgrade.fleet.decisions import DeleteJob
 from cni_upgrade.fleet.departure import PAUSED, Leaving
+from cni_upgrade.fleet.drain import drains
 from cni_upgrade.fleet.draining import drain_settings, evict
 from cni_upgrade.fleet.ending import gave_back, noted, verify
 from cni_upgrade.fleet.phases import Step
@@ -90,8 +91,12 @@ def _closed(view: View, leaving: Leaving) -> tuple[str, str] | None:
 
 def _drained(view: View, leaving: Leaving) -> bool:
     """Whether the node would be drained first."""
-    needed = view.status.changed is not None and view.status.changed.drain
-    return needed or leaving.policy.spec.drain.policy == DrainPolicy.ALWAYS
+    return drains(leaving.policy.spec.drain, _needed(view.status))
+
+
+def _needed(status: NodeStateStatus) -> bool:
+    """Whether an agent has found pods in the way."""
+    return status.changed is not None and status.changed.drain
 
 
 def _settled(view: View, outcome: str, message: str) -> Move:
@@ -158,6 +163,8 @@ def called_off(view: View) -> Move | None:
         return _put_off(view)
     elif view.silent:
         why = "the node's Ready is Unknown"
+    elif view.operation.step == Step.DRAIN and not _drains(view):
+        why = "spec.drain.policy does not ask for a drain any more"
     elif closing := _closing(view, leaving):
         why = closing
     else:
@@ -197,28 +204,31 @@ def cordon(view: View) -> Move:
 
 
 def _drains(view: View) -> bool:
-    """Whether pods go first: asked for, or found to be needed. Never where deleting is broken."""
-    status = view.status
+    """Whether pods go first: asked for, or found to be needed and not forbidden."""
+    return _deletes(view.status) and drains(drain_settings(view), _needed(view.status))
+
+
+def _deletes(status: NodeStateStatus) -> bool:
+    """Whether pods that run can be deleted today, as far as is known; else a drain would hang."""
     # After a change "after" tells of today; until the next audit "baseline" tells of before it.
     today = status.after.existing_delete if status.after else None
     if status.verdict != "Compatible" and status.baseline is not None:
         today = status.baseline.delete
-    needed = status.changed is not None and status.changed.drain
-    return today is not False and (needed or drain_settings(view).policy == DrainPolicy.ALWAYS)
+    return today is not False
 
 
 def drain(view: View) -> Move:
     return evict(
         view,
-        lambda: _write_next(view),
+        lambda: _write_next(view, drained=True),
         lambda why: gave_back(view, changed.REFUSED, f"DrainBlocked: {why}"),
     )
 
 
-def _write_next(view: View) -> Move:
+def _write_next(view: View, **changes: bool) -> Move:
     seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
     text = "the agent is being sent to put the backup back"
-    return at_step(view, Step.GIVE_BACK, text, seconds, cordoned=True)
+    return at_step(view, Step.GIVE_BACK, text, seconds, cordoned=True, **changes)
 
 
 def give_back(view: View) -> Move:
@@ -270,15 +280,18 @@ def _answered(view: View, result: Result) -> Move:
                 )
                 text = f"pods that run are in the way, so the node is drained first: {error}"
                 return release(moved(told, status), Phase.WAITING, "DrainFirst", text)
-            return gave_back(told, changed.REFUSED, f"nothing was touched: {error}")
+            text = f"nothing was touched: {error}"
+            if view.operation.drained:
+                text = f"the node was drained, and that is not enough; {text}"
+            return gave_back(told, changed.REFUSED, text)
         case _:
             return gave_back(told, changed.FAILED, error)
 
 
 def _may_drain(view: View) -> bool:
-    known = view.status.changed
-    wanted = drain_settings(view).policy != DrainPolicy.NEVER
-    return wanted and known is not None and not known.drain
+    """Whether the next try is one on a drained node: once, as a pod that stays stays again."""
+    allowed = drain_settings(view).policy != DrainPolicy.NEVER
+    return allowed and not view.operation.drained and _deletes(view.status)
 
 
 def _next_backup(view: View) -> Move | None:
@@ -292,7 +305,8 @@ def _next_backup(view: View) -> Move | None:
     seconds = view.world.config.apply_deadline_seconds + GRACE_SECONDS
     ref = view.operation.policy
     opened = orders.opened(operation, Step.GIVE_BACK, ref, serial, view.now, seconds, view.settings)
-    kept = opened.model_copy(update={"cordoned": view.operation.cordoned})
+    held = {"cordoned": view.operation.cordoned, "drained": view.operation.drained}
+    kept = opened.model_copy(update=held)
     return Move(view.status.model_copy(update={"serial": serial, "operation": kept}))
 
 

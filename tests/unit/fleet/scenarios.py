@@ -575,6 +575,40 @@ def restore_refused() -> Rollout:
     return r
 
 
+def restore_may_not_drain_any_more() -> Rollout:
+    """A budget holds the drain, and a person forbids it: no pod goes, it is refused, and let go."""
+    r = changed(f1("node-a"))
+    r.cluster.add_pod("node-a", "since")
+    r.cluster.budgets |= {"since", "web-node-a-0"}
+    delete(r)
+    r.until(lambda: r.step_of("node-a") == "Drain")
+    r.play(60)
+    r.say("== drain: Never")
+    r.cluster.apply_policy("cure", {"drain": {"policy": "Never"}})
+    r.play(10)
+    r.say("== the budget allows it")
+    r.cluster.budgets.clear()
+    until_gone(r, 300)
+    assert (outcome(r, "node-a"), version(r, "node-a")) == ("Refused", "1.0.0")
+    assert "Unsafe" in message(r, "node-a")
+    assert "since" in [pod["metadata"]["name"] for pod in r.cluster.pods_on("node-a", "default")]
+    return r
+
+
+def restore_drains_once() -> Rollout:
+    """A DaemonSet's pod stays and is in the way all the same: its node is not drained again."""
+    r = changed(f1("node-a"))
+    r.cluster.apply_policy("cure", {"drain": {"policy": "Always"}})
+    r.settle()
+    r.cluster.add_pod("node-a", "logs-x", owner="DaemonSet")
+    delete(r)
+    until_gone(r, 300)
+    assert (outcome(r, "node-a"), version(r, "node-a")) == ("Refused", "1.0.0")
+    assert "the node was drained" in message(r, "node-a")
+    assert sum("CreateJob restore" in line for line in r.lines) == 1
+    return r
+
+
 def restore_that_does_not_work() -> Rollout:
     """A pod shows that the file of before does not work: no other one begins, all is let go."""
     r = changed(old("node-a"), old("node-b"))
@@ -2983,6 +3017,8 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restored_on_deletion,
     restore_drains_first,
     restore_refused,
+    restore_may_not_drain_any_more,
+    restore_drains_once,
     restore_that_does_not_work,
     restore_of_a_silent_node,
     silent_while_it_is_given_back,

@@ -45,7 +45,7 @@ PATHS = Paths(("/etc/cni/net.d",), ())
 PAUSED = {names.PAUSED: ""}
 OURS = replace(node(cordoned=True), annotations={names.CORDONED_BY: ID})
 THEIRS = node(cordoned=True)
-WORKS = {"verdict": "Compatible", "after": {"existingDel": True}}
+WORKS: dict[str, Any] = {"verdict": "Compatible", "after": {"existingDel": True}}
 
 
 def made(annotations: Any = (), **spec: Any) -> CNIUpgradePolicy:
@@ -96,6 +96,8 @@ def at_rest(at: Node, changed: Any = (), world: Any = (), **status: Any) -> View
 
 HELD = {"leases": {"node-node-a": lease("node-maintenance")}}
 DRAIN = {"drain": True}
+NEVER = {"policy": "Never"}
+ALWAYS = {"policy": "Always"}
 DOWN = node("node-b", ready="False")
 SOON = NOW + timedelta(minutes=1)
 TAKEN = {"phase": "Waiting", "reason": "CordonTaken", "nextAttemptAt": stamp(SOON)}
@@ -120,6 +122,8 @@ TAKEN = {"phase": "Waiting", "reason": "CordonTaken", "nextAttemptAt": stamp(SOO
             leaving(made(drain={"policy": "Always"}), opens=(None, NOW)),
             "OutsideWindow",
         ),
+        # Not drained by its policy's word, so the shorter window is enough.
+        (at_rest(node(), DRAIN), leaving(made(drain=NEVER), opens=(LATER, NOW)), "Cordon"),
         (at_rest(node()), leaving(made(), busy=("node-b",)), "Turn"),
         (at_rest(node()), leaving(made(), others=(DOWN,)), "Turn"),
         (at_rest(node(), **TAKEN), leaving(made()), "CordonTaken"),
@@ -253,6 +257,12 @@ CALLED_OFF: list[tuple[View, str]] = [
     (at_work(world=HELD), "node-maintenance has the Lease"),
     (at_work(at=THEIRS), "somebody else has cordoned the node meanwhile"),
     (at_work(at=replace(OURS, ready="Unknown")), "the node's Ready is Unknown"),
+    (at_work("Drain", changed=DRAIN, **WORKS), ""),
+    (at_work("Drain", deleted=leaving(made(drain=ALWAYS)), **WORKS), ""),
+    (
+        at_work("Drain", changed=DRAIN, deleted=leaving(made(drain=NEVER)), **WORKS),
+        "spec.drain.policy does not ask for a drain any more",
+    ),
 ]
 
 
@@ -349,6 +359,7 @@ def test_an_agent_that_is_lost_is_sent_again_so_often(agents: int, end: tuple[st
         ({}, WORKS, "GiveBack"),
         ({}, {**WORKS, "changed": DRAIN}, "Drain"),
         ({"drain": {"policy": "Always"}}, WORKS, "Drain"),
+        ({"drain": NEVER}, {**WORKS, "changed": DRAIN}, "GiveBack"),
         # Where deleting pods is broken today it would hang.
         (
             {"drain": {"policy": "Always"}},
@@ -394,26 +405,42 @@ def answered(result: Result, **more: Any) -> Move:
     return giving_back.give_back(at_work(world=seen, **more))
 
 
+DRAINED = {"drained": True}
+
+
 def refused(code: str) -> Result:
     return Result(ID, Kind.RESTORE, "node-a", Outcome.REFUSED, OperationError(code, "why"))
 
 
 @pytest.mark.parametrize(
-    ("code", "spec", "changed", "outcome", "drained"),
+    ("code", "spec", "more", "outcome", "drained"),
     [
         ("Unsafe", {}, {}, "", True),
-        ("Unsafe", {}, DRAIN, "Refused", False),
-        ("Unsafe", {"drain": {"policy": "Never"}}, {}, "Refused", False),
+        ("Unsafe", {}, {"changed": DRAIN, "operation": DRAINED}, "Refused", False),
+        # It was to be drained, and was not: that was not to be then, and may be now.
+        ("Unsafe", {}, {"changed": DRAIN}, "", True),
+        ("Unsafe", {"drain": NEVER}, {}, "Refused", False),
+        ("Unsafe", {"drain": NEVER}, {"changed": DRAIN}, "Refused", False),
+        ("Unsafe", {"drain": ALWAYS}, {"operation": DRAINED}, "Refused", False),
+        # A drain would hang, so there is none.
+        ("Unsafe", {}, {"after": {"existingDel": False}}, "Refused", False),
         ("ChangedSinceBackup", {}, {}, "Refused", False),
     ],
 )
 def test_what_the_agent_refuses_is_tried_once_more_where_a_drain_may_help(
-    code: str, spec: Any, changed: Any, outcome: str, drained: bool
+    code: str, spec: Any, more: Any, outcome: str, drained: bool
 ) -> None:
-    move = answered(refused(code), deleted=leaving(made(**spec)), changed=changed)
+    move = answered(refused(code), deleted=leaving(made(**spec)), **{**WORKS, **more})
     assert ending(move) == ("Release", outcome)
     assert move.status.changed is not None
     assert move.status.changed.drain is drained
+
+
+def test_it_is_known_to_the_agents_answer_that_the_node_was_drained() -> None:
+    drained = at_work("Drain", changed=DRAIN, world={"pods": {"node-a": []}}, **WORKS)
+    operation = giving_back.drain(drained).status.operation
+    assert operation is not None
+    assert (operation.step, operation.drained) == ("GiveBack", True)
 
 
 def looked(add: bool | None, delete: bool | None) -> Report:
