@@ -8,6 +8,7 @@ long it may take, so that none of ours is under way when another one may take th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,7 +78,8 @@ class Election:
         before = int(self._record.get("leaseTransitions") or 0)
         spec = {
             "holderIdentity": self.identity,
-            "leaseDurationSeconds": max(1, round(self.timing.duration)),
+            # Whole ones: with fewer than ours it could be taken while we still write.
+            "leaseDurationSeconds": math.ceil(self.timing.duration),
             "acquireTime": self._record.get("acquireTime") if ours else stamp,
             "renewTime": stamp,
             "leaseTransitions": before if ours or not self._record else before + 1,

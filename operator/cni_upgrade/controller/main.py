@@ -157,7 +157,7 @@ def _brief(record: logging.LogRecord) -> bool:
 
 
 def _lease_seconds(text: str) -> float:
-    """No lease is shorter than a second: its duration is written down in whole ones."""
+    """No lease is shorter than a second: its duration is written down in whole ones, rounded up."""
     with contextlib.suppress(ValueError):
         if 1 <= (seconds := float(text)) <= 3600:
             return seconds

@@ -111,6 +111,21 @@ def test_one_that_runs_out_is_taken_after_its_duration_on_our_own_clock(
     assert one.holder == "two"
 
 
+@pytest.mark.parametrize("seconds", [1.4, 2.5, 4.4, 15.4])
+def test_who_reads_whole_seconds_waits_for_the_last_write_of_a_lease_that_has_none(
+    api: Api, seconds: float
+) -> None:
+    timing = Timing.of(seconds)
+    one, two = Election("one", timing), Election("two", timing)
+    assert take(one, api, 0)
+    two.saw(api.read(), 0)
+    begun = timing.renew - 0.01
+    over = begun + one.left(begun)
+    assert over == pytest.approx(seconds)
+    assert two.bid(over - 0.01, WALL) is None
+    assert two.bid(over + 1, WALL) is not None
+
+
 def test_another_one_s_duration_counts_and_not_our_own(api: Api, two: Election) -> None:
     take(Election("slow", Timing.of(60)), api, 0)
     assert not take(two, api, 0)
