@@ -18,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from cni_upgrade.api.condition import STALLED
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.controller.executor import Executor
@@ -27,6 +28,7 @@ from cni_upgrade.fleet.objects import Job
 from cni_upgrade.fleet.phases import AT_WORK, FAILED
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.unread import NOT_UNDERSTOOD
 from cni_upgrade.kube.client import Client
 
 # When a counter began is of no use to Prometheus, and a series more for each.
@@ -111,6 +113,12 @@ class Metrics:
             "cni_upgrade_policy_paused_since_timestamp_seconds",
             "When a policy was paused; absent while it is not.",
             "policy",
+        )
+        self._stalled = self._of_fleet(
+            "cni_upgrade_policy_stalled",
+            "1 while a policy needs a person; absent while it does not.",
+            "policy",
+            "reason",
         )
         self._stopped = self._of_fleet(
             "cni_upgrade_stopped", "1 while everything is stopped by annotation.", "namespace"
@@ -226,6 +234,11 @@ class Metrics:
             since = [c.last_transition_time for c in policy.status.conditions if c.type == PAUSED]
             if paused(policy) and since:
                 self._paused_since.labels(name).set(since[0].timestamp())
+            for condition in policy.status.conditions:
+                if condition.type == STALLED and condition.status == "True":
+                    self._stalled.labels(name, condition.reason).set(1)
+        for name in world.unread:
+            self._stalled.labels(name, NOT_UNDERSTOOD).set(1)
 
     def _observe_moves(self, world: Snapshot, before: Mapping[str, CNINodeState]) -> None:
         for name in self._entered.keys() - world.states.keys():

@@ -98,6 +98,7 @@ def test_each_is_in_the_manual(fleet: Made) -> None:
     # Shown while there is something to show.
     shown |= {"cni_upgrade_stopped_since_timestamp_seconds"}
     shown |= {"cni_upgrade_policy_paused_since_timestamp_seconds"}
+    shown |= {"cni_upgrade_policy_stalled"}
     assert documented == shown
     alerts = set(re.findall(r"cni_upgrade_[a-z_]+", text.partition("```yaml")[2]))
     assert alerts <= documented
@@ -152,6 +153,38 @@ async def test_each_failure_is_counted_once_with_its_reason(made: Made, client: 
     for _ in range(3):
         await again.pass_()
     assert figures(again, "cni_upgrade_failures") == {}
+
+
+@pytest.mark.parametrize(
+    ("bears", "stalled"), [(1, {("cure", "NodeFailed"): 1.0}), (3, {})], ids=["stops", "goes on"]
+)
+async def test_a_policy_is_stalled_once_its_budget_is_spent_and_no_sooner(
+    made: Made, client: Client, bears: int, stalled: dict[tuple[str, ...], float]
+) -> None:
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", "0.4.0", faults=["none", "killed", "killed", "killed"]))
+    cluster.add_node(SimNode("node-b", "0.4.0"))
+    cluster.apply_policy("cure", {"mode": "Enforce", "rollout": {"maxFailures": bears}})
+    for _ in range(60):
+        await made.pass_()
+        if cluster.status("node-a").get("phase") == "Failed":
+            break
+    await made.pass_()
+    again = Made(made.kube, client)
+    await again.pass_()
+    for each in (made, again):
+        assert figures(each, "cni_upgrade_nodes_in_trouble") == {("Failed", "AgentLost"): 1}
+        assert figures(each, "cni_upgrade_policy_stalled") == stalled
+    again.leads = False
+    assert figures(again, "cni_upgrade_policy_stalled") == {}
+
+
+async def test_a_policy_that_is_not_understood_is_stalled(made: Made) -> None:
+    newer = {"metadata": {"name": "newer", "uid": "1"}, "spec": {"mode": "Later"}}
+    made.kube.cluster.api.create("CNIUpgradePolicy", newer)
+    for _ in range(2):
+        await made.pass_()
+    assert figures(made, "cni_upgrade_policy_stalled") == {("newer", "NotUnderstood"): 1}
 
 
 async def test_the_age_of_a_pause_and_of_the_stop(fleet: Made, client: Client) -> None:
