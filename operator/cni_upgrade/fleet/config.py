@@ -6,17 +6,46 @@ a ConfigMap of the operator's namespace (`manifests/config.yaml`, key `config.ya
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from cni_upgrade.cni import runtimes
 from cni_upgrade.cni.sources import Source
+from cni_upgrade.fleet.image import Image
 
 
 class ConfigError(ValueError):
     """The operator's configuration cannot be used; the text names each field."""
+
+
+def _of_the_host(folder: str) -> str:
+    if not folder.startswith("/") or ".." in folder.split("/"):
+        raise ValueError(f"{folder!r} is not an absolute path without '..'")
+    return folder
+
+
+def _label(text: str) -> str:
+    if len(text) > 63 or not re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", text):
+        raise ValueError(
+            f"{text!r} is no namespace: expected 1 to 63 of a-z, 0-9 and '-', "
+            "the first and the last one no '-'"
+        )
+    return text
+
+
+Folder = Annotated[str, AfterValidator(_of_the_host)]
+Room = Annotated[str, AfterValidator(_label)]
+"""The name of a namespace."""
 
 
 class _Section(BaseModel):
@@ -29,33 +58,26 @@ class _Section(BaseModel):
 class Preset(_Section):
     """Where one kind of platform keeps its CNI files, as the host names the folders."""
 
-    conf_dirs: tuple[str, ...] = Field(min_length=1)
-    bin_dirs: tuple[str, ...] = Field(min_length=1)
-    cache_dir: str = "/var/lib/cni"
-    mounts: tuple[str, ...] = ("/etc", "/lib", "/opt", "/usr", "/var/lib")
+    conf_dirs: tuple[Folder, ...] = Field(min_length=1)
+    bin_dirs: tuple[Folder, ...] = Field(min_length=1)
+    cache_dir: Folder = "/var/lib/cni"
+    mounts: tuple[Folder, ...] = ("/etc", "/lib", "/opt", "/usr", "/var/lib")
     """Existing parents that an audit mounts read-only: the folders above are looked for there, and
     what systemd starts the runtime with."""
-
-    @model_validator(mode="after")
-    def _absolute(self) -> Preset:
-        for folder in (*self.conf_dirs, *self.bin_dirs, self.cache_dir, *self.mounts):
-            if not folder.startswith("/") or ".." in folder.split("/"):
-                raise ValueError(f"{folder!r} is not an absolute path without '..'")
-        return self
 
 
 class Namespaces(_Section):
     """The three rooms in the cluster: the controller's, the agents', the proof pods'."""
 
-    system: str = "cni-upgrade-system"
-    agents: str = "cni-upgrade-agents"
-    proof: str = "cni-upgrade-proof"
+    system: Room = "cni-upgrade-system"
+    agents: Room = "cni-upgrade-agents"
+    proof: Room = "cni-upgrade-proof"
 
 
 class ConfigSource(_Section):
     """A ConfigMap of an installation that goes by other names than `cni/sources.py` knows."""
 
-    namespace: str = Field(min_length=1)
+    namespace: Room
     name: str = Field(min_length=1)
     key: str = Field(min_length=1)
     files: tuple[str, ...] = Field(min_length=1)
@@ -103,17 +125,17 @@ class CarriedLibcni(_Section):
 class OperatorConfig(_Section):
     """What the operator may do, set by whoever installs it."""
 
-    agent_image: str = Field(min_length=1)
-    proof_image: str = Field(min_length=1)
+    agent_image: Image
+    proof_image: Image
     proof_command: tuple[str, ...] = ("sleep", "3600")
-    image_pull_policy: str = "IfNotPresent"
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     namespaces: Namespaces = Namespaces()
     auto: Preset
     """What `paths: auto` means: every folder that is looked at, the first that exists wins."""
     presets: dict[str, Preset] = Field(default_factory=dict)
-    state_dir: str = "/var/lib/cni-upgrade"
+    state_dir: Folder = "/var/lib/cni-upgrade"
     """On each node: backups, results, the journal. Written by apply and restore only."""
-    plugin_mounts: dict[str, str] = Field(default_factory=dict)
+    plugin_mounts: dict[Folder, Folder] = Field(default_factory=dict)
     """Plugin folders whose entries are links, each with the folder to mount that holds both."""
     audit_parallel: int = Field(default=20, ge=1)
     audit_deadline_seconds: int = Field(default=180, ge=10)
@@ -130,7 +152,7 @@ class OperatorConfig(_Section):
     """First pause before a failed step is tried again; doubled each time, an hour at most."""
     restore_patience_seconds: int = Field(default=3600, ge=60)
     """A deleted policy that gives back is let go once nothing went on for so long."""
-    lease_namespace: str = ""
+    lease_namespace: Annotated[str, AfterValidator(lambda text: text and _label(text))] = ""
     """Where a Lease keeps two drainers off one node, `medik8s-leases` where the operators of
     medik8s are used (manifests/leases/medik8s.yaml); empty: no Lease is taken or looked at."""
     attempts: int = Field(default=3, ge=1)
@@ -140,6 +162,13 @@ class OperatorConfig(_Section):
     """Runtimes that are not known here, or were built with another libcni than their release."""
     sources: tuple[ConfigSource, ...] = ()
     """ConfigMaps that are looked at beside the known ones; each needs a right of its own."""
+
+    @model_validator(mode="after")
+    def _held(self) -> OperatorConfig:
+        for folder, mount in self.plugin_mounts.items():
+            if not f"{folder}/".startswith(f"{mount.rstrip('/')}/"):
+                raise ValueError(f"pluginMounts: {folder!r} is not in {mount!r}, which is mounted")
+        return self
 
     def libcni(self, runtime: str) -> str | None:
         """What is said of the runtime of a node; the most exact entry counts. None: nothing is."""

@@ -33,12 +33,76 @@ SOURCE = {"namespace": "net", "name": "mynet", "key": "conf", "files": ["10-myne
         ({"runtimes": [{"runtime": "containerd://2.5", "libcni": "9.0.0"}]}, "libcni '9.0.0'"),
         ({"sources": [{**SOURCE, "name": ""}]}, "sources.0.name"),
         ({"sources": [{**SOURCE, "placeholders": ["__A"]}]}, "'__A' is shorter"),
+        ({"sources": [{**SOURCE, "namespace": "Net"}]}, "sources.0.namespace: "),
+        ({"imagePullPolicy": "ifnotpresent"}, "imagePullPolicy: "),
+        ({"stateDir": "var/lib/cni-upgrade"}, "stateDir: "),
+        ({"stateDir": "/var/lib/../cni-upgrade"}, "stateDir: "),
+        ({"pluginMounts": {"data/cni": "/data"}}, "pluginMounts.data/cni"),
+        ({"pluginMounts": {"/data/cni": "data"}}, "pluginMounts./data/cni: "),
+        ({"pluginMounts": {"/data/cni": "/data/other"}}, "'/data/cni' is not in '/data/other'"),
+        ({"namespaces": {"agents": "Not A Name"}}, "namespaces.agents: "),
+        ({"namespaces": {"proof": ""}}, "namespaces.proof: "),
+        ({"namespaces": {"system": "a" * 64}}, "namespaces.system: "),
+        ({"leaseNamespace": "medik8s.leases"}, "leaseNamespace: "),
+        ({"proofImage": "has space"}, "proofImage: "),
     ],
 )
 def test_what_is_wrong_is_named(change: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse({**GOOD, **change})
     assert named in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "agent",
+        "agent:1",
+        "cniupgrade.dev/agent:dev",
+        "localhost/agent",
+        "registry:5000/a-b/c__d/agent.x:v1.2_3-rc.4",
+        "Registry.Example:443/agent",
+        "[2001:db8::1]:5000/agent:1",
+        f"ghcr.io/some/agent@sha256:{'0a' * 32}",
+        f"ghcr.io/some/agent:1@sha256:{'0a' * 32}",
+    ],
+)
+def test_an_image_may_have_a_registry_with_a_port_a_tag_and_a_digest(image: str) -> None:
+    assert parse({**GOOD, "agentImage": image}).agent_image == image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        " agent:1",
+        "agent:1\n",
+        "an agent",
+        "Agent:1",
+        "ghcr.io/Some/agent",
+        "https://ghcr.io/agent",
+        "ghcr.io//agent",
+        "ghcr.io/agent/",
+        "agent:",
+        "agent:-1",
+        f"agent:{'1' * 129}",
+        "agent@sha256:0a",
+        "registry:port/agent",
+    ],
+)
+def test_what_no_runtime_could_pull_is_no_image(image: str) -> None:
+    with pytest.raises(ConfigError, match=r"agentImage: .*is no image"):
+        parse({**GOOD, "agentImage": image})
+
+
+def test_a_configuration_may_say_what_is_usual() -> None:
+    usual = {
+        "imagePullPolicy": "Always",
+        "stateDir": "/var/lib/cni-upgrade",
+        "pluginMounts": {"/data/cni": "/data", "/data/current/bin": "/data/current/bin"},
+        "namespaces": {"system": "a", "agents": "a-1", "proof": "a" * 63},
+        "leaseNamespace": "",
+    }
+    assert parse({**GOOD, **usual}).image_pull_policy == "Always"
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 3])
