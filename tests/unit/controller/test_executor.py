@@ -112,7 +112,7 @@ async def test_a_conflict_that_stays_is_a_refusal_and_left_alone_for_longer_each
     known: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("cni_upgrade.controller.executor.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("cni_upgrade.controller.contests.time.monotonic", lambda: clock[0])
     known.kube.refuse = _says(DENIED, "patch")
     said = [await carry(known, set_status(message="x")) for _ in range(3)]
     assert said == [True, True, False], "chance is no refusal"

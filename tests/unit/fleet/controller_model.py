@@ -1,6 +1,6 @@
 """The controller around the planner, in memory: its view of the cluster, and the executor.
 
-`carry` does what controller/executor.py does with each decision, `View` what controller/store.py
+`carry` does what controller/requests.py does with each decision, `View` what controller/store.py
 keeps: so a crash is a new view, and a stale pass is one without a refresh.
 """
 
