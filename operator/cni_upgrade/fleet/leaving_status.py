@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from cni_upgrade.api import names
@@ -11,6 +11,7 @@ from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, ke
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.policy_status import NodeFailure, PolicyStatus, RestoreCounts
+from cni_upgrade.fleet import node_lease
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
 from cni_upgrade.fleet.decisions import Emit
@@ -19,6 +20,7 @@ from cni_upgrade.fleet.length import hours, longest
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.stopping import STOPPED, stopped
+from cni_upgrade.fleet.stuck import HELD, PATIENCE, since, stuck, told_of
 from cni_upgrade.fleet.windows import WindowError, Windows
 
 _LET_GO = f"at once with the annotation {names.LET_GO}"
@@ -46,10 +48,13 @@ def status(leaving: Leaving, world: Snapshot, left: list[str], unseen: list[str]
         since=None if halted(policy, world) else leaving.settled,
     )
     failures = _failures(mine.values(), lost, world)
-    message = _message(leaving, counts, failures, world)
+    hung = {n: s for n, s in world.states.items() if works_for(s, uid) and _stuck(n, s, world)}
+    held = bool(left) and 0 < working == len(hung)
+    message = _message(leaving, counts, failures, world, sorted(hung) if held else [])
     ended = "Restored" if counts.restored == counts.nodes else "NotRestored"
-    going_on = halted(policy, world) or "Restoring"
-    found = _conditions(leaving, going_on if left else ended, message, left, world)
+    going_on = halted(policy, world) or (HELD if held else "Restoring")
+    late = held and _late(leaving, hung, world)
+    found = _conditions(leaving, going_on if left else ended, message, left, late, world)
     return policy.status.model_copy(
         update={
             "observed_generation": policy.metadata.generation,
@@ -64,9 +69,27 @@ def status(leaving: Leaving, world: Snapshot, left: list[str], unseen: list[str]
     )
 
 
+def _stuck(name: str, state: CNINodeState, world: Snapshot) -> bool:
+    """Whether a node is worked on and only others can do something there now."""
+    node = world.nodes.get(name)
+    return node is not None and stuck(node, state, node_lease.foreign(name, world) is not None)
+
+
+def _late(leaving: Leaving, hung: Mapping[str, CNINodeState], world: Snapshot) -> bool:
+    """Whether nothing has moved because of them for so long that a person is called."""
+    times = (since(world.nodes[name], state) for name, state in hung.items())
+    last = max([leaving.progress, *(at for at in times if at is not None)])
+    return world.now - last >= PATIENCE
+
+
 def _message(
-    leaving: Leaving, counts: RestoreCounts, failures: tuple[NodeFailure, ...], world: Snapshot
+    leaving: Leaving,
+    counts: RestoreCounts,
+    failures: tuple[NodeFailure, ...],
+    world: Snapshot,
+    hung: Sequence[str],
 ) -> str:
+    """`hung`: the nodes because of which nothing moves."""
     parts = [f"deleted: {counts.restored} of {counts.nodes} nodes have their files back"]
     parts += [f"{counts.working} worked on, to the end in any case"] if counts.working else []
     parts += [f"{counts.waiting} waiting"] if counts.waiting else []
@@ -76,6 +99,8 @@ def _message(
     text = ", ".join(parts)
     if failures:
         text += f"; first {failures[0].node}: {failures[0].message}"
+    if hung:
+        text += f"; nothing moves: {told_of([world.nodes[name] for name in hung])}"
     if counts.waiting and world.stopped:
         text += f"; {stopped(world)}"
     elif counts.waiting and paused(leaving.policy):
@@ -145,7 +170,7 @@ def _last_word(state: CNINodeState | None) -> str:
 
 
 def _conditions(
-    leaving: Leaving, reason: str, message: str, left: list[str], world: Snapshot
+    leaving: Leaving, reason: str, message: str, left: list[str], late: bool, world: Snapshot
 ) -> tuple[Condition, ...]:
     condition = partial(
         Condition,
@@ -155,9 +180,9 @@ def _conditions(
         message=message,
     )
     found = [condition(type=READY, status="False")]
-    if leaving.failed or (not left and reason == "NotRestored"):
+    if leaving.failed or (not left and reason == "NotRestored") or (late and reason == HELD):
         found.append(condition(type=STALLED, status="True"))
-    elif left and (not halted(leaving.policy, world) or leaving.working):
+    elif left and reason != HELD and (not halted(leaving.policy, world) or leaving.working):
         found.append(condition(type=RECONCILING, status="True"))
     if left and world.stopped:
         found.append(condition(type=STOPPED, status="True", message=stopped(world)))

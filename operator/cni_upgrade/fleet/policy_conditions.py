@@ -12,7 +12,7 @@ from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.standing import NO_NODE_MATCHES, NODES_SILENT, Verdict
 from cni_upgrade.fleet.stopping import STOPPED, stopped
-from cni_upgrade.fleet.waiting import HELD, named
+from cni_upgrade.fleet.stuck import HELD, named
 
 NODES_MATCHED = "NodesMatched"
 OVERLAPPING = "Overlapping"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
@@ -15,17 +15,14 @@ from cni_upgrade.fleet.phases import AT_WORK, GOOD, UNPLANNABLE
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.stopping import STOPPED, stopped
-from cni_upgrade.fleet.waiting import HELD, SILENT, Waiting, named
+from cni_upgrade.fleet.stuck import HELD, PATIENCE, SILENT, named
+from cni_upgrade.fleet.waiting import Waiting
 
 NO_NODE_MATCHES = "NoNodeMatches"
 RECORDS_NOT_UNDERSTOOD = "RecordsNotUnderstood"
 NODES_SILENT = "NodesSilent"
 """The condition of an audit that waits for nothing but nodes that are silent: its time is since
 when."""
-
-PATIENCE = timedelta(minutes=10)
-"""How long nothing may move because of others before a person is called: a node reboots, or is
-maintained by another program, and that is nothing to call anybody for."""
 
 _MOST_OF_A_PROBLEM = 200  # characters: the message has more to say than what one field holds
 

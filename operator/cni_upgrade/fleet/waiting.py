@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
 
@@ -17,11 +17,8 @@ from cni_upgrade.fleet.length import hours
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import UNPROVED
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.stuck import stuck
+from cni_upgrade.fleet.stuck import HELD, SILENT, named, stuck, told_of
 from cni_upgrade.fleet.waves import Waves
-
-HELD = "NothingMoves"
-SILENT = "silent (Ready is Unknown)"
 
 _UNDECIDED = frozenset({Phase.PENDING, Phase.AUDITING, Phase.WAITING})
 
@@ -110,7 +107,7 @@ class Waiting:
         Nothing of ours is under way then: the nodes that are named are to be mended or given back.
         """
         if self.stuck and not self._goes_on:
-            return HELD, f"nothing moves: {self._told_stuck()}"
+            return HELD, f"nothing moves: {told_of([m.node for m in self.stuck])}"
         if self.due and self._unproved_rest:
             now = "annotate it with cniupgrade.dev/retry to try at once"
             return UNPROVED, f"nothing else begins: {self._told_unproved()}; {now}"
@@ -136,7 +133,8 @@ class Waiting:
     @cached_property
     def stuck(self) -> list[Member]:
         """Nodes at work on which only others can do something now."""
-        return [m for m in self.course.members if stuck(m, m.node.name in self._leased)]
+        leased = self._leased
+        return [m for m in self.course.members if stuck(m.node, m.state, m.node.name in leased)]
 
     @property
     def _goes_on(self) -> bool:
@@ -146,15 +144,6 @@ class Waiting:
             return True
         free = bool(self._next) and course.places.refusal(self._next[0].node.name) is None
         return free and not course.stopped and self.closed() is None
-
-    def _told_stuck(self) -> str:
-        silent = [m.node.name for m in self.stuck if m.node.ready == "Unknown"]
-        others = [m.node.name for m in self.stuck if m.node.ready != "Unknown"]
-        told = (
-            (silent, f"{SILENT} in the midst of a change"),
-            (others, "to be put back or given back once somebody else has done with it"),
-        )
-        return " and ".join(f"{named(names)} {why}" for names, why in told if names)
 
     def _turn_held(self) -> tuple[str, str] | None:
         """Who keeps the canary or the wave from its end, where nobody but others can do something.
@@ -300,9 +289,3 @@ class Waiting:
         if member.state is None:
             return f"{name} ({why})"
         return f"{name} ({why}, {member.state.status.phase}: {member.state.status.reason})"
-
-
-def named(names: Sequence[str]) -> str:
-    """The first three of them, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

@@ -664,6 +664,13 @@ def silent_with_the_only_place() -> Rollout:
     r.say("== node-a goes silent, for good")
     r.cluster.set_ready("node-a", "Unknown")
     since = r.cluster.now
+    r.play(30)
+    told = "nothing moves: node-a silent (Ready is Unknown) in the midst of a change"
+    assert (ready(r, "cure"), told in told_of(r)) == ("NothingMoves", True)
+    assert "[Stalled]" not in r.transcript
+    r.play(600)
+    assert (ready(r, "cure"), told in told_of(r)) == ("NothingMoves", True)
+    assert "NothingMoves -> NothingMoves [Stalled]" in r.transcript
     r.until(lambda: outcome(r, "node-b") == "GivenUp", 8000)
     assert 3600 <= (r.cluster.now - since).total_seconds() < 3630
     r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", "cure") is None, 30)
