@@ -18,7 +18,7 @@ from cni_upgrade.cni.document import DocumentError, TooDeepError
 from cni_upgrade.cni.facts import UNKNOWN, Support, Target
 from cni_upgrade.cni.rewrite import RELEASES, RewriteError, rewrite
 from cni_upgrade.cni.source_verdict import User, configmap_patch, judge_source
-from cni_upgrade.node import agent, buildinfo, message, sandboxes
+from cni_upgrade.node import agent, backup, buildinfo, message, sandboxes
 from cni_upgrade.node.members import MemberError
 from cni_upgrade.node.message import MessageError
 from cni_upgrade.node.operation import Kind, Operation, Outcome, Result
@@ -220,7 +220,11 @@ def state(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "host")
         conf, own = root / "etc/cni/net.d", root / "var/lib/cni-upgrade"
-        copy = own / "backups" / BACKUP / "files" / CONFIG
+        manifest = (CORPUS / "state/seed-manifest").read_bytes()
+        if data[:1] <= b"\x7f":
+            manifest = document_of(data[1:], "state/seed-manifest")
+        called, manifest = _saved_as(manifest)
+        copy = own / "backups" / called / "files" / CONFIG
         for each in (conf, copy.parent):
             each.mkdir(parents=True)
         old, new = (json.dumps({**at, "name": "net", "plugins": [{"type": "bridge"}]}).encode()
@@ -230,19 +234,26 @@ def state(data: bytes) -> None:
         aside = [Path(folder, "x.cnitmp"), root / "etc/x.cnitmp", root / "etc/cni/x.cnitmp"]
         for each in aside:
             each.touch()
-        manifest = (CORPUS / "state/seed-manifest").read_bytes()
-        if data[:1] <= b"\x7f":
-            manifest = document_of(data[1:], "state/seed-manifest")
-        else:
+        if data[:1] > b"\x7f":
             (own / "journal.json").write_bytes(document_of(data[1:], "state/seed-journal"))
-        (own / "backups" / BACKUP / "manifest.json").write_bytes(manifest)
+        (own / "backups" / called / "manifest.json").write_bytes(manifest)
         order = Operation(f"restore-{0:020x}", Kind.RESTORE, "node", "containerd://1.7.30",
-                          root=str(root), backup=BACKUP)  # fmt: skip
+                          root=str(root), backup=called)  # fmt: skip
         result = agent.run(order)
         assert [each.name for each in conf.iterdir()] == [CONFIG]
         assert (conf / CONFIG).read_bytes() == (old if result.outcome is Outcome.DONE else new)
         assert all(each.exists() for each in aside)
         assert {each.name for each in own.iterdir()} <= {"backups", "results", "lock", JOURNAL}
+
+
+def _saved_as(manifest: bytes) -> tuple[str, bytes]:
+    """Its id as it would have been saved, where it can be read: else nothing behind that is met."""
+    try:
+        found = json.loads(manifest)
+        found["id"] = backup.address(backup.Backup.read(found), found)
+    except (ValueError, RecursionError):
+        return BACKUP, manifest
+    return found["id"], json.dumps(found).encode()
 
 
 def build_info(data: bytes) -> None:

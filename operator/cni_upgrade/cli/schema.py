@@ -109,7 +109,10 @@ def _parts() -> dict[str, Schema]:
         "Backup": _may_have(
             _object(
                 "One backup, as its manifest.json describes it.",
-                schema=_VERSION,
+                schema={
+                    "enum": [1, 2],
+                    "description": "2: the id proves the manifest. 1: of a release before.",
+                },
                 id=_text("What `cni-upgrade restore` takes."),
                 operation=_text("The operation that made it."),
                 folder=_text("The config folder that it is of."),

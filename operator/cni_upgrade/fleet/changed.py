@@ -53,7 +53,7 @@ def _applied(known: Changed | None, operation: OperationStatus, result: Result) 
 def backups(changed: Changed) -> tuple[str, ...]:
     """The backups to put back, the newest first: what the oldest holds is what stays.
 
-    Source of the order: a backup's id begins with its time in UTC (node/backup.py, new_id).
+    Source of the order: a backup's id begins with its time in UTC (node/backup.py, address).
     """
     return tuple(sorted({file.backup for file in changed.files}, reverse=True))
 

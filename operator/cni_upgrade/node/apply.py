@@ -53,12 +53,10 @@ def _plan(node: Node) -> Plan:
         if _holds(node, earlier, [each.saved for each in planned]):
             return Plan(steps, node.already, earlier.id, _nothing, diffs=diffs, findings=said)
         held = _held(node, earlier, names)
-    created = time.time_ns()
-    made = Backup(
-        backup.new_id(node.operation.id, created),
+    made = Backup.made(
         node.operation.id,
         node.host,
-        created,
+        time.time_ns(),
         (*(saved for saved, _ in held), *(each.saved for each in planned)),
         node.operation.policy,
     )

@@ -5,6 +5,9 @@
 
 Never in the config folder: libcni loads what it finds there. A backup is made under a hidden name
 and renamed when everything in it is fsynced, so that one that can be seen can be relied on.
+
+Its name ends in the hash of its manifest, and the manifest has the hash of each copy: what was
+changed since, by a disk or by hand, is not given back, neither bytes nor a mode or an owner.
 """
 
 import contextlib
@@ -13,7 +16,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import files
@@ -23,15 +27,18 @@ from cni_upgrade.node.metadata import Metadata
 from cni_upgrade.node.operation import check_backup_id
 from cni_upgrade.node.state import State
 
-SCHEMA = 1
+SCHEMA = 2
 FOLDER = "backups"
+
+_UNADDRESSED = 1
+"""The schema of the releases before: the id tells nothing of the files, and proves less."""
 
 _MANIFEST = "manifest.json"
 _FILES = "files"
 _PARTIAL = "."
 _MANIFEST_LIMIT = 16 << 20
 _LATEST = (1 << 63) - 1  # the year 2262
-_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")  # as new_id makes them
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")  # as address makes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class Backup:
     """One backup: of which operation, of which folder of the host, when (ns since 1970), what.
 
     `policy`: UID of the policy for which the operation wrote; empty where there was none.
+    `schema`: what its id is made of, see `address`.
     """
 
     id: str
@@ -90,13 +98,23 @@ class Backup:
     created: int
     files: tuple[Saved, ...]
     policy: str = ""
+    schema: int = SCHEMA
+
+    @classmethod
+    def made(
+        cls, operation: str, folder: str, created: int, files: tuple[Saved, ...], policy: str = ""
+    ) -> "Backup":
+        """A new one, under the id that is the address of what it holds."""
+        unnamed = cls("", operation, folder, created, files, policy)
+        return replace(unnamed, id=address(unnamed, unnamed.to_json()))
 
     @classmethod
     def read(cls, document: object) -> "Backup":
-        """From a decoded manifest. Raises MemberError."""
+        """From a decoded manifest, whose id is not proved by that. Raises MemberError."""
         members = Members(document)
-        if members.integer("schema") != SCHEMA:
-            raise MemberError(f"schema: expected {SCHEMA}")
+        schema = members.integer("schema")
+        if schema not in (_UNADDRESSED, SCHEMA):
+            raise MemberError(f"schema: expected {_UNADDRESSED} or {SCHEMA}, got {schema}")
         backup = cls(
             id=members.text("id"),
             operation=members.text("operation"),
@@ -104,6 +122,7 @@ class Backup:
             created=members.within("createdNs", 0, _LATEST),
             files=members.many("files", Saved.read),
             policy=members.text("policy", ""),
+            schema=schema,
         )
         names = [saved.name for saved in backup.files]
         if not names or len(set(names)) != len(names):
@@ -113,7 +132,7 @@ class Backup:
     def to_json(self) -> dict[str, object]:
         """The manifest."""
         return {
-            "schema": SCHEMA,
+            "schema": self.schema,
             "id": self.id,
             "operation": self.operation,
             "folder": self.folder,
@@ -123,10 +142,19 @@ class Backup:
         }
 
 
-def new_id(operation: str, created: int) -> str:
-    """`<UTC time>-<8 hex digits>`, which `ls` sorts by time. `created` is in ns since 1970."""
-    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(created // 10**9))
-    return f"{moment}-{hashlib.sha256(f'{operation}|{created}'.encode()).hexdigest()[:8]}"
+def address(backup: Backup, manifest: Mapping[str, object]) -> str:
+    """`<UTC time>-<8 hex digits>`, which `ls` sorts by time: the id that the backup must have.
+
+    The digits begin the sha256 of all members of the manifest but the id, also of those that this
+    release does not know, as JSON without blanks, non-ASCII escaped, the members of each object by
+    name. In schema 1 they begin that of operation and time of creation.
+    """
+    content = {name: value for name, value in manifest.items() if name != "id"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    if backup.schema == _UNADDRESSED:
+        text = f"{backup.operation}|{backup.created}"
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(backup.created // 10**9))
+    return f"{moment}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def create(state: State, backup: Backup, contents: dict[str, bytes]) -> None:
@@ -153,7 +181,8 @@ def create(state: State, backup: Backup, contents: dict[str, bytes]) -> None:
 
 
 def load(state: State, backup_id: str) -> Backup:
-    """The backup's manifest. Raises OperationRefusedError: BackupMissing, BackupDamaged."""
+    """The backup's manifest, proved by its id. Raises OperationRefusedError: BackupMissing,
+    BackupDamaged."""
     check_backup_id(backup_id)
     path = f"{state.host}/{FOLDER}/{backup_id}"
     try:
@@ -164,7 +193,9 @@ def load(state: State, backup_id: str) -> Backup:
             )
         with files.opened_folder(f"{state.path}/{FOLDER}/{backup_id}", follow=False) as descriptor:
             text = files.read_file(descriptor, _MANIFEST, _MANIFEST_LIMIT)
-        backup = Backup.read(json.loads(text))
+        manifest = json.loads(text)
+        backup = Backup.read(manifest)
+        proved = address(backup, manifest)
     except (OSError, files.UnreadableError, ValueError, RecursionError) as error:
         raise OperationRefusedError(
             "BackupDamaged",
@@ -173,6 +204,13 @@ def load(state: State, backup_id: str) -> Backup:
     if backup.id != backup_id:
         raise OperationRefusedError(
             "BackupDamaged", f"{path}/{_MANIFEST} says that it is {backup.id!r:.80}"
+        )
+    if proved != backup_id:
+        raise OperationRefusedError(
+            "BackupDamaged",
+            f"{path}/{_MANIFEST} is not what was saved: by what it says now the backup would be "
+            f"{proved}, so that a hash, mode, owner, time or xattr in it may be wrong; the copies "
+            "beside it may still be good: compare them, and copy by hand what is wanted",
         )
     return backup
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from cni_upgrade.node import backup
 from cni_upgrade.node.operation import FileOrder, Kind, Operation, Report, Result, Target
 
 VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
@@ -112,6 +113,14 @@ class Host:
                 content,
             )
         return found
+
+
+def saved_as(manifest: Path, document: dict[str, object]) -> str:
+    """Puts a backup under the id with which it would have been saved so, which it returns."""
+    document["id"] = backup.address(backup.Backup.read(document), document)
+    manifest.write_text(json.dumps(document))
+    folder = manifest.parent
+    return folder.rename(folder.with_name(str(document["id"]))).name
 
 
 def sha256(path: Path) -> str:

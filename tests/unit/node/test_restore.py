@@ -1,12 +1,14 @@
 """A restore gives back the very file, unless sandboxes that run now would be stranded by it."""
 
 import errno
+import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from cni_upgrade.node import backup, state, transaction
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Operation, Outcome, Result
 from tests.unit.node import killed
-from tests.unit.node.host import VERSIONLESS, Host, report
+from tests.unit.node.host import VERSIONLESS, Host, report, saved_as
 
 NOBODY = 0xFFFFFFFF  # the id of an entry of an ACL that names none
 
@@ -326,7 +328,9 @@ def test_a_manifest_that_nobody_can_have_written(
     (document if of == "backup" else document["files"][0])[member] = value
     manifest.write_text(json.dumps(document))
     before = host.tree()
-    assert refused(run(host.restore(done.backup))) == "BackupDamaged"
+    result = run(host.restore(done.backup))
+    assert refused(result) == "BackupDamaged"
+    assert f"cannot be read: {'' if of == 'backup' else 'files[0].'}{member}: " in str(result.error)
     after = host.tree()
     assert {name for name in after if name.startswith("etc")} == {
         name for name in before if name.startswith("etc")
@@ -334,6 +338,77 @@ def test_a_manifest_that_nobody_can_have_written(
     with state.locked(host.restore(done.backup)) as place:
         assert list(backup.damaged(place)) == [done.backup]
         assert backup.everything(place) == []
+
+
+def members(document: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The places of all values that are no object and no list."""
+    for name, value in document.items() if isinstance(document, dict) else enumerate(document):
+        if isinstance(value, dict | list):
+            yield from members(value, (*at, name))
+        else:
+            yield (*at, name)
+
+
+def other(place: tuple[str | int, ...], value: object) -> object:
+    """Another value that the reader takes too, so that nothing but the id can tell."""
+    if place == ("schema",):
+        return 1
+    if isinstance(value, int):
+        return value + 1
+    return {"mode": "0777", "user.origin": "AAAA"}.get(str(place[-1]), f"{value}0")
+
+
+def test_no_member_of_a_manifest_changes_unseen(host: Host) -> None:
+    """A mode, an owner or a time that a disk has spoiled was given back."""
+    killed.two_files(host)
+    for path in host.conf.iterdir():
+        os.setxattr(path, "user.origin", b"by hand")
+    done = run(replace(host.apply(), policy="uid"))
+    manifest = host.state / "backups" / str(done.backup) / "manifest.json"
+    whole = manifest.read_text()
+    places = list(members(json.loads(whole)))
+    assert {("policy",), ("schema",), ("files", 1, "xattrs", "user.origin")} <= set(places)
+    added = ("files", 0, "becomes"), ("files", 0, "unknown")
+    for number, place in enumerate((*places, *added)):
+        document = json.loads(whole)
+        inner = document
+        for name in place[:-1]:
+            inner = inner[name]
+        inner[place[-1]] = other(place, inner.get(place[-1]))
+        manifest.write_text(json.dumps(document))
+        result = run(host.restore(done.backup, number))
+        assert refused(result) == "BackupDamaged", place
+        said = "says that it is" if place == ("id",) else "the copies beside it may still be good"
+        assert said in str(result.error), place
+        assert "cannot be read" not in str(result.error), place
+    manifest.write_text(json.dumps(json.loads(whole), sort_keys=True))
+    same = run(host.restore(done.backup, number=99))
+    assert same.outcome is Outcome.DONE, "it says the same"
+
+
+def test_a_backup_under_another_name_is_none(host: Host) -> None:
+    _, done = applied(host)
+    folder = host.state / "backups" / str(done.backup)
+    other = folder.rename(folder.with_name("20261123T225404Z-3f2a9c1b"))
+    result = run(host.restore(other.name))
+    assert refused(result) == "BackupDamaged"
+    assert f"says that it is '{done.backup}'" in str(result.error)
+
+
+def test_a_backup_of_the_release_before_comes_back(host: Host) -> None:
+    """Its id is the hash of its operation and time alone: no more of it is proved."""
+    path, done = applied(host)
+    manifest = host.state / "backups" / str(done.backup) / "manifest.json"
+    document = json.loads(manifest.read_text()) | {"schema": 1}
+    then = saved_as(manifest, document)
+    text = f"{document['operation']}|{document['createdNs']}"
+    assert then[-8:] == hashlib.sha256(text.encode()).hexdigest()[:8]
+    assert then != done.backup
+    with state.locked(host.restore(then)) as place:
+        assert [(each.id, each.schema) for each in backup.everything(place)] == [(then, 1)]
+        assert backup.damaged(place) == {}
+    assert run(host.restore(then)).outcome is Outcome.DONE
+    assert path.read_text() == VERSIONLESS
 
 
 def test_a_file_from_the_far_future_comes_back(host: Host) -> None:
@@ -369,8 +444,9 @@ def test_another_folder(host: Host) -> None:
     host.conf.symlink_to("other")
     assert run(host.restore(done.backup)).outcome is Outcome.DONE
     manifest = host.state / "backups" / str(done.backup) / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("/etc/cni/net.d", "/etc/cni/elsewhere"))
-    assert refused(run(host.restore(done.backup, number=1))) == "OtherFolder"
+    document = json.loads(manifest.read_text()) | {"folder": "/etc/cni/elsewhere"}
+    of_another = saved_as(manifest, document)
+    assert refused(run(host.restore(of_another, number=1))) == "OtherFolder"
 
 
 def test_the_report_is_of_what_stands_now(host: Host) -> None:

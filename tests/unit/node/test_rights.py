@@ -12,7 +12,7 @@ import pytest
 
 from cni_upgrade.node.message import decode
 from cni_upgrade.node.operation import Operation, Outcome, Result
-from tests.unit.node.host import VERSIONLESS, Host, codes, report
+from tests.unit.node.host import VERSIONLESS, Host, codes, report, saved_as
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"
@@ -126,8 +126,9 @@ def test_what_a_restore_could_not_give_back(host: Host, tmp_path: Path) -> None:
     host.state.mkdir(mode=0o755)
     done = agent(tmp_path, host.apply())
     manifest = host.state / "backups" / str(done.backup) / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"gid": 0', '"gid": 4242'))
-    result = agent(tmp_path, host.restore(done.backup))
+    document = json.loads(manifest.read_text())
+    document["files"][0]["gid"] = 4242
+    result = agent(tmp_path, host.restore(saved_as(manifest, document)))
     assert result.error is not None
     assert (result.outcome, result.error.code) == (Outcome.REFUSED, "ForeignOwner")
     assert path.read_text() != VERSIONLESS

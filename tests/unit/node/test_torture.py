@@ -23,6 +23,7 @@ from typing import NoReturn
 
 import pytest
 
+from cni_upgrade.node import backup
 from cni_upgrade.node.message import decode
 from cni_upgrade.node.operation import (
     Form,
@@ -284,6 +285,7 @@ def saved(host: Host) -> set[bytes]:
         if folder.name.startswith("."):
             continue
         manifest = json.loads((folder / "manifest.json").read_text())
+        assert folder.name == backup.address(backup.Backup.read(manifest), manifest)
         for entry in manifest["files"]:
             path = folder / "files" / entry["name"]
             assert sha256(path) == entry["sha256"]
