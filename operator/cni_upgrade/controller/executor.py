@@ -20,6 +20,7 @@ from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import LEFTOVER, Turn
+from cni_upgrade.kube.again import insist
 from cni_upgrade.kube.port import Kube, KubeError
 
 log = logging.getLogger(__name__)
@@ -120,14 +121,10 @@ class Executor:
 
     async def _step(self, turn: Turn, decision: d.Decision) -> bool | None:
         """None where the turn goes on; else how it ended, as `carry_out` tells it."""
-        # Each request would wait as long for nothing as the one before it; and what was
-        # planned before everything was stopped is not begun after it.
-        if self.silent or self._dropped or self._store.stopped != self._stopped:
-            return False
-        if self._contests.rests(turn.subject, decision):
+        if not self._meant() or self._contests.rests(turn.subject, decision):
             return False
         try:
-            await self._requests.send(decision)
+            await insist(lambda: self._requests.send(decision), self._meant)
         except KubeError as error:
             self.refused[error.reason] += 1
             if isinstance(decision, d.SetStatus) and (error.unreachable or error.conflict):
@@ -152,6 +149,14 @@ class Executor:
         if not isinstance(decision, d.SetStatus | d.KeepStatus | d.Emit):
             log.info("%s: %s", turn.subject, type(decision).__name__)
         return None
+
+    def _meant(self) -> bool:
+        """Whether what was planned is still to be done, or to be asked for once more.
+
+        Not in silence: each request would wait as long for nothing as the one before it. Not what
+        was planned before everything was stopped: the next plan ends what was begun.
+        """
+        return not (self.silent or self._dropped or self._store.stopped != self._stopped)
 
     def _standing(self, kind: str, name: str) -> Standing | None:
         """What is known by now of a record or a policy."""

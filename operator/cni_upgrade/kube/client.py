@@ -23,15 +23,13 @@ from kubernetes.aio.config import ConfigException
 from pydantic_core import from_json
 
 from cni_upgrade.api import names
+from cni_upgrade.kube.again import insist
 from cni_upgrade.kube.port import KubeError, Listed, Object
 from cni_upgrade.kube.resources import ACCESS_REVIEWS, LEASES, PODS, Resource
 from cni_upgrade.kube.rights import LEASE
 
 _PAGE = "250"  # of 10 KB each they are 25 MB while they are read
 _TIMEOUT = 30  # seconds for one request; a page of nodes took under one
-_AGAIN = 5
-"""How often a request is sent again that the API server was too busy for."""
-_LONGEST_WAIT = 10.0  # seconds, whatever Retry-After says: the next pass asks again anyway
 _SAME_CLOCK = 2.0  # seconds between two clocks that agree
 _WATCH_GRACE = 5  # seconds that a watch may last beyond its time
 _QUIET = 90  # seconds without a bookmark, of which one comes each minute: the connection is dead
@@ -123,20 +121,12 @@ class Client:
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def _ask(self, call: _Call) -> Object:
-        """One request, sent again where the API server says when: 429 or 5xx with Retry-After.
+        """One request; a read is sent again where the API server says when.
 
-        A write that was done after all is harmless to repeat: it is guarded by a version, or its
-        name says what it is.
+        A write goes by a plan, and that may be overtaken while it waits: who made it asks again,
+        if at all. The Lease that says who leads is bid for by no plan.
         """
-        for _ in range(_AGAIN):
-            try:
-                return await self._once(call)
-            except KubeError as error:
-                if error.retry_after is None or call.path.endswith("/eviction"):
-                    # A disruption budget says so too: the planner asks again, and others meanwhile.
-                    raise
-                await asyncio.sleep(min(error.retry_after, _LONGEST_WAIT))
-        return await self._once(call)
+        return await insist(lambda: self._once(call), lambda: not call.fenced)
 
     async def _once(self, call: _Call) -> Object:
         patience: float = _TIMEOUT

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from cni_upgrade.kube import again
 from cni_upgrade.kube import client as clients
 from cni_upgrade.kube.client import Client, NoCredentialsError, connect
 from cni_upgrade.kube.port import KubeError, Listed
@@ -232,7 +233,7 @@ async def test_a_proxy_without_a_clock_is_none(tmp_path: Path) -> None:
 async def test_retry_after_is_waited_for_and_given_up_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "_LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(again, "LONGEST", 0.01)
     asked = 0
     good_after = 3
 
@@ -250,11 +251,34 @@ async def test_retry_after_is_waited_for_and_given_up_in_the_end(
         with pytest.raises(KubeError) as refused:
             await client.list(NODES)
         assert (refused.value.status, refused.value.retry_after, asked) == (429, 1, 6)
-        # A disruption budget that says no is asked again by the planner, not here.
-        asked = 0
+
+
+async def test_a_write_is_sent_once_for_who_planned_it_knows_whether_it_is_still_meant(
+    tmp_path: Path,
+) -> None:
+    asked = 0
+
+    async def busy(_: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        return web.Response(status=503, text="{}", headers={"Retry-After": "0"})
+
+    async with serving(busy, tmp_path) as client:
+        writes: tuple[Callable[[], Awaitable[object]], ...] = (
+            lambda: client.create(JOBS, "agents", {"metadata": {"name": "apply-1"}}),
+            lambda: client.patch(NODES, None, "node-a", {}),
+            lambda: client.delete(JOBS, "agents", "apply-1", "uid", "Background"),
+            # A disruption budget that says no is asked again by the planner.
+            lambda: client.evict("default", "web", "uid"),
+        )
+        for number, write in enumerate(writes, 1):
+            with pytest.raises(KubeError) as refused:
+                await write()
+            assert (refused.value.status, refused.value.retry_after, asked) == (503, 0, number)
+        # The Lease that says who leads goes by no plan.
         with pytest.raises(KubeError):
-            await client.evict("default", "web", "uid")
-        assert asked == 1
+            await client.patch(LEASES, "space", LEASE, {})
+        assert asked == len(writes) + 6
 
 
 async def test_a_write_begins_only_while_the_lease_lasts(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.snapshot import Eviction
 from cni_upgrade.fleet.turn import Turn
+from cni_upgrade.kube import again
 from cni_upgrade.kube.port import KubeError
 from cni_upgrade.kube.resources import PODS
 from tests.unit.controller.kube_model import Made, silence
@@ -209,6 +210,70 @@ async def test_what_was_planned_before_everything_was_stopped_is_not_begun(known
     world = known.store.snapshot(known.kube.cluster.now)
     assert world.stopped == "now"
     assert await known.executor.carry_out([Turn("node-a", (set_status(message="x"),))], world)
+
+
+def busy(known: Made, times: int, meanwhile: Callable[[], object]) -> list[str]:
+    """The API server wants each write again later, so often; what is done in the first pause."""
+    whole, told = known.kube.patch, list[str]()
+
+    async def patch(*words: Any, **more: Any) -> Any:
+        told.append(words[2])
+        if len(told) > times:
+            return await whole(*words, **more)
+        if len(told) == 1:
+            asyncio.get_running_loop().call_soon(meanwhile)
+        error = KubeError(429, "TooManyRequests", "later")
+        error.retry_after = 3600.0
+        raise error
+
+    known.kube.patch = patch  # type: ignore[method-assign]
+    return told
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever Retry-After says."""
+    monkeypatch.setattr(again, "LONGEST", 0.01)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_the_api_server_is_too_busy_for_is_sent_again(known: Made) -> None:
+    told = busy(known, 5, lambda: None)
+    assert await carry(known, set_status(message="x"))
+    assert len(told) == 6
+    assert known.kube.cluster.status("node-a")["message"] == "x"
+    assert known.store.errors == {}
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_the_api_server_is_too_busy_for_is_given_up_in_the_end(known: Made) -> None:
+    told = busy(known, 99, lambda: None)
+    assert not await carry(known, set_status(message="x"))
+    assert len(told) == 6
+    assert known.store.errors == {"node-a": "later"}
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_waits_to_be_sent_again_is_not_once_everything_was_stopped(known: Made) -> None:
+    """But what ends it is: the next plan knows of the stop."""
+    made = {"metadata": {"name": AGENTS, "annotations": {names.STOP: "now"}}}
+    space = known.kube.cluster.api.create("Namespace", made)
+    told = busy(known, 2, lambda: known.store.rooms.put(space))
+    node = known.store.nodes.items["node-a"]
+    cordon = d.Cordon("node-a", "cure", node.resource_version)
+    assert not await carry(known, cordon)
+    assert told == ["node-a"]
+    assert await carry(known, set_status(message="not begun"))
+    assert len(told) == 3
+    assert not known.store.nodes.items["node-a"].unschedulable
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_waits_to_be_sent_again_is_not_in_another_term(known: Made) -> None:
+    """Another replica may have led between, done it, and what comes after it."""
+    told = busy(known, 1, known.executor.drop)
+    assert not await carry(known, set_status(message="of term 1"))
+    assert len(told) == 1
 
 
 async def test_what_an_eviction_was_answered_is_kept(known: Made) -> None:
