@@ -1,10 +1,25 @@
 """The operator's configuration is refused with the names of what is wrong, never guessed at."""
 
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from cni_upgrade.fleet.config import ConfigError, parse
+from cni_upgrade.fleet.config import (
+    CarriedLibcni,
+    ConfigError,
+    ConfigSource,
+    Namespaces,
+    OperatorConfig,
+    Preset,
+    parse,
+)
+
+MANUAL = Path(__file__).parents[3] / "docs" / "running.md"
 
 GOOD = {
     "agentImage": "agent:1",
@@ -132,3 +147,35 @@ def test_what_is_said_of_a_runtime_is_of_a_release_or_of_its_line() -> None:
     assert config.libcni("containerd://2.5.7") == "1.2.3"
     assert config.libcni("containerd://2.50.0") is None
     assert config.libcni("cri-o://2.5.0") is None
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "": OperatorConfig,
+    "namespaces.": Namespaces,
+    "auto.": Preset,
+    "presets.*.": Preset,
+    "runtimes.*.": CarriedLibcni,
+    "sources.*.": ConfigSource,
+}
+
+
+def fields() -> Iterator[tuple[str, str]]:
+    """Each field as it is written, and its default as JSON; empty where it has none."""
+    for under, section in SECTIONS.items():
+        for name, field in section.model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            if isinstance(default, BaseModel):
+                continue  # its own fields have theirs
+            text = "" if field.is_required() else json.dumps(default)
+            yield f"{under}{field.alias or name}", text
+
+
+def test_the_manual_has_every_field_with_its_default() -> None:
+    text = MANUAL.read_text(encoding="utf-8")
+    table = text.partition("| field | default | what |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    told = [
+        (name, default.strip().strip("`"))
+        for _, names, default, *_ in (row.split("|") for row in table.splitlines())
+        for name in re.findall("`([^`]+)`", names)
+    ]
+    assert sorted(told) == sorted(fields())
