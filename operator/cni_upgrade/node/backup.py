@@ -279,9 +279,10 @@ def damaged(state: State) -> dict[str, str]:
 def prune(state: State, keep: int, needed: Collection[str]) -> None:
     """Removes the oldest until `keep` whole ones are left, and what a killed run left unfinished.
 
-    Never the newest, nor one in `needed`, nor one that holds what no other gives back, bytes, mode,
-    owner, group and xattrs. One with a damaged copy is no copy: it is not counted and relied on for
-    nothing, and as its other copies may be good it stays. Raises OSError.
+    Never the newest, nor one in `needed` (what records name: see `standing.relied_on`), nor one
+    that holds what no other gives back, bytes, mode, owner, group and xattrs. One with a damaged
+    copy is no copy: it is not counted and relied on for nothing, and as its other copies may be
+    good it stays. Raises OSError.
     """
     backups = [backup for backup in everything(state) if _whole(state, backup)]
     surplus = len(backups) - keep

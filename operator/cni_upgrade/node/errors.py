@@ -43,6 +43,7 @@ ABOUT = {
     "ResultDamaged": "what an earlier run of the same operation came to cannot be read any more",
     "ResultNotRecorded": "the files are written and the result could not be kept",
     "Unexpected": "a fault of this program itself",
+    "BackupReplaced": "a backup is gone, and another one that holds the same files was put back",
     "BackupsNotPruned": "old backups could not be removed",
 }
 """Every code of a refused or failed operation, and of what one finds beside that; the one line that

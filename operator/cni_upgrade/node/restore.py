@@ -18,7 +18,7 @@ from cni_upgrade.cni.facts import UNKNOWN, Sandbox
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.node import Node as EngineNode
 from cni_upgrade.cni.value import dataclass
-from cni_upgrade.node import backup, files, report, survey, writing
+from cni_upgrade.node import backup, files, report, stand_in, survey, writing
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.journal import Entry
@@ -39,7 +39,8 @@ def _plan(node: Node) -> Plan:
     else changed or removed (ChangedSinceBackup), or sandboxes that would be stranded (Unsafe)."""
     from cni_upgrade.cni.rewrite import diff  # jsonpatch: audits need none
 
-    made = backup.load(node.state, str(node.operation.backup))
+    asked = str(node.operation.backup)
+    made = _backup(node, asked)
     if made.folder != node.host:
         raise OperationRefusedError(
             "OtherFolder",
@@ -50,7 +51,7 @@ def _plan(node: Node) -> Plan:
     active = {file.name for file in report.judge(node.survey).files if file.active}
     steps: list[Step] = []
     diffs: dict[str, str] = {}
-    hang: list[Finding] = []
+    said = [] if made.id == asked else [_replaced(node, asked, made)]
     for saved in sorted(made.files, key=lambda each: active.isdisjoint((each.name, each.becomes))):
         data = backup.content(node.state, made, saved)
         standing = _standing(node, made, backups, saved)
@@ -61,7 +62,7 @@ def _plan(node: Node) -> Plan:
         given = saved.metadata if before == saved.sha256 else None
         entry = Entry(saved.name, before, saved.sha256, current.version, back.version, given)
         if (current.name, survey.sha256(current)) != (saved.name, saved.sha256):
-            hang += _check_sandboxes(node, current, back)
+            said += _check_sandboxes(node, current, back)
         if entry.before != entry.after or not _same_metadata(node, saved):
             _check_place(node, standing, back)
             steps.append(Write(entry, data, saved.metadata, keep_times=True))
@@ -71,7 +72,33 @@ def _plan(node: Node) -> Plan:
             steps.append(
                 Removal(Entry(gone.name, survey.sha256(gone), None, gone.version, None), entry)
             )
-    return Plan(steps, node.already, made.id, _nothing, diffs=diffs, findings=tuple(hang))
+    # What was asked for is what the controller's record drops.
+    return Plan(steps, node.already, asked, _nothing, diffs=diffs, findings=tuple(said))
+
+
+def _backup(node: Node, asked: str) -> Backup:
+    """Raises OperationRefusedError (BackupMissing, BackupDamaged)."""
+    try:
+        return backup.load(node.state, asked)
+    except OperationRefusedError as error:
+        other = None
+        if error.code == "BackupMissing":
+            other = stand_in.find(node.state, asked, node.host)
+        if other is None:
+            raise
+        return other
+
+
+def _replaced(node: Node, asked: str, made: Backup) -> Finding:
+    return Finding(
+        "BackupReplaced",
+        Severity.INFO,
+        f"{node.state.host}/{backup.FOLDER}/{made.id}",
+        f"backup {asked} is no longer there; {made.id} was put back instead, which holds the same "
+        f"bytes of {', '.join(saved.name for saved in made.files)}",
+        "nothing, unless somebody has removed the other by hand: mode, owner, group and extended "
+        "attributes are those of this one",
+    )
 
 
 def _same_metadata(node: Node, saved: Saved) -> bool:

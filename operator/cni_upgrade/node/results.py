@@ -7,6 +7,7 @@ contradicted by a rerun after a power cut.
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 
 from cni_upgrade.node import files
 from cni_upgrade.node.contract import Kind
@@ -51,21 +52,38 @@ def returned(state: State) -> dict[str, int]:
     Raises OSError.
     """
     found: dict[str, int] = {}
+    for result, at in _kept(state, Kind.RESTORE):
+        if result.outcome is Outcome.DONE and result.backup:
+            found[result.backup] = max(at, found.get(result.backup, 0))
+    return found
+
+
+def replaced(state: State, backup: str) -> dict[str, str]:
+    """By name: sha256 in hex of what was replaced and is saved in that backup, as far as results
+    of it are kept. Raises OSError."""
+    return {
+        change.name: change.before
+        for result, _ in _kept(state, Kind.APPLY)
+        if result.backup == backup
+        for change in result.changes
+        if change.before is not None
+    }
+
+
+def _kept(state: State, kind: Kind) -> Iterator[tuple[Result, int]]:
+    """The results of that kind, and when each was written, in ns since 1970. Raises OSError."""
     try:
         with files.opened_folder(f"{state.path}/{FOLDER}", follow=False) as folder:
             for name in files.names(folder):
-                if not (name.startswith(f"{Kind.RESTORE}-") and name.endswith(".json")):
+                if not (name.startswith(f"{kind}-") and name.endswith(".json")):
                     continue
                 # A damaged one tells nothing, here as little as of its operation.
                 with contextlib.suppress(FileNotFoundError, OperationRefusedError):
                     result = find(state, name.removesuffix(".json"))
-                    if result is None or result.outcome is not Outcome.DONE or not result.backup:
-                        continue
-                    at = os.stat(name, dir_fd=folder).st_mtime_ns
-                    found[result.backup] = max(at, found.get(result.backup, 0))
+                    if result is not None:
+                        yield result, os.stat(name, dir_fd=folder).st_mtime_ns
     except FileNotFoundError:
-        return {}
-    return found
+        return
 
 
 def record(state: State, result: Result) -> None:

@@ -48,6 +48,32 @@ def find(survey: Survey) -> Standing | None:
     return Standing(made[-1].policy, files) if files else None
 
 
+def relied_on(place: State) -> set[str]:
+    """Ids of the backups that a record of what a policy changed may name: of each file the one that
+    holds it as it was before, and the last; and those that tell where its record begins. Raises
+    OSError.
+
+    The controller hears nothing of what a person writes or puts back on the node. Its record goes
+    on over that; one that was made anew from here begins after it. Which one there is, is not known
+    on the node, so both ways of counting are heeded.
+    """
+    everything = backup.everything(place)
+    returned = results.returned(place)
+    found: set[str] = set()
+    for folder in {each.folder for each in everything}:
+        made = [each for each in everything if each.folder == folder]
+        while made and not made[-1].policy:
+            made.pop()
+        for told_of in (made, [each for each in made if each.policy]):
+            since = _of_the_last(told_of)
+            # Without the one before it, it would begin earlier the next time.
+            found |= {each.id for each in told_of[: -len(since)][-1:]}
+            for heard in (returned, {}):
+                for file in _changed(since, heard).values():
+                    found |= {file.made.id, file.newest}
+    return found
+
+
 def _of_the_last(made: list[Backup]) -> list[Backup]:
     """Those of the policy that wrote last, since it did: what it found then is its before."""
     others = [place for place, each in enumerate(made) if each.policy != made[-1].policy]

@@ -17,6 +17,7 @@ from cni_upgrade.node import (
     journal,
     report,
     results,
+    standing,
     state,
     stop,
     survey,
@@ -254,6 +255,7 @@ def _unproved(seen: Survey, entries: Sequence[Entry]) -> list[str]:
 
 def _pruned(node: Node, needed: Collection[str]) -> Iterator[Finding]:
     try:
+        needed = {*needed, *standing.relied_on(node.state)}
         backup.prune(node.state, node.operation.keep, needed)
     except OSError as error:
         yield Finding(

@@ -1,17 +1,22 @@
 """What an audit tells of the changes that stand, so that a lost record can be made anew."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Outcome, Result, Standing, StandingFile, Target
-from tests.unit.node.host import VERSIONLESS, Host, report, sha256
+from tests.unit.node.host import VERSIONLESS, Host, codes, report, sha256
 
 ME, OTHER = "policy-uid-1", "policy-uid-2"
 
 
-def apply(host: Host, *, policy: str = ME, to: str = "1.0.0", number: int = 0) -> Result:
-    order = replace(host.apply(to=to, number=number), target=Target(to))
+def apply(
+    host: Host, *, policy: str = ME, to: str = "1.0.0", number: int = 0, keep: int = 5
+) -> Result:
+    order = replace(host.apply(to=to, number=number), target=Target(to), keep=keep)
     result = run(replace(order, policy=policy))
     assert result.outcome is Outcome.DONE, result.error
     return result
@@ -86,3 +91,103 @@ def test_a_backup_that_cannot_be_read_is_not_nothing(host: Host) -> None:
     done = apply(host)
     (host.state / "backups" / backup(done) / "manifest.json").write_text("{")
     assert standing(host) == Standing(None)
+
+
+def kept(host: Host) -> set[str]:
+    return {path.name for path in (host.state / "backups").iterdir()}
+
+
+def given_back(host: Host, made: Result) -> Result:
+    result = run(host.restore(made.backup, number=99))
+    assert result.outcome is Outcome.DONE, result.error
+    assert (host.conf / "10-pod.conflist").read_text() == VERSIONLESS
+    return result
+
+
+@pytest.mark.parametrize("then", [ME, ""])
+def test_the_backup_that_a_record_names_is_never_pruned(host: Host, then: str) -> None:
+    """Another program puts the same bytes back again and again; a person may write here too."""
+    host.config()
+    first = apply(host)
+    for number in range(1, 4):
+        host.config()
+        apply(host, policy=then, number=number, keep=1)
+    assert len(kept(host)) == 2, "what lies between is"
+    given_back(host, first)
+
+
+def test_nor_is_one_of_before_a_person_put_it_back(host: Host) -> None:
+    """The controller is not told of that: its record begins where it began, or is made anew."""
+    host.config()
+    first = apply(host)
+    run(host.restore(first.backup, number=1))
+    second = apply(host, number=2, keep=1)
+    for number, policy in enumerate((ME, "", ME), start=3):
+        host.config()
+        apply(host, policy=policy, number=number, keep=1)
+    assert {first.backup, second.backup} <= kept(host)
+
+
+@pytest.mark.parametrize("between", [OTHER, ""])
+def test_what_a_record_that_begins_later_names_is_kept(host: Host, between: str) -> None:
+    """After another policy's, or made anew from here after a person's."""
+    host.config()
+    for number, policy in enumerate((ME, between, ME)):
+        host.config()
+        apply(host, policy=policy, number=number)
+    told = standing(host)
+    assert told is not None
+    for number, policy in enumerate((ME, ""), start=3):
+        host.config()
+        apply(host, policy=policy, number=number, keep=1)
+    assert told.files[0].backup in kept(host)
+
+
+def test_the_last_backup_that_a_policy_had_made_is_kept(host: Host) -> None:
+    """A change that is yet to be proved goes back to it, whoever has written since."""
+    host.config()
+    apply(host)
+    host.config()
+    last = apply(host, number=1)
+    for number in (2, 3):
+        host.config()
+        apply(host, policy="", number=number, keep=1)
+    assert backup(last) in kept(host)
+
+
+def pruned(host: Host, made: Result) -> None:
+    """As releases did that counted a later backup of the same files for as good."""
+    shutil.rmtree(host.state / "backups" / backup(made))
+
+
+def test_a_backup_that_was_pruned_is_given_back_from_its_like(host: Host) -> None:
+    host.config()
+    first = apply(host)
+    host.config()
+    second = apply(host, number=1)
+    pruned(host, first)
+    result = given_back(host, first)
+    assert result.backup == first.backup, "the record drops what it asked for"
+    [said] = [each for each in report(result).findings if each.code == "BackupReplaced"]
+    assert backup(second) in said.message
+
+
+@pytest.mark.parametrize("unlike", ["mode", "bytes", "damaged", "forgotten"])
+def test_what_is_not_sure_to_be_its_like_is_not_given_back(host: Host, unlike: str) -> None:
+    path = host.config()
+    first = apply(host)
+    for number, mode in ((1, 0o644), (2, 0o600 if unlike == "mode" else 0o644)):
+        path.write_text(VERSIONLESS.replace("cni0", "cni9") if unlike == "bytes" else VERSIONLESS)
+        path.chmod(mode)
+        made = apply(host, number=number)
+        if unlike == "damaged":
+            (host.state / "backups" / backup(made) / "files" / path.name).write_text("{}")
+    pruned(host, first)
+    if unlike == "forgotten":
+        (host.state / "results" / f"{first.id}.json").unlink()
+    before = path.read_bytes()
+    result = run(host.restore(first.backup, number=99))
+    assert result.error is not None
+    assert (result.outcome, result.error.code) == (Outcome.REFUSED, "BackupMissing")
+    assert "BackupReplaced" not in codes(result)
+    assert path.read_bytes() == before
