@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from cni_upgrade.controller import following
 from cni_upgrade.controller.following import Follower, kinds
 from cni_upgrade.kube.port import KubeError, Object
 from tests.unit.controller.kube_model import Made
+from tests.unit.controller.passes import becomes
 from tests.unit.fleet.cluster_model import AGENTS, PROOF
 
 
@@ -51,12 +52,6 @@ async def followed(made: Made) -> AsyncIterator[Heard]:
         assert not task.done()
         task.cancel()
         await asyncio.wait([task])
-
-
-async def becomes(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 def node(version: int, kind: str = "MODIFIED", **status: Any) -> Object:

@@ -19,7 +19,8 @@ from cni_upgrade.fleet.planner import plan
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.port import Listed, Object
 from tests.unit.controller.kube_model import Made, Memory
-from tests.unit.controller.test_following import becomes, followed
+from tests.unit.controller.passes import becomes
+from tests.unit.controller.test_following import followed
 from tests.unit.controller.test_shelf import came
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.node_model import SimNode

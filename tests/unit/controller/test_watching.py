@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import kopf
@@ -16,13 +15,8 @@ from cni_upgrade.controller.store import Store
 from cni_upgrade.kube.client import Client, connect
 from tests.unit.controller.gate import Gate
 from tests.unit.controller.kube_model import Made
+from tests.unit.controller.passes import becomes
 from tests.unit.fleet.cluster_model import CONFIG
-
-
-async def becomes(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
 
 
 async def test_kopf_s_watches_go_on_with_the_token_of_now(folder: Path, gate: type[Gate]) -> None:
