@@ -1,8 +1,6 @@
 """cni-upgrade on a machine in a folder: what it says, what it writes, how it exits."""
 
 import json
-import re
-import shlex
 import shutil
 from pathlib import Path
 
@@ -11,17 +9,11 @@ import yaml
 
 from cni_upgrade.cli import options
 from cni_upgrade.cli.main import main
-from cni_upgrade.cni.findings import Code
-from cni_upgrade.node.errors import ABOUT
 from cni_upgrade.node.operation import Result
+from tests.unit.cli.asking import Captured, ask, flat
 from tests.unit.node.host import VERSIONLESS, Host
 
-Captured = pytest.CaptureFixture[str]
 MANIFEST = Path(__file__).parents[3] / "manifests/config.yaml"
-
-
-def ask(host: Host, verb: str, *more: str) -> int:
-    return main([verb, "--root", str(host.root), "--runtime", host.runtime, *more])
 
 
 def test_from_the_audit_to_the_restore(host: Host, capsys: Captured) -> None:
@@ -206,7 +198,7 @@ def test_one_order_of_folders_for_the_agent_and_for_a_person(host: Host, capsys:
         assert not host.state.exists() or not (host.state / "backups").exists()
         capsys.readouterr()
     assert ask(host, "audit", "--config-dir", "/etc/cni/net.d") == 1
-    said = " ".join(capsys.readouterr().out.split())
+    said = flat(capsys)
     assert "/etc/cni/net.d (known from --config-dir; the rest: preset)" in said
     assert "FolderAmbiguous" not in said
     configured = yaml.safe_load(yaml.safe_load(MANIFEST.read_text())["data"]["config.yaml"])
@@ -230,10 +222,6 @@ def test_a_runtime_that_is_not_known_here(host: Host, capsys: Captured) -> None:
     capsys.readouterr()
     assert ask(host, "audit", "--libcni", "9.0.0") == 2
     assert "--libcni 9.0.0: expected a release of one of 0.8" in capsys.readouterr().err
-
-
-def flat(capsys: Captured) -> str:
-    return " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("option", ["--config-dir", "--bin-dir", "--cache-dir"])
@@ -314,91 +302,6 @@ def test_a_diff_of_what_is_left_to_its_writer_is_not_nothing(host: Host, capsys:
     assert shown.err == ""
 
 
-def test_a_damaged_backup_is_listed_as_one(host: Host, capsys: Captured) -> None:
-    assert ask(host, "apply") == 0
-    [made] = (host.root / "var/lib/cni-upgrade/backups").iterdir()
-    (made.parent / "lost+found").mkdir()
-    capsys.readouterr()
-    assert ask(host, "backups") == 0, "whatever else lies there is no backup"
-    assert "DAMAGED" not in capsys.readouterr().out
-    copy = made / "files/10-pod.conflist"
-    copy.chmod(0o600)
-    copy.write_text("{}")
-    assert ask(host, "backups") == 1
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"DAMAGED: {made}/files/10-pod.conflist".replace(str(host.root), "") in told
-    assert "is not what was saved" in told
-    assert "as it was before 1.0.0 was written" in told
-    assert ask(host, "backups", "-o", "json") == 1
-    document = json.loads(capsys.readouterr().out)
-    assert [each["id"] for each in document["backups"]] == [made.name]
-    assert [each["id"] for each in document["damaged"]] == [made.name]
-    (made / "manifest.json").write_text("{")
-    assert ask(host, "backups") == 1
-    told = " ".join(capsys.readouterr().out.split())
-    assert "no backups" not in told
-    assert f"{made.name} - - DAMAGED: " in told
-    assert "manifest.json cannot be read" in told
-    assert ask(host, "backups", "-o", "json") == 1
-    document = json.loads(capsys.readouterr().out)
-    assert document["backups"] == []
-    assert "manifest.json" in document["damaged"][0]["why"]
-    (made / "manifest.json").unlink()
-    assert ask(host, "restore", made.name) == 2
-    told = " ".join(capsys.readouterr().out.split())
-    assert "BackupDamaged: " in told, "it is there, and so are its copies"
-    assert "the copies beside it may still be good" in told
-
-
-def test_commands_lead_to_the_machine_that_was_looked_at(host: Host, capsys: Captured) -> None:
-    assert ask(host, "audit") == 1
-    assert "give each the options that were given here" in " ".join(capsys.readouterr().out.split())
-    kept = ("--state-dir", "/var/kept here")
-    assert ask(host, "apply", *kept) == 0
-    [made] = (host.root / "var/kept here/backups").iterdir()
-    where = f"--root {host.root} --runtime {host.runtime} --state-dir '/var/kept here'"
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"`cni-upgrade restore {made.name} {where}` puts it back" in told
-    assert ask(host, "backups", *kept) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"`cni-upgrade restore <BACKUP> {where}` puts one back" in told
-
-
-@pytest.mark.parametrize("root", [True, False], ids=["a root", "this machine"])
-@pytest.mark.parametrize("verb", ["apply", "backups"])
-def test_what_is_printed_is_a_command_that_works(
-    host: Host, verb: str, root: bool, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Typed elsewhere, as it stands there: without the runtime, or in another folder, it would be
-    refused where pods run."""
-    host.runtime = "containerd://2.9.0"
-    named = ["--runtime", host.runtime, "--libcni", "1.3.1", "--state-dir", "kept here"]
-    for option, folder in (
-        ("--config-dir", host.conf),
-        ("--bin-dir", host.bin),
-        ("--cache-dir", host.results.parent),
-    ):
-        folder.rename(host.root / option)
-        named += [f"{option}=./{option}"]
-    if root:
-        named += ["--root", str(host.root)]
-    monkeypatch.chdir(host.root)
-    assert main(["apply", *named]) == 0
-    host.results = host.root / "--cache-dir/results"
-    host.sandbox("1.0.0")
-    if verb == "backups":
-        capsys.readouterr()
-        assert main(["backups", *named]) == 0
-    [printed] = re.findall("`cni-upgrade (restore [^`]+)`", capsys.readouterr().out)
-    [made] = (path.name for path in (host.root / "kept here/backups").iterdir())
-    monkeypatch.chdir("/")
-    words = shlex.split(printed.replace("<BACKUP>", made))
-    named_here = {each.split("=")[0] for each in named if each.startswith("--")}
-    assert {each for each in words if each.startswith("--")} == named_here
-    assert main(words) == 1, "it is back, with its fault"
-    assert (host.root / "--config-dir/10-pod.conflist").read_text() == VERSIONLESS
-
-
 @pytest.mark.parametrize("error", [MemoryError("no room"), KeyError("x"), RecursionError("deep")])
 def test_what_nobody_has_foreseen_is_no_finding(
     error: Exception, capsys: Captured, monkeypatch: pytest.MonkeyPatch
@@ -435,18 +338,6 @@ def test_what_makes_no_sense(arguments: list[str], text: str, capsys: Captured) 
     assert text in capsys.readouterr().err
 
 
-def test_a_restore_that_lets_pods_hang_again(host: Host, capsys: Captured) -> None:
-    host.config()
-    host.sandbox(None)
-    assert ask(host, "apply") == 0
-    made = next(path.name for path in (host.state / "backups").iterdir())
-    assert ask(host, "restore", made) == 2
-    assert ask(host, "restore", "--rollback", made) == 1
-    assert "HangAgain" in capsys.readouterr().out
-    assert ask(host, "restore", made) == 1, "it stands there already, and they hang still"
-    assert "F1" in capsys.readouterr().out
-
-
 def test_nothing_is_called_well_where_pods_cannot_be_deleted(host: Host, capsys: Captured) -> None:
     """CRI-O 1.23 deletes with the config that it cached, which no file changes."""
     host.runtime = "cri-o://1.23.0"
@@ -454,20 +345,9 @@ def test_nothing_is_called_well_where_pods_cannot_be_deleted(host: Host, capsys:
     host.sandbox(None)
     for verb, found in (("apply", 1), ("audit", 1), ("plan", 0), ("apply", 0)):
         assert ask(host, verb) == found, verb
-        told = " ".join(capsys.readouterr().out.split())
+        told = flat(capsys)
         assert "nothing is to be done" not in told, verb
         assert "pods that were added before cannot be deleted all the same" in told
-
-
-def test_a_restore_that_leaves_nothing_to_be_found(host: Host, capsys: Captured) -> None:
-    """As an apply: what is found afterwards decides, not that something was done."""
-    path = host.config(text=VERSIONLESS.replace("{\n", '{\n  "cniVersion": "0.4.0",\n', 1))
-    before = path.read_text()
-    assert ask(host, "apply") == 0
-    made = next(path.name for path in (host.state / "backups").iterdir())
-    assert ask(host, "restore", made) == 0
-    assert path.read_text() == before
-    assert "F1" not in capsys.readouterr().out
 
 
 def test_which_pods_run_is_told(host: Host, capsys: Captured) -> None:
@@ -480,21 +360,13 @@ def test_which_pods_run_is_told(host: Host, capsys: Captured) -> None:
     host.sandbox("0.4.0", container="abcdef012345" * 2)
     host.config()
     assert ask(host, "audit") == 1
-    told = " ".join(capsys.readouterr().out.split())
+    told = flat(capsys)
     pods = ", ".join(f"shop/cart-{number:02}" for number in range(20))
     assert f"23 added with no version: {pods} and 3 more" in told
     assert "1 added at 0.4.0: container abcdef012345" in told
     assert ask(host, "audit", "-o", "json") == 1
     named = json.loads(capsys.readouterr().out)["report"]["pods"]
     assert named == {"missing": [f"shop/cart-{number:02}" for number in range(20)]}
-
-
-def test_a_restore_that_cannot_be(host: Host, capsys: Captured) -> None:
-    assert ask(host, "restore", "20261123T225404Z-3f2a9c1b") == 2
-    told = capsys.readouterr().out.splitlines()
-    assert told[0].endswith("Refused")
-    assert told[1].startswith("BackupMissing: ")
-    assert "Verdict" not in "".join(told), "nothing was touched, and the error is what matters"
 
 
 def test_readiness(host: Host, capsys: Captured) -> None:
@@ -552,33 +424,3 @@ def test_the_machine_beneath_a_root_has_its_own_name(host: Host, capsys: Capture
     (host.root / "etc/hostname").write_text("node-a\n")
     ask(host, "audit", "-o", "json")
     assert json.loads(capsys.readouterr().out)["node"] == "node-a"
-
-
-def test_explain(capsys: Captured) -> None:
-    assert main(["explain", "f1"]) == 0
-    text = capsys.readouterr().out
-    assert "containerd/containerd#4012" in text
-    assert main(["explain"]) == 0
-    listed = capsys.readouterr().out
-    for code in [*Code, *ABOUT]:
-        assert f"\n{code} " in f"\n{listed}"
-        assert main(["explain", code]) == 0
-
-
-def test_every_code_of_the_node_is_explained() -> None:
-    """Codes are words in the source; each must be in the table, and each of the table in use."""
-    folder = Path(__file__).parents[3] / "operator/cni_upgrade/node"
-    source = {path.name: path.read_text() for path in folder.glob("*.py")}
-    errors = source.pop("errors.py")
-    assert errors
-    used = "".join(source.values())
-    for code in ABOUT:
-        assert f'"{code}"' in used, code
-    raised = set()
-    for text in source.values():
-        for call in ("OperationRefusedError(", "OperationFailedError(", "OperationError("):
-            for piece in text.split(call)[1:]:
-                first = piece.strip().split(",")[0]
-                if first.startswith('"'):
-                    raised.add(first.strip('"'))
-    assert raised <= set(ABOUT)

@@ -1,0 +1,38 @@
+"""`cni-upgrade explain`: every code that a node or a config may be told of, and no other."""
+
+from pathlib import Path
+
+from cni_upgrade.cli.main import main
+from cni_upgrade.cni.findings import Code
+from cni_upgrade.node.errors import ABOUT
+from tests.unit.cli.asking import Captured
+
+
+def test_explain(capsys: Captured) -> None:
+    assert main(["explain", "f1"]) == 0
+    text = capsys.readouterr().out
+    assert "containerd/containerd#4012" in text
+    assert main(["explain"]) == 0
+    listed = capsys.readouterr().out
+    for code in [*Code, *ABOUT]:
+        assert f"\n{code} " in f"\n{listed}"
+        assert main(["explain", code]) == 0
+
+
+def test_every_code_of_the_node_is_explained() -> None:
+    """Codes are words in the source; each must be in the table, and each of the table in use."""
+    folder = Path(__file__).parents[3] / "operator/cni_upgrade/node"
+    source = {path.name: path.read_text() for path in folder.glob("*.py")}
+    errors = source.pop("errors.py")
+    assert errors
+    used = "".join(source.values())
+    for code in ABOUT:
+        assert f'"{code}"' in used, code
+    raised = set()
+    for text in source.values():
+        for call in ("OperationRefusedError(", "OperationFailedError(", "OperationError("):
+            for piece in text.split(call)[1:]:
+                first = piece.strip().split(",")[0]
+                if first.startswith('"'):
+                    raised.add(first.strip('"'))
+    assert raised <= set(ABOUT)
