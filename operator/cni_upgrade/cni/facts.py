@@ -33,6 +33,9 @@ class Support:
     called: Called | None = None
     """In the chain of a config: at which version it is called there."""
 
+    interpreter: str = ""
+    """What the first line of a script names after `#!`; empty of a compiled one."""
+
     path: str = ""
     """Where it stands, if that is a folder of multus' own."""
 

@@ -114,6 +114,10 @@ class Code(StrEnum):
     PLUGIN_FLOOD = "PluginFlood", "a plugin printed more than an answer to VERSION can be"
     PLUGIN_GARBLED = "PluginGarbled", "a plugin's answer to VERSION has the wrong shape"
     PLUGIN_NOT_EXECUTABLE = "PluginNotExecutable", "a plugin cannot be run on this machine"
+    PLUGIN_SCRIPT = (
+        "PluginScript",
+        "a plugin is a script: what it says it supports hangs on the interpreter that runs it",
+    )
     PLUGIN_BROKEN_LINK = "PluginBrokenLink", "a plugin is a link to what is not there"
 
     # The node.

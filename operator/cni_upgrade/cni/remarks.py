@@ -27,8 +27,19 @@ def incurable(outcomes: Iterable[health.Outcome], config: Config) -> Iterator[Fi
 
 
 def support_findings(binaries: Sequence[Support]) -> Iterator[Finding]:
-    """Binaries that run for a pod and about which not enough is known."""
+    """Binaries that run for a pod and about which not enough is known, or not for certain."""
     for support in binaries:
+        if support.interpreter:
+            yield Finding(
+                Code.PLUGIN_SCRIPT,
+                Severity.INFO,
+                support.type,
+                f"{support.type} is a script for {shown(support.interpreter)}, and has no build "
+                "info that bounds what it supports: what it answers hangs on that interpreter, "
+                "which the runtime takes from the node and an agent from its image",
+                "nothing, if it answers VERSION on the node as well (see `plugins`); else install "
+                f"a compiled {support.type}, or bring the interpreter into the agent's image",
+            )
         if support.finding is not None and support.source != "missing":
             yield support.finding
         elif support.supported is None and support.source != "missing":

@@ -110,6 +110,19 @@ def not_started(binary: str, path: str, error: OSError) -> Finding:
     )
 
 
+_FIRST_LINE = 256
+"""Bytes of a script in which Linux looks for its interpreter (BINPRM_BUF_SIZE)."""
+
+
+def interpreter(path: str) -> str:
+    """What the first line of a script names after `#!`; empty of anything else. Raises OSError."""
+    with open(path, "rb", buffering=0) as binary:  # noqa: PTH123 - see files.py
+        if binary.read(2) != b"#!":
+            return ""
+        line = binary.read(_FIRST_LINE - 2).partition(b"\n")[0]
+    return line.decode("utf-8", "replace").strip()
+
+
 _MACHINES = {
     3: "386",
     40: "arm",

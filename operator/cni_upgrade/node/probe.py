@@ -67,13 +67,21 @@ def _ask(batch: Sequence[tuple[str, Place]], version: str) -> dict[str, Support]
     places = dict(batch)
     for binary, run in runs.items():
         answer = plugin_answer.judge(binary, run)
+        real = places[binary].real
         if isinstance(answer, Finding):
-            supports[binary] = _bounded(places[binary].real, answer)
-        elif binary == CARRIES_LIBCNI:
-            supports[binary] = replace(answer, libcni=_carried(places[binary].real))
-        else:
-            supports[binary] = answer
+            supports[binary] = _bounded(real, answer)
+            continue
+        carried = _carried(real) if binary == CARRIES_LIBCNI else None
+        supports[binary] = replace(answer, libcni=carried, interpreter=_interpreter(real))
     return supports
+
+
+def _interpreter(path: str) -> str:
+    """Whose answer a script's is; one that is compiled answers by itself."""
+    try:
+        return plugin_binary.interpreter(path)
+    except OSError:
+        return ""  # it was there when it answered
 
 
 def _carried(path: str) -> str | None:

@@ -3,13 +3,23 @@
 import os
 import struct
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cni_upgrade.node import probe
+from cni_upgrade.cni.findings import Severity
+from cni_upgrade.node import plugin_binary, probe, survey
+from cni_upgrade.node import report as reports
+from cni_upgrade.node.agent import run
+from tests.unit.node import killed
 from tests.unit.node.asked import ask, code
-from tests.unit.node.host import Host
+from tests.unit.node.host import Host, report
+
+
+def elf(machine: int) -> bytes:
+    header = b"\x7fELF" + bytes([2, 1, 1, 0]) + bytes(8)
+    return header + struct.pack("<HHI", 2, machine, 1) + bytes(40)
 
 
 def test_missing(host: Host) -> None:
@@ -30,6 +40,48 @@ def test_links(host: Host) -> None:
     assert supports["linked"].max == "0.4.0"
     assert code(supports["lost"]) == "PluginBrokenLink"
     assert "/var/lib/rancher/k3s/data/34cd/bin/cni" in str(supports["lost"].finding)
+
+
+@pytest.mark.parametrize(
+    ("first", "named"),
+    [
+        (b"#!/bin/sh", "/bin/sh"),
+        (b"#! /usr/bin/env  sh \t", "/usr/bin/env  sh"),
+        (b"#!" + b"/" * 300 + b"bin/sh", "/" * 254),
+    ],
+)
+def test_a_script_that_answers_names_its_interpreter(host: Host, first: bytes, named: str) -> None:
+    path = host.plugin("p", "1.0.0")
+    path.write_bytes(first + path.read_bytes().removeprefix(b"#!/bin/sh"))
+    assert plugin_binary.interpreter(str(path)) == named
+    if len(first) < 255:
+        support = ask(host, "p")["p"]
+        assert (support.max, support.interpreter, support.finding) == ("1.0.0", named, None)
+
+
+@pytest.mark.parametrize("content", [elf(62), b"", b"#", b"\n#!/bin/sh\n"])
+def test_what_is_no_script_names_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "p").write_bytes(content)
+    assert plugin_binary.interpreter(str(tmp_path / "p")) == ""
+
+
+def test_a_script_is_told_once_and_changes_nothing(host: Host) -> None:
+    """Each of two configs that the runtime uses runs them; of a compiled one nothing is said."""
+    killed.two_files(host)
+    host.plugins()
+    told = [each for each in report(run(host.audit())).findings if each.code == "PluginScript"]
+    assert sorted(each.component for each in told) == [
+        "bridge", "host-local", "loopback", "portmap",
+    ]  # fmt: skip
+    assert {each.severity for each in told} == {Severity.INFO}
+    assert all(f"{each.component} is a script for /bin/sh" in each.message for each in told)
+    seen = survey.survey(host.audit())
+    compiled = {name: replace(each, interpreter="") for name, each in seen.supports.items()}
+    with_them, without = (
+        reports.make(each, reports.judge(each)) for each in (seen, replace(seen, supports=compiled))
+    )
+    assert replace(with_them, findings=()) == replace(without, findings=())
+    assert set(with_them.findings) - set(without.findings) == set(told)
 
 
 def test_the_next_folder_is_not_searched_past_a_link_that_leads_nowhere_here(host: Host) -> None:
@@ -94,11 +146,6 @@ def test_a_folder_that_could_not_be_looked_at(host: Host) -> None:
     assert found["bridge"].max == "1.0.0"
     assert (found["vlan"].source, code(found["vlan"])) == ("unknown", "PluginUnknown")
     assert "it may be in /more" in str(found["vlan"].finding)
-
-
-def elf(machine: int) -> bytes:
-    header = b"\x7fELF" + bytes([2, 1, 1, 0]) + bytes(8)
-    return header + struct.pack("<HHI", 2, machine, 1) + bytes(40)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_plugin_that_answers(host: Host) -> None:
     host.plugin("bridge", "1.0.0")
     assert ask(host, "bridge")["bridge"] == Support(
-        "bridge", VERSIONS[:6], "1.0.0", "VERSION", None
+        "bridge", VERSIONS[:6], "1.0.0", "VERSION", interpreter="/bin/sh"
     )
 
 
