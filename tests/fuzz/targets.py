@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonpatch
 
+from cni_upgrade.cli import jsontext
 from cni_upgrade.cni import config, document, sources, versions
 from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.document import DocumentError, TooDeepError
@@ -104,7 +105,7 @@ def rewritten(data: bytes) -> None:
         assert (after.error, after.version) == (None, to)
         assert (after.network, after.plugins) == (before[release].network, before[release].plugins)
     assert rewrite(done.data, kind, to).data == done.data
-    json.dumps(done.patch).encode()
+    json.loads(jsontext.dump(done.patch).encode(), parse_constant=_refuse)
     if kind == "conf":
         _converted(text, to, before)
 
@@ -119,7 +120,7 @@ def _converted(text: bytes, to: str, before: dict[str, config.Config]) -> None:
         after = config.read("10-a.conflist", made.data, release)
         assert (after.error, after.version) == (None, to)
         assert (after.network, after.plugins) == (before[release].network, before[release].plugins)
-    json.dumps(made.patch).encode()
+    json.loads(jsontext.dump(made.patch).encode(), parse_constant=_refuse)
 
 
 def document_of(data: bytes, sample: str) -> bytes:

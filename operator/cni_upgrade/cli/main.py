@@ -6,14 +6,13 @@ Exit codes: 0 nothing to do (or done), 1 something was found, 2 it could not be 
 import argparse
 import contextlib
 import io
-import json
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 
-from cni_upgrade.cli import options, verbs, yamltext
+from cni_upgrade.cli import jsontext, options, verbs, yamltext
 from cni_upgrade.cli.answer import COULD_NOT, Answer, CannotError
 from cni_upgrade.node import stop
 
@@ -60,7 +59,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _show(answer: Answer, output: str) -> None:
     if output == "json":
-        print(json.dumps(answer.document, indent=2))
+        print(jsontext.dump(answer.document))
     elif output == "yaml":
         print(yamltext.dump(answer.document), end="")
     else:

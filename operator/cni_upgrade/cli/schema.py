@@ -350,8 +350,8 @@ _PLAN: dict[str, Schema] = {
                 **_FILE,
                 patch=_array(
                     "RFC 6902 operations; empty when nothing is to be written. Their tests guard "
-                    "what goes, but for values with numbers: a patch takes 1.50E3 for 1500. The "
-                    "whole text, numbers as they are spelled, is guarded by the file's sha256.",
+                    "what goes, numbers as the file spells them, which a reader that makes a "
+                    "double of them does not see. The whole text is guarded by the file's sha256.",
                     _may_have(
                         _object(
                             "One operation.",

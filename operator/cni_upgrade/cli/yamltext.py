@@ -1,12 +1,15 @@
 """Writes our documents as YAML in block style: JSON is YAML too, but no person reads a diff in it.
 
-Only what the documents hold: objects with text as keys, lists, text, whole numbers, true, false
-and null. Text stands without quotes only where YAML 1.1 and 1.2 agree that it is text; several
-lines stand as a literal block where every character may stand in one.
+Only what the documents hold: objects with text as keys, lists, text, whole numbers, numbers as
+their files spell them, true, false and null. Text stands without quotes only where YAML 1.1 and 1.2
+agree that it is text; several lines stand as a literal block where every character may stand in
+one.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+
+from cni_upgrade.cni.document import Number
 
 _INDENT = 2
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9 /_.,()+-]*")
@@ -74,6 +77,8 @@ def _flow(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, Number):  # YAML 1.1 takes 1e3 for text
+        return f"!!float {value.spelling}" if "e" in value.spelling.lower() else value.spelling
     if isinstance(value, Mapping) and not value:
         return "{}"
     if isinstance(value, list | tuple) and not value:

@@ -95,7 +95,8 @@ def _lines(heads: list[str], plugin: str, colon: str, gap: str, before: str) -> 
 
 
 def _operations(document: Document, network: str, to: str, *, alone: bool) -> list[Operation]:
-    """Every member of the plugin is moved, never written anew: a patch cannot spell its numbers."""
+    """Every member of the plugin is moved, never written anew: not every reader of a patch keeps
+    the spelling of its numbers."""
     effective = {member.key: member.value for member in document.root.members}
     own = {member.key for member in _of_the_list(document)}
     operations: list[Operation] = [

@@ -64,6 +64,16 @@ def test_json_is_the_agents_result(host: Host, capsys: Captured) -> None:
     assert Result.from_json(json.loads(capsys.readouterr().out)).changes
 
 
+def test_the_patch_spells_numbers_as_the_file_does(host: Host, capsys: Captured) -> None:
+    host.config(text=VERSIONLESS.replace("{\n", '{\n  "cniVersion": 1.50E3,\n', 1))
+    assert ask(host, "plan", "-o", "json") == 1
+    assert '"op": "test",\n          "path": "/cniVersion",\n          "value": 1.50E3\n' in (
+        capsys.readouterr().out
+    )
+    assert ask(host, "plan", "-o", "yaml") == 1
+    assert "value: !!float 1.50E3\n" in capsys.readouterr().out
+
+
 def test_options_reach_the_engine(host: Host, capsys: Captured) -> None:
     for name in ("host-local", "portmap", "loopback"):
         host.plugin(name, "0.4.0")

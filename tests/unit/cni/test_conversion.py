@@ -1,9 +1,7 @@
 """A list that is made of a single-plugin config is the same network, in the same words."""
 
-import json
 from typing import Any
 
-import jsonpatch
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,6 +12,7 @@ from cni_upgrade.cni.document import Node, parse
 from cni_upgrade.cni.notes import names_a_network
 from cni_upgrade.cni.rewrite import RELEASES, RewriteError
 from tests.judge.folders import BYTES, Choices, content
+from tests.unit.cni import patched
 
 NAME = "10-a.conf"
 GENERATED = settings(max_examples=400, suppress_health_check=list(HealthCheck))
@@ -149,8 +148,7 @@ def test_whatever_has_a_name_and_is_loaded_becomes_one(data: bytes, to: str) -> 
 @given(convertible(), LEVELS, st.booleans())
 def test_the_patch_makes_the_list_of_the_config(data: bytes, to: str, alone: bool) -> None:
     made = convert(data, to, alone=alone)
-    patch = json.loads(json.dumps(made.patch))
-    assert jsonpatch.apply_patch(parse(data).root.plain(), patch) == parse(made.data).root.plain()
+    patched.check(data, made.patch, made.data)
 
 
 @GENERATED

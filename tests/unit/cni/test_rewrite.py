@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from cni_upgrade.cli import jsontext
 from cni_upgrade.cni import config, golang, versions
 from cni_upgrade.cni.document import Node, parse
+from cni_upgrade.cni.patch import prove
 from cni_upgrade.cni.rewrite import RELEASES, RewriteError, diff, rewrite
 from tests.judge.folders import BYTES, Choices, content
-from tests.unit.cni import samples
+from tests.unit.cni import patched, samples
 
 EDITS = int(os.environ.get("CNI_UPGRADE_EDITS", "400"))
 """Random edits that each of the laws below is held against; `make edits` has many more."""
@@ -57,8 +59,7 @@ def test_every_release_reads_the_version_that_was_asked_for(
 def test_the_patch_makes_the_new_document_of_the_old(file: tuple[str, bytes], to: str) -> None:
     name, data = file
     done = rewrite(data, config.kind_of(name), to)
-    patch = json.loads(json.dumps(done.patch))
-    assert jsonpatch.apply_patch(parse(data).root.plain(), patch) == parse(done.data).root.plain()
+    patched.check(data, done.patch, done.data)
 
 
 @GENERATED
@@ -212,6 +213,43 @@ def test_another_version_is_one_line() -> None:
 
 
 P = '"plugins":[{"type":"b"}]'
+
+
+@pytest.mark.parametrize(
+    ("spelling", "other"),
+    [("0.40", "0.4"), ("1.50E3", "1500"), ("-0", "0"), ("9" * 40, "1e40")],
+)
+@pytest.mark.parametrize(
+    ("member", "path"),
+    [
+        ('"cniVersion": {}', "/cniVersion"),
+        ('"cniVersion": [{{"a/b": {}}}]', "/cniVersion"),
+        ('"cniVersions": [{}]', "/cniVersions"),
+    ],
+)
+def test_a_number_that_goes_is_guarded_by_its_spelling(
+    member: str, path: str, spelling: str, other: str
+) -> None:
+    """In the proof; a program that makes doubles of numbers takes the patch for either file."""
+    old = f'{{"name": "n", {member.format(spelling)}, {P}}}'.encode()
+    done = rewrite(old, "conflist", "1.0.0")
+    guard = next(each for each in done.patch if each["path"] == path)
+    assert guard["op"] == "test"
+    written = jsontext.dump(done.patch)
+    assert re.search(rf"(?<![0-9.]){re.escape(spelling)}(?![0-9.])", written)
+    patched.check(old, done.patch, done.data)
+    others = old.replace(spelling.encode(), other.encode())
+    with pytest.raises(RewriteError, match="could not be proved"):
+        prove(parse(others), done.data, done.patch)
+    doubles = json.loads(written, parse_int=float)
+    jsonpatch.apply_patch(json.loads(others, parse_int=float), doubles)
+
+
+def test_a_number_that_no_double_holds_is_in_no_patch() -> None:
+    """libcni refuses the file."""
+    for member in ('"cniVersion": 1e400', '"cniVersion": "0.4.0", "cniVersions": [1e400]'):
+        with pytest.raises(RewriteError, match="does not fit 64 bits"):
+            rewrite(f'{{"name": "n", {member}, {P}}}'.encode(), "conflist", "1.0.0")
 
 
 @pytest.mark.parametrize(
