@@ -215,6 +215,15 @@ def load(state: State, backup_id: str) -> Backup:
     return backup
 
 
+def is_there(state: State, backup_id: str) -> bool:
+    """Whether there is such a backup, whole or not. Raises nothing."""
+    try:
+        check_backup_id(backup_id)
+    except MemberError:
+        return False
+    return os.path.lexists(f"{state.path}/{FOLDER}/{backup_id}")
+
+
 def content(state: State, backup: Backup, saved: Saved) -> bytes:
     """The saved bytes, proved by their hash. Raises OperationRefusedError (BackupDamaged)."""
     path = f"{state.host}/{FOLDER}/{backup.id}/{_FILES}/{saved.name}"

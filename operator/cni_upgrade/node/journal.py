@@ -194,10 +194,21 @@ def _given(folder: int, entry: Entry) -> bool:
         return entry.metadata.same(Metadata.of(descriptor))
 
 
-def interrupted(journal: Journal, entries: tuple[Entry, ...] | None) -> Result:
+def kept_in(journal: Journal, *, backed_up: bool) -> str:
+    """Where that is which stood there before, for an error that cannot say what was written.
+
+    `backed_up`: its backup is there; a run may be killed before that is made.
+    """
+    if backed_up:
+        return f"if it was anything, what stood there before is in backup {journal.backup}"
+    return f"backup {journal.backup}, which is made before anything is written, is not there"
+
+
+def interrupted(journal: Journal, entries: tuple[Entry, ...] | None, *, backed_up: bool) -> Result:
     """How an operation ended whose run was killed, told by a later run.
 
-    `entries` None: its folder is gone, and with it what could be told of it.
+    `entries` None: its folder is gone, and with it what could be told of it. `backed_up`: its
+    backup is there.
     """
     names = ", ".join(entry.name for entry in entries or ()) or "nothing"
     text = f"the run was killed; written until then: {names}; each file is whole"
@@ -206,8 +217,7 @@ def interrupted(journal: Journal, entries: tuple[Entry, ...] | None) -> Result:
     if entries is None:
         text = (
             f"the run was killed while it wrote in {journal.folder}, which this run does not "
-            "find: what was written is not known; if it was anything, what stood there before is "
-            f"in backup {journal.backup}"
+            f"find: what was written is not known; {kept_in(journal, backed_up=backed_up)}"
         )
     return Result(
         id=journal.id,
@@ -216,5 +226,5 @@ def interrupted(journal: Journal, entries: tuple[Entry, ...] | None) -> Result:
         outcome=Outcome.FAILED,
         error=OperationError("Interrupted", text),
         changes=tuple(entry.change() for entry in entries or ()),
-        backup=journal.backup,
+        backup=journal.backup if entries or backed_up else None,
     )

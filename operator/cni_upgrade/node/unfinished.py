@@ -10,9 +10,9 @@ wrote: that goes on record, whatever the id, and the node is not stuck with it.
 import contextlib
 import errno
 
-from cni_upgrade.node import files, folders, journal, results, transaction
+from cni_upgrade.node import backup, files, folders, journal, results, transaction
 from cni_upgrade.node.errors import OperationRefusedError
-from cni_upgrade.node.journal import Journal
+from cni_upgrade.node.journal import Entry, Journal
 from cni_upgrade.node.operation import Operation
 from cni_upgrade.node.result import Result
 from cni_upgrade.node.state import State
@@ -49,7 +49,7 @@ def settle(state: State, operation: Operation) -> Journal | None:
             folder = opened.enter_context(files.opened_folder(real))
         except OSError as error:
             if error.errno in _GONE:
-                results.record(state, journal.interrupted(left, None))
+                results.record(state, _interrupted(state, left, None))
                 journal.end(state)
                 return None
             if left.id == operation.id:
@@ -62,9 +62,13 @@ def settle(state: State, operation: Operation) -> Journal | None:
         transaction.clear(folder, left)
     if left.id == operation.id:
         return left
-    results.record(state, journal.interrupted(left, journal.written(left, real)))
+    results.record(state, _interrupted(state, left, journal.written(left, real)))
     journal.end(state)
     return None
+
+
+def _interrupted(state: State, left: Journal, written: tuple[Entry, ...] | None) -> Result:
+    return journal.interrupted(left, written, backed_up=backup.is_there(state, left.backup))
 
 
 def _told(state: State, left: Journal) -> Result | None:

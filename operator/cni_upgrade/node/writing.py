@@ -120,7 +120,7 @@ def _unsettled(operation: Operation, place: State, error: OSError) -> Result:
     except (OSError, ValueError):
         left = None
     mine = left if left is not None and left.id == operation.id else None
-    return _stopped_short(operation, survey.survey(operation), mine, None, _said(error))
+    return _stopped_short(operation, place, survey.survey(operation), mine, None, _said(error))
 
 
 def _run(
@@ -139,7 +139,7 @@ def _run(
         except (OperationRefusedError, OSError) as error:
             with stop.held():
                 said = _said(error) if isinstance(error, OSError) else error
-                return _recorded(place, _stopped_short(operation, seen, left, already, said))
+                return _recorded(place, _stopped_short(operation, place, seen, left, already, said))
         stop.finish()
         return _recorded(place, _carried_out(node, made))
 
@@ -170,6 +170,7 @@ def _folder(seen: Survey, wrote: Journal | None) -> tuple[str, str]:
 
 def _stopped_short(
     operation: Operation,
+    place: State,
     seen: Survey,
     left: Journal | None,
     already: tuple[Entry, ...] | None,
@@ -181,16 +182,17 @@ def _stopped_short(
     """
     if left is None or already == ():
         return refused(operation, error, seen)
+    backed_up = backup.is_there(place, left.backup)
     if already is None:
         error = OperationRefusedError(
             error.code,
             f"{error}; a run of this operation was killed, and what it has written is not known: "
-            f"if it was anything, what stood there before is in backup {left.backup}",
+            f"{journal.kept_in(left, backed_up=backed_up)}",
         )
     return replace(
         refused(operation, error, seen),
         outcome=Outcome.FAILED,
-        backup=left.backup,
+        backup=left.backup if already or backed_up else None,
         changes=tuple(entry.change() for entry in already or ()),
     )
 

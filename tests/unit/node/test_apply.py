@@ -712,11 +712,11 @@ def test_a_damaged_journal_stops_everything(host: Host) -> None:
     assert "journal.json" in str(result.error)
 
 
-def begun(host: Host, order: Operation, folder: str) -> None:
+def begun(host: Host, order: Operation, folder: str, made: str = "a-backup") -> None:
     """As a run leaves it that is killed after it began to write in that folder of the host."""
     with state.locked(order) as place:
         entry = journal.Entry("10-pod.conflist", "a" * 64, "b" * 64, None, "1.0.0")
-        left = journal.Journal(order.id, order.kind, order.node, folder, "a-backup", (entry,))
+        left = journal.Journal(order.id, order.kind, order.node, folder, made, (entry,))
         journal.begin(place, left)
 
 
@@ -727,10 +727,29 @@ def test_a_folder_that_went_while_a_killed_run_wrote_in_it(host: Host) -> None:
     begun(host, first, "/etc/cni/gone.d")
     assert run(second).outcome is Outcome.DONE
     told = run(first)
-    assert (told.outcome, told.changes, told.backup) == (Outcome.FAILED, (), "a-backup")
+    assert (told.outcome, told.changes, told.backup) == (Outcome.FAILED, (), None)
     assert told.error is not None
     assert told.error.code == "Interrupted"
     assert "/etc/cni/gone.d" in told.error.message
+    assert "backup a-backup, which is made before anything is written" in told.error.message
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_folder_that_went_after_a_killed_run_had_made_its_backup(
+    host: Host, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    host.config()
+    first, second = host.apply(number=0), host.apply(number=1)
+    killed.before_any_file(first, monkeypatch)
+    [made] = (host.state / "backups").iterdir()
+    if damaged:
+        (made / "manifest.json").write_text("{")
+    host.conf.rename(host.conf.with_name("gone.d"))
+    run(second)
+    told = run(first)
+    assert told.error is not None
+    assert (told.error.code, told.backup) == ("Interrupted", made.name)
+    assert f"is in backup {made.name}" in told.error.message
 
 
 def test_a_folder_that_went_before_the_killed_run_was_begun_again(host: Host) -> None:
@@ -758,6 +777,28 @@ def test_a_run_that_was_killed_before_it_wrote_names_no_backup(host: Host) -> No
     assert told.error.message == (
         "the run was killed; written until then: nothing; each file is whole"
     )
+    assert told.backup is None
+
+
+def test_a_backup_of_which_nothing_was_replaced_yet_is_named(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.config()
+    first, second = host.apply(number=0), host.apply(number=1)
+    killed.before_any_file(first, monkeypatch)
+    [made] = (host.state / "backups").iterdir()
+    assert run(second).outcome is Outcome.DONE
+    told = run(first)
+    assert (told.outcome, told.changes, told.backup) == (Outcome.FAILED, (), made.name)
+
+
+@pytest.mark.parametrize("name", ["../x", ""])
+def test_a_journal_whose_backup_has_no_name_of_ours(host: Host, name: str) -> None:
+    host.config()
+    first = host.apply(number=0)
+    begun(host, first, "/etc/cni/net.d", name)
+    assert run(host.apply(number=1)).outcome is Outcome.DONE
+    assert run(first).backup is None
 
 
 def test_asked_to_stop_after_a_killed_run_of_the_same_operation(
@@ -843,6 +884,19 @@ def test_what_a_killed_run_has_written_cannot_be_told(
     assert result.backup == left["backup"]
     assert "what it has written is not known" in str(result.error)
     assert run(order) == result
+
+
+def test_what_cannot_be_told_of_a_run_that_made_no_backup_names_none(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.config()
+    order = host.apply()
+    begun(host, order, "/etc/cni/net.d")
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "read_file", unreadable("10-pod.conflist"))
+        result = run(order)
+    assert (result.outcome, result.backup) == (Outcome.FAILED, None)
+    assert "backup a-backup, which is made before anything is written" in str(result.error)
 
 
 def test_what_cannot_be_told_and_not_be_recorded_stays_in_the_journal(
