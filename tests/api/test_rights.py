@@ -3,6 +3,7 @@
 import pytest
 
 from cni_upgrade.cni.sources import KNOWN
+from cni_upgrade.controller.admission import POLICIES
 from cni_upgrade.kube.rights import needed as asked_for
 from tests.api.conftest import Kubectl
 from tests.api.server import Server
@@ -32,6 +33,12 @@ NEEDED: list[Right] = [
     ),
     *rights("create", "pods/eviction", "kube-system"),
     *rights("create", "selfsubjectaccessreviews.authorization.k8s.io"),
+    *(
+        right
+        for name in POLICIES
+        for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+        for right in rights("get", f"{kind}.admissionregistration.k8s.io", name=name)
+    ),
     *(
         right
         for source in KNOWN
@@ -83,8 +90,13 @@ FORBIDDEN = [
     *rights("create update patch bind escalate", "clusterroles.rbac.authorization.k8s.io"),
     *rights("create", "clusterrolebindings.rbac.authorization.k8s.io"),
     *rights(
-        "create update patch delete",
+        "get list watch create update patch delete",
         "validatingadmissionpolicies.admissionregistration.k8s.io",
+    ),
+    *rights(
+        "list watch update patch delete",
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+        name="cni-upgrade-agent-pods",
     ),
     *rights("get watch create update patch delete", "poddisruptionbudgets.policy"),
     *rights("create update patch delete", "namespaces"),

@@ -17,6 +17,7 @@ from pathlib import Path
 from aiohttp.web import AppRunner
 
 from cni_upgrade.controller import configuration, switch, watching, web
+from cni_upgrade.controller.admission import Admission
 from cni_upgrade.controller.clock import Clock
 from cni_upgrade.controller.configuration import CONFIG
 from cni_upgrade.controller.executor import Executor
@@ -132,6 +133,7 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
             tasks.create_task(_check_rights(client, store, loop, asked, granted))
             tasks.create_task(_lead(leading, loop, recorder))
             tasks.create_task(switch.follow(client, store, loop.wake))
+            tasks.create_task(Admission(client, metrics.loose).run())
             tasks.create_task(_watch(client, store, loop, granted, login(api)))
 
             async def ready() -> None:

@@ -136,6 +136,11 @@ class Metrics:
             "Rights that the API server refuses the controller.",
             registry=self._registry,
         )
+        self._loose = Gauge(
+            "cni_upgrade_missing_admission_policies",
+            "Admission policies of ours that are not there, do not deny, or may not be looked at.",
+            registry=self._registry,
+        )
         self._unreadable = Gauge(
             "cni_upgrade_unreadable_objects",
             "Policies and node states that make no sense to this release, as those of a newer one "
@@ -184,6 +189,10 @@ class Metrics:
     def failed(self) -> None:
         """A pass ended in an error of our own."""
         self._failed.inc()
+
+    def loose(self, count: int) -> None:
+        """So many admission policies do not hold, as each replica sees for itself."""
+        self._loose.set(count)
 
     def follow(self, denied: int) -> None:
         """This replica does not lead: it says nothing of the fleet."""

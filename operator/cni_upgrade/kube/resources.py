@@ -34,4 +34,8 @@ BUDGETS = Resource("policy", "v1", "poddisruptionbudgets")
 DAEMONSETS = Resource("apps", "v1", "daemonsets")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 NAMESPACES = Resource("", "v1", "namespaces")
+ADMISSION_POLICIES = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies")
+ADMISSION_BINDINGS = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings"
+)
 ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews")

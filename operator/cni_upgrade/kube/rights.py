@@ -2,7 +2,8 @@
 
 A list or watch that is refused says nothing but that; asked beforehand, one missing right is a
 condition and a line that says what to add. `manifests/rbac.yaml` gives exactly these, and
-the right to list ConfigMaps by name, without which nothing stalls (controller/sources.py).
+what nothing stalls without: to list ConfigMaps by name (controller/sources.py), and to get our own
+admission policies (controller/admission.py).
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from cni_upgrade.controller.store import Store
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.port import KubeError, Listed, Object
 from cni_upgrade.kube.resources import (
+    ADMISSION_BINDINGS,
+    ADMISSION_POLICIES,
     BUDGETS,
     CONFIGMAPS,
     DAEMONSETS,
@@ -43,6 +45,8 @@ KINDS = {
     CONFIGMAPS: "ConfigMap",
     BUDGETS: "PodDisruptionBudget",
     DAEMONSETS: "DaemonSet",
+    ADMISSION_POLICIES: "ValidatingAdmissionPolicy",
+    ADMISSION_BINDINGS: "ValidatingAdmissionPolicyBinding",
 }
 Refuse = Callable[[str, str, str], KubeError | None]
 """(verb, plural, name) -> what is said against it."""

@@ -10,6 +10,7 @@ import yaml
 from cni_upgrade.api import names
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.cni.sources import KNOWN
+from cni_upgrade.controller import admission
 from cni_upgrade.controller.configuration import CONFIG
 from cni_upgrade.fleet.config import OperatorConfig, Preset, parse
 from cni_upgrade.fleet.workloads import PRIORITY_CLASS
@@ -201,6 +202,7 @@ def test_what_is_granted_is_what_the_controller_asks_for() -> None:
         for role in ROLES
         for rule in role["rules"]
         if rule["resources"] != ["configmaps"]
+        if rule["apiGroups"] != ["admissionregistration.k8s.io"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -217,6 +219,19 @@ def test_what_is_granted_is_what_the_controller_asks_for() -> None:
         for right in rights.needed("cni-upgrade-system", "cni-upgrade-agents", "cni-upgrade-proof")
     }
     assert granted == asked
+
+
+def test_the_controller_looks_at_its_own_admission_policies_by_name() -> None:
+    [rule] = [
+        rule
+        for role in ROLES
+        for rule in role["rules"]
+        if rule["apiGroups"] == ["admissionregistration.k8s.io"]
+    ]
+    assert rule["verbs"] == ["get"]
+    for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"):
+        assert [obj["metadata"]["name"] for obj in of_kind(kind)] == rule["resourceNames"]
+    assert tuple(rule["resourceNames"]) == admission.POLICIES
 
 
 def test_configmaps_are_read_by_name_and_where_they_are() -> None:
