@@ -9,54 +9,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.cluster import build, cgroups, images, paths, pki, process, runtime
+from tests.cluster import build, cgroups, disk, images, paths, process, runtime
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubeapi import read_json
+from tests.cluster.kubelet import Kubelet
 from tests.cluster.network import NodeNetwork
 
 # Where a node sees what this machine keeps for it; host paths may lie below what it hides.
 _HERE = "/run/cluster/node"
 _CACHE = "/run/cluster/cache"
 _IMAGES = "/run/cluster/images"
-
-# What of /etc the programs of a node read. The rest, keys and passwords above all, stays out.
-_ETC = (
-    "alternatives",
-    "containers",
-    "debian_version",
-    "ethertypes",
-    "group",
-    "hosts",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "nsswitch.conf",
-    "os-release",
-    "passwd",
-    "protocols",
-    "resolv.conf",
-    "services",
-    "ssl/certs",
-)
-
-# Bound over the machine's own folders. /usr/lib/cni: Debian puts plugins there, and an audit of
-# a node must not find the machine's.
-_OWN = {
-    "etc": "/etc",
-    "opt": "/opt",
-    "var-lib": "/var/lib",
-    "var-log": "/var/log",
-    "usr-lib-cni": "/usr/lib/cni",
-}
 
 # $1 node folder, $2 cache, $3 images, $4 node name, $5 first process.
 # The first line runs while the machine's /proc is still there, so it reads the pid that the
@@ -99,9 +67,6 @@ done
 _ALIVE = 'pid=$(cat "$1") && test "$(cat /proc/$pid/comm)" = "$2" && echo $pid'
 
 _START_SECONDS = 60
-
-STATIC_PODS = "/etc/kubernetes/manifests"
-"""Where a kubelet looks for pods that no API server has given it."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +134,18 @@ class Node:
         return self.folder / "disk"
 
     @property
+    def kubelet(self) -> Kubelet:
+        """What makes it a node of the cluster."""
+        return Kubelet(
+            node=self.name,
+            address=self.network.address,
+            socket=self.runtime.socket,
+            cgroup=self.cgroup,
+            folder=self.folder / "identity",
+            seen_at=f"{_HERE}/identity",
+        )
+
+    @property
     def daemons(self) -> tuple[str, ...]:
         """The programs that make it a node."""
         return (self.runtime.program, "kubelet", "kube-proxy")
@@ -176,32 +153,6 @@ class Node:
     def log(self, program: str) -> Path:
         """Answer where a program of the node writes its log."""
         return self.folder / "logs" / f"{program}.log"
-
-    # -- its disk --
-
-    def _write_disk(self) -> None:
-        """Write the node's disk as it is on its first day: plugins, config, no pods."""
-        disk = self.folder / "disk.partial"
-        shutil.rmtree(disk, ignore_errors=True)
-        for part in _OWN:
-            (disk / part).mkdir(parents=True)
-        etc = disk / "etc"
-        for name in _ETC:
-            _copy(Path("/etc", name), etc / name)
-        (etc / "machine-id").write_text(f"{uuid.uuid4().hex}\n")
-        (etc / "hostname").write_text(f"{self.name}\n")
-        for path, text in self.runtime.config().items():
-            target = disk / path.lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
-        net_d = etc / "cni/net.d"
-        net_d.mkdir(parents=True)
-        (net_d / self.spec.config_name).write_text(self.config_text())
-        shutil.copytree(build.home(f"plugins-{self.spec.plugins}"), disk / "opt/cni/bin")
-        (disk / STATIC_PODS.lstrip("/")).mkdir(parents=True)
-        (disk / "var-lib/cni").mkdir()
-        (disk / "var-log/pods").mkdir()
-        disk.rename(self.disk)
 
     def config_text(self) -> str:
         """Answer its first CNI config, with its own subnets filled in."""
@@ -221,7 +172,7 @@ class Node:
         self.start(self.runtime.program)
         self._await_runtime()
         self.import_missing()
-        self._write_identity(issue_from, server)
+        self.kubelet.write(issue_from, server)
         self.start("kubelet")
         self.start("kube-proxy")
 
@@ -234,7 +185,9 @@ class Node:
 
     def _boot(self) -> None:
         if not self.disk.exists():
-            self._write_disk()
+            plugins = build.home(f"plugins-{self.spec.plugins}")
+            configs = {self.spec.config_name: self.config_text()}
+            disk.write(self.disk, self.name, plugins, self.runtime.config(), configs)
         # What a start that was cut short left on this network would get in the way.
         self.network.down()
         self.network.up()
@@ -243,7 +196,7 @@ class Node:
         self.folder.joinpath("logs").mkdir(exist_ok=True)
         own = "\n".join(
             f"mount --bind {_HERE}/disk/{part} {target}"
-            for part, target in _OWN.items()
+            for part, target in disk.OWN.items()
             if Path(target).is_dir()
         )
         setup = "set -e\n" + _SETUP.replace("{ OWN }", own)
@@ -329,8 +282,8 @@ class Node:
             return
         argv = {
             self.runtime.program: self.runtime.argv,
-            "kubelet": self._kubelet,
-            "kube-proxy": self._kube_proxy,
+            "kubelet": self.kubelet.argv,
+            "kube-proxy": self.kubelet.proxy_argv,
         }[program]()
         log = f"{_HERE}/logs/{program}.log"
         self.exec(["sh", "-c", DAEMON, "sh", log, f"/run/{program}.pid", *argv])
@@ -374,82 +327,6 @@ class Node:
             command = self.runtime.import_argv(f"{_IMAGES}/{archive.name}", reference)
             self.exec(command, timeout=600)
 
-    def _write_identity(self, issue_from: Path, server: str) -> None:
-        """Write who the node is to the API server, and the kubelet's config."""
-        address = self.network.address
-        node = pki.issue(
-            issue_from,
-            self.name,
-            user=f"system:node:{self.name}",
-            group="system:nodes",
-            hosts=[f"DNS:{self.name}", f"IP:{address}"],
-        )
-        proxy = pki.issue(issue_from, "kube-proxy", user="system:kube-proxy")
-        ca = pki.authority(issue_from)
-        folder = self.folder / "identity"
-        folder.mkdir(exist_ok=True, mode=0o700)
-        for source, name in (
-            (ca.certificate, "ca.crt"),
-            (node.certificate, "kubelet.crt"),
-            (node.key, "kubelet.key"),
-        ):
-            shutil.copyfile(source, folder / name)
-        pki.kubeconfig(folder / "kubelet.kubeconfig", server=server, ca=ca, pair=node)
-        pki.kubeconfig(folder / "kube-proxy.kubeconfig", server=server, ca=ca, pair=proxy)
-        (folder / "kubelet.json").write_text(json.dumps(self._kubelet_config(), indent=2))
-
-    def _kubelet_config(self) -> dict[str, object]:
-        return {
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            "authentication": {
-                "anonymous": {"enabled": False},
-                "webhook": {"enabled": True},
-                "x509": {"clientCAFile": f"{_HERE}/identity/ca.crt"},
-            },
-            "authorization": {"mode": "Webhook"},
-            "tlsCertFile": f"{_HERE}/identity/kubelet.crt",
-            "tlsPrivateKeyFile": f"{_HERE}/identity/kubelet.key",
-            "cgroupDriver": "cgroupfs",
-            "cgroupRoot": f"/{self.cgroup}",
-            "containerRuntimeEndpoint": f"unix://{self.runtime.socket}",
-            # No DNS is run here; without an address, each pod gets a warning about that.
-            "clusterDNS": ["10.96.0.10"],
-            "clusterDomain": "cluster.local",
-            "failSwapOn": False,
-            "staticPodPath": STATIC_PODS,
-            "healthzPort": 0,
-            # The disk is shared with everything else on this machine: a full one elsewhere must
-            # not evict pods or collect images here.
-            "evictionHard": {
-                "imagefs.available": "1%",
-                "memory.available": "50Mi",
-                "nodefs.available": "1%",
-            },
-            "imageGCHighThresholdPercent": 100,
-            "imageGCLowThresholdPercent": 99,
-            "nodeStatusUpdateFrequency": "5s",
-        }
-
-    def _kubelet(self) -> list[str]:
-        return [
-            "kubelet",
-            f"--config={_HERE}/identity/kubelet.json",
-            f"--kubeconfig={_HERE}/identity/kubelet.kubeconfig",
-            f"--hostname-override={self.name}",
-            f"--node-ip={self.network.address}",
-        ]
-
-    def _kube_proxy(self) -> list[str]:
-        return [
-            "kube-proxy",
-            f"--kubeconfig={_HERE}/identity/kube-proxy.kubeconfig",
-            f"--hostname-override={self.name}",
-            "--proxy-mode=nftables",
-            # The connection table's size is the machine's, and not to be set from a namespace.
-            "--conntrack-max-per-core=0",
-        ]
-
 
 def write_down(folder: Path, ordinal: int, spec: NodeSpec) -> None:
     """Write what a node is before anything of it exists, so that it can always be removed."""
@@ -457,12 +334,3 @@ def write_down(folder: Path, ordinal: int, spec: NodeSpec) -> None:
     fresh = folder / "node.json.new"
     fresh.write_text(json.dumps({"ordinal": ordinal, "spec": asdict(spec)}, indent=2))
     fresh.rename(folder / "node.json")
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file, link or folder of /etc, following a link only where it leaves /etc."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
-    elif source.exists():
-        shutil.copyfile(source, target)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tests.cluster import build
 from tests.cluster.cluster import Cluster
-from tests.cluster.node import STATIC_PODS, Node
+from tests.cluster.kubelet import STATIC_PODS
+from tests.cluster.node import Node
 
 STATE_FOLDER = "cni-upgrade"
 _HEALTHY = {"node-a": "1.0.0", "node-b": "0.4.0", "node-c": "1.0.0", "node-d": "1.0.0"}
