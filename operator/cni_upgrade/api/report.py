@@ -237,6 +237,11 @@ class Readiness(Model):
     why: Line = Field(
         default="", description="What would fail under which releases, or why it is not known."
     )
+    other_folders: Line | None = Field(
+        default=None,
+        description="Which releases would read other folders than today's runtime, or may; "
+        "absent where none would. An apply sees the folders alone and leaves it as it was found.",
+    )
 
 
 class Report(Model):

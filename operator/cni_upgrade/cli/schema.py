@@ -253,11 +253,15 @@ def _parts() -> dict[str, Schema]:
             message=_text("What is so."),
             action=_text("What to do."),
         ),
-        "Readiness": _object(
-            "Whether pods would come and go under another runtime, the files being as they are.",
-            runtime=_text("As it was asked about, e.g. containerd>=2.0."),
-            ready=_flag("null when it is not known.", nullable=True),
-            why=_text("Which releases would fail, and why."),
+        "Readiness": _may_have(
+            _object(
+                "Whether pods would come and go under another runtime, the files being as they "
+                "are.",
+                runtime=_text("As it was asked about, e.g. containerd>=2.0."),
+                ready=_flag("null when it is not known.", nullable=True),
+                why=_text("Which releases would fail, and why; or why it is not known."),
+            ),
+            otherFolders=_text("Which releases would read other folders, or may."),
         ),
     }
 

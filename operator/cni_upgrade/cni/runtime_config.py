@@ -35,8 +35,10 @@ _V3 = "io.containerd.cri.v1.runtime"
 _LOOPBACK = "use_internal_loopback"
 _MEMBERS = ("conf_dir", "bin_dir", "bin_dirs", "max_conf_num", "conf_template", _LOOPBACK)
 _OF_CRIO = ("network_dir", "plugin_dirs", "plugin_dir", "cni_default_network")
-_TURNS = ((1, 4), (1, 7), (2, 0), (2, 1), (2, 2))
-"""A release of each way in which containerd has read its files."""
+SINCE = ((1, 5), (2, 0), (2, 1), (2, 2))
+"""The releases since which containerd has read its files in another way, but for its handlers."""
+_TURNS = ((1, 4), (1, 7), *SINCE[1:])
+"""A release of each of these ways."""
 
 DEFAULT_CONF_DIR = "/etc/cni/net.d"
 DEFAULT_BIN_DIRS = ("/opt/cni/bin",)

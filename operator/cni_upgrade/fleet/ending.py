@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from cni_upgrade.api.base import clip
 from cni_upgrade.api.history import HistoryEntry, LastChange, LastOperation
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.operation_status import Ending, ProofStatus
 from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.report import Readiness
 from cni_upgrade.api.verify import OnFailure, Verify
 from cni_upgrade.fleet import changed, cordon, drift, node_lease, orders
 from cni_upgrade.fleet.phases import (
@@ -47,6 +49,26 @@ def last(view: View, outcome: str, backup: str | None) -> LastOperation:
     )
 
 
+def _told_of_folders(before: NodeStateStatus, after: NodeStateStatus) -> tuple[Readiness, ...]:
+    """What an operation says of later runtimes, with what the audit found out about their folders.
+
+    The operation has today's folders alone before its eyes, and cannot tell.
+    """
+    known = {each.runtime: each.other_folders for each in before.readiness if each.other_folders}
+    return tuple(
+        each
+        if each.other_folders or (others := known.get(each.runtime)) is None
+        else each.model_copy(
+            update={
+                "ready": False if each.ready is False else None,
+                "why": clip(1024)("; ".join(filter(None, (each.why, others)))),
+                "other_folders": others,
+            }
+        )
+        for each in after.readiness
+    )
+
+
 def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateStatus:
     """The status with the answer's facts and a line of history."""
     status = view.status if result.report is None else seen(view.status, result.report)
@@ -57,6 +79,7 @@ def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateSt
     ):
         # The baseline is what worked before we came; the proof is compared with that.
         status = status.model_copy(update={"baseline": view.status.baseline})
+    status = status.model_copy(update={"readiness": _told_of_folders(view.status, status)})
     # Where a list took the place of a single-plugin config, the new file tells both versions.
     changes = [each for each in result.changes if each.after is not None] or result.changes
     entry = HistoryEntry(

@@ -126,7 +126,9 @@ def _cuts() -> Iterator[Callable[[Document], None]]:
     yield lambda document: _shorten(_list(document, "changes"), ("diff",), 3 * _SHORT)
     yield lambda document: _shorten(_list(document, "changes"), ("diff",), 0)
     yield _drop_supported
-    yield lambda document: _shorten(_list(document, "report", "readiness"), ("why",), _SHORT)
+    yield lambda document: _shorten(
+        _list(document, "report", "readiness"), ("why", "otherFolders"), _SHORT
+    )
     yield _drop_healthy
     yield lambda document: _drop_findings(document, "Info")
     yield lambda document: _shorten(_list(document, "report", "files"), ("why",), _SHORT)
@@ -197,7 +199,8 @@ def _drop_findings(document: Document, severity: str) -> None:
 def _shorten(objects: list[Document], names: tuple[str, ...], most: int) -> None:
     for item in objects:
         for name in names:
-            item[name] = _short(str(item[name]), most)
+            if name in item:
+                item[name] = _short(str(item[name]), most)
 
 
 def _short(text: str, most: int) -> str:

@@ -15,7 +15,8 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Target as EngineTarget
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.judgement import Action, FileReport, Judgement, Verdict
-from cni_upgrade.node import files, journal, obstacles, sandboxes, state
+from cni_upgrade.cni.readiness import Elsewhere, UnknownRuntimeError, readiness, together
+from cni_upgrade.node import elsewhere, files, journal, obstacles, sandboxes, state
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.metadata import Metadata
 from cni_upgrade.node.reported import (
@@ -58,7 +59,8 @@ def make(survey: Survey, judgement: Judgement) -> Report:
         findings = list(judgement.findings)
     elif survey.folders.conf_dir is None:  # then it is the folder that must be spoken of first
         findings = [*survey.findings, *judgement.findings]
-    findings += moves.breaks(survey.facts(), judgement)
+    later = elsewhere.of(survey)
+    findings += moves.breaks(survey.facts(), judgement, later)
     then = (
         (judgement.after.del_, judgement.after.leaks),
         (judgement.after.existing_del, judgement.after.existing_leaks),
@@ -115,23 +117,26 @@ def make(survey: Survey, judgement: Judgement) -> Report:
         after=after,
         verdict=outcome,
         findings=tuple(sorted(dict.fromkeys(findings), key=lambda each: _RANKS[each.severity])),
-        readiness=tuple(_readiness(survey, wanted) for wanted in survey.operation.readiness_for),
+        readiness=tuple(
+            _readiness(survey, wanted, later) for wanted in survey.operation.readiness_for
+        ),
     )
 
 
-def _readiness(survey: Survey, wanted: str) -> ReadinessReport:
+def _readiness(survey: Survey, wanted: str, later: Elsewhere) -> ReadinessReport:
     """The node as it is, before any rewrite, under each release of that runtime."""
-    from cni_upgrade.cni.readiness import UnknownRuntimeError, readiness  # as a rule not asked
-
     try:
-        found = readiness(survey.facts(), wanted)
+        found = readiness(survey.facts(), wanted, elsewhere=later)
     except UnknownRuntimeError as error:
         return ReadinessReport(wanted, None, str(error))
     whys = [f"{each.releases}: {each.why}" for each in found.obstacles]
-    if found.ready is None:
+    others = "; ".join(together(found.elsewhere))
+    if others:
+        whys.append(others)
+    elif found.ready is None:
         what = "what a plugin or this runtime supports, or how a pod was added,"
         whys = [f"{what} is not known: see the findings"]
-    return ReadinessReport(wanted, found.ready, "; ".join(whys))
+    return ReadinessReport(wanted, found.ready, "; ".join(whys), others)
 
 
 def _traces(survey: Survey) -> dict[str, tuple[str, str]]:

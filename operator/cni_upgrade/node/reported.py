@@ -156,15 +156,27 @@ class ReadinessReport:
     runtime: str
     ready: bool | None
     why: str = ""
+    other_folders: str = ""
+    """Which releases read other folders than the runtime of today, or may; as `why` says it too."""
 
     @classmethod
     def read(cls, members: Members) -> "ReadinessReport":
         """From an entry of `readiness` of a report."""
-        return cls(members.text("runtime"), members.flag_or_none("ready"), members.text("why", ""))
+        return cls(
+            members.text("runtime"),
+            members.flag_or_none("ready"),
+            members.text("why", ""),
+            members.text("otherFolders", ""),
+        )
 
     def to_json(self) -> dict[str, object]:
         """An entry of `readiness` of a report."""
-        return {"runtime": self.runtime, "ready": self.ready, "why": self.why}
+        return {
+            "runtime": self.runtime,
+            "ready": self.ready,
+            "why": self.why,
+            **({"otherFolders": self.other_folders} if self.other_folders else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)

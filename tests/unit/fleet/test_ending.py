@@ -15,7 +15,15 @@ from cni_upgrade.fleet import ending
 from cni_upgrade.fleet.decisions import Uncordon, Unmark
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.view import View
-from cni_upgrade.node.operation import Baseline, Change, FileOrder, Kind, Operation, Outcome
+from cni_upgrade.node.operation import (
+    Baseline,
+    Change,
+    FileOrder,
+    Kind,
+    Operation,
+    Outcome,
+    ReadinessReport,
+)
 from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.cluster_model import LEASED
 from tests.unit.fleet.node_model import SimNode
@@ -37,6 +45,7 @@ THEIRS = node(cordoned=True)
 BACKUP = "20260101T000000Z-00000000"
 ORDER = Operation(ID, Kind.APPLY, "node-a", "", files=(FileOrder("x", "a" * 64, "1.0.0"),))
 MINE = {"id": ID, "kind": "apply", "outcome": "Done", "backup": BACKUP}
+OTHERS = "containerd 2.2.0 to 2.3: it reads plugins from /a in place of /b"
 BEFORE = {"add": True, "del": False}
 EARLIER = {
     "outcome": "Unproved",
@@ -298,3 +307,27 @@ def test_done_says_which_pods_cannot_be_deleted(after: Any, said: str) -> None:
     assert status.operation.ending is not None
     assert (status.operation.ending.phase, status.operation.ending.message) == ("Done", said)
     assert status.attempts == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "ready", "why"),
+    [
+        (True, True, True, ""),
+        (True, False, False, "F1"),
+        (None, True, None, OTHERS),
+        (False, True, None, OTHERS),  # what failed is cured, and the rest is as little known
+        (None, False, False, f"F1; {OTHERS}"),
+        (None, None, None, f"F1; {OTHERS}"),
+    ],
+)
+def test_folders_of_a_later_runtime_that_an_operation_does_not_see(
+    before: bool | None, said: bool | None, ready: bool | None, why: str
+) -> None:
+    others = {} if before else {"otherFolders": OTHERS}
+    wanted = "containerd>=2.0"
+    at = working(readiness=[{"runtime": wanted, "ready": before, "why": "then", **others}])
+    answer = ReadinessReport(wanted, said, "" if said else "F1")
+    made = replace(report(SimNode("node-a", "1.0.0")), readiness=(answer,))
+    (found,) = ending.noted(at, result(report=made), "Done", "").readiness
+    assert (found.ready, found.why) == (ready, why)
+    assert found.other_folders == (None if before else OTHERS)

@@ -130,7 +130,13 @@ reports = st.builds(
     verdict=st.sampled_from(Verdict),
     findings=st.lists(findings, max_size=12).map(tuple),
     readiness=st.lists(
-        st.builds(ReadinessReport, runtime=text, ready=st.none() | st.booleans(), why=long),
+        st.builds(
+            ReadinessReport,
+            runtime=text,
+            ready=st.none() | st.booleans(),
+            why=long,
+            other_folders=long,
+        ),
         max_size=8,
     ).map(tuple),
     standing=st.none() | standing,

@@ -5,7 +5,8 @@ from dataclasses import replace
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.lines import of
 from cni_upgrade.node.operation import ReadinessReport
-from tests.unit.node.host import VERSIONLESS, Host, report
+from cni_upgrade.node.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS, Known, Paths
+from tests.unit.node.host import VERSIONLESS, Host, codes, report
 
 OLD = VERSIONLESS.replace("{", '{"cniVersion": "0.4.0",', 1)
 
@@ -44,3 +45,166 @@ def test_an_apply_answers_anew(host: Host) -> None:
     result = run(replace(host.apply(), readiness_for=("containerd>=1.6",)))
     assert result.outcome == "Done"
     assert [each.ready for each in report(result).readiness] == [True]
+
+
+V2 = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\n'
+V3 = 'version = 3\n[plugins."io.containerd.cri.v1.runtime".cni]\n'
+ETC = "etc/containerd/config.toml"
+USUAL = Paths(("/etc/cni/net.d",), ("/opt/cni/bin", "/usr/lib/cni"))
+
+
+def put(host: Host, path: str, text: str) -> None:
+    (host.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (host.root / path).write_text(text)
+
+
+def ready(host: Host, *asked: str, paths: Paths = USUAL) -> list[ReadinessReport]:
+    operation = replace(host.audit(), readiness_for=asked, paths=paths)
+    return list(report(run(operation)).readiness)
+
+
+def test_plugins_that_a_later_release_does_not_look_for_there(host: Host) -> None:
+    """containerd 2.2 reads no bin_dir of a version 3 file."""
+    host.runtime = "containerd://2.0.4"
+    host.config(text=OLD)
+    host.bin.rename(host.root / "usr-lib-cni")
+    (host.root / "usr/lib").mkdir(parents=True)
+    (host.root / "usr-lib-cni").rename(host.root / "usr/lib/cni")
+    put(host, ETC, V3 + 'bin_dir = "/usr/lib/cni"\n')
+    last, both, none = ready(host, "containerd>=2.2", "containerd>=2.0", "containerd>=1.6.5")
+    assert (last.ready, both.ready, none.ready) == (None, None, None)
+    why = "it reads plugins from /opt/cni/bin in place of /usr/lib/cni; what pods get there is not"
+    assert both.why.startswith(f"containerd 2.2.0 to 2.3, containerd 2.4.0 to 2.4: {why} ")
+    assert last.other_folders == last.why == both.why
+    assert "version: expected 1 or 2" in none.why
+    put(host, ETC, V3 + 'bin_dirs = ["/usr/lib/cni/"]\n')
+    host.runtime = "containerd://2.1.0"
+    assert ready(host, "containerd>=2.1") == [ReadinessReport("containerd>=2.1", True, "")]
+
+
+def test_a_drop_in_that_a_later_release_merges(host: Host) -> None:
+    """A file of containerd 1.x replaces the whole CRI part, one of 2.x the members it has."""
+    host.runtime = "containerd://1.7.29"
+    host.config(text=OLD)
+    named = V2 + 'conf_dir = "/etc/other/net.d"\nmax_conf_num = 2\n'
+    put(host, ETC, f'imports = ["/etc/containerd/a.toml"]\n{named}')
+    put(host, "etc/containerd/a.toml", V2.replace(".cni", "") + 'sandbox_image = "p"\n')
+    old, new = ready(host, "containerd>=1.6.5", "containerd>=2.0")
+    assert old.ready is None, "2.0 is later than 1.6.5, too"
+    assert new.ready is None
+    assert "configs from /etc/other/net.d in place of /etc/cni/net.d" in new.why
+    assert "2 files of them in place of 1 file" in new.why
+    assert "containerd 1." not in new.why
+
+
+def test_another_runtime(host: Host) -> None:
+    """It has its own configuration, or its defaults: k3s' folders are none of CRI-O's."""
+    host.runtime = "containerd://1.7.22-k3s1"
+    k3s = "/var/lib/rancher/k3s/agent"
+    conf, bins = f"{k3s}/etc/cni/net.d", "/var/lib/rancher/k3s/data/cni"
+    put(host, f"{k3s[1:]}/etc/containerd/config.toml", f'{V2}conf_dir = "{conf}"\nbin_dir="{bins}"')
+    put(host, f"{conf[1:]}/10-pod.conflist", OLD)
+    (host.root / bins[1:]).parent.mkdir(parents=True)
+    host.bin.rename(host.root / bins[1:])
+    paths = Paths((conf,), (bins,))
+    crio, containerd = ready(host, "cri-o>=1.34", "containerd>=2.0", paths=paths)
+    assert crio.ready is None
+    assert f"/etc/cni/net.d in place of {conf}, plugins from /opt/cni/bin in place of {bins}" in (
+        crio.why
+    )
+    assert containerd.ready is True, "the next k3s reads what this one reads"
+    put(host, "etc/crio/crio.conf", f'[crio.network]\nnetwork_dir="{conf}"\nplugin_dir="{bins}"\n')
+    (crio,) = ready(host, "cri-o>=1.34", paths=paths)
+    assert crio.ready is None
+    assert f"plugins from /opt/cni/bin, {bins} in place of {bins}" in crio.why
+    put(host, "etc/crio/crio.conf", f'[crio.network]\nnetwork_dir="{conf}"\nplugin_dirs=["{bins}"]')
+    (crio,) = ready(host, "cri-o>=1.34", paths=paths)
+    assert crio.ready is True
+
+
+def test_the_runtime_of_today_has_another_than_its_default(host: Host) -> None:
+    host.runtime = "cri-o://1.34.0"
+    host.config(text=OLD)
+    (found,) = ready(host, "containerd>=2.0")
+    assert found.ready is True, "both read their defaults"
+    put(host, "etc/crio/crio.conf", '[crio.network]\ncni_default_network = "pod-net"\n')
+    (found,) = ready(host, "containerd>=2.0")
+    assert found.ready is None
+    assert "the first network in place of pod-net" in found.why
+    put(host, ETC, 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+    (found,) = ready(host, "containerd>=2.0")
+    assert found.ready is None
+    assert "CRI part is off" in found.why
+
+
+def test_a_loopback_that_a_later_release_brings_up_itself(host: Host) -> None:
+    host.runtime = "containerd://1.7.29"
+    host.config(text=OLD)
+    put(host, ETC, V2 + "use_internal_loopback = true\n")
+    (found,) = ready(host, "containerd>=2.0")
+    assert found.ready is None
+    assert "no loopback plugin in place of a loopback plugin" in found.why
+
+
+def test_a_folder_under_another_name_is_the_same(host: Host) -> None:
+    host.runtime = "cri-o://1.34.0"
+    host.config(text=OLD)
+    (host.root / "conf").symlink_to("/etc/cni/net.d")
+    put(host, ETC, V2 + 'conf_dir = "/conf"\n')
+    assert [each.ready for each in ready(host, "containerd>=2.0")] == [True]
+
+
+def test_what_fails_for_certain_is_not_ready_whatever_else_is_not_known(host: Host) -> None:
+    host.runtime = "containerd://1.7.29"
+    host.config()
+    named = V2 + 'conf_dir = "/etc/other/net.d"\n'
+    put(host, ETC, f'imports = ["/etc/containerd/a.toml"]\n{named}')
+    put(host, "etc/containerd/a.toml", V2.replace(".cni", "") + 'sandbox_image = "p"\n')
+    (found,) = ready(host, "containerd>=1.6")
+    assert found.ready is False
+    assert "F1" in found.why
+    assert found.why.endswith(found.other_folders)
+    assert found.other_folders.startswith("containerd 2.0.0 to 2.0, containerd 2.1.0 to 2.3, ")
+
+
+def test_folders_that_a_person_has_named_are_meant(host: Host) -> None:
+    host.runtime = "containerd://2.0.4"
+    host.config(text=OLD)
+    put(host, ETC, V3 + 'bin_dir = "/usr/lib/cni"\n')
+    hand = replace(USUAL, by_hand=(BY_HAND_CONFIGS, BY_HAND_PLUGINS))
+    assert [each.ready for each in ready(host, "containerd>=2.0", paths=hand)] == [True]
+
+
+def test_an_apply_leaves_to_the_audit_what_it_does_not_see(host: Host) -> None:
+    """The folders are given to it, and the runtime's configuration is not mounted."""
+    host.runtime = "containerd://2.0.4"
+    host.config(text=OLD)
+    given = replace(USUAL, bin_dirs=("/opt/cni/bin",), known=Known("runtime config /x"))
+    operation = replace(host.apply(), readiness_for=("containerd>=2.0",), paths=given)
+    (found,) = report(run(operation)).readiness
+    assert (found.ready, found.other_folders) == (True, "")
+
+
+def test_a_move_of_folders_is_told_without_being_asked_for(host: Host) -> None:
+    host.runtime = "containerd://2.0.4"
+    host.config(text=OLD)
+    put(host, ETC, V3 + 'bin_dir = "/opt/cni/bin"\nconf_dir = "/etc/cni/net.d"\n')
+    assert "RuntimeMove" not in codes(run(host.audit())), "the default is the same folder"
+    host.bin.rename(host.root / "usr-lib-cni")
+    (host.root / "usr/lib").mkdir(parents=True)
+    (host.root / "usr-lib-cni").rename(host.root / "usr/lib/cni")
+    put(host, ETC, V3 + 'bin_dir = "/usr/lib/cni"\n')
+    found = report(run(replace(host.audit(), paths=USUAL))).findings
+    [move] = [each for each in found if each.code == "RuntimeMove"]
+    assert move.message.startswith("under containerd 2.2.0 to 2.3, containerd 2.4.0 to 2.4: it ")
+    assert "plugins from /opt/cni/bin in place of /usr/lib/cni" in move.message
+    for runtime, releases in (
+        ("containerd://2.1.4", "2.2.0 to 2.3, containerd 2.4.0 to 2.4"),  # of one libcni
+        ("containerd://2.0.4-0ubuntu1", "2.2.0 to 2.3, containerd 2.4.0 to 2.4"),
+        ("containerd://2.1", ""),
+    ):
+        host.runtime = runtime
+        found = report(run(replace(host.audit(), paths=USUAL))).findings
+        moves = [each.message for each in found if each.code == "RuntimeMove"]
+        said = f"under containerd {releases}: it reads plugins"
+        assert [each.startswith(said) for each in moves] == ([True] if releases else [])

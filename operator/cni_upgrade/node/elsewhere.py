@@ -1,0 +1,133 @@
+"""Says whether another release of a runtime would read what the runtime of today reads.
+
+Releases differ in how they read one and the same configuration, and another runtime has its own or
+none. An apply is given the folders and sees no configuration: what the audit found holds for it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from cni_upgrade.cni import readiness
+from cni_upgrade.cni.findings import shown
+from cni_upgrade.cni.runtime_config import (
+    DEFAULT_BIN_DIRS,
+    DEFAULT_CONF_DIR,
+    SINCE,
+    Stated,
+    release,
+)
+from cni_upgrade.node import folders, runtime_config
+from cni_upgrade.node.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS
+from cni_upgrade.node.runtime_config import Found
+from cni_upgrade.node.survey import Survey
+
+_OF_RANCHER = "/var/lib/rancher/"
+_MOST = 200
+"""Characters of a folder's name, or of several, in a line."""
+
+
+def of(survey: Survey) -> readiness.Elsewhere:
+    """Asks it of one release after the other; the configuration is read where it is asked.
+
+    Raises nothing.
+    """
+    root, today = survey.operation.root, survey.operation.runtime
+    by_hand = (BY_HAND_CONFIGS, BY_HAND_PLUGINS)
+    named = all(each in survey.operation.paths.by_hand for each in by_hand)
+    if survey.operation.paths.known is not None or survey.unread is not None or named:
+        return _the_same
+    own: list[Found] = []
+    told: dict[tuple[str, int] | None, str | None] = {_way(today): None}
+
+    def asked(runtime: str) -> str | None:
+        name, way = runtime.partition("://")[0], _way(runtime)
+        if way not in told:
+            if not own:
+                own.append(runtime_config.read(root, today))
+            build = "-k3s1" if name == "containerd" and _of_rancher(today, own[0]) else ""
+            told[way] = _told(survey, own[0], runtime_config.read(root, runtime + build), name)
+        return told[way]
+
+    return asked
+
+
+def _way(runtime: str) -> tuple[str, int] | None:
+    """The way in which that release reads its files; None where that is not known.
+
+    All releases of CRI-O read alike.
+    """
+    name, _, version = runtime.partition("://")
+    if name == "cri-o":
+        return name, 0
+    numbers = release(version) if name == "containerd" else None
+    return (name, sum(numbers >= each for each in SINCE)) if numbers else None
+
+
+def _the_same(_runtime: str) -> None:
+    """Nothing is known that would be read elsewhere."""
+
+
+def _of_rancher(today: str, own: Found) -> bool:
+    """Whether it is the containerd of k3s or RKE2, which the next release will be as well."""
+    files = own.stated.files if own.stated else ()
+    return "-k3s" in today or any(each.startswith(_OF_RANCHER) for each in files)
+
+
+def _told(survey: Survey, own: Found, then: Found, name: str) -> str | None:
+    if then.elsewhere is not None:
+        return f"its configuration: {shown(then.elsewhere.message, 2 * _MOST)}"
+    if then.stated is None and own.stated is None and survey.operation.runtime.startswith(name):
+        return None
+    stated = then.stated or Stated(name, DEFAULT_CONF_DIR, DEFAULT_BIN_DIRS)
+    changes = ", ".join(_changes(survey, own.stated, stated))
+    return f"it reads {changes}; what pods get there is not looked at" if changes else None
+
+
+def _changes(survey: Survey, own: Stated | None, then: Stated) -> Iterator[str]:
+    root, found, known = survey.operation.root, survey.folders, survey.folders.known
+    by_hand = survey.operation.paths.by_hand
+    conf_dirs = [own.conf_dir] if own else [found.conf_dir[0]] if found.conf_dir else []
+    bin_dirs = own.bin_dirs if own else [host for host, _ in found.bin_dirs]
+    if BY_HAND_CONFIGS not in by_hand:
+        yield from _moved(root, "configs", conf_dirs, [then.conf_dir])
+    if BY_HAND_PLUGINS not in by_hand:
+        yield from _moved(root, "plugins", bin_dirs, then.bin_dirs)
+    asks = then.runtime == "containerd"  # CRI-O wants no loopback plugin in any case
+    for before, after in (
+        (_files(known.max_conf_num), _files(then.max_conf_num)),
+        (_network(known.default_network), _network(then.default_network)),
+        (_template(known.conf_template), _template(then.conf_template)),
+        (_loopback(asks and known.internal_loopback), _loopback(then.internal_loopback)),
+    ):
+        if before != after:
+            yield f"{after} in place of {before}"
+
+
+def _moved(root: str, what: str, before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
+    if [_place(root, each) for each in before] != [_place(root, each) for each in after]:
+        now, then = (shown(", ".join(each), _MOST) for each in (before, after))
+        yield f"{what} from {then} in place of {now or 'no folder that is there'}"
+
+
+def _place(root: str, folder: str) -> str:
+    """Where it is, by whatever name; one that is not there has none but its own."""
+    try:
+        return folders.resolve(root, folder)
+    except OSError:
+        return f"{root}/{folder.strip('/')}"
+
+
+def _files(most: int | None) -> str:
+    most = 1 if most is None else most
+    return f"{most or 'all'} file{'' if most == 1 else 's'} of them"
+
+
+def _network(name: str | None) -> str:
+    return shown(name) if name else "the first network"
+
+
+def _template(path: str | None) -> str:
+    return f"the template {shown(path, _MOST)}" if path else "no template"
+
+
+def _loopback(internal: bool) -> str:
+    return "no loopback plugin" if internal else "a loopback plugin"
