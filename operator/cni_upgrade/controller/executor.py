@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Container, Iterable, Iterator, Sequence
 from itertools import groupby
@@ -65,8 +64,6 @@ class Executor:
         self._dropped = False
         self._owed = Owed(recorder.say)
         self._contests = Contests()
-        self.progress = time.monotonic()
-        """When a decision was last answered, on the monotonic clock."""
         self.silent = False
         """The API server did not answer: the rest of the turns was put off."""
         self.carried_out: Counter[str] = Counter()
@@ -141,8 +138,6 @@ class Executor:
             self._store.errors[turn.subject] = error.message
             log.warning("%s: %s: %s", *said)
             return False
-        finally:
-            self.progress = time.monotonic()
         if isinstance(decision, d.SetStatus):
             self._owed.forget(decision)
         self.carried_out[type(decision).__name__] += 1

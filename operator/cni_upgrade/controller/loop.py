@@ -25,7 +25,7 @@ from cni_upgrade.fleet.phases import EMPTYING, PROVING
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.policy_status import COUNTED
 from cni_upgrade.fleet.proof import hangs
-from cni_upgrade.kube.port import Kube, KubeError
+from cni_upgrade.kube.port import Kube, KubeError, tried
 from cni_upgrade.kube.resources import LEASES, NAMESPACES, PODS, POLICIES
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Loop:
         leads: Callable[[], bool],
     ) -> None:
         """`leads`: whether this replica is the one that plans and writes."""
-        self._reads = Reads(kube, self._ended, self._read)
+        self._reads = Reads(kube, self._read)
         self._leads = leads
         self._store = store
         self._executor = executor
@@ -82,8 +82,10 @@ class Loop:
         self.listed = asyncio.Event()
         """Set while the store was healed by whole lists since the last trouble."""
 
-    def _ended(self) -> None:
-        """A request is over: the API server may be slow or away, and the loop is not stuck."""
+    def moved(self) -> None:
+        """A request of ours is over, or is to be sent again. An API server that is slow, busy or
+        away is no reason to begin a new process, which would ask it for everything again.
+        """
         self._beat = time.monotonic()
 
     def _read(self) -> None:
@@ -117,7 +119,7 @@ class Loop:
 
     def alive(self) -> str:
         """Empty while the loop turns, if only against an API server that is away."""
-        idle = time.monotonic() - max(self._beat, self._executor.progress)
+        idle = time.monotonic() - self._beat
         return "" if idle < STALE else f"the loop has not moved for {idle:.0f} s"
 
     async def run(self) -> None:
@@ -126,6 +128,7 @@ class Loop:
         A mistake of our own too: a process that ends over it begins again with the same cluster,
         and ends again, while cordons stay and nothing that is under way comes to its end.
         """
+        tried.set(self.moved)
         while True:
             self._news.clear()
             self._attention.starts()
@@ -145,7 +148,7 @@ class Loop:
                 self._wrong = f"{type(error).__name__}: {error}"
                 self._metrics.failed()
                 log.exception("the pass was given up over an error of our own")
-            self._beat = time.monotonic()
+            self.moved()
             try:
                 async with asyncio.timeout(self.tick()):
                     await self._news.wait()

@@ -24,7 +24,7 @@ from pydantic_core import from_json
 
 from cni_upgrade.api import names
 from cni_upgrade.kube.again import insist
-from cni_upgrade.kube.port import KubeError, Listed, Object
+from cni_upgrade.kube.port import KubeError, Listed, Object, tried
 from cni_upgrade.kube.resources import ACCESS_REVIEWS, LEASES, PODS, Resource
 from cni_upgrade.kube.rights import LEASE
 
@@ -126,7 +126,13 @@ class Client:
         A write goes by a plan, and that may be overtaken while it waits: who made it asks again,
         if at all. The Lease that says who leads is bid for by no plan.
         """
-        return await insist(lambda: self._once(call), lambda: not call.fenced)
+        return await insist(lambda: self._try(call), lambda: not call.fenced)
+
+    async def _try(self, call: _Call) -> Object:
+        try:
+            return await self._once(call)
+        finally:
+            tried.get()()
 
     async def _once(self, call: _Call) -> Object:
         patience: float = _TIMEOUT

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cni_upgrade.kube.resources import Resource
 
 Object = dict[str, Any]
+
+tried: ContextVar[Callable[[], None]] = ContextVar("tried", default=lambda: None)
+"""Called when a request is over that this task has sent, or one that it began: answered or not, and
+also where it is sent again. Who waits for many tries can be told by it from who hangs; and requests
+of others, the lease's say, tell nothing of this task.
+"""
 
 
 class KubeError(Exception):

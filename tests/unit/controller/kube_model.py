@@ -13,7 +13,7 @@ from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.controller.store import Store
 from cni_upgrade.kube.client import Client, connect
-from cni_upgrade.kube.port import KubeError, Listed, Object
+from cni_upgrade.kube.port import KubeError, Listed, Object, tried
 from cni_upgrade.kube.resources import (
     ADMISSION_BINDINGS,
     ADMISSION_POLICIES,
@@ -70,6 +70,7 @@ class Memory:
 
     def _ask(self, verb: str, resource: Resource, name: str) -> str:
         self.asked.append((verb, resource.plural, name))
+        tried.get()()
         if (error := self.refuse(verb, resource.plural, name)) is not None:
             raise error
         return KINDS[resource]

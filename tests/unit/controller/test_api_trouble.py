@@ -14,8 +14,8 @@ import pytest
 from cni_upgrade.controller import loop as loops
 from cni_upgrade.fleet.workloads import proof_pod
 from cni_upgrade.kube.client import Client
-from cni_upgrade.kube.port import KubeError, Listed
-from cni_upgrade.kube.resources import NODES, Resource
+from cni_upgrade.kube.port import KubeError, Listed, tried
+from cni_upgrade.kube.resources import LEASES, NODES, Resource
 from tests.unit.controller.kube_model import Made, silence
 from tests.unit.controller.kube_model import Memory as Cluster
 from tests.unit.controller.passes import becomes, running, until
@@ -272,8 +272,8 @@ async def test_a_slow_api_server_is_no_stuck_loop_and_is_asked_side_by_side(
     clock = [1000.0]
     fake = SimpleNamespace(monotonic=lambda: clock[0], thread_time=time.thread_time)
     monkeypatch.setattr(loops, "time", fake)
-    monkeypatch.setattr("cni_upgrade.controller.executor.time", fake)
-    made.loop._beat = made.executor.progress = clock[0]
+    tried.set(made.loop.moved)
+    made.loop.moved()
     at_once = most = 0
     said = set()
     real = made.kube.list
@@ -296,6 +296,34 @@ async def test_a_slow_api_server_is_no_stuck_loop_and_is_asked_side_by_side(
     assert most == 10
     clock[0] += loops.STALE
     assert "has not moved" in made.loop.alive()
+
+
+async def test_what_is_sent_again_is_no_hang_and_what_others_ask_no_sign_of_life(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(loops, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    said, hangs = set[str](), asyncio.Event()
+
+    async def busy(*words: Any, **query: Any) -> Listed:
+        for _ in range(6):
+            clock[0] += 50
+            said.add(made.loop.alive())
+            tried.get()()
+        hangs.set()
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    monkeypatch.setattr(made.kube, "list", busy)
+    made.loop.moved()
+    async with running(made):
+        await asyncio.wait_for(hangs.wait(), 20)
+        assert said == {""}
+        clock[0] += loops.STALE
+        with pytest.raises(KubeError):
+            # As who renews the lease does, every two seconds.
+            await made.kube.get(LEASES, "system", "lease")
+        assert "has not moved" in made.loop.alive()
 
 
 async def test_silence_over_one_of_many_reads_gives_the_pass_up_and_leaves_none_behind(

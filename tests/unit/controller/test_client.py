@@ -16,7 +16,7 @@ from aiohttp import web
 from cni_upgrade.kube import again
 from cni_upgrade.kube import client as clients
 from cni_upgrade.kube.client import Client, NoCredentialsError, connect
-from cni_upgrade.kube.port import KubeError, Listed
+from cni_upgrade.kube.port import KubeError, Listed, tried
 from cni_upgrade.kube.resources import JOBS, LEASES, NODES
 from cni_upgrade.kube.rights import LEASE, Right, missing
 from tests.unit.controller.kube_model import client_of
@@ -251,6 +251,37 @@ async def test_retry_after_is_waited_for_and_given_up_in_the_end(
         with pytest.raises(KubeError) as refused:
             await client.list(NODES)
         assert (refused.value.status, refused.value.retry_after, asked) == (429, 1, 6)
+
+
+async def test_each_try_is_told_to_who_asked_and_to_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "LONGEST", 0.01)
+    answers = [429, 200, 503, 403, 0]
+
+    async def next_one(request: web.Request) -> web.StreamResponse:
+        if not (status := answers.pop(0) if answers else 0):  # aiohttp asks twice
+            assert request.transport is not None
+            request.transport.abort()
+        later = {"Retry-After": "1"} if status in (429, 503) else {}
+        page = {"metadata": {"continue": "more" if len(answers) > 2 else ""}, "items": []}
+        return web.json_response(page, status=status or 200, headers=later)
+
+    told = list[int]()
+
+    async def loop() -> None:
+        tried.set(lambda: told.append(len(answers)))
+        for error in ("HTTP403", "NoAnswer"):
+            with pytest.raises(KubeError) as refused:
+                await asyncio.create_task(client.list(NODES))
+            assert refused.value.reason == error
+
+    async with serving(next_one, tmp_path) as client:
+        await asyncio.create_task(loop())
+        assert told == [4, 3, 2, 1, 0]
+        answers = [200]
+        await client.list(NODES)
+        assert told == [4, 3, 2, 1, 0]
 
 
 async def test_a_write_is_sent_once_for_who_planned_it_knows_whether_it_is_still_meant(

@@ -159,7 +159,7 @@ async def test_a_hung_loop_is_not_alive_and_an_old_view_is_not_ready(
     monkeypatch.setattr(time, "monotonic", lambda: now + loops.STALE + 1)
     assert "has not moved" in made.loop.alive()
     assert "no pass was finished" in made.loop.ready()
-    made.executor.progress = time.monotonic()
+    made.loop.moved()
     assert made.loop.alive() == "", "a long pass that gets on is no hang"
 
 
