@@ -186,7 +186,7 @@ def load(state: State, backup_id: str) -> Backup:
     check_backup_id(backup_id)
     path = f"{state.host}/{FOLDER}/{backup_id}"
     try:
-        if not os.path.lexists(f"{state.path}/{FOLDER}/{backup_id}"):
+        if not is_there(state, backup_id):
             raise OperationRefusedError(
                 "BackupMissing",
                 f"{path}: there is no such backup; those that there are stand beside it",
@@ -216,12 +216,15 @@ def load(state: State, backup_id: str) -> Backup:
 
 
 def is_there(state: State, backup_id: str) -> bool:
-    """Whether there is such a backup, whole or not. Raises nothing."""
+    """Whether there is such a backup, whole or not, or that cannot be told. Raises nothing."""
     try:
         check_backup_id(backup_id)
-    except MemberError:
+        os.lstat(f"{state.path}/{FOLDER}/{backup_id}")
+    except (MemberError, FileNotFoundError, NotADirectoryError):
         return False
-    return os.path.lexists(f"{state.path}/{FOLDER}/{backup_id}")
+    except OSError:
+        return True
+    return True
 
 
 def content(state: State, backup: Backup, saved: Saved) -> bytes:

@@ -291,6 +291,21 @@ def test_what_stands_is_the_last_copy_where_its_backup_is_damaged(
     assert again.outcome is Outcome.DONE, "what we wrote is ours to replace"
 
 
+def test_a_backup_that_a_failing_disk_does_not_show_is_not_gone(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.config()
+    made = str(run(host.apply()).backup)
+    look = os.lstat
+
+    def failing(path: str, **rest: int) -> os.stat_result:
+        return killed.failing(errno.EIO)() if str(path).endswith(made) else look(path, **rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "lstat", failing)
+        assert run(host.restore(made)).outcome is Outcome.DONE
+
+
 def test_a_backup_that_is_not_there(host: Host) -> None:
     host.config()
     assert refused(run(host.restore("20261123T225404Z-3f2a9c1b"))) == "BackupMissing"
