@@ -70,6 +70,7 @@ REASONS = {
     "Unproved": "InProgress",  # the same
     "NoNodeMatches": "InProgress",
     "NodeFailed": "Failed",
+    "AuditsFail": "Failed",
     "NodesBlocked": "Failed",
     "ClaimedByOther": "Failed",
     "PathsNotAllowed": "Failed",

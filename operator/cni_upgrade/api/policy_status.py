@@ -52,8 +52,9 @@ class NodeFailure(Model):
 
     node: Name = Field(description="Name of the node, and of its CNINodeState.")
     phase: Word = Field(
-        description="Phase of the node: Failed, RolledBack, Blocked or ManagedElsewhere; while "
-        "the policy is deleted, what became of giving it back: Refused, Failed or GivenUp."
+        description="Phase of the node: Failed, RolledBack, Blocked or ManagedElsewhere; Pending "
+        "or Auditing where its audits bring no answer, again and again; while the policy is "
+        "deleted, what became of giving it back: Refused, Failed or GivenUp."
     )
     reason: Word = Field(default="", description="One CamelCase word that says why.")
     # Ten of them in one object. The schema took more once, and an older operator writes more.

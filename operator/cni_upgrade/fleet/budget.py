@@ -62,6 +62,11 @@ class Budget:
         self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(matched))
         self._others: tuple[Budget, ...] = ()
 
+    @property
+    def mine(self) -> Set[str]:
+        """The nodes that are worked on for the policy, selected by it or not."""
+        return self._mine
+
     def held_by(self, node: str, lost: Set[str] = frozenset()) -> tuple[str, ...]:
         """Nodes that keep this one from a place which no work that is under way gives back.
 

@@ -34,12 +34,15 @@ class Circumstances:
     """Good nodes that are looked at again, though nothing that we know of has changed."""
     silent: tuple[str, ...] = ()
     """Nodes that are to be looked at, and that nothing can be sent to."""
+    lost: tuple[str, ...] = ()
+    """Nodes whose audits bring no answer, again and again."""
     leftovers: tuple[tuple[str, str], ...] = ()
     """(what is to go from one of the nodes, why it was not deleted)."""
 
     def looking(self, phases: Counter[str]) -> int:
-        """How many nodes are being looked at, or are to be."""
-        return phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + self.unseen
+        """How many nodes are being looked at, or are to be, of those that may answer."""
+        due = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + self.unseen
+        return due - len(self.lost)
 
 
 def found(
@@ -48,11 +51,11 @@ def found(
     """`matched` are the nodes that the policy selects, `tally` what they add to its counts."""
     counts, shares = tally.counts, tally.entries
     # Hardly any node is one of these, so it is asked first whether any is.
-    elsewhere, silent = (
+    elsewhere, silent, lost = (
         tuple(name for name, share in shares.items() if wanted(share))
         if any(map(wanted, counts))
         else ()
-        for wanted in (attrgetter("elsewhere"), attrgetter("silent"))
+        for wanted in (attrgetter("elsewhere"), attrgetter("silent"), attrgetter("lost"))
     )
     first = elsewhere[0] if elsewhere else ""
     acting = roster.governance(first).policy if first else None
@@ -63,6 +66,7 @@ def found(
         unseen=sum(number for share, number in counts.items() if share.unseen),
         again=sum(number for share, number in counts.items() if share.again),
         silent=silent,
+        lost=lost,
         leftovers=tuple(_leftovers(matched, world)),
     )
 

@@ -13,6 +13,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.lost_audits import lost
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED, GOOD, NOT_LINUX, UNPLANNABLE
 from cni_upgrade.fleet.settle import asked_again
@@ -42,6 +43,8 @@ class Member:
     """Good for what was wanted before, or not proved as is wanted now: to be looked at again."""
     open: bool
     """It is being audited, or will be without anybody's help."""
+    lost: bool
+    """Its audits bring no answer again and again: they are tried on, and a person is told."""
 
     @classmethod
     def of(
@@ -65,11 +68,13 @@ class Member:
                 waits=False,
                 stale=False,
                 open=answers,
+                lost=False,
             )
         status = state.status
         seen = seen or (status.phase == Phase.BLOCKED and status.reason == NOT_LINUX)
         written = unproved(status, policy)
         stale = status.phase in GOOD and (written or not seen)
+        unheard = lost(status, config) and seen
         return cls(
             node,
             state,
@@ -80,7 +85,8 @@ class Member:
             holds=changing(state) or written or _to_come(node, state, seen, policy, config),
             waits=status.phase == Phase.WAITING,
             stale=stale,
-            open=answers and (stale or _unknown(status, seen)),
+            open=answers and not unheard and (stale or _unknown(status, seen)),
+            lost=unheard,
         )
 
 
@@ -98,7 +104,7 @@ def _to_come(
     if node.ready == "Unknown":
         return False  # Nothing can be sent there; it follows when it is back.
     status = state.status
-    if status.phase in FAILED or status.reason == UNPLANNABLE:
+    if status.phase in FAILED or status.reason == UNPLANNABLE or lost(status, config):
         return False
     if not seen:
         # After so many looks without an answer the others do not wait for it any more.

@@ -65,6 +65,9 @@ UNTOUCHED = frozenset({Step.CORDON, Step.BASELINE, Step.BASELINE_DELETE, Step.DR
 EMPTYING = (Step.DRAIN, Step.DRAIN_AFTER)
 """Steps at which pods are evicted."""
 
+WRITING = (Step.APPLY, Step.RESTORE, Step.GIVE_BACK)
+"""Steps at which an agent writes, or is to be sent to."""
+
 PROVING = (
     Step.BASELINE,
     Step.BASELINE_DELETE,

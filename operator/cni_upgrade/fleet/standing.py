@@ -9,6 +9,7 @@ from datetime import datetime
 
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet import lost_audits
 from cni_upgrade.fleet.circumstances import Circumstances
 from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.phases import AT_WORK, GOOD, UNPLANNABLE
@@ -77,6 +78,8 @@ def verdict(
     if not matched:
         return Verdict(False, NO_NODE_MATCHES, "spec.nodeSelector matches no node")
     text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
+    if around.lost:
+        text += f"; {lost_audits.told(around.lost, world.states)}"
     if world.stopped:
         busy = any(phases[str(phase)] for phase in AT_WORK)  # It comes to its end.
         return Verdict(False, STOPPED, f"{stopped(world)}; {text}", reconciling=busy)
@@ -85,10 +88,12 @@ def verdict(
             return Verdict(False, "Auditing", text, reconciling=True)
         if phases[UNPLANNABLE]:
             return Verdict(False, "NodesBlocked", text, stalled=True)
+        if around.lost:
+            return Verdict(False, lost_audits.AUDITS_FAIL, text, stalled=True)
         if since is not None:
             late = world.now - since >= PATIENCE
-            told = f"nothing moves: {named(around.silent)} {SILENT}; {text}"
-            return Verdict(False, HELD, told, stalled=late)
+            silent = f"nothing moves: {named(around.silent)} {SILENT}; {text}"
+            return Verdict(False, HELD, silent, stalled=late)
         return Verdict(True, "Audited", text)
     if around.elsewhere:
         count, node = len(around.elsewhere), around.elsewhere[0]
@@ -158,6 +163,8 @@ def _enforced(
         return Verdict(
             False, "NodeFailed", f"{names} failed or was rolled back; {text}", stalled=True
         )
+    if around.lost:
+        return Verdict(False, lost_audits.AUDITS_FAIL, text, stalled=True)
     return Verdict(False, "NodesBlocked", text, stalled=True)
 
 

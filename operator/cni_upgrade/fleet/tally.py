@@ -10,6 +10,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.ledger import Ledger
+from cni_upgrade.fleet.lost_audits import lost
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import GOOD, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.selection import Governance
@@ -17,7 +18,7 @@ from cni_upgrade.fleet.settle import answered
 from cni_upgrade.fleet.unproved import unproved
 
 _TROUBLE = (Phase.FAILED, Phase.ROLLED_BACK, Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
-_STUCK, _NONE = len(_TROUBLE), len(_TROUBLE) + 1
+_STUCK, _LOST, _NONE = range(len(_TROUBLE), len(_TROUBLE) + 3)
 
 
 class Share(NamedTuple):
@@ -43,6 +44,8 @@ class Share(NamedTuple):
     """It is good, and looked at again though nothing that we know of has changed."""
     silent: bool = False
     """It is to be looked at, and nothing can be sent to it."""
+    lost: bool = False
+    """It is to be looked at, and answers no audit, though something can be sent to it."""
     elsewhere: bool = False
     """Another policy has it, where this one would enforce too."""
     wanted_by: tuple[str, ...] = ()
@@ -68,6 +71,13 @@ class Share(NamedTuple):
             return share
         mine = acting.metadata.uid == policy.metadata.uid
         unseen = again = False
+        unheard = (
+            state is not None
+            and not share.stuck
+            and node.ready != "Unknown"
+            and lost(state.status, config)
+            and answered(node, state, acting, config)
+        )
         due = share.phase == Phase.PENDING and not share.stuck
         if state is not None and share.phase == Phase.AUDITING:
             routine = state.status.reason == ROUTINE
@@ -80,6 +90,8 @@ class Share(NamedTuple):
             unseen=unseen,
             again=again,
             silent=due and node.ready == "Unknown",
+            lost=unheard,
+            gravity=_LOST if unheard else share.gravity,
             elsewhere=enforced and not mine and policy.metadata.name in who.rivals,
             wanted_by=who.rivals if enforced and mine else (),
         )

@@ -15,7 +15,7 @@ from cni_upgrade.fleet.drain import drains
 from cni_upgrade.fleet.failures import MOST_NAMED
 from cni_upgrade.fleet.length import hours
 from cni_upgrade.fleet.member import Member
-from cni_upgrade.fleet.phases import UNPROVED
+from cni_upgrade.fleet.phases import UNPROVED, WRITING
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.stuck import HELD, SILENT, named, stuck, told_of
 from cni_upgrade.fleet.waves import Waves
@@ -167,7 +167,7 @@ class Waiting:
         node = member.node
         if changing(member.state):
             return False
-        if node.ready == "Unknown":
+        if node.ready == "Unknown" or member.lost:
             return True
         if member.open or not member.seen:
             return False
@@ -180,8 +180,11 @@ class Waiting:
         every = list(members)
         foreign = [m for m in every if m.waits and m.node.unschedulable]
         silent = [m for m in every if m.node.ready == "Unknown"]
+        lost = [m for m in every if m.node.ready != "Unknown" and m.lost]
         others = [
-            m for m in every if m.node.ready != "Unknown" and not (m.waits and m.node.unschedulable)
+            m
+            for m in every
+            if m.node.ready != "Unknown" and not (m.lost or (m.waits and m.node.unschedulable))
         ]
         leased = [m for m in others if m.waits]
         down = [m for m in others if not m.waits]
@@ -190,6 +193,7 @@ class Waiting:
             (leased, "leased by somebody else"),
             (silent, SILENT),
             (down, "not Ready"),
+            (lost, "not audited (AuditLost)"),
         )
         return " and ".join(
             f"{named([m.node.name for m in nodes])} {why}" for nodes, why in told if nodes
@@ -238,7 +242,22 @@ class Waiting:
         )
 
     def waits_for(self) -> str:
-        """What is waited for before more can begin; empty where there is nothing to begin."""
+        """What is waited for before more can begin; empty where there is nothing to begin, and no
+        agent that is kept out."""
+        return "; ".join(filter(None, (self._waits_for(), self._kept_out())))
+
+    def _kept_out(self) -> str:
+        """What a node at work says whose agent's Job is not taken: that may last for hours."""
+        for name in sorted(self.course.places.mine):
+            state = self._world.states.get(name)
+            operation = state.status.operation if state is not None else None
+            if state is None or operation is None or not operation.blockers:
+                continue
+            if operation.step in WRITING:
+                return f"{name}: {state.status.message}"
+        return ""
+
+    def _waits_for(self) -> str:
         course, canary = self.course, self.course.waves.canary
         if canary is not None and canary.trouble:
             return canary.waits_for

@@ -15,7 +15,17 @@ from tests.unit.fleet.api_model import Raw
 from tests.unit.fleet.cluster_model import PROOF
 from tests.unit.fleet.node_model import SimNode
 from tests.unit.fleet.rollout import Rollout
-from tests.unit.fleet.scenarios import f1, healthy, message, old, phases, ready, reason
+from tests.unit.fleet.scenarios import (
+    ENFORCE,
+    f1,
+    healthy,
+    message,
+    of,
+    old,
+    phases,
+    ready,
+    reason,
+)
 
 ZONE = "topology.kubernetes.io/zone"
 BAD = {"1.0.0": (True, False)}
@@ -788,6 +798,91 @@ def machine_that_dies_while_others_go_on() -> Rollout:
     return r
 
 
+def images_that_no_node_pulls() -> Rollout:
+    """Audits bring no answer, on one node of two, then on both: named, for a person, tried on."""
+    r = of(f1("node-a"), healthy("node-b"))
+    r.cluster.disks["node-a"].faults = ["pull"] * 50
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.cluster.apply_policy("look", {"mode": "Audit"})
+    r.play(300)
+    assert (ready(r, "cure"), ready(r, "look")) == ("RollingOut", "Auditing"), "it may pass"
+    r.play(3000)
+    for name in ("cure", "look"):
+        status = r.cluster.policy(name)["status"]
+        assert ready(r, name) == "AuditsFail"
+        assert "Stalled" in conditions(r, name)
+        assert "Reconciling" not in conditions(r, name)
+        assert "no audit of node-a brings an answer" in status["message"]
+        assert "ImagePullBackOff" in status["message"]
+        [failure] = status["failures"]
+        assert (failure["node"], failure["phase"]) == ("node-a", "Pending")
+        assert failure["reason"] == "AuditLost"
+    r.until(lambda: r.phase("node-a") == "Auditing", 7200)
+    assert ready(r, "cure") == "AuditsFail", "the next look is no news"
+    r.say("== the image is there")
+    r.cluster.disks["node-a"].faults = []
+    all_done(r)
+    assert (ready(r, "cure"), ready(r, "look")) == ("Enforced", "Audited")
+    assert not r.cluster.policy("cure")["status"].get("failures")
+    return r
+
+
+def look_that_is_tried_on_beside_a_window_too_short() -> Rollout:
+    """Who may change something is told why it does not begin; a retry makes the look news again."""
+    r = of(f1("node-a"), f1("node-b"))
+    windows = [{"schedule": "*/30 * * * *", "duration": "10m"}]
+    r.cluster.disks["node-b"].faults = ["pull"] * 50
+    r.cluster.apply_policy("cure", enforce({"windows": windows}))
+    r.play(1200)
+    assert reason(r, "node-a") == "OutsideWindow"
+    assert ready(r, "cure") == "WindowTooShort", "not hidden by the audit that is tried on"
+    assert "no audit of node-b brings an answer" in r.cluster.policy("cure")["status"]["message"]
+    r.say("== node-b is annotated with cniupgrade.dev/retry")
+    r.cluster.annotate("CNINodeState", "node-b", names.RETRY, "1")
+    r.play(3)
+    assert ready(r, "cure") == "RollingOut", "one more look was asked for"
+    assert not r.cluster.policy("cure")["status"].get("failures")
+    return r
+
+
+def canary_that_answers_no_audit() -> Rollout:
+    """Named as what is in the way; a person is called, and it goes on when audits work."""
+    r = labelled((f1("node-a"), {"canary": "yes"}), (f1("node-b"), {}))
+    r.cluster.disks["node-a"].faults = ["pull"] * 50
+    canary = {"nodeSelector": {"matchLabels": {"canary": "yes"}}, "soak": "1m"}
+    r.cluster.apply_policy("cure", enforce({"canary": canary}))
+    r.play(3600)
+    assert ready(r, "cure") == "NothingMoves"
+    assert "Stalled" in conditions(r)
+    assert "node-a not audited (AuditLost)" in rolling(r)["waitsFor"]
+    assert "ImagePullBackOff" in r.cluster.policy("cure")["status"]["message"]
+    assert began(r) == []
+    r.say("== the image is there")
+    r.cluster.disks["node-a"].faults = []
+    all_done(r)
+    return r
+
+
+def backup_that_no_agent_is_let_in_to_put_back() -> Rollout:
+    """A quota keeps the Job out for hours: the policy says so, not only who has the place."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "ab"))
+    r.cluster.disks["node-a"].surprise = WORSE
+    r.cluster.apply_policy("cure", enforce({}))
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.cluster.jobs_refused = "exceeded quota: jobs"
+    r.play(600)
+    assert r.phase("node-a") == "RollingBack"
+    for told in (rolling(r)["waitsFor"], r.cluster.policy("cure")["status"]["message"]):
+        assert "1 of at most 1 nodes are unavailable: node-a" in told
+        assert "node-a: the agent is being sent; the last try was refused: exceeded quota" in told
+    r.say("== the quota is raised")
+    r.cluster.jobs_refused = ""
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack", "node-b": "Waiting"}
+    assert "quota" not in rolling(r)["waitsFor"]
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -825,4 +920,8 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     unproved_at_another_target,
     machine_that_dies_in_its_change,
     machine_that_dies_while_others_go_on,
+    images_that_no_node_pulls,
+    look_that_is_tried_on_beside_a_window_too_short,
+    canary_that_answers_no_audit,
+    backup_that_no_agent_is_let_in_to_put_back,
 )

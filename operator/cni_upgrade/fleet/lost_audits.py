@@ -1,0 +1,35 @@
+"""Audits that bring no answer again and again: tried on, but a person is told.
+
+An image that cannot be pulled, a quota, a webhook or PodSecurity keep out every agent of a fresh
+installation alike. Each node says so of itself; somebody has to say it of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.stuck import named
+
+AUDITS_FAIL = "AuditsFail"
+
+_LOOKED_AT = frozenset({Phase.AUDITING, Phase.PENDING})
+
+
+def lost(status: NodeStateStatus, config: OperatorConfig) -> bool:
+    """Whether so many looks in a row brought no answer (`attempts` of the operator's configuration)
+    that nobody waits for the next one; it may be under way."""
+    seen = status.observed
+    unanswered = seen is not None and seen.audited_at is None
+    return unanswered and status.phase in _LOOKED_AT and status.attempts >= config.attempts
+
+
+def told(names: Sequence[str], states: Mapping[str, CNINodeState]) -> str:
+    """Names nodes whose audits are lost, and says why by the first of them.
+
+    One on which the next look is under way says what that is doing, so another is preferred.
+    """
+    first = next((n for n in names if states[n].status.phase == Phase.PENDING), names[0])
+    return f"no audit of {named(names)} brings an answer; {first}: {states[first].status.message}"
