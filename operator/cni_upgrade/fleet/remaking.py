@@ -62,7 +62,8 @@ def remade(view: View, report: Report, asker: CNIUpgradePolicy | None) -> View:
         )
     }
     if files:
-        lost = known is None or known.unknown
+        # One that was looked at before and knew of no change has what worked until this one.
+        lost = view.status.verdict is None if known is None else known.unknown
         update["last_change"] = _to_be_proved(view, told, policy, lost=lost)
     return _with(view, update)
 

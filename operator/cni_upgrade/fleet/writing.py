@@ -155,11 +155,8 @@ def apply(view: View) -> Move:
         case answers.Absent() | answers.Refused() if agents_sent(view) == 1 and (
             why := _off(view) or closes(view, view.orderer, drain_after(view))
         ):
-            # Its Job may have been there and be deleted since: another look is to say what stands.
             # An agent that is sent again may have a journal to end, and goes.
-            unseen = moved(view, perhaps_written(view).model_copy(update={"observed": None}))
-            reason = STOPPED if view.world.stopped else "CalledOff"
-            return release(unseen, Phase.PENDING, reason, why)
+            return _off_unseen(view, why)
         case answers.Refused(why) if agents_sent(view) == 1:
             return _refused(view, why)
         case answers.Absent() | answers.Refused():
@@ -175,6 +172,14 @@ def apply(view: View) -> Move:
             if idle and not view.node.unschedulable:
                 return cordon_now(view)
             return wait(view, f"the agent backs up and writes: {message}")
+
+
+def _off_unseen(view: View, why: str) -> Move:
+    """Called off while no Job is to be seen: it may have been there and be deleted since, and
+    another look is to say what stands."""
+    unseen = moved(view, perhaps_written(view).model_copy(update={"observed": None}))
+    reason = STOPPED if view.world.stopped else "CalledOff"
+    return release(unseen, Phase.PENDING, reason, why)
 
 
 def _off(view: View) -> str:
@@ -207,7 +212,7 @@ def take_back(view: View) -> Move:
         case answers.Answer(result):
             return applied(view, result)
         case answers.Absent():
-            return _not_started(view, why)
+            return _unseen(view, why) if _away(view) else _not_started(view, why)
         case answers.Lost(_, ran) if not ran:
             return _not_started(view, why)
         case answers.Refused():
@@ -240,6 +245,19 @@ def _not_started(view: View, why: str) -> Move:
         return in_vain(view, f"no agent ran: {why}")
     text = f"inconclusive, no agent ran and nothing was touched; tried again: {why}"
     return release(view, Phase.BLOCKED, "AgentNotStarted", text)
+
+
+def _away(view: View) -> bool:
+    """Whether the controller was away since its Job was to go: the agent may have come up meanwhile
+    and written, and what it said be gone with the Job."""
+    looking, step = view.world.looking_since, view.operation.step_since
+    return looking is not None and step is not None and looking > step
+
+
+def _unseen(view: View, why: str) -> Move:
+    """No verdict on the change, and what stands is not known."""
+    off = _off(view)
+    return _off_unseen(view, off) if off else _refused(view, why)
 
 
 def _drained_before(view: View) -> bool:

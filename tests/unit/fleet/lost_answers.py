@@ -250,6 +250,82 @@ def written_as_its_agent_was_taken_back() -> Rollout:
     return r
 
 
+def _written_as_it_was_taken_back(r: Rollout) -> None:
+    """The first change of node-a: the controller dies as it takes the agent back, which writes."""
+    disk = r.cluster.disks["node-a"]
+    r.until(lambda: r.dead)
+    r.say("== the controller is away, the image comes in, and the Job goes once it is written")
+    r.cluster.pull("node-a")
+    r.until(lambda: len(disk.writes) == 1)
+    _lose_agents(r)
+    r.dead = False
+    r.restart()
+
+
+def _breaks_without_its_image() -> Rollout:
+    """Node-a breaks at each target, and the image of the agent that is to write is not there."""
+    r = of(old("node-a", most="1.1.0"))
+    disk = r.cluster.disks["node-a"]
+    disk.surprise = {"1.0.0": (False, False), "1.1.0": (False, False)}
+    disk.faults = ["none", "pull"]
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.step_of("node-a") == "Apply")
+    r.play(15)
+    r.crash_on = "DeleteJob"
+    return r
+
+
+def first_written_as_its_agent_was_taken_back() -> Rollout:
+    """As above, where nothing was changed before: it is put back to what worked until then."""
+    r = _breaks_without_its_image()
+    _written_as_it_was_taken_back(r)
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack"}
+    assert version(r, "node-a") == "0.4.0"
+    return r
+
+
+def first_written_as_another_target_took_it_back() -> Rollout:
+    """What the second change is judged by, and goes back to, is what worked before both."""
+    r = _breaks_without_its_image()
+    r.say("== target: 1.1.0")
+    r.cluster.apply_policy("cure", RAISED)
+    _written_as_it_was_taken_back(r)
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack"}
+    assert version(r, "node-a") == "0.4.0"
+    return r
+
+
+def first_written_as_a_pause_took_it_back() -> Rollout:
+    """Looked at anew: nothing is tried by what was seen before it."""
+    r = _breaks_without_its_image()
+    r.say("== paused by annotation")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, "true")
+    _written_as_it_was_taken_back(r)
+    r.play(60)
+    r.say("== resumed")
+    r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+    r.settle()
+    assert phases(r) == {"node-a": "RolledBack"}
+    assert version(r, "node-a") == "0.4.0"
+    return r
+
+
+def first_written_as_its_policy_is_deleted() -> Rollout:
+    """It is to give back what it has changed: no record says what that is, so it is looked at."""
+    r = _breaks_without_its_image()
+    r.cluster.apply_policy("cure", {"deletionPolicy": "Restore"})
+    r.play(5)
+    r.say("== deleted")
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    _written_as_it_was_taken_back(r)
+    r.play(300)
+    assert r.cluster.api.find("CNIUpgradePolicy", "cure") is None
+    assert version(r, "node-a") == "0.4.0"
+    return r
+
+
 def agents_lost_after_a_second_write() -> Rollout:
     """A person asks again: what the lost agents wrote is proved, and put back."""
     r = of(old("node-a", most="1.1.0"))
@@ -349,6 +425,10 @@ LOST_ANSWERS: tuple[Callable[[], Rollout], ...] = (
     first_answer_lost_as_all_is_stopped,
     second_answer_lost_as_all_is_stopped,
     written_as_its_agent_was_taken_back,
+    first_written_as_its_agent_was_taken_back,
+    first_written_as_another_target_took_it_back,
+    first_written_as_a_pause_took_it_back,
+    first_written_as_its_policy_is_deleted,
     agents_lost_after_a_second_write,
     called_off_where_the_node_was_done,
     unproved_and_the_policy_only_audits_for_a_while,

@@ -115,6 +115,15 @@ def test_of_a_record_that_was_lost_nobody_knows_what_worked_before() -> None:
     )
 
 
+def test_of_the_first_change_whose_answer_was_lost_it_is_known_what_worked_before() -> None:
+    status = looked(UNHEARD, UNHEARD, verdict="Rewrite").status
+    last, changed = status.last_change, status.changed
+    assert last is not None
+    assert (last.outcome, last.baseline, last.backup) == ("Unproved", status.baseline, NEWEST)
+    assert changed is not None
+    assert changed.files[0].sha256 == UNHEARD
+
+
 UNPROVED = {**PERHAPS, "written": None}
 MORE = {**KNOWN["files"][0], "name": "20-more.conf"}
 

@@ -51,6 +51,7 @@ WANTED = policy()
 HALTED = parse_policy(merged(WANTED.to_api(), {"metadata": {"annotations": {names.PAUSED: ""}}}))
 NEVER_RAN = agent("", code=137)
 UNSCHEDULED = pod("agent", spec={"nodeName": None}, status={"phase": "Pending"})
+LATER = timedelta(seconds=30)
 LATE = CONFIG.apply_deadline_seconds * 3 // 4
 OBSERVED = {
     "auditKey": audit_key(node(), state(), WANTED, CONFIG),
@@ -217,6 +218,32 @@ def test_an_agent_that_does_not_start_is_taken_back(world: Any, late: bool, said
     current = {"blockers": ["no image"], "deadline": stamp(NOW) if late else None}
     at = at_step("TakeBack", current=current, world=world)
     assert told(writing.take_back(at)) == said
+
+
+@pytest.mark.parametrize(
+    ("looking", "wanted", "said", "perhaps"),
+    [
+        (-1, True, "AgentNotStarted", False),
+        (-1, False, "CalledOff", False),
+        # Away as its Job went: nobody saw whether it came up and wrote.
+        (1, True, "AgentNotStarted", True),
+        (1, False, "CalledOff", True),
+    ],
+)
+def test_what_nobody_saw_go_may_be_written(
+    looking: int, wanted: bool, said: str, perhaps: bool
+) -> None:
+    """`looking`: since so many seconds after its Job was to go."""
+    current = {"blockers": ["no image"], "stepSince": stamp(NOW)}
+    at = at_step("TakeBack", OURS if wanted else THEIRS, current, world=seen(gone=True))
+    at = replace(
+        at, world=replace(at.world, now=NOW + LATER, looking_since=NOW + timedelta(seconds=looking))
+    )
+    move = writing.take_back(at)
+    assert told(move) == said
+    last = move.status.last_change
+    assert (last is not None and last.written is False) is perhaps
+    assert (move.status.observed is None) is perhaps
 
 
 @pytest.mark.parametrize("agents", [(), (UNSCHEDULED,)])
