@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from cni_upgrade.node import backup
-from cni_upgrade.node.operation import FileOrder, Kind, Operation, Report, Result, Target
+from cni_upgrade.node.agent import run
+from cni_upgrade.node.operation import FileOrder, Kind, Operation, Outcome, Report, Result, Target
 
 VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 
@@ -134,3 +135,18 @@ def report(result: Result) -> Report:
 
 def codes(result: Result) -> set[str]:
     return {str(finding.code) for finding in report(result).findings}
+
+
+def refused(result: Result) -> str:
+    """The code for which nothing was done."""
+    assert result.outcome is Outcome.REFUSED, result
+    assert result.error is not None
+    assert result.changes == ()
+    return result.error.code
+
+
+def audited(host: Host) -> Result:
+    before = host.tree()
+    result = run(host.audit())
+    assert host.tree() == before, "an audit changes nothing"
+    return result

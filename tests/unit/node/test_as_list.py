@@ -26,7 +26,7 @@ from cni_upgrade.node.operation import (
     Verdict,
 )
 from tests.unit.node import killed
-from tests.unit.node.host import Host, codes, report, sha256
+from tests.unit.node.host import Host, codes, refused, report, sha256
 
 NAME, LIST = "10-pod.conf", "10-pod.conflist"
 CONF = """{
@@ -66,12 +66,6 @@ def order(host: Host, name: str = NAME, number: int = 0) -> Operation:
 
 def names(host: Host) -> list[str]:
     return sorted(path.name for path in host.conf.iterdir())
-
-
-def refused(result: Result) -> str:
-    assert result.outcome is Outcome.REFUSED, result
-    assert result.error is not None
-    return result.error.code
 
 
 def carried_out(operation: Operation) -> Result:

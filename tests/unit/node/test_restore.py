@@ -17,7 +17,7 @@ from cni_upgrade.node import backup, state, transaction
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Operation, Outcome, Result
 from tests.unit.node import killed
-from tests.unit.node.host import VERSIONLESS, Host, report, saved_as
+from tests.unit.node.host import VERSIONLESS, Host, refused, report, saved_as
 
 NOBODY = 0xFFFFFFFF  # the id of an entry of an ACL that names none
 
@@ -31,12 +31,6 @@ def applied(host: Host, **attributes: int) -> tuple[Path, Result]:
     assert result.outcome is Outcome.DONE
     assert path.read_text() != VERSIONLESS
     return path, result
-
-
-def refused(result: Result) -> str:
-    assert result.outcome is Outcome.REFUSED
-    assert result.error is not None
-    return result.error.code
 
 
 def test_the_very_file_comes_back(host: Host) -> None:

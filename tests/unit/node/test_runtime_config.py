@@ -8,16 +8,7 @@ import pytest
 
 from cni_upgrade.cni.runtime_config import Stated
 from cni_upgrade.node import runtime_config
-from tests.unit.node.configured import (
-    DEFAULT,
-    ETC,
-    ETC_CNI,
-    NO_BINS,
-    V2,
-    V3,
-    put,
-    wrong,
-)
+from tests.unit.node.configured import DEFAULT, ETC, ETC_CNI, NO_BINS, V2, V3, put, wrong
 
 
 def test_nothing_there_is_nothing_known(tmp_path: Path) -> None:
