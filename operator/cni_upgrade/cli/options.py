@@ -12,7 +12,7 @@ from cni_upgrade.cni import runtimes, versions
 from cni_upgrade.cni.readiness import UnknownRuntimeError, releases
 from cni_upgrade.node import files, host_files, runtime_config
 from cni_upgrade.node.contract import Kind
-from cni_upgrade.node.folders import resolve
+from cni_upgrade.node.folders import resolve, same
 from cni_upgrade.node.operation import ManagedFiles, Operation, digest, operation_id
 from cni_upgrade.node.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS, Paths
 from cni_upgrade.node.target import Form, RewriteMode, Selection, Target
@@ -214,7 +214,7 @@ def _paths(options: argparse.Namespace, root: str) -> Paths:
     config_dir = _named(BY_HAND_CONFIGS, root, options.config_dir)
     bin_dirs = named_bin_dirs(options, root)
     stated = runtime_config.read(root, options.runtime).stated
-    stated_dirs = (f"/{stated.conf_dir.strip('/')}",) if stated else ()
+    stated_dirs = _unusual(root, f"/{stated.conf_dir.strip('/')}") if stated else ()
     stated_bins = tuple(f"/{each.strip('/')}" for each in stated.bin_dirs) if stated else ()
     cache_dir = _named("--cache-dir", root, options.cache_dir)
     by_hand = ((BY_HAND_CONFIGS, config_dir), (BY_HAND_PLUGINS, bin_dirs))
@@ -225,6 +225,15 @@ def _paths(options: argparse.Namespace, root: str) -> Paths:
         state_dir=_path(root, options.state_dir or Paths().state_dir),
         by_hand=tuple(option for option, value in by_hand if value),
     )
+
+
+def _unusual(root: str, folder: str) -> tuple[str, ...]:
+    """The folder of configs, unless it is a usual one, by whatever name.
+
+    A usual name stays: microk8s names the folder by the revision of its snap, and under that name
+    no backup would be found after the next refresh.
+    """
+    return () if any(same(root, folder, each) for each in CONFIG_FOLDERS) else (folder,)
 
 
 def named_bin_dirs(options: argparse.Namespace, root: str) -> tuple[str, ...]:

@@ -103,17 +103,10 @@ def _changes(survey: Survey, own: Stated | None, then: Stated) -> Iterator[str]:
 
 
 def _moved(root: str, what: str, before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
-    if [_place(root, each) for each in before] != [_place(root, each) for each in after]:
+    pairs = zip(before, after, strict=False)
+    if len(before) != len(after) or not all(folders.same(root, *each) for each in pairs):
         now, then = (shown(", ".join(each), _MOST) for each in (before, after))
         yield f"{what} from {then} in place of {now or 'no folder that is there'}"
-
-
-def _place(root: str, folder: str) -> str:
-    """Where it is, by whatever name; one that is not there has none but its own."""
-    try:
-        return folders.resolve(root, folder)
-    except OSError:
-        return f"{root}/{folder.strip('/')}"
 
 
 def _files(most: int | None) -> str:

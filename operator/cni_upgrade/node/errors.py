@@ -30,7 +30,7 @@ ABOUT = {
     "BackupMissing": "there is no such backup",
     "BackupDamaged": "the backup is not what was saved",
     "ChangedSinceBackup": "somebody else changed or removed the file since",
-    "OtherFolder": "the backup is of another folder",
+    "OtherFolder": "the backup is of another folder, or the one that is named is not the runtime's",
     "Unsafe": "sandboxes that can be deleted now could not be any more",
     "HangAgain": "a rollback brings back a file with which pods of before cannot be deleted",
     # How it ended.

@@ -299,11 +299,17 @@ def _allowed(
     return tuple(taken), None
 
 
+def same(root: str, one: str, other: str) -> bool:
+    """Whether both name one folder of the host, by whatever links; a name that leads nowhere is no
+    other's."""
+    return one == other or _real(root, one) == _real(root, other)
+
+
 def _real(root: str, path: str) -> str:
     try:
         return resolve(root, path)
     except OSError:
-        return path
+        return f"/{path.strip('/')}"
 
 
 def look(root: str, host: str, broken_is_none: bool = False) -> str | Finding | None:

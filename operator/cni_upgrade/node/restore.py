@@ -15,15 +15,25 @@ from dataclasses import replace
 from cni_upgrade.cni import compat, config, folder, health, runtimes, succession, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox
-from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.findings import Finding, Severity, shown
 from cni_upgrade.cni.node import Node as EngineNode
 from cni_upgrade.cni.value import dataclass
-from cni_upgrade.node import backup, files, report, stand_in, survey, writing
+from cni_upgrade.node import (
+    backup,
+    files,
+    folders,
+    report,
+    runtime_config,
+    stand_in,
+    survey,
+    writing,
+)
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.journal import Entry
 from cni_upgrade.node.metadata import Metadata
 from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.paths import BY_HAND_CONFIGS
 from cni_upgrade.node.result import Result
 from cni_upgrade.node.transaction import Removal, Step, Write
 from cni_upgrade.node.writing import Node, Plan
@@ -40,18 +50,21 @@ def _plan(node: Node) -> Plan:
     from cni_upgrade.cni.rewrite import diff  # jsonpatch: audits need none
 
     asked = str(node.operation.backup)
-    made = _backup(node, asked)
+    made = _as_named_here(node, _backup(node, asked))
     if made.folder != node.host:
+        copies = f"{node.state.host}/{backup.FOLDER}/{made.id}/files"
         raise OperationRefusedError(
             "OtherFolder",
-            f"backup {made.id} is of {made.folder}, and the config folder is "
-            f"{node.host}: name that folder, or copy the files by hand",
+            f"backup {made.id} is of {made.folder}, and the config folder is {node.host}: copy the "
+            f"files from {copies} by hand if they are wanted there; to put them back where they "
+            f"stood, name that folder to cni-upgrade ({BY_HAND_CONFIGS})",
         )
-    backups = backup.everything(node.state)
+    backups = [_as_named_here(node, each) for each in backup.everything(node.state)]
     active = {file.name for file in report.judge(node.survey).files if file.active}
     steps: list[Step] = []
     diffs: dict[str, str] = {}
     said = [] if made.id == asked else [_replaced(node, asked, made)]
+    said += _unread(node)
     for saved in sorted(made.files, key=lambda each: active.isdisjoint((each.name, each.becomes))):
         data = backup.content(node.state, made, saved)
         standing = _standing(node, made, backups, saved)
@@ -87,6 +100,36 @@ def _backup(node: Node, asked: str) -> Backup:
         if other is None:
             raise
         return other
+
+
+def _as_named_here(node: Node, made: Backup) -> Backup:
+    """The backup, its folder under the name that it has here if it is the one that is written to.
+
+    A snap's folder has its revision in the name and `current` leads to it; by either it was named.
+    """
+    same = folders.same(node.operation.root, made.folder, node.host)
+    return replace(made, folder=node.host) if same else made
+
+
+def _unread(node: Node) -> list[Finding]:
+    """That a person has named a folder which the runtime does not read, by its configuration."""
+    operation = node.operation
+    if BY_HAND_CONFIGS not in operation.paths.by_hand:
+        return []
+    stated = runtime_config.read(operation.root, operation.runtime).stated
+    read = (stated.conf_dir, *(each for _, each in stated.handlers)) if stated else (node.host,)
+    if any(folders.same(operation.root, each, node.host) for each in read):
+        return []
+    return [
+        Finding(
+            "OtherFolder",
+            Severity.WARNING,
+            node.host,
+            f"by its configuration the runtime reads {shown(read[0], 200)}, and what was put back "
+            f"stands in {node.host}: for the runtime nothing has changed",
+            f"copy the files to {shown(read[0], 200)} if they are meant for the runtime",
+        )
+    ]
 
 
 def _replaced(node: Node, asked: str, made: Backup) -> Finding:

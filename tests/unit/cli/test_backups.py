@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 
 import pytest
 
@@ -125,3 +126,71 @@ def test_a_restore_that_cannot_be(host: Host, capsys: Captured) -> None:
     assert told[0].endswith("Refused")
     assert told[1].startswith("BackupMissing: ")
     assert "Verdict" not in "".join(told), "nothing was touched, and the error is what matters"
+
+
+def refreshed(host: Host, revision: int) -> None:
+    """As snapd makes a new revision of microk8s: a copy, its own paths in the args, `current`."""
+    snaps = host.root / "var/snap/microk8s"
+    old, new = snaps / f"{revision - 1}", snaps / f"{revision}"
+    if old.exists():
+        shutil.copytree(old, new)
+        (snaps / "current").unlink()
+    else:
+        host.conf.parent.mkdir(parents=True, exist_ok=True)
+        (new / "args").mkdir(parents=True)
+        host.conf.rename(new / "args/cni-network")
+        (new / "opt/cni").mkdir(parents=True)
+        host.bin.rename(new / "opt/cni/bin")
+    (snaps / "current").symlink_to(new.name)
+    place = f"/var/snap/microk8s/{revision}"
+    (new / "args/containerd.toml").write_text(
+        'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\n'
+        f'bin_dir = "{place}/opt/cni/bin"\nconf_dir = "{place}/args/cni-network"\n'
+    )
+
+
+def test_a_backup_outlives_a_refresh_of_the_snap(host: Host, capsys: Captured) -> None:
+    """microk8s names its folders by the revision of the snap, to which `current` leads."""
+    refreshed(host, 6000)
+    assert ask(host, "apply") == 0
+    capsys.readouterr()
+    assert ask(host, "backups", "-o", "json") == 0
+    [made] = json.loads(capsys.readouterr().out)["backups"]
+    assert made["folder"] == "/var/snap/microk8s/current/args/cni-network"
+    refreshed(host, 6001)
+    assert ask(host, "restore", made["id"]) == 1, "what it had cured is there again"
+    capsys.readouterr()
+    snaps = host.root / "var/snap/microk8s"
+    files = [snaps / f"{each}/args/cni-network/10-pod.conflist" for each in (6000, 6001)]
+    assert [each.read_text() == VERSIONLESS for each in files] == [False, True]
+
+
+def test_a_folder_that_is_named_and_not_the_runtimes(host: Host, capsys: Captured) -> None:
+    refreshed(host, 6000)
+    named = ("--config-dir", "/var/snap/microk8s/6000/args/cni-network")
+    host.runtime = "containerd://1.6.20"
+    file = host.root / named[1][1:] / "10-pod.conflist"
+    file.write_text(VERSIONLESS.replace("{", '{"cniVersion": "0.4.0",', 1))
+    assert ask(host, "apply", *named) == 0
+    [made] = (host.root / "var/lib/cni-upgrade/backups").iterdir()
+    capsys.readouterr()
+    assert ask(host, "restore", made.name) == 0, "as long as both are one folder"
+    assert ask(host, "apply", *named) == 0
+    refreshed(host, 6001)
+    capsys.readouterr()
+    assert ask(host, "restore", made.name) == 2
+    told = flat(capsys)
+    assert f"copy the files from /var/lib/cni-upgrade/backups/{made.name}/files by hand" in told
+    assert ask(host, "restore", made.name, *named) == 1
+    told = flat(capsys)
+    assert "Warning OtherFolder" in told
+    assert "/var/snap/microk8s/6001/args/cni-network, and what was put back stands in" in told
+    file = host.root / "var/snap/microk8s/6001/args/containerd.toml"
+    file.write_text(
+        f'{file.read_text()}[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]\n'
+        f'cni_conf_dir = "{named[1]}/"\n'
+    )
+    assert ask(host, "apply", *named) == 1
+    assert ask(host, "restore", made.name, *named) == 1
+    assert "HandlerFolder" in (told := flat(capsys))
+    assert "OtherFolder" not in told, "a runtime handler reads it"

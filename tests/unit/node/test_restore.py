@@ -553,3 +553,19 @@ def test_a_file_whose_mode_changes_after_a_killed_restore_wrote_it_is_told_once(
     for change in result.changes:
         assert (change.after, change.before) == versions[change.name]
         assert (change.from_version, change.to) == ("1.0.0", None)
+
+
+def test_one_folder_under_several_names(host: Host) -> None:
+    """By hand it was named by the snap's revision, by the agent as `current`, which leads there."""
+    path, first = applied(host)
+    manifest = host.state / "backups" / str(first.backup) / "manifest.json"
+    (host.root / "etc/cni/current").symlink_to("net.d")
+    current = replace(host.restore(None).paths, conf_dirs=("/etc/cni/current",))
+    path.write_text(path.read_text().replace("1.0.0", "0.4.0"))
+    again = run(replace(host.apply(number=1), paths=current))
+    assert again.outcome is Outcome.DONE
+    back = replace(host.restore(first.backup, number=2), paths=current)
+    result = run(back)
+    assert result.outcome is Outcome.DONE, "what another backup tells of the file counts as well"
+    assert path.read_text() == VERSIONLESS
+    assert json.loads(manifest.read_text())["folder"] == "/etc/cni/net.d"
