@@ -32,7 +32,6 @@ NEEDED: list[Right] = [
         for right in asked_for(SYSTEM, AGENTS, PROOF)
     ),
     *rights("create", "pods/eviction", "kube-system"),
-    *rights("create", "selfsubjectaccessreviews.authorization.k8s.io"),
     *(
         right
         for name in POLICIES

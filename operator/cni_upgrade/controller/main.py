@@ -27,56 +27,20 @@ from cni_upgrade.controller.lease import Election, Timing
 from cni_upgrade.controller.login import login
 from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.permissions import Permissions
 from cni_upgrade.controller.recorder import COMPONENT, Recorder
 from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.config import ConfigError, OperatorConfig
-from cni_upgrade.kube import rights
 from cni_upgrade.kube.client import Client, NoCredentialsError, connect
 from cni_upgrade.kube.port import KubeError
 
 log = logging.getLogger("cni_upgrade")
 
-RECHECK = 5.0  # seconds between two looks at rights that are missing or in doubt
 GOODBYE = 1.0  # seconds for the last Events to be told
 AGAIN = 5.0  # seconds before watches that were ended are begun anew
 _LITTER = 50_000
 """Objects made and kept before Python looks for circles among them. With its own 700 a rollout over
 4,000 nodes spent an eighth of its CPU on looking, and our values make none."""
-
-
-async def _check_rights(
-    client: Client, store: Store, loop: Loop, asked: asyncio.Event, granted: asyncio.Event
-) -> None:
-    """Ask for every right at the start, while one is missing, and whenever something is refused.
-
-    `asked` is set with the first answer, `granted` while nothing is missing.
-    """
-    spaces = store.config.namespaces
-    while True:
-        client.doubted.clear()
-        try:
-            missing = await rights.missing(
-                client, spaces.system, spaces.agents, spaces.proof, store.config.lease_namespace
-            )
-        except KubeError as error:
-            log.warning("rights could not be asked for: %s", error)
-            await asyncio.sleep(2)
-            continue
-        denied = tuple(str(right) for right in missing)
-        for right in denied:
-            if right not in store.denied:
-                log.error("missing right: %s; manifests/rbac.yaml grants it", right)
-        if denied != store.denied or not asked.is_set():
-            store.denied = denied
-            asked.set()
-            loop.relist()
-        if denied:
-            granted.clear()
-        else:
-            granted.set()
-        await asyncio.sleep(RECHECK)
-        if not denied:
-            await client.doubted.wait()
 
 
 async def _watch(
@@ -94,11 +58,17 @@ async def _watch(
         await asyncio.sleep(AGAIN)
 
 
-async def _lead(leading: Leading, loop: Loop, recorder: Recorder) -> None:
+async def _lead(permissions: Permissions, leading: Leading, loop: Loop, recorder: Recorder) -> None:
     """Until cancelled; nothing of ours is written any more when the lease is given back."""
+
+    async def stand() -> None:
+        # Who does not know yet whether it may end what it begins leaves the lease to who does.
+        await permissions.asked.wait()
+        await leading.run()
+
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(leading.run())
+            tasks.create_task(stand())
             tasks.create_task(recorder.run())
             tasks.create_task(loop.run())
     finally:
@@ -121,23 +91,28 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
     election = Election(identity, Timing.of(arguments.lease_seconds))
     leading = Leading(client, config.namespaces.system, election, lambda: loop.elected())
     client.fence = leading.left
-    asked, granted = asyncio.Event(), asyncio.Event()
-    # Nothing is begun by who does not know yet whether it may be ended.
-    loop = Loop(client, store, executor, metrics, lambda: asked.is_set() and leading.leads())
+    loop = Loop(client, store, executor, metrics, leading.leads)
+    permissions = Permissions(client, store, client.doubted, loop.relist)
     runners: list[AppRunner] = []
     try:
         runners = await web.serve(
-            loop, leading, store, metrics, arguments.metrics_port, arguments.health_port
+            loop,
+            leading,
+            permissions,
+            store,
+            metrics,
+            arguments.metrics_port,
+            arguments.health_port,
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_check_rights(client, store, loop, asked, granted))
-            tasks.create_task(_lead(leading, loop, recorder))
+            tasks.create_task(permissions.run())
+            tasks.create_task(_lead(permissions, leading, loop, recorder))
             tasks.create_task(switch.follow(client, store, loop.wake))
             tasks.create_task(Admission(client, metrics.loose).run())
-            tasks.create_task(_watch(client, store, loop, granted, login(api)))
+            tasks.create_task(_watch(client, store, loop, permissions.granted, login(api)))
 
             async def ready() -> None:
-                await granted.wait()
+                await permissions.granted.wait()
                 await loop.listed.wait()
 
             tasks.create_task(Follower(client, store, loop.wake, loop.relist, ready).run())

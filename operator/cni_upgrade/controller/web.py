@@ -9,6 +9,7 @@ from aiohttp import web
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
+from cni_upgrade.controller.permissions import Permissions
 from cni_upgrade.controller.store import Store
 
 METRICS_PORT = 8080
@@ -26,6 +27,7 @@ def _text(reason: str) -> web.Response:
 async def serve(
     loop: Loop,
     leading: Leading,
+    permissions: Permissions,
     store: Store,
     metrics: Metrics,
     metrics_port: int,
@@ -37,6 +39,8 @@ async def serve(
         return _text(loop.alive())
 
     async def readyz(_: web.Request) -> web.Response:
+        if unknown := permissions.unknown():
+            return _text(unknown)
         if store.denied:
             return _text(f"missing rights: {', '.join(store.denied)}")
         # A replica that waits for the lease is ready too: it sees the cluster, and could take over.

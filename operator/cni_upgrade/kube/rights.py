@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cni_upgrade.kube.port import Kube
+from cni_upgrade.kube.port import Reader
 from cni_upgrade.kube.resources import (
+    ACCESS_REVIEWS,
     BUDGETS,
     DAEMONSETS,
     EVENTS,
@@ -48,6 +49,9 @@ class Right:
         return f"{self.verb} {resource}{group}" + (f" {self.name}" if self.name else "") + where
 
 
+ASKING = Right("create", ACCESS_REVIEWS)
+"""To ask for rights at all. Every account has it, but where system:basic-user was taken away."""
+
 _WATCH = ("list", "watch")
 
 
@@ -56,6 +60,7 @@ def needed(system: str, agents: str, proof: str, leases: str = "") -> Iterator[R
 
     `leases`: the namespace of the Leases on nodes, where they are used.
     """
+    yield ASKING
     if leases:
         yield from (Right(verb, LEASES, leases) for verb in ("list", "create", "patch", "delete"))
     # Without these there is no leader, and nobody to say that anything is missing.
@@ -82,7 +87,7 @@ def needed(system: str, agents: str, proof: str, leases: str = "") -> Iterator[R
 
 
 async def missing(
-    kube: Kube, system: str, agents: str, proof: str, leases: str = ""
+    kube: Reader, system: str, agents: str, proof: str, leases: str = ""
 ) -> tuple[Right, ...]:
     """The rights that the API server refuses us."""
     return tuple(

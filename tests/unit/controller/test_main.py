@@ -20,6 +20,7 @@ from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.lease import Election, Timing
 from cni_upgrade.controller.main import main, run
+from cni_upgrade.controller.permissions import Permissions
 from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.kube.client import Client
 from tests.unit.controller.kube_model import KUBECONFIG, Made, silence
@@ -180,7 +181,8 @@ async def test_events_go_by_the_clock_of_the_records(
 
 async def test_probes_and_metrics(made: Made) -> None:
     leading = Leading(made.kube, "system", Election("one", Timing()), lambda: None)
-    runners = await web.serve(made.loop, leading, made.store, made.metrics, 0, 0)
+    permissions = Permissions(made.kube, made.store, asyncio.Event(), lambda: None)
+    runners = await web.serve(made.loop, leading, permissions, made.store, made.metrics, 0, 0)
     # Port 0 is another one for each family of addresses; those of IPv4 are pairs.
     ports = [next(a[1] for a in runner.addresses if len(a) == 2) for runner in runners]
     metrics, health = (f"http://127.0.0.1:{port}" for port in ports)
@@ -191,6 +193,15 @@ async def test_probes_and_metrics(made: Made) -> None:
                 return answer.status, await answer.text()
 
         assert await get(f"{health}/healthz") == (200, "ok\n")
+        made.kube.refuse = lambda verb, plural, name: silence()
+        assert await get(f"{health}/readyz") == (503, "the rights have not been asked for yet\n")
+        await permissions.once()
+        assert await get(f"{health}/readyz") == (
+            503,
+            "rights could not be asked for: no answer from the API server\n",
+        )
+        made.kube.refuse = lambda verb, plural, name: None
+        await permissions.once()
         made.kube.refuse = lambda verb, plural, name: silence()
         await leading.once()
         status, text = await get(f"{health}/readyz")
