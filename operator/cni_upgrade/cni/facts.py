@@ -1,6 +1,6 @@
 """Holds what is known of one node and what is wanted of it: all that a verdict is made from."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from cni_upgrade.cni import versions
@@ -93,6 +93,21 @@ class Sandbox:
     def may_be_on(self, network: str | None) -> bool:
         """Whether it is on that network, as far as that is known."""
         return self.network in ("", network)
+
+
+def of_pods_on(
+    network: str | None, sandboxes: Iterable[Sandbox]
+) -> tuple[list[Sandbox], list[Sandbox]]:
+    """What the pods on that network have, on whichever network, and what there is beside that.
+
+    The results cache is one folder for all engines of a node: podman keeps its own there too.
+    """
+    known = list(sandboxes)
+    pods = {each.container_id for each in known if each.may_be_on(network)}
+    return (
+        [each for each in known if each.container_id in pods],
+        [each for each in known if each.container_id not in pods],
+    )
 
 
 @dataclass(frozen=True, slots=True)

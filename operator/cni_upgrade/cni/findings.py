@@ -51,6 +51,13 @@ class Code(StrEnum):
             "so a rewrite does not help the pods that run now"
         ),
     )
+    NOT_OURS = (
+        "NotOurs",
+        (
+            "CRI-O may fail to delete what the results cache has of containers that are perhaps "
+            "none of its own"
+        ),
+    )
     SANDBOX_LIMIT = "SandboxLimit", "running pods could not be deleted at a higher version"
     CHECK_FAILS = "CheckFails", "CHECK of pods added below 0.3.0 fails after the rewrite"
     CHECK_BROKEN = (

@@ -80,6 +80,13 @@ def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
     return _outcome(found, _binaries_known(version, node) and _pods_known(config, version, node))
 
 
+def delete_of_others(config: Config, node: Node, sandboxes: Sequence[Sandbox]) -> Outcome:
+    """What the deletion of these would do where they are the runtime's, which deletes with what it
+    cached; works when there are none."""
+    them = replace(node, sandboxes=sandboxes)
+    return _outcome(_cached_faults(config, them), _pods_known(config, config.version, them))
+
+
 def delete_next(config: Config, version: str | None, node: Node) -> Outcome:
     """What the deletion of a pod that is added at that version will do."""
     return delete(config, version, replace(node, sandboxes=()))

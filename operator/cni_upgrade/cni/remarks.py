@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cni_upgrade.cni import check, compat, health, status, versions
 from cni_upgrade.cni.config import Config
-from cni_upgrade.cni.facts import Facts, Support
+from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.judgement import Action, FileReport
 from cni_upgrade.cni.node import LOOPBACK, Node
@@ -24,6 +24,26 @@ def incurable(outcomes: Iterable[health.Outcome], config: Config) -> Iterator[Fi
                 f"no cniVersion cures {cause.code} ({cause.component})",
                 cause.action,
             )
+
+
+def not_ours(
+    config: Config, runtime: Runtime, others: Sequence[Sandbox], deleted: health.Outcome
+) -> Iterator[Finding]:
+    """Containers that are not on the file's network: `deleted` is what would become of them, were
+    they the runtime's."""
+    if deleted.works is True:
+        return
+    why = f" ({'; '.join(cause.message for cause in deleted.causes)})" if deleted.causes else ""
+    yield Finding(
+        Code.NOT_OURS,
+        Severity.INFO,
+        config.name,
+        f"it is not known whether {runtime.label} can delete {compat.told(others)} of containers "
+        f"that are not on {shown(str(config.network))}{why}: they are another engine's, as podman "
+        "keeps its results in the same folder, or pods of before this file was the one in use",
+        "nothing, where `crictl pods` does not know them; else bring back the plugins with which "
+        "they were added, or restart the node",
+    )
 
 
 def support_findings(binaries: Sequence[Support]) -> Iterator[Finding]:

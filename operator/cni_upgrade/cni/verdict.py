@@ -12,7 +12,7 @@ from dataclasses import replace
 from cni_upgrade.cni import folder, health, managed, remarks, runtimes, versions
 from cni_upgrade.cni import plan as planning
 from cni_upgrade.cni.config import Config
-from cni_upgrade.cni.facts import Facts, Sandbox, Target
+from cni_upgrade.cni.facts import Facts, Sandbox, Target, of_pods_on
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.judgement import Action, After, Baseline, FileReport, Judgement, Verdict
 from cni_upgrade.cni.leaks import leaks as leaking
@@ -195,17 +195,13 @@ def _bystander(config: Config, runtime: Runtime) -> FileReport:
 def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding | None) -> _Judged:
     """`fault` is why the file is not loaded today; a rewrite to any version takes it away."""
     runtime, facts = beside.runtime, beside.facts
-    node = Node.of(
-        config,
-        runtime,
-        facts,
-        [
-            each
-            for each in facts.sandboxes
-            if each.may_be_on(config.network) or runtime.deletes_with == "cached"
-            if each.network != LOOPBACK_NETWORK
-        ],
-    )
+    running = [each for each in facts.sandboxes if each.network != LOOPBACK_NETWORK]
+    others: list[Sandbox] = []
+    if runtime.deletes_with == "cached":
+        running, others = of_pods_on(config.network, running)
+    else:
+        running = [each for each in running if each.may_be_on(config.network)]
+    node = Node.of(config, runtime, facts, running)
     not_loaded = health.Outcome(False, (fault,) if fault else ())
     before = (
         not_loaded if fault else health.add(config, config.version, node),
@@ -215,6 +211,8 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     existing = not_loaded if fault else health.delete_existing(config, config.version, node)
     if not node.sandboxes:
         existing = health.Outcome(True)
+    theirs = health.delete_of_others(config, node, others)
+    existing = _beside(existing, theirs)
     then = Node.of(config.rewritten(), runtime, facts, node.sandboxes)
     plan = planning.plan(config, node, then, target, before)
     writer = managed.writer(config)
@@ -243,7 +241,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     after = (
         health.add(config, reached, there),
         health.delete_next(config, reached, there),
-        health.delete_existing(config, reached, there),
+        _beside(health.delete_existing(config, reached, there), theirs),
     )
     unproved = tuple(remarks.check_findings(config, node, plan))
     if after[0].works and unproved and plan.action is Action.REWRITE:
@@ -271,6 +269,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *remarks.causes(before),
         *plan.findings,
         *(remarks.causes((after[2],)) if runtime.deletes_with == "cached" else ()),
+        *remarks.not_ours(config, runtime, others, theirs),
         *remarks.incurable(before, config),
         *remarks.support_findings(node.binaries),
         *remarks.delegate_findings(config, node),
@@ -282,6 +281,11 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     return _Judged(
         file, bool(there.grave(reached)), before, after, leaks, plan.needs_drain, findings
     )
+
+
+def _beside(existing: health.Outcome, theirs: health.Outcome) -> health.Outcome:
+    """`theirs`: of containers that may be another engine's, which is then no fault of the node."""
+    return health.Outcome(None) if existing.works and not theirs.works else existing
 
 
 def _combined(outcomes: Iterable[health.Outcome]) -> health.Outcome:

@@ -180,7 +180,8 @@ def test_crio_deletes_a_pod_of_another_network_with_that_networks_own_plugins() 
     calls = config.read("x.conflist", b'{"name": "other", "plugins": [{"type": "macvlan"}]}').calls
 
     def crio(*others: Sandbox, runtime: str = "cri-o://1.25.0", **more: Support) -> Judgement:
-        return node(runtime, "0.4.0", {**OLD, **more}, others)
+        on_the_file = Sandbox("containerd-net", "c", "eth0", "0.4.0")
+        return node(runtime, "0.4.0", {**OLD, **more}, [on_the_file, *others])
 
     other = Sandbox("other", "c", "net1", "1.0.0", calls=calls)
     new = Support.told("macvlan", versions.KNOWN)
@@ -197,6 +198,35 @@ def test_crio_deletes_a_pod_of_another_network_with_that_networks_own_plugins() 
     nameless = Sandbox("other", "c", "net1", None, calls=calls)
     f1 = crio(nameless, runtime="cri-o://1.23.0", macvlan=new)
     assert codes(f1) == ["CachedDel"], "libcni refuses it whatever the network"
+
+
+def test_what_another_engine_cached_beside_crio_is_no_fault_of_the_node() -> None:
+    """podman keeps its results in the same folder, and its plugins where CRI-O does not look."""
+    calls = config.read("x.conflist", b'{"name": "podman", "plugins": [{"type": "dns"}]}').calls
+    mine = Sandbox("containerd-net", "c", "eth0", "0.4.0")
+    theirs = Sandbox("podman", "p", "eth0", "0.4.0", "web/web", calls)
+    gone = {**NEW, "dns": Support("dns", source="missing")}
+    for others in ([], [mine]):
+        found = node("cri-o://1.25.0", "1.0.0", gone, [*others, theirs])
+        assert (found.verdict, found.baseline.add, found.baseline.del_) == (
+            "Compatible",
+            True,
+            True,
+        )
+        assert found.after.existing_del is None
+        assert [(each.code, each.severity) for each in found.findings] == [("NotOurs", "Info")]
+        assert "web/web" in found.findings[0].message
+        assert "dns is not there" in found.findings[0].message
+    stuck = Sandbox("containerd-net", "c", "eth0", "1.1.0")
+    found = node("cri-o://1.25.0", "0.4.0", {**OLD, "dns": gone["dns"]}, [stuck, theirs])
+    assert (found.baseline.del_, found.after.existing_del) == (False, False)
+    assert codes(found) == ["CachedDel", "NotOurs"]
+    there = {**NEW, "dns": Support.told("dns", versions.KNOWN)}
+    found = node("cri-o://1.25.0", "1.0.0", there, [theirs])
+    assert (found.after.existing_del, found.findings) == (True, ())
+    versionless = replace(theirs, version=None)
+    assert codes(node("cri-o://1.23.0", "1.0.0", there, [versionless])) == ["NotOurs"]
+    assert codes(node("containerd://1.7.29", "1.0.0", gone, [theirs])) == []
 
 
 def test_findings_about_pods_name_the_first_three() -> None:
