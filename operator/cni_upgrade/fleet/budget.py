@@ -67,6 +67,11 @@ class Budget:
         """The nodes that are worked on for the policy, selected by it or not."""
         return self._mine
 
+    @property
+    def working(self) -> Set[str]:
+        """The nodes that are changed, for whomever, of all that this and other policies select."""
+        return self._working.union(*(each._working for each in self._others))
+
     def held_by(self, node: str, lost: Set[str] = frozenset()) -> tuple[str, ...]:
         """Nodes that keep this one from a place which no work that is under way gives back.
 
@@ -105,8 +110,8 @@ class Budget:
         if len(self._mine) >= self._max_parallel:
             return (
                 "MaxParallel",
-                f"{len(self._mine)} of at most {self._max_parallel} nodes are worked on "
-                "(spec.rollout.maxParallel)",
+                f"{len(self._mine)} of at most {self._max_parallel} nodes are worked on: "
+                f"{', '.join(sorted(self._mine)[:3])} (spec.rollout.maxParallel)",
             )
         full = next(each for each in self._concerned(node) if each._exceeded_by(node))
         whose = "" if full is self else f" of policy {full._name}"

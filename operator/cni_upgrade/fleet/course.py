@@ -20,7 +20,7 @@ from cni_upgrade.fleet.failures import counted
 from cni_upgrade.fleet.gate import Refusal
 from cni_upgrade.fleet.length import longest
 from cni_upgrade.fleet.member import Member
-from cni_upgrade.fleet.phases import UNPROVED
+from cni_upgrade.fleet.phases import UNPLANNABLE, UNPROVED
 from cni_upgrade.fleet.roster import Roster, unjudged
 from cni_upgrade.fleet.settle import asked_of_all
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -78,6 +78,15 @@ class Course:
             roster.changing(),
             roster.working_for(policy) | {name for name, each in apart.items() if each.working},
         )
+        self.at_work = frozenset(
+            name
+            for name, state in roster.changing().items()
+            if name in matched
+            and state.status.reason != UNPLANNABLE
+            and (acting := roster.governance(name).policy) is not None
+            and acting.metadata.uid == policy.metadata.uid
+        )
+        """Nodes of this policy, and of no other that it shares them with, that are changed."""
         # One that is written anew holds nobody before its turn: the canary of another target would
         # wait for it, and it for the canary.
         self.unproved = tuple(

@@ -39,11 +39,9 @@ class Verdict:
     stalled: bool = False
 
 
-def held_since(
-    policy: CNIUpgradePolicy, waiting: Waiting, phases: Counter[str], now: datetime
-) -> datetime | None:
+def held_since(policy: CNIUpgradePolicy, waiting: Waiting, now: datetime) -> datetime | None:
     """Since when nothing moves because of nodes that nobody works on; None where it is not so."""
-    if _working(phases, waiting) or waiting.looked_at or waiting.held() is None:
+    if waiting.working or waiting.looked_at or waiting.held() is None:
         return None
     known = policy.status.rollout
     # What is to come is of a clock that was set back: it counts from now on.
@@ -131,7 +129,7 @@ def _enforced(
     text: str,
 ) -> Verdict:
     """The verdict on a policy that enforces; `text` has the counts."""
-    working, looking = _working(phases, waiting), around.looking(phases)
+    working, looking = waiting.working, around.looking(phases)
     course, canary = waiting.course, waiting.course.waves.canary
     waits = waiting.waits_for()
     told = f"{waits}; {text}" if waits else text
@@ -178,12 +176,6 @@ def _stopped(course: Course, working: int) -> str:
     if canary is not None and canary.trouble and not working:
         return canary.trouble
     return ""
-
-
-def _working(phases: Counter[str], waiting: Waiting) -> int:
-    """How many nodes are worked on where something of ours can go on."""
-    every = sum(phases[str(phase)] for phase in AT_WORK if phase is not Phase.AUDITING)
-    return every - len(waiting.stuck)
 
 
 def _counted(phases: Counter[str]) -> str:

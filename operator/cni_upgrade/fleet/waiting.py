@@ -9,12 +9,13 @@ from functools import cached_property
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.rollout_status import RolloutStatus
 from cni_upgrade.fleet import node_lease, retry
-from cni_upgrade.fleet.budget import MAX_UNAVAILABLE, changing
+from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.course import Course, proves
 from cni_upgrade.fleet.drain import drains
 from cni_upgrade.fleet.failures import MOST_NAMED
 from cni_upgrade.fleet.length import hours
 from cni_upgrade.fleet.member import Member
+from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import UNPROVED, WRITING
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.stuck import HELD, SILENT, named, stuck, told_of
@@ -113,11 +114,17 @@ class Waiting:
             return UNPROVED, f"nothing else begins: {self._told_unproved()}; {now}"
         if self._next:
             first, places = self._next[0].node.name, self.course.places
-            refused, holders = places.refusal(first), places.held_by(first)
-            if refused is None or refused[0] != MAX_UNAVAILABLE or not holders:
+            refused = places.refusal(first)
+            holders = places.held_by(first, self._lost.keys()) if refused is not None else ()
+            if refused is None or not holders:
                 return None
-            told = ", ".join(self._why_down(name) for name in holders[:3])
-            return HELD, f"nothing moves: {refused[1]}, and nobody works on {told}"
+            left = [name for name in holders if name not in self._lost]
+            told = told_of([self._lost[name] for name in holders if name in self._lost])
+            nobody = ", ".join(self._why_down(name) for name in left[:3])
+            told += (
+                f"{' and ' if told and nobody else ''}nobody works on {nobody}" if nobody else ""
+            )
+            return HELD, f"nothing moves: {refused[1]}, and {told}"
         if self.able:
             return self._turn_held()
         silent = [
@@ -137,10 +144,26 @@ class Waiting:
         return [m for m in self.course.members if stuck(m.node, m.state, m.node.name in leased)]
 
     @property
+    def working(self) -> int:
+        """How many nodes of this policy are worked on where something of ours can go on."""
+        return len(self.course.at_work) - len(self.stuck)
+
+    @cached_property
+    def _lost(self) -> dict[str, Node]:
+        """Nodes at work, for whomever, on which only others can do something now."""
+        world = self._world
+        return {
+            name: node
+            for name in sorted(self.course.places.working)
+            if (node := world.nodes.get(name)) is not None
+            and stuck(node, world.states.get(name), node_lease.foreign(name, world) is not None)
+        }
+
+    @property
     def _goes_on(self) -> bool:
         """Whether another node is worked on, or may begin now."""
         course = self.course
-        if sum(changing(m.state) for m in course.members) > len(self.stuck):
+        if self.working:
             return True
         free = bool(self._next) and course.places.refusal(self._next[0].node.name) is None
         return free and not course.stopped and self.closed() is None
@@ -301,10 +324,9 @@ class Waiting:
         """A node that takes a place, and why it does."""
         if (node := self._world.nodes.get(name)) is not None and node.deleting:
             return f"{name} (being deleted)"
-        member = next((m for m in self.course.members if m.node.name == name), None)
-        if member is None:
+        if node is None:
             return name
-        why = "cordoned" if member.node.unschedulable else "not Ready"
-        if member.state is None:
+        why = "cordoned" if node.unschedulable else "not Ready"
+        if (state := self._world.states.get(name)) is None:
             return f"{name} ({why})"
-        return f"{name} ({why}, {member.state.status.phase}: {member.state.status.reason})"
+        return f"{name} ({why}, {state.status.phase}: {state.status.reason})"

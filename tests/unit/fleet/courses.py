@@ -883,6 +883,60 @@ def backup_that_no_agent_is_let_in_to_put_back() -> Rollout:
     return r
 
 
+def place_held_by_a_node_that_is_not_selected_any_more() -> Rollout:
+    """It is taken out of the selector and its machine dies in the midst of its change: named."""
+    r = labelled(*((old(f"node-{x}"), {"pool": "a"}) for x in "ab"))
+    selector = {"matchLabels": {"pool": "a"}}
+    r.cluster.apply_policy("cure", enforce({"maxParallel": 1}, nodeSelector=selector))
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== node-a goes silent, and leaves the pool")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(5)
+    r.cluster.api.patch("Node", "node-a", {"metadata": {"labels": {"pool": "z"}}})
+    r.play(300)
+    assert ready(r, "cure") == "NothingMoves"
+    r.play(400)
+    assert "Stalled" in conditions(r)
+    told = r.cluster.policy("cure")["status"]["message"]
+    assert "1 of at most 1 nodes are worked on: node-a (spec.rollout.maxParallel)" in told
+    assert "node-a silent (Ready is Unknown) in the midst of a change" in told
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    r.until(lambda: r.phase("node-b") == "Done")
+    r.play(5)
+    assert ready(r, "cure") == "Enforced"
+    return r
+
+
+def place_held_by_a_node_of_another_policy() -> Rollout:
+    """Its machine dies in the midst of a change: both policies name it, and call a person."""
+    r = labelled(
+        (old("node-a"), {"pool": "a"}), (old("node-b"), {}), (old("node-c"), {"pool": "a"})
+    )
+    selector = {"matchLabels": {"pool": "a"}}
+    first = {"maxUnavailable": 1}
+    r.cluster.apply_policy("first", enforce(first, nodeSelector=selector))
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(5)
+    r.cluster.apply_policy("second", enforce({"maxUnavailable": 1}))
+    r.cluster.apply_policy("third", enforce({}, nodeSelector=selector))
+    r.play(800)
+    for policy in ("first", "second"):
+        assert ready(r, policy) == "NothingMoves"
+        assert "Stalled" in conditions(r, policy)
+        told = r.cluster.policy(policy)["status"]["message"]
+        assert "node-a silent (Ready is Unknown) in the midst of a change" in told
+    assert ready(r, "third") == "ClaimedByOther", "what others do there is no work of its own"
+    assert "Stalled" in conditions(r, "third")
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    all_done(r)
+    assert (ready(r, "first"), ready(r, "second")) == ("Enforced", "ClaimedByOther")
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -924,4 +978,6 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     look_that_is_tried_on_beside_a_window_too_short,
     canary_that_answers_no_audit,
     backup_that_no_agent_is_let_in_to_put_back,
+    place_held_by_a_node_that_is_not_selected_any_more,
+    place_held_by_a_node_of_another_policy,
 )

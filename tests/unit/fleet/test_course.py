@@ -1,6 +1,5 @@
 """Waves, places and the time a change may take, each by itself: small tables and properties."""
 
-from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -268,9 +267,10 @@ def test_a_canary_is_held_where_those_that_are_not_well_are_left_to_others(
 def test_since_when_nothing_moves(told: datetime | None, since: datetime) -> None:
     known = {"rollout": {"heldSince": stamp(told)} if told else {}}
     mine = parse_policy(merged(policy().to_api(), {"status": known}))
-    found = waiting(mine, (node(cordoned=True), WAITS))
-    assert held_since(mine, found, Counter({"Waiting": 1}), NOW) == since
-    assert held_since(mine, found, Counter({"Applying": 1}), NOW) is None
+    cordoned = (node(cordoned=True), WAITS)
+    assert held_since(mine, waiting(mine, cordoned), NOW) == since
+    at_work = (node("node-b"), {"phase": "Applying", "operation": operation()})
+    assert held_since(mine, waiting(mine, cordoned, at_work), NOW) is None
 
 
 @pytest.mark.parametrize("by", ["Zone", "Label", "Selectors"])
