@@ -11,10 +11,10 @@ from cni_upgrade.api import duration
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import proof
 from cni_upgrade.fleet.decisions import CreateProof, DeleteProof
-from cni_upgrade.fleet.draining import DRAIN_BLOCKED, drain_due, drain_first
+from cni_upgrade.fleet.draining import drain_due, drain_first
 from cni_upgrade.fleet.ending import proof_so_far, verify
 from cni_upgrade.fleet.objects import Pod
-from cni_upgrade.fleet.phases import INCONCLUSIVE, Step
+from cni_upgrade.fleet.phases import DRAIN_BLOCKED, INCONCLUSIVE, Step
 from cni_upgrade.fleet.proving import may_not_go, overdue
 from cni_upgrade.fleet.staying import in_vain
 from cni_upgrade.fleet.view import Move, View, at_step, moved, release, wait, with_operation

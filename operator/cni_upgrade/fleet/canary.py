@@ -17,6 +17,7 @@ from cni_upgrade.fleet.selection import matches
 from cni_upgrade.node.operation import Verdict
 
 _LOOKED_AT_AGAIN = frozenset({Phase.AUDITING, Phase.PENDING})
+_CANNOT_BE_CHANGED = frozenset({Phase.BLOCKED, Phase.MANAGED_ELSEWHERE})
 _NOTHING_TO_DO = frozenset({Verdict.COMPATIBLE.value, Verdict.NOT_CNI.value})
 
 
@@ -46,7 +47,9 @@ def well(member: Member) -> bool:
 
     A look from time to time interrupts nothing, as long as it finds the same.
     """
-    if member.state is None or not member.seen or member.node.ready != "True" or _back(member):
+    if member.state is None or not member.seen or member.unproved:
+        return False
+    if member.node.ready != "True" or _back(member):
         return False
     status = member.state.status
     routine = status.phase in _LOOKED_AT_AGAIN and status.verdict in _NOTHING_TO_DO
@@ -123,7 +126,7 @@ def canary(
     stuck = sorted(
         f"{m.node.name} ({m.state.status.phase}: {m.state.status.reason})"
         for m in chosen
-        if m.seen and m.state and m.state.status.phase in (Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
+        if m.seen and m.state and m.state.status.phase in _CANNOT_BE_CHANGED and not m.postponed
     )
     if stuck:
         text = f"canary {_first(stuck)} cannot be changed, so the canary cannot pass"
@@ -145,4 +148,7 @@ def _state(member: Member) -> str:
         return "not Ready"
     if member.seen and _back(member):
         return "not looked at since it is Ready again"
-    return str(member.state.status.phase) if member.state else "Pending"
+    if member.state is None:
+        return "Pending"
+    status = member.state.status
+    return f"{status.phase}: {status.message}" if member.postponed else str(status.phase)

@@ -12,7 +12,6 @@ from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.view import Move, View, wait
 
-DRAIN_BLOCKED = "DrainBlocked"
 """The reason of a node whose pods were not to be evicted, or did not go in time."""
 
 

@@ -19,7 +19,7 @@ from cni_upgrade.fleet.departure import PAUSED, Leaving
 from cni_upgrade.fleet.drain import drains
 from cni_upgrade.fleet.draining import drain_settings, evict
 from cni_upgrade.fleet.ending import gave_back, noted, verify
-from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.phases import CORDON_TAKEN, Step
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, pause, pausing, send, write_lost
 from cni_upgrade.fleet.stopping import STOPPED, stopped
@@ -30,7 +30,6 @@ from cni_upgrade.node.operation import Kind, Outcome, Result
 
 _TURN = "Turn"
 
-_TAKEN = "CordonTaken"
 _TAKEN_OFF = "somebody has taken our cordon off the node"
 
 
@@ -67,8 +66,8 @@ def _quiet(leaving: Leaving) -> str:
 
 def _closed(view: View, leaving: Leaving) -> tuple[str, str] | None:
     """Why it cannot begin now; the place in the budget is taken where it can."""
-    if view.status.reason == _TAKEN and pausing(view):
-        return _TAKEN, f"{_TAKEN_OFF}; tried again at {view.status.next_attempt_at:%H:%M:%SZ}"
+    if view.status.reason == CORDON_TAKEN and pausing(view):
+        return CORDON_TAKEN, f"{_TAKEN_OFF}; tried again at {view.status.next_attempt_at:%H:%M:%SZ}"
     if view.silent:
         return "NodeSilent", "the node's Ready is Unknown; no Job is sent to it"
     if view.node.unschedulable:
@@ -180,7 +179,7 @@ def _put_off(view: View) -> Move:
     update = {"attempts": attempts + 1, "next_attempt_at": view.now + pause(view, attempts)}
     later = moved(view, view.status.model_copy(update=update))
     text = f"called off before anything was written: {_TAKEN_OFF}"
-    return release(later, Phase.PENDING, _TAKEN, text)
+    return release(later, Phase.PENDING, CORDON_TAKEN, text)
 
 
 def _closing(view: View, leaving: Leaving) -> str:

@@ -15,7 +15,7 @@ from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.lost_audits import lost
 from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.phases import FAILED, GOOD, NOT_LINUX, UNPLANNABLE
+from cni_upgrade.fleet.phases import FAILED, GOOD, NOT_LINUX, POSTPONED, UNPLANNABLE
 from cni_upgrade.fleet.settle import asked_again
 from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.node.operation import Verdict
@@ -45,6 +45,15 @@ class Member:
     """It is being audited, or will be without anybody's help."""
     lost: bool
     """Its audits bring no answer again and again: they are tried on, and a person is told."""
+
+    @property
+    def postponed(self) -> bool:
+        """It is blocked, and its change or its proof is tried again without anybody's help."""
+        status = self.state.status if self.state is not None else None
+        if status is None or status.phase != Phase.BLOCKED:
+            return False
+        paused = status.reason in POSTPONED and status.next_attempt_at is not None
+        return self.unproved or paused
 
     @classmethod
     def of(

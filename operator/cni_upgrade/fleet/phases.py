@@ -102,6 +102,17 @@ DRAIN_NOT_ENOUGH = "DrainNotEnough"
 INCONCLUSIVE = "ProofInconclusive"
 """The reason of a node whose proof said nothing of the network, before or after the change."""
 
+DRAIN_BLOCKED = "DrainBlocked"
+AGENT_NOT_STARTED = "AgentNotStarted"
+CORDON_TAKEN = "CordonTaken"
+PODS_NOT_LISTED = "PodsNotListed"
+
+POSTPONED = frozenset(
+    {INCONCLUSIVE, DRAIN_BLOCKED, AGENT_NOT_STARTED, CORDON_TAKEN, PODS_NOT_LISTED}
+)
+"""Reasons of a node that is blocked by what came in the way of its change, and not by what stands
+on it: the same change is tried again by itself."""
+
 UNPROVED = "Unproved"
 """How a change has ended that is written and not proved yet; why no other node begins."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 
@@ -190,7 +190,7 @@ class Waiting:
         node = member.node
         if changing(member.state):
             return False
-        if node.ready == "Unknown" or member.lost:
+        if node.ready == "Unknown" or member.lost or member.postponed:
             return True
         if member.open or not member.seen:
             return False
@@ -204,10 +204,12 @@ class Waiting:
         foreign = [m for m in every if m.waits and m.node.unschedulable]
         silent = [m for m in every if m.node.ready == "Unknown"]
         lost = [m for m in every if m.node.ready != "Unknown" and m.lost]
+        later = [m for m in every if m.node.ready != "Unknown" and m.postponed]
         others = [
             m
             for m in every
-            if m.node.ready != "Unknown" and not (m.lost or (m.waits and m.node.unschedulable))
+            if m.node.ready != "Unknown"
+            and not (m.lost or m.postponed or (m.waits and m.node.unschedulable))
         ]
         leased = [m for m in others if m.waits]
         down = [m for m in others if not m.waits]
@@ -217,6 +219,7 @@ class Waiting:
             (silent, SILENT),
             (down, "not Ready"),
             (lost, "not audited (AuditLost)"),
+            (later, f"to be tried again ({_said(later)})"),
         )
         return " and ".join(
             f"{named([m.node.name for m in nodes])} {why}" for nodes, why in told if nodes
@@ -330,3 +333,9 @@ class Waiting:
         if (state := self._world.states.get(name)) is None:
             return f"{name} ({why})"
         return f"{name} ({why}, {state.status.phase}: {state.status.reason})"
+
+
+def _said(members: Sequence[Member]) -> str:
+    """What the first of them says of itself."""
+    state = members[0].state if members else None
+    return f"{state.status.reason}: {state.status.message}" if state is not None else ""

@@ -22,7 +22,7 @@ from cni_upgrade.fleet.calling_off import outdated, unwanted
 from cni_upgrade.fleet.closing import closes
 from cni_upgrade.fleet.decisions import Cordon
 from cni_upgrade.fleet.draining import drain_after, drain_due, drain_first, drain_settings, ended
-from cni_upgrade.fleet.phases import PROVE, UNTOUCHED, Step
+from cni_upgrade.fleet.phases import CORDON_TAKEN, PROVE, UNTOUCHED, Step
 from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.view import Move, View, release, with_operation
 from cni_upgrade.fleet.writing import taken_off, theirs
@@ -106,7 +106,7 @@ def _called_off(view: View) -> Move | None:
     if not why and taken_off(view):
         # With a pause, and a look before the next try: they may have meant it.
         text = "called off before anything was written: somebody has taken our cordon off the node"
-        return release(view, Phase.BLOCKED, "CordonTaken", text)
+        return release(view, Phase.BLOCKED, CORDON_TAKEN, text)
     if not why and view.silent:
         why = "the node's Ready is Unknown"
     why = why or outdated(view)

@@ -12,7 +12,6 @@ from cni_upgrade.fleet.calling_off import outdated, unwanted
 from cni_upgrade.fleet.closing import closes
 from cni_upgrade.fleet.decisions import Cordon, DeleteJob
 from cni_upgrade.fleet.draining import (
-    DRAIN_BLOCKED,
     drain_after,
     drain_due,
     drain_first,
@@ -22,7 +21,7 @@ from cni_upgrade.fleet.draining import (
 )
 from cni_upgrade.fleet.ending import noted, proof_so_far, remarked, restore_next, rolls_back, verify
 from cni_upgrade.fleet.hanging import hanging
-from cni_upgrade.fleet.phases import Step
+from cni_upgrade.fleet.phases import AGENT_NOT_STARTED, DRAIN_BLOCKED, PODS_NOT_LISTED, Step
 from cni_upgrade.fleet.proving import prove
 from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
 from cni_upgrade.fleet.staying import in_vain, not_enough
@@ -95,7 +94,7 @@ def baseline_of_cordoned(view: View) -> Move:
         since, refused = view.operation.step_since, view.node.name in view.world.unlisted
         if refused and since is not None and view.now - since >= _TO_LIST:
             text = f"nothing was touched: {view.listing}"
-            return release(view, Phase.BLOCKED, "PodsNotListed", text)
+            return release(view, Phase.BLOCKED, PODS_NOT_LISTED, text)
         return wait(view, view.listing)
     hung = hanging(pods, view.world.config.namespaces, view.now)
     view = moved(view, with_operation(view.status, hung=hung))
@@ -244,7 +243,7 @@ def _not_started(view: View, why: str) -> Move:
     if _drained_before(view):
         return in_vain(view, f"no agent ran: {why}")
     text = f"inconclusive, no agent ran and nothing was touched; tried again: {why}"
-    return release(view, Phase.BLOCKED, "AgentNotStarted", text)
+    return release(view, Phase.BLOCKED, AGENT_NOT_STARTED, text)
 
 
 def _away(view: View) -> bool:
@@ -276,7 +275,7 @@ def _refused(view: View, why: str) -> Move:
         return in_vain(moved(view, unproved), f"no agent is known to have run: {why}")
     unseen = moved(view, unproved.model_copy(update={"observed": None}))
     text = f"inconclusive, no agent is known to have run; looked at and tried again: {why}"
-    return release(unseen, Phase.BLOCKED, "AgentNotStarted", text)
+    return release(unseen, Phase.BLOCKED, AGENT_NOT_STARTED, text)
 
 
 def applied(view: View, result: Result) -> Move:

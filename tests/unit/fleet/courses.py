@@ -937,6 +937,44 @@ def place_held_by_a_node_of_another_policy() -> Rollout:
     return r
 
 
+def canary_that_is_not_proved() -> Rollout:
+    """A quota keeps the proof's pods out after the write: no canary that cannot be changed."""
+    r = labelled(*((old(f"node-{x}"), {}) for x in "ab"))
+    r.cluster.apply_policy("cure", enforce({"canary": {"nodes": 1, "soak": "1m"}}))
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== a quota lets no pod in")
+    r.cluster.quota = "exceeded quota: pods"
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    r.play(2)
+    assert ready(r, "cure") == "Unproved"
+    assert "Stalled" not in conditions(r), "it is tried again at once"
+    assert "exceeded quota" in rolling(r)["waitsFor"]
+    r.say("== the quota is raised")
+    r.cluster.quota = ""
+    all_done(r)
+    return r
+
+
+def canary_whose_drain_is_blocked() -> Rollout:
+    """Tried again at growing distances: named with what is in the way, for a person in the end."""
+    r = labelled(*((old(f"node-{x}"), {}) for x in "ab"))
+    drain = {"policy": "Always", "deadline": "1m"}
+    r.cluster.apply_policy("cure", enforce({"canary": {"nodes": 1, "soak": "1m"}}, drain=drain))
+    r.cluster.budgets.add("web-node-a-0")
+    r.until(lambda: r.phase("node-a") == "Blocked")
+    r.play(3)
+    assert ready(r, "cure") == "NothingMoves"
+    assert "Stalled" not in conditions(r)
+    waits = "0 of 1 canaries are well: node-a to be tried again (DrainBlocked: not drained in time"
+    assert waits in rolling(r)["waitsFor"]
+    r.until(lambda: "Stalled" in conditions(r))
+    assert ready(r, "cure") == "NothingMoves"
+    r.say("== the budget is lifted")
+    r.cluster.budgets.clear()
+    all_done(r)
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -980,4 +1018,6 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     backup_that_no_agent_is_let_in_to_put_back,
     place_held_by_a_node_that_is_not_selected_any_more,
     place_held_by_a_node_of_another_policy,
+    canary_that_is_not_proved,
+    canary_whose_drain_is_blocked,
 )

@@ -45,6 +45,9 @@ def soaking(since: datetime) -> CanaryStatus:
     return CanaryStatus(nodes=1, well=1, soak_since=since)
 
 
+UNPROVED = {"outcome": "Unproved", "at": stamp(NOW)}
+
+
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
@@ -59,6 +62,7 @@ def soaking(since: datetime) -> CanaryStatus:
         (member(phase="Auditing"), False),
         (member(phase="Waiting", verdict="Compatible"), False),
         (member(phase="Blocked", verdict="Compatible"), False),
+        (member(phase="Auditing", verdict="Compatible", lastChange=UNPROVED), False),
         (member(), False),
     ],
 )
@@ -196,12 +200,20 @@ def test_where_nothing_is_to_be_changed_nothing_is_waited_for() -> None:
     assert (it.passed, it.waits_for, it.trouble) == (False, "", "")
 
 
+LATER = ("ProofInconclusive", "DrainBlocked", "AgentNotStarted", "CordonTaken", "PodsNotListed")
+
+
 @pytest.mark.parametrize(
     ("one", "trouble"),
     [
         (member(phase="Blocked", reason="NoConfig"), "CanaryBlocked"),
         (member(phase="ManagedElsewhere"), "CanaryBlocked"),
         (member(phase="Waiting"), ""),
+        # Tried again by itself.
+        *((member(phase="Blocked", reason=why, nextAttemptAt=stamp(NOW)), "") for why in LATER),
+        (member(phase="Blocked", reason="DrainNotEnough"), "CanaryBlocked"),
+        (member(phase="Blocked", reason="DrainForbidden"), "CanaryBlocked"),
+        (member(phase="Blocked", lastChange=UNPROVED), ""),
         # The answer is about something else: it is looked at again.
         (member(phase="Blocked", seen=False), ""),
         # Nothing is ever asked of it.
