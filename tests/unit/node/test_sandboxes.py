@@ -75,6 +75,7 @@ def test_crio_is_asked_about_the_plugins_of_the_cached_configs(host: Host) -> No
     host.runtime = "cri-o://1.30.0"
     host.plugins()
     host.config(text=VERSIONLESS.replace("{", '{"cniVersion": "1.0.0",', 1))
+    host.sandbox("1.0.0")  # the same pod's, on the file's network
     path = host.sandbox("1.0.0", network="other")
     config = b'{"cniVersion": "1.0.0", "name": "other", "plugins": [{"type": "macvlan"}]}'
     entry = {**json.loads(path.read_text()), "config": base64.b64encode(config).decode()}
