@@ -284,11 +284,14 @@ def _handlers(
 
 
 def _modern(table: Document, key: str, version: tuple[int, int]) -> Document:
-    """`bin_dir` as releases from 2.1 on take it: moved into `bin_dirs`, or not read."""
+    """`bin_dir` as releases from 2.1 on take it: moved into `bin_dirs`, or not read.
+
+    Of a version 3 file an empty one is none: 2.1 itself writes it so, beside `bin_dirs`.
+    """
     if "bin_dir" not in table or version < (2, 1):
         return table
     rest = {name: value for name, value in table.items() if name != "bin_dir"}
-    if key != _V3 or version < (2, 2):
+    if key != _V3 or (version < (2, 2) and table["bin_dir"] != ""):
         return {**rest, "bin_dirs": [table["bin_dir"]]}
     return rest
 

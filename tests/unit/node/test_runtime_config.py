@@ -205,6 +205,9 @@ def test_too_many_imports(tmp_path: Path) -> None:
         ),
         (V3 + 'bin_dirs = ["/a", "/b"]\n', {"2.0.5": None, "2.1.3": ("/a", "/b")}),
         (V3 + 'bin_dir = "/a"\nbin_dirs = ["/b"]\n', {"2.0.5": ("/a",), "2.2.0": ("/b",)}),
+        # As `containerd config default` of 2.1 writes them.
+        (V3 + 'bin_dir = ""\nbin_dirs = ["/b"]\n', {"2.1.3": ("/b",), "2.2.0": ("/b",)}),
+        (V3 + 'bin_dir = ""\n', {"2.1.3": None}),
         (
             V2 + 'conf_dir = "/c"\nbin_dir = "/a"\nbin_dirs = ["/b"]\n',
             {"1.6.2": ("/a",), "1.7.29": ("/a",), "2.0.5": ("/a",)},
