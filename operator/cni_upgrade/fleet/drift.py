@@ -24,6 +24,8 @@ def judged(
     known, changed = view.status.drift, view.status.changed
     if changed is not None and changed.restored is not None:
         return None, None  # The policy that wrote it is gone, and what it fought over with it.
+    if known is not None and policy is not None and freed(known, policy):
+        known = known.model_copy(update={"spent": False, "fought": None})
     written = _written(view)
     hit = next((pair for pair in _pairs(written, report) if _drifted(*pair)), None)
     if hit is None or policy is None:
@@ -40,8 +42,7 @@ def judged(
         # A person asks for another try: that one is theirs, and the budget begins anew.
         again = DriftStatus(file=file.name, sha256=file.sha256, retry=asked, writer=_writer(file))
         return again, None
-    limit = policy.spec.drift
-    within = timedelta(seconds=duration.seconds(limit.within))
+    limit, within = policy.spec.drift, _within(policy)
     if file.sha256 == known.sha256:
         # Found before, and not mended since. What was fought over stays theirs; what stands there
         # instead of it has its chance once the window allows.
@@ -74,6 +75,17 @@ def mended(known: DriftStatus | None) -> DriftStatus | None:
     return known.model_copy(update={"sha256": None, "spent": False, "fought": None})
 
 
+def freed(known: DriftStatus, policy: CNIUpgradePolicy) -> bool:
+    """Whether a budget that was spent would not have been by what `spec.drift` says today.
+
+    Judged as of the last find: time alone gives back nothing of what was fought over.
+    """
+    if not (known.spent and known.found):
+        return False
+    last, within = known.found[-1], _within(policy)
+    return sum(last - at < within for at in known.found) <= policy.spec.drift.max_reverts
+
+
 def left(known: DriftStatus, policy: CNIUpgradePolicy | None) -> str:
     """What a person reads of a node that is not mended any more."""
     count = len(known.found)
@@ -85,6 +97,10 @@ def left(known: DriftStatus, policy: CNIUpgradePolicy | None) -> str:
         f"written{told}: mend the source of that file, then annotate the node state or the policy "
         f"with a new value of {names.RETRY}"
     )
+
+
+def _within(policy: CNIUpgradePolicy) -> timedelta:
+    return timedelta(seconds=duration.seconds(policy.spec.drift.within))
 
 
 def _written(view: View) -> dict[str, ChangedFile]:

@@ -11,7 +11,7 @@ from cni_upgrade.api.names import LABEL_POLICY
 from cni_upgrade.api.node_state import CNINodeState, Observed
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
-from cni_upgrade.fleet import cordon, giving_back, node_lease, orders
+from cni_upgrade.fleet import cordon, drift, giving_back, node_lease, orders
 from cni_upgrade.fleet.beginning import DRAIN_FORBIDDEN, begin
 from cni_upgrade.fleet.decisions import Claim
 from cni_upgrade.fleet.orphans import Writer
@@ -186,7 +186,16 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
         return True
     if _well_unproved(view, policy):
         return True
+    if _drift_freed(view, policy):
+        return True
     return seen.audited_at is None or (pause is not None and not pausing(view))
+
+
+def _drift_freed(view: View, policy: CNIUpgradePolicy) -> bool:
+    """Whether a node that was left to somebody else would be mended by today's `spec.drift`."""
+    known = view.status.drift
+    left = view.status.reason == drift.SPENT
+    return left and known is not None and drift.freed(known, policy)
 
 
 def _of_today(view: View, policy: CNIUpgradePolicy) -> Observed | None:
@@ -286,6 +295,7 @@ def _unasked(view: View, policy: CNIUpgradePolicy) -> str:
         or pause is not None
         or view.status.phase not in _JUDGED
         or _well_unproved(view, policy)
+        or _drift_freed(view, policy)
         or seen.audit_key != audit_key(view.node, _record(view), policy, view.world.config)
     ):
         return ""

@@ -2394,6 +2394,27 @@ def drift_to_something_else() -> Rollout:
     return r
 
 
+def drift_budget_raised() -> Rollout:
+    """A budget that is spent and then raised: looked at again at once, and mended."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("cure", {**ENFORCE, "drift": {"maxReverts": 0, "within": "24h"}})
+    r.settle()
+    r.say("== somebody puts the old file back")
+    r.cluster.disks["node-a"].put_back("0.4.0")
+    r.until(lambda: reason(r, "node-a") == "DriftBudgetSpent")
+    r.settle()
+    r.say("== spec.drift.maxReverts: 2")
+    r.cluster.apply_policy("cure", {"drift": {"maxReverts": 2}})
+    r.until(lambda: r.phase("node-a") == "Done", seconds=300)
+    for _ in range(2):
+        r.say("== somebody puts the old file back")
+        r.cluster.disks["node-a"].put_back("0.4.0")
+        until_mended_or_left(r)
+    assert reason(r, "node-a") == "DriftBudgetSpent"
+    assert "back 3 times" in message(r, "node-a")
+    return r
+
+
 def drift_while_nothing_is_mended() -> Rollout:
     """Edited again and again during a pause: one find, for nobody has changed a mend back."""
     r = of(old("node-a"))
@@ -3130,6 +3151,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     drift_ends_by_itself,
     drift_retry_taken_away,
     drift_to_something_else,
+    drift_budget_raised,
     drift_while_nothing_is_mended,
     lease_taken_and_given_back,
     lease_of_somebody_else,

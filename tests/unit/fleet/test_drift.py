@@ -132,7 +132,9 @@ def test_as_written_again_ends_it() -> None:
 
 
 MINUTE = timedelta(minutes=1)
-LOST = DriftStatus(found=(samples.NOW,), sha256="b" * 64, spent=True, fought="b" * 64, retry="/")
+LOST = DriftStatus(
+    found=(samples.NOW,) * 2, sha256="b" * 64, spent=True, fought="b" * 64, retry="/"
+)
 """Node-a once nothing more is written there."""
 
 
@@ -150,7 +152,7 @@ def test_only_what_is_seen_to_be_as_written_ends_it() -> None:
 
 def test_what_was_fought_over_stays_theirs() -> None:
     """The budget of its time has long been free again."""
-    old = LOST.model_copy(update={"found": (samples.NOW - timedelta(days=1),)})
+    old = LOST.model_copy(update={"found": (samples.NOW - timedelta(days=1),) * 2})
     assert drift.judged(seen(old), POLICY, report("b" * 64)) == (old, None)
 
 
@@ -171,6 +173,32 @@ def test_what_was_found_counts_for_as_long_as_the_policy_says(ago: timedelta, sp
 def test_a_budget_that_is_lowered_keeps_nobody_from_mending_what_was_found_before() -> None:
     found = DriftStatus(found=(samples.NOW, samples.NOW), sha256="b" * 64, retry="/")
     assert drift.judged(seen(found), POLICY, report("b" * 64)) == (found, None)
+
+
+@pytest.mark.parametrize(
+    ("limit", "spent"),
+    [
+        ({"maxReverts": 1, "within": "1h"}, True),
+        ({"maxReverts": 2, "within": "1h"}, False),
+        ({"maxReverts": 2, "within": "24h"}, False),
+        ({"maxReverts": 1, "within": "20m"}, False),
+        ({"maxReverts": 0, "within": "20m"}, True),
+    ],
+)
+def test_a_budget_that_is_raised_is_not_spent_any_more(limit: dict[str, Any], spent: bool) -> None:
+    """Whenever it is, and whatever stands there: what was found counts as of the last find."""
+    last = samples.NOW - timedelta(days=1)
+    old = LOST.model_copy(update={"found": (last - 30 * MINUTE, last)})
+    raised = samples.policy(drift=limit)
+    known, entry = drift.judged(seen(old), raised, report("b" * 64))
+    assert known is not None
+    assert (known.spent, known.fought) == ((True, "b" * 64) if spent else (False, None))
+    assert (known.found, entry) == (old.found, None)
+    # Also where the file is not there to be judged: else a look would be due again and again.
+    gone, _ = drift.judged(seen(old), raised, replace(report(OURS), files=()))
+    assert gone is not None
+    assert gone.spent is spent
+    assert drift.freed(old, raised) is not spent
 
 
 def test_what_was_fought_over_first_is_remembered_while_it_is_spent() -> None:
