@@ -64,19 +64,26 @@ def find(
         return _missing(
             binary, Code.PLUGIN_BROKEN_LINK, f"{passed_over}: ADD and DEL fail", "mend the link"
         )
-    searched = ", ".join(host for host, _ in bin_dirs) or "no folder at all"
+    searched = ", ".join(host for host, _ in bin_dirs)
     if unseen is not None:
+        perhaps = f"may be in {unseen}, which could not be looked at"
         return _unknown(
             binary,
             Code.PLUGIN_UNKNOWN,
-            f"the binary {binary} is not in {searched}; it may be in {unseen}, which could not be "
-            "looked at",
+            f"the binary {binary} is not in {searched}; it {perhaps}"
+            if searched
+            else f"{binary} {perhaps}, and there is no other plugin folder",
             f"see the finding about {unseen}",
         )
+    lacks = (
+        f"the binary {binary} is not in {searched}"
+        if searched
+        else f"there is no plugin folder, so no {binary}"
+    )
     return _missing(
         binary,
         Code.PLUGIN_MISSING,
-        f"the binary {binary} is not in {searched}: ADD and DEL fail",
+        f"{lacks}: ADD and DEL fail",
         f"install {binary}, or name the folder where the runtime finds it",
     )
 

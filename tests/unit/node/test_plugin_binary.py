@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Severity
 from cni_upgrade.node import plugin_binary, probe, survey
 from cni_upgrade.node import report as reports
@@ -28,6 +29,19 @@ def test_missing(host: Host) -> None:
     assert {support.source for support in supports.values()} == {"missing"}
     assert {code(support) for support in supports.values()} == {"PluginMissing"}
     assert "/opt/cni/bin" in supports["nowhere"].finding.message  # type: ignore[union-attr]
+
+
+def test_no_folder_to_look_in() -> None:
+    none = plugin_binary.find("", [], "bridge", None)
+    assert isinstance(none, Support)
+    assert none.finding is not None
+    assert none.finding.message == "there is no plugin folder, so no bridge: ADD and DEL fail"
+    unseen = plugin_binary.find("", [], "bridge", "/opt/x")
+    assert isinstance(unseen, Support)
+    assert unseen.finding is not None
+    assert unseen.finding.message == (
+        "bridge may be in /opt/x, which could not be looked at, and there is no other plugin folder"
+    )
 
 
 def test_links(host: Host) -> None:
