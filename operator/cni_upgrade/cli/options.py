@@ -158,7 +158,7 @@ def operation(options: argparse.Namespace, kind: Kind, paths: Paths | None = Non
         managed_files=ManagedFiles.OVERRIDE if options.override_managed else ManagedFiles.SKIP,
         root=root,
         paths=paths or _paths(options, root),
-        libcni=_libcni(options.libcni),
+        libcni=_libcni(options.libcni, options.runtime),
         readiness_for=_readiness(getattr(options, "readiness", None) or ()),
     )
     return named(made)
@@ -189,7 +189,13 @@ def _runtime(text: str) -> str:
     return text
 
 
-def _libcni(text: str | None) -> str | None:
+def _libcni(text: str | None, runtime: str) -> str | None:
+    name = runtime.partition("://")[0]
+    if text is not None and name and name not in runtimes.JUDGED:
+        raise CannotError(
+            f"--libcni {text}: of {name} it tells nothing, for only of containerd and CRI-O is it "
+            "known what else they do for a pod; leave it out"
+        )
     if text is not None and not runtimes.reads(text):
         lines = ", ".join(runtimes.MAX_BY_LIBCNI)
         raise CannotError(f"--libcni {text}: expected a release of one of {lines}, e.g. 1.3.1")

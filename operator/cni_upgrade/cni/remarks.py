@@ -10,7 +10,7 @@ from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.judgement import Action, FileReport
 from cni_upgrade.cni.node import LOOPBACK, Node
 from cni_upgrade.cni.plan import Plan
-from cni_upgrade.cni.runtimes import Runtime
+from cni_upgrade.cni.runtimes import JUDGED, Runtime
 
 
 def incurable(outcomes: Iterable[health.Outcome], config: Config) -> Iterator[Finding]:
@@ -182,6 +182,9 @@ def runtime_findings(runtime: Runtime) -> Iterator[Finding]:
             runtime.name or "runtime",
             f"it is not known which libcni {runtime.label} carries",
             "if you know it, say it: `runtimes` of the operator's configuration, or --libcni"
+            if runtime.name in JUDGED
+            else "move to another runtime, for only containerd and CRI-O are known here; "
+            "`spec.readinessFor` or --readiness tells whether pods would come and go there"
             if runtime.name
             else "name the runtime and its version, as the node's status has them",
         )

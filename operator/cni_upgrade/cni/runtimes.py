@@ -18,6 +18,9 @@ from typing import Literal
 from cni_upgrade.cni.numbers import wholes
 from cni_upgrade.cni.value import dataclass
 
+JUDGED = ("containerd", "cri-o")
+"""Those whose way with CNI is known here: what they run for a pod, and with what they delete it."""
+
 DeletesWith = Literal["current", "cached"]
 
 MAX_BY_LIBCNI = {"0.8": "0.4.0", "1.0": "1.0.0", "1.1": "1.0.0", "1.2": "1.1.0", "1.3": "1.1.0"}
@@ -179,7 +182,7 @@ def lookup(container_runtime_version: str, libcni: str | None = None) -> Runtime
 
 def _said(known: Runtime, libcni: str) -> Runtime:
     """The runtime with another libcni than is known of it, where its way with CNI is known."""
-    if known.name not in ("containerd", "cri-o"):
+    if known.name not in JUDGED:
         return known
     return replace(
         known,

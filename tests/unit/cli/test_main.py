@@ -234,6 +234,18 @@ def test_a_runtime_that_is_not_known_here(host: Host, capsys: Captured) -> None:
     assert "--libcni 9.0.0: expected a release of one of 0.8" in capsys.readouterr().err
 
 
+def test_a_runtime_whose_way_with_cni_is_not_known(host: Host, capsys: Captured) -> None:
+    """No release of libcni would tell it, so nobody is sent to an option that does not help."""
+    host.runtime = "docker://24.0.1"
+    assert ask(host, "audit") == 1
+    said = flat(capsys)
+    assert "it is not known which libcni docker 24.0.1 carries" in said
+    assert "--libcni" not in said
+    assert "only containerd and CRI-O are known here" in said
+    assert ask(host, "audit", "--libcni", "1.1.2") == 2
+    assert "--libcni 1.1.2: of docker it tells nothing" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", ["--config-dir", "--bin-dir", "--cache-dir"])
 def test_a_folder_that_was_named_must_be_there(option: str, host: Host, capsys: Captured) -> None:
     """A typing error is not a machine without configs, plugins or running pods."""
