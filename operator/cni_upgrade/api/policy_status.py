@@ -128,7 +128,8 @@ class PolicyStatus(Model):
     rollout: RolloutStatus | None = Field(
         default=None,
         description="Where the rollout is: the present wave, what it waits for, and counts. "
-        "Absent for a policy that only audits.",
+        "Of a policy that only audits: where it was when it enforced, what has failed, and absent "
+        "if it never did.",
     )
     versions: Counts = Field(
         default_factory=dict,

@@ -24,6 +24,7 @@ from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import Course, all_courses
 from cni_upgrade.fleet.decisions import Decision, Emit, SetStatus
 from cni_upgrade.fleet.departure import gives_back
+from cni_upgrade.fleet.kept_rollout import kept
 from cni_upgrade.fleet.patch import merge_patch
 from cni_upgrade.fleet.phases import AT_WORK, FAILED, UNPLANNABLE
 from cni_upgrade.fleet.policy_conditions import conditions
@@ -198,7 +199,7 @@ def _status(
         failures=_failures(tally, world) if any(s.needs_a_person for s in counts) else (),
         rollout=waiting.status(since, (began or waiting.course).waves)
         if waiting is not None
-        else None,
+        else kept(policy, any(phases[str(phase)] for phase in FAILED), world, roster),
         sources=sources.shown(policy, matched, world),
     )
 

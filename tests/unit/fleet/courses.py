@@ -631,6 +631,69 @@ def a_failed_canary_counts_when_it_is_relabelled() -> Rollout:
     return r
 
 
+def a_failed_node_counts_after_an_audit() -> Rollout:
+    """A node that failed is taken away, and the policy audits for a while: nothing is forgiven,
+    neither what failed before nor what was begun before and fails under Audit."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "abcd"))
+    for name in ("node-a", "node-b"):
+        r.cluster.disks[name].surprise = BAD
+    r.cluster.apply_policy("cure", enforce({"maxFailures": 2}))
+    r.until(lambda: r.phase("node-a") == "Failed")
+    r.until(lambda: r.step_of("node-b") == "ProveOld")
+    r.say("== policy cure only audits")
+    r.cluster.apply_policy("cure", {"mode": "Audit"})
+    r.until(lambda: r.phase("node-b") == "Failed")
+    r.play(60)
+    assert [each["node"] for each in rolling(r)["failed"]] == ["node-a", "node-b"]
+    r.say("== node-a and node-b are taken away, then policy cure enforces again")
+    r.cluster.remove_node("node-a")
+    r.cluster.remove_node("node-b")
+    r.play(60)
+    assert ready(r, "cure") == "Audited"
+    assert "waitsFor" not in {name for name, value in rolling(r).items() if value}
+    r.cluster.apply_policy("cure", {"mode": "Enforce"})
+    r.play(900)
+    assert began(r) == ["node-a", "node-b"]
+    assert ready(r, "cure") == "NodeFailed"
+    assert "node-a (its record is gone), node-b (its record is gone)" in rolling(r)["waitsFor"]
+    r.say("== under Audit policy cure is annotated with cniupgrade.dev/retry: that forgives")
+    r.cluster.apply_policy("cure", {"mode": "Audit"}, {names.RETRY: "1"})
+    r.play(60)
+    assert rolling(r).get("failed", []) == []
+    r.cluster.apply_policy("cure", {"mode": "Enforce"})
+    all_done(r)
+    return r
+
+
+def canary_before_an_audit() -> Rollout:
+    """A canary that has passed has passed, also after the policy has audited for a while; one that
+    soaks begins its soak anew, for nobody has watched it."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "abc"))
+    r.cluster.apply_policy("cure", enforce({"canary": {"nodes": 1, "soak": "5m"}}))
+    r.until(lambda: r.phase("node-a") == "Done")
+    r.play(200)
+
+    def audits_for(seconds: int) -> None:
+        r.say("== policy cure only audits")
+        r.cluster.apply_policy("cure", {"mode": "Audit"})
+        r.play(seconds)
+        assert ready(r, "cure") == "Audited"
+        r.say("== policy cure enforces again")
+        r.cluster.apply_policy("cure", {"mode": "Enforce"})
+
+    audits_for(600)
+    r.play(200)
+    assert phases(r)["node-b"] == "Waiting"
+    r.until(lambda: r.phase("node-b") == "Done")
+    passed = rolling(r)["canary"]["passedAt"]
+    audits_for(60)
+    r.play(20)
+    assert phases(r)["node-c"] != "Waiting"
+    assert rolling(r)["canary"]["passedAt"] == passed
+    all_done(r)
+    return r
+
+
 def proved_whatever_its_wave() -> Rollout:
     """A failed node of the second wave is tried again: the first one waits for its proof."""
     r = labelled((f1("node-a"), {"tier": "front"}), (f1("node-b"), {"tier": "back"}))
@@ -1004,6 +1067,8 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     one_that_is_not_proved_holds_the_others,
     a_failed_node_counts_when_it_is_gone,
     a_failed_canary_counts_when_it_is_relabelled,
+    a_failed_node_counts_after_an_audit,
+    canary_before_an_audit,
     proved_whatever_its_wave,
     retried_before_it_failed,
     canary_retried_before_it_failed,

@@ -170,6 +170,7 @@ class Mishaps:
             "loses its retry": self._lose_retry,
             "sees its policy paused": self._pause,
             "sees its policy resumed": self._resume,
+            "sees its policy only audit for a while": self._audit_and_back,
             "sees its policy changed": self._change,
             "sees one word of its policy changed": self._change_a_word,
             "sees its policy deleted": self._delete_policy,
@@ -385,6 +386,17 @@ class Mishaps:
     def _resume(self, _: str) -> None:
         if self._cluster.api.find("CNIUpgradePolicy", "cure"):
             self._cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+
+    def _audit_and_back(self, _: str) -> None:
+        """As people stop a rollout to look: nothing is forgiven for it. Machines go meanwhile."""
+        if self._cluster.api.find("CNIUpgradePolicy", "cure"):
+            self._cluster.apply_policy("cure", {"mode": "Audit"})
+            for _pass in range(self._random.choice([1, 20, 60])):
+                self._rollout.step()
+            if self._random.random() < 0.5:
+                self._failed(self._vanish)
+                self._rollout.step()
+            self._cluster.apply_policy("cure", {"mode": "Enforce"})
 
     def _change(self, _: str) -> None:
         self._cluster.apply_policy("cure", some_policy(self._random))
