@@ -13,7 +13,7 @@ from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import answers, changed, node_lease, orders, proving
 from cni_upgrade.fleet.closing import closes
-from cni_upgrade.fleet.course import CLOSED
+from cni_upgrade.fleet.course import CLOSED, TURN
 from cni_upgrade.fleet.decisions import DeleteJob
 from cni_upgrade.fleet.departure import PAUSED, Leaving
 from cni_upgrade.fleet.drain import drains
@@ -27,8 +27,6 @@ from cni_upgrade.fleet.unproved import undone
 from cni_upgrade.fleet.view import Move, View, at_rest, at_step, moved, release, wait
 from cni_upgrade.fleet.writing import cordon_now, taken_off, theirs
 from cni_upgrade.node.operation import Kind, Outcome, Result
-
-_TURN = "Turn"
 
 _TAKEN_OFF = "somebody has taken our cordon off the node"
 
@@ -46,9 +44,11 @@ def next_move(view: View, leaving: Leaving) -> Move:
     opens = leaving.opens[drained]
     awaited = opens is not None and opens > view.now and not leaving.failed
     ours = view.world.stopped or (
-        reason == _TURN and not leaving.places.held_by(view.node.name, leaving.lost)
+        reason == TURN and not leaving.places.held_by(view.node.name, leaving.lost)
     )
     if leaving.hopeless(drained) and not ours and not awaited:
+        refused = leaving.places.refusal(view.node.name) if reason == TURN else None
+        why = refused[1] if refused is not None else why
         text = f"{_quiet(leaving)}, so this node keeps what was written: {why}"
         return _settled(view, changed.GIVEN_UP, text)
     name = leaving.policy.metadata.name
@@ -84,7 +84,7 @@ def _closed(view: View, leaving: Leaving) -> tuple[str, str] | None:
         return CLOSED, "waits for a maintenance window (spec.rollout.windows)"
     if leaving.places.take(view.node.name) is not None:
         # Who has the places changes with every node; that would be a write on each that waits.
-        return _TURN, "waits for a place (spec.rollout.maxUnavailable and maxParallel)"
+        return TURN, "waits for a place (spec.rollout.maxUnavailable and maxParallel)"
     return None
 
 

@@ -14,6 +14,7 @@ from cni_upgrade.api.policy_status import NodeFailure, PolicyStatus, RestoreCoun
 from cni_upgrade.fleet import node_lease
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
+from cni_upgrade.fleet.course import TURN
 from cni_upgrade.fleet.decisions import Emit
 from cni_upgrade.fleet.departure import PAUSED, Leaving, changed_by, halted, works_for
 from cni_upgrade.fleet.length import hours, longest
@@ -50,7 +51,7 @@ def status(leaving: Leaving, world: Snapshot, left: list[str], unseen: list[str]
     failures = _failures(mine.values(), lost, world)
     hung = {n: s for n, s in world.states.items() if works_for(s, uid) and _stuck(n, s, world)}
     held = bool(left) and 0 < working == len(hung)
-    message = _message(leaving, counts, failures, world, sorted(hung) if held else [])
+    message = _message(leaving, counts, failures, world, sorted(hung) if held else [], left)
     ended = "Restored" if counts.restored == counts.nodes else "NotRestored"
     going_on = halted(policy, world) or (HELD if held else "Restoring")
     late = held and _late(leaving, hung, world)
@@ -88,8 +89,9 @@ def _message(
     failures: tuple[NodeFailure, ...],
     world: Snapshot,
     hung: Sequence[str],
+    left: Sequence[str],
 ) -> str:
-    """`hung`: the nodes because of which nothing moves."""
+    """`hung`: the nodes because of which nothing moves; `left` keep the finalizer."""
     parts = [f"deleted: {counts.restored} of {counts.nodes} nodes have their files back"]
     parts += [f"{counts.working} worked on, to the end in any case"] if counts.working else []
     parts += [f"{counts.waiting} waiting"] if counts.waiting else []
@@ -106,8 +108,16 @@ def _message(
     elif counts.waiting and paused(leaving.policy):
         text += f"; it is paused, and nobody is given up for that: resume it, or end it {_LET_GO}"
     elif counts.waiting:
-        text += f"; {_until(leaving, world)}, or {_LET_GO}"
+        text += f"; {_place(leaving, left, world)}{_until(leaving, world)}, or {_LET_GO}"
     return text
+
+
+def _place(leaving: Leaving, left: Iterable[str], world: Snapshot) -> str:
+    """Who has the places that the first of those that wait for one would need."""
+    states = ((name, world.states.get(name)) for name in left)
+    first = next((n for n, s in states if s is not None and s.status.reason == TURN), None)
+    refused = leaving.places.refusal(first) if first is not None else None
+    return f"{refused[1]}; " if refused is not None else ""
 
 
 def _until(leaving: Leaving, world: Snapshot) -> str:

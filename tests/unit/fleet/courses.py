@@ -1038,6 +1038,26 @@ def canary_whose_drain_is_blocked() -> Rollout:
     return r
 
 
+def restore_that_has_no_place() -> Rollout:
+    """The policy is deleted while a machine that needs nothing is down: it says who has the place,
+    and so does the node that keeps what was written."""
+    r = labelled((old("node-a"), {}), (healthy("node-b"), {}))
+    r.cluster.apply_policy("cure", enforce({"maxUnavailable": 1}, deletionPolicy="Restore"))
+    r.settle()
+    r.say("== node-b is not ready, policy cure is deleted")
+    r.cluster.set_ready("node-b", "False")
+    r.play(5)
+    r.cluster.api.delete("CNIUpgradePolicy", "cure")
+    r.play(60)
+    assert reason(r, "node-a") == "Turn"
+    place = "1 of at most 1 nodes are unavailable: node-b (spec.rollout.maxUnavailable)"
+    assert place in r.cluster.policy("cure")["status"]["message"]
+    r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", "cure") is None, 4000)
+    assert place in r.cluster.status("node-a")["changed"]["message"]
+    assert r.cluster.disks["node-a"].version == "1.0.0"
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -1085,4 +1105,5 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     place_held_by_a_node_of_another_policy,
     canary_that_is_not_proved,
     canary_whose_drain_is_blocked,
+    restore_that_has_no_place,
 )
