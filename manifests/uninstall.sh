@@ -221,8 +221,8 @@ done
 
 say "deleting the rest"
 # The admission policies before the ConfigMap that they read.
-for policy in cni-upgrade-agent-pods cni-upgrade-agent-pods-fixed cni-upgrade-agent-pods-stopped cni-upgrade-agent-pods-closed cni-upgrade-node-writes \
-    cni-upgrade-policy-writes; do
+for policy in cni-upgrade-agent-pods cni-upgrade-agent-pods-fixed cni-upgrade-agent-pods-bound cni-upgrade-agent-pods-stopped \
+    cni-upgrade-agent-pods-closed cni-upgrade-node-writes cni-upgrade-policy-writes; do
     quiet delete validatingadmissionpolicybinding $policy
     quiet delete validatingadmissionpolicy $policy
 done

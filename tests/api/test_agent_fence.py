@@ -50,6 +50,14 @@ def test_an_agent_may_be_given_room(shipped: Server) -> None:
     assert answer.ok, answer.message
 
 
+def test_an_agent_may_come_from_a_private_registry(shipped: Server) -> None:
+    """As the API server puts the pull secrets of a ServiceAccount into its pods."""
+    for pod in (agent_pod(), proof_pod("proof", "apply-0", "node-a", config())):
+        pod["spec"]["imagePullSecrets"] = [{"name": "registry"}]
+        answer = try_pod(shipped, pod)
+        assert answer.ok, answer.message
+
+
 @pytest.fixture
 def admitted(shipped: Server) -> Iterator[Server]:
     """An agent's pod that was let in, with the Job controller's finalizer on it."""
@@ -94,6 +102,29 @@ def test_a_pod_that_was_let_in_gets_no_annotation_that_a_runtime_heeds(
 
     assert "gets no annotation" in annotated("io.kubernetes.cri-o.Devices").message
     assert annotated("kubernetes.io/limit-ranger").ok
+
+
+@pytest.mark.parametrize("way", ["pods/admitted/binding", "bindings"])
+def test_a_pod_is_bound_with_no_annotation_that_a_runtime_heeds(admitted: Server, way: str) -> None:
+    """What a Binding carries is copied into the pod, which no policy is asked about."""
+
+    def bound(**annotations: str) -> Answer:
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": "admitted", "namespace": AGENTS, "annotations": annotations},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": "node-a"},
+        }
+        return admitted.request("POST", f"/api/v1/namespaces/{AGENTS}/{way}", binding)
+
+    answer = bound(**{"io.kubernetes.cri-o.Devices": "/dev/sda"})
+    assert "is bound with no annotation" in answer.message
+    # As kube-scheduler sends it.
+    answer = bound()
+    assert answer.ok, answer.message
+    pod = admitted.request("GET", f"{pods(AGENTS)}/admitted").body
+    assert pod["spec"]["nodeName"] == "node-a"
+    assert "io.kubernetes.cri-o.Devices" not in pod["metadata"]["annotations"]
 
 
 def test_what_a_pod_of_before_carries_it_may_keep(shipped: Server) -> None:

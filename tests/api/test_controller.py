@@ -80,6 +80,7 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
             'cni_upgrade_node_versions{version="1.0.0"} 3.0',
             'cni_upgrade_policy_paused{policy="cure"} 0.0',
             "cni_upgrade_missing_rights 0.0",
+            "cni_upgrade_missing_admission_policies 0.0",
             "cni_upgrade_unreadable_objects 0.0",
             'cni_upgrade_decisions_total{kind="CreateJob"} 5.0',
             'cni_upgrade_api_requests_total{code="201",resource="jobs",verb="POST"} 5.0',
@@ -205,6 +206,20 @@ def test_rights_that_are_missing_and_rights_that_are_taken(world: World, fleet: 
             assert given_back(world)
     finally:
         world.api.patch(ROLE, {"rules": rules})
+
+
+def test_an_admission_policy_that_is_missing_is_said(world: World) -> None:
+    name = "cni-upgrade-agent-pods-closed"
+    world.kubectl("delete", "validatingadmissionpolicybinding", name)
+    try:
+        with world.controller() as it:
+            count = "\ncni_upgrade_missing_admission_policies 1.0\n"
+            eventually(lambda: count in it.get(it.metrics, "/metrics")[1], "it is counted")
+            assert it.log.count("admission policy") == 1
+            assert f"admission policy {name} is not there" in it.log
+            assert "missing right" not in it.log
+    finally:
+        world.kubectl("apply", "-k", str(ROOT))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 POLICIES = (
     "cni-upgrade-agent-pods",
     "cni-upgrade-agent-pods-fixed",
+    "cni-upgrade-agent-pods-bound",
     "cni-upgrade-agent-pods-stopped",
     "cni-upgrade-agent-pods-closed",
     "cni-upgrade-node-writes",

@@ -295,9 +295,11 @@ def literals(variable: str, policy: str = "cni-upgrade-agent-pods") -> list[str]
     return re.findall(r"'([^']*)'", expression)
 
 
-def test_an_agents_pod_may_get_the_annotations_that_it_may_have() -> None:
+def test_an_agents_pod_is_made_kept_and_bound_with_the_same_annotations() -> None:
+    """Admission policies share no variable, so the list stands in each."""
     allowed = literals("annotations")
-    assert allowed == literals("annotations", "cni-upgrade-agent-pods-fixed")
+    for way in ("fixed", "bound"):
+        assert literals("annotations", f"cni-upgrade-agent-pods-{way}") == allowed
     assert names.LABEL_NODE in allowed
 
 
@@ -424,16 +426,3 @@ def test_uninstall_knows_every_cluster_wide_object() -> None:
             assert obj["metadata"]["name"] in script, kind
     for path in (ROOT / "crds").glob("*.yaml"):
         assert objects(path)[0]["metadata"]["name"] in script
-
-
-def test_an_agents_pod_is_made_and_kept_with_the_same_annotations() -> None:
-    """Two admission policies share no variable, so the list stands in both."""
-    made, kept = (
-        [
-            v["expression"]
-            for v in one("ValidatingAdmissionPolicy", name)["spec"]["variables"]
-            if v["name"] == "annotations"
-        ]
-        for name in ("cni-upgrade-agent-pods", "cni-upgrade-agent-pods-fixed")
-    )
-    assert made == kept != []
