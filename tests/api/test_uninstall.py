@@ -14,7 +14,7 @@ import pytest
 from cni_upgrade.api import names
 from tests.api.objects import node_state, policy
 from tests.api.server import MERGE_PATCH, Server
-from tests.api.spaces import AGENTS, OPERATOR, SYSTEM
+from tests.api.spaces import AGENTS, OPERATOR, PROOF, SYSTEM
 from tests.api.waiting import eventually
 from tests.cluster import process
 from tests.cluster.control import ControlPlane
@@ -299,6 +299,15 @@ def test_a_controller_that_gives_back_gets_the_time(cluster: Cluster) -> None:
 
 def test_it_is_safe_to_repeat(cluster: Cluster) -> None:
     cluster.uninstall()
+    code, said = cluster.uninstall()
+    assert code == 0, said
+    assert cluster.left() == []
+
+
+@pytest.mark.parametrize("gone", [AGENTS, PROOF, SYSTEM])
+def test_one_run_is_enough_where_a_namespace_is_gone_already(cluster: Cluster, gone: str) -> None:
+    cluster.install()
+    cluster.kubectl("delete", "namespace", gone)
     code, said = cluster.uninstall()
     assert code == 0, said
     assert cluster.left() == []
