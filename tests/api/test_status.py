@@ -28,12 +28,26 @@ class TestStatus:
         assert answer.body["status"] == {**NOT_SEEN, "message": "yes"}
         assert answer.body["metadata"]["generation"] == 1
 
-    def test_whoever_puts_it_whole_must_bring_the_generation(self, policies: Collection) -> None:
-        """Why the controller writes merge patches, or carries observedGeneration."""
-        created = policies.create(policy())
-        answer = policies.put("p", {**created, "status": {"message": "x"}}, subresource="/status")
+    def test_whoever_puts_it_whole_leaves_one_that_was_not_seen(self, policies: Collection) -> None:
+        policies.create(policy())
+        seen = policies.patch("p", {"status": {"observedGeneration": 1}}, subresource="/status")
+        assert seen.body["status"] == {"observedGeneration": 1}
+        whole = {**seen.body, "status": {"message": "x"}}
+        answer = policies.put("p", whole, subresource="/status")
         assert answer.ok, answer.message
-        assert answer.body["status"] == {"message": "x"}
+        assert answer.body["status"] == {**NOT_SEEN, "message": "x"}
+
+    def test_that_was_emptied_is_not_taken_for_healthy(
+        self, policies: Collection, node_states: Collection
+    ) -> None:
+        for objects, name, made in ((policies, "p", policy()), (node_states, "n", node_state())):
+            objects.create(made)
+            well = {"observedGeneration": 1, "conditions": [], "message": "well"}
+            assert objects.patch(name, {"status": well}, subresource="/status").ok
+            assert health(objects.get(name)) is Health.CURRENT
+            wiped = objects.put(name, {**objects.get(name), "status": {}}, subresource="/status")
+            assert wiped.ok, wiped.message
+            assert health(objects.get(name)) is Health.IN_PROGRESS
 
     def test_round_trip_of_a_node_state(self, node_states: Collection) -> None:
         node_states.create(node_state())

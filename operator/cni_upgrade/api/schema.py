@@ -50,6 +50,10 @@ class _Translator:
         status["default"] = {key: value for key, value in assumed.items() if value}
         if "observedGeneration" not in status["default"]:
             raise UnsayableError("status", "nothing says of a new object that it was not seen yet")
+        # The one member that has a default also in a status that is there: one that somebody has
+        # emptied was not seen either.
+        seen = "observedGeneration"
+        status["properties"][seen]["default"] = status["default"][seen]
         result: Schema = {
             "type": "object",
             "description": root["description"],

@@ -96,9 +96,11 @@ def test_times_are_bounded_by_their_format() -> None:
 
 
 def test_a_new_object_has_the_status_that_the_model_assumes_and_nothing_fills_it_in() -> None:
+    """But for one that was emptied, which nobody has seen: kstatus would take it for Current."""
     status = structural_schema(resource(Short))["properties"]["status"]
     assert status["default"] == {"observedGeneration": -1, "word": "x"}
-    assert all("default" not in field for field in status["properties"].values())
+    filled = {name: f["default"] for name, f in status["properties"].items() if "default" in f}
+    assert filled == {"observedGeneration": -1}
 
 
 def test_rules_of_a_resource_are_kept() -> None:
