@@ -30,6 +30,10 @@ def secure(pod: Object, **members: object) -> None:
     first(pod)["securityContext"].update(members)
 
 
+def annotate(pod: Object, key: str, value: str) -> None:
+    pod["metadata"]["annotations"][key] = value
+
+
 def writable_plugins(pod: Object) -> None:
     """The folder of the plugins, whose programs root starts."""
     [name] = [v["name"] for v in pod["spec"]["volumes"] if v["hostPath"]["path"] == "/opt/cni/bin"]
@@ -165,23 +169,19 @@ BREAK_OUTS: dict[str, tuple[Spoil, str]] = {
     "another SELinux type": (lambda p: secure(p, seLinuxOptions={"type": "spc_t"}), "SELinux"),
     "no AppArmor": (lambda p: secure(p, appArmorProfile={"type": "Unconfined"}), "AppArmor"),
     "no AppArmor, by annotation": (
-        lambda p: p["metadata"]["annotations"].update(
-            {"container.apparmor.security.beta.kubernetes.io/agent": "unconfined"}
-        ),
+        lambda p: annotate(p, "container.apparmor.security.beta.kubernetes.io/agent", "unconfined"),
         "no such annotation: container.apparmor",
     ),
     "devices of CRI-O": (
-        lambda p: p["metadata"]["annotations"].update({"io.kubernetes.cri-o.Devices": "/dev/sda"}),
+        lambda p: annotate(p, "io.kubernetes.cri-o.Devices", "/dev/sda"),
         "no such annotation: io.kubernetes.cri-o.Devices",
     ),
     "devices of a plugin of the runtime": (
-        lambda p: p["metadata"]["annotations"].update(
-            {"devices.nri.io/container.agent": "- {path: /dev/sda, type: b}"}
-        ),
+        lambda p: annotate(p, "devices.nri.io/container.agent", "- {path: /dev/sda, type: b}"),
         "no such annotation: devices.nri.io/container.agent",
     ),
     "a device by CDI": (
-        lambda p: p["metadata"]["annotations"].update({"cdi.k8s.io/x": "vendor.example/d=all"}),
+        lambda p: annotate(p, "cdi.k8s.io/x", "vendor.example/d=all"),
         "no such annotation: cdi.k8s.io/x",
     ),
     "the host itself, on Windows": (

@@ -71,6 +71,7 @@ class Fate:
 Death = tuple[str, bool]
 """The write around which a life has ended, and whether after it."""
 
+_VERSION = re.compile(r'"resourceVersion": "\d+"')
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _ID = re.compile(r"-[0-9a-f]{20}\b")
 
@@ -78,10 +79,13 @@ _ID = re.compile(r"-[0-9a-f]{20}\b")
 def same(what: str, *about: object) -> str:
     """A write, alike in each life that makes it: times and resourceVersions are a life's own, and
     so is the id of an operation that no record has yet."""
-    text = re.sub(
-        r'"resourceVersion": "\d+"', "", _TIME.sub("", json.dumps((what, about), sort_keys=True))
-    )
-    return _ID.sub("", text) if what.startswith(f"patch {NODE_STATES.plural}") else text
+    lifes_own = [_VERSION, _TIME]
+    if what.startswith(f"patch {NODE_STATES.plural}"):
+        lifes_own.append(_ID)
+    text = json.dumps((what, about), sort_keys=True)
+    for each in lifes_own:
+        text = each.sub("", text)
+    return text
 
 
 @dataclass
