@@ -63,6 +63,7 @@ REASONS = {
     "Enforced": "Current",
     "Auditing": "InProgress",
     "RollingOut": "InProgress",
+    "Ending": "InProgress",
     "Paused": "InProgress",
     "Stopped": "InProgress",
     "OutsideWindow": "InProgress",

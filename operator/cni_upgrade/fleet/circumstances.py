@@ -9,13 +9,18 @@ from operator import attrgetter
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.phase import Phase
-from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet import node_lease
+from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.objects import Node
+from cni_upgrade.fleet.phases import UNPLANNABLE
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.stuck import SILENT, named, stuck, told_of
 from cni_upgrade.fleet.tally import Tally
 from cni_upgrade.fleet.turn import LEFTOVER
+
+_FAILED = attrgetter("failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,12 @@ class Circumstances:
     """Nodes that are to be looked at, and that nothing can be sent to."""
     lost: tuple[str, ...] = ()
     """Nodes whose audits bring no answer, again and again."""
+    ending: tuple[str, ...] = ()
+    """Nodes that are changed on the policy's behalf, whatever it wants today."""
+    stuck: tuple[Node, ...] = ()
+    """Others of these, on which only somebody else can do something now."""
+    failed: tuple[str, ...] = ()
+    """Nodes that failed or were rolled back, where the policy only audits."""
     leftovers: tuple[tuple[str, str], ...] = ()
     """(what is to go from one of the nodes, why it was not deleted)."""
 
@@ -44,19 +55,32 @@ class Circumstances:
         due = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + self.unseen
         return due - len(self.lost)
 
+    @property
+    def in_the_way(self) -> str:
+        """The nodes on which nothing of ours can go on, and why; empty where there is none."""
+        silent = f"{named(self.silent)} {SILENT}" if self.silent else ""
+        return " and ".join(filter(None, (told_of(self.stuck), silent)))
+
 
 def found(
-    matched: Mapping[str, Node], tally: Tally, world: Snapshot, roster: Roster
+    policy: CNIUpgradePolicy,
+    matched: Mapping[str, Node],
+    tally: Tally,
+    world: Snapshot,
+    roster: Roster,
 ) -> Circumstances:
     """`matched` are the nodes that the policy selects, `tally` what they add to its counts."""
     counts, shares = tally.counts, tally.entries
     # Hardly any node is one of these, so it is asked first whether any is.
-    elsewhere, silent, lost = (
+    audits = policy.spec.mode == Mode.AUDIT
+    elsewhere, silent, lost, failed = (
         tuple(name for name, share in shares.items() if wanted(share))
-        if any(map(wanted, counts))
+        if any(map(wanted, counts)) and (audits or wanted is not _FAILED)
         else ()
-        for wanted in (attrgetter("elsewhere"), attrgetter("silent"), attrgetter("lost"))
+        for wanted in (attrgetter("elsewhere"), attrgetter("silent"), attrgetter("lost"), _FAILED)
     )
+    begun = list(_begun(policy, world, roster))
+    held = {n for n in begun if stuck(world.nodes[n], world.states[n], _leased(n, world))}
     first = elsewhere[0] if elsewhere else ""
     acting = roster.governance(first).policy if first else None
     return Circumstances(
@@ -67,8 +91,23 @@ def found(
         again=sum(number for share, number in counts.items() if share.again),
         silent=silent,
         lost=lost,
+        ending=tuple(name for name in begun if name not in held),
+        stuck=tuple(world.nodes[name] for name in begun if name in held),
+        failed=failed,
         leftovers=tuple(_leftovers(matched, world)),
     )
+
+
+def _begun(policy: CNIUpgradePolicy, world: Snapshot, roster: Roster) -> Iterator[str]:
+    """Nodes that are changed on the policy's behalf by now, by name."""
+    for name in sorted(roster.working_for(policy)):
+        state = world.states.get(name)
+        if changing(state) and state is not None and state.status.reason != UNPLANNABLE:
+            yield name
+
+
+def _leased(node: str, world: Snapshot) -> bool:
+    return node_lease.foreign(node, world) is not None
 
 
 def _leftovers(matched: Mapping[str, Node], world: Snapshot) -> Iterator[tuple[str, str]]:

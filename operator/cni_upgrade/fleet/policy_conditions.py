@@ -12,7 +12,7 @@ from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.standing import NO_NODE_MATCHES, NODES_SILENT, Verdict
 from cni_upgrade.fleet.stopping import STOPPED, stopped
-from cni_upgrade.fleet.stuck import HELD, named
+from cni_upgrade.fleet.stuck import HELD
 
 NODES_MATCHED = "NodesMatched"
 OVERLAPPING = "Overlapping"
@@ -58,7 +58,7 @@ def conditions(
         text = "no node begins; nodes that were written to are finished, the others given back"
         found.append(condition(type=PAUSED, reason=PAUSED, message=text))
     if verdict.reason == HELD and policy.spec.mode == Mode.AUDIT:
-        text = f"only silent nodes are left to be looked at: {named(around.silent)}"
+        text = f"nothing else is left: {around.in_the_way}"
         found.append(condition(type=NODES_SILENT, reason="NodeSilent", message=text))
     if around.leftovers:
         (name, why), count = around.leftovers[0], len(around.leftovers)

@@ -157,7 +157,7 @@ def _status(
         else:
             moving[share.phase] += number
     moving[UNPLANNABLE] = stuck
-    around = circumstances.found(matched, tally, world, roster)
+    around = circumstances.found(policy, matched, tally, world, roster)
     # A routine look is no work: until it has found something, the last answer holds.
     resting = moving + Counter({str(Phase.COMPATIBLE): around.again})
     resting[str(Phase.AUDITING)] -= around.again

@@ -16,14 +16,16 @@ from cni_upgrade.fleet.phases import AT_WORK, GOOD, UNPLANNABLE
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.stopping import STOPPED, stopped
-from cni_upgrade.fleet.stuck import HELD, PATIENCE, SILENT, named
+from cni_upgrade.fleet.stuck import HELD, PATIENCE, named, told_of
 from cni_upgrade.fleet.waiting import Waiting
 
 NO_NODE_MATCHES = "NoNodeMatches"
 RECORDS_NOT_UNDERSTOOD = "RecordsNotUnderstood"
 NODES_SILENT = "NodesSilent"
-"""The condition of an audit that waits for nothing but nodes that are silent: its time is since
-when."""
+"""The condition of an audit that waits for nothing but nodes that are silent, or that others have
+in the midst of a change: its time is since when."""
+ENDING = "Ending"
+"""Where a policy only audits: what it has begun before is brought to its end."""
 
 _MOST_OF_A_PROBLEM = 200  # characters: the message has more to say than what one field holds
 
@@ -51,9 +53,10 @@ def held_since(policy: CNIUpgradePolicy, waiting: Waiting, now: datetime) -> dat
 def silent_since(
     policy: CNIUpgradePolicy, around: Circumstances, phases: Counter[str], now: datetime
 ) -> datetime | None:
-    """Since when an audit waits for nothing but nodes that are silent; None where it is not so."""
+    """Since when an audit waits for nothing but nodes on which nothing of ours can go on; None
+    where it is not so."""
     looking = around.looking(phases)
-    if not looking or len(around.silent) < looking:
+    if around.ending or len(around.silent) < looking or not (looking or around.stuck):
         return None
     known = (c.last_transition_time for c in policy.status.conditions if c.type == NODES_SILENT)
     return next(known, now)
@@ -78,25 +81,47 @@ def verdict(
     text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
     if around.lost:
         text += f"; {lost_audits.told(around.lost, world.states)}"
+    beside = f"{told_of(around.stuck)}; {text}" if around.stuck else text
     if world.stopped:
-        busy = any(phases[str(phase)] for phase in AT_WORK)  # It comes to its end.
-        return Verdict(False, STOPPED, f"{stopped(world)}; {text}", reconciling=busy)
+        at_work = sum(phases[str(phase)] for phase in AT_WORK)
+        busy = at_work > sum(node.name in matched for node in around.stuck)  # It comes to its end.
+        return Verdict(False, STOPPED, f"{stopped(world)}; {beside}", reconciling=busy)
     if waiting is None:
-        if around.looking(phases) and since is None:
-            return Verdict(False, "Auditing", text, reconciling=True)
-        if phases[UNPLANNABLE]:
-            return Verdict(False, "NodesBlocked", text, stalled=True)
-        if around.lost:
-            return Verdict(False, lost_audits.AUDITS_FAIL, text, stalled=True)
-        if since is not None:
-            late = world.now - since >= PATIENCE
-            silent = f"nothing moves: {named(around.silent)} {SILENT}; {text}"
-            return Verdict(False, HELD, silent, stalled=late)
-        return Verdict(True, "Audited", text)
+        return _audited(phases, around, since, world.now, text, beside)
     if around.elsewhere:
         count, node = len(around.elsewhere), around.elsewhere[0]
         text += f"; {count} claimed by others, first {node} by policy {around.claimant}"
     return _enforced(policy, waiting, phases, around, since, world.now, text)
+
+
+def _audited(
+    phases: Counter[str],
+    around: Circumstances,
+    since: datetime | None,
+    now: datetime,
+    text: str,
+    beside: str,
+) -> Verdict:
+    """The verdict on a policy that only audits; `text` has the counts, `beside` what is stuck too.
+
+    A node that failed is no work that is left to an audit, but it is named.
+    """
+    if around.failed:
+        failed = f"{named(around.failed)} failed or was rolled back"
+        text, beside = f"{failed}; {text}", f"{failed}; {beside}"
+    if around.looking(phases) and since is None:
+        return Verdict(False, "Auditing", beside, reconciling=True)
+    if around.ending:
+        told = f"brings to its end what was begun on {named(around.ending)}; {beside}"
+        return Verdict(False, ENDING, told, reconciling=True)
+    if phases[UNPLANNABLE]:
+        return Verdict(False, "NodesBlocked", beside, stalled=True)
+    if around.lost:
+        return Verdict(False, lost_audits.AUDITS_FAIL, beside, stalled=True)
+    if since is not None:
+        held = f"nothing moves: {around.in_the_way}; {text}"
+        return Verdict(False, HELD, held, stalled=now - since >= PATIENCE)
+    return Verdict(True, "Audited", text)
 
 
 def not_all(verdict: Verdict, apart: Mapping[str, Unjudged]) -> Verdict:
@@ -133,10 +158,11 @@ def _enforced(
     course, canary = waiting.course, waiting.course.waves.canary
     waits = waiting.waits_for()
     told = f"{waits}; {text}" if waits else text
+    beside = f"{told_of(around.stuck)}; " if around.stuck else ""
     if why := _stopped(course, working):
-        return Verdict(False, why, f"stopped: {told}", stalled=True)
+        return Verdict(False, why, f"stopped: {beside}{told}", stalled=True)
     if paused(policy):
-        return Verdict(False, "Paused", f"paused; {text}", reconciling=bool(working))
+        return Verdict(False, "Paused", f"paused; {beside}{text}", reconciling=bool(working))
     if working or looking or phases[str(Phase.WAITING)] or waiting.stuck:
         if around.elsewhere and not (working or looking or waiting.due or waiting.stuck):
             return Verdict(False, "ClaimedByOther", text, stalled=True)

@@ -12,7 +12,7 @@ from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.ledger import Ledger
 from cni_upgrade.fleet.lost_audits import lost
 from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.phases import GOOD, ROUTINE, UNPLANNABLE
+from cni_upgrade.fleet.phases import FAILED, GOOD, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.settle import answered
 from cni_upgrade.fleet.unproved import unproved
@@ -54,6 +54,11 @@ class Share(NamedTuple):
     @property
     def needs_a_person(self) -> bool:
         return self.gravity < _NONE
+
+    @property
+    def failed(self) -> bool:
+        """A change has failed there, or was rolled back."""
+        return self.phase in FAILED
 
     @classmethod
     def of(

@@ -1058,6 +1058,63 @@ def restore_that_has_no_place() -> Rollout:
     return r
 
 
+def machine_that_dies_in_its_change_before_an_audit() -> Rollout:
+    """The policy only audits by then: it is not there, and a person is called all the same."""
+    r = labelled(*((old(f"node-{x}"), {}) for x in "ab"))
+    r.cluster.apply_policy("cure", enforce({}))
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== policy cure only audits")
+    r.cluster.apply_policy("cure", {"mode": "Audit"})
+    r.play(2)
+    assert ready(r, "cure") == "Ending"
+    r.say("== node-a goes silent")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(120)
+    assert ready(r, "cure") == "NothingMoves"
+    assert "Stalled" not in conditions(r), "it may reboot"
+    r.play(900)
+    assert "Stalled" in conditions(r)
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    r.until(lambda: ready(r, "cure") == "Audited")
+    r.settle()
+    assert phases(r) == {"node-a": "Done", "node-b": "Waiting"}
+    return r
+
+
+def machine_that_dies_while_nothing_begins() -> Rollout:
+    """A pause, another node's failure and a stop of everything do not hide it."""
+    r = labelled(*((f1(f"node-{x}"), {}) for x in "abc"))
+    r.cluster.disks["node-a"].surprise = BAD
+    r.cluster.apply_policy("cure", enforce({"maxUnavailable": 2}))
+    r.until(lambda: r.phase("node-b") == "Proving")
+    r.say("== node-b goes silent")
+    r.cluster.set_ready("node-b", "Unknown")
+    r.play(300)
+
+    def told(reason: str) -> None:
+        assert ready(r, "cure") == reason
+        assert "node-b silent (Ready is Unknown)" in r.cluster.policy("cure")["status"]["message"]
+        assert "Reconciling" not in conditions(r)
+
+    told("NodeFailed")
+    r.say("== everything is stopped")
+    r.cluster.stopped = "a trial"
+    r.play(60)
+    told("Stopped")
+    r.cluster.stopped = ""
+    r.say("== the plugin is mended, policy cure is paused and annotated with cniupgrade.dev/retry")
+    r.cluster.disks["node-a"].surprise = {}
+    r.cluster.apply_policy("cure", {"paused": True}, {names.RETRY: "1"})
+    r.play(60)
+    told("Paused")
+    r.say("== node-b is back, and the policy resumed")
+    r.cluster.set_ready("node-b", "True")
+    r.cluster.apply_policy("cure", {"paused": False})
+    all_done(r)
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
     canary_fails,
@@ -1097,6 +1154,8 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     unproved_at_another_target,
     machine_that_dies_in_its_change,
     machine_that_dies_while_others_go_on,
+    machine_that_dies_in_its_change_before_an_audit,
+    machine_that_dies_while_nothing_begins,
     images_that_no_node_pulls,
     look_that_is_tried_on_beside_a_window_too_short,
     canary_that_answers_no_audit,

@@ -156,6 +156,62 @@ def test_a_person_is_called_once_a_silent_node_has_kept_an_audit_for_ten_minutes
     assert health(after(-1430, held, "Compatible", "Pending")) == FAILED
 
 
+@pytest.mark.parametrize(
+    ("made", "phases", "reason", "expected"),
+    [
+        (AUDIT, ["Applying", "Waiting"], "NothingMoves", GOING),
+        (policy(paused=True), ["Applying", "Waiting"], "Paused", GOING),
+        (ENFORCE, ["Applying", "Failed"], "NodeFailed", FAILED),
+        (ENFORCE, ["Applying", "Waiting"], "NothingMoves", GOING),
+        (AUDIT, ["Applying", "Pending"], "Auditing", GOING),
+    ],
+)
+def test_a_machine_that_dies_in_its_change_is_named_whatever_is_said_first(
+    made: CNIUpgradePolicy, phases: list[str], reason: str, expected: Health
+) -> None:
+    obj = status(silenced(world(made, *phases), "node-0"))
+    assert (ready(obj), health(obj)) == (reason, expected)
+    told = "node-0 silent (Ready is Unknown) in the midst of a change"
+    assert obj["status"]["message"].count(told) == 1
+
+
+def test_where_everything_is_stopped_a_dead_machine_is_named_and_nothing_goes_on() -> None:
+    seen = world(ENFORCE, "Applying", stopped="a trial")
+    going = {c["type"] for c in status(seen)["status"]["conditions"]}
+    assert "Reconciling" in going
+    obj = status(silenced(seen, "node-0"))
+    assert ready(obj) == "Stopped"
+    assert "node-0 silent" in obj["status"]["message"]
+    assert "Reconciling" not in {c["type"] for c in obj["status"]["conditions"]}
+
+
+def test_an_audit_that_has_begun_a_change_before_is_not_there_until_it_has_ended() -> None:
+    obj = status(world(AUDIT, "Applying", "Waiting"))
+    assert (ready(obj), health(obj)) == ("Ending", GOING)
+    assert "what was begun on node-0" in obj["status"]["message"]
+    other = policy("other", mode="Audit")
+    seen = replace(world(AUDIT, "Applying"), policies={"other": other})
+    assert ready(status(seen, "other")) == "Audited", "it is another policy's change"
+
+
+def test_a_person_is_called_once_a_dead_machine_has_kept_an_audit_for_ten_minutes() -> None:
+    held = status(silenced(world(AUDIT, "Applying"), "node-0"))
+    assert (ready(held), health(held)) == ("NothingMoves", GOING)
+    seen = silenced(world(parse_policy(held), "Applying"), "node-0")
+    for minutes, expected in ((9, GOING), (10, FAILED)):
+        obj = status(replace(seen, now=NOW + timedelta(minutes=minutes)))
+        assert (ready(obj), health(obj)) == ("NothingMoves", expected)
+        [said] = [c for c in obj["status"]["conditions"] if c["type"] == "NodesSilent"]
+        assert "node-0 silent" in said["message"]
+
+
+@pytest.mark.parametrize("phase", ["Failed", "RolledBack"])
+def test_an_audit_names_the_nodes_that_failed_before(phase: str) -> None:
+    obj = status(world(AUDIT, phase, "Compatible"))
+    assert (ready(obj), health(obj)) == ("Audited", CURRENT)
+    assert "node-0 failed or was rolled back; 2 nodes: " in obj["status"]["message"]
+
+
 def test_what_is_good_for_another_target_is_not_enforced() -> None:
     seen = world(ENFORCE, "Done")
     newer = policy(target={"cni": {"version": "1.1.0"}})
