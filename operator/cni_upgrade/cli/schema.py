@@ -33,18 +33,28 @@ def document() -> Schema:
 
 def _verbs() -> dict[str, Schema]:
     return {
-        "Result": _object(
-            "How an operation on one machine ended (docs/operation.md).",
-            schema=_VERSION,
-            id=_text("<kind>-<20 hex digits>; empty where the operation could not be read."),
-            kind=_one_of(Kind, "What was asked for."),
-            node=_text("The machine's name."),
-            outcome=_one_of(Outcome, "Done; Refused: nothing was touched; Failed: see error."),
-            error=_or_null("Error"),
-            report=_or_null("Report"),
-            changes=_list("Change", "The files that were written."),
-            backup=_text("The backup that was made (apply) or used (restore).", nullable=True),
-            truncated=_flag("Whether parts were left out to fit a termination message."),
+        "Result": _may_have(
+            _object(
+                "How an operation on one machine ended (docs/operation.md).",
+                schema=_VERSION,
+                id=_text("<kind>-<20 hex digits>; empty where the operation could not be read."),
+                kind=_one_of(Kind, "What was asked for."),
+                node=_text("The machine's name."),
+                outcome=_one_of(Outcome, "Done; Refused: nothing was touched; Failed: see error."),
+                error=_or_null("Error"),
+                report=_or_null("Report"),
+                changes=_list("Change", "The files that were written."),
+                backup=_text(
+                    "The backup that was made (apply) or asked for (restore).", nullable=True
+                ),
+                truncated=_flag("Whether parts were left out to fit a termination message."),
+            ),
+            replacedBy={
+                "type": "object",
+                "description": "Of a restore whose backup is gone: by file, the backup that was "
+                "used in its place.",
+                "additionalProperties": {"type": "string"},
+            },
         ),
         "Configs": _object(
             "What was made of config files that are on no machine.",

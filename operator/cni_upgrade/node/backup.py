@@ -60,6 +60,11 @@ class Saved:
         """(name, sha256) of what was saved and of what was written."""
         return (self.name, self.sha256), (self.becomes or self.name, self.after)
 
+    def same(self, other: "Saved") -> bool:
+        """Whether both give back the same: name, bytes, mode, owner, group and xattrs."""
+        mine, others = (self.name, self.sha256), (other.name, other.sha256)
+        return mine == others and self.metadata.same(other.metadata)
+
     @classmethod
     def read(cls, members: Members) -> "Saved":
         """From an entry of `files` of a manifest. Raises MemberError."""
@@ -360,14 +365,7 @@ def _holds_only_copy(backup: Backup, others: Sequence[Backup]) -> bool:
     What a rewrite wrote is in no backup until it is saved itself: it counts for nothing here.
     """
     held = [saved for other in others if other.folder == backup.folder for saved in other.files]
-    return not all(
-        any(
-            (mine.name, mine.sha256) == (saved.name, saved.sha256)
-            and mine.metadata.same(saved.metadata)
-            for saved in held
-        )
-        for mine in backup.files
-    )
+    return not all(any(mine.same(saved) for saved in held) for mine in backup.files)
 
 
 def _whole(state: State, backup: Backup) -> bool:

@@ -85,8 +85,17 @@ def _plan(node: Node) -> Plan:
             steps.append(
                 Removal(Entry(gone.name, survey.sha256(gone), None, gone.version, None), entry)
             )
+    used = {} if made.id == asked else {saved.name: made.id for saved in made.files}
     # What was asked for is what the controller's record drops.
-    return Plan(steps, node.already, asked, _nothing, diffs=diffs, findings=tuple(said))
+    return Plan(
+        steps,
+        node.already,
+        asked,
+        _nothing,
+        diffs=diffs,
+        findings=tuple(said),
+        replaced_by=used,
+    )
 
 
 def _backup(node: Node, asked: str) -> Backup:

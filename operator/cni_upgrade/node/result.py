@@ -1,5 +1,7 @@
 """The result: how an operation ended, what was written, and the node as it is now."""
 
+from collections.abc import Mapping
+from dataclasses import field
 from enum import StrEnum
 
 from cni_upgrade.cni.value import dataclass
@@ -85,7 +87,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an operation. `report` is None only if the node could not be read at all."""
+    """What became of an operation. `report` is None only if the node could not be read at all.
+
+    `replaced_by`: of a restore whose backup is gone, by file's name, the backups that were used in
+    its place.
+    """
 
     id: str
     kind: Kind
@@ -95,6 +101,7 @@ class Result:
     report: Report | None = None
     changes: tuple[Change, ...] = ()
     backup: str | None = None
+    replaced_by: Mapping[str, str] = field(default_factory=dict)
     truncated: bool = False
 
     @classmethod
@@ -113,6 +120,7 @@ class Result:
             report=members.one_or_none("report", Report.read),
             changes=members.many("changes", Change.read),
             backup=members.text_or_none("backup"),
+            replaced_by=members.one_or_none("replacedBy", Members.all_texts) or {},
             truncated=members.flag("truncated", False),
         )
 
@@ -128,5 +136,6 @@ class Result:
             "report": None if self.report is None else self.report.to_json(),
             "changes": [change.to_json() for change in self.changes],
             "backup": self.backup,
+            **({"replacedBy": dict(self.replaced_by)} if self.replaced_by else {}),
             "truncated": self.truncated,
         }

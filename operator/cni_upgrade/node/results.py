@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 
+from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import files
 from cni_upgrade.node.contract import Kind
 from cni_upgrade.node.errors import OperationRefusedError
@@ -46,15 +47,23 @@ def find(state: State, operation_id: str) -> Result | None:
         ) from error
 
 
-def returned(state: State) -> dict[str, int]:
-    """By backup: when it was last put back, in ns since 1970, as far as results of it are kept.
+@dataclass(frozen=True, slots=True)
+class Back:
+    """A backup that was put back; `name` None: all of it, else that file alone."""
 
-    Raises OSError.
-    """
-    found: dict[str, int] = {}
+    backup: str
+    name: str | None = None
+
+
+def returned(state: State) -> dict[Back, int]:
+    """When each was last put back, in ns since 1970, as far as results of it are kept: what was
+    asked for, and what stood in for it. Raises OSError."""
+    found: dict[Back, int] = {}
     for result, at in _kept(state, Kind.RESTORE):
         if result.outcome is Outcome.DONE and result.backup:
-            found[result.backup] = max(at, found.get(result.backup, 0))
+            used = (Back(backup, name) for name, backup in result.replaced_by.items())
+            for each in (Back(result.backup), *used):
+                found[each] = max(at, found.get(each, 0))
     return found
 
 

@@ -4,13 +4,15 @@ The controller records that when it happens. A record that was deleted by hand i
 this, so that what was changed can still be proved and given back.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from cni_upgrade.cni import config
 from cni_upgrade.node import backup, results, state
 from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.reported import Standing, StandingFile
+from cni_upgrade.node.results import Back
 from cni_upgrade.node.state import State
 from cni_upgrade.node.survey import Survey, sha256
 
@@ -96,19 +98,20 @@ class _File:
         return StandingFile(name, self.made.id, before, self.to, self.sha256, self.newest)
 
 
-def _changed(made: list[Backup], returned: dict[str, int]) -> dict[str, _File]:
+def _changed(made: list[Backup], returned: Mapping[Back, int]) -> dict[str, _File]:
     """What was written and what was put back, in the order of time, as the controller records it.
 
-    Of each file the first backup counts; one that is put back ends what it began.
+    Of each file the first backup counts; one that is put back ends what it began, as does the same
+    from another one: what stood in for a backup that is gone need not be the first that is left.
     """
     events = [(each.created, each, False) for each in made]
-    events += [(returned[each.id], each, True) for each in made if each.id in returned]
+    events += [(at, each, True) for each, at in _put_back(made, returned)]
     found: dict[str, _File] = {}
     for _, each, back in sorted(events, key=lambda event: event[0]):
         for saved in each.files:
             for name in dict.fromkeys((saved.becomes or saved.name, saved.name)):
                 known = found.setdefault(name, _File(each, saved, None, "", each.id))
-                if back and known.made is each:
+                if back and (known.made.id == each.id or known.saved.same(saved)):
                     del found[name]
                 elif back:
                     known.sha256 = saved.sha256 if name == saved.name else ""
@@ -119,6 +122,16 @@ def _changed(made: list[Backup], returned: dict[str, int]) -> dict[str, _File]:
                     known.sha256 = saved.after if landed else ""
                     known.newest = each.id
     return found
+
+
+def _put_back(made: list[Backup], returned: Mapping[Back, int]) -> Iterator[tuple[Backup, int]]:
+    """The backups, each with the files of it alone that were put back, and when."""
+    known = {each.id: each for each in made}
+    for back, at in returned.items():
+        each = known.get(back.backup)
+        if each is not None:
+            files = (saved for saved in each.files if back.name in (None, saved.name))
+            yield replace(each, files=tuple(files)), at
 
 
 def _version(place: State, made: Backup, saved: Saved) -> str | None:

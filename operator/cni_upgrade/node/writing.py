@@ -61,6 +61,8 @@ class Plan:
     diffs: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     """What the change brings about, beside what the report sees afterwards."""
+    replaced_by: Mapping[str, str] = field(default_factory=dict)
+    """See `Result.replaced_by`."""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -239,6 +241,7 @@ def _carried_out(node: Node, plan: Plan) -> Result:
             entry.change(plan.diffs.get(entry.name, "")) for entry in journal.merged(written)
         ),
         backup=kept,
+        replaced_by=plan.replaced_by,
     )
 
 

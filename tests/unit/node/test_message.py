@@ -154,6 +154,7 @@ results = st.builds(
     report=st.none() | reports,
     changes=st.lists(changes, max_size=12).map(tuple),
     backup=st.none() | st.text(max_size=60),
+    replaced_by=st.dictionaries(text, long, max_size=8),
     truncated=st.just(False),
 )
 

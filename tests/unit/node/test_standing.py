@@ -8,6 +8,7 @@ import pytest
 
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Outcome, Result, Standing, StandingFile, Target
+from tests.unit.node import killed
 from tests.unit.node.host import VERSIONLESS, Host, codes, report, sha256
 
 ME, OTHER = "policy-uid-1", "policy-uid-2"
@@ -170,6 +171,38 @@ def test_a_backup_that_was_pruned_is_given_back_from_its_like(host: Host) -> Non
     assert result.backup == first.backup, "the record drops what it asked for"
     [said] = [each for each in report(result).findings if each.code == "BackupReplaced"]
     assert backup(second) in said.message
+
+
+@pytest.mark.parametrize("left", [1, 2])
+def test_nothing_stands_once_the_like_of_its_backup_was_given_back(host: Host, left: int) -> None:
+    path = host.config()
+    first = apply(host)
+    for number in range(1, 1 + left):
+        host.config()
+        last = apply(host, number=number)
+    pruned(host, first)
+    result = given_back(host, first)
+    assert result.replaced_by == {path.name: last.backup}
+    path.write_text(VERSIONLESS.replace("cni0", "cni9"))
+    assert standing(host) is None, "what somebody writes then is not the policy's"
+
+
+def test_of_the_like_of_a_backup_nothing_else_was_given_back(host: Host) -> None:
+    """It may hold another file besides, of which what was changed stands."""
+    killed.two_files(host)
+    path, other = sorted(host.conf.iterdir())
+    old = {each: each.read_bytes() for each in (path, other)}
+    order = replace(host.apply(path.name), policy=ME)
+    first = run(order)
+    path.write_bytes(old[path])
+    second = apply(host, number=1)
+    pruned(host, first)
+    assert run(host.restore(first.backup, number=99)).outcome is Outcome.DONE
+    assert (path.read_bytes(), other.read_bytes() == old[other]) == (old[path], False)
+    path.write_bytes(old[path] + b"\n")
+    told = standing(host)
+    assert told is not None
+    assert [(each.name, each.backup) for each in told.files] == [(other.name, second.backup)]
 
 
 @pytest.mark.parametrize("unlike", ["mode", "bytes", "damaged", "forgotten"])
