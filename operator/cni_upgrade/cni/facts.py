@@ -89,24 +89,30 @@ class Sandbox:
     """namespace/name, empty where that is not known."""
     calls: tuple[Called, ...] | None = None
     """The binaries of the config of the ADD; None where they are not known."""
+    of_kubernetes: bool | None = None
+    """Whether what its plugins were told names a pod of Kubernetes; None if not known."""
 
     def may_be_on(self, network: str | None) -> bool:
         """Whether it is on that network, as far as that is known."""
         return self.network in ("", network)
 
 
-def of_pods_on(
+def by_owner(
     network: str | None, sandboxes: Iterable[Sandbox]
-) -> tuple[list[Sandbox], list[Sandbox]]:
-    """What the pods on that network have, on whichever network, and what there is beside that.
+) -> tuple[list[Sandbox], list[Sandbox], list[Sandbox]]:
+    """What the node's pods have, what they may have, and what other engines have.
 
-    The results cache is one folder for all engines of a node: podman keeps its own there too.
+    The results cache is one folder for all engines of a node: podman keeps its own there too. A
+    container is a pod where one of its entries says so or is on that network, whichever the others
+    are on; it is none only where each of them says that.
     """
     known = list(sandboxes)
-    pods = {each.container_id for each in known if each.may_be_on(network)}
+    pods = {each.container_id for each in known if each.may_be_on(network) or each.of_kubernetes}
+    perhaps = {each.container_id for each in known if each.of_kubernetes is None} - pods
     return (
         [each for each in known if each.container_id in pods],
-        [each for each in known if each.container_id not in pods],
+        [each for each in known if each.container_id in perhaps],
+        [each for each in known if each.container_id not in pods | perhaps],
     )
 
 

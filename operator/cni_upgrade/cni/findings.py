@@ -54,8 +54,8 @@ class Code(StrEnum):
     NOT_OURS = (
         "NotOurs",
         (
-            "CRI-O may fail to delete what the results cache has of containers that are perhaps "
-            "none of its own"
+            "CRI-O could not delete what the results cache has of containers that are none of its "
+            "own, or perhaps none"
         ),
     )
     SANDBOX_LIMIT = "SandboxLimit", "running pods could not be deleted at a higher version"

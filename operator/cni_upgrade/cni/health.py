@@ -81,7 +81,7 @@ def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
 
 
 def delete_of_others(config: Config, node: Node, sandboxes: Sequence[Sandbox]) -> Outcome:
-    """What the deletion of these would do where they are the runtime's, which deletes with what it
+    """What the deletion of these would do, were they the runtime's, which deletes with what it
     cached; works when there are none."""
     them = replace(node, sandboxes=sandboxes)
     return _outcome(_cached_faults(config, them), _pods_known(config, config.version, them))

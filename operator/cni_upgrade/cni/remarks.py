@@ -26,21 +26,44 @@ def incurable(outcomes: Iterable[health.Outcome], config: Config) -> Iterator[Fi
             )
 
 
-def not_ours(
+def of_another_engine(
+    config: Config, runtime: Runtime, foreign: Sequence[Sandbox], deleted: health.Outcome
+) -> Iterator[Finding]:
+    """Containers that are no pods: `deleted` is what would become of them, were they the runtime's.
+
+    Who finds them in the cache might take them for what the runtime cannot delete.
+    """
+    if deleted.works is not True:
+        yield Finding(
+            Code.NOT_OURS,
+            Severity.INFO,
+            config.name,
+            f"the results cache has {len(foreign)} entr{'y' if len(foreign) == 1 else 'ies'} of "
+            f"containers that are no pods{_because(deleted)}: they are another engine's, as podman "
+            f"keeps its results in the same folder, and {runtime.label} does not delete them",
+            "nothing",
+        )
+
+
+def _because(deleted: health.Outcome) -> str:
+    return f" ({'; '.join(cause.message for cause in deleted.causes)})" if deleted.causes else ""
+
+
+def perhaps_not_ours(
     config: Config, runtime: Runtime, others: Sequence[Sandbox], deleted: health.Outcome
 ) -> Iterator[Finding]:
-    """Containers that are not on the file's network: `deleted` is what would become of them, were
-    they the runtime's."""
+    """Containers of which it is not known whose they are: `deleted` is what would become of them,
+    were they the runtime's."""
     if deleted.works is True:
         return
-    why = f" ({'; '.join(cause.message for cause in deleted.causes)})" if deleted.causes else ""
     yield Finding(
         Code.NOT_OURS,
         Severity.INFO,
         config.name,
         f"it is not known whether {runtime.label} can delete {compat.told(others)} of containers "
-        f"that are not on {shown(str(config.network))}{why}: they are another engine's, as podman "
-        "keeps its results in the same folder, or pods of before this file was the one in use",
+        f"that are not on {shown(str(config.network))}{_because(deleted)}: they are another "
+        "engine's, as podman keeps its results in the same folder, or pods of before this file was "
+        "the one in use",
         "nothing, where `crictl pods` does not know them; else bring back the plugins with which "
         "they were added, or restart the node",
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from cni_upgrade.cni import folder, health, managed, remarks, runtimes, versions
 from cni_upgrade.cni import plan as planning
 from cni_upgrade.cni.config import Config
-from cni_upgrade.cni.facts import Facts, Sandbox, Target, of_pods_on
+from cni_upgrade.cni.facts import Facts, Sandbox, Target, by_owner
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.judgement import Action, After, Baseline, FileReport, Judgement, Verdict
 from cni_upgrade.cni.leaks import leaks as leaking
@@ -196,9 +196,9 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     """`fault` is why the file is not loaded today; a rewrite to any version takes it away."""
     runtime, facts = beside.runtime, beside.facts
     running = [each for each in facts.sandboxes if each.network != LOOPBACK_NETWORK]
-    others: list[Sandbox] = []
+    others, foreign = list[Sandbox](), list[Sandbox]()
     if runtime.deletes_with == "cached":
-        running, others = of_pods_on(config.network, running)
+        running, others, foreign = by_owner(config.network, running)
     else:
         running = [each for each in running if each.may_be_on(config.network)]
     node = Node.of(config, runtime, facts, running)
@@ -269,7 +269,10 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *remarks.causes(before),
         *plan.findings,
         *(remarks.causes((after[2],)) if runtime.deletes_with == "cached" else ()),
-        *remarks.not_ours(config, runtime, others, theirs),
+        *remarks.perhaps_not_ours(config, runtime, others, theirs),
+        *remarks.of_another_engine(
+            config, runtime, foreign, health.delete_of_others(config, node, foreign)
+        ),
         *remarks.incurable(before, config),
         *remarks.support_findings(node.binaries),
         *remarks.delegate_findings(config, node),
@@ -278,14 +281,15 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *remarks.status_findings(config, node, plan),
         *(() if fault else remarks.remarks(config, node, reached, plan)),
     )
-    return _Judged(
-        file, bool(there.grave(reached)), before, after, leaks, plan.needs_drain, findings
-    )
+    # No version of the file has to do with theirs, so the plan was made without them.
+    today_with_theirs = (before[0], _beside(before[1], theirs))
+    unknown = bool(there.grave(reached))
+    return _Judged(file, unknown, today_with_theirs, after, leaks, plan.needs_drain, findings)
 
 
-def _beside(existing: health.Outcome, theirs: health.Outcome) -> health.Outcome:
+def _beside(deleted: health.Outcome, theirs: health.Outcome) -> health.Outcome:
     """`theirs`: of containers that may be another engine's, which is then no fault of the node."""
-    return health.Outcome(None) if existing.works and not theirs.works else existing
+    return health.Outcome(None) if deleted.works and not theirs.works else deleted
 
 
 def _combined(outcomes: Iterable[health.Outcome]) -> health.Outcome:

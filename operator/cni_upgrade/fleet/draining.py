@@ -20,11 +20,17 @@ def drain_settings(view: View) -> Drain:
 
 
 def drain_first(view: View) -> bool:
-    """Whether pods go before the change. Never where deleting pods is broken: it would hang."""
+    """Whether pods go before the change. Never where deleting pods is broken: it would hang.
+
+    Where that is not known, only if the change needs it: it could not be made without.
+    """
     after, baseline = view.status.after, view.status.baseline
-    if baseline is not None and baseline.delete is False:
+    needed = bool(after and after.needs_drain)
+    if baseline is not None and (
+        baseline.delete is False or (baseline.delete is None and not needed)
+    ):
         return False
-    return drain.drains(drain_settings(view), bool(after and after.needs_drain))
+    return drain.drains(drain_settings(view), needed)
 
 
 def drain_due(view: View) -> bool:
@@ -44,6 +50,8 @@ def why_not_first(view: View) -> str:
     why = "not drained before: "
     if baseline is not None and baseline.delete is False:
         why += "no pod could be deleted, so evictions would have hung; "
+    elif baseline is not None and baseline.delete is None and _always(view):
+        why += "it is not known whether pods can be deleted, so evictions might have hung; "
     existing = after.existing_delete if after else None
     if existing is None:
         return f"{why}it is not known whether pods from before can be deleted"
@@ -53,14 +61,19 @@ def why_not_first(view: View) -> str:
 
 
 def drain_after(view: View) -> bool:
-    """Whether pods go after the change: asked for, not possible before, possible now."""
+    """Whether pods go after the change: asked for, not surely possible before, possible now."""
     after, baseline = view.status.after, view.status.baseline
     return (
-        drain_settings(view).policy == DrainPolicy.ALWAYS
+        _always(view)
         and baseline is not None
-        and baseline.delete is False
+        and baseline.delete is not True
+        and not drain_first(view)
         and not (after is not None and after.existing_delete is False)
     )
+
+
+def _always(view: View) -> bool:
+    return drain_settings(view).policy == DrainPolicy.ALWAYS
 
 
 def evict(view: View, otherwise: Callable[[], Move], give_up: Callable[[str], Move]) -> Move:

@@ -27,6 +27,8 @@ MISSING = "missing"
 MOST_NAMED = 20
 """Pods of one version whose names a report holds."""
 
+_NAMESPACE, _POD, _UID = "K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID"
+
 _LONGEST_POD = 63 + 1 + 253  # namespace/name
 
 _OLDEST_LIBCNI = "0.8.1"
@@ -177,11 +179,12 @@ def _sandbox(name: str, data: bytes, libcni: str | None) -> Sandbox:
     version, calls = (
         _added(raw, entry.get("result")) if libcni is None else _as_read_now(raw, libcni)
     )
-    return Sandbox(network, container, ifname, version, _pod(entry), calls)
+    told = _arguments(entry)
+    return Sandbox(network, container, ifname, version, _pod(told), calls, _of_kubernetes(told))
 
 
-def _pod(entry: dict[str, object]) -> str:
-    """namespace/name as the runtime gave them to the plugins (CNI_ARGS); empty without both."""
+def _arguments(entry: dict[str, object]) -> dict[str, str]:
+    """What the runtime told the plugins (CNI_ARGS)."""
     arguments = entry.get("cniArgs")
     found: dict[str, str] = {}
     for pair in arguments if isinstance(arguments, list) else ():
@@ -191,8 +194,26 @@ def _pod(entry: dict[str, object]) -> str:
             and all(isinstance(each, str) for each in pair)
         ):
             found[pair[0]] = pair[1]
-    namespace, name = found.get("K8S_POD_NAMESPACE"), found.get("K8S_POD_NAME")
+    return found
+
+
+def _pod(told: dict[str, str]) -> str:
+    """namespace/name; empty without both."""
+    namespace, name = told.get(_NAMESPACE), told.get(_POD)
     return f"{namespace}/{name}" if namespace and name else ""
+
+
+def _of_kubernetes(told: dict[str, str]) -> bool | None:
+    """Whether it is a pod; None where that cannot be told.
+
+    CRI-O has always given the namespace (ocicni `ocicni.go` buildCNIRuntimeConf). podman from 3.4
+    on gives the container's name alone (`libnetwork/cni/run.go`), and before, through ocicni as
+    well, that name as the namespace too, and no UID.
+    """
+    namespace = told.get(_NAMESPACE)
+    if not told or (namespace and namespace == told.get(_POD) and not told.get(_UID)):
+        return None
+    return bool(namespace)
 
 
 def _result_version(result: dict[str, object]) -> str | None:

@@ -204,7 +204,7 @@ def test_what_another_engine_cached_beside_crio_is_no_fault_of_the_node() -> Non
     """podman keeps its results in the same folder, and its plugins where CRI-O does not look."""
     calls = config.read("x.conflist", b'{"name": "podman", "plugins": [{"type": "dns"}]}').calls
     mine = Sandbox("containerd-net", "c", "eth0", "0.4.0")
-    theirs = Sandbox("podman", "p", "eth0", "0.4.0", "web/web", calls)
+    theirs = Sandbox("podman", "p", "eth0", "0.4.0", "", calls, of_kubernetes=False)
     gone = {**NEW, "dns": Support("dns", source="missing")}
     for others in ([], [mine]):
         found = node("cri-o://1.25.0", "1.0.0", gone, [*others, theirs])
@@ -213,9 +213,9 @@ def test_what_another_engine_cached_beside_crio_is_no_fault_of_the_node() -> Non
             True,
             True,
         )
-        assert found.after.existing_del is None
+        assert found.after.existing_del is True
         assert [(each.code, each.severity) for each in found.findings] == [("NotOurs", "Info")]
-        assert "web/web" in found.findings[0].message
+        assert "1 entry of containers that are no pods" in found.findings[0].message
         assert "dns is not there" in found.findings[0].message
     stuck = Sandbox("containerd-net", "c", "eth0", "1.1.0")
     found = node("cri-o://1.25.0", "0.4.0", {**OLD, "dns": gone["dns"]}, [stuck, theirs])
@@ -227,6 +227,39 @@ def test_what_another_engine_cached_beside_crio_is_no_fault_of_the_node() -> Non
     versionless = replace(theirs, version=None)
     assert codes(node("cri-o://1.23.0", "1.0.0", there, [versionless])) == ["NotOurs"]
     assert codes(node("containerd://1.7.29", "1.0.0", gone, [theirs])) == []
+
+
+def test_a_pod_of_a_network_of_before_counts_though_the_file_has_another() -> None:
+    """A node moved from calico to another network: its pods run on, and the old plugin is gone."""
+    calls = config.read("x.conflist", b'{"name": "old", "plugins": [{"type": "calico"}]}').calls
+    before = Sandbox("old", "p", "eth0", "0.3.1", "shop/db-0", calls, of_kubernetes=True)
+    beside = replace(before, network="more", ifname="net1", of_kubernetes=None)
+    gone = {**NEW, "calico": Support("calico", source="missing")}
+    for running in ([before], [beside, before]):
+        found = node("cri-o://1.25.0", "1.0.0", gone, running)
+        assert (found.baseline.del_, found.after.existing_del) == (False, False)
+        assert [(each.code, each.severity) for each in found.findings] == [("CachedDel", "Warning")]
+    versionless = replace(before, version=None)
+    assert node("cri-o://1.22.0", "0.4.0", NEW, [versionless]).baseline.del_ is False
+
+
+def test_whose_a_container_is_that_does_not_tell_is_not_known() -> None:
+    """Neither a fault, for it may be another engine's, nor well."""
+    calls = config.read("x.conflist", b'{"name": "old", "plugins": [{"type": "calico"}]}').calls
+    perhaps = Sandbox("old", "p", "eth0", "0.3.1", "web/web", calls)
+    gone = {**NEW, "calico": Support("calico", source="missing")}
+    found = node("cri-o://1.25.0", "1.0.0", gone, [perhaps])
+    assert (found.verdict, found.baseline.add, found.baseline.del_, found.after.existing_del) == (
+        "Compatible",
+        True,
+        None,
+        None,
+    )
+    assert [(each.code, each.severity) for each in found.findings] == [("NotOurs", "Info")]
+    assert "it is not known whether" in found.findings[0].message
+    assert "web/web" in found.findings[0].message
+    there = {**NEW, "calico": Support.told("calico", versions.KNOWN)}
+    assert node("cri-o://1.25.0", "1.0.0", there, [perhaps]).baseline.del_ is True
 
 
 def test_findings_about_pods_name_the_first_three() -> None:

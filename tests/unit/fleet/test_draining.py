@@ -30,10 +30,18 @@ from tests.unit.fleet.samples import DELETED, operation, pod, policy, state, vie
         ),
         (False, False, "pods from before cannot be deleted with it"),
         (True, None, "it is not known whether pods from before can be deleted"),
+        (
+            None,
+            None,
+            "not drained before: it is not known whether pods can be deleted, so evictions might "
+            "have hung; it is not known whether pods from before can be deleted",
+        ),
     ],
 )
-def test_why_it_was_not_drained(works: bool, existing: bool | None, said: str) -> None:
-    assert said in why_not_first(_view(works, existingDel=existing))
+def test_why_it_was_not_drained(works: bool | None, existing: bool | None, said: str) -> None:
+    assert said in why_not_first(
+        _view(works, "Always" if works is None else "IfRequired", existingDel=existing)
+    )
 
 
 def test_nothing_is_said_of_a_node_that_was() -> None:
@@ -60,7 +68,8 @@ def _begun(wanted: str, current: Any, works: bool | None, after: Any, phase: str
         ("IfRequired", None, True, True),
         ("IfRequired", False, True, False),
         ("Always", True, False, True),
-        ("Always", None, False, True),
+        ("Always", None, False, False),
+        ("Always", None, True, True),
         ("Always", False, True, False),
         ("Never", True, True, False),
     ],
@@ -90,8 +99,10 @@ def test_a_change_that_began_without_a_drain_goes_on_without(
         ("Always", False, None, True),
         ("Always", False, False, False),
         ("Always", True, True, False),
-        ("Always", None, True, False),
+        ("Always", None, True, True),
+        ("Always", None, False, False),
         ("IfRequired", False, True, False),
+        ("IfRequired", None, True, False),
     ],
 )
 def test_pods_go_after_a_change_that_had_to_come_first(

@@ -71,6 +71,30 @@ def test_the_pod_is_the_one_of_the_cached_arguments(host: Host, args: object, po
     assert [call.binary for call in found[0].calls or ()] == ["bridge"]
 
 
+UID = ["K8S_POD_UID", "0d9c"]
+
+
+@pytest.mark.parametrize(
+    ("args", "is_one"),
+    [
+        ([["K8S_POD_NAMESPACE", "shop"], ["K8S_POD_NAME", "web-0"]], True),
+        ([["K8S_POD_NAMESPACE", "web"], ["K8S_POD_NAME", "web"], UID], True),
+        ([["K8S_POD_NAMESPACE", "web"], ["K8S_POD_NAME", "web"]], None),  # podman up to 3.3
+        ([["IgnoreUnknown", "1"], ["K8S_POD_NAME", "web"]], False),  # podman from 3.4 on
+        ([["IgnoreUnknown", "1"]], False),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_a_container_is_a_pod_where_its_plugins_were_told_a_namespace(
+    host: Host, args: object, is_one: bool | None
+) -> None:
+    path = host.sandbox("1.0.0")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "cniArgs": args}))
+    [found], _ = sandboxes.read(str(host.root), "/var/lib/cni")
+    assert found.of_kubernetes is is_one
+
+
 def test_crio_is_asked_about_the_plugins_of_the_cached_configs(host: Host) -> None:
     host.runtime = "cri-o://1.30.0"
     host.plugins()
