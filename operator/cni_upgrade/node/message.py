@@ -3,9 +3,9 @@
 Kubernetes keeps 4,096 bytes of a container's termination message and no more. In order: the
 compact JSON as it is; `gz:` and base64 of its gzip; a summary with `"truncated": true`, again
 plain or packed. What is cut, in order: pods' names, the diffs, the plugins' supported lists, why a
-node is not ready for another runtime, healthy files, Info findings, which backups were used in place
-of one, reasons, plugins, Warnings, then the number of files and changes; the error and the Fault findings are the last to lose
-anything.
+node is not ready for another runtime, healthy files, Info findings, which backups stood in for one,
+reasons, plugins, Warnings, then the number of files and changes; the error and the Fault findings
+are the last to lose anything.
 """
 
 import base64
@@ -131,7 +131,7 @@ def _cuts() -> Iterator[Callable[[Document], None]]:
     )
     yield _drop_healthy
     yield lambda document: _drop_findings(document, "Info")
-    yield lambda document: document.pop("replacedBy", None)
+    yield _drop_replaced
     yield lambda document: _shorten(_list(document, "report", "files"), ("why",), _SHORT)
     yield lambda document: _shorten(_list(document, "report", "files"), ("why",), _SHORTEST)
     yield lambda document: _clear(document, "report", "plugins")
@@ -180,6 +180,10 @@ def _drop_pods(document: Document) -> None:
     report = document["report"]
     if isinstance(report, dict):
         report.pop("pods", None)
+
+
+def _drop_replaced(document: Document) -> None:
+    document.pop("replacedBy", None)
 
 
 def _drop_supported(document: Document) -> None:
