@@ -8,8 +8,8 @@ ended, and a run of another id first puts on record how far this one came.
 import errno
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
 
 from cni_upgrade.cni.value import dataclass
 from cni_upgrade.node import files
@@ -84,7 +84,10 @@ def merged(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """An operation under way in one folder of the host."""
+    """An operation under way in one folder of the host.
+
+    `backup` is made (apply) or was asked for (restore); `replaced_by`: see `Result.replaced_by`.
+    """
 
     id: str
     kind: Kind
@@ -92,6 +95,7 @@ class Journal:
     folder: str
     backup: str
     entries: tuple[Entry, ...]
+    replaced_by: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, document: object) -> "Journal":
@@ -104,9 +108,15 @@ class Journal:
             folder=members.text("folder"),
             backup=members.text("backup"),
             entries=members.many("files", Entry.read),
+            replaced_by=members.one_or_none("replacedBy", Members.all_texts) or {},
         )
         check_id(journal.id, journal.kind)
         return journal
+
+    @property
+    def backups(self) -> tuple[str, ...]:
+        """Ids of those that hold what stood there before (apply) or what comes back (restore)."""
+        return tuple(dict.fromkeys(self.replaced_by.values())) or (self.backup,)
 
     def ready_names(self) -> tuple[str, ...]:
         """The names under which it makes files ready: none stood there when it began, so a plain
@@ -125,6 +135,7 @@ class Journal:
             "folder": self.folder,
             "backup": self.backup,
             "files": [entry.to_json() for entry in self.entries],
+            **({"replacedBy": dict(self.replaced_by)} if self.replaced_by else {}),
         }
 
 
@@ -197,22 +208,32 @@ def _given(folder: int, entry: Entry) -> bool:
 def kept_in(journal: Journal, *, backed_up: bool) -> str:
     """Where that is which stood there before, for an error that cannot say what was written.
 
-    `backed_up`: its backup is there; a run may be killed before that is made.
+    `backed_up`: its backups are there; a run may be killed before that of an apply is made, and a
+    restore makes none: what it writes over can be made again, or is in a backup already.
     """
+    if journal.kind is Kind.RESTORE:
+        gone = "" if backed_up else ", not there any more"
+        return f"a restore makes no backup; what it puts back is from {_named(journal)}{gone}"
     if backed_up:
         return f"if it was anything, what stood there before is in backup {journal.backup}"
     return f"backup {journal.backup}, which is made before anything is written, is not there"
+
+
+def _named(journal: Journal) -> str:
+    return " and ".join(f"backup {each}" for each in journal.backups)
 
 
 def interrupted(journal: Journal, entries: tuple[Entry, ...] | None, *, backed_up: bool) -> Result:
     """How an operation ended whose run was killed, told by a later run.
 
     `entries` None: its folder is gone, and with it what could be told of it. `backed_up`: its
-    backup is there.
+    backups are there.
     """
     names = ", ".join(entry.name for entry in entries or ()) or "nothing"
     text = f"the run was killed; written until then: {names}; each file is whole"
-    if entries:
+    if entries and journal.kind is Kind.RESTORE:
+        text += f", and is from {_named(journal)}"
+    elif entries:
         text += ", and what stood there before is in the backup"
     if entries is None:
         text = (
@@ -227,4 +248,5 @@ def interrupted(journal: Journal, entries: tuple[Entry, ...] | None, *, backed_u
         error=OperationError("Interrupted", text),
         changes=tuple(entry.change() for entry in entries or ()),
         backup=journal.backup if entries or backed_up else None,
+        replaced_by=journal.replaced_by,
     )

@@ -68,7 +68,8 @@ def settle(state: State, operation: Operation) -> Journal | None:
 
 
 def _interrupted(state: State, left: Journal, written: tuple[Entry, ...] | None) -> Result:
-    return journal.interrupted(left, written, backed_up=backup.is_there(state, left.backup))
+    backed_up = all(backup.is_there(state, each) for each in left.backups)
+    return journal.interrupted(left, written, backed_up=backed_up)
 
 
 def _told(state: State, left: Journal) -> Result | None:

@@ -184,7 +184,7 @@ def _stopped_short(
     """
     if left is None or already == ():
         return refused(operation, error, seen)
-    backed_up = backup.is_there(place, left.backup)
+    backed_up = all(backup.is_there(place, each) for each in left.backups)
     if already is None:
         error = OperationRefusedError(
             error.code,
@@ -195,6 +195,7 @@ def _stopped_short(
         refused(operation, error, seen),
         outcome=Outcome.FAILED,
         backup=left.backup if already or backed_up else None,
+        replaced_by=left.replaced_by,
         changes=tuple(entry.change() for entry in already or ()),
     )
 
@@ -202,7 +203,13 @@ def _stopped_short(
 def _carried_out(node: Node, plan: Plan) -> Result:
     operation = node.operation
     under_way = Journal(
-        operation.id, operation.kind, operation.node, node.host, plan.backup, plan.entries
+        operation.id,
+        operation.kind,
+        operation.node,
+        node.host,
+        plan.backup,
+        plan.entries,
+        plan.replaced_by,
     )
     outcome, error = Outcome.DONE, None
     written = list(plan.already)

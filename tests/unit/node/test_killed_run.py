@@ -181,6 +181,47 @@ def test_a_folder_that_went_after_a_killed_run_had_made_its_backup(
     assert f"is in backup {made.name}" in told.error.message
 
 
+@pytest.mark.parametrize("stands_in", [False, True])
+@pytest.mark.parametrize("folder_gone", [False, True])
+def test_a_killed_restore_is_told_of_as_one(
+    host: Host, monkeypatch: pytest.MonkeyPatch, stands_in: bool, folder_gone: bool
+) -> None:
+    """It makes no backup: what it puts back comes from the one asked for, or what stood in."""
+    killed.two_files(host)
+    text = {path: path.read_bytes() for path in host.conf.iterdir()}
+    asked = run(host.apply(number=0)).backup
+    for path, data in text.items():
+        path.write_bytes(data)
+    used = run(host.apply(number=1)).backup
+    assert asked is not None
+    if stands_in:
+        shutil.rmtree(host.state / "backups" / asked)
+    restore = host.restore(asked)
+    written = killed.after_one_file(restore, monkeypatch)
+    if folder_gone:
+        host.conf.rename(host.conf.with_name("gone.d"))
+    run(host.restore(asked, number=1))
+    told = run(restore)
+    assert told.error is not None
+    assert (told.error.code, told.backup) == ("Interrupted", asked)
+    assert [each.name for each in told.changes] == ([] if folder_gone else [written])
+    assert told.error.message.endswith(f"is from backup {used if stands_in else asked}")
+    assert "before" not in told.error.message
+    assert set(told.replaced_by.values()) == ({used} if stands_in else set())
+
+
+def test_a_killed_restore_whose_backup_went_since(host: Host) -> None:
+    host.config()
+    made = run(host.apply()).backup
+    restore = host.restore(made)
+    begun(host, restore, "/etc/cni/gone.d", f"{made}")
+    shutil.rmtree(host.state / "backups")
+    run(host.apply(number=1))
+    told = run(restore)
+    assert told.error is not None
+    assert told.error.message.endswith(f"is from backup {made}, not there any more")
+
+
 def test_a_folder_that_went_before_the_killed_run_was_begun_again(host: Host) -> None:
     host.config()
     order = host.apply()
