@@ -7,7 +7,7 @@ none. An apply is given the folders and sees no configuration: what the audit fo
 from collections.abc import Iterator, Sequence
 
 from cni_upgrade.cni import readiness
-from cni_upgrade.cni.findings import shown
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.runtime_config import (
     DEFAULT_BIN_DIRS,
     DEFAULT_CONF_DIR,
@@ -21,6 +21,8 @@ from cni_upgrade.node.runtime_config import Found
 from cni_upgrade.node.survey import Survey
 
 _OF_RANCHER = "/var/lib/rancher/"
+_ANY_CONTAINERD = "containerd://2.0.0"
+"""Every release is told in the same way to do without its CRI part."""
 _MOST = 200
 """Characters of a folder's name, or of several, in a line."""
 
@@ -72,7 +74,30 @@ def _of_rancher(today: str, own: Found) -> bool:
     return "-k3s" in today or any(each.startswith(_OF_RANCHER) for each in files)
 
 
+def cri_off(survey: Survey) -> Iterator[Finding]:
+    """Of a node of another runtime: that its containerd, which is there for docker say, is not one
+    of Kubernetes' yet. Asked where containerd is meant; raises nothing."""
+    operation = survey.operation
+    name = operation.runtime.partition("://")[0]
+    meant = any(each.startswith("containerd") for each in operation.readiness_for)
+    if name in ("", "containerd") or not (meant or name == "docker"):
+        return
+    path = runtime_config.read(operation.root, _ANY_CONTAINERD).without_cri
+    if path is not None:
+        yield Finding(
+            Code.RUNTIME_MOVE,
+            Severity.INFO,
+            path,
+            f"under containerd: its CRI part is off in {shown(path, _MOST)}, without which it "
+            "runs no pods",
+            "switch it on there (take cri out of disabled_plugins) before this node moves to "
+            "containerd",
+        )
+
+
 def _told(survey: Survey, own: Found, then: Found, name: str) -> str | None:
+    if then.without_cri and not survey.operation.runtime.startswith(name):
+        then = Found()  # what says nothing of pods says nothing of their folders
     if then.elsewhere is not None:
         return f"its configuration: {shown(then.elsewhere.message, 2 * _MOST)}"
     if then.stated is None and own.stated is None and survey.operation.runtime.startswith(name):

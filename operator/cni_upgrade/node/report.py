@@ -61,6 +61,7 @@ def make(survey: Survey, judgement: Judgement) -> Report:
         findings = [*survey.findings, *judgement.findings]
     later = elsewhere.of(survey)
     findings += moves.breaks(survey.facts(), judgement, later)
+    findings += elsewhere.cri_off(survey)
     then = (
         (judgement.after.del_, judgement.after.leaks),
         (judgement.after.existing_del, judgement.after.existing_leaks),

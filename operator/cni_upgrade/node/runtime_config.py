@@ -32,6 +32,8 @@ class Found:
     """Why it is not known which folders are the runtime's."""
     default: str | None = None
     """The folder of configs of a runtime that has no configuration."""
+    without_cri: str | None = None
+    """The file in which containerd's CRI part is off, where that is why nothing is known."""
 
 
 def read(root: str, runtime: str) -> Found:
@@ -71,7 +73,8 @@ def _found(root: str, name: str, version: str) -> Found:
         return Found(stated[0], tuple(_of_handlers(stated[0])))
     if name == "containerd" and without_cri:
         text = f"{without_cri[0]}: containerd's CRI part is off, so the node has another containerd"
-        return Found(elsewhere=_unknown(without_cri[0], text, "remove it if nothing uses it"))
+        found = _unknown(without_cri[0], text, "remove it if nothing uses it")
+        return Found(elsewhere=found, without_cri=without_cri[0])
     if name == "containerd" and of_rancher:
         text = f"{' and '.join(RANCHER)}: neither is there, and k3s and RKE2 write theirs"
         what = "see which data-dir they are started with"

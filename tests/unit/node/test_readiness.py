@@ -131,10 +131,29 @@ def test_the_runtime_of_today_has_another_than_its_default(host: Host) -> None:
     (found,) = ready(host, "containerd>=2.0")
     assert found.ready is None
     assert "the first network in place of pod-net" in found.why
-    put(host, ETC, 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
-    (found,) = ready(host, "containerd>=2.0")
-    assert found.ready is None
-    assert "CRI part is off" in found.why
+
+
+def test_a_containerd_that_is_there_for_another_says_nothing_of_folders(host: Host) -> None:
+    """The package containerd.io, which comes with Docker, has cri in its disabled_plugins."""
+    host.config(text=OLD)
+    put(host, ETC, 'disabled_plugins = ["cri"]\n')
+    for runtime in ("docker://20.10.7", "cri-o://1.34.0"):
+        host.runtime = runtime
+        operation = replace(host.audit(), readiness_for=("containerd>=1.6.5",), paths=USUAL)
+        found = report(run(operation))
+        assert list(found.readiness) == [ReadinessReport("containerd>=1.6.5", True, "")]
+        [off] = [each for each in found.findings if each.code == "RuntimeMove"]
+        assert (off.component, str(off.severity)) == ("/etc/containerd/config.toml", "Info")
+        assert "its CRI part is off in /etc/containerd/config.toml" in off.message
+        assert "disabled_plugins" in off.action
+        asked = run(replace(operation, readiness_for=()))
+        assert ("RuntimeMove" in codes(asked)) is runtime.startswith("docker")
+    host.runtime = "containerd://1.7.29"
+    [still] = ready(host, "containerd>=2.0")
+    assert still.ready is None, "today's runtime is that one: the configuration is another's"
+    host.runtime = "docker://20.10.7"
+    (host.root / ETC).unlink()
+    assert "RuntimeMove" not in codes(run(host.audit()))
 
 
 def test_a_loopback_that_a_later_release_brings_up_itself(host: Host) -> None:
