@@ -15,7 +15,7 @@ from cni_upgrade.cni.runtime_config import (
     Stated,
     release,
 )
-from cni_upgrade.node import folders, runtime_config
+from cni_upgrade.node import folders, plugin_binary, runtime_config
 from cni_upgrade.node.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS
 from cni_upgrade.node.runtime_config import Found
 from cni_upgrade.node.survey import Survey
@@ -111,7 +111,7 @@ def _changes(survey: Survey, own: Stated | None, then: Stated) -> Iterator[str]:
     root, found, known = survey.operation.root, survey.folders, survey.folders.known
     by_hand = survey.operation.paths.by_hand
     conf_dirs = [own.conf_dir] if own else [found.conf_dir[0]] if found.conf_dir else []
-    bin_dirs = own.bin_dirs if own else [host for host, _ in found.bin_dirs]
+    bin_dirs = own.bin_dirs if own else _in_use(survey)
     if BY_HAND_CONFIGS not in by_hand:
         yield from _moved(root, "configs", conf_dirs, [then.conf_dir])
     if BY_HAND_PLUGINS not in by_hand:
@@ -125,6 +125,24 @@ def _changes(survey: Survey, own: Stated | None, then: Stated) -> Iterator[str]:
     ):
         if before != after:
             yield f"{after} in place of {before}"
+
+
+def _in_use(survey: Survey) -> Sequence[str]:
+    """The folders that hold the plugins, of a runtime whose configuration tells none: the usual
+    ones that are there may be nobody's. Its default where no plugin is there at all."""
+    found = survey.folders
+    # Where several folders have a plugin, a runtime without a configuration runs its default's.
+    looked = sorted(found.bin_dirs, key=lambda each: each[0] not in DEFAULT_BIN_DIRS)
+    binaries = dict.fromkeys(binary for each in survey.configs for binary in each.plugins)
+    holding = {
+        place.called.rpartition("/")[0]
+        for binary in binaries
+        if isinstance(
+            place := plugin_binary.find(survey.operation.root, looked, binary, found.unseen),
+            plugin_binary.Place,
+        )
+    }
+    return [host for host, _ in looked if host in holding] or DEFAULT_BIN_DIRS
 
 
 def _moved(root: str, what: str, before: Sequence[str], after: Sequence[str]) -> Iterator[str]:

@@ -133,6 +133,24 @@ def test_the_runtime_of_today_has_another_than_its_default(host: Host) -> None:
     assert "the first network in place of pod-net" in found.why
 
 
+def test_a_usual_folder_beside_the_plugins_is_none_that_the_runtime_reads(host: Host) -> None:
+    """Without a configuration nothing says so, and a package may have left one."""
+    host.config(text=OLD)
+    (host.root / "usr/lib/cni").mkdir(parents=True)
+    for runtime in ("cri-o://1.34.0", "docker://20.10.7", "containerd://1.7.20", ""):
+        host.runtime = runtime
+        [found] = ready(host, "containerd>=2.0")
+        assert (found.ready, found.why) == (True, "")
+    (host.bin / "bridge").rename(host.root / "usr/lib/cni/bridge")
+    [found] = ready(host, "containerd>=2.0")
+    assert found.ready is None
+    assert "plugins from /opt/cni/bin in place of /opt/cni/bin, /usr/lib/cni" in found.why
+    for binary in host.bin.iterdir():
+        binary.rename(host.root / "usr/lib/cni" / binary.name)
+    [found] = ready(host, "containerd>=2.0")
+    assert "plugins from /opt/cni/bin in place of /usr/lib/cni" in found.why
+
+
 def test_a_containerd_that_is_there_for_another_says_nothing_of_folders(host: Host) -> None:
     """The package containerd.io, which comes with Docker, has cri in its disabled_plugins."""
     host.config(text=OLD)
