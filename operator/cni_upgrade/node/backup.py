@@ -222,9 +222,19 @@ def load(state: State, backup_id: str) -> Backup:
 
 def is_there(state: State, backup_id: str) -> bool:
     """Whether there is such a backup, whole or not, or that cannot be told. Raises nothing."""
+    return _stands(state, backup_id)
+
+
+def gives_nothing(state: State, backup_id: str) -> bool:
+    """Whether there is surely no such backup, or none whose manifest is there: a prune takes that
+    first, and may be killed then. Raises nothing."""
+    return not _stands(state, backup_id, f"/{_MANIFEST}")
+
+
+def _stands(state: State, backup_id: str, part: str = "") -> bool:
     try:
         check_backup_id(backup_id)
-        os.lstat(f"{state.path}/{FOLDER}/{backup_id}")
+        os.lstat(f"{state.path}/{FOLDER}/{backup_id}{part}")
     except (MemberError, FileNotFoundError, NotADirectoryError):
         return False
     except OSError:

@@ -102,9 +102,9 @@ def _backup(node: Node, asked: str) -> Backup:
     """Raises OperationRefusedError (BackupMissing, BackupDamaged)."""
     try:
         return backup.load(node.state, asked)
-    except OperationRefusedError as error:
+    except OperationRefusedError:
         other = None
-        if error.code == "BackupMissing":
+        if backup.gives_nothing(node.state, asked):
             other = stand_in.find(node.state, asked, node.host)
         if other is None:
             raise
@@ -146,8 +146,8 @@ def _replaced(node: Node, asked: str, made: Backup) -> Finding:
         "BackupReplaced",
         Severity.INFO,
         f"{node.state.host}/{backup.FOLDER}/{made.id}",
-        f"backup {asked} is no longer there; {made.id} was put back instead, which holds the same "
-        f"bytes of {', '.join(saved.name for saved in made.files)}",
+        f"backup {asked} is no longer there whole; {made.id} was put back instead, which holds the "
+        f"same bytes of {', '.join(saved.name for saved in made.files)}",
         "nothing, unless somebody has removed the other by hand: mode, owner, group and extended "
         "attributes are those of this one",
     )

@@ -9,7 +9,7 @@ import pytest
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Outcome, Result, Standing, StandingFile, Target
 from tests.unit.node import killed
-from tests.unit.node.host import VERSIONLESS, Host, codes, report, sha256
+from tests.unit.node.host import VERSIONLESS, Host, codes, refused, report, sha256
 
 ME, OTHER = "policy-uid-1", "policy-uid-2"
 
@@ -171,6 +171,21 @@ def test_a_backup_that_was_pruned_is_given_back_from_its_like(host: Host) -> Non
     assert result.backup == first.backup, "the record drops what it asked for"
     [said] = [each for each in report(result).findings if each.code == "BackupReplaced"]
     assert backup(second) in said.message
+
+
+def test_one_whose_prune_was_killed_half_way_has_its_like_too(host: Host) -> None:
+    """It takes the manifest first. One that is there and says something else is no such one."""
+    host.config()
+    first = apply(host)
+    host.config()
+    second = apply(host, number=1)
+    manifest = host.state / "backups" / backup(first) / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text("{")
+    assert refused(run(host.restore(first.backup, number=98))) == "BackupDamaged"
+    manifest.write_text(text)
+    manifest.unlink()
+    assert set(given_back(host, first).replaced_by.values()) == {second.backup}
 
 
 @pytest.mark.parametrize("left", [1, 2])
