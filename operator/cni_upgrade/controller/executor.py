@@ -19,7 +19,6 @@ from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import LEFTOVER, Turn
-from cni_upgrade.kube.again import insist
 from cni_upgrade.kube.port import Kube, KubeError
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ class Executor:
     """The only writer. A decision that fails ends its turn; the next pass looks again."""
 
     def __init__(self, kube: Kube, store: Store, recorder: Recorder) -> None:
-        self._requests = Requests(kube, store, recorder)
+        self._requests = Requests(kube, store, recorder, self._meant)
         self._store = store
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._stopped = ""
@@ -121,7 +120,7 @@ class Executor:
         if not self._meant() or self._contests.rests(turn.subject, decision):
             return False
         try:
-            await insist(lambda: self._requests.send(decision), self._meant)
+            await self._requests.send(decision)
         except KubeError as error:
             self.refused[error.reason] += 1
             if isinstance(decision, d.SetStatus) and (error.unreachable or error.conflict):

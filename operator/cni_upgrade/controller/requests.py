@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from functools import singledispatchmethod
 from typing import Any
 
@@ -14,7 +15,8 @@ from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet import disruption
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.kube.port import Kube, KubeError
+from cni_upgrade.kube.again import insist
+from cni_upgrade.kube.port import Kube, KubeError, Object
 from cni_upgrade.kube.resources import (
     BUDGETS,
     JOBS,
@@ -53,8 +55,12 @@ class Requests:
     controller, or a person, is never overwritten: the first wins, the other looks again.
     """
 
-    def __init__(self, kube: Kube, store: Store, recorder: Recorder) -> None:
+    def __init__(
+        self, kube: Kube, store: Store, recorder: Recorder, meant: Callable[[], bool]
+    ) -> None:
+        """`meant`: whether what was planned may still be asked of a busy API server once more."""
         self._kube = kube
+        self._meant = meant
         self._recorder = recorder
         self._store = store
         self.world = Snapshot(utc_now(), store.config)
@@ -69,6 +75,10 @@ class Requests:
             return world.unread[name].resource_version
         return world.policies[name].metadata.resource_version
 
+    async def _insist(self, write: Callable[[], Awaitable[Object]]) -> Object:
+        """The write alone: what is read after it is sent again by the client, as any read is."""
+        return await insist(write, self._meant)
+
     async def _look(
         self, shelf: Shelf[Any], resource: Resource, namespace: str | None, name: str
     ) -> None:
@@ -81,7 +91,7 @@ class Requests:
     ) -> None:
         """A patch that carries a version: what is there now is known afterwards in any case."""
         try:
-            shelf.put(await self._kube.patch(resource, None, name, body, sub))
+            shelf.put(await self._insist(lambda: self._kube.patch(resource, None, name, body, sub)))
         except KubeError as error:
             if not (error.conflict or error.gone):
                 raise
@@ -93,7 +103,9 @@ class Requests:
     ) -> None:
         """The name says what it is: where it is taken, the same object is there already."""
         try:
-            shelf.put(await self._kube.create(resource, namespace, dict(body)))
+            shelf.put(
+                await self._insist(lambda: self._kube.create(resource, namespace, dict(body)))
+            )
         except KubeError as error:
             if not error.conflict:
                 raise
@@ -107,7 +119,9 @@ class Requests:
     ) -> None:
         it = {"metadata": {"namespace": namespace, "name": name, "uid": uid}}
         try:
-            left = await self._kube.delete(resource, namespace, name, uid, "Background")
+            left = await self._insist(
+                lambda: self._kube.delete(resource, namespace, name, uid, "Background")
+            )
         except KubeError as error:
             # 404: gone; 409: the name belongs to another object, which is not ours to delete; or
             # it was refused by who denies with this status.
@@ -225,9 +239,11 @@ class Requests:
         try:
             if version:
                 body = {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
-                raw = await self._kube.patch(LEASES, space, decision.name, body)
+                raw = await self._insist(
+                    lambda: self._kube.patch(LEASES, space, decision.name, body)
+                )
             else:
-                raw = await self._kube.create(LEASES, space, body)
+                raw = await self._insist(lambda: self._kube.create(LEASES, space, body))
         except KubeError as error:
             if not (error.conflict or (version and error.gone)):
                 raise

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from cni_upgrade.api import names
+from cni_upgrade.controller.executor import Executor
 from cni_upgrade.fleet import decisions as d
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.snapshot import Eviction
@@ -17,6 +21,7 @@ from cni_upgrade.kube import again
 from cni_upgrade.kube.port import KubeError
 from cni_upgrade.kube.resources import PODS
 from tests.unit.controller.kube_model import Made, silence
+from tests.unit.controller.test_client import serving
 from tests.unit.fleet.cluster_model import AGENTS, PROOF
 from tests.unit.fleet.node_model import SimNode
 
@@ -251,6 +256,40 @@ async def test_what_the_api_server_is_too_busy_for_is_given_up_in_the_end(known:
     assert not await carry(known, set_status(message="x"))
     assert len(told) == 6
     assert known.store.errors == {"node-a": "later"}
+
+
+_BODY = {"metadata": {"name": "new"}}
+
+
+@pytest.mark.parametrize(
+    ("method", "decision"),
+    [
+        ("PATCH", d.Uncordon("node-a", "7")),
+        ("PATCH", d.TakeLease("new", "7", _BODY)),
+        ("POST", d.TakeLease("new", "", _BODY)),
+        ("POST", d.CreateJob("new", "node-a", _BODY)),
+        ("DELETE", d.DeleteJob("new", "uid")),
+    ],
+)
+async def test_what_a_conflict_makes_us_read_of_a_busy_api_server_does_not_begin_the_write_anew(
+    known: Made, tmp_path: Path, method: str, decision: d.Decision
+) -> None:
+    """The read is sent again as any is, six times in all: 36 would hold the whole pass up."""
+    known.store.config = known.store.config.model_copy(update={"lease_namespace": "leases"})
+    sent = Counter[str]()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        sent[request.method] += 1
+        busy = request.method == "GET" or sent[method] == 1
+        return web.Response(
+            status=429 if busy else 409, text='{"message":"no"}', headers={"Retry-After": "0"}
+        )
+
+    async with serving(answer, tmp_path) as client:
+        known.executor = Executor(client, known.store, known.recorder)
+        assert not await carry(known, decision)
+    assert sent == {method: 2, "GET": 6}
+    assert known.store.errors == {"node-a": "no"}
 
 
 @pytest.mark.usefixtures("soon")
