@@ -23,11 +23,11 @@ _BESIDE = 16
 """Files after the last one in use that are looked at: a folder may hold a thousand."""
 
 
-def _no_other(_runtime: str) -> None:
+def no_other(_runtime: str) -> None:
     """Each release reads today's folders."""
 
 
-def breaks(facts: Facts, today: Judgement, elsewhere: Elsewhere = _no_other) -> Iterator[Finding]:
+def breaks(facts: Facts, today: Judgement, elsewhere: Elsewhere = no_other) -> Iterator[Finding]:
     """One finding for each cause that is none today, and for each change of the folders.
 
     `elsewhere` is asked of the node's own runtime alone: that of a node of docker's says nothing of
@@ -37,7 +37,7 @@ def breaks(facts: Facts, today: Judgement, elsewhere: Elsewhere = _no_other) -> 
     wanted: tuple[str, ...] = _WANTED.get(runtime.name, ())
     if runtime.name == "docker":
         wanted = tuple(each for several in _WANTED.values() for each in several)
-        elsewhere = _no_other
+        elsewhere = no_other
     known = {each.code for each in today.findings if each.severity == Severity.FAULT}
     few = replace(facts, configs=_few(facts, today))
     by_code: dict[str, list[Obstacle]] = {}

@@ -37,16 +37,14 @@ def of(survey: Survey) -> readiness.Elsewhere:
     named = all(each in survey.operation.paths.by_hand for each in by_hand)
     if survey.operation.paths.known is not None or survey.unread is not None or named:
         return _the_same
-    own: list[Found] = []
+    own = survey.own or Found()
     told: dict[tuple[str, int] | None, str | None] = {_way(today): None}
 
     def asked(runtime: str) -> str | None:
         name, way = runtime.partition("://")[0], _way(runtime)
         if way not in told:
-            if not own:
-                own.append(runtime_config.read(root, today))
-            build = "-k3s1" if name == "containerd" and _of_rancher(today, own[0]) else ""
-            told[way] = _told(survey, own[0], runtime_config.read(root, runtime + build), name)
+            build = "-k3s1" if name == "containerd" and _of_rancher(today, own) else ""
+            told[way] = _told(survey, own, runtime_config.read(root, runtime + build), name)
         return told[way]
 
     return asked

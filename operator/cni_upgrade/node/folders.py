@@ -52,6 +52,8 @@ class Folders:
     """Why it is not known which configs the runtime reads; then `conf_dir` is None."""
     unseen: str | None = None
     """The plugin folder that comes after `bin_dirs` and could not be looked at."""
+    untold: str | None = None
+    """The configuration that does not tell the plugin folders; then `bin_dirs` is empty."""
 
     def report(self) -> FoundPaths:
         """The `paths` member of a report."""
@@ -126,6 +128,8 @@ def find(
     findings: list[Finding] = []
     conf_dir, unread = _conf_dir(root, paths, stated or elsewhere, default, findings)
     bin_dirs, unseen = _bin_dirs(root, paths, stated or elsewhere, findings)
+    untold = elsewhere.component if elsewhere is not None else None
+    unseen, untold = (None, untold) if unseen == untold else (unseen, None)
     cache = look(root, paths.cache_dir)
     if isinstance(cache, Finding):
         findings.append(replace(cache, severity=Severity.WARNING))
@@ -137,6 +141,7 @@ def find(
         known=paths.known or _known(paths, stated),
         unread=unread,
         unseen=unseen,
+        untold=untold,
     )
 
 

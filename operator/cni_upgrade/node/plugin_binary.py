@@ -32,13 +32,8 @@ def find(
     file that comes next is not what it runs. So beneath a root, where the target may only not be
     mounted, and wherever we have not the right to look, nothing is known.
     """
-    if "/" in binary or "\0" in binary or binary in ("", ".", ".."):
-        return _missing(
-            binary,
-            Code.PLUGIN_MISSING,
-            f"{binary!r:.80} cannot be the name of a binary",
-            "mend the config's type",
-        )
+    if _is_no_name(binary):
+        return _no_name(binary)
     passed_over = ""
     for host, _ in bin_dirs:
         path = f"{host}/{binary}"
@@ -85,6 +80,31 @@ def find(
         Code.PLUGIN_MISSING,
         f"{lacks}: ADD and DEL fail",
         f"install {binary}, or name the folder where the runtime finds it",
+    )
+
+
+def untold(binary: str, config: str) -> Support:
+    """Where the runtime's `config` does not tell in which folders it looks."""
+    if _is_no_name(binary):
+        return _no_name(binary)
+    return _unknown(
+        binary,
+        Code.PLUGIN_UNKNOWN,
+        f"it is not known which plugin folders the runtime uses, so {binary} is not looked for",
+        f"see the finding about {config}",
+    )
+
+
+def _is_no_name(binary: str) -> bool:
+    return "/" in binary or "\0" in binary or binary in ("", ".", "..")
+
+
+def _no_name(binary: str) -> Support:
+    return _missing(
+        binary,
+        Code.PLUGIN_MISSING,
+        f"{binary!r:.80} cannot be the name of a binary",
+        "mend the config's type",
     )
 
 

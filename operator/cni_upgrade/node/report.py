@@ -60,7 +60,9 @@ def make(survey: Survey, judgement: Judgement) -> Report:
     elif survey.folders.conf_dir is None:  # then it is the folder that must be spoken of first
         findings = [*survey.findings, *judgement.findings]
     later = elsewhere.of(survey)
-    findings += moves.breaks(survey.facts(), judgement, later)
+    told = survey.own is None or survey.own.elsewhere is None
+    # What is wrong with the configuration already is a finding of today, and none of a move.
+    findings += moves.breaks(survey.facts(), judgement, later if told else moves.no_other)
     findings += elsewhere.cri_off(survey)
     then = (
         (judgement.after.del_, judgement.after.leaks),

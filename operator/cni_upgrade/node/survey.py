@@ -28,12 +28,14 @@ from cni_upgrade.node import (
     files,
     folders,
     kubelet,
+    plugin_binary,
     probe,
     runtime_config,
     sandboxes,
 )
 from cni_upgrade.node.folders import Folders, resolve
 from cni_upgrade.node.operation import Operation
+from cni_upgrade.node.runtime_config import Found
 
 if TYPE_CHECKING:
     from cni_upgrade.cni.rewrite import Rewritten
@@ -56,6 +58,8 @@ class Survey:
     """Why it is not known which configs the runtime reads."""
     delegate_dirs: tuple[str, ...] = ()
     """Where plugins stand that multus runs, before the runtime's folders."""
+    own: Found | None = None
+    """What the runtime's own configuration says; None where it was not read."""
 
     def facts(self, configs: Sequence[Config] | None = None) -> Facts:
         """What the engine judges; with `configs` in place of those that were found."""
@@ -113,13 +117,14 @@ def survey(operation: Operation) -> Survey:
         return _look(operation, folders.find(operation.root, operation.paths), None)
     own = runtime_config.read(operation.root, operation.runtime)
     found = folders.find(operation.root, operation.paths, own.stated, own.elsewhere, own.default)
-    return _look(operation, replace(found, findings=(*own.findings, *found.findings)), None)
+    seen = _look(operation, replace(found, findings=(*own.findings, *found.findings)), None)
+    return replace(seen, own=own)
 
 
 def again(earlier: Survey) -> Survey:
     """Looks at files and sandboxes once more; the plugins have answered already."""
     seen = _look(earlier.operation, earlier.folders, earlier.supports)
-    return replace(seen, delegate_dirs=earlier.delegate_dirs)
+    return replace(seen, delegate_dirs=earlier.delegate_dirs, own=earlier.own)
 
 
 def _look(operation: Operation, found: Folders, supports: Mapping[str, Support] | None) -> Survey:
@@ -182,6 +187,8 @@ def _of_named(config: Config, configs: Sequence[Config]) -> Iterable[Called]:
 
 def _asked(operation: Operation, found: Folders, types: Iterable[str]) -> dict[str, Support]:
     root, version = operation.root, operation.target.version
+    if found.untold is not None:
+        return {each: plugin_binary.untold(each, found.untold) for each in types}
     if not found.known.usual_plugins:
         return probe.probe(root, found.bin_dirs, types, version, found.unseen)
     default: Sequence[str] = ()

@@ -133,6 +133,28 @@ def test_the_runtime_of_today_has_another_than_its_default(host: Host) -> None:
     assert "the first network in place of pod-net" in found.why
 
 
+def test_a_configuration_that_is_broken_today_is_none_of_a_move(host: Host) -> None:
+    host.runtime = "containerd://1.6.8"
+    host.config(text=OLD)
+    put(host, ETC, "version = 2\n[plug\n")
+    hand = replace(USUAL, by_hand=(BY_HAND_CONFIGS,))
+    found = report(run(replace(host.audit(), paths=hand, readiness_for=("containerd>=2.0",))))
+    assert [each.ready for each in found.readiness] == [None]
+    by_code = {str(each.code): each for each in found.findings}
+    assert "RuntimeMove" not in by_code
+    assert "is not TOML" in by_code["RuntimeConfig"].message
+    assert by_code["PluginUnknown"].message.startswith(
+        "it is not known which plugin folders the runtime uses, so "
+    )
+    assert by_code["PluginUnknown"].action == "see the finding about /etc/containerd/config.toml"
+    put(host, "etc/cni/net.d/10-pod.conflist", OLD.replace('"bridge"', '"../bridge"'))
+    found = report(run(replace(host.audit(), paths=hand)))
+    assert "PluginMissing" in [each.code for each in found.findings]
+    put(host, ETC, V2 + 'conf_dir = "/etc/other/net.d"\n')
+    found = report(run(replace(host.audit(), paths=hand)))
+    assert "PluginUnknown" not in [each.code for each in found.findings]
+
+
 def test_a_usual_folder_beside_the_plugins_is_none_that_the_runtime_reads(host: Host) -> None:
     """Without a configuration nothing says so, and a package may have left one."""
     host.config(text=OLD)
