@@ -41,6 +41,10 @@ class Canary:
     def passed(self) -> bool:
         return self.status.passed_at is not None
 
+    @property
+    def soaks(self) -> bool:
+        return self.status.soak_since is not None and not self.passed
+
 
 def well(member: Member) -> bool:
     """Whether a canary is as it should be: nothing to do, for what is wanted today, and Ready.

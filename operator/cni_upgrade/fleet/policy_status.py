@@ -163,7 +163,7 @@ def _status(
     resting[str(Phase.AUDITING)] -= around.again
     waiting = Waiting(course, world) if course is not None else None
     since = (
-        held_since(policy, waiting, world.now)
+        held_since(policy, waiting, around, world.now)
         if waiting is not None
         else silent_since(policy, around, resting, world.now)
     )

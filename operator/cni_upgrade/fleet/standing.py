@@ -25,7 +25,8 @@ NODES_SILENT = "NodesSilent"
 """The condition of an audit that waits for nothing but nodes that are silent, or that others have
 in the midst of a change: its time is since when."""
 ENDING = "Ending"
-"""Where a policy only audits: what it has begun before is brought to its end."""
+"""Where a policy only audits, or selects a node no more: what it has begun there before is brought
+to its end."""
 
 _MOST_OF_A_PROBLEM = 200  # characters: the message has more to say than what one field holds
 
@@ -41,9 +42,18 @@ class Verdict:
     stalled: bool = False
 
 
-def held_since(policy: CNIUpgradePolicy, waiting: Waiting, now: datetime) -> datetime | None:
-    """Since when nothing moves because of nodes that nobody works on; None where it is not so."""
-    if waiting.working or waiting.looked_at or waiting.held() is None:
+def held_since(
+    policy: CNIUpgradePolicy, waiting: Waiting, around: Circumstances, now: datetime
+) -> datetime | None:
+    """Since when nothing moves because of nodes that nobody works on; None where it is not so.
+
+    A node that the policy selects no more is one of them, where its change has not ended.
+    """
+    if waiting.working or waiting.looked_at:
+        return None
+    canary = waiting.course.waves.canary
+    goes_on = around.ending or waiting.due or (canary is not None and canary.soaks)
+    if waiting.held() is None and (goes_on or not around.stuck):
         return None
     known = policy.status.rollout
     # What is to come is of a clock that was set back: it counts from now on.
@@ -77,14 +87,16 @@ def verdict(
         text = f"spec.paths {policy.spec.paths!r} is not allowed here; expected one of {allowed}"
         return Verdict(False, "PathsNotAllowed", text, stalled=True)
     if not matched:
-        return Verdict(False, NO_NODE_MATCHES, "spec.nodeSelector matches no node")
+        text = "spec.nodeSelector matches no node"
+        return _begun(around, since, world.now, text) or Verdict(False, NO_NODE_MATCHES, text)
     text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
     if around.lost:
         text += f"; {lost_audits.told(around.lost, world.states)}"
     beside = f"{told_of(around.stuck)}; {text}" if around.stuck else text
     if world.stopped:
         at_work = sum(phases[str(phase)] for phase in AT_WORK)
-        busy = at_work > sum(node.name in matched for node in around.stuck)  # It comes to its end.
+        # What is begun comes to its end, here or where the policy selects no node any more.
+        busy = at_work > sum(node.name in matched for node in around.stuck) or bool(around.ending)
         return Verdict(False, STOPPED, f"{stopped(world)}; {beside}", reconciling=busy)
     if waiting is None:
         return _audited(phases, around, since, world.now, text, beside)
@@ -112,8 +124,7 @@ def _audited(
     if around.looking(phases) and since is None:
         return Verdict(False, "Auditing", beside, reconciling=True)
     if around.ending:
-        told = f"brings to its end what was begun on {named(around.ending)}; {beside}"
-        return Verdict(False, ENDING, told, reconciling=True)
+        return _ending(around, beside)
     if phases[UNPLANNABLE]:
         return Verdict(False, "NodesBlocked", beside, stalled=True)
     if around.lost:
@@ -122,6 +133,25 @@ def _audited(
         held = f"nothing moves: {around.in_the_way}; {text}"
         return Verdict(False, HELD, held, stalled=now - since >= PATIENCE)
     return Verdict(True, "Audited", text)
+
+
+def _ending(around: Circumstances, text: str) -> Verdict:
+    told = f"brings to its end what was begun on {named(around.ending)}; {text}"
+    return Verdict(False, ENDING, told, reconciling=True)
+
+
+def _begun(
+    around: Circumstances, since: datetime | None, now: datetime, text: str
+) -> Verdict | None:
+    """The verdict where nothing is left but changes that were begun before on some nodes, whether
+    the policy selects them today or not; None where all have ended."""
+    stuck = told_of(around.stuck)
+    if around.ending:
+        return _ending(around, f"{stuck}; {text}" if stuck else text)
+    if not stuck:
+        return None
+    late = since is not None and now - since >= PATIENCE
+    return Verdict(False, HELD, f"nothing moves: {stuck}; {text}", stalled=late)
 
 
 def not_all(verdict: Verdict, apart: Mapping[str, Unjudged]) -> Verdict:
@@ -162,7 +192,15 @@ def _enforced(
     if why := _stopped(course, working):
         return Verdict(False, why, f"stopped: {beside}{told}", stalled=True)
     if paused(policy):
-        return Verdict(False, "Paused", f"paused; {beside}{text}", reconciling=bool(working))
+        busy = bool(working or around.ending)
+        return Verdict(False, "Paused", f"paused; {beside}{text}", reconciling=busy)
+    well = sum(phases[str(p)] for p in GOOD) == sum(phases.values())
+    soaks = canary is not None and canary.soaks
+    if not (working or looking or waiting.due or waiting.stuck or (soaks and not around.ending)):
+        # Who claims a node, and that all are good, is no word on a change that has not ended.
+        begun = _begun(around, since, now, text)
+        if begun is not None and (begun.reconciling or around.elsewhere or well):
+            return begun
     if working or looking or phases[str(Phase.WAITING)] or waiting.stuck:
         if around.elsewhere and not (working or looking or waiting.due or waiting.stuck):
             return Verdict(False, "ClaimedByOther", text, stalled=True)
@@ -178,18 +216,17 @@ def _enforced(
         return Verdict(False, "RollingOut", f"{wave}{told}", reconciling=True)
     if around.elsewhere:
         return Verdict(False, "ClaimedByOther", text, stalled=True)
-    if sum(phases[str(p)] for p in GOOD) == sum(phases.values()):
-        if canary is not None and canary.status.soak_since and not canary.passed:
-            return Verdict(False, "RollingOut", told, reconciling=True)
+    if well:
+        if soaks:
+            return Verdict(False, "RollingOut", f"{beside}{told}", reconciling=True)
         return Verdict(True, "Enforced", text)
     if failed := [m.node.name for m in course.members if m.failed]:
         names = ", ".join(failed[:3])
-        return Verdict(
-            False, "NodeFailed", f"{names} failed or was rolled back; {text}", stalled=True
-        )
+        failed_text = f"{names} failed or was rolled back; {beside}{text}"
+        return Verdict(False, "NodeFailed", failed_text, stalled=True)
     if around.lost:
-        return Verdict(False, lost_audits.AUDITS_FAIL, text, stalled=True)
-    return Verdict(False, "NodesBlocked", text, stalled=True)
+        return Verdict(False, lost_audits.AUDITS_FAIL, f"{beside}{text}", stalled=True)
+    return Verdict(False, "NodesBlocked", f"{beside}{text}", stalled=True)
 
 
 def _stopped(course: Course, working: int) -> str:

@@ -174,11 +174,7 @@ class Waiting:
         None too while a canary soaks, or cannot pass for a reason of its own.
         """
         canary = self.course.waves.canary
-        if (
-            canary is not None
-            and not canary.passed
-            and (canary.trouble or canary.status.soak_since)
-        ):
+        if canary is not None and not canary.passed and (canary.trouble or canary.soaks):
             return None
         holders = self.course.waves.holders
         if not holders or not all(self._left_to_others(m) for m in holders):
@@ -299,8 +295,7 @@ class Waiting:
             )
         if course.window_error:
             return course.window_error
-        soaking = canary is not None and canary.status.soak_since and not canary.passed
-        if canary is not None and soaking:
+        if canary is not None and canary.soaks:
             return canary.waits_for
         if self._unproved_rest:
             return self._told_unproved() if self.due else ""

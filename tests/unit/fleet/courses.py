@@ -978,6 +978,38 @@ def place_held_by_a_node_that_is_not_selected_any_more() -> Rollout:
     return r
 
 
+def machine_that_dies_in_its_change_and_leaves_the_selector() -> Rollout:
+    """All that the policy still selects is good, then nothing is selected: no word of success."""
+    r = labelled(*((old(f"node-{x}"), {"pool": "a"}) for x in "ab"))
+    selector = {"matchLabels": {"pool": "a"}}
+    both = {"maxUnavailable": 2, "maxParallel": 2}
+    r.cluster.apply_policy("cure", enforce(both, nodeSelector=selector))
+    r.until(lambda: r.phase("node-a") == "Proving")
+    r.say("== node-a goes silent, and leaves the pool")
+    r.cluster.set_ready("node-a", "Unknown")
+    r.play(5)
+    r.cluster.api.patch("Node", "node-a", {"metadata": {"labels": {"pool": "z"}}})
+    r.play(300)
+    told = "node-a silent (Ready is Unknown) in the midst of a change"
+    assert ready(r, "cure") == "NothingMoves"
+    assert "Stalled" not in conditions(r), "it may reboot"
+    r.say("== node-b leaves the pool too")
+    r.cluster.api.patch("Node", "node-b", {"metadata": {"labels": {"pool": "z"}}})
+    r.play(600)
+    assert ready(r, "cure") == "NothingMoves"
+    assert "Stalled" in conditions(r)
+    assert told in r.cluster.policy("cure")["status"]["message"]
+    r.say("== node-a is back")
+    r.cluster.set_ready("node-a", "True")
+    r.play(2)
+    assert ready(r, "cure") == "Ending"
+    assert "begun on node-a" in r.cluster.policy("cure")["status"]["message"]
+    r.play(60)
+    assert ready(r, "cure") == "NoNodeMatches"
+    assert not r.cluster.node("node-a")["spec"].get("unschedulable")
+    return r
+
+
 def place_held_by_a_node_of_another_policy() -> Rollout:
     """Its machine dies in the midst of a change: both policies name it, and call a person."""
     r = labelled(
@@ -1168,6 +1200,7 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_that_answers_no_audit,
     backup_that_no_agent_is_let_in_to_put_back,
     place_held_by_a_node_that_is_not_selected_any_more,
+    machine_that_dies_in_its_change_and_leaves_the_selector,
     place_held_by_a_node_of_another_policy,
     canary_that_is_not_proved,
     canary_whose_drain_is_blocked,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cni_upgrade.api.names import FINALIZER
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.circumstances import Circumstances
 from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.decisions import SetStatus
 from cni_upgrade.fleet.leaving import all_leaving, turns
@@ -268,9 +269,9 @@ def test_since_when_nothing_moves(told: datetime | None, since: datetime) -> Non
     known = {"rollout": {"heldSince": stamp(told)} if told else {}}
     mine = parse_policy(merged(policy().to_api(), {"status": known}))
     cordoned = (node(cordoned=True), WAITS)
-    assert held_since(mine, waiting(mine, cordoned), NOW) == since
+    assert held_since(mine, waiting(mine, cordoned), Circumstances(), NOW) == since
     at_work = (node("node-b"), {"phase": "Applying", "operation": operation()})
-    assert held_since(mine, waiting(mine, cordoned, at_work), NOW) is None
+    assert held_since(mine, waiting(mine, cordoned, at_work), Circumstances(), NOW) is None
 
 
 @pytest.mark.parametrize("by", ["Zone", "Label", "Selectors"])
