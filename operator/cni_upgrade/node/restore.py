@@ -50,8 +50,9 @@ def _plan(node: Node) -> Plan:
     from cni_upgrade.cni.rewrite import diff  # jsonpatch: audits need none
 
     asked = str(node.operation.backup)
-    made = _as_named_here(node, _backup(node, asked))
-    if made.folder != node.host:
+    backups = [_as_named_here(node, each) for each in backup.everything(node.state)]
+    parts = _parts(node, asked, backups)
+    if (made := parts[0]).folder != node.host:
         copies = f"{node.state.host}/{backup.FOLDER}/{made.id}/files"
         raise OperationRefusedError(
             "OtherFolder",
@@ -59,15 +60,18 @@ def _plan(node: Node) -> Plan:
             f"files from {copies} by hand if they are wanted there; to put them back where they "
             f"stood, name that folder to cni-upgrade ({BY_HAND_CONFIGS})",
         )
-    backups = [_as_named_here(node, each) for each in backup.everything(node.state)]
     active = {file.name for file in report.judge(node.survey).files if file.active}
     steps: list[Step] = []
     diffs: dict[str, str] = {}
-    said = [] if made.id == asked else [_replaced(node, asked, made)]
+    instead = [each for each in parts if each.id != asked]
+    said = [_replaced(node, asked, each) for each in instead]
     said += _unread(node)
-    for saved in sorted(made.files, key=lambda each: active.isdisjoint((each.name, each.becomes))):
-        data = backup.content(node.state, made, saved)
-        standing = _standing(node, made, backups, saved)
+    every = [(part, saved) for part in parts for saved in part.files]
+    kept = {saved.name for _, saved in every}
+    every.sort(key=lambda each: active.isdisjoint((each[1].name, each[1].becomes)))
+    for part, saved in every:
+        data = backup.content(node.state, part, saved)
+        standing = _standing(node, part, backups, saved, kept)
         current = standing.used(active)
         back = config.read(saved.name, data, inline=current.inline)
         old = standing.file
@@ -85,7 +89,6 @@ def _plan(node: Node) -> Plan:
             steps.append(
                 Removal(Entry(gone.name, survey.sha256(gone), None, gone.version, None), entry)
             )
-    used = {} if made.id == asked else {saved.name: made.id for saved in made.files}
     # What was asked for is what the controller's record drops.
     return Plan(
         steps,
@@ -94,21 +97,23 @@ def _plan(node: Node) -> Plan:
         _nothing,
         diffs=diffs,
         findings=tuple(said),
-        replaced_by=used,
+        replaced_by={saved.name: part.id for part in instead for saved in part.files},
     )
 
 
-def _backup(node: Node, asked: str) -> Backup:
-    """Raises OperationRefusedError (BackupMissing, BackupDamaged)."""
+def _parts(node: Node, asked: str, backups: list[Backup]) -> tuple[Backup, ...]:
+    """The backup that was asked for; where it is gone, those that stand in for it, each with what
+    comes from it. Raises OperationRefusedError (BackupMissing, BackupDamaged)."""
     try:
-        return backup.load(node.state, asked)
+        return (_as_named_here(node, backup.load(node.state, asked)),)
     except OperationRefusedError:
-        other = None
+        parts: tuple[Backup, ...] = ()
         if backup.gives_nothing(node.state, asked):
-            other = stand_in.find(node.state, asked, node.host)
-        if other is None:
+            here = [each for each in backups if each.folder == node.host]
+            parts = stand_in.find(node.state, asked, here)
+        if not parts:
             raise
-        return other
+        return parts
 
 
 def _as_named_here(node: Node, made: Backup) -> Backup:
@@ -185,10 +190,13 @@ class _Standing:
         return next((each for each in both if each.name in active), both[0])
 
 
-def _standing(node: Node, made: Backup, backups: list[Backup], saved: Saved) -> _Standing:
-    """Raises OperationRefusedError (ChangedSinceBackup) for what others wrote or removed."""
+def _standing(
+    node: Node, made: Backup, backups: list[Backup], saved: Saved, kept: Collection[str]
+) -> _Standing:
+    """`kept`: names of all that comes back. Raises OperationRefusedError (ChangedSinceBackup) for
+    what others wrote or removed."""
     file = node.survey.config(saved.name)
-    lists = _lists(node, made, backups, saved, alone=file is None)
+    lists = _lists(node, backups, saved, kept, alone=file is None)
     copy = f"{node.state.host}/{backup.FOLDER}/{made.id}/files/{saved.name}"
     if file is None and not lists:
         raise OperationRefusedError(
@@ -210,16 +218,15 @@ def _standing(node: Node, made: Backup, backups: list[Backup], saved: Saved) -> 
 
 
 def _lists(
-    node: Node, made: Backup, backups: list[Backup], saved: Saved, *, alone: bool
+    node: Node, backups: list[Backup], saved: Saved, kept: Collection[str], *, alone: bool
 ) -> list[Config]:
     """The lists that stand in the file's place, whichever backup tells of them.
 
     Not `alone`: beside the file. Then another backup's counts only if its bytes are of our making:
-    somebody may have put a list of that name there since. What this backup saved too comes back.
+    somebody may have put a list of that name there since. What is `kept` comes back itself.
     """
-    names = backup.successors(backups, made.folder, saved.name)
-    ours = backup.descent(backups, made.folder, saved.name)
-    kept = {each.name for each in made.files}
+    names = backup.successors(backups, node.host, saved.name)
+    ours = backup.descent(backups, node.host, saved.name)
     return [
         each
         for each in map(node.survey.config, names)

@@ -4,6 +4,7 @@ Earlier releases pruned a backup as soon as later ones held the same files, also
 what a policy changed names that very one.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cni_upgrade.node import backup, results
@@ -11,23 +12,30 @@ from cni_upgrade.node.backup import Backup, Saved
 from cni_upgrade.node.state import State
 
 
-def find(state: State, backup_id: str, folder: str) -> Backup | None:
-    """The newest whole backup of that folder of the host that holds what the missing one held, and
-    of that no more; None where none is sure to. Raises OSError.
+def find(state: State, backup_id: str, backups: Sequence[Backup]) -> tuple[Backup, ...]:
+    """What the missing backup held, of each file the newest whole copy: the backups, each with
+    those files alone that are to be taken from it; none where one is not sure to be the same.
 
-    Which files these were, and their sha256, the result of the change tells. Mode, owner, group and
-    xattrs it does not: all backups of the same bytes must agree on them.
+    `backups`: those of its folder, the oldest first. A file that drifts by itself is saved by
+    itself, so that no single one may hold all. Which files these were, and their sha256, the result
+    of the change tells. Mode, owner, group and xattrs it does not: all backups of the same bytes
+    must agree on them. Raises OSError.
     """
     wanted = results.replaced(state, backup_id)
-    found: Backup | None = None
     given: dict[str, Saved] = {}
-    for each in reversed(backup.everything(state)) if wanted else ():
-        if each.folder != folder:
-            continue
-        held = tuple(saved for saved in each.files if wanted.get(saved.name) == saved.sha256)
-        if not all(given.setdefault(one.name, one).metadata.same(one.metadata) for one in held):
-            return None
-        whole = all(backup.gives_back(state, each, saved) for saved in held)
-        if found is None and len(held) == len(wanted) and whole:
-            found = replace(each, files=held)
-    return found
+    found: dict[str, Backup] = {}
+    for each in reversed(backups) if wanted else ():
+        for saved in each.files:
+            if wanted.get(saved.name) != saved.sha256:
+                continue
+            if not given.setdefault(saved.name, saved).metadata.same(saved.metadata):
+                return ()
+            if saved.name not in found and backup.gives_back(state, each, saved):
+                found[saved.name] = each
+    if found.keys() != wanted.keys():
+        return ()
+    used = {each.id: each for each in found.values()}
+    return tuple(
+        replace(each, files=tuple(saved for saved in each.files if found.get(saved.name) is each))
+        for each in used.values()
+    )

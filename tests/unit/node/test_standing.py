@@ -188,6 +188,31 @@ def test_one_whose_prune_was_killed_half_way_has_its_like_too(host: Host) -> Non
     assert set(given_back(host, first).replaced_by.values()) == {second.backup}
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_likes_of_its_files_may_be_in_several_backups(host: Host, damaged: bool) -> None:
+    """Each file drifts by itself, and is then saved by itself."""
+    killed.two_files(host)
+    old = {path: path.read_bytes() for path in sorted(host.conf.iterdir())}
+    first = apply(host)
+    used = {}
+    for number, (path, data) in enumerate(old.items(), start=1):
+        path.write_bytes(data)
+        used[path.name] = backup(run(replace(host.apply(path.name, number=number), policy=ME)))
+    pruned(host, first)
+    if damaged:
+        (host.state / "backups" / used[path.name] / "files" / path.name).write_text("{}")
+        assert refused(run(host.restore(first.backup, number=99))) == "BackupMissing"
+        return
+    result = run(host.restore(first.backup, number=99))
+    assert (result.outcome, result.replaced_by) == (Outcome.DONE, used)
+    assert {path: path.read_bytes() for path in old} == old
+    said = [each for each in report(result).findings if each.code == "BackupReplaced"]
+    assert {each.component.rpartition("/")[2] for each in said} == set(used.values())
+    for path in old:
+        path.write_text(path.read_text() + "\n")
+    assert standing(host) is None
+
+
 @pytest.mark.parametrize("left", [1, 2])
 def test_nothing_stands_once_the_like_of_its_backup_was_given_back(host: Host, left: int) -> None:
     path = host.config()
