@@ -69,7 +69,9 @@ class Course:
         self.now = world.now
         self.members = roster.members(policy)
         self.asked = asked_of_all(policy)
-        self.failures = counted(policy, self.members, len(matched), self.asked, world.now)
+        self.failures = counted(
+            policy, self.members, len(matched), self.asked, world.now, world.states
+        )
         self.waves = Waves(policy, self.members, len(matched), self.failures.canaries, world.now)
         apart = unjudged(policy, world)
         self.places = Budget(

@@ -2,16 +2,18 @@
 
 What has failed is kept in the policy's status. A node that breaks is deleted by whoever replaces
 machines, is relabelled, or loses its record to a person, and what failed on it is true all the
-same: it counts until somebody asks for another try, or a change has gone well there.
+same: it counts until somebody asks for another try, or a change has gone well there. Of a node that
+the policy acts on no more that is so whoever has the change made: no other look at it will come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cni_upgrade.api.history import LastChange
+from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.rollout import CountFailures
@@ -38,6 +40,8 @@ class Failures:
     """All that failed and were not asked for again, those first that do not show it any more."""
     gone: frozenset[str] = frozenset()
     """The names of those."""
+    apart: Mapping[str, str] = field(default_factory=dict)
+    """By name: what became of those of them that have a record and are not the policy's."""
     unseen: int = 0
     """How many more count whose names were cut, and that nothing shows any more."""
 
@@ -62,7 +66,9 @@ class Failures:
 
     def told(self, name: str) -> str:
         """A node's name, and that nothing is to be seen there any more."""
-        return f"{name} (its record is gone)" if name in self.gone else name
+        return (
+            f"{name} ({self.apart.get(name, 'its record is gone')})" if name in self.gone else name
+        )
 
 
 def counted(
@@ -71,10 +77,11 @@ def counted(
     matched: int,
     asked: str,
     now: datetime,
+    records: Mapping[str, CNINodeState],
 ) -> Failures:
     """The failures of one policy; `matched` is of how many nodes a percentage is meant.
 
-    `asked` is the digest of what it asks of every node.
+    `asked` is the digest of what it asks of every node, `records` are those of all nodes, by name.
     """
     rollout = policy.spec.rollout
     before = policy.status.rollout
@@ -85,9 +92,14 @@ def counted(
     found = {
         each.node: each
         for each in known
-        if (m := by_name.get(each.node)) is None or not _settled(m, each, policy)
+        if not _settled(each, by_name.get(each.node), records.get(each.node), policy)
     }
     gone = frozenset(name for name in found if name not in by_name or not by_name[name].failed)
+    apart = {
+        name: _apart(record, policy)
+        for name in gone
+        if name not in by_name and (record := records.get(name)) is not None
+    }
     newest = None
     if (failed or found) and rollout.count_failures == CountFailures.CONSECUTIVE:
         newest = _newest_success(members, policy)
@@ -98,14 +110,16 @@ def counted(
         found[m.node.name] = _noted(m, policy, earlier, _failed_at(m, earlier, now, least))
     kept = sorted(found.values(), key=lambda each: (each.node not in gone, each.node))
     # Within one second nobody knows which was first, nor where it is not recorded: it counts.
-    timeless = {m.node.name for m in failed if _last(m) is None}
+    timeless = {m.node.name for m in failed if _last(m.state) is None}
     nodes = sorted(
         each.node for each in kept if newest is None or each.at >= newest or each.node in timeless
     )
     # After a success in a row nobody knows which of those without a name were before it.
     cut = same.unnamed if same is not None and newest is None else 0
     unseen = _unseen(cut, members, {each.node for each in known}) if cut else 0
-    return Failures(tuple(nodes), limit(rollout.max_failures, matched), tuple(kept), gone, unseen)
+    return Failures(
+        tuple(nodes), limit(rollout.max_failures, matched), tuple(kept), gone, apart, unseen
+    )
 
 
 def _unseen(cut: int, members: Collection[Member], named: Collection[str]) -> int:
@@ -117,7 +131,7 @@ def _unseen(cut: int, members: Collection[Member], named: Collection[str]) -> in
     """
     others = [m for m in members if m.node.name not in named]
     failed = sum(m.failed for m in others)
-    retried = sum(not m.failed and _retry(m) != "" for m in others)
+    retried = sum(not m.failed and _retry(m.state) != "" for m in others)
     return 0 if failed + retried >= cut else cut - failed
 
 
@@ -126,7 +140,7 @@ def _newest_success(members: Collection[Member], policy: CNIUpgradePolicy) -> da
         (
             change.at
             for m in members
-            if (change := _last(m)) is not None
+            if (change := _last(m.state)) is not None
             and change.outcome == Phase.DONE
             and change.policy == policy.metadata.uid
         ),
@@ -134,23 +148,38 @@ def _newest_success(members: Collection[Member], policy: CNIUpgradePolicy) -> da
     )
 
 
-def _last(member: Member) -> LastChange | None:
-    return member.state.status.last_change if member.state else None
+def _last(state: CNINodeState | None) -> LastChange | None:
+    return state.status.last_change if state else None
 
 
-def _settled(member: Member, failed: FailedNode, policy: CNIUpgradePolicy) -> bool:
+def _settled(
+    failed: FailedNode,
+    member: Member | None,
+    record: CNINodeState | None,
+    policy: CNIUpgradePolicy,
+) -> bool:
     """Whether somebody has asked for another try there, or a change has gone well since."""
-    if member.failed or member.state is None:
+    state = member.state if member is not None else record
+    if state is None or (member is not None and member.failed):
         return False
-    if member.state.status.phase in FAILED or _retry(member) not in ("", failed.retry):
+    if member is not None and state.status.phase in FAILED:
         return True
-    last = _last(member)
-    return (
-        last is not None
-        and last.outcome == Phase.DONE
-        and last.policy == policy.metadata.uid
-        and last.at >= failed.at
-    )
+    if _retry(state) not in ("", failed.retry):
+        return True
+    last = _last(state)
+    if last is None or last.outcome != Phase.DONE:
+        return False
+    if member is None:
+        return last.at > failed.at
+    return last.policy == policy.metadata.uid and last.at >= failed.at
+
+
+def _apart(record: CNINodeState, policy: CNIUpgradePolicy) -> str:
+    """What became of a node that the policy acts on no more."""
+    claim = record.spec.policy_ref
+    if claim is not None and claim.uid != policy.metadata.uid:
+        return "has another policy now"
+    return "not this policy's any more"
 
 
 def _noted(
@@ -160,7 +189,7 @@ def _noted(
         node=member.node.name,
         at=at,
         canary=_canary(member, policy) or (known is not None and known.canary),
-        retry=_retry(member),
+        retry=_retry(member.state),
     )
 
 
@@ -168,7 +197,7 @@ def _failed_at(
     member: Member, known: FailedNode | None, now: datetime, least: datetime | None
 ) -> datetime:
     """`least`: a failure that was not known before is no earlier than that."""
-    last = _last(member)
+    last = _last(member.state)
     at = last.at if last else known.at if known else now
     if known is not None and known.at >= at:
         return known.at
@@ -185,6 +214,6 @@ def _canary(member: Member, policy: CNIUpgradePolicy) -> bool:
     return member.state is not None and member.state.status.canary == plan_of(policy)
 
 
-def _retry(member: Member) -> str:
+def _retry(state: CNINodeState | None) -> str:
     """Digest of a person's retry on the record; empty without one."""
-    return retry.standing(member.state.metadata.annotations, "") if member.state else ""
+    return retry.standing(state.metadata.annotations, "") if state else ""

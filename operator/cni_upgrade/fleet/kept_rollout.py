@@ -39,7 +39,8 @@ def kept(
     }
     if failed or known.failed or known.unnamed:
         matched = len(roster.matched(policy))
-        failures = counted(policy, roster.members(policy), matched, asked, world.now)
+        members = roster.members(policy)
+        failures = counted(policy, members, matched, asked, world.now, world.states)
         update |= {
             "failures": failures.count,
             "failed": failures.kept[:MOST_NAMED],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,13 +12,27 @@ import pytest
 from cni_upgrade.api.names import RETRY
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.fleet.failures import MOST_NAMED, Failures, counted
+from cni_upgrade.fleet import failures
+from cni_upgrade.fleet.failures import MOST_NAMED, Failures
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.waves import plan_of
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.samples import NOW, member, policy
 
 LATER = NOW + timedelta(hours=1)
+
+
+def counted(
+    made: CNIUpgradePolicy,
+    members: Sequence[Member],
+    matched: int,
+    asked: str,
+    now: datetime,
+    apart: Sequence[Member] = (),
+) -> Failures:
+    """Those of one policy, where nodes `apart` have a record and are not its own."""
+    records = {m.node.name: m.state for m in (*members, *apart) if m.state is not None}
+    return failures.counted(made, members, matched, asked, now, records)
 
 
 def ended(name: str, phase: str, minutes: int, owner: str = "cure-uid") -> Member:
@@ -97,6 +112,26 @@ def test_what_has_failed_counts_until_somebody_asks(now: list[Member], failed: l
     assert list(found.nodes) == failed
     assert found.gone == set(failed) - {one.node.name for one in now if one.failed}
     assert counted(before, now, 3, "something else", NOW).gone == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("apart", "failed"),
+    [
+        (member("a", phase="Waiting"), ["a"]),
+        (ended("a", "Done", 0, "other-uid"), ["a"]),
+        (ended("a", "Failed", 5, "other-uid"), ["a"]),
+        (ended("a", "Done", 2, "other-uid"), []),
+        (annotated(member("a", phase="Waiting"), "1"), ["a"]),
+        (annotated(member("a", phase="Waiting"), "2"), []),
+    ],
+)
+def test_a_node_that_another_policy_has_counts_until_it_is_healed_or_asked_for_there(
+    apart: Member, failed: list[str]
+) -> None:
+    before = told(annotated(ended("a", "Failed", 1), "1"))
+    found = counted(before, [], 3, "", LATER, [apart])
+    assert list(found.nodes) == failed
+    assert "its record is gone" not in found.told("a")
 
 
 def test_what_failed_before_the_last_success_does_not_count_in_a_row() -> None:
