@@ -208,6 +208,9 @@ class After(Model):
     )
 
 
+MOST_FINDINGS = 128
+
+
 class Finding(Model):
     """One thing that is wrong or worth knowing, and what to do about it."""
 
@@ -285,9 +288,11 @@ class Report(Model):
         description="Of the whole node: Compatible, Rewrite, Blocked, Managed, NoConfig or NotCni "
         "(pods get their network without CNI).",
     )
-    findings: Annotated[tuple[Finding, ...], Field(max_length=128), BeforeValidator(first(128))] = (
-        Field(default=(), description="What is wrong or worth knowing, and what to do about it.")
-    )
+    findings: Annotated[
+        tuple[Finding, ...],
+        Field(max_length=MOST_FINDINGS),
+        BeforeValidator(first(MOST_FINDINGS)),
+    ] = Field(default=(), description="What is wrong or worth knowing, and what to do about it.")
     readiness: Annotated[tuple[Readiness, ...], Field(max_length=8), BeforeValidator(first(8))] = (
         Field(
             default=(),

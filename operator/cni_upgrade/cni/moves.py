@@ -19,6 +19,12 @@ from cni_upgrade.cni.readiness import Elsewhere, Obstacle, readiness, together
 _WANTED = {"containerd": ("containerd>=1.6",), "cri-o": ("cri-o>=1.24",)}
 """By the runtime of today; one without a CRI of its own (docker) may go to either."""
 
+MEND_FOLDERS = (
+    "name today's folders in the runtime's configuration as that release reads it, or put configs "
+    "and plugins where it will look, before this node gets such a release"
+)
+"""What to do about a release that looks in other folders: no change of a config cures that."""
+
 _BESIDE = 16
 """Files after the last one in use that are looked at: a folder may hold a thousand."""
 
@@ -63,8 +69,7 @@ def breaks(facts: Facts, today: Judgement, elsewhere: Elsewhere = no_other) -> I
             Severity.INFO,
             runtime.label,
             f"under {line}",
-            "name today's folders in the runtime's configuration as that release reads it, or put "
-            "configs and plugins where it will look, before this node gets such a release",
+            MEND_FOLDERS,
         )
 
 

@@ -9,8 +9,9 @@ from cni_upgrade.api.history import HistoryEntry, LastChange, LastOperation
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.operation_status import Ending, ProofStatus
 from cni_upgrade.api.phase import Phase
-from cni_upgrade.api.report import Readiness
+from cni_upgrade.api.report import MOST_FINDINGS, Finding, Readiness
 from cni_upgrade.api.verify import OnFailure, Verify
+from cni_upgrade.cni.moves import MEND_FOLDERS
 from cni_upgrade.fleet import changed, cordon, drift, node_lease, orders
 from cni_upgrade.fleet.phases import (
     DRAIN_NOT_ENOUGH,
@@ -69,6 +70,12 @@ def _told_of_folders(before: NodeStateStatus, after: NodeStateStatus) -> tuple[R
     )
 
 
+def _moves_told(before: NodeStateStatus, after: NodeStateStatus) -> tuple[Finding, ...]:
+    """An operation's findings, with those of the audit about folders of a later release."""
+    told = (each for each in before.findings if each.action == MEND_FOLDERS)
+    return tuple(dict.fromkeys((*after.findings, *told)))[:MOST_FINDINGS]
+
+
 def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateStatus:
     """The status with the answer's facts and a line of history."""
     status = view.status if result.report is None else seen(view.status, result.report)
@@ -79,7 +86,11 @@ def noted(view: View, result: Result, outcome: str, message: str) -> NodeStateSt
     ):
         # The baseline is what worked before we came; the proof is compared with that.
         status = status.model_copy(update={"baseline": view.status.baseline})
-    status = status.model_copy(update={"readiness": _told_of_folders(view.status, status)})
+    told = {
+        "readiness": _told_of_folders(view.status, status),
+        "findings": _moves_told(view.status, status),
+    }
+    status = status.model_copy(update=told)
     # Where a list took the place of a single-plugin config, the new file tells both versions.
     changes = [each for each in result.changes if each.after is not None] or result.changes
     entry = HistoryEntry(

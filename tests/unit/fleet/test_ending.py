@@ -11,6 +11,7 @@ import pytest
 
 from cni_upgrade.api import names
 from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.cni.moves import MEND_FOLDERS
 from cni_upgrade.fleet import ending
 from cni_upgrade.fleet.decisions import Uncordon, Unmark
 from cni_upgrade.fleet.objects import Node
@@ -331,3 +332,15 @@ def test_folders_of_a_later_runtime_that_an_operation_does_not_see(
     (found,) = ending.noted(at, result(report=made), "Done", "").readiness
     assert (found.ready, found.why) == (ready, why)
     assert found.other_folders == (None if before else OTHERS)
+
+
+def test_a_move_of_folders_that_an_operation_does_not_see_stays_told() -> None:
+    """The folders are as they were; what the change has cured is told no more."""
+    of_folders = {"code": "RuntimeMove", "message": f"under {OTHERS}", "action": MEND_FOLDERS}
+    cured = {"code": "RuntimeMove", "message": "under containerd 2.0: F1", "action": "mend it"}
+    at = working(findings=[of_folders, cured])
+    for answer in (report(SimNode("node-a", "1.0.0")), None):
+        noted = ending.noted(at, result(report=answer), "Done", "")
+        moves = [each.message for each in noted.findings if each.code == "RuntimeMove"]
+        kept = [f"under {OTHERS}", *([] if answer else ["under containerd 2.0: F1"])]
+        assert moves == kept
