@@ -33,10 +33,11 @@ class Admission:
     """What is known of them, told where it has changed."""
 
     def __init__(self, kube: Reader, tell: Callable[[int], None]) -> None:
-        """`tell` is given the number of those that do not hold, after each look."""
+        """`tell` is given the number of those that are seen not to hold, after each look."""
         self._kube = kube
         self._tell = tell
         self._loose: dict[str, str] = {}
+        self._unseen: list[str] = []
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -52,24 +53,34 @@ class Admission:
             log.info("the admission policies could not be looked at: %s", error)
             return
         loose = {name: why for name, why in found.items() if why}
+        unseen = [name for name, why in found.items() if why is None]
+        if unseen and unseen != self._unseen:
+            names = ", ".join(unseen)
+            log.warning(
+                "whether these admission policies hold is not known, they may not be looked at"
+                " (manifests/rbac.yaml grants it): %s",
+                names,
+            )
         for name, why in loose.items():
             if self._loose.get(name) != why:
                 log.error("admission policy %s %s; see manifests/admission.yaml", name, why)
-        if self._loose and not loose:
+        if self._loose and not loose and not unseen:
             log.info("the admission policies are all there again")
-        self._loose = loose
+        self._loose, self._unseen = loose, unseen
         self._tell(len(loose))
 
-    async def _fault(self, name: str) -> str:
-        """Empty where the policy is there, and bound so that it denies."""
+    async def _fault(self, name: str) -> str | None:
+        """Empty where the policy is there, and bound so that it denies; None: we may not look."""
+        # Asked first, since a refusal would have us doubt, and ask for, every other right as well.
+        for kind in (ADMISSION_POLICIES, ADMISSION_BINDINGS):
+            if not await self._kube.allowed("get", kind, None, name=name):
+                return None
         try:
             await self._kube.get(ADMISSION_POLICIES, None, name)
             binding = await self._kube.get(ADMISSION_BINDINGS, None, name)
         except KubeError as error:
             if error.gone:
                 return "is not there, or not bound (an API server before 1.30 has none)"
-            if error.status == 403:
-                return f"may not be looked at: {error.message}"
             raise
         actions = (binding.get("spec") or {}).get("validationActions") or ()
         return "" if "Deny" in actions else f"does not deny, validationActions: {actions}"

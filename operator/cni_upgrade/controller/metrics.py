@@ -138,7 +138,7 @@ class Metrics:
         )
         self._loose = Gauge(
             "cni_upgrade_missing_admission_policies",
-            "Admission policies of ours that are not there, do not deny, or may not be looked at.",
+            "Admission policies of ours that are not there, or do not deny, as far as we may look.",
             registry=self._registry,
         )
         self._unreadable = Gauge(

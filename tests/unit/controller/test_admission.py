@@ -72,13 +72,33 @@ async def test_an_api_server_that_has_no_such_kind(
     assert "before 1.30" in caplog.text
 
 
-async def test_what_may_not_be_looked_at_is_not_known_to_hold(
-    installed: Made, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "plural", ["validatingadmissionpolicies", "validatingadmissionpolicybindings"]
+)
+async def test_what_may_not_be_looked_at_is_not_called_missing_and_told_of_once(
+    installed: Made, caplog: pytest.LogCaptureFixture, plural: str
 ) -> None:
-    installed.kube.refuse = lambda verb, plural, name: KubeError(403, "Forbidden", "no right")
-    await Admission(installed.kube, installed.metrics.loose).look()
-    assert missing(installed) == len(POLICIES)
-    assert "may not be looked at: no right" in caplog.text
+    """As with an image of today and the rights of before."""
+    kube = installed.kube
+    kube.refuse = lambda verb, asked, name: (
+        KubeError(403, "Forbidden", "no right") if asked == plural else None
+    )
+    looks = Admission(kube, installed.metrics.loose)
+    for _ in range(2):
+        await looks.look()
+        assert missing(installed) == 0
+    [record] = caplog.records
+    assert "may not be looked at" in record.message
+    assert all(name in record.message for name in POLICIES)
+    # To be refused would put every other right in doubt.
+    assert not [asked for asked in kube.asked if asked[:2] == ("get", plural)]
+    caplog.clear()
+    kube.refuse = lambda verb, asked, name: None
+    kube.cluster.api.delete(BINDING, POLICIES[0])
+    await looks.look()
+    assert missing(installed) == 1
+    [record] = caplog.records
+    assert f"{POLICIES[0]} is not there" in record.message
 
 
 async def test_silence_says_nothing_of_them(installed: Made) -> None:
