@@ -7,6 +7,7 @@ they are walked here, as chroot would see them.
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from cni_upgrade.node.paths import (
 
 _OF_OTHERS = ("/var/lib/rancher/", "/var/snap/microk8s/")
 """Folders that no containerd reads but one of k3s, RKE2 or microk8s, which has a configuration."""
+_REVISION = re.compile(r"^(/var/snap/microk8s/)x?[0-9]+(?=/)")  # x: of a snap that is no store's
 _MOST_LINKS = 40  # as Linux counts (path_resolution(7))
 
 
@@ -308,6 +310,12 @@ def same(root: str, one: str, other: str) -> bool:
     """Whether both name one folder of the host, by whatever links; a name that leads nowhere is no
     other's."""
     return one == other or _real(root, one) == _real(root, other)
+
+
+def whatever_revision(path: str) -> str:
+    """The folder of microk8s' data that is used now, of one that was named by a revision of its
+    snap; any other as it is."""
+    return _REVISION.sub(r"\1current", path)
 
 
 def _real(root: str, path: str) -> str:

@@ -120,8 +120,11 @@ def _as_named_here(node: Node, made: Backup) -> Backup:
     """The backup, its folder under the name that it has here if it is the one that is written to.
 
     A snap's folder has its revision in the name and `current` leads to it; by either it was named.
+    A refresh copies it to that of the next revision, with which what was saved then goes on.
     """
-    same = folders.same(node.operation.root, made.folder, node.host)
+    root = node.operation.root
+    names = (made.folder, folders.whatever_revision(made.folder))
+    same = any(folders.same(root, each, node.host) for each in names)
     return replace(made, folder=node.host) if same else made
 
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,9 +16,10 @@ import pytest
 from cni_upgrade.cni.findings import Severity
 from cni_upgrade.node import backup, state, transaction
 from cni_upgrade.node.agent import run
-from cni_upgrade.node.operation import Operation, Outcome, Result
+from cni_upgrade.node.operation import FileOrder, Kind, Operation, Outcome, Result
+from cni_upgrade.node.paths import BY_HAND_CONFIGS
 from tests.unit.node import killed
-from tests.unit.node.host import VERSIONLESS, Host, refused, report, saved_as
+from tests.unit.node.host import VERSIONLESS, Host, refused, report, saved_as, sha256
 
 NOBODY = 0xFFFFFFFF  # the id of an entry of an ACL that names none
 
@@ -569,3 +571,53 @@ def test_one_folder_under_several_names(host: Host) -> None:
     assert result.outcome is Outcome.DONE, "what another backup tells of the file counts as well"
     assert path.read_text() == VERSIONLESS
     assert json.loads(manifest.read_text())["folder"] == "/etc/cni/net.d"
+
+
+SNAP = "/var/snap/microk8s"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_backup_by_the_revision_of_a_snap_that_was_refreshed(host: Host, gone: bool) -> None:
+    """Earlier releases named it so by hand. A refresh copies the files, and leaves the old ones."""
+    old, new = (f"{SNAP}/{each}/args/cni-network" for each in ("7000", "7100"))
+    at = {each: host.root / each.lstrip("/") / "10-pod.conflist" for each in (old, new)}
+
+    def carried_out(order: Operation, folder: str) -> Result:
+        hand = replace(order.paths, conf_dirs=(folder,), by_hand=(BY_HAND_CONFIGS,))
+        return run(replace(order, paths=hand))
+
+    def order(folder: str, number: int) -> Operation:
+        file = FileOrder(at[folder].name, sha256(at[folder]), "1.0.0")
+        return replace(host.operation(Kind.APPLY, number), files=(file,))
+
+    at[old].parent.mkdir(parents=True)
+    made: list[Result] = []
+    for number in range(2):
+        at[old].write_text(VERSIONLESS)
+        made.append(carried_out(order(old, number), old))
+    first = made[0]
+    shutil.copytree(host.root / f"{SNAP}/7000".lstrip("/"), host.root / f"{SNAP}/7100".lstrip("/"))
+    (host.root / f"{SNAP}/current".lstrip("/")).symlink_to("7100")
+    if gone:
+        shutil.rmtree(host.state / "backups" / str(first.backup))
+    written = at[old].read_bytes()
+    back = host.restore(first.backup, number=2)
+    result = carried_out(back, f"{SNAP}/current/args/cni-network")
+    assert result.outcome is Outcome.DONE, result.error
+    assert (at[new].read_text(), at[old].read_bytes()) == (VERSIONLESS, written)
+    assert bool(result.replaced_by) == gone
+
+
+def test_a_folder_of_a_snap_that_is_not_used_is_another(host: Host) -> None:
+    """What is of `current` is not put back where it led before."""
+    path, done = applied(host)
+    manifest = host.state / "backups" / str(done.backup) / "manifest.json"
+    document = json.loads(manifest.read_text())
+    made = saved_as(manifest, {**document, "folder": f"{SNAP}/current/args/cni-network"})
+    old = f"{SNAP}/7000/args/cni-network"
+    for each in ("7000", "7100"):
+        shutil.copytree(path.parent, host.root / f"{SNAP}/{each}/args/cni-network".lstrip("/"))
+    (host.root / f"{SNAP}/current".lstrip("/")).symlink_to("7100")
+    back = host.restore(made)
+    hand = replace(back.paths, conf_dirs=(old,), by_hand=(BY_HAND_CONFIGS,))
+    assert refused(run(replace(back, paths=hand))) == "OtherFolder"
