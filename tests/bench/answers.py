@@ -8,12 +8,14 @@ with the pod's own operation and node in them.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.node import agent, message
 from cni_upgrade.node.operation import FileOrder, Kind, Operation, Outcome, Paths, Result, Target
+from tests.cluster import build
 
 RUNTIME = "containerd://1.6.2"
 FILE = "10-containerd-net.conflist"
@@ -24,7 +26,7 @@ FAULTY = {
         {"type": "portmap", "capabilities": {"portMappings": True}},
     ],
 }
-SPEAKS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
+PLUGINS = "plugins-1.9.1"
 
 _NODE = "node-of-the-benchmark"
 
@@ -44,11 +46,9 @@ def recorded(folder: Path, config: OperatorConfig) -> Answers:
     for made in (conf, plugins, folder / "var/lib/cni/results"):
         made.mkdir(parents=True)
     (conf / FILE).write_text(json.dumps(FAULTY, indent=2))
-    answer = json.dumps({"cniVersion": SPEAKS[-1], "supportedVersions": SPEAKS})
+    build.ensure((PLUGINS,))
     for name in ("bridge", "host-local", "portmap", "loopback"):
-        plugin = plugins / name
-        plugin.write_text(f"#!/bin/sh\necho '{answer}'\n")
-        plugin.chmod(0o755)
+        shutil.copy2(build.home(PLUGINS) / name, plugins)
     auto = config.auto
     look = Operation(
         id=f"{Kind.AUDIT}-{0:020x}",

@@ -186,8 +186,8 @@ _ENDED = """
 {{ $now := Now }}
 {{ $id := index .metadata.labels "cniupgrade.dev/operation" }}
 {{ $node := index .metadata.annotations "cniupgrade.dev/node" }}
-{{ $message := `%(apply)s` }}
-{{ if hasPrefix "audit-" $id }}{{ $message = `%(audit)s` }}{{ end }}
+{{ $message := %(apply)s }}
+{{ if hasPrefix "audit-" $id }}{{ $message = %(audit)s }}{{ end }}
 containerStatuses:
 {{ range .spec.containers }}
 - image: {{ .image | Quote }}
@@ -224,7 +224,8 @@ def stages(answers: Answers, pace: Pace, heartbeat: float) -> list[Object]:
     """What a kubelet does, as kwok reads it."""
     pending = _is(".status.phase", "Pending")
     running = _is(".status.phase", "Running")
-    ended = _ENDED % {"audit": answers.audit, "apply": answers.apply}
+    # A string of JSON is one of Go as well, as long as it needs no pair of surrogates.
+    ended = _ENDED % {"audit": json.dumps(answers.audit), "apply": json.dumps(answers.apply)}
     beat = {"statusTemplate": _HEARTBEAT}
     silent = _is(".status.conditions[0].lastHeartbeatTime", _REGISTERED)
     # From the first minute on as many in a second as ever: what is measured first has them too.
