@@ -80,10 +80,10 @@ def turns(
         if fresh and not _weighty(policy.status, status):
             continue
         decisions: list[Decision] = [SetStatus(names.POLICY_KIND, name, patch)]
-        before = _reason(policy.status.conditions)
-        now = _reason(status.conditions)
-        if now != before:
-            stalled = any(c.type == STALLED for c in status.conditions)
+        now, stalled = _reason(status.conditions), _stalled(status.conditions)
+        # What was to pass by itself, and has not for ten minutes, is by then a person's to end.
+        late = stalled and not _stalled(policy.status.conditions)
+        if late or now != _reason(policy.status.conditions):
             decisions.append(
                 Emit(
                     names.POLICY_KIND,
@@ -132,6 +132,10 @@ def _next_wave(before: RolloutStatus | None, now: RolloutStatus | None) -> str |
 
 def _reason(conditions: tuple[Condition, ...]) -> str:
     return next((c.reason for c in conditions if c.type == READY), "")
+
+
+def _stalled(conditions: tuple[Condition, ...]) -> bool:
+    return any(c.type == STALLED for c in conditions)
 
 
 def _status(

@@ -361,6 +361,19 @@ def test_an_event_for_each_new_reason_and_no_other() -> None:
     assert [d for d in turn.decisions if isinstance(d, Emit)] == []
 
 
+def test_an_event_calls_a_person_where_what_was_waited_for_has_not_come() -> None:
+    """The reason stays as it was, so nobody would hear of it. It is told once."""
+    before, heard = AUDIT.to_api(), []
+    for minutes in (0, 9, 10, 11):
+        seen = silenced(world(parse_policy(before), "Compatible", "Pending"), "node-1")
+        seen = replace(seen, now=NOW + timedelta(minutes=minutes))
+        acts = [act for turn in turns(seen) for act in turn.decisions]
+        heard += [(minutes, act.type, act.reason) for act in acts if isinstance(act, Emit)]
+        assert all("node-1 silent" in act.message for act in acts if isinstance(act, Emit))
+        before = status(seen)
+    assert heard == [(0, "Normal", "NothingMoves"), (10, "Warning", "NothingMoves")]
+
+
 def told(seen: Snapshot) -> list[str]:
     """The Events of waves in one pass."""
     acts = [act for turn in turns(seen) for act in turn.decisions]
