@@ -33,11 +33,12 @@ def of(survey: Survey) -> readiness.Elsewhere:
     Raises nothing.
     """
     root, today = survey.operation.root, survey.operation.runtime
-    by_hand = (BY_HAND_CONFIGS, BY_HAND_PLUGINS)
+    own, by_hand = survey.own or Found(), (BY_HAND_CONFIGS, BY_HAND_PLUGINS)
     named = all(each in survey.operation.paths.by_hand for each in by_hand)
-    if survey.operation.paths.known is not None or survey.unread is not None or named:
+    # Folders that are named stand in for a configuration that cannot be relied on today either.
+    stand_in = named and own.elsewhere is not None
+    if survey.operation.paths.known is not None or survey.unread is not None or stand_in:
         return _the_same
-    own = survey.own or Found()
     told: dict[tuple[str, int] | None, str | None] = {_way(today): None}
 
     def asked(runtime: str) -> str | None:

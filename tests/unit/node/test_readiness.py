@@ -232,6 +232,15 @@ def test_folders_that_a_person_has_named_are_meant(host: Host) -> None:
     put(host, ETC, V3 + 'bin_dir = "/usr/lib/cni"\n')
     hand = replace(USUAL, by_hand=(BY_HAND_CONFIGS, BY_HAND_PLUGINS))
     assert [each.ready for each in ready(host, "containerd>=2.0", paths=hand)] == [True]
+    put(host, ETC, V3 + 'bin_dir = "/usr/lib/cni"\nmax_conf_num = 2\n')
+    for named in ((), (BY_HAND_CONFIGS, BY_HAND_PLUGINS)):
+        (found,) = ready(host, "cri-o>=1.34", paths=replace(USUAL, by_hand=named))
+        assert found.ready is None, "what is read beside the folders was not named"
+        assert "1 file of them in place of 2 files of them" in found.why
+        assert ("plugins from" in found.why) is (not named)
+    put(host, ETC, "version = 3\n[plug\n")
+    (found,) = ready(host, "containerd>=2.1", paths=hand)
+    assert found.ready is True, "they stand in for what is broken today already"
 
 
 def test_an_apply_leaves_to_the_audit_what_it_does_not_see(host: Host) -> None:
