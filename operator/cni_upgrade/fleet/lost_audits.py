@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.phase import Phase
+from cni_upgrade.api.policy_status import NodeFailure
 from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.phases import UNPLANNABLE
 from cni_upgrade.fleet.stuck import named
 
 AUDITS_FAIL = "AuditsFail"
@@ -24,6 +26,11 @@ def lost(status: NodeStateStatus, config: OperatorConfig) -> bool:
     seen = status.observed
     unanswered = seen is not None and seen.audited_at is None
     return unanswered and status.phase in _LOOKED_AT and status.attempts >= config.attempts
+
+
+def behind(failure: NodeFailure) -> bool:
+    """Whether lost audits are why a policy names this node as one that needs a person."""
+    return failure.phase in _LOOKED_AT and failure.reason != UNPLANNABLE
 
 
 def told(names: Sequence[str], states: Mapping[str, CNINodeState]) -> str:

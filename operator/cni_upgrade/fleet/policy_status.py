@@ -18,7 +18,7 @@ from cni_upgrade.api.policy_status import (
     ReadinessCounts,
 )
 from cni_upgrade.api.rollout_status import RolloutStatus
-from cni_upgrade.fleet import circumstances, leaving, sources
+from cni_upgrade.fleet import circumstances, leaving, lost_audits, sources
 from cni_upgrade.fleet.circumstances import Circumstances
 from cni_upgrade.fleet.containing import NONSENSE, unplannable
 from cni_upgrade.fleet.course import Course, all_courses
@@ -100,7 +100,7 @@ def turns(
 
 
 def _weighty(before: PolicyStatus, now: PolicyStatus) -> bool:
-    """Whether more than counts has changed, and the texts that tell them."""
+    """Whether more than counts has changed, the texts that tell them, and audits that are lost."""
 
     def told(status: PolicyStatus) -> tuple[PolicyStatus, list[tuple[str, str, str]]]:
         rollout = status.rollout
@@ -112,6 +112,8 @@ def _weighty(before: PolicyStatus, now: PolicyStatus) -> bool:
             "versions": {},
             "readiness": (),
             "message": "",
+            # They change with each step of each next look, which brings no answer either.
+            "failures": tuple(f for f in status.failures if not lost_audits.behind(f)),
         }
         rest = status.model_copy(update={**counts, "rollout": rollout, "conditions": ()})
         return rest, [(each.type, each.status, each.reason) for each in status.conditions]

@@ -461,3 +461,28 @@ def test_what_differs_in_more_than_counts_is_written_at_once() -> None:
     told = parse_policy(status(world(ENFORCE, "Auditing", "Auditing")))
     for phases in (("Compatible", "Compatible"), ("Auditing", "Blocked")):
         assert list(turns(replace(world(told, *phases), told={"cure": NOW})))
+
+
+def test_what_the_next_look_at_a_lost_node_is_at_is_written_once_in_a_while() -> None:
+    """What else needs a person is written at once, in such a phase too."""
+
+    def lost(made: CNIUpgradePolicy, phase: str, other: str, **shown: str) -> Snapshot:
+        seen = world(made, phase, other)
+        record = seen.states["node-0"]
+        more = {"attempts": CONFIG.attempts, **shown}
+        changed = record.model_copy(update={"status": record.status.model_copy(update=more)})
+        return replace(seen, states={**seen.states, "node-0": changed})
+
+    def at_once(seen: Snapshot) -> bool:
+        return bool(list(turns(replace(seen, told={"cure": NOW}))))
+
+    failed = {"reason": "AuditLost", "message": "the audit failed"}
+    told = parse_policy(status(lost(AUDIT, "Pending", "Waiting", **failed)))
+    assert [each.reason for each in told.status.failures] == ["AuditLost"]
+    sent = lost(told, "Auditing", "Waiting", reason="Audit", message="the agent is being sent")
+    assert not at_once(sent)
+    assert list(turns(sent))
+    assert at_once(lost(told, "Pending", "Blocked", **failed))
+    spoiled = {"reason": "Unplannable", "message": "no such step"}
+    told = parse_policy(status(lost(AUDIT, "Pending", "Waiting", **spoiled)))
+    assert at_once(lost(told, "Pending", "Waiting", **{**spoiled, "message": "no such phase"}))
