@@ -41,6 +41,8 @@ class Circumstances:
     """Nodes that are to be looked at, and that nothing can be sent to."""
     lost: tuple[str, ...] = ()
     """Nodes whose audits bring no answer, again and again."""
+    unanswered: int = 0
+    """Nodes whose last audit brought no answer, these among them."""
     ending: tuple[str, ...] = ()
     """Nodes that are changed on the policy's behalf, whatever it wants today."""
     stuck: tuple[Node, ...] = ()
@@ -51,9 +53,13 @@ class Circumstances:
     """(what is to go from one of the nodes, why it was not deleted)."""
 
     def looking(self, phases: Counter[str]) -> int:
-        """How many nodes are being looked at, or are to be, of those that may answer."""
+        """How many nodes are being looked at, or are to be, of those that may answer.
+
+        What keeps the agents of some out mostly keeps out the next as well: while any is lost, one
+        that did not answer either is no reason to take back that a person is needed.
+        """
         due = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + self.unseen
-        return due - len(self.lost)
+        return due - (self.unanswered if self.lost else 0)
 
     @property
     def in_the_way(self) -> str:
@@ -91,6 +97,7 @@ def found(
         again=sum(number for share, number in counts.items() if share.again),
         silent=silent,
         lost=lost,
+        unanswered=sum(number for share, number in counts.items() if share.unanswered),
         ending=tuple(name for name in begun if name not in held),
         stuck=tuple(world.nodes[name] for name in begun if name in held),
         failed=failed,

@@ -23,9 +23,18 @@ _LOOKED_AT = frozenset({Phase.AUDITING, Phase.PENDING})
 def lost(status: NodeStateStatus, config: OperatorConfig) -> bool:
     """Whether so many looks in a row brought no answer (`attempts` of the operator's configuration)
     that nobody waits for the next one; it may be under way."""
+    return unanswered(status) and status.attempts >= config.attempts
+
+
+def unanswered(status: NodeStateStatus) -> bool:
+    """Whether the last look brought no answer; the next one may be under way."""
     seen = status.observed
-    unanswered = seen is not None and seen.audited_at is None
-    return unanswered and status.phase in _LOOKED_AT and status.attempts >= config.attempts
+    return (
+        seen is not None
+        and seen.audited_at is None
+        and status.phase in _LOOKED_AT
+        and status.attempts > 0
+    )
 
 
 def behind(failure: NodeFailure) -> bool:

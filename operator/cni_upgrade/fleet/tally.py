@@ -10,7 +10,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.ledger import Ledger
-from cni_upgrade.fleet.lost_audits import lost
+from cni_upgrade.fleet.lost_audits import lost, unanswered
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED, GOOD, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.selection import Governance
@@ -46,6 +46,8 @@ class Share(NamedTuple):
     """It is to be looked at, and nothing can be sent to it."""
     lost: bool = False
     """It is to be looked at, and answers no audit, though something can be sent to it."""
+    unanswered: bool = False
+    """The same of its last audit alone; so is each that is lost."""
     elsewhere: bool = False
     """Another policy has it, where this one would enforce too."""
     wanted_by: tuple[str, ...] = ()
@@ -80,9 +82,10 @@ class Share(NamedTuple):
             state is not None
             and not share.stuck
             and node.ready != "Unknown"
-            and lost(state.status, config)
+            and unanswered(state.status)
             and answered(node, state, acting, config)
         )
+        given_up = unheard and state is not None and lost(state.status, config)
         due = share.phase == Phase.PENDING and not share.stuck
         if state is not None and share.phase == Phase.AUDITING:
             routine = state.status.reason == ROUTINE
@@ -95,8 +98,9 @@ class Share(NamedTuple):
             unseen=unseen,
             again=again,
             silent=due and node.ready == "Unknown",
-            lost=unheard,
-            gravity=_LOST if unheard else share.gravity,
+            lost=given_up,
+            unanswered=unheard,
+            gravity=_LOST if given_up else share.gravity,
             elsewhere=enforced and not mine and policy.metadata.name in who.rivals,
             wanted_by=who.rivals if enforced and mine else (),
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api import names
-from cni_upgrade.api.node_state import CNINodeState
+from cni_upgrade.api.node_state import CNINodeState, Observed
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.decisions import Emit, SetStatus
@@ -124,6 +124,46 @@ def test_an_audit_names_the_silent_nodes_where_it_waits_for_nothing_else(
     going = {"Auditing": {"Reconciling"}, "NothingMoves": {"NodesSilent"}, "Audited": set()}
     kinds = {c["type"] for c in obj["status"]["conditions"]}
     assert kinds == {"Ready", "NodesMatched"} | going[reason]
+
+
+@pytest.mark.parametrize("made", [ENFORCE, AUDIT])
+@pytest.mark.parametrize(
+    ("phases", "attempts", "asked", "fails"),
+    [
+        (["Pending", "Done"], [3, 0], True, True),
+        (["Pending", "Pending"], [3, 1], True, True),
+        (["Pending", "Auditing"], [3, 1], True, True),
+        (["Auditing", "Pending"], [4, 2], True, True),
+        # It has not been tried yet, or not for what is asked; or nobody was given up.
+        (["Pending", "Pending"], [3, 0], True, False),
+        (["Pending", "Auditing"], [3, 0], True, False),
+        (["Pending", "Pending"], [3, 1], False, False),
+        (["Pending", "Pending"], [1, 2], True, False),
+        (["Pending", "Pending", "Auditing"], [3, 1, 0], True, False),
+    ],
+)
+def test_a_further_audit_without_an_answer_does_not_take_back_that_they_fail(
+    made: CNIUpgradePolicy,
+    phases: list[str],
+    attempts: list[int],
+    asked: bool,
+    fails: bool,
+) -> None:
+    seen = world(made, *phases)
+    states = {}
+    for (name, known), tried in zip(seen.states.items(), attempts, strict=True):
+        update: dict[str, Any] = {"attempts": tried}
+        if name == "node-1" and not asked:
+            update["observed"] = Observed(audit_key="of another question")
+        states[name] = known.model_copy(update={"status": known.status.model_copy(update=update)})
+    obj = status(replace(seen, states=states))
+    assert ready(obj) == (
+        "AuditsFail" if fails else "RollingOut" if made is ENFORCE else "Auditing"
+    )
+    assert health(obj) == (FAILED if fails else GOING)
+    if fails:
+        assert "no audit of node-0 brings an answer" in obj["status"]["message"]
+        assert [each["node"] for each in obj["status"]["failures"]] == ["node-0"]
 
 
 def test_an_audit_names_a_silent_node_that_is_good_for_what_was_asked_before() -> None:
