@@ -6,6 +6,7 @@ from cni_upgrade.node.agent import run
 from cni_upgrade.node.lines import of
 from cni_upgrade.node.operation import ReadinessReport
 from cni_upgrade.node.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS, Known, Paths
+from tests.unit.node.configured import ETC, V2, put
 from tests.unit.node.host import VERSIONLESS, Host, codes, report
 
 OLD = VERSIONLESS.replace("{", '{"cniVersion": "0.4.0",', 1)
@@ -47,15 +48,8 @@ def test_an_apply_answers_anew(host: Host) -> None:
     assert [each.ready for each in report(result).readiness] == [True]
 
 
-V2 = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\n'
 V3 = 'version = 3\n[plugins."io.containerd.cri.v1.runtime".cni]\n'
-ETC = "etc/containerd/config.toml"
 USUAL = Paths(("/etc/cni/net.d",), ("/opt/cni/bin", "/usr/lib/cni"))
-
-
-def put(host: Host, path: str, text: str) -> None:
-    (host.root / path).parent.mkdir(parents=True, exist_ok=True)
-    (host.root / path).write_text(text)
 
 
 def ready(host: Host, *asked: str, paths: Paths = USUAL) -> list[ReadinessReport]:
@@ -70,14 +64,14 @@ def test_plugins_that_a_later_release_does_not_look_for_there(host: Host) -> Non
     host.bin.rename(host.root / "usr-lib-cni")
     (host.root / "usr/lib").mkdir(parents=True)
     (host.root / "usr-lib-cni").rename(host.root / "usr/lib/cni")
-    put(host, ETC, V3 + 'bin_dir = "/usr/lib/cni"\n')
+    put(host.root, ETC, V3 + 'bin_dir = "/usr/lib/cni"\n')
     last, both, none = ready(host, "containerd>=2.2", "containerd>=2.0", "containerd>=1.6.5")
     assert (last.ready, both.ready, none.ready) == (None, None, None)
     why = "it reads plugins from /opt/cni/bin in place of /usr/lib/cni; what pods get there is not"
     assert both.why.startswith(f"containerd 2.2.0 to 2.3, containerd 2.4.0 to 2.4: {why} ")
     assert last.other_folders == last.why == both.why
     assert "version: expected 1 or 2" in none.why
-    put(host, ETC, V3 + 'bin_dirs = ["/usr/lib/cni/"]\n')
+    put(host.root, ETC, V3 + 'bin_dirs = ["/usr/lib/cni/"]\n')
     host.runtime = "containerd://2.1.0"
     assert ready(host, "containerd>=2.1") == [ReadinessReport("containerd>=2.1", True, "")]
 
@@ -87,8 +81,8 @@ def test_a_drop_in_that_a_later_release_merges(host: Host) -> None:
     host.runtime = "containerd://1.7.29"
     host.config(text=OLD)
     named = V2 + 'conf_dir = "/etc/other/net.d"\nmax_conf_num = 2\n'
-    put(host, ETC, f'imports = ["/etc/containerd/a.toml"]\n{named}')
-    put(host, "etc/containerd/a.toml", V2.replace(".cni", "") + 'sandbox_image = "p"\n')
+    put(host.root, ETC, f'imports = ["/etc/containerd/a.toml"]\n{named}')
+    put(host.root, "etc/containerd/a.toml", V2.replace(".cni", "") + 'sandbox_image = "p"\n')
     old, new = ready(host, "containerd>=1.6.5", "containerd>=2.0")
     assert old.ready is None, "2.0 is later than 1.6.5, too"
     assert new.ready is None
@@ -102,8 +96,12 @@ def test_another_runtime(host: Host) -> None:
     host.runtime = "containerd://1.7.22-k3s1"
     k3s = "/var/lib/rancher/k3s/agent"
     conf, bins = f"{k3s}/etc/cni/net.d", "/var/lib/rancher/k3s/data/cni"
-    put(host, f"{k3s[1:]}/etc/containerd/config.toml", f'{V2}conf_dir = "{conf}"\nbin_dir="{bins}"')
-    put(host, f"{conf[1:]}/10-pod.conflist", OLD)
+    put(
+        host.root,
+        f"{k3s[1:]}/etc/containerd/config.toml",
+        f'{V2}conf_dir = "{conf}"\nbin_dir="{bins}"',
+    )
+    put(host.root, f"{conf[1:]}/10-pod.conflist", OLD)
     (host.root / bins[1:]).parent.mkdir(parents=True)
     host.bin.rename(host.root / bins[1:])
     paths = Paths((conf,), (bins,))
@@ -113,11 +111,19 @@ def test_another_runtime(host: Host) -> None:
         crio.why
     )
     assert containerd.ready is True, "the next k3s reads what this one reads"
-    put(host, "etc/crio/crio.conf", f'[crio.network]\nnetwork_dir="{conf}"\nplugin_dir="{bins}"\n')
+    put(
+        host.root,
+        "etc/crio/crio.conf",
+        f'[crio.network]\nnetwork_dir="{conf}"\nplugin_dir="{bins}"\n',
+    )
     (crio,) = ready(host, "cri-o>=1.34", paths=paths)
     assert crio.ready is None
     assert f"plugins from /opt/cni/bin, {bins} in place of {bins}" in crio.why
-    put(host, "etc/crio/crio.conf", f'[crio.network]\nnetwork_dir="{conf}"\nplugin_dirs=["{bins}"]')
+    put(
+        host.root,
+        "etc/crio/crio.conf",
+        f'[crio.network]\nnetwork_dir="{conf}"\nplugin_dirs=["{bins}"]',
+    )
     (crio,) = ready(host, "cri-o>=1.34", paths=paths)
     assert crio.ready is True
 
@@ -127,7 +133,7 @@ def test_the_runtime_of_today_has_another_than_its_default(host: Host) -> None:
     host.config(text=OLD)
     (found,) = ready(host, "containerd>=2.0")
     assert found.ready is True, "both read their defaults"
-    put(host, "etc/crio/crio.conf", '[crio.network]\ncni_default_network = "pod-net"\n')
+    put(host.root, "etc/crio/crio.conf", '[crio.network]\ncni_default_network = "pod-net"\n')
     (found,) = ready(host, "containerd>=2.0")
     assert found.ready is None
     assert "the first network in place of pod-net" in found.why
@@ -136,7 +142,7 @@ def test_the_runtime_of_today_has_another_than_its_default(host: Host) -> None:
 def test_a_configuration_that_is_broken_today_is_none_of_a_move(host: Host) -> None:
     host.runtime = "containerd://1.6.8"
     host.config(text=OLD)
-    put(host, ETC, "version = 2\n[plug\n")
+    put(host.root, ETC, "version = 2\n[plug\n")
     hand = replace(USUAL, by_hand=(BY_HAND_CONFIGS,))
     found = report(run(replace(host.audit(), paths=hand, readiness_for=("containerd>=2.0",))))
     assert [each.ready for each in found.readiness] == [None]
@@ -147,10 +153,10 @@ def test_a_configuration_that_is_broken_today_is_none_of_a_move(host: Host) -> N
         "it is not known which plugin folders the runtime uses, so "
     )
     assert by_code["PluginUnknown"].action == "see the finding about /etc/containerd/config.toml"
-    put(host, "etc/cni/net.d/10-pod.conflist", OLD.replace('"bridge"', '"../bridge"'))
+    put(host.root, "etc/cni/net.d/10-pod.conflist", OLD.replace('"bridge"', '"../bridge"'))
     found = report(run(replace(host.audit(), paths=hand)))
     assert "PluginMissing" in [each.code for each in found.findings]
-    put(host, ETC, V2 + 'conf_dir = "/etc/other/net.d"\n')
+    put(host.root, ETC, V2 + 'conf_dir = "/etc/other/net.d"\n')
     found = report(run(replace(host.audit(), paths=hand)))
     assert "PluginUnknown" not in [each.code for each in found.findings]
 
@@ -176,7 +182,7 @@ def test_a_usual_folder_beside_the_plugins_is_none_that_the_runtime_reads(host: 
 def test_a_containerd_that_is_there_for_another_says_nothing_of_folders(host: Host) -> None:
     """The package containerd.io, which comes with Docker, has cri in its disabled_plugins."""
     host.config(text=OLD)
-    put(host, ETC, 'disabled_plugins = ["cri"]\n')
+    put(host.root, ETC, 'disabled_plugins = ["cri"]\n')
     for runtime in ("docker://20.10.7", "cri-o://1.34.0"):
         host.runtime = runtime
         operation = replace(host.audit(), readiness_for=("containerd>=1.6.5",), paths=USUAL)
@@ -199,7 +205,7 @@ def test_a_containerd_that_is_there_for_another_says_nothing_of_folders(host: Ho
 def test_a_loopback_that_a_later_release_brings_up_itself(host: Host) -> None:
     host.runtime = "containerd://1.7.29"
     host.config(text=OLD)
-    put(host, ETC, V2 + "use_internal_loopback = true\n")
+    put(host.root, ETC, V2 + "use_internal_loopback = true\n")
     (found,) = ready(host, "containerd>=2.0")
     assert found.ready is None
     assert "no loopback plugin in place of a loopback plugin" in found.why
@@ -209,7 +215,7 @@ def test_a_folder_under_another_name_is_the_same(host: Host) -> None:
     host.runtime = "cri-o://1.34.0"
     host.config(text=OLD)
     (host.root / "conf").symlink_to("/etc/cni/net.d")
-    put(host, ETC, V2 + 'conf_dir = "/conf"\n')
+    put(host.root, ETC, V2 + 'conf_dir = "/conf"\n')
     assert [each.ready for each in ready(host, "containerd>=2.0")] == [True]
 
 
@@ -217,8 +223,8 @@ def test_what_fails_for_certain_is_not_ready_whatever_else_is_not_known(host: Ho
     host.runtime = "containerd://1.7.29"
     host.config()
     named = V2 + 'conf_dir = "/etc/other/net.d"\n'
-    put(host, ETC, f'imports = ["/etc/containerd/a.toml"]\n{named}')
-    put(host, "etc/containerd/a.toml", V2.replace(".cni", "") + 'sandbox_image = "p"\n')
+    put(host.root, ETC, f'imports = ["/etc/containerd/a.toml"]\n{named}')
+    put(host.root, "etc/containerd/a.toml", V2.replace(".cni", "") + 'sandbox_image = "p"\n')
     (found,) = ready(host, "containerd>=1.6")
     assert found.ready is False
     assert "F1" in found.why
@@ -229,16 +235,16 @@ def test_what_fails_for_certain_is_not_ready_whatever_else_is_not_known(host: Ho
 def test_folders_that_a_person_has_named_are_meant(host: Host) -> None:
     host.runtime = "containerd://2.0.4"
     host.config(text=OLD)
-    put(host, ETC, V3 + 'bin_dir = "/usr/lib/cni"\n')
+    put(host.root, ETC, V3 + 'bin_dir = "/usr/lib/cni"\n')
     hand = replace(USUAL, by_hand=(BY_HAND_CONFIGS, BY_HAND_PLUGINS))
     assert [each.ready for each in ready(host, "containerd>=2.0", paths=hand)] == [True]
-    put(host, ETC, V3 + 'bin_dir = "/usr/lib/cni"\nmax_conf_num = 2\n')
+    put(host.root, ETC, V3 + 'bin_dir = "/usr/lib/cni"\nmax_conf_num = 2\n')
     for named in ((), (BY_HAND_CONFIGS, BY_HAND_PLUGINS)):
         (found,) = ready(host, "cri-o>=1.34", paths=replace(USUAL, by_hand=named))
         assert found.ready is None, "what is read beside the folders was not named"
         assert "1 file of them in place of 2 files of them" in found.why
         assert ("plugins from" in found.why) is (not named)
-    put(host, ETC, "version = 3\n[plug\n")
+    put(host.root, ETC, "version = 3\n[plug\n")
     (found,) = ready(host, "containerd>=2.1", paths=hand)
     assert found.ready is True, "they stand in for what is broken today already"
 
@@ -256,12 +262,12 @@ def test_an_apply_leaves_to_the_audit_what_it_does_not_see(host: Host) -> None:
 def test_a_move_of_folders_is_told_without_being_asked_for(host: Host) -> None:
     host.runtime = "containerd://2.0.4"
     host.config(text=OLD)
-    put(host, ETC, V3 + 'bin_dir = "/opt/cni/bin"\nconf_dir = "/etc/cni/net.d"\n')
+    put(host.root, ETC, V3 + 'bin_dir = "/opt/cni/bin"\nconf_dir = "/etc/cni/net.d"\n')
     assert "RuntimeMove" not in codes(run(host.audit())), "the default is the same folder"
     host.bin.rename(host.root / "usr-lib-cni")
     (host.root / "usr/lib").mkdir(parents=True)
     (host.root / "usr-lib-cni").rename(host.root / "usr/lib/cni")
-    put(host, ETC, V3 + 'bin_dir = "/usr/lib/cni"\n')
+    put(host.root, ETC, V3 + 'bin_dir = "/usr/lib/cni"\n')
     found = report(run(replace(host.audit(), paths=USUAL))).findings
     [move] = [each for each in found if each.code == "RuntimeMove"]
     assert move.message.startswith("under containerd 2.2.0 to 2.3, containerd 2.4.0 to 2.4: it ")
