@@ -13,7 +13,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.config import OperatorConfig
-from cni_upgrade.fleet.lost_audits import lost
+from cni_upgrade.fleet.lost_audits import lost, unanswered
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED, GOOD, NOT_LINUX, POSTPONED, UNPLANNABLE
 from cni_upgrade.fleet.settle import asked_again
@@ -118,6 +118,8 @@ def _to_come(
     if not seen:
         # After so many looks without an answer the others do not wait for it any more.
         return not (status.phase in _LOOKED_AT and status.attempts >= config.attempts)
+    if unanswered(status):
+        return True
     if status.phase == Phase.WAITING or (
         status.phase in _LOOKED_AT and status.verdict == Verdict.REWRITE
     ):

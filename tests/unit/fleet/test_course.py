@@ -32,6 +32,8 @@ ZONE = "topology.kubernetes.io/zone"
 
 
 UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
+UNHEARD = {"auditKey": "the look of today"}
+"""What was looked at without an answer."""
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,10 @@ UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
         (member(), True),
         (member(seen=False, phase="Pending"), True),
         (member(seen=False, phase="Pending", attempts=3), False),
+        (member(phase="Pending", attempts=1, observed=UNHEARD), True),
+        (member(phase="Auditing", attempts=2, observed=UNHEARD), True),
+        (member(phase="Pending", attempts=3, observed=UNHEARD), False),
+        (member(phase="Pending", attempts=1, observed=UNHEARD, ready="Unknown"), False),
         (member(seen=False, phase="Done"), True),
         (member(phase="Waiting"), True),
         (member(phase="Waiting", cordoned=True), True),
