@@ -259,6 +259,8 @@ def _decisions(
         status = leaving_status.status(leaving, world, left, _unseen(policy, world))
         said = tuple(_said(policy, status))
         yield from said
+        if left and said and (called := leaving_status.calls(policy, status)):
+            yield called
         # What it says must be said before it goes.
         if not (said or left):
             yield leaving_status.event(policy, status.message)

@@ -201,6 +201,15 @@ def _conditions(
     return keep_times(leaving.policy.status.conditions, tuple(found))
 
 
+def calls(policy: CNIUpgradePolicy, status: PolicyStatus) -> Emit | None:
+    """The call for a person, as the policy becomes Stalled while nodes keep it."""
+    reason = next((each.reason for each in status.conditions if each.type == STALLED), "")
+    if not reason or any(each.type == STALLED for each in policy.status.conditions):
+        return None
+    meta = policy.metadata
+    return Emit(names.POLICY_KIND, meta.name, meta.uid, "Warning", reason, status.message)
+
+
 def event(policy: CNIUpgradePolicy, message: str) -> Emit:
     """The last word, as the finalizer goes."""
     clean = not policy.status.failures

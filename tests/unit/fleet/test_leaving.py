@@ -372,3 +372,21 @@ def test_it_goes_once_no_node_keeps_it_and_that_is_said(restored: str | None, go
     seen = world(mine, a=record)
     decisions = [each for turn in turns(seen, all_leaving(seen)) for each in turn.decisions]
     assert [type(each) for each in decisions] == ([Emit, SetFinalizers] if goes else [])
+
+
+def test_a_person_is_called_once_where_nobody_begins_after_a_failure() -> None:
+    records = {
+        "a": state(changed={**CHANGED, "restored": "Failed", "message": "no room"}),
+        "b": state("node-b", changed=CHANGED),
+    }
+    there = {"node-a": node(zone="a"), "node-b": node("node-b", zone="a")}
+    seen = replace(world(GOING, **records), nodes=there)
+    [turn] = turns(seen, all_leaving(seen))
+    said, called = turn.decisions
+    assert isinstance(said, SetStatus)
+    assert isinstance(called, Emit)
+    assert (called.type, called.name) == ("Warning", "cure")
+    assert "node-a" in called.message
+    mine = parse_policy(merged(GOING.to_api(), {"status": said.status}))
+    again = replace(world(mine, **records), nodes=there)
+    assert not list(turns(again, all_leaving(again)))
