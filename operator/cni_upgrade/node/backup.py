@@ -226,8 +226,8 @@ def is_there(state: State, backup_id: str) -> bool:
 
 
 def gives_nothing(state: State, backup_id: str) -> bool:
-    """Whether there is surely no such backup, or none whose manifest is there: a prune takes that
-    first, and may be killed then. Raises nothing."""
+    """Whether there is surely no such backup, or none whose manifest is there: earlier releases
+    took that first as they pruned, and may have been killed then. Raises nothing."""
     return not _stands(state, backup_id, f"/{_MANIFEST}")
 
 
@@ -309,18 +309,23 @@ def prune(state: State, keep: int, needed: Collection[str]) -> None:
     Never the newest, nor one in `needed` (what records name: see `standing.relied_on`), nor one
     that holds what no other gives back, bytes, mode, owner, group and xattrs. One with a damaged
     copy is no copy: it is not counted and relied on for nothing, and as its other copies may be
-    good it stays. Raises OSError.
+    good it stays. One goes under a hidden name before anything of it does: of what can be seen
+    nothing is missing, and a killed prune is gone on with by the next. Raises OSError.
     """
-    backups = [backup for backup in everything(state) if _whole(state, backup)]
+    read = everything(state)
+    backups = [backup for backup in read if _whole(state, backup)]
     surplus = len(backups) - keep
     for backup in backups[:-1]:
         if surplus <= 0:
             break
         others = [other for other in backups if other is not backup]
         if backup.id not in needed and not _holds_only_copy(backup, others):
-            _remove(f"{state.path}/{FOLDER}/{backup.id}")
+            _hide(state, backup.id)
             backups = others
             surplus -= 1
+    for name in unread(state, read):
+        if name not in needed and _is_rest(state, name, backups):
+            _hide(state, name)
     for name in _names(state):
         if name.startswith(_PARTIAL):
             _remove(f"{state.path}/{FOLDER}/{name}")
@@ -390,8 +395,46 @@ def _names(state: State) -> list[str]:
         return []
 
 
+def _is_rest(state: State, backup_id: str, whole: Sequence[Backup]) -> bool:
+    """Whether the folder is what a killed prune of an earlier release left: it took the manifest
+    first, under the backup's own name.
+
+    A disk or a hand may have taken the manifest too: so only where every copy in it is held by
+    one of the `whole` backups as well, and where each folder of the host has a newer one, so that
+    it tells nobody who wrote last (see `standing.find`).
+    """
+    newest = {backup.folder: backup.id for backup in whole}
+    held = {(saved.name, saved.sha256) for backup in whole for saved in backup.files}
+    path = f"{state.path}/{FOLDER}/{backup_id}"
+    try:
+        with files.opened_folder(path, follow=False) as descriptor:
+            parts = files.names(descriptor)
+        left = _digests(f"{path}/{_FILES}") if parts == [_FILES] else set()
+    except (OSError, files.UnreadableError):
+        return False
+    older = backup_id < min(newest.values(), default="")
+    return older and parts in ([], [_FILES]) and left <= held
+
+
+def _digests(path: str) -> set[tuple[str, str]]:
+    """(name, sha256) of each file in the folder. Raises OSError, UnreadableError."""
+    with files.opened_folder(path, follow=False) as descriptor:
+        return {
+            (name, hashlib.sha256(files.read_file(descriptor, name)).hexdigest())
+            for name in files.names(descriptor)
+        }
+
+
+def _hide(state: State, backup_id: str) -> None:
+    """Takes the backup from those that can be seen, whole and durably. Raises OSError."""
+    with files.opened_folder(f"{state.path}/{FOLDER}", follow=False) as descriptor:
+        hidden = f"{_PARTIAL}{backup_id}"
+        os.rename(backup_id, hidden, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        os.fsync(descriptor)
+
+
 def _remove(path: str) -> None:
-    """A backup's folder, the manifest first: without it nobody takes the rest for whole."""
+    """What stands under a hidden name: what a kill leaves of it still does. Raises OSError."""
     try:
         with files.opened_folder(path, follow=False) as descriptor:
             files.remove_if_there(descriptor, _MANIFEST)

@@ -1,14 +1,20 @@
 """Backups are kept as asked, and never less than what gives each original back."""
 
+import os
+import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cni_upgrade.node import backup, state
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Outcome, Target
+from cni_upgrade.node.state import State
+from tests.unit.node import killed
 from tests.unit.node.host import VERSIONLESS, Host, codes
 
 
@@ -135,3 +141,114 @@ def test_damaged_backups_take_no_place_of_whole_ones(host: Host) -> None:
     made.append(run(replace(host.apply(number=5), keep=3)).backup)
     left = {path.name for path in (host.state / "backups").iterdir()}
     assert left == {made[number] for number in (2, 3, 4, 5)}
+
+
+def many(host: Host, monkeypatch: pytest.MonkeyPatch, *texts: str) -> tuple[State, list[str]]:
+    """Where the backups are, and the id of each: one for each of the texts, none of them pruned,
+    and each of another second, by which their ids are sorted."""
+    made = []
+    for number, text in enumerate(texts):
+        for path in sorted(host.conf.iterdir()) or [host.config()]:
+            path.write_text(text)
+        with monkeypatch.context() as patched:
+            patched.setattr(time, "time_ns", lambda at=number: 10**18 + at * 10**9)
+            result = run(replace(host.apply(number=number), keep=9))
+        assert result.outcome is Outcome.DONE, result.error
+        made.append(str(result.backup))
+    return State(str(host.state), "/var/lib/cni-upgrade"), made
+
+
+def folders(place: State) -> set[str]:
+    return {path.name for path in Path(place.path, "backups").iterdir()}
+
+
+def prune_killed(
+    place: State, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str], bool]:
+    """Prunes until so many calls that change something were made: which, and whether it ended."""
+    made: list[str] = []
+
+    def counted(name: str) -> Callable[..., None]:
+        real = getattr(os, name)
+
+        def call(*arguments: Any, **more: Any) -> None:
+            if len(made) == calls:
+                raise killed.KilledError
+            made.append(name)
+            real(*arguments, **more)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for name in ("rename", "fsync", "unlink", "rmdir"):
+            patched.setattr(os, name, counted(name))
+        try:
+            backup.prune(place, 1, ())
+        except killed.KilledError:
+            return made, False
+    return made, True
+
+
+def test_a_prune_that_is_killed_leaves_no_part_of_a_backup(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node was called damaged for ever, and no later prune removed what was left."""
+    killed.two_files(host)
+    place, made = many(host, monkeypatch, VERSIONLESS, VERSIONLESS)
+    shutil.copytree(host.state, tmp_path / "kept")
+    ended, calls, done = False, 0, [""]
+    while not ended:
+        shutil.rmtree(host.state)
+        shutil.copytree(tmp_path / "kept", host.state)
+        done, ended = prune_killed(place, calls, monkeypatch)
+        read = backup.everything(place)
+        assert (backup.damaged(place), backup.unread(place, read)) == ({}, []), done
+        assert read[-1].id == made[-1], done
+        backup.prune(place, 1, ())
+        assert folders(place) == {made[-1]}, done
+        calls += 1
+    assert done[:3] == ["rename", "fsync", "unlink"], "a power cut must not undo the first alone"
+    assert done[2:] == [*3 * ["unlink"], *2 * ["rmdir"]]
+
+
+@pytest.mark.parametrize("left", ["all copies", "no copy", "no folder of copies"])
+def test_what_a_killed_prune_of_an_earlier_release_left(
+    host: Host, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """It took the manifest first, under the backup's own name."""
+    place, made = many(host, monkeypatch, VERSIONLESS, VERSIONLESS)
+    rest = host.state / "backups" / made[0]
+    (rest / "manifest.json").unlink()
+    if left != "all copies":
+        (rest / "files/10-pod.conflist").unlink()
+    if left == "no folder of copies":
+        (rest / "files").rmdir()
+    assert list(backup.damaged(place)) == [made[0]]
+    backup.prune(place, 9, {made[0]})
+    assert folders(place) == set(made), "it is asked for"
+    backup.prune(place, 9, ())
+    assert folders(place) == {made[1]}
+
+
+@pytest.mark.parametrize(
+    "why", ["spoiled manifest", "only copy", "only good copy", "newest", "no copy of ours", "none"]
+)
+def test_a_part_that_may_be_the_only_copy_stays(
+    host: Host, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """A disk or a hand may have taken the manifest as well as a prune."""
+    others = VERSIONLESS.replace("cni0", "cni9") if why == "only copy" else VERSIONLESS
+    place, made = many(host, monkeypatch, VERSIONLESS, others)
+    rest = host.state / "backups" / made[why == "newest"]
+    (rest / "manifest.json").unlink()
+    if why == "spoiled manifest":
+        (rest / "manifest.json").write_text("{")
+    if why == "only good copy":
+        (host.state / "backups" / made[1] / "files/10-pod.conflist").write_text("{}")
+    if why == "no copy of ours":
+        (rest / "notes").write_text("of a person")
+    if why == "none":
+        shutil.rmtree(host.state / "backups" / made[1])
+        made.pop()
+    backup.prune(place, 1, ())
+    assert folders(place) == set(made)
