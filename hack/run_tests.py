@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run the test tiers in two lanes and end with one line that counts them all.
 
-What waits for real nodes runs beside what computes: together they take as long as the longer of
-the two. The first lane is shown as it goes, a tier of the second one when it has ended.
+What waits for real nodes runs beside what computes, and the lane that has ended first takes what
+is left. The first lane is shown as it goes, a tier of the second one when it has ended.
 
 A test that tries many points says how many with pytest's `record_property("counted", ...)`; that is
 printed after its tier.
@@ -18,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -28,7 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("passed", "failed", "errors", "skipped")
 QUICK_FIRST = ("unit", "judge", "api", "e2e")
 COMPUTES = {"tests/unit", "tests/judge", "tests/api"}
-"""The first lane; every other tier is in the second one."""
+"""The first lane."""
+WAITS = {"tests/e2e"}
+"""The second one. Every other tier is run by whichever of the two is free."""
 
 SHARED = ("-n", "auto", "--maxprocesses", "4", "--max-worker-restart", "0")
 WORKERS = {
@@ -89,7 +92,15 @@ def tier(folder: str, report: Path, options: list[str], shown: bool) -> Counter[
     return Counter(errors=1)
 
 
-def lane(folders: Sequence[str], options: list[str], tmp: Path, shown: bool) -> Counter[str]:
+def taken(own: Iterable[str], left: deque[str]) -> Iterator[str]:
+    """What a lane runs: its own tiers, then what nobody else has begun."""
+    yield from own
+    with suppress(IndexError):  # the other lane took the last one
+        while True:
+            yield left.popleft()
+
+
+def lane(folders: Iterable[str], options: list[str], tmp: Path, shown: bool) -> Counter[str]:
     """Run tiers one after the other."""
     totals: Counter[str] = Counter()
     for folder in folders:
@@ -107,11 +118,14 @@ def main(arguments: list[str]) -> int:
     options = [a for a in arguments if a.startswith("-")]
     started = time.monotonic()
     totals: Counter[str] = Counter()
-    lanes = [[f for f in folders if f in COMPUTES], [f for f in folders if f not in COMPUTES]]
+    lanes = [[f for f in folders if f in kind] for kind in (COMPUTES, WAITS)]
     lanes = [each for each in lanes if each]
+    left = deque(f for f in folders if f not in COMPUTES | WAITS)
+    if left and len(lanes) < 2:
+        lanes.append([])
     with tempfile.TemporaryDirectory() as tmp, ThreadPoolExecutor(2) as pool:
         running = [
-            pool.submit(lane, each, options, Path(tmp), number == 0)
+            pool.submit(lane, taken(each, left), options, Path(tmp), number == 0)
             for number, each in enumerate(lanes)
         ]
         for each in running:

@@ -78,14 +78,33 @@ def test_quick_tiers_come_first_and_none_is_forgotten(root: Path) -> None:
     assert run_tests.tiers() == ["tests/unit", "tests/api", "tests/e2e", "tests/torture"]
 
 
+def meets(tier: str, other: str) -> str:
+    """A test that fails unless the other tier's has begun, or does while it runs."""
+    text = "import pathlib, time\ndef test_a():\n"
+    text += f"    pathlib.Path('{tier}').touch()\n    end = time.monotonic() + 20\n"
+    text += f"    while not pathlib.Path('{other}').exists() and time.monotonic() < end: pass\n"
+    return text + f"    assert pathlib.Path('{other}').exists()\n"
+
+
+@pytest.mark.parametrize("tiers", [("unit", "e2e"), ("unit", "bench"), ("e2e", "bench")])
 def test_what_waits_for_nodes_runs_beside_what_computes(
-    root: Path, capfd: pytest.CaptureFixture[str]
+    root: Path, capfd: pytest.CaptureFixture[str], tiers: tuple[str, str]
 ) -> None:
-    for tier, other in (("unit", "e2e"), ("e2e", "unit")):
-        text = "import pathlib, time\ndef test_a():\n"
-        text += f"    pathlib.Path('{tier}').touch()\n    end = time.monotonic() + 20\n"
-        text += f"    while not pathlib.Path('{other}').exists() and time.monotonic() < end: pass\n"
-        text += f"    assert pathlib.Path('{other}').exists()\n"
-        write(root, tier, text)
+    for tier, other in (tiers, tiers[::-1]):
+        write(root, tier, meets(tier, other))
     assert run_tests.main([]) == 0
     assert last_line(capfd) == "2 passed"
+
+
+@pytest.mark.parametrize("longer", ["unit", "e2e"])
+def test_the_lane_that_ends_first_takes_what_is_left(
+    root: Path, capfd: pytest.CaptureFixture[str], longer: str
+) -> None:
+    """The longer one does not end before the last of the others has begun."""
+    for tier in {"unit", "e2e"} - {longer}:
+        write(root, tier, GOOD)
+    write(root, longer, meets(longer, "fuzz"))
+    write(root, "bench", GOOD)
+    write(root, "fuzz", meets("fuzz", longer))
+    assert run_tests.main([]) == 0
+    assert last_line(capfd) == "6 passed"
