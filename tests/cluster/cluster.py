@@ -203,8 +203,8 @@ class Cluster:
             return
         with self._locked():
             if self.exists:
-                for node in self.nodes():
-                    node.down()
+                with ThreadPoolExecutor(max_workers=4) as pool:
+                    list(pool.map(Node.down, self.nodes()))
                 self.control.down()
                 self.network.down()
             shutil.rmtree(self.folder)
