@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
@@ -66,7 +67,7 @@ class World:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.api = Api(cluster.kubeconfig)
-        self.began = datetime.now(UTC)
+        self._begin()
 
     def machine(self, name: str) -> Machine:
         return Machine(self.cluster, name)
@@ -279,13 +280,31 @@ class World:
             and entry["stage"] == "ResponseComplete"
         ]
 
+    def _begin(self) -> None:
+        """Requests count from here on."""
+        now = self.cluster.control.audit_log.stat()
+        self._log_then = now.st_ino, now.st_size
+        # After that: what was asked for from then on stands behind what the log has by now.
+        self.began = datetime.now(UTC)
+
     def _audit_log(self) -> Iterable[Object]:
+        """Of all that the session has asked for only what may be of this test is read."""
         log = self.cluster.control.audit_log
         for path in sorted(log.parent.glob(f"{log.stem}*{log.suffix}")):
-            with path.open(encoding="utf-8") as lines:
+            with path.open("rb") as lines:
+                found = os.fstat(lines.fileno())
+                number, size = self._log_then
+                if found.st_ino == number:
+                    # It may have another name by now. What is left of a line that was being
+                    # written then is not of this test either.
+                    lines.seek(max(0, size - 1))
+                    if size:
+                        lines.readline()
+                elif found.st_mtime < self.began.timestamp() - 1:
+                    continue
                 for line in lines:
                     # The last line may still be being written.
-                    if line.endswith("\n"):
+                    if line.endswith(b"\n"):
                         entry = json.loads(line)
                         if datetime.fromisoformat(entry["requestReceivedTimestamp"]) >= self.began:
                             yield entry
@@ -329,7 +348,7 @@ class World:
         for name in NODES:
             self._tidy_node(name)
         self.api.delete(f"{CORE}/namespaces/default/events")
-        self.began = datetime.now(UTC)
+        self._begin()
 
     @staticmethod
     def _ours(node: Object) -> list[str]:
