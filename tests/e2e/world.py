@@ -345,8 +345,7 @@ class World:
             if marks or node["spec"].get("unschedulable"):
                 body = {"metadata": {"annotations": marks}, "spec": {"unschedulable": None}}
                 self.api.patch(f"{CORE}/nodes/{node['metadata']['name']}", body)
-        for name in NODES:
-            self._tidy_node(name)
+        self._tidy_nodes()
         self.api.delete(f"{CORE}/namespaces/default/events")
         self._begin()
 
@@ -363,30 +362,34 @@ class World:
         path = f"{CORE}/pods?fieldSelector=spec.nodeName%3D{node}"
         return [p for p in self.api.items(path) if not p["spec"].get("hostNetwork")]
 
-    def _tidy_node(self, name: str) -> None:
-        machine = self.machine(name)
-        machine.forget_static()
-        if self._pods_on(name):
+    def _tidy_nodes(self) -> None:
+        machines = [self.machine(name) for name in NODES]
+        for machine in machines:
+            machine.forget_static()
+        busy = [machine for machine in machines if self._pods_on(machine.name)]
+        for machine in busy:
             machine.write(machine.healthy())
-            if not self._pods_leave(name, 20):
-                self.cluster.reset_node(name)
-        config = machine.config
-        if not config.exists() or config.read_text(encoding="utf-8") != machine.faulty():
-            machine.write(machine.faulty())
-        machine.forget_pods()
-        machine.forget_operations()
+        for name in self._pods_stay([machine.name for machine in busy], 20):
+            self.cluster.reset_node(name)
+        for machine in machines:
+            config = machine.config
+            if not config.exists() or config.read_text(encoding="utf-8") != machine.faulty():
+                machine.write(machine.faulty())
+            machine.forget_pods()
+            machine.forget_operations()
 
-    def _pods_leave(self, node: str, seconds: float) -> bool:
+    def _pods_stay(self, nodes: Sequence[str], seconds: float) -> list[str]:
+        """Delete the pods of these nodes at once; those on which some are left after that time."""
         deadline = time.monotonic() + seconds
-        while pods := self._pods_on(node):
+        while left := {node: pods for node in nodes if (pods := self._pods_on(node))}:
             if time.monotonic() > deadline:
-                return False
-            for pod in pods:
+                break
+            for pod in (pod for pods in left.values() for pod in pods):
                 meta = pod["metadata"]
                 if "deletionTimestamp" not in meta:
                     self.api.delete(f"{CORE}/namespaces/{meta['namespace']}/pods/{meta['name']}")
             time.sleep(0.3)
-        return True
+        return list(left)
 
     # -- what a failure must show --
 
