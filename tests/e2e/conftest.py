@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,15 @@ _world = pytest.StashKey[World]()
 @pytest.fixture(scope="session")
 def installed(pytestconfig: pytest.Config) -> Iterator[World]:
     """The cluster with the operator in it; what it is made of is built if the cache lacks it."""
-    archives = _images()
     if _KEEP:
         _mend(Cluster(_NAME))
     else:
         Cluster(_NAME).down()
     try:
-        cluster = Cluster.up(_NAME, NODES)
-        for archive in archives:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            images = pool.submit(_images)
+            cluster = Cluster.up(_NAME, NODES)
+        for archive in images.result():
             cluster.load_image(archive)
         world = World(cluster)
         pytestconfig.stash[_world] = world
