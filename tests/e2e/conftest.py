@@ -20,7 +20,7 @@ from tests.api.spaces import SYSTEM
 from tests.cluster.cluster import Cluster
 from tests.e2e.api import CORE
 from tests.e2e.machine import Machine
-from tests.e2e.world import NODES, ROOT, World
+from tests.e2e.world import DEPLOYMENT, NODES, ROOT, World
 
 _NAME = os.environ.get("E2E_CLUSTER", "e2e")
 _KEEP = os.environ.get("E2E_KEEP", "") not in ("", "0")
@@ -74,9 +74,11 @@ def _images() -> list[Path]:
 
 def install(world: World) -> None:
     """Install as the README says; a controller of an earlier session makes room for this one."""
+    before = world.api.get(DEPLOYMENT)
     done = world.kubectl("apply", "-k", str(ROOT))
     assert done.returncode == 0, done.stderr
-    world.api.delete(f"{CORE}/namespaces/{SYSTEM}/pods")
+    if before:
+        world.api.delete(f"{CORE}/namespaces/{SYSTEM}/pods")
     world.await_controller()
 
 
