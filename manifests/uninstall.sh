@@ -221,10 +221,9 @@ done
 
 say "deleting the rest"
 # The admission policies before the ConfigMap that they read.
-for policy in cni-upgrade-agent-pods cni-upgrade-agent-pods-fixed cni-upgrade-agent-pods-bound cni-upgrade-agent-pods-stopped \
-    cni-upgrade-agent-pods-closed cni-upgrade-node-writes cni-upgrade-policy-writes; do
-    quiet delete validatingadmissionpolicybinding $policy
-    quiet delete validatingadmissionpolicy $policy
+for kind in validatingadmissionpolicybinding validatingadmissionpolicy; do
+    quiet delete $kind --ignore-not-found cni-upgrade-agent-pods cni-upgrade-agent-pods-fixed cni-upgrade-agent-pods-bound \
+        cni-upgrade-agent-pods-stopped cni-upgrade-agent-pods-closed cni-upgrade-node-writes cni-upgrade-policy-writes
 done
 for crd in $CRDS; do
     quiet delete customresourcedefinition "$crd" --timeout=${PATIENCE}s ||
@@ -233,12 +232,10 @@ done
 # One that is gone already would be an error, after which kubectl waits for none of the others.
 quiet delete namespace $AGENTS $PROOF $SYSTEM --ignore-not-found --timeout=${PATIENCE}s || say "a namespace is not gone yet"
 for space in default kube-system kube-flannel "$LEASES"; do
-    quiet -n "$space" delete rolebinding $NAME
-    quiet -n "$space" delete role $NAME
+    quiet -n "$space" delete --ignore-not-found rolebinding/$NAME role/$NAME
 done
-quiet delete clusterrolebinding $NAME
-quiet delete clusterrole $NAME
-quiet delete priorityclass cni-upgrade-agent cni-upgrade-controller
+quiet delete --ignore-not-found clusterrolebinding/$NAME clusterrole/$NAME \
+    priorityclass/cni-upgrade-agent priorityclass/cni-upgrade-controller
 
 left=
 ours=$(carried)
