@@ -369,7 +369,7 @@ class World:
         busy = [machine for machine in machines if self._pods_on(machine.name)]
         for machine in busy:
             machine.write(machine.healthy())
-        for name in self._pods_stay([machine.name for machine in busy], 20):
+        for name in self._pods_stay([machine.name for machine in busy], 40):
             self.cluster.reset_node(name)
         for machine in machines:
             config = machine.config
