@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 PAUSES = (1.0, 1.0, 2.0, 3.0, 5.0)  # seconds; after an outage nobody waits long for the next try
 WATCH = 300  # seconds after which a watch is begun anew
+LISTEN = 60  # the same of Events: no bookmark tells that one lives, so it ends before it seems dead
 
 AGENTS_ONLY = f"{names.LABEL_COMPONENT}=agent"
 PROOFS_ONLY = f"{names.LABEL_COMPONENT}=proof"
@@ -116,11 +117,14 @@ class Follower:
             nonlocal version
             try:
                 query = {"fieldSelector": "type=Warning"}
-                async for event in self._kube.watch(EVENTS, namespace, version, WATCH, **query):
+                async for event in self._kube.watch(EVENTS, namespace, version, LISTEN, **query):
                     heard(event)
-            except KubeError:
+            except KubeError as error:
+                # The last Warning's version grows too old in quiet: no bookmark brings a later one.
+                quiet = error.status == 410 and version
                 version = ""
-                raise
+                if not quiet:
+                    raise
 
         await self._again(once, EVENTS)
 

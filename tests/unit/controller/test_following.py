@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from cni_upgrade.controller import following
 from cni_upgrade.controller.following import Follower, kinds
+from cni_upgrade.kube import client as clients
 from cni_upgrade.kube.port import KubeError, Object
 from tests.unit.controller.kube_model import Made
 from tests.unit.controller.passes import becomes
+from tests.unit.controller.test_client import serving
 from tests.unit.fleet.cluster_model import AGENTS, PROOF
 
 
@@ -133,17 +138,18 @@ async def test_where_something_may_have_been_missed_all_is_listed_again(
         await becomes(lambda: asked(made, "cninodestates")[-1] == "77")
 
 
-async def test_warnings_are_heard_anew_after_a_gap(made: Made) -> None:
-    def warning(version: int, text: str, kind: str = "ADDED") -> Object:
-        event = {
-            "metadata": {"resourceVersion": str(version)},
-            "type": "Warning",
-            "reason": "Failed",
-            "message": text,
-            "involvedObject": {"kind": "Pod", "uid": "pod"},
-        }
-        return {"type": kind, "object": event}
+def warning(version: int, text: str, kind: str = "ADDED") -> Object:
+    event = {
+        "metadata": {"resourceVersion": str(version)},
+        "type": "Warning",
+        "reason": "Failed",
+        "message": text,
+        "involvedObject": {"kind": "Pod", "uid": "pod"},
+    }
+    return {"type": kind, "object": event}
 
+
+async def test_warnings_are_heard_anew_after_a_gap(made: Made) -> None:
     async with followed(made) as heard:
         says = made.kube.told["events"]
         says += [warning(5, "first"), warning(6, "expired", "DELETED")]
@@ -156,6 +162,51 @@ async def test_warnings_are_heard_anew_after_a_gap(made: Made) -> None:
         # Two namespaces, and one of them again.
         await becomes(lambda: asked(made, "events").count("") == 3)
         assert heard.missed == 0
+
+
+async def test_a_quiet_watch_of_events_is_not_taken_for_dead(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They have no watch cache, and so no bookmarks. The API server's seconds last 10 ms here."""
+    monkeypatch.setattr(clients, "_QUIET", clients._QUIET / 100)
+    after: list[str] = []
+
+    async def quiet(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        if request.path == f"/api/v1/namespaces/{AGENTS}/events":
+            after.append(request.query.get("resourceVersion", ""))
+            if len(after) == 1:
+                await response.write(json.dumps(warning(5, "first")).encode() + b"\n")
+        await asyncio.sleep(int(request.query["timeoutSeconds"]) / 100)
+        return response
+
+    async def ready() -> None:
+        """All was listed."""
+
+    async with serving(quiet, tmp_path) as client:
+        follower = Follower(client, made.store, lambda: None, lambda: None, ready)
+        task = asyncio.create_task(follower.run())
+        await becomes(lambda: len(after) == 2)
+        task.cancel()
+        await asyncio.wait([task])
+    assert after == ["", "5"]
+    assert "the watch of events ended" not in caplog.text
+
+
+async def test_a_warning_that_the_api_server_has_forgotten_is_no_trouble(
+    made: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    """etcd forgets after five minutes, and nothing tells of a later version in quiet."""
+    too_old = KubeError(410, "Expired", "too old")
+    async with followed(made) as heard:
+        made.kube.told["events"] += [warning(5, "first"), too_old]
+        heard.listed.set()
+        await becomes(lambda: asked(made, "events").count("") == 3)
+        assert "the watch of events ended" not in caplog.text
+        # Who names no version cannot be told that it is too old.
+        made.kube.told["events"].append(too_old)
+        await becomes(lambda: "the watch of events ended: too old" in caplog.text)
 
 
 def test_each_kind_is_asked_for_where_it_counts(made: Made) -> None:
