@@ -75,6 +75,7 @@ async def _lead(permissions: Permissions, leading: Leading, loop: Loop, recorder
         with contextlib.suppress(KubeError, TimeoutError):
             async with asyncio.timeout(GOODBYE):
                 await recorder.send()
+        recorder.end()
         await leading.release()
 
 

@@ -112,6 +112,13 @@ class Recorder:
             else:
                 self._waiting.pop(key, None)
 
+    def end(self) -> None:
+        """Give up what waits: this process ends, and no other knows of it."""
+        if self._waiting:
+            log.warning("%d events were lost: this replica ends", self.waiting)
+        self.lost += self.waiting
+        self._waiting.clear()
+
     def _give_up(self, event: Object, why: str) -> None:
         self.lost += 1
         name = event["involvedObject"]["name"]

@@ -25,7 +25,7 @@ from pydantic_core import from_json
 from cni_upgrade.api import names
 from cni_upgrade.kube.again import insist
 from cni_upgrade.kube.port import KubeError, Listed, Object, tried
-from cni_upgrade.kube.resources import ACCESS_REVIEWS, LEASES, PODS, Resource
+from cni_upgrade.kube.resources import ACCESS_REVIEWS, EVENTS, LEASES, PODS, Resource
 from cni_upgrade.kube.rights import LEASE
 
 _PAGE = "250"  # of 10 KB each they are 25 MB while they are read
@@ -61,8 +61,9 @@ class _Call:
     @property
     def fenced(self) -> bool:
         """Whether only the replica that leads may send it: each write but those of the Lease that
-        says who leads, and questions that are asked by POST."""
-        if self.method == "GET" or self.resource == ACCESS_REVIEWS:
+        says who leads, questions that are asked by POST, and Events: they tell of writes that were
+        done, under names of their own, and no other replica knows of them."""
+        if self.method == "GET" or self.resource in (ACCESS_REVIEWS, EVENTS):
             return False
         if self.resource != LEASES:
             return True
@@ -124,7 +125,8 @@ class Client:
         """One request; a read is sent again where the API server says when.
 
         A write goes by a plan, and that may be overtaken while it waits: who made it asks again,
-        if at all. The Lease that says who leads is bid for by no plan.
+        if at all. The Lease that says who leads is bid for by no plan, and no plan overtakes an
+        Event.
         """
         return await insist(lambda: self._try(call), lambda: not call.fenced)
 

@@ -17,7 +17,7 @@ from cni_upgrade.kube import again
 from cni_upgrade.kube import client as clients
 from cni_upgrade.kube.client import Client, NoCredentialsError, connect
 from cni_upgrade.kube.port import KubeError, Listed, tried
-from cni_upgrade.kube.resources import JOBS, LEASES, NODES
+from cni_upgrade.kube.resources import EVENTS, JOBS, LEASES, NODES
 from cni_upgrade.kube.rights import LEASE, Right, missing
 from tests.unit.controller.kube_model import client_of
 
@@ -351,6 +351,14 @@ async def test_only_the_lease_that_says_who_leads_is_written_by_every_replica(
         ):
             with pytest.raises(KubeError, match="this replica does not lead"):
                 await write
+
+
+async def test_an_event_is_sent_by_who_leads_no_more(tmp_path: Path) -> None:
+    """It tells of a write that was done while that replica led, and nobody else knows of it."""
+    async with serving(says(201, "{}"), tmp_path) as client:
+        client.fence = lambda: 0.0
+        await client.create(EVENTS, "default", {"metadata": {"name": "node-a.1"}})
+        assert client.requests == {("POST", "events", 201): 1}
 
 
 def event(version: int) -> str:

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import yaml
 
+from cni_upgrade.api import names
 from cni_upgrade.controller import configuration, web
 from cni_upgrade.controller import main as starting
 from cni_upgrade.controller.clock import utc_now
@@ -22,8 +23,10 @@ from cni_upgrade.controller.lease import Election, Timing
 from cni_upgrade.controller.main import main, run
 from cni_upgrade.controller.permissions import Permissions
 from cni_upgrade.controller.recorder import Recorder
+from cni_upgrade.fleet.decisions import Emit
 from cni_upgrade.kube.client import Client
 from tests.unit.controller.kube_model import KUBECONFIG, Made, silence
+from tests.unit.controller.passes import becomes
 from tests.unit.fleet.node_model import SimNode
 
 SHIPPED = Path(__file__).parents[3] / "manifests" / "config.yaml"
@@ -177,6 +180,23 @@ async def test_events_go_by_the_clock_of_the_records(
         with pytest.raises(web.PortError):
             await run(configuration.read(config), words)
     assert told == [theirs]
+
+
+async def test_events_that_still_wait_at_the_end_are_lost(
+    made: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    leading = Leading(made.kube, "system", Election("one", Timing()), lambda: None)
+    permissions = Permissions(made.kube, made.store, asyncio.Event(), lambda: None)
+    made.kube.refuse = lambda verb, plural, name: silence()
+    for node in ("node-a", "node-b"):
+        made.recorder.say(Emit(names.NODE_STATE_KIND, node, "uid", "Warning", "Failed", node))
+    task = asyncio.create_task(starting._lead(permissions, leading, made.loop, made.recorder))
+    await becomes(lambda: [asked for asked in made.kube.asked if asked[1] == "events"])
+    assert (made.recorder.waiting, made.recorder.lost) == (2, 0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert (made.recorder.waiting, made.recorder.lost) == (0, 2)
+    assert "2 events were lost" in caplog.text
 
 
 async def test_probes_and_metrics(made: Made) -> None:
