@@ -120,7 +120,7 @@ class Executor:
         if not self._meant() or self._contests.rests(turn.subject, decision):
             return False
         try:
-            await self._requests.send(decision)
+            refusal = await self._requests.send(decision)
         except KubeError as error:
             self.refused[error.reason] += 1
             if isinstance(decision, d.SetStatus) and (error.unreachable or error.conflict):
@@ -137,6 +137,9 @@ class Executor:
             self._store.errors[turn.subject] = error.message
             log.warning("%s: %s: %s", *said)
             return False
+        if refusal is not None:
+            self.refused[refusal.reason] += 1
+            return None
         if isinstance(decision, d.SetStatus):
             self._owed.forget(decision)
         self.carried_out[type(decision).__name__] += 1

@@ -141,8 +141,11 @@ class Requests:
                 shelf.put(left)
 
     @singledispatchmethod
-    async def send(self, decision: Any) -> None:
-        """Ask for one decision; KubeError where it was refused, TypeError where nobody knows it."""
+    async def send(self, decision: Any) -> KubeError | None:
+        """Ask for one decision; KubeError where it was refused, TypeError where nobody knows it.
+
+        A refusal that concerns nothing else of its turn is answered, not raised.
+        """
         raise TypeError(f"nobody carries out a {type(decision).__name__}")
 
     @send.register
@@ -258,24 +261,25 @@ class Requests:
         await self._gone(self._store.leases, LEASES, space, decision.name, decision.uid)
 
     @send.register
-    async def _(self, decision: d.Evict) -> None:
+    async def _(self, decision: d.Evict) -> KubeError | None:
         try:
             await self._kube.evict(decision.namespace, decision.name, decision.uid)
         except KubeError as error:
             if error.gone:
-                return
+                return None
             # 409: it is another pod by now, as the next list shows, or a webhook; 429: a budget;
             # 403: its namespace is terminating; 500: two budgets for one pod; any other: a webhook.
             # It is the answer for this pod alone, the next ones are asked too.
             if error.status == 500 and disruption.SEVERAL in error.message:
                 told = await self._several(decision) or error.message
                 self._store.evicted(decision.uid, told, _PERSON)
-                return
+                return error
             self._store.evicted(decision.uid, _against(error), error.retry_after or 0.0)
             if error.status == 0:
                 raise
-        else:
-            self._store.evicted(decision.uid, "")
+            return error
+        self._store.evicted(decision.uid, "")
+        return None
 
     async def _several(self, decision: d.Evict) -> str:
         """Names the budgets of a pod that has several; empty where they cannot be listed."""

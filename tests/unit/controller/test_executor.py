@@ -368,6 +368,21 @@ async def test_one_eviction_that_is_refused_keeps_no_other_pod_from_being_asked(
     assert told in known.store.evictions[a.uid].blocked_by
     assert known.store.evictions[b.uid].blocked_by == ""
     assert known.store.errors == {}
+    assert known.executor.refused == {error.reason: 1}
+    assert known.executor.carried_out["Evict"] == 1, "the other one"
+
+
+async def test_an_eviction_that_is_refused_is_not_logged_as_done(
+    known: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    [a] = evictions(known, "a")
+    caplog.set_level("INFO", "cni_upgrade.controller.executor")
+    known.kube.refuse = _says(
+        KubeError(429, "TooManyRequests", "Cannot evict pod", [BUDGET]), "evict"
+    )
+    assert await carry(known, a, set_status(message="goes on"))
+    assert "Evict" not in caplog.text
+    assert known.kube.cluster.status("node-a")["message"] == "goes on"
 
 
 SEVERAL = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not"
@@ -386,6 +401,7 @@ async def several(known: Made, error: KubeError | None = None) -> Eviction:
     says = {"evict": KubeError(500, "InternalError", SEVERAL), "list": error}
     known.kube.refuse = lambda verb, plural, name: says.get(verb)
     assert await carry(known, a)
+    assert known.executor.refused == {"InternalError": 1}
     return known.store.evictions[a.uid]
 
 
