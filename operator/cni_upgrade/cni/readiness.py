@@ -11,6 +11,7 @@ from dataclasses import replace
 from cni_upgrade.cni import runtime_config, runtimes
 from cni_upgrade.cni.facts import Facts, Target
 from cni_upgrade.cni.numbers import wholes
+from cni_upgrade.cni.unanswered import unanswered
 from cni_upgrade.cni.value import dataclass
 from cni_upgrade.cni.verdict import judge
 
@@ -44,6 +45,8 @@ class Readiness:
     obstacles: tuple[Obstacle, ...] = ()
     elsewhere: tuple[Obstacle, ...] = ()
     """The releases that read other folders, or of which it is not known which they read."""
+    unanswered: tuple[Obstacle, ...] = ()
+    """The releases that begin to ask of plugins what those may not answer."""
 
 
 def _the_same(_runtime: str) -> None:
@@ -64,6 +67,7 @@ def readiness(
     """
     obstacles: list[Obstacle] = []
     others: list[Obstacle] = []
+    asking: list[Obstacle] = []
     unknown = False
     facts = replace(facts, without_cni=None)
     for name, first, last, other in _runs(wanted, after, elsewhere):
@@ -71,13 +75,17 @@ def readiness(
         if other is not None:
             others.append(Obstacle(several, other))
             continue
-        found = judge(replace(facts, runtime=f"{name}://{first}", libcni=None), Target()).baseline
+        judged = judge(replace(facts, runtime=f"{name}://{first}", libcni=None), Target())
+        found = judged.baseline
         unknown = unknown or found.add is None or found.del_ is None
         why = found.add_why or found.del_why
         if why:
             obstacles.append(Obstacle(several, why))
-    ready = False if obstacles else None if unknown or others else True
-    return Readiness(wanted, ready, tuple(obstacles), tuple(others))
+            continue
+        used = [each.name for each in judged.files if each.active]
+        asking += [Obstacle(several, each) for each in unanswered(facts, used, name, first)]
+    ready = False if obstacles else None if unknown or others or asking else True
+    return Readiness(wanted, ready, tuple(obstacles), tuple(others), tuple(asking))
 
 
 def together(obstacles: Iterable[Obstacle]) -> list[str]:

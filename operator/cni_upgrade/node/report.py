@@ -136,7 +136,8 @@ def _readiness(survey: Survey, wanted: str, later: Elsewhere) -> ReadinessReport
     others = "; ".join(together(found.elsewhere))
     if others:
         whys.append(others)
-    elif found.ready is None:
+    whys += together(found.unanswered)
+    if found.ready is None and not whys:
         what = "what a plugin or this runtime supports, or how a pod was added,"
         whys = [f"{what} is not known: see the findings"]
     return ReadinessReport(wanted, found.ready, "; ".join(whys), others)

@@ -40,6 +40,18 @@ def test_what_a_plugin_does_not_say_is_not_known(host: Host) -> None:
     assert "not known" in found.why
 
 
+def test_who_may_not_answer_what_a_later_release_asks_is_named(host: Host) -> None:
+    """In place of the pointer at the findings, which do not tell of it."""
+    host.runtime = "containerd://1.7.20"
+    host.plugin("own")
+    host.config(text='{"cniVersion": "1.0.0", "name": "n", "plugins": [{"type": "own"}]}')
+    (found,) = ready(host, "cri-o>=1.25")
+    assert found.ready is None
+    assert found.why.startswith("cri-o 1.25.0 to 1.30, ")
+    assert "whether own answers" in found.why
+    assert "see the findings" not in found.why
+
+
 def test_an_apply_answers_anew(host: Host) -> None:
     """Its report takes the place of the audit's."""
     host.config()

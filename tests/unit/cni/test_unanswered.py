@@ -1,0 +1,61 @@
+"""What a move begins to ask of plugins, and nothing shows that they answer: CHECK."""
+
+import json
+
+import pytest
+
+from cni_upgrade.cni import config, moves, versions
+from cni_upgrade.cni.facts import Facts, Support, Target
+from cni_upgrade.cni.readiness import readiness, together
+from cni_upgrade.cni.verdict import judge
+
+
+def facts(runtime: str, *plugins: str, **members: object) -> Facts:
+    """A node with a list of those plugins, each of which claims every version."""
+    text = {"name": "n", "plugins": [{"type": each} for each in plugins], **members}
+    read = config.read("10-net.conflist", json.dumps(text).encode())
+    claimed = {each: Support.told(each, versions.KNOWN) for each in (*plugins, "loopback")}
+    return Facts(runtime, [read], claimed)
+
+
+def at(runtime: str, version: str, *others: str) -> Facts:
+    return facts(runtime, "aws-cni", cniVersion=version, cniVersions=[version, *others])
+
+
+@pytest.mark.parametrize("runtime", ["containerd://1.7.20", "docker://20.10.7"])
+def test_a_move_to_crio_begins_to_ask_check(runtime: str) -> None:
+    known = facts(runtime, "aws-cni", "portmap", cniVersion="1.0.0")
+    found = readiness(known, "cri-o>=1.25")
+    assert (found.ready, found.obstacles) == (None, ())
+    (why,) = together(found.unanswered)
+    assert why.startswith("cri-o 1.25.0 to 1.30, cri-o 1.31.0 to 1.32, cri-o 1.33.0 to 1.36: ")
+    assert "CHECK" in why
+    assert "whether aws-cni answers" in why
+    assert not list(moves.breaks(known, judge(known, Target()))), (
+        "not known is no finding of a move"
+    )
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        facts("containerd://1.7.20", "bridge", "portmap", cniVersion="1.0.0"),
+        facts("containerd://1.7.20", "aws-cni", cniVersion="0.3.1"),
+        facts("containerd://1.7.20", "aws-cni", cniVersion="1.0.0", disableCheck=True),
+        facts("cri-o://1.24.0", "aws-cni", cniVersion="1.0.0"),
+    ],
+    ids=["they answer", "there is none at that version", "the list says no", "asked today"],
+)
+def test_who_is_not_newly_asked_check(known: Facts) -> None:
+    assert readiness(known, "cri-o>=1.25").ready is True
+
+
+def test_a_version_that_only_a_later_release_reads_begins_to_ask_check() -> None:
+    """libcni reads cniVersions from 1.2 on."""
+    known = at("cri-o://1.24.0", "0.3.1", "1.0.0")
+    found = readiness(known, "cri-o>=1.25")
+    assert found.ready is None
+    assert {each.releases for each in found.unanswered} == {
+        "cri-o 1.31.0 to 1.32",
+        "cri-o 1.33.0 to 1.36",
+    }
