@@ -71,7 +71,7 @@ def readiness(
     unknown = False
     facts = replace(facts, without_cni=None)
     for name, first, last, other in _runs(wanted, after, elsewhere):
-        several = f"{name} {first} to {last}" if last != first else f"{name} {first}"
+        several = _several(name, first, last)
         if other is not None:
             others.append(Obstacle(several, other))
             continue
@@ -83,9 +83,14 @@ def readiness(
             obstacles.append(Obstacle(several, why))
             continue
         used = [each.name for each in judged.files if each.active]
-        asking += [Obstacle(several, each) for each in unanswered(facts, used, name, first)]
+        for begins, doubt in unanswered(facts, used, name, first, last):
+            asking.append(Obstacle(_several(name, begins, last), doubt))
     ready = False if obstacles else None if unknown or others or asking else True
     return Readiness(wanted, ready, tuple(obstacles), tuple(others), tuple(asking))
+
+
+def _several(name: str, first: str, last: str) -> str:
+    return f"{name} {first} to {last}" if last != first else f"{name} {first}"
 
 
 def together(obstacles: Iterable[Obstacle]) -> list[str]:

@@ -29,3 +29,18 @@ def asked(runtime: Runtime, version: str | None) -> bool | None:
     if release is None or since is None or not_yet is None:
         return None
     return True if tuple(release) >= since else False if tuple(release) <= not_yet else None
+
+
+def begins(name: str, first: str, last: str) -> str | None:
+    """The first of a run of releases that asks STATUS, or may; None where none does.
+
+    `last` may be a line such as 2.0: every release of it.
+    """
+    *line, patch = _NOT_YET[name]
+    begun = max(_numbers(first), [*line, patch + 1])
+    until = _numbers(last)
+    return ".".join(map(str, begun)) if begun[: len(until)] <= until else None
+
+
+def _numbers(release: str) -> list[int]:
+    return [int(part) for part in release.split(".")]

@@ -30,6 +30,24 @@ def test_who_asks(runtime: str, asks: bool | None) -> None:
     assert status.asked(known, None) is False
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "last", "begins"),
+    [
+        ("containerd", "1.7.0", "1.7", None),
+        ("containerd", "2.0.0", "2.0", "2.0.1"),
+        ("containerd", "2.0.0", "2.0.0", None),
+        ("containerd", "2.1.3", "2.3", "2.1.3"),
+        ("cri-o", "1.24.0", "1.24.1", None),
+        ("cri-o", "1.25.0", "1.30", "1.30.2"),
+        ("cri-o", "1.31.0", "1.32", "1.31.0"),
+    ],
+)
+def test_which_of_a_run_of_releases_may_ask_first(
+    name: str, first: str, last: str, begins: str | None
+) -> None:
+    assert status.begins(name, first, last) == begins
+
+
 def test_a_rewrite_that_begins_to_ask_says_so() -> None:
     found = node("containerd://2.1.3", "1.0.0", NEW, target=Target("1.1.0"))
     assert (found.verdict, found.files[0].to) == ("Rewrite", "1.1.0")

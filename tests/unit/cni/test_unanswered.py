@@ -1,6 +1,7 @@
-"""What a move begins to ask of plugins, and nothing shows that they answer: CHECK."""
+"""What a move begins to ask of plugins, and nothing shows that they answer: CHECK and STATUS."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -59,3 +60,44 @@ def test_a_version_that_only_a_later_release_reads_begins_to_ask_check() -> None
         "cri-o 1.31.0 to 1.32",
         "cri-o 1.33.0 to 1.36",
     }
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted", "first"),
+    [
+        (at("containerd://1.7.20", "1.0.0", "1.1.0"), "containerd>=2.1", "containerd 2.1.0 to 2.3"),
+        (at("containerd://1.7.20", "1.0.0", "1.1.0"), "containerd>=2.0", "containerd 2.0.1 to 2.0"),
+        (at("containerd://2.0.0", "1.1.0"), "containerd>=2.1", "containerd 2.1.0 to 2.3"),
+        (at("containerd://2.0.0", "1.1.0"), "containerd>=2.0", "containerd 2.0.1 to 2.0"),
+        (at("cri-o://1.30.1", "1.0.0", "1.1.0"), "cri-o>=1.34", "cri-o 1.34.0 to 1.36"),
+        (at("cri-o://1.32.0", "1.1.0"), "cri-o>=1.34", "cri-o 1.34.0 to 1.36"),
+        (at("cri-o://1.32.0", "1.1.0"), "cri-o>=1.33", "cri-o 1.33.0 to 1.36"),
+    ],
+)
+def test_a_move_begins_to_ask_status(known: Facts, wanted: str, first: str) -> None:
+    found = readiness(known, wanted)
+    assert (found.ready, found.obstacles) == (None, ())
+    assert found.unanswered[0].releases == first
+    (why,) = {each.why for each in found.unanswered}
+    said = "may ask" if first.startswith("cri-o 1.33") else "asks"
+    assert f"it {said} STATUS of aws-cni, and" in why
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted"),
+    [
+        (at("containerd://2.0.1", "1.1.0"), "containerd>=2.0"),
+        (at("containerd://1.7.20", "1.0.0"), "containerd>=2.1"),
+        (at("cri-o://1.34.0", "1.1.0"), "cri-o>=1.34"),
+    ],
+)
+def test_who_is_not_newly_asked_status(known: Facts, wanted: str) -> None:
+    assert readiness(known, wanted).ready is True
+
+
+def test_only_the_files_in_use_count() -> None:
+    known = at("containerd://2.0.0", "1.0.0")
+    other = replace(at("", "1.1.0").configs[0], name="20-other.conflist")
+    beside = replace(known, configs=[*known.configs, other])
+    assert readiness(beside, "containerd>=2.1").ready is True
+    assert readiness(replace(beside, max_conf_num=0), "containerd>=2.1").ready is None

@@ -52,6 +52,17 @@ def test_who_may_not_answer_what_a_later_release_asks_is_named(host: Host) -> No
     assert "see the findings" not in found.why
 
 
+def test_what_a_later_release_asks_is_told_beside_what_fails(host: Host) -> None:
+    host.runtime = "containerd://2.0.0"
+    host.config(text=VERSIONLESS.replace("{", '{"cniVersion": "1.1.0",', 1))
+    both, last = ready(host, "containerd>=1.7", "containerd>=2.0.1")
+    assert (both.ready, last.ready) == (False, None)
+    assert last.why.startswith("containerd 2.0.1 to 2.0, containerd 2.1.0 to 2.3, ")
+    assert "it asks STATUS of bridge, portmap, and" in last.why
+    assert both.why.startswith("containerd 1.7.0 to 1.7: ")
+    assert both.why.endswith(f"; {last.why}")
+
+
 def test_an_apply_answers_anew(host: Host) -> None:
     """Its report takes the place of the audit's."""
     host.config()
