@@ -29,7 +29,10 @@ def finished(view: View, message: str) -> Move:
     """The end of a change that is proved; or its second leg, where that was the first one."""
     if not _due(view):
         return done(view, message)
-    update: dict[str, Any] = {"attempts": 0, "next_attempt_at": None}
+    # What worked before the second leg, whenever that begins, is what the first one has proved, not
+    # what it has mended.
+    works = Baseline.model_validate({"add": True, "del": True}) if _shown(view) else None
+    update: dict[str, Any] = {"attempts": 0, "next_attempt_at": None, "baseline": works}
     if _shown(view) or not verify(view).proof:
         # Nobody waits for the proof of what stands there now, whenever the second leg follows.
         # Nor is it a success: failures in a row are counted from one, and this is half of one.
@@ -75,9 +78,6 @@ def _may(view: View, policy: CNIUpgradePolicy) -> bool:
 
 def _begun(view: View, policy: CNIUpgradePolicy, message: str) -> Move:
     status = view.status
-    # What worked before this leg is what the first one has proved, not what it has mended.
-    works = Baseline.model_validate({"add": True, "del": True}) if _shown(view) else None
-    status = status.model_copy(update={"baseline": works})
     state = view.state.model_copy(update={"status": status})
     try:
         operation = orders.apply(view.node, state, policy, view.world.config, view.now)

@@ -1399,7 +1399,10 @@ def lowered_between_two_failures() -> Rollout:
 
 
 def lowered_and_called_off() -> Rollout:
-    """Paused between the legs: the first one is proved and given back, the second one waits."""
+    """Paused between the legs: the first one is proved and given back, the second one waits.
+
+    Resumed, that begins with the drain, for pods can be deleted since the first one.
+    """
     r = of(lowered_node())
     r.cluster.apply_policy("cure", {**ENFORCE, "target": EXACT})
     r.until(lambda: r.step_of("node-b") == "ProveAdd")
@@ -1410,6 +1413,8 @@ def lowered_and_called_off() -> Rollout:
     assert version(r, "node-b") == "0.4.0"
     r.say("== resumed")
     r.cluster.annotate("CNIUpgradePolicy", "cure", names.PAUSED, None)
+    r.until(lambda: r.phase("node-b") != "Waiting")
+    assert r.phase("node-b") == "Draining"
     r.settle()
     assert (phases(r), version(r, "node-b")) == ({"node-b": "Done"}, "1.0.0")
     return r

@@ -111,13 +111,19 @@ def test_it_goes_on_as_another_operation_under_the_same_cordon() -> None:
     assert status.operation.policy.uid == "cure-uid"
 
 
+@pytest.mark.parametrize("spec", [{}, {"drain": {"policy": "Never"}}])
 @pytest.mark.parametrize(
     ("proof", "works"),
     [({"outcome": "Proved"}, True), ({"outcome": "Inconclusive"}, None), ({}, None)],
 )
-def test_it_is_judged_by_what_the_first_leg_has_proved(proof: Any, works: bool | None) -> None:
-    """Not by what was broken before that: what it has mended would count for nothing."""
-    status = ended(current={"proof": proof}, baseline={"add": True, "del": False})
+def test_it_is_judged_by_what_the_first_leg_has_proved(
+    spec: Any, proof: Any, works: bool | None
+) -> None:
+    """Not by what was broken before that: what it has mended would count for nothing.
+
+    Nor would a later one be drained for, and without that the agent writes nothing.
+    """
+    status = ended(spec=spec, current={"proof": proof}, baseline={"add": True, "del": False})
     known = status.baseline
     assert (known.add if known else None, known.delete if known else None) == (works, works)
 
