@@ -6,7 +6,7 @@ from datetime import datetime
 
 from cni_upgrade.api.changed import Changed, ChangedFile
 from cni_upgrade.api.operation_status import OperationStatus
-from cni_upgrade.node.operation import Kind, Outcome, Result
+from cni_upgrade.node.operation import Change, Kind, Outcome, Result
 
 RESTORED, REFUSED, FAILED, GIVEN_UP = "Restored", "Refused", "Failed", "GivenUp"
 """What became of giving back."""
@@ -22,13 +22,24 @@ def after(known: Changed | None, operation: OperationStatus, result: Result) -> 
         return _applied(known, operation, result)
     if known is None or operation.kind != Kind.RESTORE or result.outcome is not Outcome.DONE:
         return known
-    written = {change.name: change.after for change in result.changes}
+    written = {change.name: change for change in result.changes}
     left = tuple(
-        file.model_copy(update={"sha256": written.get(file.name, file.sha256) or ""})
+        _put_back(file, written[file.name]) if file.name in written else file
         for file in known.files
         if file.backup != result.backup
     )
     return known.model_copy(update={"files": left})
+
+
+def _put_back(file: ChangedFile, change: Change) -> ChangedFile:
+    """What stands now is what an earlier change of the policy, or somebody since, had written."""
+    return ChangedFile(
+        name=file.name,
+        backup=file.backup,
+        from_=file.from_,
+        to=change.to,
+        sha256=change.after or "",
+    )
 
 
 def _applied(known: Changed | None, operation: OperationStatus, result: Result) -> Changed | None:

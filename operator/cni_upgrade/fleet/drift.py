@@ -137,8 +137,8 @@ def _entry(view: View, mine: ChangedFile, file: FileReport, now: DriftStatus) ->
         kind=KIND,
         operation=view.operation.id,
         outcome=SPENT if now.spent else "Found",
-        from_=mine.to,
+        from_=mine.to or "missing",
         to=file.version or "missing",
-        message=f"{file.name} was written at {mine.to} and is at {file.version or 'no version'}, "
-        f"by {now.writer}",
+        message=f"{file.name} was written at {mine.to or 'no version'} and is at "
+        f"{file.version or 'no version'}, by {now.writer}",
     )

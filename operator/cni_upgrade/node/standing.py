@@ -44,7 +44,7 @@ def find(survey: Survey) -> Standing | None:
     found = {each.name: sha256(each) for each in survey.configs}
     files = tuple(
         file.told(name, place)
-        for name, file in _changed(_of_the_last(made), returned).items()
+        for name, file in _changed(place, _of_the_last(made), returned).items()
         if found.get(file.saved.name) != file.saved.sha256
     )
     return Standing(made[-1].policy, files) if files else None
@@ -71,7 +71,7 @@ def relied_on(place: State) -> set[str]:
             # Without the one before it, it would begin earlier the next time.
             found |= {each.id for each in told_of[: -len(since)][-1:]}
             for heard in (returned, {}):
-                for file in _changed(since, heard).values():
+                for file in _changed(place, since, heard).values():
                     found |= {file.made.id, file.newest}
     return found
 
@@ -98,7 +98,7 @@ class _File:
         return StandingFile(name, self.made.id, before, self.to, self.sha256, self.newest)
 
 
-def _changed(made: list[Backup], returned: Mapping[Back, int]) -> dict[str, _File]:
+def _changed(place: State, made: list[Backup], returned: Mapping[Back, int]) -> dict[str, _File]:
     """What was written and what was put back, in the order of time, as the controller records it.
 
     Of each file the first backup counts; one that is put back ends what it began, as does the same
@@ -114,7 +114,9 @@ def _changed(made: list[Backup], returned: Mapping[Back, int]) -> dict[str, _Fil
                 if back and (known.made.id == each.id or known.saved.same(saved)):
                     del found[name]
                 elif back:
-                    known.sha256 = saved.sha256 if name == saved.name else ""
+                    stands = name == saved.name
+                    known.to = _version(place, each, saved) if stands else None
+                    known.sha256 = saved.sha256 if stands else ""
                 else:
                     landed = name == (saved.becomes or saved.name)
                     # Else a list has taken its place.

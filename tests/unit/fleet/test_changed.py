@@ -9,6 +9,7 @@ from tests.unit.fleet.samples import operation, result
 
 CONF = Change("10-x.conf", "0.4.0", None, "a" * 64, None, "")
 LIST = Change("10-x.conflist", "0.4.0", "1.0.0", None, "b" * 64, "")
+UP = Change("10-x.conf", "0.3.1", "0.4.0", "0" * 64, "a" * 64, "")
 BACK = Change("10-x.conf", "1.0.0", "0.4.0", None, "a" * 64, "")
 GONE = Change("10-x.conflist", "1.0.0", None, "b" * 64, None, "")
 
@@ -33,8 +34,7 @@ def test_a_list_that_took_the_place_of_a_conf_is_on_record() -> None:
 
 
 def test_a_conf_that_was_raised_before_it_became_a_list_goes_back_in_two_steps() -> None:
-    raised = Change("10-x.conf", "0.3.1", "0.4.0", "0" * 64, "a" * 64, "")
-    known = changed.after(None, at("apply"), result(changes=(raised,), backup="b-1"))
+    known = changed.after(None, at("apply"), result(changes=(UP,), backup="b-1"))
     known = changed.after(known, at("apply"), result(changes=(LIST, CONF), backup="b-2"))
     assert known is not None
     assert changed.backups(known) == ("b-2", "b-1")
@@ -42,3 +42,17 @@ def test_a_conf_that_was_raised_before_it_became_a_list_goes_back_in_two_steps()
     known = changed.after(known, at("restore"), back)
     assert known is not None
     assert [(f.name, f.backup, f.sha256) for f in known.files] == [("10-x.conf", "b-1", "a" * 64)]
+
+
+def test_what_is_put_back_is_on_record_at_its_own_version() -> None:
+    """The record said that what the first leg wrote was at the version of the second one."""
+    known = changed.after(None, at("apply"), result(changes=(UP,), backup="b-1"))
+    higher = Change("10-x.conf", "0.4.0", "1.0.0", "a" * 64, "c" * 64, "")
+    known = changed.after(known, at("apply"), result(changes=(higher,), backup="b-2"))
+    lower = Change("10-x.conf", "1.0.0", "0.4.0", "c" * 64, "a" * 64, "")
+    back = result(kind=Kind.RESTORE, changes=(lower,), backup="b-2")
+    known = changed.after(known, at("restore"), back)
+    assert known is not None
+    assert [(f.to, f.sha256) for f in known.files] == [("0.4.0", "a" * 64)]
+    elsewhere = result(kind=Kind.RESTORE, changes=(), backup="b-2")
+    assert changed.after(known, at("restore"), elsewhere) == known, "it stood there already"

@@ -26,10 +26,12 @@ POLICY = samples.policy(drift={"maxReverts": 1, "within": "1h"})
 DAILY = samples.policy(drift={"maxReverts": 3, "within": "24h"})
 
 
-def seen(known: DriftStatus | None = None, restored: str | None = None) -> View:
-    """A node on which 10-net.conflist was written at 1.0.0."""
+def seen(
+    known: DriftStatus | None = None, restored: str | None = None, to: str | None = "1.0.0"
+) -> View:
+    """A node on which 10-net.conflist was written, at 1.0.0 unless said otherwise."""
     ref = PolicyRef(name="cure", uid="cure-uid")
-    file = ChangedFile(name="10-net.conflist", backup="b", to="1.0.0", sha256=OURS)
+    file = ChangedFile(name="10-net.conflist", backup="b", to=to, sha256=OURS)
     changed = Changed(policy=ref, files=(file,), restored=restored)
     view = samples.view("audit")
     update = {"changed": changed, "drift": known}
@@ -80,6 +82,14 @@ def test_it_names_who_writes_as_far_as_is_known() -> None:
         assert text in known.writer
         assert text in entry.message
     assert (entry.kind, entry.outcome, entry.from_) == ("drift", "Found", "1.0.0")
+
+
+def test_what_a_rollback_gave_back_may_have_no_version() -> None:
+    """Somebody had taken it out before the change that was put back."""
+    _, entry = drift.judged(seen(to=None), POLICY, report("b" * 64))
+    assert entry is not None
+    assert entry.from_ == "missing"
+    assert "was written at no version and is at 0.4.0" in entry.message
 
 
 def test_the_same_drift_is_found_once() -> None:

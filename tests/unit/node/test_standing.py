@@ -71,7 +71,7 @@ def test_nothing_stands_once_it_was_given_back(host: Host) -> None:
     first = apply(host, to="0.4.0")
     second = apply(host, number=1)
     run(host.restore(second.backup))
-    still = replace(file(path, first), newest=backup(second))
+    still = replace(file(path, first, "0.4.0"), newest=backup(second))
     assert standing(host) == Standing(ME, (still,)), "the first change still does"
     run(host.restore(first.backup, number=1))
     assert (standing(host), path.read_text()) == (None, VERSIONLESS)
