@@ -80,13 +80,7 @@ def next_move(view: View) -> Move:
             "the operator's configuration; expected auto"
             + "".join(f", {name}" for name in sorted(view.world.config.presets)),
         )
-    # What no record says any more is for a deleted policy to know without being asked.
-    lost = (
-        view.policy is None
-        and view.status.phase in _JUDGED
-        and not looked_at(view.status, policy, view.now)
-    )
-    if lost or _audit_due(view, policy):
+    if _owed(view) or _audit_due(view, policy):
         return _audit(view, policy)
     if view.policy is None:
         return Move(view.status)  # It was looked at for a deleted policy; no change begins for it.
@@ -189,6 +183,18 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
     if _drift_freed(view, policy):
         return True
     return seen.audited_at is None or (pause is not None and not pausing(view))
+
+
+def _owed(view: View) -> bool:
+    """Whether a deleted policy is to know what it changed on the node, and no record says it.
+
+    Without being asked by a person, whoever has the node by now; but for another Enforce policy: it
+    finds out for itself, and another look at a node that failed would lead to another try.
+    """
+    if view.asker is None or view.status.phase not in _JUDGED:
+        return False
+    taken = view.policy is not None and view.policy.spec.mode == Mode.ENFORCE
+    return not taken and not looked_at(view.status, view.asker, view.now)
 
 
 def _drift_freed(view: View, policy: CNIUpgradePolicy) -> bool:

@@ -912,6 +912,22 @@ def restored_though_its_agents_were_lost() -> Rollout:
     return r
 
 
+def restored_though_an_audit_policy_has_the_node_too() -> Rollout:
+    """That one asks for no other look at a failed node; the policy that is deleted needs one."""
+    r = of(old("node-a"))
+    r.cluster.disks["node-a"].faults = ["none", *3 * ["killed-after-write"]]
+    r.cluster.apply_policy("look", {"mode": "Audit"})
+    r.cluster.apply_policy("cure", RESTORE)
+    r.settle()
+    assert (reason(r, "node-a"), version(r, "node-a")) == ("AgentLost", "1.0.0")
+    delete(r)
+    until_gone(r, 300)
+    assert (outcome(r, "node-a"), version(r, "node-a")) == ("Restored", "0.4.0")
+    r.settle()
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "AuditOnly")
+    return r
+
+
 def given_up_where_nobody_knows_what_was_changed() -> Rollout:
     """Without a record, and silent: named as not given back, and not held for ever."""
     r = changed(old("node-a"), old("node-b"), rollout={"maxUnavailable": 2})
@@ -3069,6 +3085,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restored_though_the_records_were_deleted,
     restored_though_the_records_were_edited,
     restored_though_its_agents_were_lost,
+    restored_though_an_audit_policy_has_the_node_too,
     given_up_where_nobody_knows_what_was_changed,
     refused_where_the_backups_cannot_be_read,
     restore_bears_a_blip_before_its_window,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.fleet import rest
 from cni_upgrade.fleet.selection import Governance
-from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.settle import asked_key, audit_key
 from cni_upgrade.fleet.tally import Share
-from tests.unit.fleet.api_model import stamp
+from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.samples import NOW, member, node, policy, state, view
 
@@ -36,6 +38,7 @@ def test_no_change_begins_for_a_deleted_policy_that_had_to_look() -> None:
     assert move.acts == ()
 
 
+EARLIER, LATER = stamp(NOW - timedelta(hours=1)), stamp(NOW + timedelta(minutes=1))
 WELL: dict[str, Any] = {"phase": "Compatible", "reason": "Compatible", "verdict": "Compatible"}
 UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
 
@@ -117,3 +120,44 @@ def test_a_deleted_policy_has_nothing_proved_any_more() -> None:
     known = state(observed=seen, lastChange=UNPROVED, changed=changed, **WELL)
     move = rest.next_move(replace(at, state=known, status=known.status, asker=asks))
     assert move.status.phase == "Compatible"
+
+
+@pytest.mark.parametrize(
+    ("mode", "more", "phase"),
+    [
+        ("Audit", {}, "Auditing"),
+        # What stands there is for that one to say: another look would lead to another try.
+        ("Enforce", {}, "Failed"),
+        ("Audit", {"lastChange": {**UNPROVED, "outcome": "Failed", "at": EARLIER}}, "Failed"),
+        ("Audit", {"changed": {"policy": {"name": "cure", "uid": "cure-uid"}}}, "Failed"),
+        # The pause after a look that brought no answer holds for it too.
+        ("Audit", {"phase": "Pending", "nextAttemptAt": LATER}, "Pending"),
+    ],
+)
+def test_a_deleted_policy_has_a_node_looked_at_that_an_audit_policy_has_too(
+    mode: str, more: dict[str, Any], phase: str
+) -> None:
+    other = policy("look", mode=mode)
+    gone = parse_policy(merged(policy().to_api(), {"metadata": {"deletionTimestamp": EARLIER}}))
+    at = view(policies={"cure": gone, "look": other})
+    seen = {
+        "auditKey": audit_key(at.node, at.state, other, CONFIG),
+        "askedKey": asked_key(other),
+        "auditedAt": stamp(NOW - timedelta(minutes=1)),
+        "retry": "/",
+    }
+    failed = {"phase": "Failed", "reason": "AgentLost", "verdict": "Rewrite", "observed": seen}
+    last = {"lastChange": {**UNPROVED, "outcome": "Failed"}}
+    known = state(claim="look" if mode == "Enforce" else None, **{**failed, **last, **more})
+    label = known.metadata.model_copy(update={"labels": {"cniupgrade.dev/policy": "look"}})
+    at = replace(
+        at,
+        state=known.model_copy(update={"metadata": label}),
+        status=known.status,
+        governance=Governance(other, (), ()),
+        asker=gone,
+    )
+    move = rest.next_move(at)
+    assert move.status.phase == phase
+    ordered = move.status.operation.policy if move.status.operation else None
+    assert (ordered.name if ordered else None) == ("look" if phase == "Auditing" else None)
