@@ -8,6 +8,7 @@ predicts that it does; a fault that was there before the policy is back, and is 
 from __future__ import annotations
 
 from cni_upgrade.api import duration
+from cni_upgrade.api.changed import Changed
 from cni_upgrade.api.drain import DrainPolicy
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
@@ -33,6 +34,10 @@ _TAKEN_OFF = "somebody has taken our cordon off the node"
 
 def next_move(view: View, leaving: Leaving) -> Move:
     """The move of a node at rest that is to be given back."""
+    known = _known(view)
+    if not (known.unknown or changed.backups(known)):
+        # No node is touched for that, so nothing is waited for, and nothing is kept.
+        return _settled(view, changed.RESTORED, "nothing that it wrote stands there any more")
     closed = _closed(view, leaving)
     if closed is None:
         return _begin(view, leaving)
@@ -98,37 +103,41 @@ def _needed(status: NodeStateStatus) -> bool:
     return status.changed is not None and status.changed.drain
 
 
-def _settled(view: View, outcome: str, message: str) -> Move:
-    """It ends without having begun."""
+def _known(view: View) -> Changed:
+    """The record of what the policy changed; only asked for where there is one."""
     if view.status.changed is None:
         raise LookupError(f"node {view.node.name}: nothing is known that could be given back")
+    return view.status.changed
+
+
+def _settled(view: View, outcome: str, message: str) -> Move:
+    """It ends without having begun."""
+    restored = outcome == changed.RESTORED
     update = {
         "phase": Phase.PENDING,
-        "reason": "NotRestored",
+        "reason": outcome if restored else "NotRestored",
         "message": message,
-        "changed": changed.settled(view.status.changed, outcome, message, view.now),
+        "changed": changed.settled(_known(view), outcome, message, view.now),
         "observed": None,
         "attempts": 0,
         "next_attempt_at": None,
     }
-    status = undone(view.status) if outcome == changed.RESTORED else view.status
+    status = undone(view.status) if restored else view.status
     return Move(status.model_copy(update=update))
 
 
 def _begin(view: View, leaving: Leaving) -> Move:
-    policy, known = leaving.policy, view.status.changed
-    backups = changed.backups(known) if known else ()
-    if known is not None and known.unknown:
+    policy, known = leaving.policy, _known(view)
+    if known.unknown:
         text = (
             "its record was lost and the newest backup on the node cannot be read, so it is not "
             f"known what to give back: see {view.world.config.state_dir}/backups there"
         )
         return _settled(view, changed.REFUSED, text)
-    if not backups:
-        return _settled(view, changed.RESTORED, "nothing that it wrote stands there any more")
+    newest = changed.backups(known)[0]
     try:
         operation = orders.give_back(
-            view.node, view.state, view.status, policy, view.world.config, backups[0], view.now
+            view.node, view.state, view.status, policy, view.world.config, newest, view.now
         )
     except ValueError as error:
         return _settled(view, changed.REFUSED, str(error))

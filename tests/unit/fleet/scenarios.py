@@ -867,6 +867,26 @@ def restore_bears_a_cordon_after_a_long_stop() -> Rollout:
     return r
 
 
+def rolled_back_and_deleted_outside_of_its_window() -> Rollout:
+    """Nothing that it wrote stands there: no window is waited for, nor somebody else's cordon."""
+    r = of(old("node-a", surprise={"1.0.0": (False, False)}))
+    r.cluster.apply_policy("cure", RESTORE)
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "RolledBack"}, "0.4.0")
+    r.say("== a window in the night; somebody else cordons node-a")
+    night = {"windows": [{"schedule": "0 3 * * *", "duration": "2h"}]}
+    r.cluster.apply_policy("cure", {**RESTORE, "rollout": night})
+    r.cluster.cordon("node-a")
+    r.play(60)
+    writes = list(r.cluster.disks["node-a"].writes)
+    delete(r)
+    until_gone(r, 60)
+    assert outcome(r, "node-a") == "Restored"
+    assert "nothing that it wrote stands there" in message(r, "node-a")
+    assert r.cluster.disks["node-a"].writes == writes
+    return r
+
+
 def restored_though_the_records_were_deleted() -> Rollout:
     """What was changed is found again by the backups, before the policy goes or as it goes."""
     r = changed(old("node-a"), f1("node-b"), healthy("node-c"))
@@ -3082,6 +3102,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restore_in_windows_that_are_too_short,
     restore_goes_on_after_a_long_stop,
     restore_bears_a_cordon_after_a_long_stop,
+    rolled_back_and_deleted_outside_of_its_window,
     restored_though_the_records_were_deleted,
     restored_though_the_records_were_edited,
     restored_though_its_agents_were_lost,

@@ -96,6 +96,7 @@ def at_rest(at: Node, changed: Any = (), world: Any = (), **status: Any) -> View
 
 HELD = {"leases": {"node-node-a": lease("node-maintenance")}}
 DRAIN = {"drain": True}
+EMPTY: dict[str, Any] = {"files": []}
 NEVER = {"policy": "Never"}
 ALWAYS = {"policy": "Always"}
 DOWN = node("node-b", ready="False")
@@ -206,6 +207,37 @@ def test_what_ends_without_having_begun(at: View, outcome: str) -> None:
     assert status.operation is None
     assert status.changed is not None
     assert status.changed.restored == outcome
+
+
+@pytest.mark.parametrize(
+    ("at", "deleted"),
+    [
+        (at_rest(SILENT, EMPTY), leaving(made())),
+        (at_rest(THEIRS, EMPTY), leaving(made())),
+        (at_rest(node(), EMPTY, HELD), leaving(made())),
+        (at_rest(node(), EMPTY, {"stopped": "an incident"}), leaving(made())),
+        (at_rest(node(), EMPTY), leaving(made(PAUSED))),
+        (at_rest(node(), EMPTY), leaving(made(), failed="node-z")),
+        (at_rest(node(), EMPTY), leaving(made(), opens=(LATER, LATER))),
+        (at_rest(node(), EMPTY), leaving(made(), busy=("node-b",))),
+        # It keeps nothing, however long nothing went on.
+        (at_rest(THEIRS, EMPTY), leaving(made(), patient=False)),
+    ],
+)
+def test_where_nothing_of_it_stands_nothing_is_waited_for(at: View, deleted: Leaving) -> None:
+    """A first change was rolled back, say: no node is touched for that."""
+    move = giving_back.next_move(at, deleted)
+    assert move.acts == ()
+    assert (move.status.phase, move.status.reason) == ("Pending", "Restored")
+    assert move.status.operation is None
+    assert move.status.changed is not None
+    assert move.status.changed.restored == "Restored"
+    assert "nothing that it wrote stands there" in move.status.message
+
+
+def test_what_is_not_known_is_not_called_nothing() -> None:
+    unknown = at_rest(THEIRS, {**EMPTY, "unknown": True})
+    assert giving_back.next_move(unknown, leaving(made())).status.phase == "Waiting"
 
 
 def at_work(
