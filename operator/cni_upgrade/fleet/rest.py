@@ -24,6 +24,7 @@ from cni_upgrade.fleet.phases import (
     ROTATION,
     ROUTINE,
     UNPLANNABLE,
+    UNPROVED,
     Step,
 )
 from cni_upgrade.fleet.remaking import looked_at
@@ -32,6 +33,7 @@ from cni_upgrade.fleet.settle import asked_again, audit_key, of_today
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.fleet.view import Move, View, at_rest
+from cni_upgrade.node.operation import Verdict
 
 _LONGEST_LABEL = 63
 
@@ -178,11 +180,29 @@ def _audit_due(view: View, policy: CNIUpgradePolicy) -> bool:
         return True  # What it was before is not known any more.
     if seen.audit_key != audit_key(node, _record(view), policy, view.world.config):
         return True
-    if _well_unproved(view, policy):
-        return True
-    if _drift_freed(view, policy):
+    if _word_changed(view, policy):
         return True
     return seen.audited_at is None or (pause is not None and not pausing(view))
+
+
+def _word_changed(view: View, policy: CNIUpgradePolicy) -> bool:
+    """Whether a word of the policy on which no audit depends makes another look find otherwise."""
+    return (
+        _well_unproved(view, policy)
+        or _proof_called_off(view, policy)
+        or _drift_freed(view, policy)
+    )
+
+
+def _proof_called_off(view: View, policy: CNIUpgradePolicy) -> bool:
+    """Whether a node waits for a proof that nobody wants any more, and for nothing else.
+
+    By the verdict, not by the files: of a report that was cut to fit they may be missing, and the
+    look would find the same change due, and lead to the next one.
+    """
+    status, last = view.status, view.status.last_change
+    waits = status.phase == Phase.WAITING and status.verdict == Verdict.COMPATIBLE
+    return waits and last is not None and last.outcome == UNPROVED and not unproved(status, policy)
 
 
 def _owed(view: View) -> bool:
@@ -300,8 +320,7 @@ def _unasked(view: View, policy: CNIUpgradePolicy) -> str:
         seen is None
         or pause is not None
         or view.status.phase not in _JUDGED
-        or _well_unproved(view, policy)
-        or _drift_freed(view, policy)
+        or _word_changed(view, policy)
         or seen.audit_key != audit_key(view.node, _record(view), policy, view.world.config)
     ):
         return ""

@@ -399,6 +399,30 @@ def unproved_and_the_policy_only_audits_for_a_while() -> Rollout:
     return r
 
 
+def proof_not_wanted_any_more() -> Rollout:
+    """A pause keeps the proof away; told that none is wanted, the node is looked at: it is well."""
+    r = of(old("node-a"), old("node-b"))
+    _unproved(r, "node-a")
+    r.say("== paused, and the quota is raised")
+    r.cluster.quota = ""
+    r.cluster.apply_policy("cure", {**ENFORCE, "paused": True})
+    r.until(lambda: r.phase("node-a") == "Waiting")
+    r.settle()
+    assert reason(r, "node-a") == "Paused"
+    r.say("== verify.proof: false")
+    word = {**ENFORCE, "verify": {"proof": False}}
+    r.cluster.apply_policy("cure", {**word, "paused": True})
+    r.settle()
+    assert phases(r) == {"node-a": "Compatible", "node-b": "Waiting"}
+    seen = len(r.lines)
+    r.say("== resumed")
+    r.cluster.apply_policy("cure", {**word, "paused": False})
+    r.settle()
+    assert phases(r) == {"node-a": "Compatible", "node-b": "Done"}
+    assert not any("CreateProof" in line for line in r.lines[seen:])
+    return r
+
+
 def unproved_and_overwritten_since() -> Rollout:
     """What was written is gone, and what stands there now is not ours to write: nobody waits."""
     r = of(old("node-a"), old("node-b"))
@@ -432,5 +456,6 @@ LOST_ANSWERS: tuple[Callable[[], Rollout], ...] = (
     agents_lost_after_a_second_write,
     called_off_where_the_node_was_done,
     unproved_and_the_policy_only_audits_for_a_while,
+    proof_not_wanted_any_more,
     unproved_and_overwritten_since,
 )

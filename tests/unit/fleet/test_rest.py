@@ -161,3 +161,50 @@ def test_a_deleted_policy_has_a_node_looked_at_that_an_audit_policy_has_too(
     assert move.status.phase == phase
     ordered = move.status.operation.policy if move.status.operation else None
     assert (ordered.name if ordered else None) == ("look" if phase == "Auditing" else None)
+
+
+DUE = {"phase": "Waiting", "reason": "Paused", "verdict": "Compatible"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "more", "phase", "reason"),
+    [
+        ({"verify": {"proof": False}}, {}, "Auditing", "Audit"),
+        # Also where it is to wait all the same: it waits for nothing.
+        ({"verify": {"proof": False}, "paused": True}, {}, "Auditing", "Audit"),
+        ({"mode": "Audit"}, {}, "Auditing", "Audit"),
+        ({"paused": True}, {}, "Waiting", "Paused"),
+        ({}, {}, "Proving", "ProveAdd"),
+        # It waits for another change, which is as due as it was.
+        (
+            {"verify": {"proof": False}, "paused": True},
+            {"verdict": "Rewrite"},
+            "Waiting",
+            "Paused",
+        ),
+        (
+            {"verify": {"proof": False}, "paused": True},
+            {"lastChange": {**UNPROVED, "outcome": "Done"}},
+            "Waiting",
+            "Paused",
+        ),
+    ],
+)
+def test_a_node_that_waits_for_a_proof_that_nobody_wants_is_looked_at(
+    spec: dict[str, Any], more: dict[str, Any], phase: str, reason: str
+) -> None:
+    asks = policy(**spec)
+    at = view(policies={"cure": asks})
+    key = audit_key(at.node, at.state, asks, CONFIG)
+    claim = "cure" if asks.spec.mode == "Enforce" else None
+    seen = {"observed": {"auditKey": key, "auditedAt": stamp(NOW)}, "lastChange": UNPROVED}
+    known = state(claim=claim, **{**DUE, **seen, **more})
+    label = known.metadata.model_copy(update={"labels": {"cniupgrade.dev/policy": "cure"}})
+    at = replace(
+        at,
+        state=known.model_copy(update={"metadata": label}),
+        status=known.status,
+        governance=Governance(asks, (), ()),
+    )
+    after = rest.next_move(at).status
+    assert (after.phase, after.reason) == (phase, reason)
