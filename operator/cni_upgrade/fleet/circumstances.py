@@ -43,6 +43,8 @@ class Circumstances:
     """Nodes whose audits bring no answer, again and again."""
     unanswered: int = 0
     """Nodes whose last audit brought no answer, these among them."""
+    deleted: tuple[str, ...] = ()
+    """Nodes that are being deleted, and are not what the policy wants: nobody waits for them."""
     ending: tuple[str, ...] = ()
     """Nodes that are changed on the policy's behalf, whatever it wants today."""
     stuck: tuple[Node, ...] = ()
@@ -79,11 +81,11 @@ def found(
     counts, shares = tally.counts, tally.entries
     # Hardly any node is one of these, so it is asked first whether any is.
     audits = policy.spec.mode == Mode.AUDIT
-    elsewhere, silent, lost, failed = (
+    elsewhere, silent, lost, deleted, failed = (
         tuple(name for name, share in shares.items() if wanted(share))
         if any(map(wanted, counts)) and (audits or wanted is not _FAILED)
         else ()
-        for wanted in (attrgetter("elsewhere"), attrgetter("silent"), attrgetter("lost"), _FAILED)
+        for wanted in (*map(attrgetter, ("elsewhere", "silent", "lost", "deleted")), _FAILED)
     )
     begun = list(_begun(policy, world, roster))
     held = {n for n in begun if stuck(world.nodes[n], world.states[n], _leased(n, world))}
@@ -98,6 +100,7 @@ def found(
         silent=silent,
         lost=lost,
         unanswered=sum(number for share, number in counts.items() if share.unanswered),
+        deleted=deleted,
         ending=tuple(name for name in begun if name not in held),
         stuck=tuple(world.nodes[name] for name in begun if name in held),
         failed=failed,

@@ -155,6 +155,7 @@ def _status(
     apart = unjudged(policy, world)
     count = len(matched) + len(apart)
     phases, moving, versions, stuck = Counter[str](), Counter[str](), Counter[str](), 0
+    deleted = Counter[str]()
     for share, number in counts.items():
         phases[share.phase] += number
         versions[share.found] += number
@@ -162,10 +163,12 @@ def _status(
             stuck += number
         else:
             moving[share.phase] += number
+        if share.deleted:
+            deleted[share.phase] += number
     moving[UNPLANNABLE] = stuck
     around = circumstances.found(policy, matched, tally, world, roster)
     # A routine look is no work: until it has found something, the last answer holds.
-    resting = moving + Counter({str(Phase.COMPATIBLE): around.again})
+    resting = moving - deleted + Counter({str(Phase.COMPATIBLE): around.again})
     resting[str(Phase.AUDITING)] -= around.again
     waiting = Waiting(course, world) if course is not None else None
     since = (

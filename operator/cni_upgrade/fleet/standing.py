@@ -86,12 +86,15 @@ def verdict(
         allowed = ", ".join(("auto", *sorted(world.config.presets)))
         text = f"spec.paths {policy.spec.paths!r} is not allowed here; expected one of {allowed}"
         return Verdict(False, "PathsNotAllowed", text, stalled=True)
-    if not matched:
+    deleted = f"being deleted: {named(around.deleted)}" if around.deleted else ""
+    if len(around.deleted) == len(matched):
         text = "spec.nodeSelector matches no node"
+        text += f" but such as are {deleted}" if deleted else ""
         return _begun(around, since, world.now, text) or Verdict(False, NO_NODE_MATCHES, text)
     text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
     if around.lost:
         text += f"; {lost_audits.told(around.lost, world.states)}"
+    text += f"; {deleted}" if deleted else ""
     beside = f"{told_of(around.stuck)}; {text}" if around.stuck else text
     if world.stopped:
         at_work = sum(phases[str(phase)] for phase in AT_WORK)

@@ -19,6 +19,7 @@ from cni_upgrade.fleet.unproved import unproved
 
 _TROUBLE = (Phase.FAILED, Phase.ROLLED_BACK, Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
 _STUCK, _LOST, _NONE = range(len(_TROUBLE), len(_TROUBLE) + 3)
+_UNDECIDED = frozenset(map(str, (Phase.PENDING, Phase.AUDITING, Phase.WAITING)))
 
 
 class Share(NamedTuple):
@@ -52,6 +53,8 @@ class Share(NamedTuple):
     """Another policy has it, where this one would enforce too."""
     wanted_by: tuple[str, ...] = ()
     """Other Enforce policies that select it, where this one has it."""
+    deleted: bool = False
+    """It is being deleted, and is not what is wanted: nobody waits for it, whoever holds it."""
 
     @property
     def needs_a_person(self) -> bool:
@@ -94,7 +97,7 @@ class Share(NamedTuple):
             seen = answered(node, state, acting, config)
             unseen = due = not seen or unproved(state.status, acting)
         enforced = acting.spec.mode == Mode.ENFORCE
-        return share._replace(
+        whole = share._replace(
             unseen=unseen,
             again=again,
             silent=due and node.ready == "Unknown",
@@ -103,6 +106,21 @@ class Share(NamedTuple):
             gravity=_LOST if given_up else share.gravity,
             elsewhere=enforced and not mine and policy.metadata.name in who.rivals,
             wanted_by=who.rivals if enforced and mine else (),
+        )
+        return whole._left_alone() if node.deleting else whole
+
+    def _left_alone(self) -> Share:
+        """The share of a node on which nothing is begun any more."""
+        if self.stuck or not (self.unseen or self.phase in _UNDECIDED):
+            return self
+        return self._replace(
+            deleted=True,
+            unseen=False,
+            again=False,
+            silent=False,
+            lost=False,
+            unanswered=False,
+            gravity=_NONE,
         )
 
     @classmethod

@@ -2736,6 +2736,36 @@ def deleted_node_that_a_finalizer_holds() -> Rollout:
     return r
 
 
+def deleted_nodes_that_nobody_waits_for() -> Rollout:
+    """Deleted before its turn, or before its look, and held by a finalizer: named, and no more."""
+    r = of(old("node-a"), old("node-b"))
+
+    def remove(name: str) -> None:
+        r.say(f"== {name} is deleted, and a finalizer holds it")
+        meta = {"finalizers": ["karpenter.sh/termination"]}
+        gone = {"metadata": {**meta, "deletionTimestamp": stamp(r.cluster.now)}}
+        r.cluster.api.patch("Node", name, gone)
+
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.until(lambda: r.phase("node-b") == "Waiting")
+    remove("node-b")
+    r.settle()
+    assert (phases(r), ready(r, "cure")) == ({"node-a": "Done", "node-b": "Waiting"}, "Enforced")
+    r.cluster.add_node(old("node-c"))
+    remove("node-c")
+    r.play(60)
+    assert (r.phase("node-c"), ready(r, "cure")) == ("Pending", "Enforced")
+    text = r.cluster.policy("cure")["status"]["message"]
+    assert text.endswith("being deleted: node-b, node-c")
+    remove("node-a")
+    r.say("== another target")
+    target = {"cni": {"version": "0.3.1", "selection": "Exact"}}
+    r.cluster.apply_policy("cure", {**ENFORCE, "target": target})
+    r.play(60)
+    assert ready(r, "cure") == "NoNodeMatches"
+    return r
+
+
 def cordon_and_mark_taken_off_in_a_restore() -> Rollout:
     """The same while a deleted policy gives back: each time with a pause."""
     r = changed(old("node-a"), drain={"policy": "Always", "deadline": "15m"})
@@ -3055,6 +3085,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     cordon_and_mark_taken_off_in_a_drain,
     cordon_and_mark_taken_off_in_a_restore,
     deleted_node_that_a_finalizer_holds,
+    deleted_nodes_that_nobody_waits_for,
     restored_after_the_cluster_was_off,
     restored_after_the_controller_was_away,
     power_cut_in_a_proof,

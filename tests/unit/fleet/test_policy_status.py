@@ -175,6 +175,72 @@ def test_an_audit_names_a_silent_node_that_is_good_for_what_was_asked_before() -
     assert "node-0 silent" in obj["status"]["message"]
 
 
+def deleted(seen: Snapshot, *going: str) -> Snapshot:
+    """The same, with these nodes being deleted: a finalizer holds them."""
+    nodes = {n: replace(on, deleting=n in going) for n, on in seen.nodes.items()}
+    return replace(seen, nodes=nodes)
+
+
+@pytest.mark.parametrize("phase", ["", "Pending", "Auditing", "Waiting"])
+@pytest.mark.parametrize(
+    ("made", "there", "reason", "expected"),
+    [
+        (ENFORCE, "Done", "Enforced", CURRENT),
+        (ENFORCE, "Waiting", "RollingOut", GOING),
+        (ENFORCE, "Blocked", "NodesBlocked", FAILED),
+        (AUDIT, "Compatible", "Audited", CURRENT),
+        (AUDIT, "Pending", "Auditing", GOING),
+    ],
+)
+def test_nobody_waits_for_a_node_that_is_being_deleted(
+    made: CNIUpgradePolicy, there: str, reason: str, expected: Health, phase: str
+) -> None:
+    """A finalizer may hold it for days, and nothing is begun there meanwhile."""
+    obj = status(deleted(world(made, there, phase), "node-1"))
+    assert (ready(obj), health(obj)) == (reason, expected)
+    text = obj["status"]["message"]
+    assert f"2 nodes: 1 {there}" in text
+    assert text.endswith("being deleted: node-1")
+    assert sum(obj["status"]["nodes"]["byPhase"].values()) == 2
+
+
+@pytest.mark.parametrize(("made", "reason"), [(ENFORCE, "Enforced"), (AUDIT, "Audited")])
+def test_nor_for_one_whose_kubelet_is_silent_by_then(made: CNIUpgradePolicy, reason: str) -> None:
+    seen = silenced(world(made, "Compatible", "Pending"), "node-1")
+    assert ready(status(seen)) == "NothingMoves"
+    assert ready(status(deleted(seen, "node-1"))) == reason
+
+
+@pytest.mark.parametrize("mode", ["Enforce", "Audit"])
+def test_nor_for_one_that_was_good_for_what_was_asked_before(mode: str) -> None:
+    newer = policy(mode=mode, target={"cni": {"version": "1.1.0"}})
+    there, before = world(newer, "Compatible", "Compatible"), world(ENFORCE, "Done", "Done")
+    seen = replace(there, states={**there.states, "node-1": before.states["node-1"]})
+    assert health(status(seen)) == GOING
+    obj = status(deleted(seen, "node-1"))
+    assert health(obj) == CURRENT
+    assert obj["status"]["message"] == "2 nodes: 1 Compatible; being deleted: node-1"
+
+
+def test_nor_for_one_that_answers_no_audit() -> None:
+    seen = world(AUDIT, "Compatible", "Pending")
+    record = state("node-1", "cure", phase="Pending", observed={"auditKey": "k"}, attempts=9)
+    key = {"auditKey": audit_key(seen.nodes["node-1"], record, AUDIT, CONFIG)}
+    record = state("node-1", "cure", phase="Pending", observed=key, attempts=9)
+    seen = replace(seen, states={**seen.states, "node-1": record})
+    assert ready(status(seen)) == "AuditsFail"
+    obj = status(deleted(seen, "node-1"))
+    assert ready(obj) == "Audited"
+    assert not obj["status"].get("failures")
+
+
+@pytest.mark.parametrize("made", [ENFORCE, AUDIT])
+def test_where_every_node_is_being_deleted_that_is_no_success(made: CNIUpgradePolicy) -> None:
+    obj = status(deleted(world(made, "Pending", "Waiting"), "node-0", "node-1"))
+    assert (ready(obj), health(obj)) == ("NoNodeMatches", GOING)
+    assert obj["status"]["message"].endswith("being deleted: node-0, node-1")
+
+
 def test_a_person_is_called_once_a_silent_node_has_kept_an_audit_for_ten_minutes() -> None:
     """Counted from when nothing else was left, and anew where another node was looked at."""
 
