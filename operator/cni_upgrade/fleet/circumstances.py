@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -20,6 +20,7 @@ from cni_upgrade.fleet.stuck import SILENT, named, stuck, told_of
 from cni_upgrade.fleet.tally import Tally
 from cni_upgrade.fleet.turn import LEFTOVER
 
+_NAMED = ("elsewhere", "silent", "lost", "deleted", "barred")
 _FAILED = attrgetter("failed")
 
 
@@ -45,6 +46,10 @@ class Circumstances:
     """Nodes whose last audit brought no answer, these among them."""
     deleted: tuple[str, ...] = ()
     """Nodes that are being deleted, and are not what the policy wants: nobody waits for them."""
+    barred: tuple[str, ...] = ()
+    """Nodes that are to be looked at, and that another policy has whose folders are not allowed."""
+    barrier: str = ""
+    """That, of the policy that has the first of them; empty where there is none."""
     ending: tuple[str, ...] = ()
     """Nodes that are changed on the policy's behalf, whatever it wants today."""
     stuck: tuple[Node, ...] = ()
@@ -61,7 +66,7 @@ class Circumstances:
         that did not answer either is no reason to take back that a person is needed.
         """
         due = phases[str(Phase.PENDING)] + phases[str(Phase.AUDITING)] + self.unseen
-        return due - (self.unanswered if self.lost else 0)
+        return due - len(self.barred) - (self.unanswered if self.lost else 0)
 
     @property
     def in_the_way(self) -> str:
@@ -81,11 +86,11 @@ def found(
     counts, shares = tally.counts, tally.entries
     # Hardly any node is one of these, so it is asked first whether any is.
     audits = policy.spec.mode == Mode.AUDIT
-    elsewhere, silent, lost, deleted, failed = (
+    elsewhere, silent, lost, deleted, barred, failed = (
         tuple(name for name, share in shares.items() if wanted(share))
         if any(map(wanted, counts)) and (audits or wanted is not _FAILED)
         else ()
-        for wanted in (*map(attrgetter, ("elsewhere", "silent", "lost", "deleted")), _FAILED)
+        for wanted in (*map(attrgetter, _NAMED), _FAILED)
     )
     begun = list(_begun(policy, world, roster))
     held = {n for n in begun if stuck(world.nodes[n], world.states[n], _leased(n, world))}
@@ -101,6 +106,8 @@ def found(
         lost=lost,
         unanswered=sum(number for share, number in counts.items() if share.unanswered),
         deleted=deleted,
+        barred=barred,
+        barrier=_barrier(barred, roster),
         ending=tuple(name for name in begun if name not in held),
         stuck=tuple(world.nodes[name] for name in begun if name in held),
         failed=failed,
@@ -114,6 +121,14 @@ def _begun(policy: CNIUpgradePolicy, world: Snapshot, roster: Roster) -> Iterato
         state = world.states.get(name)
         if changing(state) and state is not None and state.status.reason != UNPLANNABLE:
             yield name
+
+
+def _barrier(nodes: Sequence[str], roster: Roster) -> str:
+    acting = roster.governance(nodes[0]).policy if nodes else None
+    if acting is None:
+        return ""
+    paths, name = acting.spec.paths, acting.metadata.name
+    return f"no look at {named(nodes)}: spec.paths {paths!r} of policy {name} is not allowed here"
 
 
 def _leased(node: str, world: Snapshot) -> bool:

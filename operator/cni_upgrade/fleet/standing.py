@@ -94,7 +94,7 @@ def verdict(
     text = f"{len(matched)} nodes: {_counted(phases)}" if len(matched) != 1 else _counted(phases)
     if around.lost:
         text += f"; {lost_audits.told(around.lost, world.states)}"
-    text += f"; {deleted}" if deleted else ""
+    text += "".join(f"; {each}" for each in (around.barrier, deleted) if each)
     beside = f"{told_of(around.stuck)}; {text}" if around.stuck else text
     if world.stopped:
         at_work = sum(phases[str(phase)] for phase in AT_WORK)
@@ -128,7 +128,7 @@ def _audited(
         return Verdict(False, "Auditing", beside, reconciling=True)
     if around.ending:
         return _ending(around, beside)
-    if phases[UNPLANNABLE]:
+    if phases[UNPLANNABLE] or around.barred:
         return Verdict(False, "NodesBlocked", beside, stalled=True)
     if around.lost:
         return Verdict(False, lost_audits.AUDITS_FAIL, beside, stalled=True)

@@ -53,6 +53,8 @@ class Share(NamedTuple):
     """Another policy has it, where this one would enforce too."""
     wanted_by: tuple[str, ...] = ()
     """Other Enforce policies that select it, where this one has it."""
+    barred: bool = False
+    """It is to be looked at, and another policy has it whose folders are not allowed."""
     deleted: bool = False
     """It is being deleted, and is not what is wanted: nobody waits for it, whoever holds it."""
 
@@ -90,6 +92,7 @@ class Share(NamedTuple):
         )
         given_up = unheard and state is not None and lost(state.status, config)
         due = share.phase == Phase.PENDING and not share.stuck
+        barred = due and not mine and config.preset(acting.spec.paths) is None
         if state is not None and share.phase == Phase.AUDITING:
             routine = state.status.reason == ROUTINE
             again = routine and answered(node, state, acting, config)
@@ -100,12 +103,13 @@ class Share(NamedTuple):
         whole = share._replace(
             unseen=unseen,
             again=again,
-            silent=due and node.ready == "Unknown",
+            silent=due and not barred and node.ready == "Unknown",
             lost=given_up,
             unanswered=unheard,
             gravity=_LOST if given_up else share.gravity,
             elsewhere=enforced and not mine and policy.metadata.name in who.rivals,
             wanted_by=who.rivals if enforced and mine else (),
+            barred=barred,
         )
         return whole._left_alone() if node.deleting else whole
 
@@ -120,6 +124,7 @@ class Share(NamedTuple):
             silent=False,
             lost=False,
             unanswered=False,
+            barred=False,
             gravity=_NONE,
         )
 

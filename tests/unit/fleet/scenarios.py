@@ -1559,6 +1559,29 @@ def unknown_paths() -> Rollout:
     return r
 
 
+def unknown_paths_of_another_policy() -> Rollout:
+    """The older one has the node and may not look; the younger one says so until that is mended."""
+    r = of(healthy())
+    r.cluster.apply_policy("first", {"mode": "Audit", "paths": "k3z"})
+    r.play(60)
+    r.say("== a second policy for the same node")
+    r.cluster.apply_policy("second", {"mode": "Audit"})
+    r.play(60)
+    assert (phases(r), reason(r, "node-d")) == ({"node-d": "Pending"}, "PathsNotAllowed")
+    assert ready(r, "second") == "NodesBlocked"
+    r.say("== both enforce")
+    r.cluster.apply_policy("first", {**ENFORCE, "paths": "k3z"})
+    r.play(60)
+    r.cluster.apply_policy("second", ENFORCE)
+    r.play(60)
+    assert ready(r, "second") == "ClaimedByOther"
+    r.say("== paths of the first one: auto")
+    r.cluster.apply_policy("first", {**ENFORCE, "paths": "auto"})
+    r.settle()
+    assert (phases(r), ready(r, "first")) == ({"node-d": "Compatible"}, "Enforced")
+    return r
+
+
 def no_node_matches() -> Rollout:
     """A selector that takes no node is never success."""
     r = of(healthy())
@@ -3175,6 +3198,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     exact_target_out_of_reach,
     drain_always_where_delete_is_broken,
     unknown_paths,
+    unknown_paths_of_another_policy,
     no_node_matches,
     missing_right,
     deleted_while_a_right_is_missing,

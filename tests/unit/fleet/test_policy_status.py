@@ -400,6 +400,47 @@ def test_two_enforce_policies_both_say_so() -> None:
         assert other in said["message"]
 
 
+def barred(first: str, second: str, *phases: str) -> dict[str, Any]:
+    """What the second of two policies says whose first one has folders that are not allowed."""
+    acts, waits = policy("first", mode=first, paths="k3z"), policy("second", mode=second)
+    seen = world(acts, *phases)
+    return status(replace(seen, policies={"first": acts, "second": waits}), "second")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        ("Audit", "Audit", "NodesBlocked"),
+        ("Enforce", "Audit", "NodesBlocked"),
+        ("Enforce", "Enforce", "ClaimedByOther"),
+    ],
+)
+@pytest.mark.parametrize("phase", ["", "Pending"])
+def test_who_waits_for_a_policy_that_may_not_look_says_so(
+    first: str, second: str, reason: str, phase: str
+) -> None:
+    """Nothing is looked at until a person mends the other policy."""
+    obj = barred(first, second, "Compatible", phase, "Pending")
+    assert (ready(obj), health(obj)) == (reason, FAILED)
+    text = obj["status"]["message"]
+    assert "3 nodes: 1 Compatible, 2 Pending" in text
+    assert "no look at node-1, node-2: spec.paths 'k3z' of policy first is not allowed" in text
+
+
+def test_what_else_is_looked_at_goes_on_beside_it() -> None:
+    obj = barred("Audit", "Audit", "Auditing", "Pending")
+    assert (ready(obj), health(obj)) == ("Auditing", GOING)
+    assert "no look at node-1" in obj["status"]["message"]
+
+
+def test_who_has_the_node_looks_at_it_whatever_folders_another_one_asks_for() -> None:
+    acts, waits = policy("first"), policy("second", mode="Audit", paths="k3z")
+    seen = world(acts, "Compatible", "Pending")
+    obj = status(replace(seen, policies={"first": acts, "second": waits}), "first")
+    assert ready(obj) == "RollingOut"
+    assert "no look" not in obj["status"]["message"]
+
+
 def test_counts_and_versions() -> None:
     obj = status(world(ENFORCE, "Done", "Done", "Blocked", "Failed", "Waiting", ""))["status"]
     assert obj["nodes"]["byPhase"] == {
