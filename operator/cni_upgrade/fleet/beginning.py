@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from cni_upgrade.api import duration
+from cni_upgrade.api.changed import Changed
 from cni_upgrade.api.drain import DrainPolicy
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.operation_status import OperationStatus, ProofStatus
@@ -85,10 +86,17 @@ def _started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
             operation, Step.CORDON, view.ref(policy), serial, view.now, None, policy.spec
         ),
         "canary": view.begin() or view.status.canary,
+        "changed": _standing(view.status.changed),
     }
     status = view.status.model_copy(update=update)
     first = drain_first(moved(view, status))
     return status.model_copy(update={"phase": Phase.DRAINING if first else Phase.APPLYING})
+
+
+def _standing(known: Changed | None) -> Changed | None:
+    """The record of what was changed before, but for one of which nothing stands any more: its
+    agents may be lost before they say what they wrote, and it would say that this is nothing."""
+    return known if known is not None and (known.files or known.unknown) else None
 
 
 def _unproved(view: View) -> bool:

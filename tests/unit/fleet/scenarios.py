@@ -932,6 +932,23 @@ def restored_though_its_agents_were_lost() -> Rollout:
     return r
 
 
+def restored_though_nothing_stood_before_its_agents_were_lost() -> Rollout:
+    """A change was rolled back; the next try wrote, and no agent of it could say so."""
+    r = of(old("node-a", surprise={"1.0.0": (False, True)}))
+    r.cluster.apply_policy("cure", RESTORE)
+    r.settle()
+    assert (phases(r), version(r, "node-a")) == ({"node-a": "RolledBack"}, "0.4.0")
+    r.say("== node-a is annotated with cniupgrade.dev/retry, and agents are killed as they write")
+    r.cluster.disks["node-a"].faults = ["none", *3 * ["killed-after-write"]]
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    r.settle()
+    assert (reason(r, "node-a"), version(r, "node-a")) == ("AgentLost", "1.0.0")
+    delete(r)
+    until_gone(r, 300)
+    assert (outcome(r, "node-a"), version(r, "node-a")) == ("Restored", "0.4.0")
+    return r
+
+
 def restored_though_an_audit_policy_has_the_node_too() -> Rollout:
     """That one asks for no other look at a failed node; the policy that is deleted needs one."""
     r = of(old("node-a"))
@@ -3160,6 +3177,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restored_though_the_records_were_deleted,
     restored_though_the_records_were_edited,
     restored_though_its_agents_were_lost,
+    restored_though_nothing_stood_before_its_agents_were_lost,
     restored_though_an_audit_policy_has_the_node_too,
     given_up_where_nobody_knows_what_was_changed,
     refused_where_the_backups_cannot_be_read,
