@@ -62,7 +62,9 @@ def next_move(view: View) -> Move:
         return Move(view.status, (claim,))
     if view.leaving is not None:
         return giving_back.next_move(view, view.leaving)
-    policy = view.policy or view.asker
+    owed = _owed(view)
+    # By its own folders, and in its name: what is found is its record's.
+    policy = view.asker if owed else view.policy or view.asker
     if policy is None:
         text = giving_back.told(view.status) or "no policy selects this node any more"
         return at_rest(view, Phase.PENDING, "NoPolicy", text)
@@ -82,7 +84,7 @@ def next_move(view: View) -> Move:
             "the operator's configuration; expected auto"
             + "".join(f", {name}" for name in sorted(view.world.config.presets)),
         )
-    if _owed(view) or _audit_due(view, policy):
+    if owed or _audit_due(view, policy):
         return _audit(view, policy)
     if view.policy is None:
         return Move(view.status)  # It was looked at for a deleted policy; no change begins for it.

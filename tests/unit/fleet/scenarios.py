@@ -965,6 +965,22 @@ def restored_though_an_audit_policy_has_the_node_too() -> Rollout:
     return r
 
 
+def refused_though_an_audit_policy_has_the_node_too() -> Rollout:
+    """The look that a deleted policy needs is its own: what cannot be known is not Restored."""
+    r = of(old("node-a"))
+    r.cluster.disks["node-a"].faults = ["none", *3 * ["killed-after-write"]]
+    r.cluster.apply_policy("look", {"mode": "Audit"})
+    r.cluster.apply_policy("cure", RESTORE)
+    r.settle()
+    assert (reason(r, "node-a"), version(r, "node-a")) == ("AgentLost", "1.0.0")
+    r.say("== no backup on node-a can be read")
+    r.cluster.disks["node-a"].unreadable = True
+    delete(r)
+    until_gone(r, 300)
+    assert (outcome(r, "node-a"), version(r, "node-a")) == ("Refused", "1.0.0")
+    return r
+
+
 def given_up_where_nobody_knows_what_was_changed() -> Rollout:
     """Without a record, and silent: named as not given back, and not held for ever."""
     r = changed(old("node-a"), old("node-b"), rollout={"maxUnavailable": 2})
@@ -3179,6 +3195,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restored_though_its_agents_were_lost,
     restored_though_nothing_stood_before_its_agents_were_lost,
     restored_though_an_audit_policy_has_the_node_too,
+    refused_though_an_audit_policy_has_the_node_too,
     given_up_where_nobody_knows_what_was_changed,
     refused_where_the_backups_cannot_be_read,
     restore_bears_a_blip_before_its_window,
