@@ -119,7 +119,8 @@ def _to_come(
         # After so many looks without an answer the others do not wait for it any more.
         return not (status.phase in _LOOKED_AT and status.attempts >= config.attempts)
     if unanswered(status):
-        return True
+        # One more look at a node that was well is no change to come.
+        return status.verdict not in (Verdict.COMPATIBLE.value, Verdict.NOT_CNI.value)
     if status.phase == Phase.WAITING or (
         status.phase in _LOOKED_AT and status.verdict == Verdict.REWRITE
     ):

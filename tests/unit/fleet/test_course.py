@@ -44,6 +44,8 @@ UNHEARD = {"auditKey": "the look of today"}
         (member(seen=False, phase="Pending", attempts=3), False),
         (member(phase="Pending", attempts=1, observed=UNHEARD), True),
         (member(phase="Auditing", attempts=2, observed=UNHEARD), True),
+        (member(phase="Pending", attempts=1, observed=UNHEARD, verdict="Rewrite"), True),
+        (member(phase="Pending", attempts=1, observed=UNHEARD, verdict="Compatible"), False),
         (member(phase="Pending", attempts=3, observed=UNHEARD), False),
         (member(phase="Pending", attempts=1, observed=UNHEARD, ready="Unknown"), False),
         (member(seen=False, phase="Done"), True),
