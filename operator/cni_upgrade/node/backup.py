@@ -326,9 +326,16 @@ def prune(state: State, keep: int, needed: Collection[str]) -> None:
     for name in unread(state, read):
         if name not in needed and _is_rest(state, name, backups):
             _hide(state, name)
+    stuck: OSError | None = None
     for name in _names(state):
         if name.startswith(_PARTIAL):
-            _remove(f"{state.path}/{FOLDER}/{name}")
+            try:
+                _remove(f"{state.path}/{FOLDER}/{name}")
+            except OSError as error:
+                # What somebody has laid into one is no reason to keep the others.
+                stuck = stuck or error
+    if stuck is not None:
+        raise stuck
 
 
 def known(state: State, backups: Sequence[Backup], folder: str, name: str, sha256: str) -> bool:

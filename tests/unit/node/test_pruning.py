@@ -211,6 +211,18 @@ def test_a_prune_that_is_killed_leaves_no_part_of_a_backup(
     assert done[2:] == [*3 * ["unlink"], *2 * ["rmdir"]]
 
 
+def test_what_somebody_laid_into_a_backup_keeps_no_other_from_going(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed.two_files(host)
+    place, made = many(host, monkeypatch, VERSIONLESS, VERSIONLESS, VERSIONLESS)
+    (Path(place.path) / "backups" / made[0] / "note.txt").write_text("kept by hand")
+    for _ in range(2):
+        with pytest.raises(OSError, match="not empty"):
+            backup.prune(place, 1, ())
+        assert folders(place) == {f".{made[0]}", made[-1]}
+
+
 @pytest.mark.parametrize("left", ["all copies", "no copy", "no folder of copies"])
 def test_what_a_killed_prune_of_an_earlier_release_left(
     host: Host, monkeypatch: pytest.MonkeyPatch, left: str
