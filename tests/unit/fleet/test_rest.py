@@ -160,7 +160,8 @@ def test_a_deleted_policy_has_a_node_looked_at_that_an_audit_policy_has_too(
     move = rest.next_move(at)
     assert move.status.phase == phase
     ordered = move.status.operation.policy if move.status.operation else None
-    assert (ordered.name if ordered else None) == ("look" if phase == "Auditing" else None)
+    # In its own name: by the other one nobody would ask what it had changed.
+    assert (ordered.name if ordered else None) == ("cure" if phase == "Auditing" else None)
 
 
 DUE = {"phase": "Waiting", "reason": "Paused", "verdict": "Compatible"}
