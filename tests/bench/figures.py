@@ -17,8 +17,8 @@ class Case:
     nodes: int
     flow: str
     """`audit` or `enforce`."""
-    raised: bool
-    """The limits of controller-manager and scheduler are raised, see RAISED in target.py."""
+    qps: int | None
+    """Requests a second of controller-manager and scheduler, None for their own default."""
     parallel: int
     """auditParallel, maxParallel and maxUnavailable alike."""
     steady: float = 30

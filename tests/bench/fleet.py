@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,12 @@ from tests.bench.planning import plan_times
 from tests.bench.requests import Log, Request
 from tests.bench.say import say
 from tests.bench.scrapes import METRIC, Scrapes
-from tests.bench.target import Target, own
+from tests.bench.target import RAISED, Target, own
 from tests.bench.usage import Cores
 from tests.bench.visit import LeftError, visit
 
 POLICY = "bench"
+DEFAULT = "default"
 NOT_KNOWN = (
     "?: not known of a cluster that is somebody's, nor is the CPU of its control plane.\n"
     f"Requests are those that the controller counts itself ({METRIC}): none of kopf or of others."
@@ -133,7 +134,7 @@ def measure(case: Case, kubeconfig: Path | None = None) -> Figures:
         folder = Path(made)
         answers = recorded(folder / "host", parse(shipped_config()))
         stages = kwok.stages(answers, case.pace, case.heartbeat)
-        place = own(case.raised) if kubeconfig is None else nullcontext(found(kubeconfig, folder))
+        place = own(case.qps) if kubeconfig is None else nullcontext(found(kubeconfig, folder))
         with (
             place as target,
             closing(Cluster(target.kubeconfig, folder)) as cluster,
@@ -281,13 +282,28 @@ def _carried_out(case: Case, kubeconfig: Path | None) -> Figures:
     raise SystemExit(code)
 
 
+def _limits(word: str) -> int | str:
+    """Of `--limits`. Raises ArgumentTypeError."""
+    if word == DEFAULT:
+        return word
+    with suppress(ValueError):
+        if (qps := RAISED if word == "raised" else int(word)) > 0:
+            return qps
+    raise argparse.ArgumentTypeError(
+        f"{word}: expected {DEFAULT}, raised, or a number of requests a second above 0"
+    )
+
+
 def main() -> None:
     """The table, the requests of each run, then one line of JSON."""
     parser = argparse.ArgumentParser(prog="tests.bench.fleet", description=__doc__)
     parser.add_argument("nodes", type=int, nargs="+")
     parser.add_argument("--flow", choices=("audit", "enforce", "both"), default="both")
     parser.add_argument(
-        "--limits", choices=("default", "raised", "both"), help="raised, if not given"
+        "--limits",
+        type=_limits,
+        metavar="default|raised|N",
+        help=f"requests/s of controller-manager and scheduler; raised, if not given: {RAISED}",
     )
     parser.add_argument("--parallel", type=int, default=100)
     parser.add_argument("--steady", type=float, default=30)
@@ -297,21 +313,19 @@ def main() -> None:
     if options.kubeconfig and options.limits:
         parser.error("--limits: those of the cluster of --kubeconfig are what they are")
     flows = ("audit", "enforce") if options.flow == "both" else (options.flow,)
-    limits = ("default", "raised") if options.limits == "both" else (options.limits or "raised",)
     figures = []
     for nodes in options.nodes:
-        for limit in limits:
-            for flow in flows:
-                case = Case(
-                    nodes,
-                    flow,
-                    limit == "raised",
-                    min(options.parallel, nodes),
-                    steady=options.steady,
-                    jobs=options.jobs or nodes,
-                )
-                figures.append(_carried_out(case, options.kubeconfig))
-                print(table(figures[-1:]), flush=True)
+        for flow in flows:
+            case = Case(
+                nodes,
+                flow,
+                None if options.limits == DEFAULT else options.limits or RAISED,
+                min(options.parallel, nodes),
+                steady=options.steady,
+                jobs=options.jobs or nodes,
+            )
+            figures.append(_carried_out(case, options.kubeconfig))
+            print(table(figures[-1:]), flush=True)
     print(f"{os.cpu_count()} CPUs\n{table(figures)}")
     if options.kubeconfig:
         print(NOT_KNOWN)

@@ -11,7 +11,9 @@ from typing import Any
 from tests.bench import kwok
 from tests.cluster.control import Controllers, ControlPlane
 
-RAISED = Controllers(qps=1000, job_syncs=50)
+RAISED = 1000
+"""Requests a second that controller-manager and scheduler may make where their limits are raised:
+more than two cores carry out."""
 
 Object = dict[str, Any]
 
@@ -42,9 +44,17 @@ class Target:
         return f"{self.prefix}{number:05}"
 
 
+def controllers(qps: int | None) -> Controllers:
+    """With limits raised, ten times as many Jobs are worked on at a time as by default."""
+    return Controllers(qps, job_syncs=50) if qps else Controllers()
+
+
 @contextmanager
-def own(raised: bool) -> Iterator[Target]:
-    """A control plane for this run alone, which goes with all that is in it."""
-    with ControlPlane.temporary(RAISED if raised else Controllers()) as plane:
-        limits = "raised" if raised else "default"
+def own(qps: int | None) -> Iterator[Target]:
+    """A control plane for this run alone, which goes with all that is in it.
+
+    Its controller-manager and scheduler make `qps` requests a second; None is their own default.
+    """
+    with ControlPlane.temporary(controllers(qps)) as plane:
+        limits = f"{qps}/s" if qps else "default"
         yield Target(plane.kubeconfig, limits, kwok.node, kwok.PREFIX, plane.audit_log)

@@ -4,13 +4,14 @@ import pytest
 
 from tests.bench.figures import Case, Figures
 from tests.bench.fleet import measure
+from tests.bench.target import RAISED
 
 NODES = 20
 
 
 @pytest.fixture(scope="module")
 def figures() -> Figures:
-    return measure(Case(NODES, "enforce", raised=True, parallel=10, steady=3, jobs=20))
+    return measure(Case(NODES, "enforce", qps=RAISED, parallel=10, steady=3, jobs=20))
 
 
 def test_every_node_is_looked_at_written_to_and_proved_once(figures: Figures) -> None:

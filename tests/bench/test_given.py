@@ -25,7 +25,7 @@ from tests.bench.fleet import measure
 from tests.bench.foreign import PREFIX, RefusedError, found, node
 from tests.bench.installation import ROOT
 from tests.bench.kwok import LABEL
-from tests.bench.target import RAISED
+from tests.bench.target import RAISED, controllers
 from tests.bench.visit import LeftError, visit
 from tests.cluster.control import ControlPlane
 
@@ -70,7 +70,7 @@ def their_objects() -> Object:
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
-    with ControlPlane.temporary(RAISED) as running:
+    with ControlPlane.temporary(controllers(RAISED)) as running:
         yield running
 
 
@@ -255,7 +255,7 @@ def test_what_cannot_be_taken_away_is_said(cluster: Cluster) -> None:
 def figures(cluster: Cluster, kubeconfig: Path) -> Figures:
     """Of a run that ended; what was there before is there after it, and nothing else."""
     before, theirs = shown(cluster), versions(cluster)
-    case = Case(NODE_COUNT, "enforce", raised=False, parallel=5, steady=3, jobs=5)
+    case = Case(NODE_COUNT, "enforce", qps=None, parallel=5, steady=3, jobs=5)
     made = measure(case, kubeconfig)
     assert shown(cluster) ^ before == set()
     assert versions(cluster) == theirs
