@@ -11,7 +11,7 @@ from dataclasses import replace
 from cni_upgrade.cni import runtime_config, runtimes
 from cni_upgrade.cni.facts import Facts, Target
 from cni_upgrade.cni.numbers import wholes
-from cni_upgrade.cni.unanswered import unanswered
+from cni_upgrade.cni.unanswered import in_use, unanswered
 from cni_upgrade.cni.value import dataclass
 from cni_upgrade.cni.verdict import judge
 
@@ -70,6 +70,7 @@ def readiness(
     asking: list[Obstacle] = []
     unknown = False
     facts = replace(facts, without_cni=None)
+    today = in_use(facts)
     for name, first, last, other in _runs(wanted, after, elsewhere):
         several = _several(name, first, last)
         if other is not None:
@@ -83,7 +84,7 @@ def readiness(
             obstacles.append(Obstacle(several, why))
             continue
         used = [each.name for each in judged.files if each.active]
-        for begins, doubt in unanswered(facts, used, name, first, last):
+        for begins, doubt in unanswered(facts, today, used, (name, first, last)):
             asking.append(Obstacle(_several(name, begins, last), doubt))
     ready = False if obstacles else None if unknown or others or asking else True
     return Readiness(wanted, ready, tuple(obstacles), tuple(others), tuple(asking))

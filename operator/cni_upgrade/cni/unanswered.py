@@ -1,41 +1,63 @@
 """Tells what a release begins to ask of plugins that may not answer it: CHECK and STATUS.
 
 What a plugin answers to VERSION says of neither (`check`, `status`). Where today's runtime asks it
-already, the node itself shows what comes of that.
+already, the node itself shows what comes of that: it asks of the files that it uses itself, and
+CHECK only of a pod whose ADD did not fail.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from cni_upgrade.cni import check, runtimes, status
+from cni_upgrade.cni import check, folder, health, runtimes, status
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts
 from cni_upgrade.cni.node import Node
 from cni_upgrade.cni.runtimes import Runtime
 
 
+def in_use(facts: Facts) -> dict[str, Config]:
+    """By name, the files that the node's runtime uses today, as it reads them."""
+    runtime = runtimes.lookup(facts.runtime, facts.libcni)
+    configs = [_under(each, runtime) for each in facts.configs]
+    return {each.name: each for each in folder.in_use(configs, runtime, facts).files}
+
+
 def unanswered(
-    facts: Facts, used: Collection[str], name: str, first: str, last: str
+    facts: Facts,
+    today: Mapping[str, Config],
+    used: Collection[str],
+    run: tuple[str, str, str],
 ) -> Iterator[tuple[str, str]]:
     """The first release that asks, of a run with one libcni that loads the files `used`, and why
-    it is not known what comes of it."""
-    today = runtimes.lookup(facts.runtime, facts.libcni)
+    it is not known what comes of it.
+
+    `today` are the files `in_use`; `run` is the runtime's name, its first release and its last.
+    """
+    name, first, last = run
+    now = runtimes.lookup(facts.runtime, facts.libcni)
     then = runtimes.lookup(f"{name}://{first}")
     asks_status = status.begins(name, first, last)
     for each in facts.configs:
         if each.name not in used:
             continue
-        old, new = _under(each, today), _under(each, then)
-        before, after = (Node.of(*of, facts, ()) for of in ((old, today), (new, then)))
+        old, new = today.get(each.name), _under(each, then)
+        after = Node.of(new, then, facts, ())
         plugins = check.unproved(after.chain)
-        checked = check.asked(before.runtime, old.version)
+        checked = old is not None and _checked(old, now, facts)
         if plugins and not checked and check.asked(after.runtime, new.version):
             yield first, _check(plugins)
-        if asks_status is None or status.asked(today, old.version):
+        if asks_status is None or (old is not None and status.asked(now, old.version)):
             continue
         asks = status.asked(replace(then, version=asks_status), new.version)
         if asks is not False:
             yield asks_status, _status(new, asks)
+
+
+def _checked(config: Config, runtime: Runtime, facts: Facts) -> bool:
+    """Whether the runtime asks CHECK of the pods that it adds with that file, if it adds any."""
+    node = Node.of(config, runtime, facts, ())
+    asked = check.asked(node.runtime, config.version)
+    return asked and health.add(config, config.version, node).works is not False
 
 
 def _under(config: Config, runtime: Runtime) -> Config:

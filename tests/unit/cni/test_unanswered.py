@@ -44,8 +44,15 @@ def test_a_move_to_crio_begins_to_ask_check(runtime: str) -> None:
         facts("containerd://1.7.20", "aws-cni", cniVersion="0.3.1"),
         facts("containerd://1.7.20", "aws-cni", cniVersion="1.0.0", disableCheck=True),
         facts("cri-o://1.24.0", "aws-cni", cniVersion="1.0.0"),
+        facts("cri-o://1.24.0", "aws-cni", cniVersion="1.0.0", name=""),
     ],
-    ids=["they answer", "there is none at that version", "the list says no", "asked today"],
+    ids=[
+        "they answer",
+        "there is none at that version",
+        "the list says no",
+        "asked today",
+        "asked today, of a network that CRI-O names by its file",
+    ],
 )
 def test_who_is_not_newly_asked_check(known: Facts) -> None:
     assert readiness(known, "cri-o>=1.25").ready is True
@@ -101,3 +108,58 @@ def test_only_the_files_in_use_count() -> None:
     beside = replace(known, configs=[*known.configs, other])
     assert readiness(beside, "containerd>=2.1").ready is True
     assert readiness(replace(beside, max_conf_num=0), "containerd>=2.1").ready is None
+
+
+def beside(known: Facts, first: Facts) -> Facts:
+    """The same node with a file of another network before its own."""
+    before = replace(first.configs[0], name="05-first.conflist")
+    plugins = {**known.plugins, **first.plugins}
+    return replace(known, configs=[before, *known.configs], plugins=plugins)
+
+
+def test_what_today_asks_of_the_file_in_use_says_nothing_of_another_and_status() -> None:
+    """CRI-O runs one file, this containerd all of them."""
+    known = beside(at("cri-o://1.34.0", "1.1.0"), at("", "1.0.0"))
+    found = readiness(replace(known, max_conf_num=0), "containerd>=2.1")
+    assert (found.ready, found.obstacles) == (None, ())
+    (why,) = together(found.unanswered)
+    assert why.startswith("containerd 2.1.0 to 2.3, containerd 2.4.0 to 2.4: it asks STATUS of ")
+
+
+def test_what_today_asks_of_the_network_in_use_says_nothing_of_the_one_that_is_named() -> None:
+    """The default network is CRI-O's alone: containerd runs the first file."""
+    known = beside(
+        facts("containerd://2.1.0", "bridge", cniVersion="1.1.0"),
+        facts("", "ptp", name="other", cniVersion="1.0.0"),
+    )
+    found = readiness(replace(known, default_network="n"), "cri-o>=1.34")
+    assert (found.ready, found.obstacles) == (None, ())
+    (why,) = together(found.unanswered)
+    assert why.startswith("cri-o 1.34.0 to 1.36: it asks STATUS of bridge, and")
+
+
+def once_refused(version: str, later: str) -> Facts:
+    """A file whose plugin takes one of its versions; libcni reads the other from 1.2 on."""
+    found = facts("", "bridge", cniVersion=version, cniVersions=[version, later])
+    return replace(found, plugins={"bridge": Support.told("bridge", [version])})
+
+
+def test_what_today_asks_of_the_file_in_use_says_nothing_of_another_and_check() -> None:
+    """CRI-O from 1.31 on passes over the first file, for its plugin refuses the higher version."""
+    known = beside(at("cri-o://1.30.0", "1.0.0"), once_refused("1.0.0", "1.1.0"))
+    found = readiness(known, "cri-o>=1.31")
+    assert (found.ready, found.obstacles) == (None, ())
+    (why,) = together(found.unanswered)
+    assert "cri-o 1.31.0 to 1.32, cri-o 1.33.0 to 1.36: it asks CHECK of every pod" in why
+
+
+def test_a_pod_that_cannot_be_added_today_is_not_asked_check() -> None:
+    """No file can be used today: the plugin takes the version alone that a later libcni reads."""
+    known = at("cri-o://1.30.0", "0.4.0", "1.0.0")
+    known = replace(known, plugins={"aws-cni": Support.told("aws-cni", ["1.0.0"])})
+    found = readiness(known, "cri-o>=1.31")
+    assert (found.ready, found.obstacles) == (None, ())
+    assert {each.releases for each in found.unanswered} == {
+        "cri-o 1.31.0 to 1.32",
+        "cri-o 1.33.0 to 1.36",
+    }
