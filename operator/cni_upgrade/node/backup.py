@@ -30,12 +30,16 @@ from cni_upgrade.node.state import State
 SCHEMA = 2
 FOLDER = "backups"
 
+FILES = "files"
+"""The folder of the copies, in that of a backup."""
+
+HIDDEN = "."
+"""Begins the name of one that is not whole yet, or that goes (pruning.py)."""
+
 _UNADDRESSED = 1
 """The schema of the releases before: the id tells nothing of the files, and proves less."""
 
 _MANIFEST = "manifest.json"
-_FILES = "files"
-_PARTIAL = "."
 _MANIFEST_LIMIT = 16 << 20
 _LATEST = (1 << 63) - 1  # the year 2262
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")  # as address makes them
@@ -164,14 +168,14 @@ def address(backup: Backup, manifest: Mapping[str, object]) -> str:
 
 def create(state: State, backup: Backup, contents: dict[str, bytes]) -> None:
     """Writes the backup and makes it durable. Raises OSError; then there is no such backup."""
-    partial = f"{_PARTIAL}{backup.id}"
+    partial = f"{HIDDEN}{backup.id}"
     folder = f"{state.path}/{FOLDER}"
     files.make_folder(folder)
     path = f"{folder}/{partial}"
-    _remove(path)
+    remove(path)
     os.mkdir(path, 0o700)  # noqa: PTH102 - see files.py
-    os.mkdir(f"{path}/{_FILES}", 0o700)  # noqa: PTH102
-    with files.opened_folder(f"{path}/{_FILES}", follow=False) as descriptor:
+    os.mkdir(f"{path}/{FILES}", 0o700)  # noqa: PTH102
+    with files.opened_folder(f"{path}/{FILES}", follow=False) as descriptor:
         for saved in backup.files:
             data = contents[saved.name]
             files.write_new(descriptor, saved.name, data, saved.metadata.mode & 0o777 | 0o400)
@@ -244,10 +248,10 @@ def _stands(state: State, backup_id: str, part: str = "") -> bool:
 
 def content(state: State, backup: Backup, saved: Saved) -> bytes:
     """The saved bytes, proved by their hash. Raises OperationRefusedError (BackupDamaged)."""
-    path = f"{state.host}/{FOLDER}/{backup.id}/{_FILES}/{saved.name}"
+    path = f"{state.host}/{FOLDER}/{backup.id}/{FILES}/{saved.name}"
     try:
         with files.opened_folder(
-            f"{state.path}/{FOLDER}/{backup.id}/{_FILES}", follow=False
+            f"{state.path}/{FOLDER}/{backup.id}/{FILES}", follow=False
         ) as descriptor:
             data = files.read_file(descriptor, saved.name)
     except (OSError, files.UnreadableError) as error:
@@ -271,8 +275,8 @@ def gives_back(state: State, backup: Backup, saved: Saved) -> bool:
 def everything(state: State) -> list[Backup]:
     """All backups whose manifest can be read, the oldest first. Raises OSError."""
     found: list[Backup] = []
-    for name in _names(state):
-        if not name.startswith(_PARTIAL):
+    for name in names(state):
+        if not name.startswith(HIDDEN):
             # A damaged one is nobody's to count or remove; `load` names it when it is asked for.
             with contextlib.suppress(OperationRefusedError, MemberError):
                 found.append(load(state, name))
@@ -282,14 +286,14 @@ def everything(state: State) -> list[Backup]:
 def unread(state: State, read: Collection[Backup]) -> list[str]:
     """Ids of those that are there beside the `read` ones, oldest first. Raises OSError."""
     known = {backup.id for backup in read}
-    return sorted(name for name in _names(state) if _ID.fullmatch(name) and name not in known)
+    return sorted(name for name in names(state) if _ID.fullmatch(name) and name not in known)
 
 
 def damaged(state: State) -> dict[str, str]:
     """What is wrong with each backup that cannot be given back as it is, by id. Raises OSError."""
     found: dict[str, str] = {}
-    for name in sorted(_names(state)):
-        if name.startswith(_PARTIAL):
+    for name in sorted(names(state)):
+        if name.startswith(HIDDEN):
             continue
         try:
             backup = load(state, name)
@@ -301,41 +305,6 @@ def damaged(state: State) -> dict[str, str]:
         except MemberError:
             continue  # no name of ours
     return found
-
-
-def prune(state: State, keep: int, needed: Collection[str]) -> None:
-    """Removes the oldest until `keep` whole ones are left, and what a killed run left unfinished.
-
-    Never the newest, nor one in `needed` (what records name: see `standing.relied_on`), nor one
-    that holds what no other gives back, bytes, mode, owner, group and xattrs. One with a damaged
-    copy is no copy: it is not counted and relied on for nothing, and as its other copies may be
-    good it stays. One goes under a hidden name before anything of it does: of what can be seen
-    nothing is missing, and a killed prune is gone on with by the next. Raises OSError.
-    """
-    read = everything(state)
-    backups = [backup for backup in read if _whole(state, backup)]
-    surplus = len(backups) - keep
-    for backup in backups[:-1]:
-        if surplus <= 0:
-            break
-        others = [other for other in backups if other is not backup]
-        if backup.id not in needed and not _holds_only_copy(backup, others):
-            _hide(state, backup.id)
-            backups = others
-            surplus -= 1
-    for name in unread(state, read):
-        if name not in needed and _is_rest(state, name, backups):
-            _hide(state, name)
-    stuck: OSError | None = None
-    for name in _names(state):
-        if name.startswith(_PARTIAL):
-            try:
-                _remove(f"{state.path}/{FOLDER}/{name}")
-            except OSError as error:
-                # What somebody has laid into one is no reason to keep the others.
-                stuck = stuck or error
-    if stuck is not None:
-        raise stuck
 
 
 def known(state: State, backups: Sequence[Backup], folder: str, name: str, sha256: str) -> bool:
@@ -381,20 +350,8 @@ def descent(backups: Sequence[Backup], folder: str, name: str) -> set[tuple[str,
     return found
 
 
-def _holds_only_copy(backup: Backup, others: Sequence[Backup]) -> bool:
-    """Whether a file of it can be had from no other backup.
-
-    What a rewrite wrote is in no backup until it is saved itself: it counts for nothing here.
-    """
-    held = [saved for other in others if other.folder == backup.folder for saved in other.files]
-    return not all(any(mine.same(saved) for saved in held) for mine in backup.files)
-
-
-def _whole(state: State, backup: Backup) -> bool:
-    return all(gives_back(state, backup, saved) for saved in backup.files)
-
-
-def _names(state: State) -> list[str]:
+def names(state: State) -> list[str]:
+    """What is in the folder of backups, hidden or not, sorted by bytes. Raises OSError."""
     try:
         with files.opened_folder(f"{state.path}/{FOLDER}", follow=False) as folder:
             return files.names(folder)
@@ -402,53 +359,16 @@ def _names(state: State) -> list[str]:
         return []
 
 
-def _is_rest(state: State, backup_id: str, whole: Sequence[Backup]) -> bool:
-    """Whether the folder is what a killed prune of an earlier release left: it took the manifest
-    first, under the backup's own name.
-
-    A disk or a hand may have taken the manifest too: so only where every copy in it is held by
-    one of the `whole` backups as well, and where each folder of the host has a newer one, so that
-    it tells nobody who wrote last (see `standing.find`).
-    """
-    newest = {backup.folder: backup.id for backup in whole}
-    held = {(saved.name, saved.sha256) for backup in whole for saved in backup.files}
-    path = f"{state.path}/{FOLDER}/{backup_id}"
-    try:
-        with files.opened_folder(path, follow=False) as descriptor:
-            parts = files.names(descriptor)
-        left = _digests(f"{path}/{_FILES}") if parts == [_FILES] else set()
-    except (OSError, files.UnreadableError):
-        return False
-    older = backup_id < min(newest.values(), default="")
-    return older and parts in ([], [_FILES]) and left <= held
-
-
-def _digests(path: str) -> set[tuple[str, str]]:
-    """(name, sha256) of each file in the folder. Raises OSError, UnreadableError."""
-    with files.opened_folder(path, follow=False) as descriptor:
-        return {
-            (name, hashlib.sha256(files.read_file(descriptor, name)).hexdigest())
-            for name in files.names(descriptor)
-        }
-
-
-def _hide(state: State, backup_id: str) -> None:
-    """Takes the backup from those that can be seen, whole and durably. Raises OSError."""
-    with files.opened_folder(f"{state.path}/{FOLDER}", follow=False) as descriptor:
-        hidden = f"{_PARTIAL}{backup_id}"
-        os.rename(backup_id, hidden, src_dir_fd=descriptor, dst_dir_fd=descriptor)
-        os.fsync(descriptor)
-
-
-def _remove(path: str) -> None:
-    """What stands under a hidden name: what a kill leaves of it still does. Raises OSError."""
+def remove(path: str) -> None:
+    """Removes what stands under a hidden name: what a kill leaves of it still does. Raises OSError,
+    also where there is something in it that is not ours."""
     try:
         with files.opened_folder(path, follow=False) as descriptor:
             files.remove_if_there(descriptor, _MANIFEST)
-        with files.opened_folder(f"{path}/{_FILES}", follow=False) as descriptor:
+        with files.opened_folder(f"{path}/{FILES}", follow=False) as descriptor:
             for name in files.names(descriptor):
                 os.unlink(name, dir_fd=descriptor)
-        os.rmdir(f"{path}/{_FILES}")  # noqa: PTH106
+        os.rmdir(f"{path}/{FILES}")  # noqa: PTH106
     except FileNotFoundError:
         pass  # it was never begun, or a killed run began to remove it
     with contextlib.suppress(FileNotFoundError):

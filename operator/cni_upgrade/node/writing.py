@@ -15,6 +15,7 @@ from cni_upgrade.node import (
     files,
     folders,
     journal,
+    pruning,
     report,
     results,
     standing,
@@ -268,7 +269,7 @@ def _unproved(seen: Survey, entries: Sequence[Entry]) -> list[str]:
 def _pruned(node: Node, needed: Collection[str]) -> Iterator[Finding]:
     try:
         needed = {*needed, *standing.relied_on(node.state)}
-        backup.prune(node.state, node.operation.keep, needed)
+        pruning.prune(node.state, node.operation.keep, needed)
     except OSError as error:
         yield Finding(
             "BackupsNotPruned",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.node import backup, state
+from cni_upgrade.node import backup, pruning, state
 from cni_upgrade.node.agent import run
 from cni_upgrade.node.operation import Outcome, Target
 from cni_upgrade.node.state import State
@@ -183,7 +183,7 @@ def prune_killed(
         for name in ("rename", "fsync", "unlink", "rmdir"):
             patched.setattr(os, name, counted(name))
         try:
-            backup.prune(place, 1, ())
+            pruning.prune(place, 1, ())
         except killed.KilledError:
             return made, False
     return made, True
@@ -204,7 +204,7 @@ def test_a_prune_that_is_killed_leaves_no_part_of_a_backup(
         read = backup.everything(place)
         assert (backup.damaged(place), backup.unread(place, read)) == ({}, []), done
         assert read[-1].id == made[-1], done
-        backup.prune(place, 1, ())
+        pruning.prune(place, 1, ())
         assert folders(place) == {made[-1]}, done
         calls += 1
     assert done[:3] == ["rename", "fsync", "unlink"], "a power cut must not undo the first alone"
@@ -219,7 +219,7 @@ def test_what_somebody_laid_into_a_backup_keeps_no_other_from_going(
     (Path(place.path) / "backups" / made[0] / "note.txt").write_text("kept by hand")
     for _ in range(2):
         with pytest.raises(OSError, match="not empty"):
-            backup.prune(place, 1, ())
+            pruning.prune(place, 1, ())
         assert folders(place) == {f".{made[0]}", made[-1]}
 
 
@@ -236,9 +236,9 @@ def test_what_a_killed_prune_of_an_earlier_release_left(
     if left == "no folder of copies":
         (rest / "files").rmdir()
     assert list(backup.damaged(place)) == [made[0]]
-    backup.prune(place, 9, {made[0]})
+    pruning.prune(place, 9, {made[0]})
     assert folders(place) == set(made), "it is asked for"
-    backup.prune(place, 9, ())
+    pruning.prune(place, 9, ())
     assert folders(place) == {made[1]}
 
 
@@ -262,5 +262,5 @@ def test_a_part_that_may_be_the_only_copy_stays(
     if why == "none":
         shutil.rmtree(host.state / "backups" / made[1])
         made.pop()
-    backup.prune(place, 1, ())
+    pruning.prune(place, 1, ())
     assert folders(place) == set(made)
