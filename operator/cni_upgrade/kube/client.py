@@ -364,8 +364,9 @@ def _refusal(call: _Call, status: int, data: bytes) -> KubeError:
 def _object(data: bytes) -> Object | None:
     """A JSON object; None for anything else, as a proxy between us may answer it."""
     try:
-        # A quarter faster than json.loads, and names of members are one string for all objects.
-        found = from_json(data, cache_strings="keys")
+        # A quarter faster than json.loads. A fleet's objects say the same words by the thousand: a
+        # short one is one string for all of them, which is half of what a record takes.
+        found = from_json(data, cache_strings="all")
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

@@ -93,6 +93,16 @@ async def test_a_list_that_go_has_left_empty_is_one(tmp_path: Path) -> None:
         assert await c.list(NODES) == Listed([], "7")
 
 
+async def test_what_thousands_of_objects_say_alike_is_kept_once(tmp_path: Path) -> None:
+    alike = '"labels":{"zone":"eu-1"}},"status":{"phase":"Running"}}'
+    nodes = ",".join(f'{{"metadata":{{"name":"node-{n}",{alike}' for n in (1, 2))
+    async with serving(says(200, f'{{"metadata":{{}},"items":[{nodes}]}}'), tmp_path) as client:
+        one, other = (await client.list(NODES)).items
+    assert (one["metadata"]["name"], other["metadata"]["name"]) == ("node-1", "node-2")
+    assert one["status"]["phase"] is other["status"]["phase"]
+    assert one["metadata"]["labels"]["zone"] is other["metadata"]["labels"]["zone"]
+
+
 async def test_what_is_forbidden_puts_the_rights_in_doubt(tmp_path: Path) -> None:
     async with serving(says(403, STATUS % "Forbidden"), tmp_path) as client:
         with pytest.raises(KubeError, match="said it"):
