@@ -1,7 +1,8 @@
 """Tells what a release begins to ask of plugins that may not answer it: CHECK and STATUS.
 
 What a plugin answers to VERSION says of neither (`check`, `status`). Where today's runtime asks it
-already, the node itself shows what comes of that: it asks of the files that it uses itself, and
+already, the node itself shows what comes of that: it asks of the files that it uses itself, of
+their plugins as it reads them (libcni from 1.3.0 on appends those of the network's folder), and
 CHECK only of a pod whose ADD did not fail.
 """
 
@@ -42,22 +43,27 @@ def unanswered(
             continue
         old, new = today.get(each.name), _under(each, then)
         after = Node.of(new, then, facts, ())
-        plugins = check.unproved(after.chain)
-        checked = old is not None and _checked(old, now, facts)
-        if plugins and not checked and check.asked(after.runtime, new.version):
+        checked = _checked(old, now, facts) if old is not None else ()
+        plugins = [plugin for plugin in check.unproved(after.chain) if plugin not in checked]
+        if plugins and check.asked(after.runtime, new.version):
             yield first, _check(plugins)
-        if asks_status is None or (old is not None and status.asked(now, old.version)):
+        if asks_status is None:
             continue
+        reporting = old.mains if old is not None and status.asked(now, old.version) else ()
+        plugins = [plugin for plugin in new.mains if plugin not in reporting]
         asks = status.asked(replace(then, version=asks_status), new.version)
-        if asks is not False:
-            yield asks_status, _status(new, asks)
+        if plugins and asks is not False:
+            yield asks_status, _status(plugins, asks)
 
 
-def _checked(config: Config, runtime: Runtime, facts: Facts) -> bool:
-    """Whether the runtime asks CHECK of the pods that it adds with that file, if it adds any."""
+def _checked(config: Config, runtime: Runtime, facts: Facts) -> Collection[str]:
+    """The unproved plugins that the runtime asks CHECK of for the pods that it adds with that file,
+    if it adds any."""
     node = Node.of(config, runtime, facts, ())
-    asked = check.asked(node.runtime, config.version)
-    return asked and health.add(config, config.version, node).works is not False
+    if not check.asked(node.runtime, config.version):
+        return ()
+    adds = health.add(config, config.version, node).works is not False
+    return check.unproved(node.chain) if adds else ()
 
 
 def _under(config: Config, runtime: Runtime) -> Config:
@@ -66,15 +72,15 @@ def _under(config: Config, runtime: Runtime) -> Config:
 
 def _check(plugins: list[str]) -> str:
     return (
-        "it asks CHECK of every pod that it creates, and today's runtime does not, as far as is "
-        f"known: whether {', '.join(plugins)} answers is not known, and if not, no pod can be "
+        f"it asks CHECK of every pod that it creates: whether {', '.join(plugins)} answers is not "
+        "known, for today's runtime does not ask that, as far as is known; if not, no pod can be "
         "created"
     )
 
 
-def _status(config: Config, asks: bool | None) -> str:
+def _status(plugins: list[str], asks: bool | None) -> str:
     return (
-        f"it {'asks' if asks else 'may ask'} STATUS of {', '.join(config.mains)}, and today's "
+        f"it {'asks' if asks else 'may ask'} STATUS of {', '.join(plugins)}, and today's "
         "runtime does not, as far as is known: that a plugin supports the version does not say "
         "that it answers, and while one of them refuses the node is NotReady"
     )

@@ -163,3 +163,74 @@ def test_a_pod_that_cannot_be_added_today_is_not_asked_check() -> None:
         "cri-o 1.31.0 to 1.32",
         "cri-o 1.33.0 to 1.36",
     }
+
+
+def appended(known: Facts, plugin: str) -> Facts:
+    """The same node with a plugin in the network's folder, which libcni reads from 1.3 on."""
+    (own,) = known.configs
+    inline = {"50-more.conf": json.dumps({"type": plugin}).encode()}
+    read = config.read(own.name, own.data, inline=inline)
+    claimed = Support.told(plugin, versions.KNOWN)
+    return replace(known, configs=[read], plugins={**known.plugins, plugin: claimed})
+
+
+@pytest.mark.parametrize("own", ["bridge", "cilium-cni"])
+def test_what_today_asks_of_a_file_says_nothing_of_the_plugins_added_to_it_and_check(
+    own: str,
+) -> None:
+    known = appended(facts("cri-o://1.30.0", own, cniVersion="1.0.0"), "aws-cni")
+    found = readiness(known, "cri-o>=1.30")
+    assert (found.ready, found.obstacles) == (None, ())
+    (why,) = together(found.unanswered)
+    assert why.startswith("cri-o 1.33.0 to 1.36: it asks CHECK of every pod")
+    assert "whether aws-cni answers" in why
+
+
+@pytest.mark.parametrize(
+    ("runtime", "wanted", "first"),
+    [
+        ("containerd://2.0.1", "containerd>=2.0", "containerd 2.1.0 to 2.3"),
+        ("containerd://2.0.1", "cri-o>=1.33", "cri-o 1.33.0 to 1.36"),
+    ],
+)
+def test_what_today_asks_of_a_file_says_nothing_of_the_plugins_added_to_it_and_status(
+    runtime: str, wanted: str, first: str
+) -> None:
+    known = appended(facts(runtime, "bridge", "portmap", cniVersion="1.1.0"), "tuning")
+    found = readiness(known, wanted)
+    assert (found.ready, found.obstacles) == (None, ())
+    assert found.unanswered[0].releases == first
+    assert all(" STATUS of tuning, and" in each.why for each in found.unanswered)
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted"),
+    [
+        (
+            appended(facts("cri-o://1.30.0", "aws-cni", cniVersion="1.0.0"), "aws-cni"),
+            "cri-o>=1.33",
+        ),
+        (
+            appended(facts("cri-o://1.30.0", "bridge", cniVersion="1.0.0"), "portmap"),
+            "cri-o>=1.33",
+        ),
+        (
+            appended(
+                facts("cri-o://1.30.0", "bridge", cniVersion="1.0.0", loadOnlyInlinedPlugins=True),
+                "aws-cni",
+            ),
+            "cri-o>=1.33",
+        ),
+        (appended(at("containerd://2.0.1", "1.1.0"), "aws-cni"), "containerd>=2.1"),
+        (appended(at("containerd://2.1.0", "1.1.0"), "tuning"), "containerd>=2.4"),
+    ],
+    ids=[
+        "check, one that is asked today",
+        "check, one that answers",
+        "check, the folder is not read",
+        "status, one that is asked today",
+        "status, today's libcni adds it",
+    ],
+)
+def test_an_added_plugin_that_is_not_newly_asked(known: Facts, wanted: str) -> None:
+    assert readiness(known, wanted).ready is True
