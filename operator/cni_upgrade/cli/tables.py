@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from cni_upgrade.cli.look import Look
 from cni_upgrade.cli.stories import STORIES
 from cni_upgrade.cni.facts import Sandbox
-from cni_upgrade.cni.findings import Finding, Severity, shown
+from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 from cni_upgrade.node.backup import Backup
 from cni_upgrade.node.contract import Kind
@@ -68,7 +68,7 @@ def of_look(look: Look) -> Iterator[str]:
                     (
                         file.name,
                         "yes" if file.active else "no",
-                        file.version or "missing",
+                        _version(file, report.findings),
                         _to(file),
                         _ACTIONS[file.action],
                     ),
@@ -112,20 +112,29 @@ def of_plan(look: Look) -> Iterator[str]:
     if look.path is not None:
         yield f"{look.path}:"
     if files:
-        yield from _plan(files)
+        yield from _plan(files, look.report.findings)
     elif look.blocked:
         yield from (line for each in look.faults[:1] for line in _wrapped(each.message, ""))
         yield ""
     yield from _verdict(look)
 
 
-def _plan(files: Sequence[FileReport]) -> Iterator[str]:
+def _plan(files: Sequence[FileReport], findings: Sequence[Finding]) -> Iterator[str]:
     rows = [
-        ((file.name, file.version or "missing", _to(file), _ACTIONS[file.action]),
-         (file.why,))
+        ((file.name, _version(file, findings), _to(file), _ACTIONS[file.action]), (file.why,))
         for file in files
-    ]  # fmt: skip
+    ]
     yield from _table("What is to be done", ("FILE", "VERSION", "TO", "ACTION"), rows)
+
+
+def _version(file: FileReport, findings: Sequence[Finding]) -> str:
+    """Missing is a fault of its own (F1): not what is there and cannot be read."""
+    if file.version:
+        return file.version
+    if file.network is None:
+        return "not read"
+    bad = any((each.code, each.component) == (Code.BAD_VERSION, file.name) for each in findings)
+    return "invalid" if bad else "missing"
 
 
 def _to(file: FileReport) -> str:

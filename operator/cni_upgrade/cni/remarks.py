@@ -257,16 +257,21 @@ def unused(configs: Sequence[Config], used: Sequence[Config]) -> Iterator[Findin
 
 
 def template_findings(files: Sequence[FileReport], facts: Facts) -> Iterator[Finding]:
-    """A rewrite holds: containerd makes the file again only where it can load no config."""
+    """A rewrite holds: containerd makes the file again only where it can load no config.
+
+    The template itself is not read, so nothing tells whether somebody has mended it.
+    """
     for file in files:
-        if facts.conf_template and file.name == TEMPLATED and file.action is Action.REWRITE:
+        if facts.conf_template and file.name == TEMPLATED and file.active and file.to:
+            rewrite = file.action is Action.REWRITE
+            too = f"write cniVersion {file.to} into {facts.conf_template} too"
             yield Finding(
                 Code.CONF_TEMPLATE,
-                Severity.WARNING,
+                Severity.WARNING if rewrite else Severity.INFO,
                 file.name,
                 f"containerd makes this file from {facts.conf_template} where it finds no config: "
                 "on a new node, or if it were removed",
-                f"write cniVersion {file.to} into {facts.conf_template} too",
+                too if rewrite else f"{too}, if it has another one or none: that is not looked at",
             )
 
 

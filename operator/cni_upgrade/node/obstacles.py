@@ -50,8 +50,8 @@ def of_file(folder: int, name: str) -> OperationRefusedError | None:
     if entry.st_uid != os.geteuid():
         return OperationRefusedError(
             "ForeignOwner",
-            f"{name} belongs to user {entry.st_uid}, and this runs as user "
-            f"{os.geteuid()}: the owner could not be given back; chown it, or run as its owner",
+            f"{name} belongs to user {entry.st_uid}, and this runs as user {os.geteuid()}: "
+            "what is somebody else's is not changed; chown it, or run as its owner",
         )
     try:
         with files.opened_file(folder, name) as descriptor:

@@ -53,6 +53,27 @@ def test_without_runtime_and_plugins_nothing_is_promised(
     assert "it is not known what the runtime supports" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (VERSIONLESS, "missing"),
+        (VERSIONLESS.replace("{", '{"cniVersion": 1.0,', 1), "invalid"),
+        (VERSIONLESS.replace("{", '{"cniVersion": "1.0.0", "mtu": __MTU__,', 1), "not read"),
+    ],
+)
+def test_only_a_version_that_is_not_there_is_called_missing(
+    repository: Path, capsys: Captured, text: str, shown: str
+) -> None:
+    (repository / "deploy/10-pod.conflist").write_text(text)
+    for verb in ("audit", "plan"):
+        main([verb, "deploy", *RUNTIME])
+        row = next(
+            line for line in capsys.readouterr().out.splitlines() if "10-pod.conflist  " in line
+        )
+        assert shown in row, verb
+        assert ("missing" in row) is (shown == "missing")
+
+
 def test_a_healthy_file_alone_is_not_called_safe(repository: Path, capsys: Captured) -> None:
     healthy = VERSIONLESS.replace("{", '{"cniVersion": "1.0.0",', 1)
     (repository / "deploy/10-pod.conflist").write_text(healthy)

@@ -497,7 +497,16 @@ def test_a_file_made_from_a_template_is_rewritten_and_its_template_named() -> No
     assert found.verdict == "Rewrite"
     assert [each.managed_by for each in found.files] == ["containerd: conf_template /t", None]
     warned = next(each for each in found.findings if each.code == "ConfTemplate")
-    assert warned.action == "write cniVersion 1.0.0 into /t too"
+    assert (warned.severity, warned.action) == (
+        Severity.WARNING,
+        "write cniVersion 1.0.0 into /t too",
+    )
+    good = [config.read("10-containerd-net.conflist", samples.bridge("1.0.0"))]
+    after = judge(replace(facts, configs=good), Target())
+    assert after.verdict == "Compatible"
+    told = next(each for each in after.findings if each.code == "ConfTemplate")
+    assert told.severity is Severity.INFO
+    assert told.action.startswith("write cniVersion 1.0.0 into /t too, if it has another one")
     assert "ConfTemplate" not in codes(judge(replace(facts, conf_template=None), Target()))
 
 
