@@ -25,3 +25,16 @@ def node_state(name: str = "n", **spec: object) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"nodeUID": "u", **spec},
     }
+
+
+def warning(namespace: str, name: str) -> dict[str, Any]:
+    """An Event about a pod that has the same name."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": namespace},
+        "type": "Warning",
+        "reason": "Failed",
+        "message": "no image",
+        "involvedObject": {"kind": "Pod", "namespace": namespace, "name": name, "uid": name},
+    }

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api import names
-from cni_upgrade.controller import watching
+from cni_upgrade.controller import following, watching
 from cni_upgrade.controller.following import Follower, kinds
 from cni_upgrade.controller.login import login
 from cni_upgrade.controller.store import Store
 from cni_upgrade.kube import client as clients
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.node.operation import Operation
+from tests.api import objects
 from tests.api.controllers import POLICIES, STATES, Controller, World, check_cured
 from tests.api.nodes import JOBS, NODES, Fleet, add_node
 from tests.api.proxy import Asked, Deed, Proxy, status_of, wait
@@ -195,6 +196,62 @@ async def test_a_dead_watch_of_policies_is_noticed(
         )
     finally:
         await Client(api).close()
+
+
+async def test_warnings_are_not_read_again_where_etcd_has_forgotten_the_last_one(
+    world: World, through: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """etcd forgets what is five minutes old, and no bookmark tells a watch of Events of later."""
+    monkeypatch.setattr(following, "LISTEN", 1)
+    monkeypatch.setattr(following, "PAUSES", (0.1,))
+    store = Store(CONFIG, "")
+    told: list[str] = []
+    hear = store.heard
+
+    def heard(event: Any) -> bool:
+        told.append(event["metadata"]["name"])
+        return hear(event)
+
+    monkeypatch.setattr(store, "heard", heard)
+    path = f"/api/v1/namespaces/{AGENTS}/events"
+
+    def warn(name: str) -> None:
+        world.api.create(path, objects.warning(AGENTS, name))
+
+    async def watched(times: int) -> None:
+        before = len(proxy.asked)
+        async with asyncio.timeout(60):
+            while sum(a.watch and a.path == path for a in proxy.asked[before:]) < times:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def ready() -> None:
+        """All was listed."""
+
+    client = Client(await connect("test", str(through)))
+    follower = Follower(client, store, lambda: None, lambda: None, ready)
+    # Told in the order of their names, which is not that in which they happened.
+    for name in ("later", "earlier"):
+        await asyncio.to_thread(warn, name)
+    running = asyncio.create_task(follower.run())
+    try:
+        await watched(1)
+        for name in ("a", "b", "c"):  # something happens, and it is no Warning
+            await asyncio.to_thread(world.policy, name)
+        forgotten = world.plane.etcd("kv/range", key="AA==")["header"]["revision"]
+        await watched(3)
+        world.plane.etcd("kv/compaction", revision=forgotten, physical=True)
+        await watched(2)
+        assert sorted(told) == ["earlier", "later"]
+        await asyncio.to_thread(warn, "new")
+        async with asyncio.timeout(10):
+            while "new" not in told:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert told.count("new") == 1
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await client.close()
+        await asyncio.to_thread(world.api.request, "DELETE", path)
 
 
 async def _heard_when_it_lives(

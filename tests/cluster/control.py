@@ -9,10 +9,12 @@ import shutil
 import socket
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.cluster import build, debian, lock, paths, pki, process
 from tests.cluster.components import CONTROL_PLANE
@@ -161,6 +163,13 @@ class ControlPlane:
         if self._controllers:
             names += ["kube-controller-manager", "kube-scheduler"]
         return {name: process.living_pid(self._pidfile(name)) for name in names}
+
+    def etcd(self, call: str, **body: Any) -> dict[str, Any]:
+        """Ask the storage itself, by etcd's JSON gateway: `kv/compaction`, say."""
+        url = f"http://127.0.0.1:{self.ports.etcd}/v3/{call}"
+        with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
 
     def up(self) -> None:
         """Start what does not run, and wait until the API server is ready."""

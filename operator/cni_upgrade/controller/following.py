@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cni_upgrade.api import names
-from cni_upgrade.controller.shelf import Shelf
+from cni_upgrade.controller.shelf import Shelf, version_of
 from cni_upgrade.controller.store import Store
 from cni_upgrade.kube.port import Kube, KubeError, Object, Reader
 from cni_upgrade.kube.resources import EVENTS, JOBS, NODE_STATES, NODES, PODS, Resource
@@ -29,6 +30,9 @@ LISTEN = 60  # the same of Events: no bookmark tells that one lives, so it ends 
 
 AGENTS_ONLY = f"{names.LABEL_COMPONENT}=agent"
 PROOFS_ONLY = f"{names.LABEL_COMPONENT}=proof"
+WARNINGS = "type=Warning"
+NO_EVENT = "metadata.name=cni-upgrade-none"
+"""A list of one name costs etcd one look, and tells as well how far all of them have come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,28 +107,55 @@ class Follower:
         await self._again(once, kind.resource)
 
     async def _listen(self, namespace: str) -> None:
-        """Warnings about our pods and Jobs: they are never listed, the newest is what counts."""
+        """Warnings about our pods and Jobs: of each pod or Job the newest is what counts.
+
+        No bookmark moves a watch of Events on while no Warning comes, and after five minutes etcd
+        has forgotten where that was. So each watch first asks how far Events have come: what has
+        happened until then it has told when it ends.
+        """
         version = ""
 
-        def heard(event: Object) -> None:
-            nonlocal version
-            version = event["object"]["metadata"]["resourceVersion"]
-            # An Event that expires says nothing new.
-            if event["type"] in ("ADDED", "MODIFIED") and self._store.heard(event["object"]):
+        def heard(raw: Object) -> None:
+            if self._store.heard(raw):
                 self._changed()
+
+        async def reached(selector: str) -> str:
+            """How far Events have come, with all heard that the selector picks."""
+            found = ""
+            async for page in self._kube.pages(EVENTS, namespace, fieldSelector=selector):
+                for raw in page.items:
+                    heard(raw)
+                found = page.resource_version
+            return found
 
         async def once() -> None:
             nonlocal version
-            try:
-                query = {"fieldSelector": "type=Warning"}
-                async for event in self._kube.watch(EVENTS, namespace, version, LISTEN, **query):
-                    heard(event)
-            except KubeError as error:
-                # The last Warning's version grows too old in quiet: no bookmark brings a later one.
-                quiet = error.status == 410 and version
+            until = await reached(NO_EVENT) if version else ""
+            if version_of(until) < version_of(version):
+                # A restored etcd, which would tell nothing before it has come as far again.
+                self._store.doubt_warnings()
                 version = ""
-                if not quiet:
+            known = bool(version)
+            if not known:
+                version = until = await reached(WARNINGS)
+            began = time.monotonic()
+            try:
+                query = {"fieldSelector": WARNINGS}
+                async for event in self._kube.watch(EVENTS, namespace, version, LISTEN, **query):
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    # An Event that expires says nothing new.
+                    if event["type"] in ("ADDED", "MODIFIED"):
+                        heard(event["object"])
+            except KubeError as error:
+                if error.status == 410:
+                    version = ""
+                # Where nobody could listen for minutes that is no more than what is to be expected.
+                if not (known and error.status == 410):
                     raise
+                return
+            # An API server that is told to end ends its watches early, and may owe them something.
+            if time.monotonic() - began >= LISTEN * 0.9:
+                version = max(version, until, key=version_of)
 
         await self._again(once, EVENTS)
 

@@ -94,6 +94,11 @@ class Store:
         self.warnings[uid] = (version, " ".join(text.split())[:1000])
         return True
 
+    def doubt_warnings(self) -> None:
+        """What was heard may be of another past, as after an etcd restored from a backup: whatever
+        comes now is newer."""
+        self.warnings = {uid: (-1, text) for uid, (_, text) in self.warnings.items()}
+
     def keep(self, name: str, status: NodeStateStatus) -> None:
         """Go on from a status that is to be written later; whoever writes first wins."""
         state = self.states.items.get(name)

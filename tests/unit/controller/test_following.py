@@ -149,19 +149,91 @@ def warning(version: int, text: str, kind: str = "ADDED") -> Object:
     return {"type": kind, "object": event}
 
 
+def listed(made: Made) -> list[str]:
+    """What Events were listed for: all Warnings, or one name that none has."""
+    return [name for verb, what, name in made.kube.asked if (verb, what) == ("list", "events")]
+
+
 async def test_warnings_are_heard_anew_after_a_gap(made: Made) -> None:
+    api = made.kube.cluster.api
+    api.version = 4
     async with followed(made) as heard:
         says = made.kube.told["events"]
         says += [warning(5, "first"), warning(6, "expired", "DELETED")]
         heard.listed.set()
         await becomes(lambda: heard.news == 1)
         assert made.store.warnings == {"pod": (5, "Failed: first")}
+        api.version = 8
+        for namespace in (AGENTS, PROOF):  # whichever of the two is told of the gap
+            about = {"kind": "Pod", "uid": f"pod in {namespace}"}
+            event = warning(0, "second")["object"]
+            meta = {"name": "second", "namespace": namespace}
+            api.create("Event", {**event, "metadata": meta, "involvedObject": about})
+        await becomes(lambda: not says)
         says.append(KubeError(410, "Expired", "too old"))
-        says += [warning(5, "first"), warning(8, "second")]
         await becomes(lambda: heard.news == 2)
+        assert made.store.warnings["pod"] == (5, "Failed: first")
         # Two namespaces, and one of them again.
-        await becomes(lambda: asked(made, "events").count("") == 3)
+        assert listed(made) == ["Warning"] * 3
+        await becomes(lambda: asked(made, "events")[2:] == ["10"])
         assert heard.missed == 0
+
+
+async def test_a_watch_of_events_in_quiet_goes_on_where_events_have_come_to(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "LISTEN", 0)
+    made.kube.patient = False
+    made.kube.cluster.api.version = 20
+    async with followed(made) as heard:
+        heard.listed.set()
+        await becomes(lambda: "20" in asked(made, "events")[2:])
+        made.kube.cluster.api.version = 30
+        await becomes(lambda: asked(made, "events").count("30") >= 2)
+        assert listed(made).count("Warning") == 2
+    assert heard.news == heard.missed == 0
+
+
+async def test_a_watch_of_events_that_ended_early_may_have_told_too_little(made: Made) -> None:
+    """As an API server ends its watches when it is told to end."""
+    made.kube.patient = False
+    made.kube.cluster.api.version = 20
+    async with followed(made) as heard:
+        heard.listed.set()
+        await becomes(lambda: asked(made, "events").count("20") >= 2)
+        made.kube.cluster.api.version = 30
+        looks = len(listed(made))
+        await becomes(lambda: len(listed(made)) >= looks + 6)
+        assert set(asked(made, "events")) == {"20"}
+
+
+async def test_a_watch_of_events_that_broke_goes_on_after_the_last_one(made: Made) -> None:
+    made.kube.cluster.api.version = 20
+    async with followed(made) as heard:
+        heard.listed.set()
+        await becomes(lambda: len(asked(made, "events")) == 2)
+        made.kube.cluster.api.version = 30
+        made.kube.told["events"] += [warning(25, "first"), KubeError(0, "NoAnswer", "it was lost")]
+        await becomes(lambda: len(asked(made, "events")) == 3)
+        assert asked(made, "events")[2:] == ["25"]
+        assert listed(made)[2:] == ["cni-upgrade-none"]
+
+
+async def test_warnings_of_a_restored_etcd_are_heard(made: Made) -> None:
+    """A watch that goes on from a version to come would tell nothing until then."""
+    api = made.kube.cluster.api
+    api.version = 20
+    async with followed(made) as heard:
+        heard.listed.set()
+        await becomes(lambda: len(asked(made, "events")) == 2)
+        says = made.kube.told["events"]
+        says.append(warning(25, "what never happened"))
+        await becomes(lambda: made.store.warnings)
+        api.version = 15
+        says += [KubeError(0, "NoAnswer", "the connection was lost")] * 2
+        await becomes(lambda: asked(made, "events")[2:] == ["15", "15"])
+        says.append(warning(16, "what did"))
+        await becomes(lambda: made.store.warnings == {"pod": (16, "Failed: what did")})
 
 
 async def test_a_quiet_watch_of_events_is_not_taken_for_dead(
@@ -172,12 +244,15 @@ async def test_a_quiet_watch_of_events_is_not_taken_for_dead(
     after: list[str] = []
 
     async def quiet(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            version = "9" if after else "7"
+            return web.json_response({"metadata": {"resourceVersion": version}, "items": []})
         response = web.StreamResponse()
         await response.prepare(request)
         if request.path == f"/api/v1/namespaces/{AGENTS}/events":
-            after.append(request.query.get("resourceVersion", ""))
+            after.append(request.query["resourceVersion"])
             if len(after) == 1:
-                await response.write(json.dumps(warning(5, "first")).encode() + b"\n")
+                await response.write(json.dumps(warning(8, "first")).encode() + b"\n")
         await asyncio.sleep(int(request.query["timeoutSeconds"]) / 100)
         return response
 
@@ -190,22 +265,28 @@ async def test_a_quiet_watch_of_events_is_not_taken_for_dead(
         await becomes(lambda: len(after) == 2)
         task.cancel()
         await asyncio.wait([task])
-    assert after == ["", "5"]
+    assert after == ["7", "8"]
     assert "the watch of events ended" not in caplog.text
 
 
 async def test_a_warning_that_the_api_server_has_forgotten_is_no_trouble(
     made: Made, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """etcd forgets after five minutes, and nothing tells of a later version in quiet."""
-    too_old = KubeError(410, "Expired", "too old")
+    """Where nobody could listen for longer than etcd remembers."""
+    lost, too_old = KubeError(0, "NoAnswer", "it was lost"), KubeError(410, "Expired", "too old")
+    made.kube.cluster.api.version = 7
     async with followed(made) as heard:
-        made.kube.told["events"] += [warning(5, "first"), too_old]
         heard.listed.set()
-        await becomes(lambda: asked(made, "events").count("") == 3)
-        assert "the watch of events ended" not in caplog.text
-        # Who names no version cannot be told that it is too old.
+        await becomes(lambda: len(asked(made, "events")) == 2)
+        made.kube.told["events"] += [lost, lost]
+        await becomes(lambda: len(asked(made, "events")) == 4)
+        caplog.clear()
         made.kube.told["events"].append(too_old)
+        await becomes(lambda: len(asked(made, "events")) == 5)
+        assert listed(made).count("Warning") == 3
+        assert caplog.text == ""
+        # Of what was listed a moment ago it is trouble.
+        made.kube.told["events"] += [too_old, too_old]
         await becomes(lambda: "the watch of events ended: too old" in caplog.text)
 
 
