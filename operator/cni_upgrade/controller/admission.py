@@ -38,6 +38,8 @@ class Admission:
         self._tell = tell
         self._loose: dict[str, str] = {}
         self._unseen: list[str] = []
+        self._allowed: set[str] = set()
+        """Those that we may look at, until a look is refused."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -71,16 +73,22 @@ class Admission:
 
     async def _fault(self, name: str) -> str | None:
         """Empty where the policy is there, and bound so that it denies; None: we may not look."""
-        # Asked first, since a refusal would have us doubt, and ask for, every other right as well.
-        for kind in (ADMISSION_POLICIES, ADMISSION_BINDINGS):
-            if not await self._kube.allowed("get", kind, None, name=name):
-                return None
+        # Asked first, since a refusal would have us doubt, and ask for, every other right as well;
+        # that of a right that was there is to: roles were changed.
+        if name not in self._allowed:
+            for kind in (ADMISSION_POLICIES, ADMISSION_BINDINGS):
+                if not await self._kube.allowed("get", kind, None, name=name):
+                    return None
+            self._allowed.add(name)
         try:
             await self._kube.get(ADMISSION_POLICIES, None, name)
             binding = await self._kube.get(ADMISSION_BINDINGS, None, name)
         except KubeError as error:
             if error.gone:
                 return "is not there, or not bound (an API server before 1.30 has none)"
+            if error.status == 403:
+                self._allowed.discard(name)
+                return None
             raise
         actions = (binding.get("spec") or {}).get("validationActions") or ()
         return "" if "Deny" in actions else f"does not deny, validationActions: {actions}"

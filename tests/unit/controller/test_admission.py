@@ -101,6 +101,39 @@ async def test_what_may_not_be_looked_at_is_not_called_missing_and_told_of_once(
     assert f"{POLICIES[0]} is not there" in record.message
 
 
+async def test_rights_that_are_there_are_asked_for_once(
+    installed: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fleet of controllers asked for fourteen every five minutes."""
+    kube, taken = installed.kube, "validatingadmissionpolicybindings"
+    looks = Admission(kube, installed.metrics.loose)
+
+    async def asked() -> dict[str, int]:
+        kube.asked.clear()
+        await looks.look()
+        verbs = [verb for verb, _, _ in kube.asked]
+        return {verb: verbs.count(verb) for verb in sorted(set(verbs))}
+
+    every = 2 * len(POLICIES)
+    assert await asked() == {"get": every, "may get": every}
+    assert await asked() == {"get": every}
+    assert caplog.records == []
+    kube.refuse = lambda verb, asked, name: (
+        KubeError(403, "Forbidden", "no right") if asked == taken else None
+    )
+    # Each is refused once: whoever took one may have taken others, so all are asked for again.
+    assert await asked() == {"get": every}
+    [record] = caplog.records
+    assert "may not be looked at" in record.message
+    assert all(name in record.message for name in POLICIES)
+    assert await asked() == {"may get": every}
+    assert missing(installed) == 0
+    kube.refuse = lambda verb, asked, name: None
+    assert await asked() == {"get": every, "may get": every}
+    assert await asked() == {"get": every}
+    assert len(caplog.records) == 1
+
+
 async def test_silence_says_nothing_of_them(installed: Made) -> None:
     looks = Admission(installed.kube, installed.metrics.loose)
     installed.kube.cluster.api.delete(BINDING, POLICIES[0])
