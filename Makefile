@@ -81,8 +81,8 @@ test-api: $(READY) ## against a real etcd and API server
 	@$(PY) hack/run_tests.py tests/api
 test-e2e: $(READY) machine ## on real nodes: each fault shown and cured
 	$(PY) -m pytest tests/e2e
-test: $(READY) lint parts ## lint and every tier; the last line counts the tests
-	@$(PY) hack/run_tests.py
+test: $(READY) parts ## lint and every tier; the last line counts the tests
+	@$(PY) hack/run_tests.py --lint
 
 ##@ Try it hard, and measure it (docs/engine.md and docs/scale.md have the results)
 

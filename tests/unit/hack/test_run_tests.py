@@ -1,10 +1,13 @@
 """The runner of all tiers: its last line is what others read."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from hack import run_tests
+from hack.run_tests import GIVES_WAY
 
 GOOD = "def test_a(): pass\ndef test_b(): pass\n"
 BAD = "import pytest\ndef test_a(): assert False\n@pytest.fixture\ndef f(): raise OSError\n"
@@ -14,6 +17,8 @@ BAD += "def test_b(f): pass\ndef test_c(): pass\ndef test_d(): pytest.skip('x')\
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(run_tests, "ROOT", tmp_path)
+    # These tests give way already, where all are run: what gives way twice starts too late.
+    monkeypatch.setattr(run_tests, "GIVES_WAY", ())
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n")
     return tmp_path
 
@@ -81,8 +86,9 @@ def test_quick_tiers_come_first_and_none_is_forgotten(root: Path) -> None:
 def meets(tier: str, other: str) -> str:
     """A test that fails unless the other tier's has begun, or does while it runs."""
     text = "import pathlib, time\ndef test_a():\n"
-    text += f"    pathlib.Path('{tier}').touch()\n    end = time.monotonic() + 20\n"
-    text += f"    while not pathlib.Path('{other}').exists() and time.monotonic() < end: pass\n"
+    text += f"    pathlib.Path('{tier}').touch()\n    end = time.monotonic() + 120\n"
+    text += f"    while not pathlib.Path('{other}').exists() and time.monotonic() < end:\n"
+    text += "        time.sleep(0.05)\n"
     return text + f"    assert pathlib.Path('{other}').exists()\n"
 
 
@@ -108,3 +114,46 @@ def test_the_lane_that_ends_first_takes_what_is_left(
     write(root, "fuzz", meets("fuzz", longer))
     assert run_tests.main([]) == 0
     assert last_line(capfd) == "6 passed"
+
+
+NICE = "import os\ndef test_a(): assert os.nice(0) == {}\n"
+
+
+def test_what_computes_gives_way_to_real_nodes(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_tests, "GIVES_WAY", GIVES_WAY)
+    here = os.nice(0)
+    write(root, "e2e", NICE.format(here))
+    for tier in ("unit", "bench"):
+        write(root, tier, NICE.format(min(here + 10, 19)))
+    assert run_tests.main([]) == 0
+    assert last_line(capfd) == "3 passed"
+
+
+def test_alone_it_gives_way_to_nobody(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_tests, "GIVES_WAY", GIVES_WAY)
+    write(root, "unit", NICE.format(os.nice(0)))
+    assert run_tests.main([]) == 0
+    assert last_line(capfd) == "1 passed"
+
+
+@pytest.mark.parametrize(
+    ("code", "last"), [(0, "2 passed"), (1, "2 passed, 1 errors")], ids=["good", "bad"]
+)
+def test_lint_runs_beside_the_tiers_and_counts(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    code: int,
+    last: str,
+) -> None:
+    says = f"print('a line of lint'); raise SystemExit({code})"
+    monkeypatch.setattr(run_tests, "LINT", (sys.executable, "-c", says))
+    write(root, "unit", GOOD)
+    assert run_tests.main(["--lint", "-q"]) == code
+    out = capfd.readouterr().out
+    assert "\na line of lint\n" in out
+    assert out.splitlines()[-1] == last
