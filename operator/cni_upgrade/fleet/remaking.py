@@ -39,7 +39,7 @@ def looked_at(status: NodeStateStatus, policy: CNIUpgradePolicy, now: datetime) 
     return at is not None and all(at > each for each in known)
 
 
-def remade(view: View, report: Report, asker: CNIUpgradePolicy | None) -> View:
+def remade(view: View, report: Report, orderer: CNIUpgradePolicy | None) -> View:
     """With what the node tells of a change of which the record does not know."""
     known, told = view.status.changed, report.standing
     if told is None:
@@ -48,7 +48,7 @@ def remade(view: View, report: Report, asker: CNIUpgradePolicy | None) -> View:
         return _with(view, {"changed": None}) if known.unknown else view
     if known is not None and not known.unknown and not _unheard(known, told, report):
         return view
-    policy = _whose(view, told, asker)
+    policy = _whose(view, told, orderer)
     if policy is None:
         return view
     mine = known if known is not None and known.policy.uid == told.policy else None
@@ -132,11 +132,13 @@ def _to_be_proved(
     )
 
 
-def _whose(view: View, told: Standing, asker: CNIUpgradePolicy | None) -> CNIUpgradePolicy | None:
-    """The policy that wrote it, while it exists; where that cannot be read, the one that may."""
-    if told.policy is None:
-        return asker if asker is not None and asker.spec.mode == Mode.ENFORCE else None
-    return view.world.policy_by(told.policy)
+def _whose(view: View, told: Standing, orderer: CNIUpgradePolicy | None) -> CNIUpgradePolicy | None:
+    """The policy that wrote it, while it exists; where that cannot be read, the one that may have:
+    whose look it was, or, as one that only audits writes nothing, the one that has to know."""
+    if told.policy is not None:
+        return view.world.policy_by(told.policy)
+    writes = orderer is not None and orderer.spec.mode == Mode.ENFORCE
+    return orderer if writes else view.asker
 
 
 def _with(view: View, update: dict[str, Any]) -> View:

@@ -62,9 +62,9 @@ def next_move(view: View) -> Move:
         return Move(view.status, (claim,))
     if view.leaving is not None:
         return giving_back.next_move(view, view.leaving)
-    owed = _owed(view)
+    asks = _asks(view)
     # By its own folders, and in its name: what is found is its record's.
-    policy = view.asker if owed else view.policy or view.asker
+    policy = asks or view.policy or view.asker
     if policy is None:
         text = giving_back.told(view.status) or "no policy selects this node any more"
         return at_rest(view, Phase.PENDING, "NoPolicy", text)
@@ -84,9 +84,11 @@ def next_move(view: View) -> Move:
             "the operator's configuration; expected auto"
             + "".join(f", {name}" for name in sorted(view.world.config.presets)),
         )
+    # It has to know, whether or not another look is due by what people ask for.
+    owed = asks is not None and view.status.phase in _JUDGED
     if owed or _audit_due(view, policy):
         return _audit(view, policy)
-    if view.policy is None:
+    if policy is view.asker:
         return Move(view.status)  # It was looked at for a deleted policy; no change begins for it.
     if (kept := _of_today(view, policy)) is not None:
         return Move(view.status.model_copy(update={"observed": kept}))
@@ -207,16 +209,16 @@ def _proof_called_off(view: View, policy: CNIUpgradePolicy) -> bool:
     return waits and last is not None and last.outcome == UNPROVED and not unproved(status, policy)
 
 
-def _owed(view: View) -> bool:
-    """Whether a deleted policy is to know what it changed on the node, and no record says it.
+def _asks(view: View) -> CNIUpgradePolicy | None:
+    """The deleted policy that is to know what it changed on the node, where no record says it.
 
-    Without being asked by a person, whoever has the node by now; but for another Enforce policy: it
-    finds out for itself, and another look at a node that failed would lead to another try.
+    Whoever has the node by now; but for another Enforce policy: it finds out for itself, and
+    another look at a node that failed would lead to another try.
     """
-    if view.asker is None or view.status.phase not in _JUDGED:
-        return False
     taken = view.policy is not None and view.policy.spec.mode == Mode.ENFORCE
-    return not taken and not looked_at(view.status, view.asker, view.now)
+    if view.asker is None or taken or looked_at(view.status, view.asker, view.now):
+        return None
+    return view.asker
 
 
 def _drift_freed(view: View, policy: CNIUpgradePolicy) -> bool:

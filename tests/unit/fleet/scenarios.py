@@ -981,6 +981,21 @@ def refused_though_an_audit_policy_has_the_node_too() -> Rollout:
     return r
 
 
+def refused_though_an_audit_policy_looks_at_a_record_made_anew() -> Rollout:
+    """The first look at it is the deleted policy's too, and so is what cannot be known."""
+    r = of(old("node-a"))
+    r.cluster.apply_policy("look", {"mode": "Audit"})
+    r.cluster.apply_policy("cure", RESTORE)
+    r.settle()
+    r.say("== no backup on node-a can be read, and its record is deleted")
+    r.cluster.disks["node-a"].unreadable = True
+    r.cluster.api.delete("CNINodeState", "node-a")
+    delete(r)
+    until_gone(r, 300)
+    assert (outcome(r, "node-a"), version(r, "node-a")) == ("Refused", "1.0.0")
+    return r
+
+
 def given_up_where_nobody_knows_what_was_changed() -> Rollout:
     """Without a record, and silent: named as not given back, and not held for ever."""
     r = changed(old("node-a"), old("node-b"), rollout={"maxUnavailable": 2})
@@ -3196,6 +3211,7 @@ SCENARIOS: tuple[Callable[[], Rollout], ...] = (
     restored_though_nothing_stood_before_its_agents_were_lost,
     restored_though_an_audit_policy_has_the_node_too,
     refused_though_an_audit_policy_has_the_node_too,
+    refused_though_an_audit_policy_looks_at_a_record_made_anew,
     given_up_where_nobody_knows_what_was_changed,
     refused_where_the_backups_cannot_be_read,
     restore_bears_a_blip_before_its_window,

@@ -14,7 +14,7 @@ from cni_upgrade.fleet.view import View
 from cni_upgrade.node.operation import Kind, Standing, StandingFile
 from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.node_model import SimNode
-from tests.unit.fleet.samples import NOW, policy, report, result, state, view
+from tests.unit.fleet.samples import NOW, operation, policy, report, result, state, view
 
 NAME, HEARD, UNHEARD, THEIRS = "10-net.conflist", "a" * 64, "b" * 64, "c" * 64
 FIRST, NEWEST = "20250101T000000Z-00000000", "20260101T000000Z-00000000"
@@ -182,3 +182,27 @@ def test_of_a_report_that_was_cut_nothing_is_concluded(cut: bool) -> None:
     answer = result(kind=Kind.AUDIT, report=seen, truncated=cut)
     status = audited(replace(at, status=NodeStateStatus.model_validate(known)), answer).status
     assert (status.last_change is not None) is cut
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked", "whose"),
+    [
+        ("Audit", True, "cure"),
+        # It may have written itself.
+        ("Enforce", True, "look"),
+        ("Audit", False, None),
+    ],
+)
+def test_what_cannot_be_read_is_of_the_policy_that_may_have_written_it(
+    mode: str, asked: bool, whose: str | None
+) -> None:
+    """The look was another policy's: the one that is deleted was not there yet, or not alone."""
+    other, gone = policy("look", mode=mode), policy(deletionPolicy="Restore")
+    by = {"name": "look", "uid": "look-uid"}
+    at = view("audit", policies={"cure": gone, "look": other})
+    known = state(operation=operation("audit", policy=by), observed=at.status.observed)
+    seen = replace(report(SimNode("node-a", "1.0.0")), standing=Standing(None))
+    at = replace(at, state=known, status=known.status, asker=gone if asked else None)
+    changed = audited(at, result(kind=Kind.AUDIT, report=seen)).status.changed
+    assert (changed.policy.name if changed else None) == whose
+    assert changed is None or changed.unknown

@@ -132,6 +132,9 @@ def test_a_deleted_policy_has_nothing_proved_any_more() -> None:
         ("Audit", {"changed": {"policy": {"name": "cure", "uid": "cure-uid"}}}, "Failed"),
         # The pause after a look that brought no answer holds for it too.
         ("Audit", {"phase": "Pending", "nextAttemptAt": LATER}, "Pending"),
+        # The one after it is in its own name too, and so is the first of a record made anew.
+        ("Audit", {"phase": "Pending", "nextAttemptAt": EARLIER}, "Auditing"),
+        ("Audit", {"phase": "Pending", "observed": None, "verdict": None}, "Auditing"),
     ],
 )
 def test_a_deleted_policy_has_a_node_looked_at_that_an_audit_policy_has_too(
