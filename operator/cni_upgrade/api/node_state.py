@@ -41,8 +41,8 @@ class Observed(Model):
     )
     asked_key: Word = Field(
         default="",
-        description="Digest of what people wanted then (target, managedFiles, paths); a different "
-        "one asks to try a failed node again.",
+        description="Digest of what people wanted (target, managedFiles, paths) as the last audit "
+        "began that brought an answer; a different one asks to try a failed node again.",
     )
     retry: Word | None = Field(
         default=None,

@@ -117,10 +117,13 @@ def _key(view: View) -> str:
 def _observed(view: View, key: str, at: datetime | None, truncated: bool) -> Observed:
     """What the look was made from, with what people asked for by it: nothing where they ask for
     something else by now."""
-    policy = view.orderer
+    policy, before = view.orderer, view.status.observed
     asked, retries = "", "/"
     if policy is not None:
         asked, retries = asked_key(policy) if key else "", retry.of_node(policy, view.state)
+    if at is None:
+        # What is known of the node is still an answer to what they asked for before.
+        asked = before.asked_key if before is not None else ""
     return observed(view.node, key, asked, retries, at, truncated)
 
 

@@ -16,7 +16,7 @@ from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.fleet.lost_audits import lost, unanswered
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED, GOOD, NOT_LINUX, POSTPONED, UNPLANNABLE
-from cni_upgrade.fleet.settle import asked_again
+from cni_upgrade.fleet.settle import asked_again, asked_key
 from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.node.operation import Verdict
 
@@ -30,7 +30,7 @@ class Member:
     node: Node
     state: CNINodeState | None
     seen: bool
-    """Its last audit answers what the policy asks today, or nothing is ever asked of it."""
+    """What is known of it answers what the policy asks today, or nothing is ever asked of it."""
     failed: bool
     """It is failed or rolled back, and nobody has asked to try it again."""
     unproved: bool
@@ -80,10 +80,11 @@ class Member:
                 lost=False,
             )
         status = state.status
+        unheard = lost(status, config) and seen
+        seen = seen and not _known_otherwise(status, policy)
         seen = seen or (status.phase == Phase.BLOCKED and status.reason == NOT_LINUX)
         written = unproved(status, policy)
         stale = status.phase in GOOD and (written or not seen)
-        unheard = lost(status, config) and seen
         return cls(
             node,
             state,
@@ -97,6 +98,13 @@ class Member:
             open=answers and not unheard and (stale or _unknown(status, seen)),
             lost=unheard,
         )
+
+
+def _known_otherwise(status: NodeStateStatus, policy: CNIUpgradePolicy) -> bool:
+    """Whether the last look brought no answer, and what is known of the node is one to what was
+    asked before that, another target say: nobody knows whether it is well for today's."""
+    known = status.observed
+    return known is not None and unanswered(status) and known.asked_key != asked_key(policy)
 
 
 def _unknown(status: NodeStateStatus, seen: bool) -> bool:
@@ -119,7 +127,7 @@ def _to_come(
         # After so many looks without an answer the others do not wait for it any more.
         return not (status.phase in _LOOKED_AT and status.attempts >= config.attempts)
     if unanswered(status):
-        # One more look at a node that was well is no change to come.
+        # One more look at a node that is known to be well is no change to come.
         return status.verdict not in (Verdict.COMPATIBLE.value, Verdict.NOT_CNI.value)
     if status.phase == Phase.WAITING or (
         status.phase in _LOOKED_AT and status.verdict == Verdict.REWRITE

@@ -519,6 +519,26 @@ def another_target_begins_anew() -> Rollout:
     return r
 
 
+def lost_look_for_another_target() -> Rollout:
+    """A node that was well is not known to be well for another target, so its wave waits for it."""
+    r = labelled(
+        (old("node-a", most="1.1.0"), {ZONE: "z1"}), (old("node-b", most="1.1.0"), {ZONE: "z2"})
+    )
+    order = {"order": {"by": "Zone"}}
+    r.cluster.apply_policy("cure", enforce(order))
+    all_done(r)
+    r.say("== target: 1.1.0; the agent that looks at node-a is killed")
+    r.cluster.disks["node-a"].faults = ["killed"]
+    r.cluster.apply_policy("cure", enforce(order, target={"cni": {"version": "1.1.0"}}))
+    r.until(lambda: reason(r, "node-a") == "AuditLost")
+    r.play(30)
+    assert (reason(r, "node-a"), reason(r, "node-b")) == ("AuditLost", "Wave")
+    assert rolling(r)["waitsFor"] == "1 of 1 nodes of zone z1 are not finished"
+    all_done(r)
+    assert began(r) == ["node-a", "node-b"] * 2
+    return r
+
+
 def looked_at_while_it_soaks() -> Rollout:
     """A look from time to time does not begin the soak of a day anew."""
     r = labelled((f1("node-a"), {}), (f1("node-b"), {}))
@@ -1178,6 +1198,7 @@ COURSES: tuple[Callable[[], Rollout], ...] = (
     budget_taken_by_a_node_that_nobody_mends,
     down_nodes_are_cured_first,
     another_target_begins_anew,
+    lost_look_for_another_target,
     looked_at_while_it_soaks,
     limits_of_both_policies_hold,
     one_that_is_not_proved_holds_the_others,

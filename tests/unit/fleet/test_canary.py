@@ -13,6 +13,7 @@ from cni_upgrade.api.canary import Canary as CanarySpec
 from cni_upgrade.api.rollout_status import CanaryStatus
 from cni_upgrade.fleet.canary import Canary, canary, well
 from cni_upgrade.fleet.member import Member
+from cni_upgrade.fleet.settle import asked_key
 from tests.unit.fleet import samples
 from tests.unit.fleet.api_model import stamp
 from tests.unit.fleet.samples import NOW
@@ -46,6 +47,8 @@ def soaking(since: datetime) -> CanaryStatus:
 
 
 UNPROVED = {"outcome": "Unproved", "at": stamp(NOW)}
+UNHEARD = {"auditKey": "the look of today", "askedKey": "what was asked before"}
+KNOWN = {**UNHEARD, "askedKey": asked_key(samples.policy())}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +66,10 @@ UNPROVED = {"outcome": "Unproved", "at": stamp(NOW)}
         (member(phase="Waiting", verdict="Compatible"), False),
         (member(phase="Blocked", verdict="Compatible"), False),
         (member(phase="Auditing", verdict="Compatible", lastChange=UNPROVED), False),
+        # A look was lost, at one that was well for what is asked today, or for something else.
+        (member(phase="Pending", verdict="Compatible", attempts=1, observed=KNOWN), True),
+        (member(phase="Pending", verdict="Compatible", attempts=1, observed=UNHEARD), False),
+        (member(phase="Auditing", verdict="Compatible", attempts=3, observed=UNHEARD), False),
         (member(), False),
     ],
 )

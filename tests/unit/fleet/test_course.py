@@ -19,7 +19,7 @@ from cni_upgrade.fleet.length import longest
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.roster import Roster
-from cni_upgrade.fleet.settle import audit_key
+from cni_upgrade.fleet.settle import asked_key, audit_key
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.standing import held_since
 from cni_upgrade.fleet.waiting import Waiting
@@ -34,6 +34,8 @@ ZONE = "topology.kubernetes.io/zone"
 UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
 UNHEARD = {"auditKey": "the look of today"}
 """What was looked at without an answer."""
+KNOWN = {**UNHEARD, "askedKey": asked_key(policy())}
+"""The same, where the last answer was to what is asked today."""
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,12 @@ UNHEARD = {"auditKey": "the look of today"}
         (member(phase="Pending", attempts=1, observed=UNHEARD), True),
         (member(phase="Auditing", attempts=2, observed=UNHEARD), True),
         (member(phase="Pending", attempts=1, observed=UNHEARD, verdict="Rewrite"), True),
-        (member(phase="Pending", attempts=1, observed=UNHEARD, verdict="Compatible"), False),
+        (member(phase="Pending", attempts=1, observed=KNOWN, verdict="Rewrite"), True),
+        (member(phase="Pending", attempts=1, observed=KNOWN, verdict="Compatible"), False),
+        # It was well for what was asked before.
+        (member(phase="Pending", attempts=1, observed=UNHEARD, verdict="Compatible"), True),
+        (member(phase="Auditing", attempts=2, observed=UNHEARD, verdict="NotCni"), True),
+        (member(phase="Pending", attempts=3, observed=UNHEARD, verdict="Compatible"), False),
         (member(phase="Pending", attempts=3, observed=UNHEARD), False),
         (member(phase="Pending", attempts=1, observed=UNHEARD, ready="Unknown"), False),
         (member(seen=False, phase="Done"), True),
