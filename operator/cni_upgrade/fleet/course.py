@@ -16,7 +16,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.budget import Budget, shared
 from cni_upgrade.fleet.containing import NONSENSE
-from cni_upgrade.fleet.failures import counted
+from cni_upgrade.fleet.failures import NODE_FAILED, counted
 from cni_upgrade.fleet.gate import Refusal
 from cni_upgrade.fleet.length import longest
 from cni_upgrade.fleet.member import Member
@@ -111,7 +111,7 @@ class Course:
         canary = self.waves.canary
         if canary is not None and canary.trouble in ("CanaryFailed", "CanaryEmpty"):
             return canary.trouble
-        return "NodeFailed" if self.failures.reached else ""
+        return NODE_FAILED if self.failures.reached else ""
 
     def take(self, node: str, drained: bool, *, writes: bool = True) -> Refusal | None:
         """None and the place is taken; else what the node is told.

@@ -26,6 +26,8 @@ from cni_upgrade.fleet.selection import matches
 from cni_upgrade.fleet.settle import same_of_all
 from cni_upgrade.fleet.waves import plan_of
 
+NODE_FAILED = "NodeFailed"
+"""The reason of a policy that goes no further without a person because of what failed."""
 MOST_NAMED = 32
 """Failed nodes whose names the status keeps: it has to stay small whatever the budget."""
 

@@ -17,6 +17,7 @@ from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
 from cni_upgrade.fleet.course import TURN
 from cni_upgrade.fleet.decisions import Emit
 from cni_upgrade.fleet.departure import PAUSED, Leaving, changed_by, halted, works_for
+from cni_upgrade.fleet.failures import NODE_FAILED
 from cni_upgrade.fleet.length import hours, longest
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -191,7 +192,9 @@ def _conditions(
     )
     found = [condition(type=READY, status="False")]
     if leaving.failed or (not left and reason == "NotRestored") or (late and reason == HELD):
-        found.append(condition(type=STALLED, status="True"))
+        # What a person is called for, not what goes on, or is held, beside it.
+        called = NODE_FAILED if leaving.failed and left else reason
+        found.append(condition(type=STALLED, status="True", reason=called))
     elif left and reason != HELD and (not halted(leaving.policy, world) or leaving.working):
         found.append(condition(type=RECONCILING, status="True"))
     if left and world.stopped:

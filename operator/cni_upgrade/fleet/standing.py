@@ -12,6 +12,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import lost_audits
 from cni_upgrade.fleet.circumstances import Circumstances
 from cni_upgrade.fleet.course import Course
+from cni_upgrade.fleet.failures import NODE_FAILED
 from cni_upgrade.fleet.phases import AT_WORK, GOOD, UNPLANNABLE
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
@@ -226,7 +227,7 @@ def _enforced(
     if failed := [m.node.name for m in course.members if m.failed]:
         names = ", ".join(failed[:3])
         failed_text = f"{names} failed or was rolled back; {beside}{text}"
-        return Verdict(False, "NodeFailed", failed_text, stalled=True)
+        return Verdict(False, NODE_FAILED, failed_text, stalled=True)
     if around.lost:
         return Verdict(False, lost_audits.AUDITS_FAIL, f"{beside}{text}", stalled=True)
     return Verdict(False, "NodesBlocked", f"{beside}{text}", stalled=True)

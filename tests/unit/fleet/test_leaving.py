@@ -374,19 +374,25 @@ def test_it_goes_once_no_node_keeps_it_and_that_is_said(restored: str | None, go
     assert [type(each) for each in decisions] == ([Emit, SetFinalizers] if goes else [])
 
 
-def test_a_person_is_called_once_where_nobody_begins_after_a_failure() -> None:
+@pytest.mark.parametrize(("paused", "stands"), [(False, "Restoring"), (True, "Paused")])
+def test_a_person_is_called_once_where_nobody_begins_after_a_failure(
+    paused: bool, stands: str
+) -> None:
+    going = parse_policy(merged(GOING.to_api(), {"spec": {"paused": paused}}))
     records = {
         "a": state(changed={**CHANGED, "restored": "Failed", "message": "no room"}),
         "b": state("node-b", changed=CHANGED),
     }
     there = {"node-a": node(zone="a"), "node-b": node("node-b", zone="a")}
-    seen = replace(world(GOING, **records), nodes=there)
+    seen = replace(world(going, **records), nodes=there)
     [turn] = turns(seen, all_leaving(seen))
     said, called = turn.decisions
     assert isinstance(said, SetStatus)
     assert isinstance(called, Emit)
-    assert (called.type, called.name) == ("Warning", "cure")
+    assert (called.type, called.name, called.reason) == ("Warning", "cure", "NodeFailed")
     assert "node-a" in called.message
-    mine = parse_policy(merged(GOING.to_api(), {"status": said.status}))
+    reasons = {each["type"]: each["reason"] for each in said.status["conditions"]}
+    assert (reasons["Ready"], reasons["Stalled"]) == (stands, "NodeFailed")
+    mine = parse_policy(merged(going.to_api(), {"status": said.status}))
     again = replace(world(mine, **records), nodes=there)
     assert not list(turns(again, all_leaving(again)))
