@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from cni_upgrade.api.history import LastChange
 from cni_upgrade.api.node_state import CNINodeState
@@ -65,6 +66,15 @@ class Failures:
     def canaries(self) -> frozenset[str]:
         """Canaries among them."""
         return frozenset(each.node for each in self.kept if each.canary)
+
+    def recorded(self) -> dict[str, Any]:
+        """What the policy's status.rollout says of them."""
+        return {
+            "failures": self.count,
+            "failed": self.kept[:MOST_NAMED],
+            "unnamed": self.unnamed,
+            "max_failures": self.most,
+        }
 
     def told(self, name: str) -> str:
         """A node's name, and that nothing is to be seen there any more."""

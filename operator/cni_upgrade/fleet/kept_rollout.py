@@ -11,7 +11,7 @@ from typing import Any
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.rollout_status import CanaryStatus, RolloutStatus
 from cni_upgrade.fleet import retry
-from cni_upgrade.fleet.failures import MOST_NAMED, counted
+from cni_upgrade.fleet.failures import counted
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.settle import asked_of_all
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -41,12 +41,7 @@ def kept(
         matched = len(roster.matched(policy))
         members = roster.members(policy)
         failures = counted(policy, members, matched, asked, world.now, world.states)
-        update |= {
-            "failures": failures.count,
-            "failed": failures.kept[:MOST_NAMED],
-            "unnamed": failures.unnamed,
-            "max_failures": failures.most,
-        }
+        update |= failures.recorded()
     return known.model_copy(update=update)
 
 

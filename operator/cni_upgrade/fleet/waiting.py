@@ -12,7 +12,6 @@ from cni_upgrade.fleet import node_lease, retry
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.course import Course, proves
 from cni_upgrade.fleet.drain import drains
-from cni_upgrade.fleet.failures import MOST_NAMED
 from cni_upgrade.fleet.length import hours
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.objects import Node
@@ -240,7 +239,6 @@ class Waiting:
         `recorded` are the waves by what the records say, without what this pass has decided and
         may yet fail to write: from them the next pass goes on.
         """
-        failures = self.course.failures
         size, finished = recorded.size
         closed = self.closed()
         return RolloutStatus(
@@ -253,14 +251,11 @@ class Waiting:
             finished=finished,
             waits_for=self.waits_for(),
             held_since=held_since,
-            failures=failures.count,
-            failed=failures.kept[:MOST_NAMED],
-            unnamed=failures.unnamed,
             asked=self.course.asked,
             retry=retry.of_all(self.course.policy),
-            max_failures=failures.most,
             next_window=closed[0] if closed else None,
             canary=recorded.canary.status if recorded.canary else None,
+            **self.course.failures.recorded(),
         )
 
     def waits_for(self) -> str:
