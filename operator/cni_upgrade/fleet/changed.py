@@ -33,13 +33,7 @@ def after(known: Changed | None, operation: OperationStatus, result: Result) -> 
 
 def _put_back(file: ChangedFile, change: Change) -> ChangedFile:
     """What stands now is what an earlier change of the policy, or somebody since, had written."""
-    return ChangedFile(
-        name=file.name,
-        backup=file.backup,
-        from_=file.from_,
-        to=change.to,
-        sha256=change.after or "",
-    )
+    return file.model_copy(update={"to": change.to, "sha256": change.after or ""})
 
 
 def _applied(known: Changed | None, operation: OperationStatus, result: Result) -> Changed | None:
