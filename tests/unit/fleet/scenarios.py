@@ -919,13 +919,22 @@ def restored_though_the_records_were_edited() -> Rollout:
     return r
 
 
-def restored_though_its_agents_were_lost() -> Rollout:
-    """Each wrote and was killed before it could say so; then the policy is deleted."""
+def agents_lost(*audits: str) -> Rollout:
+    """A node whose agents wrote for a policy that gives back, and could not say so; those policies
+    audit it too."""
     r = of(old("node-a"))
     r.cluster.disks["node-a"].faults = ["none", *3 * ["killed-after-write"]]
+    for name in audits:
+        r.cluster.apply_policy(name, {"mode": "Audit"})
     r.cluster.apply_policy("cure", RESTORE)
     r.settle()
     assert (reason(r, "node-a"), version(r, "node-a")) == ("AgentLost", "1.0.0")
+    return r
+
+
+def restored_though_its_agents_were_lost() -> Rollout:
+    """Each wrote and was killed before it could say so; then the policy is deleted."""
+    r = agents_lost()
     delete(r)
     until_gone(r, 300)
     assert (outcome(r, "node-a"), version(r, "node-a")) == ("Restored", "0.4.0")
@@ -951,12 +960,7 @@ def restored_though_nothing_stood_before_its_agents_were_lost() -> Rollout:
 
 def restored_though_an_audit_policy_has_the_node_too() -> Rollout:
     """That one asks for no other look at a failed node; the policy that is deleted needs one."""
-    r = of(old("node-a"))
-    r.cluster.disks["node-a"].faults = ["none", *3 * ["killed-after-write"]]
-    r.cluster.apply_policy("look", {"mode": "Audit"})
-    r.cluster.apply_policy("cure", RESTORE)
-    r.settle()
-    assert (reason(r, "node-a"), version(r, "node-a")) == ("AgentLost", "1.0.0")
+    r = agents_lost("look")
     delete(r)
     until_gone(r, 300)
     assert (outcome(r, "node-a"), version(r, "node-a")) == ("Restored", "0.4.0")
@@ -967,12 +971,7 @@ def restored_though_an_audit_policy_has_the_node_too() -> Rollout:
 
 def refused_though_an_audit_policy_has_the_node_too() -> Rollout:
     """The look that a deleted policy needs is its own: what cannot be known is not Restored."""
-    r = of(old("node-a"))
-    r.cluster.disks["node-a"].faults = ["none", *3 * ["killed-after-write"]]
-    r.cluster.apply_policy("look", {"mode": "Audit"})
-    r.cluster.apply_policy("cure", RESTORE)
-    r.settle()
-    assert (reason(r, "node-a"), version(r, "node-a")) == ("AgentLost", "1.0.0")
+    r = agents_lost("look")
     r.say("== no backup on node-a can be read")
     r.cluster.disks["node-a"].unreadable = True
     delete(r)

@@ -10,13 +10,30 @@ import pytest
 
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.parse import parse_policy
+from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import rest
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.settle import asked_key, audit_key
 from cni_upgrade.fleet.tally import Share
+from cni_upgrade.fleet.view import View
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG
 from tests.unit.fleet.samples import NOW, member, node, policy, state, view
+
+
+def resting(asks: CNIUpgradePolicy, ready: str = "True", **status: Any) -> View:
+    """Node-a, which that policy governs, at rest after a look that answers what it asks today."""
+    name = asks.metadata.name
+    seen = {"auditKey": audit_key(node(), state(), asks, CONFIG), "auditedAt": stamp(NOW)}
+    claim = name if asks.spec.mode == "Enforce" else None
+    known = state(claim=claim, **{"observed": seen, **status})
+    label = known.metadata.model_copy(update={"labels": {"cniupgrade.dev/policy": name}})
+    return replace(
+        view(ready=ready, policies={name: asks}),
+        state=known.model_copy(update={"metadata": label}),
+        status=known.status,
+        governance=Governance(asks, (), ()),
+    )
 
 
 def test_no_change_begins_for_a_deleted_policy_that_had_to_look() -> None:
@@ -57,27 +74,9 @@ UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
 def test_a_node_that_is_called_well_and_is_not_proved_is_looked_at(
     outcome: str, mode: str, ready: str, may_audit: bool, phase: str, reason: str
 ) -> None:
-    asks = policy(mode=mode)
-    at = view(ready=ready, policies={"cure": asks})
-    seen = {
-        "auditKey": audit_key(at.node, at.state, asks, CONFIG),
-        "auditedAt": stamp(NOW),
-    }
-    known = state(
-        claim="cure" if mode == "Enforce" else None,
-        observed=seen,
-        lastChange={**UNPROVED, "outcome": outcome},
-        **WELL,
-    )
-    label = known.metadata.model_copy(update={"labels": {"cniupgrade.dev/policy": "cure"}})
-    at = replace(
-        at,
-        state=known.model_copy(update={"metadata": label}),
-        status=known.status,
-        governance=Governance(asks, (), ()),
-        may_audit=may_audit,
-    )
-    after = rest.next_move(at).status
+    last = {**UNPROVED, "outcome": outcome}
+    at = resting(policy(mode=mode), ready=ready, lastChange=last, **WELL)
+    after = rest.next_move(replace(at, may_audit=may_audit)).status
     assert (after.phase, after.reason) == (phase, reason)
 
 
@@ -142,25 +141,17 @@ def test_a_deleted_policy_has_a_node_looked_at_that_an_audit_policy_has_too(
 ) -> None:
     other = policy("look", mode=mode)
     gone = parse_policy(merged(policy().to_api(), {"metadata": {"deletionTimestamp": EARLIER}}))
-    at = view(policies={"cure": gone, "look": other})
     seen = {
-        "auditKey": audit_key(at.node, at.state, other, CONFIG),
+        "auditKey": audit_key(node(), state(), other, CONFIG),
         "askedKey": asked_key(other),
         "auditedAt": stamp(NOW - timedelta(minutes=1)),
         "retry": "/",
     }
     failed = {"phase": "Failed", "reason": "AgentLost", "verdict": "Rewrite", "observed": seen}
     last = {"lastChange": {**UNPROVED, "outcome": "Failed"}}
-    known = state(claim="look" if mode == "Enforce" else None, **{**failed, **last, **more})
-    label = known.metadata.model_copy(update={"labels": {"cniupgrade.dev/policy": "look"}})
-    at = replace(
-        at,
-        state=known.model_copy(update={"metadata": label}),
-        status=known.status,
-        governance=Governance(other, (), ()),
-        asker=gone,
-    )
-    move = rest.next_move(at)
+    at = resting(other, **{**failed, **last, **more})
+    both = replace(at.world, policies={"cure": gone, "look": other})
+    move = rest.next_move(replace(at, world=both, asker=gone))
     assert move.status.phase == phase
     ordered = move.status.operation.policy if move.status.operation else None
     # In its own name: by the other one nobody would ask what it had changed.
@@ -197,18 +188,6 @@ DUE = {"phase": "Waiting", "reason": "Paused", "verdict": "Compatible"}
 def test_a_node_that_waits_for_a_proof_that_nobody_wants_is_looked_at(
     spec: dict[str, Any], more: dict[str, Any], phase: str, reason: str
 ) -> None:
-    asks = policy(**spec)
-    at = view(policies={"cure": asks})
-    key = audit_key(at.node, at.state, asks, CONFIG)
-    claim = "cure" if asks.spec.mode == "Enforce" else None
-    seen = {"observed": {"auditKey": key, "auditedAt": stamp(NOW)}, "lastChange": UNPROVED}
-    known = state(claim=claim, **{**DUE, **seen, **more})
-    label = known.metadata.model_copy(update={"labels": {"cniupgrade.dev/policy": "cure"}})
-    at = replace(
-        at,
-        state=known.model_copy(update={"metadata": label}),
-        status=known.status,
-        governance=Governance(asks, (), ()),
-    )
+    at = resting(policy(**spec), **{**DUE, "lastChange": UNPROVED, **more})
     after = rest.next_move(at).status
     assert (after.phase, after.reason) == (phase, reason)
