@@ -6,6 +6,7 @@ has an `of()` that takes the object as the API server sends it and keeps nothing
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,9 @@ from cni_upgrade.api.instant import instant
 from cni_upgrade.api.names import LABEL_NODE, STOP
 
 Raw = Mapping[str, Any]
+
+_LEVEL = 1
+"""Of zlib: a message is packed up to four times, as often as its pod is written."""
 
 _JOB_NAME = ("batch.kubernetes.io/job-name", "job-name")
 """The labels by which Kubernetes ties a pod to its Job: the first one from 1.27 on, the second one
@@ -121,7 +125,22 @@ class Ended:
 
     exit_code: int
     reason: str
-    message: str
+    packed: bytes
+    """The message, an agent's answer of up to 4 KB, as zlib has it: kept as long as its Job lives,
+    an hour, and read once."""
+
+    @property
+    def message(self) -> str:
+        return zlib.decompress(self.packed).decode("utf-8", "surrogatepass")
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        message = (raw.get("message") or "").encode("utf-8", "surrogatepass")
+        return cls(
+            exit_code=raw.get("exitCode", -1),
+            reason=raw.get("reason", ""),
+            packed=zlib.compress(message, _LEVEL),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +237,7 @@ class Pod:
             empty_dir=any("emptyDir" in volume for volume in spec.get("volumes") or ()),
             addressed=bool(status.get("podIP")),
             waiting=": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))),
-            ended=None
-            if ended is None
-            else Ended(
-                exit_code=ended.get("exitCode", -1),
-                reason=ended.get("reason", ""),
-                message=ended.get("message", ""),
-            ),
+            ended=None if ended is None else Ended.of(ended),
             # A kubelet that gives a pod up says "terminated" of a container that never was; only
             # the runtime gives it an id.
             began=any(c.get("containerID") for c in containers),
@@ -238,7 +251,6 @@ class Job:
 
     name: str
     uid: str
-    labels: Mapping[str, str]
     for_node: str
     """The node that it was made for."""
     failed: str
@@ -259,7 +271,6 @@ class Job:
         return cls(
             name=meta["name"],
             uid=meta["uid"],
-            labels=meta.get("labels") or {},
             for_node=(meta.get("annotations") or {}).get(LABEL_NODE, ""),
             failed=": ".join(filter(None, (failed.get("reason"), failed.get("message")))),
             complete="Complete" in conditions,

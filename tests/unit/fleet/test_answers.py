@@ -7,10 +7,12 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from cni_upgrade.fleet import answers, sending, writing
 from cni_upgrade.fleet.answers import Absent, Answer, Lost, Pending, Refused
-from cni_upgrade.fleet.objects import Job, Pod
+from cni_upgrade.fleet.objects import Ended, Job, Pod
 from cni_upgrade.fleet.view import View, with_operation
 from cni_upgrade.node.message import encode
 from cni_upgrade.node.operation import FileOrder, Kind, Operation
@@ -33,6 +35,15 @@ def heard(
 def test_a_message_is_the_answer_whatever_its_job_says() -> None:
     for said in (job(), job("Failed"), job("FailureTarget"), job("Complete"), None):
         assert heard(said, agent(GOOD), left=-1) == Answer(result())
+
+
+@given(st.text(st.characters()))
+@example(GOOD)
+@example("\ud800")
+def test_a_message_is_read_as_it_was_written(message: str) -> None:
+    ended = Ended.of({"exitCode": 0, "message": message})
+    assert ended.message == message
+    assert ended == Ended.of({"exitCode": 0, "message": message})
 
 
 @pytest.mark.parametrize(
