@@ -186,6 +186,8 @@ def of_backups(
     rows = [((name, "-", "-"), [f"DAMAGED: {damaged[name]}"]) for name in unlisted] + rows
     yield from _table("Backups, the newest last", ("BACKUP", "MADE", "OF"), rows)
     yield f"Plain copies: {folder}/<BACKUP>/files/"
+    if " --runtime " not in where:  # without it nothing is known of how the pods there are deleted
+        where += " --runtime <RUNTIME>"
     yield f"`cni-upgrade restore <BACKUP>{where}` puts one back"
 
 

@@ -60,6 +60,8 @@ def test_commands_lead_to_the_machine_that_was_looked_at(host: Host, capsys: Cap
     assert ask(host, "backups", *kept) == 0
     told = flat(capsys)
     assert f"`cni-upgrade restore <BACKUP> {where}` puts one back" in told
+    assert main(["backups", "--root", str(host.root), *kept]) == 0
+    assert re.search("restore <BACKUP> --root .* --runtime <RUNTIME>` puts one back", flat(capsys))
 
 
 @pytest.mark.parametrize("root", [True, False], ids=["a root", "this machine"])
