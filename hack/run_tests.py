@@ -35,8 +35,9 @@ WAITS = {"tests/e2e"}
 """The second one. Every other tier is run by whichever of the two is free."""
 # Where the kernel shares out by session (autogroup), this counts within ours alone: the programs of
 # a node have sessions of their own, and with each a share, without it.
-GIVES_WAY = ("nice", "-n", "10")
-"""Before what runs beside real nodes: their tests take longest, and wait for what they run here."""
+GIVES_WAY = ("nice", "-n", "5")
+"""Before what runs beside real nodes: their tests take longest, and wait for what they run here.
+A third of a share, not less: an API server that starves answers nobody in time."""
 LINT = ("make", "lint")
 
 SHARED = ("-n", "auto", "--maxprocesses", "4", "--max-worker-restart", "0")

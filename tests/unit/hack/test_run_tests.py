@@ -126,7 +126,7 @@ def test_what_computes_gives_way_to_real_nodes(
     here = os.nice(0)
     write(root, "e2e", NICE.format(here))
     for tier in ("unit", "bench"):
-        write(root, tier, NICE.format(min(here + 10, 19)))
+        write(root, tier, NICE.format(min(here + 5, 19)))
     assert run_tests.main([]) == 0
     assert last_line(capfd) == "3 passed"
 
