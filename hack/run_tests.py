@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Run the test tiers in two lanes and end with one line that counts them all.
 
-What waits for real nodes runs beside what computes, which gives way to it, and the lane that has
-ended first takes what is left. The first lane is shown as it goes, a tier of the second one when it
-has ended. With `--lint`, `make lint` runs beside the tiers; where it fails, that is an error.
+What waits for real nodes runs beside what computes, and the lane that has ended first takes what
+is left. The first lane is shown as it goes, a tier of the second one when it has ended. With
+`--lint`, `make lint` runs beside the tiers; where it fails, that is an error.
 
 A test that tries many points says how many with pytest's `record_property("counted", ...)`; that is
 printed after its tier.
@@ -33,11 +33,6 @@ COMPUTES = {"tests/unit", "tests/judge", "tests/api"}
 """The first lane."""
 WAITS = {"tests/e2e"}
 """The second one. Every other tier is run by whichever of the two is free."""
-# Where the kernel shares out by session (autogroup), this counts within ours alone: the programs of
-# a node have sessions of their own, and with each a share, without it.
-GIVES_WAY = ("nice", "-n", "5")
-"""Before what runs beside real nodes: their tests take longest, and wait for what they run here.
-A third of a share, not less: an API server that starves answers nobody in time."""
 LINT = ("make", "lint")
 
 SHARED = ("-n", "auto", "--maxprocesses", "4", "--max-worker-restart", "0")
@@ -89,22 +84,20 @@ def run(command: Iterable[str], shown: bool) -> int:
     return done.returncode
 
 
-def lint(first: tuple[str, ...]) -> Counter[str]:
+def lint() -> Counter[str]:
     """Run it; the tests go on where it fails."""
     begun = time.monotonic()
-    code = run((*first, *LINT), shown=False)
+    code = run(LINT, shown=False)
     said, seconds = "failed" if code else "ok", time.monotonic() - begun
     print(f"== lint: {said} in {seconds:.0f} s ==", flush=True)
     return Counter(errors=1) if code else Counter()
 
 
-def tier(
-    folder: str, report: Path, options: list[str], shown: bool, first: tuple[str, ...]
-) -> Counter[str]:
-    """Run one, with words `first` before its command."""
+def tier(folder: str, report: Path, options: list[str], shown: bool) -> Counter[str]:
+    """Run one; where it is not `shown` as it goes, its output comes at its end, in one piece."""
     workers = WORKERS.get(Path(folder).name, ())
     command = (sys.executable, "-m", "pytest", folder, f"--junit-xml={report}", *workers, *options)
-    code = run((*first, *command), shown)
+    code = run(command, shown)
     if report.exists():
         totals = counted(report)
         for line in told(report):
@@ -123,16 +116,13 @@ def taken(own: Iterable[str], left: deque[str]) -> Iterator[str]:
             yield left.popleft()
 
 
-def lane(
-    folders: Iterable[str], options: list[str], tmp: Path, shown: bool, first: tuple[str, ...]
-) -> Counter[str]:
-    """Run tiers one after the other; `first` is for those that do not wait for real nodes."""
+def lane(folders: Iterable[str], options: list[str], tmp: Path, shown: bool) -> Counter[str]:
+    """Run tiers one after the other."""
     totals: Counter[str] = Counter()
     for folder in folders:
         begun = time.monotonic()
         print(f"== {folder} begins ==", flush=True)
-        report = tmp / f"{Path(folder).name}.xml"
-        found = tier(folder, report, options, shown, () if folder in WAITS else first)
+        found = tier(folder, tmp / f"{Path(folder).name}.xml", options, shown)
         totals += found
         seconds = time.monotonic() - begun
         print(f"== {folder}: {dict(found)} in {seconds:.0f} s ==", flush=True)
@@ -149,14 +139,13 @@ def main(arguments: list[str]) -> int:
     left = deque(f for f in folders if f not in COMPUTES | WAITS)
     if left and len(lanes) < 2:
         lanes.append([])
-    first = GIVES_WAY if WAITS & set(folders) else ()
     with tempfile.TemporaryDirectory() as tmp, ThreadPoolExecutor(3) as pool:
         running = [
-            pool.submit(lane, taken(each, left), options, Path(tmp), number == 0, first)
+            pool.submit(lane, taken(each, left), options, Path(tmp), number == 0)
             for number, each in enumerate(lanes)
         ]
         if "--lint" in arguments:
-            running.append(pool.submit(lint, first))
+            running.append(pool.submit(lint))
         for each in running:
             totals += each.result()
     print(f"== all tiers: {time.monotonic() - started:.0f} s ==")

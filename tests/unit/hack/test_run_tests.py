@@ -1,13 +1,11 @@
 """The runner of all tiers: its last line is what others read."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from hack import run_tests
-from hack.run_tests import GIVES_WAY
 
 GOOD = "def test_a(): pass\ndef test_b(): pass\n"
 BAD = "import pytest\ndef test_a(): assert False\n@pytest.fixture\ndef f(): raise OSError\n"
@@ -17,8 +15,6 @@ BAD += "def test_b(f): pass\ndef test_c(): pass\ndef test_d(): pytest.skip('x')\
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(run_tests, "ROOT", tmp_path)
-    # These tests give way already, where all are run: what gives way twice starts too late.
-    monkeypatch.setattr(run_tests, "GIVES_WAY", ())
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n")
     return tmp_path
 
@@ -114,30 +110,6 @@ def test_the_lane_that_ends_first_takes_what_is_left(
     write(root, "fuzz", meets("fuzz", longer))
     assert run_tests.main([]) == 0
     assert last_line(capfd) == "6 passed"
-
-
-NICE = "import os\ndef test_a(): assert os.nice(0) == {}\n"
-
-
-def test_what_computes_gives_way_to_real_nodes(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(run_tests, "GIVES_WAY", GIVES_WAY)
-    here = os.nice(0)
-    write(root, "e2e", NICE.format(here))
-    for tier in ("unit", "bench"):
-        write(root, tier, NICE.format(min(here + 5, 19)))
-    assert run_tests.main([]) == 0
-    assert last_line(capfd) == "3 passed"
-
-
-def test_alone_it_gives_way_to_nobody(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(run_tests, "GIVES_WAY", GIVES_WAY)
-    write(root, "unit", NICE.format(os.nice(0)))
-    assert run_tests.main([]) == 0
-    assert last_line(capfd) == "1 passed"
 
 
 @pytest.mark.parametrize(
