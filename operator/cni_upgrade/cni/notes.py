@@ -63,7 +63,8 @@ def notes(
                 Code.TEMPLATE_NOT_RENDERED,
                 Severity.FAULT if open_ else Severity.WARNING,
                 name,
-                f"the file is valid JSON and still holds {shown(', '.join(sorted(set(marks))))}",
+                f"the file is valid JSON and still holds {shown(', '.join(sorted(set(marks))))}"
+                + ("" if open_ else ": it is not known what its plugins make of that"),
                 "find out why the program that renders this file did not",
             )
         )

@@ -158,7 +158,8 @@ def _not_loaded(
     for config in configs:
         file = _bystander(config, runtime)
         if config is failed:
-            file = replace(file, active=True, to=None, action=Action.REFUSE, why=why)
+            of_file = f"{fault.code}: {fault.message}"
+            file = replace(file, active=True, to=None, action=Action.REFUSE, why=of_file)
         files.append(file)
     return Judgement(
         tuple(files),
@@ -248,6 +249,11 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         after = (health.Outcome(None), *after[1:])
     if fault and plan.action is not Action.REWRITE:
         after = (not_loaded, not_loaded, not_loaded)
+    # Not before: which version the file is to have does not hang on what another value lacks.
+    if any(note.code == Code.TEMPLATE_NOT_RENDERED for note in config.notes):
+        before = (_doubted(before[0]), _doubted(before[1]))
+        fresh, existing = _doubted(fresh), _doubted(existing)
+        after = (_doubted(after[0]), _doubted(after[1]), _doubted(after[2]))
     today = [
         leaking(config, config.version, node, before[0], fresh),
         leaking(config, config.version, node, None, existing),
@@ -285,6 +291,11 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     today_with_theirs = (before[0], _beside(before[1], theirs))
     unknown = bool(there.grave(reached))
     return _Judged(file, unknown, today_with_theirs, after, leaks, plan.needs_drain, findings)
+
+
+def _doubted(outcome: health.Outcome) -> health.Outcome:
+    """With a placeholder in a value: its plugin may take it or refuse it, as no version tells."""
+    return health.Outcome(None) if outcome.works else outcome
 
 
 def _beside(deleted: health.Outcome, theirs: health.Outcome) -> health.Outcome:

@@ -11,6 +11,7 @@ from cni_upgrade.cni import config, versions
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Severity
 from cni_upgrade.cni.inline import Unread
+from cni_upgrade.cni.readiness import readiness
 from cni_upgrade.cni.verdict import Facts, Judgement, Sandbox, Target, judge
 from tests.unit.cni import samples
 from tests.unit.cni.judged import NEW, OLD, codes, node, pods
@@ -546,6 +547,18 @@ def test_a_placeholder_elsewhere_keeps_no_version_from_being_mended(mark: bytes)
     assert (found.verdict, found.files[0].to) == ("Rewrite", "1.0.0")
     assert codes(found, Severity.FAULT) == ["F1"]
     assert "TemplateNotRendered" in codes(found, Severity.WARNING)
+    assert (found.baseline.add, found.baseline.del_) == (None, False)
+    assert (found.after.add, found.after.del_) == (None, None)
+
+
+def test_a_runtime_is_not_called_ready_for_a_config_that_was_not_rendered_to_its_end() -> None:
+    """host-local reads `{{.PodCIDR}}` as a range of addresses and refuses it on ADD and DEL."""
+    data = samples.bridge("1.0.0").replace(b"10.88.0.0/16", b"{{.PodCIDR}}")
+    assert b"PodCIDR" in data
+    facts = Facts("containerd://1.7.29", (config.read("10-a.conflist", data),), NEW)
+    found = judge(facts, Target())
+    assert (found.baseline.add, found.baseline.del_, found.baseline.leaks) == (None, None, None)
+    assert readiness(facts, "containerd>=1.7").ready is None
 
 
 def test_files_that_do_not_count_are_listed_and_left() -> None:
