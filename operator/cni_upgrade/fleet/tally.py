@@ -126,6 +126,8 @@ class Share(NamedTuple):
             unanswered=False,
             barred=False,
             gravity=_NONE,
+            elsewhere=False,
+            wanted_by=(),
         )
 
     @classmethod

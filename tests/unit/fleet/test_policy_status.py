@@ -234,6 +234,17 @@ def test_nor_for_one_that_answers_no_audit() -> None:
     assert not obj["status"].get("failures")
 
 
+def test_nor_for_one_that_another_policy_has() -> None:
+    second = policy("second")
+    theirs = world(second, "Done").states["node-0"]
+    seen = world(ENFORCE, "Done", "Waiting", policies={"cure": ENFORCE, "second": second})
+    seen = replace(seen, states={**seen.states, "node-0": theirs})
+    assert ready(status(seen, "second")) == "ClaimedByOther"
+    obj = status(deleted(seen, "node-1"), "second")
+    assert (ready(obj), health(obj)) == ("Enforced", CURRENT)
+    assert obj["status"]["message"] == "2 nodes: 1 Done; being deleted: node-1"
+
+
 @pytest.mark.parametrize("made", [ENFORCE, AUDIT])
 def test_where_every_node_is_being_deleted_that_is_no_success(made: CNIUpgradePolicy) -> None:
     obj = status(deleted(world(made, "Pending", "Waiting"), "node-0", "node-1"))
