@@ -1,13 +1,8 @@
-"""What each code of a finding means, told to a person who meets it for the first time.
-
-The one line comes from the engine (`Code.about`). The faults that people search for at night have
-a story: what one sees, why it happens, what cures it, and where it was found out.
+"""The faults that people search for at night, told to a person who meets one for the first time:
+what one sees, why it happens, what cures it, and where it was found out.
 """
 
 from dataclasses import dataclass
-
-from cni_upgrade.cni.findings import Code
-from cni_upgrade.node.errors import ABOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,30 +105,189 @@ STORIES: dict[str, Story] = {
         cure="Set the version at the source that the finding names.",
         sources=("the install manifests of each project",),
     ),
+    "VersionlessResult": Story(
+        seen="Pods stay in ContainerCreating, or hang in Terminating, with a plugin that was fine "
+        "at another cniVersion.",
+        cause="The plugin's result has no cniVersion (weave), and what libcni makes of that hangs "
+        "on the config's version: at some of them it cannot read or convert it any more.",
+        cure="Write a version at which both ADD and DEL understand the result, such as 0.3.1: the "
+        "finding names one command that fails today. Better, replace the plugin.",
+        sources=(
+            "libcni pkg/types/create/create.go, libcni/api.go DelNetworkList",
+            "measured with libcni itself (tests/judge)",
+        ),
+    ),
+    "TooNew": Story(
+        seen="Pods stay in ContainerCreating, although every plugin supports the version.",
+        cause="cniVersion is above the highest that the runtime's own libcni reads: a plugin "
+        "answers at 1.1.0, say, and containerd 1.6 and 1.7 and CRI-O up to 1.30 end at 1.0.0.",
+        cure="Write the highest version that the runtime reads, or move to a newer runtime: "
+        "containerd 2.0 and CRI-O 1.31 read 1.1.0.",
+        sources=(
+            "libcni pkg/types/create/create.go",
+            "the go.mod of each release of containerd and CRI-O",
+        ),
+    ),
+    "CachedDel": Story(
+        seen="On CRI-O the file is mended and new pods come and go, and pods from before still "
+        "hang in Terminating.",
+        cause="CRI-O deletes a pod with the config that it cached when the pod was added, and not "
+        "with the file of today: no change of the file reaches those pods. A drain hangs too.",
+        cure="Restart the node, after which its pods are made anew, or correct the entries of the "
+        "results cache (/var/lib/cni/results). Where a plugin refuses the cached version, put one "
+        "that supports it back into the folder.",
+        sources=(
+            "cri-o/ocicni pkg/ocicni/ocicni.go forEachNetwork, getCachedNetworkInfo",
+            "measured with libcni itself (tests/judge)",
+        ),
+    ),
+    "NoConfig": Story(
+        seen="The node is NotReady: cni plugin not initialized. No pod gets a network.",
+        cause="The folder of the runtime has no config that it would take. As a rule the network "
+        "add-on writes the file, and does not run on this node, or writes to another folder. On "
+        "CRI-O `cni_default_network` may name a network that the folder does not have.",
+        cure="See whether the add-on's pod runs on the node, and whether the folder of the finding "
+        "is the one that it writes to. Nothing is to be rewritten here.",
+        sources=(
+            "containerd/go-cni cni.go Load",
+            "cri-o/ocicni pkg/ocicni/ocicni.go loadNetworks",
+        ),
+    ),
+    "Unparsable": Story(
+        seen="Under containerd the node is NotReady and no pod is created or deleted, though a "
+        "good file stands behind the bad one. CRI-O takes the next file without a word.",
+        cause="libcni reads JSON as Go does: no comments, no comma before a closing bracket, no "
+        "byte order mark. The first file that cannot be read ends containerd's whole load.",
+        cure="Mend the file or move it out of the folder. A name that ends in .bak is not loaded; "
+        "a dot in front hides a file from `ls` and not from libcni.",
+        sources=(
+            "libcni libcni/conf.go ConfFiles, ConfListFromBytes",
+            "measured with libcni itself (tests/judge)",
+        ),
+    ),
+    "BadVersion": Story(
+        seen="The file is valid JSON, and the runtime does not load it.",
+        cause="cniVersion is no string (a bare 1.0, null in a list), or cniVersions holds what "
+        "libcni 1.2 and later cannot parse as versions.",
+        cure="Write a released version as a string; a rewrite does, and removes cniVersions.",
+        sources=(
+            "libcni libcni/conf.go NetworkConfFromBytes, pkg/version/plugin.go ParseVersion",
+            "measured with libcni itself (tests/judge)",
+        ),
+    ),
+    "TemplateNotRendered": Story(
+        seen="The file still holds something like __MTU__, {{ .Values.mtu }} or ${MTU}.",
+        cause="What writes the file is to put values in their place, and has not, or not all.",
+        cure="Find out why: the log of the add-on's init container, the values of its chart. "
+        "Where one stands for a name, a type or a version, nothing is written. Elsewhere the "
+        "version is mended all the same, and whether pods then come and go is called unknown: one "
+        "plugin ignores the value, and host-local refuses `{{.PodCIDR}}` as a subnet.",
+        sources=("measured with plugins 1.9.1 (tests/judge)",),
+    ),
+    "MissingName": Story(
+        seen="The runtime loads the file, and no pod is created or deleted.",
+        cause="A single-plugin .conf is loaded without a network's name, which ADD and DEL then "
+        "want.",
+        cure="Give the network a name, of letters, digits, '_', '.' and '-'. It is not invented "
+        "here: addresses, cached results and CRI-O's default network go by it.",
+        sources=("libcni libcni/api.go, pkg/utils/utils.go ValidateNetworkName",),
+    ),
+    "ListInConf": Story(
+        seen="The runtime does not load the file: missing 'type'.",
+        cause="A list, with `plugins`, stands in a file whose name ends in .conf or .json, and "
+        "libcni reads such a file as one plugin.",
+        cure="Rename it to .conflist. Mind the order: the runtime takes names as bytes sort them.",
+        sources=("libcni libcni/conf.go ConfFiles, ConfFromBytes",),
+    ),
+    "SkippedFile": Story(
+        seen="On CRI-O pods are on another network than the first file says.",
+        cause="CRI-O skips a file that it cannot load and takes the next without a word, where "
+        "containerd stops.",
+        cure="Mend the file or remove it: under containerd this node would be NotReady.",
+        sources=("cri-o/ocicni pkg/ocicni/ocicni.go loadNetworks",),
+    ),
+    "Dotfile": Story(
+        seen="An edit of the file that `ls` shows changes nothing.",
+        cause="libcni goes by the end of a name alone, so it loads hidden files, and '.' sorts "
+        "before digits and letters: a forgotten .00-old.conflist is the first.",
+        cure="Move the hidden file out of the folder, if nobody needs it.",
+        sources=("libcni libcni/conf.go ConfFiles", "measured with libcni itself (tests/judge)"),
+    ),
+    "CniVersions": Story(
+        seen="cniVersion was changed, and a newer runtime goes on with another version.",
+        cause="From libcni 1.2 on the highest entry of `cniVersions` that it knows counts, over "
+        "cniVersion. Older ones pass it over: one file, two versions.",
+        cure="Remove `cniVersions`, so that one version holds everywhere; a rewrite does.",
+        sources=("libcni 1.2.0 libcni/conf.go", "measured with libcni itself (tests/judge)"),
+    ),
+    "HiddenVersion": Story(
+        seen="The file says one cniVersion, and the plugins are called at another.",
+        cause="Go reads the keys of a single-plugin file whatever their case, and the last one "
+        "counts: a later CNIVersion, or a second cniVersion, overrides the first. In a list the "
+        "case counts, and a plugin's own key in other letters is passed on beside the list's.",
+        cure="Leave one key, cniVersion; a rewrite does. In a file of the folder that libcni 1.3 "
+        "adds to the list it is to be done by hand.",
+        sources=(
+            "Go encoding/json (keys are folded)",
+            "libcni libcni/api.go buildOneConfig, libcni/conf.go InjectConf",
+            "measured with libcni itself (tests/judge)",
+        ),
+    ),
+    "InlineFolder": Story(
+        seen="After a move to containerd 2.1 or CRI-O 1.33 pods run a plugin more, or fail on it.",
+        cause="libcni from 1.3 on appends the .conf files of the folder that is named as the "
+        "network, beside the list, unless `loadOnlyInlinedPlugins` is true.",
+        cure="See what stands in that folder: a copy kept there is run. Move it away, or say "
+        "`loadOnlyInlinedPlugins` in the list.",
+        sources=("libcni 1.3.0 libcni/conf.go", "measured with libcni itself (tests/judge)"),
+    ),
+    "PluginMissing": Story(
+        seen='Pods stay in ContainerCreating and in Terminating: failed to find plugin "..." in '
+        "path.",
+        cause="A binary of the chain, of its IPAM or of a delegate is in none of the runtime's "
+        "plugin folders. After an upgrade the runtime may look elsewhere than where it stands.",
+        cure="Install it into the runtime's plugin folder (`paths` of the report has it), or take "
+        "it out of the chain.",
+        sources=("libcni pkg/invoke/find.go FindInPath",),
+    ),
+    "PluginUnknown": Story(
+        seen="A file is left alone because of a plugin that seems to work.",
+        cause="The plugin does not say which versions it supports: not to VERSION, and its build "
+        "info is not there or bounds it only from above. Not knowing counts as no.",
+        cure="See what it answers to CNI_COMMAND=VERSION, with a config such as "
+        '{"cniVersion": "1.0.0"} on standard input. If it does not answer, replace it.',
+        sources=("libcni pkg/invoke/exec.go GetVersionInfo", "the CNI specification, VERSION"),
+    ),
+    "DelegateVersion": Story(
+        seen="Pods stay in ContainerCreating at a cniVersion that every plugin of the file takes.",
+        cause="A plugin such as multus calls others by configs of their own, and passes on the "
+        "version that stands there, or none.",
+        cure="Write a version that the delegate's binaries support into the delegate's own config.",
+        sources=(
+            "k8snetworkplumbingwg/multus-cni pkg/types/conf.go",
+            "k8snetworkplumbingwg/multus-cni#379, #972",
+        ),
+    ),
+    "VersionMissing": Story(
+        seen="Nothing yet.",
+        cause="cniVersion is missing, which this runtime forgives: libcni below 0.7.1 and from "
+        "1.1.0 on. Plugins then are called at 0.1.0, and firewall and bandwidth refuse that.",
+        cure="Write a version before the node meets a runtime that does not forgive it (F1).",
+        sources=("containernetworking/cni#893", "containernetworking/plugins (supported versions)"),
+    ),
+    "RuntimeUnknown": Story(
+        seen="Nothing is written, and creation and deletion of pods are called unknown.",
+        cause="Which libcni the runtime carries decides about everything, and of this release it "
+        "is not known. It is never taken for its neighbour.",
+        cure="See its go.mod for github.com/containernetworking/cni, and say it: --libcni here, "
+        "`runtimes` in the operator's configuration.",
+        sources=("operator/cni_upgrade/cni/runtimes.py, with the go.mod of each release",),
+    ),
+    "RuntimeMove": Story(
+        seen="Nothing yet: the node works today.",
+        cause="Asked for a newer runtime (readinessFor, --readiness), something of the files, the "
+        "plugins or the running pods would fail under its libcni.",
+        cure="Mend what the finding names before the runtime is upgraded.",
+        sources=("those of the fault that it names (`cni-upgrade explain CODE`)",),
+    ),
 }
-
-
-def lines(code: str) -> list[str] | None:
-    """The story of a code, as lines; None for a code that there is not."""
-    known = next((each for each in _abouts() if each.lower() == code.lower()), None)
-    if known is None:
-        return None
-    told = [f"{known}: {_abouts()[known]}"]
-    story = STORIES.get(known)
-    if story is not None:
-        told += ["", f"What one sees: {story.seen}", "", f"Why: {story.cause}", ""]
-        told += [f"What cures it: {story.cure}", "", "Sources:"]
-        told += [f"  {source}" for source in story.sources]
-    return told
-
-
-def index() -> list[str]:
-    """Every code with its one line."""
-    width = max(map(len, _abouts()))
-    return [f"{code:<{width}}  {about}" for code, about in _abouts().items()]
-
-
-def _abouts() -> dict[str, str]:
-    """Of findings first, then of operations that were refused or failed."""
-    found = {str(code): code.about for code in Code}
-    return {**found, **{code: about for code, about in ABOUT.items() if code not in found}}

@@ -4,7 +4,7 @@ import argparse
 import shlex
 from dataclasses import replace
 
-from cni_upgrade.cli import loose, schema, stories, tables
+from cni_upgrade.cli import explained, loose, schema, tables
 from cni_upgrade.cli.answer import COULD_NOT, FOUND, NOTHING_TO_DO, Answer, CannotError
 from cni_upgrade.cli.look import GOOD, Look, at_machine, good, serious
 from cni_upgrade.cli.options import named, operation, reason
@@ -91,7 +91,7 @@ def _refusal(look: Look) -> str:
     refused = [
         f"{each.name}: {each.why}"
         for each in look.report.files
-        if each.to is None or each.action is Action.MANAGED
+        if each.active and (each.to is None or each.action is Action.MANAGED)
     ]
     faults = [each.message for each in look.faults[:1]]
     where = "" if look.path is None else f"{look.path}: "
@@ -180,7 +180,7 @@ def backups(options: argparse.Namespace) -> Answer:
 
 def explain(options: argparse.Namespace) -> Answer:
     """What the code of a finding means."""
-    told = stories.lines(options.code) if options.code else stories.index()
+    told = explained.lines(options.code) if options.code else explained.index()
     if told is None:
         raise CannotError(f"there is no code {options.code!r}; `cni-upgrade explain` lists them")
     return Answer(NOTHING_TO_DO, None, list(tables.of_story(told)) if options.code else told)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cni_upgrade.cli.main import main
+from cni_upgrade.cli.stories import STORIES
 from cni_upgrade.cni.findings import Code
 from cni_upgrade.node.errors import ABOUT
 from tests.unit.cli.asking import Captured
@@ -36,3 +37,19 @@ def test_every_code_of_the_node_is_explained() -> None:
                 if first.startswith('"'):
                     raised.add(first.strip('"'))
     assert raised <= set(ABOUT)
+
+
+def test_what_a_runtime_or_a_pod_shows_has_a_story_with_its_sources(capsys: Captured) -> None:
+    """What is searched for at night; the story names the cure before the sources."""
+    for code in ("NoConfig", "PluginMissing", "CachedDel", "TemplateNotRendered", "HiddenVersion"):
+        assert main(["explain", code]) == 0
+        text = capsys.readouterr().out
+        heads = [
+            text.index(head) for head in ("What one sees:", "Why:", "What cures it:", "Sources:")
+        ]
+        assert heads == sorted(heads)
+
+
+def test_every_story_is_of_a_code() -> None:
+    assert set(STORIES) <= set(Code)
+    assert all(story.sources for story in STORIES.values())

@@ -90,6 +90,19 @@ def test_options_reach_the_engine(host: Host, capsys: Captured) -> None:
     assert ask(host, "plan") == 1
 
 
+def test_a_refusal_names_the_file_that_is_meant_once_and_no_other(
+    host: Host, capsys: Captured
+) -> None:
+    host.config("05-broken.conflist", text="{")
+    host.config("20-unused.conflist")
+    assert ask(host, "diff") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("cni-upgrade: Blocked: 05-broken.conflist: Unparsable: ")
+    assert said.count("05-broken.conflist") == 1
+    assert "10-pod" not in said
+    assert "20-unused" not in said
+
+
 TWO_NETWORKS = (
     'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\n'
     'conf_dir = "/etc/cni/net.d"\nbin_dir = "/opt/cni/bin"\nmax_conf_num = 2\n'
@@ -333,7 +346,7 @@ def test_what_nobody_has_foreseen_is_no_finding(
     def failing() -> None:
         raise error
 
-    monkeypatch.setattr("cni_upgrade.cli.verbs.stories.index", failing)
+    monkeypatch.setattr("cni_upgrade.cli.verbs.explained.index", failing)
     assert main(["explain"]) == 2
     told = capsys.readouterr().err
     assert f"cni-upgrade: a fault of cni-upgrade itself: {type(error).__name__}" in told
