@@ -28,6 +28,8 @@ class Case:
     heartbeat: float = 300
     """Seconds between two writes of a Node's status, as a kubelet's `nodeStatusReportFrequency`."""
     pace: kwok.Pace = PACE
+    apart: bool = False
+    """Whether the control plane has half of the cores to itself, and all else the others."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Figures:
     first: float | None
     """From the start of the process to its first write; None where only numbers are known."""
     idle: float | None
-    """The share of the machine's cores that had nothing to do while it worked; None where the
-    control plane has others."""
+    """The share of the control plane's cores that had nothing to do while it worked; None where
+    they are another machine's."""
     counted: str
     """By what requests are counted."""
     cpu: float

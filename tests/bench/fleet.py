@@ -134,7 +134,8 @@ def measure(case: Case, kubeconfig: Path | None = None) -> Figures:
         folder = Path(made)
         answers = recorded(folder / "host", parse(shipped_config()))
         stages = kwok.stages(answers, case.pace, case.heartbeat)
-        place = own(case.qps) if kubeconfig is None else nullcontext(found(kubeconfig, folder))
+        given = None if kubeconfig is None else nullcontext(found(kubeconfig, folder))
+        place = given or own(case.qps, apart=case.apart)
         with (
             place as target,
             closing(Cluster(target.kubeconfig, folder)) as cluster,
@@ -183,7 +184,8 @@ def _measured(fleet: Fleet, answers: Answers) -> Figures:
         fleet.log.news()
     load = os.getloadavg()[0]
     say(f"the controller starts, load {load:.1f}")
-    before = Cores.now()
+    cores = fleet.target.cores
+    before = Cores.now(cores)
     controller = Controller(fleet.folder)
     counts = fleet.log or Scrapes(controller.page)
     try:
@@ -199,7 +201,7 @@ def _measured(fleet: Fleet, answers: Answers) -> Figures:
 
         patience = 120 + 20 * ideal(case, first)
         eventually(ended, f"{case.nodes} nodes", patience, pause=0.2)
-        wall, idle = time.time() - controller.began, Cores.now().idle_since(before)
+        wall, idle = time.time() - controller.began, Cores.now(cores).idle_since(before)
         say(f"ended after {wall:.1f} s")
         time.sleep(5)  # the last Event follows the status that it tells of, and counts come late
         at_end = controller.usage()
@@ -308,8 +310,15 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=100)
     parser.add_argument("--steady", type=float, default=30)
     parser.add_argument("--jobs", type=int, help="bare Jobs; as many as nodes, if not given")
+    parser.add_argument(
+        "--apart",
+        action="store_true",
+        help="the control plane has half of the cores to itself, as on machines of its own",
+    )
     parser.add_argument("--kubeconfig", type=Path, help="measure in this cluster")
     options = parser.parse_args()
+    if options.kubeconfig and options.apart:
+        parser.error("--apart: the control plane of --kubeconfig is where it is")
     if options.kubeconfig and options.limits:
         parser.error("--limits: those of the cluster of --kubeconfig are what they are")
     flows = ("audit", "enforce") if options.flow == "both" else (options.flow,)
@@ -323,6 +332,7 @@ def main() -> None:
                 min(options.parallel, nodes),
                 steady=options.steady,
                 jobs=options.jobs or nodes,
+                apart=options.apart,
             )
             figures.append(_carried_out(case, options.kubeconfig))
             print(table(figures[-1:]), flush=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.bench import kwok
+from tests.bench.cores import halves, within
 from tests.cluster.control import Controllers, ControlPlane
 
 RAISED = 1000
@@ -31,6 +32,8 @@ class Target:
     """Of their names."""
     audit_log: Path | None = None
     """Where it is not at hand, the controller says itself what it has asked for."""
+    cores: frozenset[int] | None = None
+    """Those that its control plane has to itself; None where it shares all that there are."""
     lease_seconds: int = 0
     """How long a Lease of a node lasts; 0 where nobody looks at them."""
 
@@ -50,11 +53,19 @@ def controllers(qps: int | None) -> Controllers:
 
 
 @contextmanager
-def own(qps: int | None) -> Iterator[Target]:
+def own(qps: int | None, *, apart: bool = False) -> Iterator[Target]:
     """A control plane for this run alone, which goes with all that is in it.
 
     Its controller-manager and scheduler make `qps` requests a second; None is their own default.
+    `apart` gives it half of the cores, and what is started meanwhile the others. Raises
+    RuntimeError where there are not two.
     """
-    with ControlPlane.temporary(controllers(qps)) as plane:
-        limits = f"{qps}/s" if qps else "default"
-        yield Target(plane.kubeconfig, limits, kwok.node, kwok.PREFIX, plane.audit_log)
+    limits = f"{qps}/s" if qps else "default"
+    cores, others = halves() if apart else (None, None)
+    with ExitStack() as ended:
+        with within(cores):
+            plane = ended.enter_context(ControlPlane.temporary(controllers(qps)))
+        ended.enter_context(within(others))
+        limits += " apart" if apart else ""
+        log = plane.audit_log
+        yield Target(plane.kubeconfig, limits, kwok.node, kwok.PREFIX, log, cores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,16 +36,19 @@ class Usage:
 
 @dataclass(frozen=True)
 class Cores:
-    """What all cores did since the machine was started, in ticks."""
+    """What cores did since the machine was started, in ticks."""
 
     idle: int
     all: int
 
     @classmethod
-    def now(cls) -> Cores:
+    def now(cls, which: Collection[int] | None = None) -> Cores:
+        """Of these cores; None is all of the machine's."""
+        names = {"cpu"} if which is None else {f"cpu{core}" for core in which}
+        lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
         # user nice system idle iowait irq softirq steal; guests are counted in user already.
-        ticks = [int(each) for each in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
-        return cls(idle=ticks[3] + ticks[4], all=sum(ticks))
+        ticks = [[int(each) for each in line[1:9]] for line in lines if line[0] in names]
+        return cls(idle=sum(each[3] + each[4] for each in ticks), all=sum(map(sum, ticks)))
 
     def idle_since(self, before: Cores) -> float:
         """The share of their time in which they had nothing to do, since then."""
