@@ -138,8 +138,8 @@ def _readiness(survey: Survey, wanted: str, later: Elsewhere) -> ReadinessReport
         whys.append(others)
     whys += together(found.unanswered)
     if found.ready is None and not whys:
-        what = "what a plugin or this runtime supports, or how a pod was added,"
-        whys = [f"{what} is not known: see the findings"]
+        what = "what a plugin or this runtime supports, what a placeholder stands for, or how a pod"
+        whys = [f"{what} was added, is not known: see the findings"]
     return ReadinessReport(wanted, found.ready, "; ".join(whys), others)
 
 
