@@ -22,6 +22,7 @@ import yaml
 
 from cni_upgrade.api import names
 from tests.api import kubectl, objects
+from tests.api.audit_log import AuditLog
 from tests.api.nodes import JOBS, NODES, Fleet, Object, Patient
 from tests.api.server import Server
 from tests.api.spaces import ACCOUNT, AGENTS, OPERATOR, PROOF, SYSTEM, pods
@@ -97,6 +98,9 @@ class World:
         self.config.write_text(shipped["data"]["config.yaml"])
         self._tokens = 0
         self._started = 0
+        self._audit_log = AuditLog(plane.audit_log)
+        self._asked: list[Object] = []
+        self._writes: list[tuple[str, str, str, int]] = []
         self.kubeconfig = self.as_operator()
 
     def as_operator(self, server: str = "") -> Path:
@@ -188,22 +192,22 @@ class World:
 
     def asked(self) -> list[Object]:
         """Requests of the operator so far, by the audit log."""
-        lines = self.plane.audit_log.read_text().splitlines()
-        events = [json.loads(line) for line in lines if ACCOUNT in line]
-        return [e for e in events if e["user"]["username"] == ACCOUNT]
+        self._read_on()
+        return list(self._asked)
 
     def writes(self) -> list[tuple[str, str, str, int]]:
         """(verb, resource, name, status) of everything that was not read, but the lease."""
-        found = []
-        for event in self.asked():
-            ref = event.get("objectRef") or {}
-            what = "/".join(filter(None, (ref.get("resource"), ref.get("subresource"))))
-            if event["verb"] in ("get", "list", "watch") or what == "leases":
+        self._read_on()
+        return list(self._writes)
+
+    def _read_on(self) -> None:
+        for line in self._audit_log.lines():
+            if ACCOUNT.encode() not in line:
                 continue
-            if "accessreviews" not in what:
-                name, code = ref.get("name", ""), event["responseStatus"]["code"]
-                found.append((event["verb"], what, name, code))
-        return found
+            event = json.loads(line)
+            if event["user"]["username"] == ACCOUNT:
+                self._asked.append(event)
+                self._writes += _written(event)
 
     def settled(self, seconds: float = 3.0) -> int:
         """How many writes there were when for so long there was no further one."""
@@ -226,6 +230,15 @@ class World:
             self.api.request("DELETE", f"{pods(space)}?gracePeriodSeconds=0")
         left = (POLICIES, STATES, JOBS, NODES, pods(AGENTS), pods(PROOF), pods("default"))
         eventually(lambda: not any(self.api.items(path) for path in left), "all is gone")
+
+
+def _written(event: Object) -> Iterator[tuple[str, str, str, int]]:
+    """What `World.writes` has of one request."""
+    ref = event.get("objectRef") or {}
+    what = "/".join(filter(None, (ref.get("resource"), ref.get("subresource"))))
+    reads = event["verb"] in ("get", "list", "watch") or "accessreviews" in what
+    if not reads and what != "leases":
+        yield event["verb"], what, ref.get("name", ""), event["responseStatus"]["code"]
 
 
 def applied(world: World, since: int) -> Counter[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from tests.api.audit_log import AuditLog
+
 OURS = "system:serviceaccount:cni-upgrade-system:cni-upgrade-operator"
 _CLIENTS = {
     OURS: "controller",
@@ -49,25 +51,15 @@ class Request:
         return self.resource in ("events", "leases", "selfsubjectaccessreviews")
 
 
-@dataclass
 class Log:
     """The audit log, read on from where the last reading ended."""
 
-    path: Path
-    _offset: int = 0
+    def __init__(self, path: Path) -> None:
+        self._log = AuditLog(path)
 
     def news(self) -> list[Request]:
-        """What was answered since the last call; a line that is not whole yet comes next time."""
-        return list(self._read())
-
-    def _read(self) -> Iterator[Request]:
-        with self.path.open("rb") as lines:
-            lines.seek(self._offset)
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    return
-                self._offset += len(line)
-                yield from _parsed(line)
+        """What was answered since the last call."""
+        return [request for line in self._log.lines() for request in _parsed(line)]
 
 
 def _parsed(line: bytes) -> Iterator[Request]:
