@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given, seed
 from hypothesis.strategies import binary
 
 from cni_upgrade.cni import config, folder, runtimes
+from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.findings import Code
 from cni_upgrade.cni.rewrite import rewrite
 from tests.judge.build import RELEASES
@@ -36,31 +38,36 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("judge")
 
 
-def mendable(made: Folder, name: str, release: str) -> bool:
-    """Whether we say that this release loads the file once its version is rewritten."""
-    inlined = inline(made, network_of(made, name))
-    return config.read(name, made.files[name], release, inlined).mendable
+@dataclass(frozen=True)
+class Read:
+    """A folder as each release reads it."""
+
+    inlines: Mapping[str, Mapping[str, bytes]]
+    """By file that may be loaded: what stands in the folder named as its network."""
+    told: Mapping[str, Answers]
+    """What libcni says, by release."""
+    ours: Mapping[str, Mapping[str, Config]]
+    """What we say, by release and file."""
 
 
-def agree(judges: Sequence[Judge], made: Folder, path: Path) -> dict[str, Answers]:
-    """Every file of the folder, and the one that containerd takes; each release's answers."""
+def agree(judges: Sequence[Judge], made: Folder, path: Path) -> Read:
+    """Every file of the folder, and the one that containerd takes: we say what libcni says."""
     inlines = {name: inline(made, network_of(made, name)) for name in folder.loadable(made.files)}
-    answers = Judge.folders(judges, path)
-    return {
-        judge.release: agree_with(judge.release, made, inlines, answer)
-        for judge, answer in zip(judges, answers, strict=True)
-    }
+    told, ours = {}, {}
+    for judge, answer in zip(judges, Judge.folders(judges, path), strict=True):
+        release = judge.release
+        ours[release] = {
+            name: config.read(name, made.files[name], release, inlined)
+            for name, inlined in inlines.items()
+        }
+        hold(release, ours[release], answer)
+        told[release] = {file["name"]: file for file in answer["files"]}
+    return Read(inlines, told, ours)
 
 
-def agree_with(
-    release: str, made: Folder, inlines: Mapping[str, Mapping[str, bytes]], answer: Any
-) -> Answers:
-    """One release of libcni, and what it answered; the answer by file."""
-    assert list(inlines) == [file["name"] for file in answer["files"]]
-    ours = {
-        name: config.read(name, made.files[name], release, inlined)
-        for name, inlined in inlines.items()
-    }
+def hold(release: str, ours: Mapping[str, Config], answer: Any) -> None:
+    """What we say of the files, against what one release of libcni has answered."""
+    assert list(ours) == [file["name"] for file in answer["files"]]
     for file in answer["files"]:
         mine = ours[file["name"]]
         assert (mine.error is None) == (file["error"] == ""), (release, file, mine.error)
@@ -85,7 +92,6 @@ def agree_with(
         assert [(each.network, each.version or "") for each in loaded.files] == [
             tuple(each) for each in taken["networks"] or []
         ]
-    return {file["name"]: file for file in answer["files"]}
 
 
 def shares(answers: Mapping[str, Answers]) -> Iterator[str]:
@@ -119,20 +125,17 @@ def test_generated_folders_are_read_as_libcni_reads_them(
     made = generated(data)
     path = lay(place, made)
     before = agree(judges, made, path)
-    seen.update(shares(before))
+    seen.update(shares(before.told))
     rewritten = dict(made.files)
-    for name in folder.loadable(made.files):
-        given_inline = inline(made, network_of(made, name))
-        if any(
-            read.error is None or read.mendable
-            for release in RELEASES
-            for read in [config.read(name, made.files[name], release, given_inline)]
-        ):
-            done = rewrite(made.files[name], config.kind_of(name), "1.0.0", given_inline)
+    for name, inlined in before.inlines.items():
+        reads = [before.ours[release][name] for release in RELEASES]
+        if any(read.error is None or read.mendable for read in reads):
+            done = rewrite(made.files[name], config.kind_of(name), "1.0.0", inlined)
             rewritten[name] = done.data
             (path / name).write_bytes(done.data)
-    after = agree(judges, Folder(rewritten, made.inlined), path)
-    for release, answers in before.items():
+    same = rewritten == made.files
+    after = before.told if same else agree(judges, Folder(rewritten, made.inlined), path).told
+    for release, answers in before.told.items():
         for name, file in answers.items():
             if file["error"] == "":
                 new = after[release][name]
@@ -141,6 +144,6 @@ def test_generated_folders_are_read_as_libcni_reads_them(
                 assert new["chain"] == file["chain"]
                 own = len(new["told"]) - len(inline(made, file["network"]))
                 assert set(new["told"][:own]) <= {"1.0.0"}
-            elif mendable(made, name, release):
+            elif before.ours[release][name].mendable:
                 assert after[release][name]["error"] == "", (release, file)
                 assert after[release][name]["version"] == "1.0.0"
