@@ -263,7 +263,7 @@ def _decisions(
             yield called
         # What it says must be said before it goes.
         if not (said or left):
-            yield leaving_status.event(policy, status.message)
+            yield leaving_status.event(policy, status)
             yield _hold(policy, False)
         return
     wanted = not policy.metadata.deletion_timestamp and restores(policy) and _needed(policy, world)

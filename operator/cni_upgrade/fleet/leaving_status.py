@@ -52,8 +52,9 @@ def status(leaving: Leaving, world: Snapshot, left: list[str], unseen: list[str]
     failures = _failures(mine.values(), lost, world)
     hung = {n: s for n, s in world.states.items() if works_for(s, uid) and _stuck(n, s, world)}
     held = bool(left) and 0 < working == len(hung)
-    message = _message(leaving, counts, failures, world, sorted(hung) if held else [], left)
-    ended = "Restored" if counts.restored == counts.nodes else "NotRestored"
+    apart = _apart(mine, uid, left)
+    message = _message(leaving, counts, failures, world, sorted(hung) if held else [], left, apart)
+    ended = RESTORED if counts.restored == counts.nodes else "NotRestored"
     going_on = halted(policy, world) or (HELD if held else "Restoring")
     late = held and _late(leaving, hung, world)
     found = _conditions(leaving, going_on if left else ended, message, left, late, world)
@@ -68,6 +69,17 @@ def status(leaving: Leaving, world: Snapshot, left: list[str], unseen: list[str]
             "restore": counts,
             "failures": failures,
         }
+    )
+
+
+def _apart(mine: Mapping[str, CNINodeState], uid: str, left: Iterable[str]) -> int:
+    """How many nodes keep what the policy wrote and do not keep the policy: another Enforce policy
+    has them by now, or they are being deleted."""
+    waiting = frozenset(left)
+    return sum(
+        changed.restored is None and not changing(state) and name not in waiting
+        for name, state in mine.items()
+        if (changed := changed_by(state, uid)) is not None
     )
 
 
@@ -91,14 +103,17 @@ def _message(
     world: Snapshot,
     hung: Sequence[str],
     left: Sequence[str],
+    apart: int,
 ) -> str:
-    """`hung`: the nodes because of which nothing moves; `left` keep the finalizer."""
+    """`hung`: the nodes because of which nothing moves; `left` keep the finalizer, `apart` keep
+    what was written and do not."""
     parts = [f"deleted: {counts.restored} of {counts.nodes} nodes have their files back"]
     parts += [f"{counts.working} worked on, to the end in any case"] if counts.working else []
     parts += [f"{counts.waiting} waiting"] if counts.waiting else []
     parts += [f"{counts.refused} refused"] if counts.refused else []
     parts += [f"{counts.failed} failed"] if counts.failed else []
     parts += [f"{counts.given_up} given up"] if counts.given_up else []
+    parts += [f"{apart} left as they are (another policy's by now, or deleted)"] if apart else []
     text = ", ".join(parts)
     if failures:
         text += f"; first {failures[0].node}: {failures[0].message}"
@@ -213,9 +228,15 @@ def calls(policy: CNIUpgradePolicy, status: PolicyStatus) -> Emit | None:
     return Emit(names.POLICY_KIND, meta.name, meta.uid, "Warning", reason, status.message)
 
 
-def event(policy: CNIUpgradePolicy, message: str) -> Emit:
-    """The last word, as the finalizer goes."""
-    clean = not policy.status.failures
-    kind, meta = ("Normal" if clean else "Warning"), policy.metadata
-    reason = "Restored" if clean else "NotRestored"
-    return Emit(names.POLICY_KIND, meta.name, meta.uid, kind, reason, message)  # type: ignore[arg-type]
+def event(policy: CNIUpgradePolicy, status: PolicyStatus) -> Emit:
+    """The last word, as the finalizer goes: the one that the status ends with."""
+    [ready] = [each for each in status.conditions if each.type == READY]
+    meta, well = policy.metadata, ready.reason == RESTORED
+    return Emit(
+        names.POLICY_KIND,
+        meta.name,
+        meta.uid,
+        "Normal" if well else "Warning",
+        ready.reason,
+        status.message,
+    )

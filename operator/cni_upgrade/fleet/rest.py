@@ -32,7 +32,7 @@ from cni_upgrade.fleet.sending import GRACE_SECONDS, pause_turns, pausing
 from cni_upgrade.fleet.settle import asked_again, audit_key, of_today
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.unproved import unproved
-from cni_upgrade.fleet.view import Move, View, at_rest
+from cni_upgrade.fleet.view import Move, View, at_rest, moved
 from cni_upgrade.node.operation import Verdict
 
 _LONGEST_LABEL = 63
@@ -67,7 +67,7 @@ def next_move(view: View) -> Move:
     policy = asks or view.policy or view.asker
     if policy is None:
         text = giving_back.told(view.status) or "no policy selects this node any more"
-        return at_rest(view, Phase.PENDING, "NoPolicy", text)
+        return _nobodys(view, "NoPolicy", text)
     if view.node.system not in ("", "linux"):
         text = (
             f"the node runs {view.node.system}, and only the CNI configs of Linux nodes are read "
@@ -76,9 +76,8 @@ def next_move(view: View) -> Move:
         return at_rest(view, Phase.BLOCKED, NOT_LINUX, text)
     preset = view.world.config.preset(policy.spec.paths)
     if preset is None:
-        return at_rest(
+        return _nobodys(
             view,
-            Phase.PENDING,
             "PathsNotAllowed",
             f"policy {policy.metadata.name}: spec.paths {policy.spec.paths!r} is not a preset of "
             "the operator's configuration; expected auto"
@@ -97,6 +96,13 @@ def next_move(view: View) -> Move:
     if view.status.phase == Phase.WAITING or view.status.reason == DRAIN_FORBIDDEN:
         return begin(view, policy)
     return Move(view.status)
+
+
+def _nobodys(view: View, reason: str, message: str) -> Move:
+    """Rest where nobody can have the node looked at; who can again does so at once. A pause of
+    before would keep this message on it for up to an hour, whoever has it by then."""
+    none = view.status.model_copy(update={"attempts": 0, "next_attempt_at": None})
+    return at_rest(moved(view, none), Phase.PENDING, reason, message)
 
 
 def calm_until(view: View) -> datetime:

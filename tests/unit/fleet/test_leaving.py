@@ -374,6 +374,38 @@ def test_it_goes_once_no_node_keeps_it_and_that_is_said(restored: str | None, go
     assert [type(each) for each in decisions] == ([Emit, SetFinalizers] if goes else [])
 
 
+@pytest.mark.parametrize(
+    ("restored", "others", "kind", "reason", "told"),
+    [
+        ("Restored", (), "Normal", "Restored", "1 of 1 nodes have their files back"),
+        ("Refused", (), "Warning", "NotRestored", "0 of 1 nodes have their files back, 1 refused"),
+        # What it wrote stands there still, for the other one to say what is to.
+        (
+            None,
+            (made("other", **zone("a")),),
+            "Warning",
+            "NotRestored",
+            "0 of 1 nodes have their files back, 1 left as they are (another policy's by now",
+        ),
+    ],
+)
+def test_its_last_event_says_what_its_status_says(
+    restored: str | None, others: Any, kind: str, reason: str, told: str
+) -> None:
+    record = state(claim="other", changed={**CHANGED, "restored": restored})
+    seen = world(GOING, *others, a=record)
+    [said] = [each for turn in turns(seen, all_leaving(seen)) for each in turn.decisions]
+    assert isinstance(said, SetStatus)
+    mine = parse_policy(merged(GOING.to_api(), {"status": said.status}))
+    seen = world(mine, *others, a=record)
+    [event, _] = [each for turn in turns(seen, all_leaving(seen)) for each in turn.decisions]
+    assert isinstance(event, Emit)
+    assert (event.type, event.reason) == (kind, reason)
+    assert told in event.message
+    [ready] = [each for each in said.status["conditions"] if each["type"] == "Ready"]
+    assert ready["reason"] == reason
+
+
 @pytest.mark.parametrize(("paused", "stands"), [(False, "Restoring"), (True, "Paused")])
 def test_a_person_is_called_once_where_nobody_begins_after_a_failure(
     paused: bool, stands: str

@@ -158,6 +158,23 @@ def test_a_deleted_policy_has_a_node_looked_at_that_an_audit_policy_has_too(
     assert (ordered.name if ordered else None) == ("cure" if phase == "Auditing" else None)
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "reason"), [(None, "NoPolicy"), (policy(paths="nowhere"), "PathsNotAllowed")]
+)
+def test_no_pause_of_before_is_waited_for_by_who_has_a_node_anew(
+    meanwhile: CNIUpgradePolicy | None, reason: str
+) -> None:
+    """For up to an hour the record would say that nobody has it."""
+    blocked: dict[str, Any] = {"phase": "Blocked", "attempts": 6, "nextAttemptAt": LATER}
+    at = resting(policy(), **blocked)
+    away = replace(at, governance=Governance(meanwhile, (), ()))
+    if meanwhile is None:
+        away = replace(away, state=state(**blocked))  # without its claim
+    rests = rest.next_move(away).status
+    assert (rests.phase, rests.reason, rests.next_attempt_at) == ("Pending", reason, None)
+    assert rest.next_move(replace(at, status=rests)).status.phase == "Auditing"
+
+
 DUE = {"phase": "Waiting", "reason": "Paused", "verdict": "Compatible"}
 
 
