@@ -58,21 +58,23 @@ def bare(place: Place, case: Case, answers: Answers) -> Bare:
     Before it whatever Jobs are there: kwok, which plays the kubelets, gets slower with every pod
     that is left, and with 7,500 of them its watch breaks again and again.
     """
-    _clear(place)
+    # At its default limits the controller-manager takes away about 20 pods a second.
+    patience = 300 + 0.3 * case.nodes
+    _clear(place, patience)
     jobs = _job_rate(place, case)
-    _clear(place)
+    _clear(place, patience)
     audits = _audit_rate(place, case, answers)
-    _clear(place)
+    _clear(place, patience)
     return Bare(jobs, audits, _pod_rate(place, case) if case.flow == "enforce" else 0.0)
 
 
-def _clear(place: Place) -> None:
+def _clear(place: Place, patience: float) -> None:
     asyncio.run(_take_away(place.kubeconfig))
 
     async def pods(client: Client) -> Sequence[Object]:
         return (await anext(client.pages(PODS, AGENTS))).items
 
-    eventually(lambda: not place.cluster.ask(pods), "pods go", 600, pause=1)
+    eventually(lambda: not place.cluster.ask(pods), "pods go", patience, pause=1)
 
 
 def _job_rate(place: Place, case: Case) -> float:
