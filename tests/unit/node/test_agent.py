@@ -182,7 +182,8 @@ def test_a_file_that_cannot_be_read_is_not_called_empty(host: Host, tmp_path: Pa
     """There are no bytes to read it from again under the node's libcni."""
     (host.conf / "00-lost.conflist").symlink_to("/nowhere")
     _, result, _ = agent(tmp_path, json.dumps(host.audit().to_json()))
-    assert report(result).files[0].why.startswith("FileUnreadable: 00-lost.conflist")
+    why = report(result).files[0].why
+    assert why.startswith("FileUnreadable: /etc/cni/net.d/00-lost.conflist cannot be read")
     assert "a link to /nowhere, which is not there or not mounted" in report(result).files[0].why
     assert "Unparsable" not in codes(result)
 
