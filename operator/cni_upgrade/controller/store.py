@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -11,6 +10,7 @@ from typing import TypeVar
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.controller.by_job import ByJob
 from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.controller.shelf import Raw, Shelf, version_of
 from cni_upgrade.fleet import cordon
@@ -56,6 +56,7 @@ class Store:
         self.states: Shelf[CNINodeState] = Shelf(parse_node_state, _name, _stirs)
         self.jobs: Shelf[Job] = Shelf(Job.of, _name)
         self.agents: Shelf[Pod] = Shelf(Pod.of, _name)
+        self._by_job = ByJob(self.agents)
         self.proofs: Shelf[Pod] = Shelf(Pod.of, _name)
         self.leases: Shelf[Lease] = Shelf(Lease.of, _name)
         self.rooms: Shelf[Namespace] = Shelf(Namespace.of, _name)
@@ -168,9 +169,10 @@ class Store:
                 return dict(items)
             return {key: each for key, each in items.items() if node(each) not in hands_off}
 
-        agents: dict[str, list[Pod]] = defaultdict(list)
-        for pod in ours(self.agents.items, _for_node).values():
-            agents[pod.job].append(pod)
+        agents = self._by_job.read()
+        if hands_off:
+            theirs = {each.job for each in self.agents.items.values() if each.for_node in hands_off}
+            agents = {job: pods for job, pods in agents.items() if job not in theirs}
         room = self.rooms.items.get(self.config.namespaces.agents)
         return Snapshot(
             now=now,

@@ -24,19 +24,8 @@ class Agents:
 
     def look(self, world: Snapshot) -> None:
         """Go on to another snapshot."""
-        for name in catch_up(self._jobs, world.jobs) | self._other_pods(world.agents):
+        for name in catch_up(self._jobs, world.jobs) | catch_up(self._pods, world.agents):
             self._judge(name)
-
-    def _other_pods(self, now: Mapping[str, Sequence[Pod]]) -> set[str]:
-        """The names of Jobs whose pods are others by now; the lists themselves are made anew."""
-        before = self._pods.get
-        other = {name for name, pods in now.items() if before(name) != pods}
-        gone = self._pods.keys() - now.keys()
-        for name in gone:
-            del self._pods[name]
-        for name in other:
-            self._pods[name] = now[name]
-        return other | gone
 
     def _judge(self, name: str) -> None:
         job, pods = self._jobs.get(name), self._pods.get(name, ())
@@ -57,6 +46,10 @@ class Agents:
             for job in self._looks.values()
             if (state := states.get(job.for_node)) is not None and state.status.operation is None
         }
+
+    def looks(self, job: str | None) -> bool:
+        """Whether the agent of that Job has been sent to look, and has not ended."""
+        return job in self._looks
 
     def superseded(self, current: Collection[str | None]) -> Iterator[DeleteJob]:
         """Takes back the looks that nobody waits for; `current` are the Jobs of operations."""

@@ -7,8 +7,11 @@ of this decides anything: a plan with a memory is the plan without one, and soon
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import nsmallest
+from typing import Any
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
@@ -54,6 +57,8 @@ class Memory:
         self._turns: set[str] = set()
         """Nodes that are to be looked at in each pass: all but those of which only the clock, or
         what would bring them back here, can make something else."""
+        self._queue: set[str] = set()
+        """Nodes without a record, for which there is only no place yet."""
         self._since, self._until = _BEFORE_ALL, _NEVER
         """Between these the clock brings none of the others anything to do."""
 
@@ -66,11 +71,12 @@ class Memory:
             self._config, self._asked = world.config, asked
             roster, self.agents = Roster(world), Agents()
             self._calm.clear()
-            self._turns = set(world.nodes)
+            self._turns, self._queue = set(world.nodes), set()
         else:
             for name in roster.look(world):
                 self._calm.pop(name, None)
                 self._turns.discard(name)
+                self._queue.discard(name)
                 if name in world.nodes:
                     self._turns.add(name)
         self.agents.look(world)
@@ -91,6 +97,15 @@ class Memory:
     def turns(self) -> set[str]:
         """The nodes that may have something to do, by what is theirs alone."""
         return set(self._turns)
+
+    def first(self, count: int, rank: Callable[[str], Any]) -> set[str]:
+        """So many of those that queue up, the first by their rank."""
+        return set(nsmallest(count, self._queue, key=rank)) if count > 0 else set()
+
+    def queue_up(self, node: Node) -> None:
+        """A node is to have a record, and there is no place for it: who is first gets one."""
+        self._turns.discard(node.name)
+        self._queue.add(node.name)
 
     def calm(self, node: Node, state: CNINodeState, now: datetime) -> Calm | None:
         """What the last pass found of the node, where it may still be so."""

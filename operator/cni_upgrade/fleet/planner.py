@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -27,11 +27,15 @@ from cni_upgrade.fleet.objects import Node, Pod
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import ROTATION, ROUTINE, UNPLANNABLE
 from cni_upgrade.fleet.record import finished, new_state, written
+from cni_upgrade.fleet.recording import LONGEST
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.fleet.view import Move, View, moved
 from cni_upgrade.fleet.waves import Waves
 
+_AHEAD = 4
+"""For so many places of audits one record is begun ahead, for a place that becomes free: made only
+then it would keep the place empty for a pass."""
 _MOST_MOVES = 20
 """Steps that a node may take in one pass without anything to do; more would be a circle."""
 
@@ -70,9 +74,14 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
     decided = dict(world.states)
     writing, hanging = agents.writing(), leftovers.hanging(world)
     disturbed = {*writing, *hanging, *world.unwritten, *_leased(world)}
+    places = world.config.audit_parallel
+    most = places + -(-places // _AHEAD)
+    rank = _rank(world, [each.waves for each in courses.values()])
+    due: Iterable[str] = world.nodes.keys()
     # Where a deleted policy gives back, every node may have something to do.
-    due = world.nodes.keys() if going else memory.turns() | disturbed
-    for node in _in_order(world, due, [each.waves for each in courses.values()]):
+    if not going:
+        due = memory.turns() | disturbed | memory.first(most - fresh, rank)
+    for node in [world.nodes[name] for name in sorted(due, key=rank) if name in world.nodes]:
         state = world.states.get(node.name)
         if node.deleting:
             if state is not None and (status := deletion.ended(node, state, world)) is not None:
@@ -83,9 +92,10 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         asker = leaving.asker(node, state, going, world.now) if going else None
         if state is None:
             if governance.policy is not None or (asker and node.name not in writing):
-                # Its record begins when it is to be looked at: until then there is nothing to say
-                # of it that the policy's status does not.
-                if audits + fresh >= world.config.audit_parallel:
+                # Its record begins when it is soon to be looked at: until then there is nothing to
+                # say of it that the policy's status does not.
+                if audits + fresh >= most:
+                    memory.queue_up(node)
                     continue
                 fresh += 1
                 body = new_state(node, governance, world)
@@ -98,8 +108,10 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         if state.spec.node_uid != node.uid:
             yield _replaced(world, state)
             continue
-        may_audit = audits < world.config.audit_parallel or node.name in looking
+        may_audit = audits < places or node.name in looking
         rests = state.status.operation is None and not going and node.name not in disturbed
+        if rests and not may_audit and _just_begun(state, world):
+            continue
         calm = memory.calm(node, state, world.now) if rests else None
         if calm is not None and calm.queues and may_audit:
             calm = None
@@ -124,10 +136,13 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
             begin=partial(_begin, courses.get(uid), node.name),
         )
         move, status = _contained(view, hanging.get(node.name, ()))
-        began = move.status.operation
-        if began is not None and began.kind == "audit" and state.status.operation is None:
+        before, began = state.status.operation, move.status.operation
+        if began is not None and began.kind == "audit" and before is None:
             audits += node.name not in looking
             rotating += _rotating(move.status)
+        elif began is None and before is not None and before.kind == "audit":
+            # Its place is the next one's, unless its agent may still be there.
+            audits -= not agents.looks(before.job)
         if status is not state.status:
             decided[node.name] = state.model_copy(update={"status": status})
             if node.name not in world.errors:
@@ -160,21 +175,25 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
     yield from unread.turns(world)
 
 
-def _in_order(world: Snapshot, names: Iterable[str], waves: Sequence[Waves]) -> list[Node]:
-    """The nodes as they have their turn: by their place in a rollout, then by their names."""
-    nodes = [world.nodes[name] for name in sorted(names) if name in world.nodes]
-    if waves and len(nodes) > 1:
-        orders = [each.order for each in waves]
+def _rank(world: Snapshot, waves: Sequence[Waves]) -> Callable[[str], tuple[bool, int, str]]:
+    """How nodes have their turn: by their place in a rollout, then by their names.
 
-        def place(node: Node) -> int:
-            return next((order[node.name] for order in orders if node.name in order), 0)
+    The controller's own node goes last: if it is lost, the others are done.
+    """
+    orders, own = [each.order for each in waves], world.own_node
 
-        nodes.sort(key=place)
-    own = world.nodes.get(world.own_node)
-    if own is not None and any(node is own for node in nodes):
-        # The controller's own node goes last: if it is lost, the others are done.
-        nodes = [*(node for node in nodes if node is not own), own]
-    return nodes
+    def rank(name: str) -> tuple[bool, int, str]:
+        place = next((order[name] for order in orders if name in order), 0)
+        return name == own, place, name
+
+    return rank
+
+
+def _just_begun(state: CNINodeState, world: Snapshot) -> bool:
+    """Whether there is nothing in a record yet, nor for long: it hardly waits for its place."""
+    created = state.metadata.creation_timestamp
+    fresh = state.status.observed_generation < 0
+    return fresh and created is not None and abs(world.now - created) < LONGEST
 
 
 def _leased(world: Snapshot) -> set[str]:

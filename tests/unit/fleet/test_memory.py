@@ -90,6 +90,36 @@ def test_nodes_that_no_policy_selects_have_no_turn_until_one_does() -> None:
     assert {turn.subject for turn in plan(look(r), memory)} >= {"node-a", "node-b"}
 
 
+def queued(own: str = "") -> Rollout:
+    """Five nodes of which one is looked at at a time, and one has its record ahead."""
+    r = Rollout(own_node=own)
+    for name in "abcde":
+        r.cluster.add_node(healthy(f"node-{name}"), pods=0)
+    r.controller.config = r.controller.config.model_copy(update={"audit_parallel": 1})
+    r.cluster.apply_policy("look", AUDIT)
+    return r
+
+
+def test_nodes_that_queue_for_a_record_have_no_turn() -> None:
+    r, memory = queued(), Memory()
+    assert [turn.subject for turn in plan(look(r), memory)][:2] == ["node-a", "node-b"]
+    assert memory.turns() == {"node-a", "node-b"}
+    r.cluster.reboot("node-d", "another")
+    r.cluster.remove_node("node-c")
+    r.step()
+    plan(look(r), memory)
+    assert memory.turns() == {"node-a", "node-b"}
+
+
+@pytest.mark.parametrize("own", ["", "node-a", "node-c"])
+def test_the_first_in_the_queue_have_their_record_first(own: str) -> None:
+    """But for the node of the controller itself, which is the last."""
+    r = queued(own)
+    r.settle()
+    made = [line.split()[1].rstrip(":") for line in r.lines if line.endswith("CreateState")]
+    assert made == sorted((f"node-{name}" for name in "abcde"), key=lambda n: (n == own, n))
+
+
 def test_nodes_that_wait_for_a_place_are_not_decided_about_until_it_is_free(
     decided: Decided,
 ) -> None:

@@ -22,6 +22,7 @@ from cni_upgrade.fleet.node_lease import HOLDER
 from cni_upgrade.fleet.phases import AT_WORK, MOVES, PHASE_OF, Step
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.proof import pod_name
+from cni_upgrade.fleet.recording import LONGEST
 from cni_upgrade.fleet.work import _STEPS
 from tests.unit.fleet.cluster_model import CONFIG, PROOF
 from tests.unit.fleet.rollout import Rollout
@@ -269,6 +270,16 @@ def most_at_once(r: Rollout, looks: int) -> int:
     return most
 
 
+def working(r: Rollout) -> int:
+    """Nodes with an operation under way."""
+    return sum("operation" in r.status(name) for name in r.cluster.disks)
+
+
+def ahead(r: Rollout) -> list[str]:
+    """Nodes with a record of which nothing is said yet."""
+    return [n for n in sorted(r.cluster.disks) if r.status(n).get("observedGeneration") == -1]
+
+
 def sent(r: Rollout) -> int:
     """Agents that were sent to look."""
     return sum("CreateJob audit" in line for line in r.lines)
@@ -279,6 +290,30 @@ def test_audits_are_limited_and_all_get_their_turn() -> None:
     r.cluster.apply_policy("look", {"mode": "Audit"})
     assert most_at_once(r, 45) == r.controller.config.audit_parallel
     assert set(phases(r).values()) == {"Compatible"}
+
+
+def test_a_place_is_not_free_while_a_node_waits_for_it() -> None:
+    """Who ends and who begins are in one pass: a record is begun ahead, one for four places."""
+    r = of(*[healthy(f"node-{n:02}") for n in range(12)], pods=0)
+    r.controller.config = CONFIG.model_copy(update={"audit_parallel": 1})
+    r.cluster.apply_policy("look", {"mode": "Audit"})
+    r.until(lambda: working(r) == 1)
+    while sent(r) < 12:
+        r.step()
+        assert working(r) == 1
+        assert len(ahead(r)) <= 1
+
+
+def test_a_record_begun_ahead_says_what_it_waits_for_where_that_takes_long() -> None:
+    r = of(healthy("node-a"), healthy("node-b"), healthy("node-c"), pods=0)
+    r.controller.config = CONFIG.model_copy(update={"audit_parallel": 1})
+    r.cluster.disks["node-a"].faults = ["hangs"]
+    r.cluster.apply_policy("look", {"mode": "Audit"})
+    r.until(lambda: ahead(r) == ["node-b"])
+    r.play(5)
+    assert ahead(r) == ["node-b"]
+    r.play(LONGEST.seconds)
+    assert waits(r, "node-b")
 
 
 def test_looks_that_nobody_asks_for_have_a_limit_of_their_own() -> None:

@@ -1,0 +1,54 @@
+"""The pods of each Job are those of the shelf, whatever came and went, and the same if nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cni_upgrade.controller.by_job import ByJob
+from cni_upgrade.controller.shelf import Shelf
+from cni_upgrade.fleet.objects import Pod
+
+NAMES, JOBS = ("a", "b", "c", "d"), ("audit-1", "audit-2", "apply-1")
+
+
+def pod(name: str, job: str, version: int) -> dict[str, Any]:
+    meta = {"name": name, "namespace": "agents", "uid": f"uid-{name}", "labels": {"job-name": job}}
+    return {"metadata": {**meta, "resourceVersion": str(version)}, "status": {"phase": "Running"}}
+
+
+NEWS = st.tuples(st.sampled_from(NAMES), st.sampled_from((*JOBS, None)), st.booleans())
+"""The pod, its Job or None where it goes, and whether a pass follows."""
+
+
+@given(news=st.lists(NEWS, max_size=20))
+def test_the_pods_of_a_job_are_those_that_are_there(
+    news: list[tuple[str, str | None, bool]],
+) -> None:
+    shelf = Shelf(Pod.of, lambda raw: str(raw["metadata"]["name"]))
+    by_job = ByJob(shelf)
+    for version, (name, job, read) in enumerate(news, 1):
+        if job is None:
+            shelf.keep_only([each for each in shelf.items if each != name], (), str(version))
+        else:
+            shelf.put(pod(name, job, version))
+        if not read:
+            continue
+        found = by_job.read()
+        there = {name: each.job for name, each in shelf.items.items()}
+        assert {each.name: job for job, pods in found.items() for each in pods} == there
+        assert all(each is shelf.items[each.name] for pods in found.values() for each in pods)
+        assert all(found.values())
+        again = by_job.read()
+        assert all(again[job] is pods for job, pods in found.items())
+
+
+def test_a_pod_that_changes_keeps_its_place_beside_the_one_that_came_later() -> None:
+    shelf = Shelf(Pod.of, lambda raw: str(raw["metadata"]["name"]))
+    by_job = ByJob(shelf)
+    for version, name in enumerate(("b", "a", "b"), 1):
+        shelf.put(pod(name, "audit-1", version))
+        by_job.read()
+    assert [each.name for each in by_job.read()["audit-1"]] == ["b", "a"]
