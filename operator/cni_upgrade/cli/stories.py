@@ -180,8 +180,8 @@ STORIES: dict[str, Story] = {
         cause="What writes the file is to put values in their place, and has not, or not all.",
         cure="Find out why: the log of the add-on's init container, the values of its chart. "
         "Where one stands for a name, a type or a version, nothing is written. Elsewhere the "
-        "version is mended all the same, and whether pods then come and go is called unknown: one "
-        "plugin ignores the value, and host-local refuses `{{.PodCIDR}}` as a subnet.",
+        "version is mended all the same, and whether pods then come and go is called unknown: "
+        "bridge takes `__BRIDGE__` as its name, host-local refuses `{{.PodCIDR}}` as a subnet.",
         sources=("measured with plugins 1.9.1 (tests/judge)",),
     ),
     "MissingName": Story(

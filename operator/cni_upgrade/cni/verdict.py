@@ -245,11 +245,12 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         _beside(health.delete_existing(config, reached, there), theirs),
     )
     unproved = tuple(remarks.check_findings(config, node, plan))
-    if after[0].works and unproved and plan.action is Action.REWRITE:
-        after = (health.Outcome(None), *after[1:])
+    if unproved and plan.action is Action.REWRITE:
+        after = (_doubted(after[0]), *after[1:])
     if fault and plan.action is not Action.REWRITE:
         after = (not_loaded, not_loaded, not_loaded)
-    # Not before: which version the file is to have does not hang on what another value lacks.
+    # Its plugin takes a placeholder or refuses it, as no version tells. Not before: which version
+    # the file is to have does not hang on what another value lacks.
     if any(note.code == Code.TEMPLATE_NOT_RENDERED for note in config.notes):
         before = (_doubted(before[0]), _doubted(before[1]))
         fresh, existing = _doubted(fresh), _doubted(existing)
@@ -294,13 +295,13 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
 
 
 def _doubted(outcome: health.Outcome) -> health.Outcome:
-    """With a placeholder in a value: its plugin may take it or refuse it, as no version tells."""
+    """Where what works by its version may fail for a reason that no version tells: unknown."""
     return health.Outcome(None) if outcome.works else outcome
 
 
 def _beside(deleted: health.Outcome, theirs: health.Outcome) -> health.Outcome:
     """`theirs`: of containers that may be another engine's, which is then no fault of the node."""
-    return health.Outcome(None) if deleted.works and not theirs.works else deleted
+    return deleted if theirs.works else _doubted(deleted)
 
 
 def _combined(outcomes: Iterable[health.Outcome]) -> health.Outcome:
