@@ -29,12 +29,12 @@ class ByJob:
                 self._jobs[name] = pod.job
                 self._put(pod.job, name, pod)
         self._changed.clear()
-        return dict(self._pods)
+        return self._pods
 
     def _put(self, job: str, name: str, pod: Pod | None) -> None:
         pods = {each.name: each for each in self._pods.pop(job, ())}
         if pod is None:
-            pods.pop(name, None)
+            del pods[name]
         else:
             pods[name] = pod
         if pods:

@@ -169,10 +169,6 @@ class Store:
                 return dict(items)
             return {key: each for key, each in items.items() if node(each) not in hands_off}
 
-        agents = self._by_job.read()
-        if hands_off:
-            theirs = {each.job for each in self.agents.items.values() if each.for_node in hands_off}
-            agents = {job: pods for job, pods in agents.items() if job not in theirs}
         room = self.rooms.items.get(self.config.namespaces.agents)
         return Snapshot(
             now=now,
@@ -187,7 +183,7 @@ class Store:
             states=ours(self.states.items, lambda state: state.metadata.name),
             unwritten=self.unwritten(),
             jobs=ours(self.jobs.items, _for_node),
-            agents=agents,
+            agents=ours(self._by_job.read(), lambda pods: pods[0].for_node),
             proofs=ours(self.proofs.items, _for_node),
             warnings={uid: text for uid, (_, text) in self.warnings.items()},
             pods=dict(self.node_pods),

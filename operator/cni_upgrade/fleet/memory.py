@@ -100,7 +100,7 @@ class Memory:
 
     def first(self, count: int, rank: Callable[[str], Any]) -> set[str]:
         """So many of those that queue up, the first by their rank."""
-        return set(nsmallest(count, self._queue, key=rank)) if count > 0 else set()
+        return set(nsmallest(count, self._queue, key=rank))
 
     def queue_up(self, node: Node) -> None:
         """A node is to have a record, and there is no place for it: who is first gets one."""

@@ -110,7 +110,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
             continue
         may_audit = audits < places or node.name in looking
         rests = state.status.operation is None and not going and node.name not in disturbed
-        if rests and not may_audit and _just_begun(state, world):
+        if rests and not may_audit and node.name in roster.fresh and _young(state, world):
             continue
         calm = memory.calm(node, state, world.now) if rests else None
         if calm is not None and calm.queues and may_audit:
@@ -189,11 +189,10 @@ def _rank(world: Snapshot, waves: Sequence[Waves]) -> Callable[[str], tuple[bool
     return rank
 
 
-def _just_begun(state: CNINodeState, world: Snapshot) -> bool:
-    """Whether there is nothing in a record yet, nor for long: it hardly waits for its place."""
+def _young(state: CNINodeState, world: Snapshot) -> bool:
+    """Whether a record has hardly begun: it need not say yet that it waits for its place."""
     created = state.metadata.creation_timestamp
-    fresh = state.status.observed_generation < 0
-    return fresh and created is not None and abs(world.now - created) < LONGEST
+    return created is not None and abs(world.now - created) < LONGEST
 
 
 def _leased(world: Snapshot) -> set[str]:

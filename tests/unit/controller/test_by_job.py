@@ -36,7 +36,7 @@ def test_the_pods_of_a_job_are_those_that_are_there(
             shelf.put(pod(name, job, version))
         if not read:
             continue
-        found = by_job.read()
+        found = dict(by_job.read())
         there = {name: each.job for name, each in shelf.items.items()}
         assert {each.name: job for job, pods in found.items() for each in pods} == there
         assert all(each is shelf.items[each.name] for pods in found.values() for each in pods)

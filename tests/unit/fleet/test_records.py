@@ -262,8 +262,7 @@ def most_at_once(r: Rollout, looks: int) -> int:
 
     def audited() -> bool:
         nonlocal most
-        working = [name for name in r.cluster.disks if r.status(name).get("operation")]
-        most = max(most, len(working))
+        most = max(most, working(r))
         return r.resting() and sent(r) >= looks
 
     r.until(audited)
@@ -272,7 +271,7 @@ def most_at_once(r: Rollout, looks: int) -> int:
 
 def working(r: Rollout) -> int:
     """Nodes with an operation under way."""
-    return sum("operation" in r.status(name) for name in r.cluster.disks)
+    return sum(bool(r.status(name).get("operation")) for name in r.cluster.disks)
 
 
 def ahead(r: Rollout) -> list[str]:
