@@ -6,7 +6,9 @@ node that several Enforce policies select has to have a place with each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from heapq import nsmallest
+from typing import Any
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
@@ -102,6 +104,18 @@ class Budget:
         return len(self._mine) < self._max_parallel and not any(
             each._exceeded_by(node) for each in self._concerned(node)
         )
+
+    def nearest(self, nodes: Set[str], rank: Callable[[str], Any]) -> Set[str]:
+        """Of nodes that all want one, those that may be given a place before the rest; `rank` is
+        how they have their turn."""
+        parallel = self._max_parallel - len(self._mine)
+        if parallel <= 0:
+            return set()
+        if self._others:
+            return nodes
+        down = nodes & self._gone
+        room = max(self._max_unavailable - len(self._gone), 0)
+        return down | set(nsmallest(min(parallel, room), nodes - down, key=rank))
 
     def refusal(self, node: str) -> tuple[str, str] | None:
         """Why there is no place for a node, or None."""

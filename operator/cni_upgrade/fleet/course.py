@@ -8,9 +8,10 @@ particulars.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Set
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
@@ -122,18 +123,42 @@ class Course:
         if refused is not None:
             return refused
         if not self.places.free(node):
-            return self._full
+            return self.full
         self.places.take(node)
         self.moved = True
         return None
 
     @cached_property
-    def _full(self) -> Refusal:
+    def full(self) -> Refusal:
+        """What a node is told that lacks a place, and nothing else."""
         return (
             TURN,
             "waits for a place (spec.rollout.maxUnavailable and maxParallel of "
             f"{self.name}, whose status says who has them)",
         )
+
+    def stage(self, drained: bool) -> tuple[object, ...]:
+        """What a node is told depends on this and on the node, but for whether there is a place.
+
+        `drained`: of changes that drain their node, or of those that do not.
+        """
+        if self.stopped:
+            return STOPPED, self._why_stopped()
+        opened = not self.window_error and self.opens(drained) == self.now
+        return self._unproved, opened, self.waves.stage, self.waves.chooses
+
+    @cached_property
+    def _unproved(self) -> object:
+        """Who is not proved, and what the others are told of it."""
+        if not self.unproved:
+            return None
+        return self._unproved_told, frozenset(m.node.name for m in self.unproved)
+
+    def nearest(self, nodes: Set[str], rank: Callable[[str], Any]) -> Set[str]:
+        """Of nodes that lack a place, and nothing else, those that may be given one in this pass;
+        `rank` is how they have their turn."""
+        # The places of a canary that is not chosen yet may be gone before those of the rollout are.
+        return nodes if self.waves.chooses else self.places.nearest(nodes, rank)
 
     def begin(self, node: str) -> str:
         """The node that `take` has let through begins: its mark as a canary, or nothing."""
@@ -143,16 +168,21 @@ class Course:
         if self.stopped:
             return STOPPED, f"{self.name} has stopped: {self._why_stopped()}"
         if not self.proved_but(node):
-            first = self.unproved[0]
-            last = first.state.status.last_change if first.state else None
-            perhaps = last is not None and last.written is False
-            why = "where a change may be written" if perhaps else "which is written"
-            return UNPROVED, f"waits until {first.node.name} is proved, {why} ({self.name})"
+            return UNPROVED, self._unproved_told
         if self.window_error or self.opens(drained) != self.now:
             return CLOSED, f"waits for a maintenance window of {self.name}; its status says when"
         # What is written is proved whatever its wave: that may wait for this very proof.
         refused = self.waves.refusal(node) if writes else None
         return (refused[0], f"{refused[1]} ({self.name})") if refused else None
+
+    @cached_property
+    def _unproved_told(self) -> str:
+        """What the others are told while something is not proved."""
+        first = self.unproved[0]
+        last = first.state.status.last_change if first.state else None
+        perhaps = last is not None and last.written is False
+        why = "where a change may be written" if perhaps else "which is written"
+        return f"waits until {first.node.name} is proved, {why} ({self.name})"
 
     def proved_but(self, node: str) -> bool:
         """Whether all is proved that is written, or this node is among what is not."""

@@ -17,7 +17,9 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.agents import Agents
 from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.gate import Told
+from cni_upgrade.fleet.lines import Lines
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.selection import seniority
@@ -56,7 +58,8 @@ class Memory:
         self._calm: dict[str, Calm] = {}
         self._turns: set[str] = set()
         """Nodes that are to be looked at in each pass: all but those of which only the clock, or
-        what would bring them back here, can make something else."""
+        what would bring them back here, can make something else, and those that wait in lines."""
+        self.lines = Lines()
         self._queue: set[str] = set()
         """Nodes without a record, for which there is only no place yet."""
         self._since, self._until = _BEFORE_ALL, _NEVER
@@ -71,10 +74,12 @@ class Memory:
             self._config, self._asked = world.config, asked
             roster, self.agents = Roster(world), Agents()
             self._calm.clear()
+            self.lines.clear()
             self._turns, self._queue = set(world.nodes), set()
         else:
             for name in roster.look(world):
                 self._calm.pop(name, None)
+                self.lines.leave(name)
                 self._turns.discard(name)
                 self._queue.discard(name)
                 if name in world.nodes:
@@ -114,11 +119,13 @@ class Memory:
             return None
         return known if known.holds(now) else None
 
-    def keep(self, calm: Calm) -> None:
-        """There was nothing to do about a node."""
+    def keep(self, calm: Calm, course: Course | None) -> None:
+        """There was nothing to do about a node; `course` is that of the policy that has it."""
         name = calm.node.name
         self._calm[name] = calm
-        if calm.queues or calm.told is not None or not calm.holds(calm.since):
+        self.lines.leave(name)
+        asks = calm.told is not None and not self.lines.join(name, calm.told, course)
+        if calm.queues or asks or not calm.holds(calm.since):
             self._turns.add(name)
         else:
             self._turns.discard(name)

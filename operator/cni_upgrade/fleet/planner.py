@@ -80,7 +80,8 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
     due: Iterable[str] = world.nodes.keys()
     # Where a deleted policy gives back, every node may have something to do.
     if not going:
-        due = memory.turns() | disturbed | memory.first(most - fresh, rank)
+        apart = memory.turns() | disturbed
+        due = apart | memory.first(most - fresh, rank) | memory.lines.called(courses, rank, apart)
     for node in [world.nodes[name] for name in sorted(due, key=rank) if name in world.nodes]:
         state = world.states.get(node.name)
         if node.deleting:
@@ -118,8 +119,10 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         if calm is not None and calm.told is None:
             continue
         uid = governance.policy.metadata.uid if governance.policy else ""
-        gate = Gate(partial(_take, courses.get(uid), refused.get(uid), node.name))
+        course = courses.get(uid)
+        gate = Gate(partial(_take, course, refused.get(uid), node.name))
         if calm is not None and calm.told is not None and gate(calm.told[0]) == calm.told[1]:
+            memory.keep(calm, course)
             continue
         view = View(
             world=world,
@@ -133,7 +136,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
             leaving=leaving.of(state, governance, going),
             asker=asker,
             gate=gate,
-            begin=partial(_begin, courses.get(uid), node.name),
+            begin=partial(_begin, course, node.name),
         )
         move, status = _contained(view, hanging.get(node.name, ()))
         before, began = state.status.operation, move.status.operation
@@ -160,7 +163,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
             yield Turn(node.name, decisions)
         elif rests and status.reason != UNPLANNABLE:
             until, queues = rest.calm_until(view), rest.queues(view)
-            memory.keep(Calm(node, state, world.now, until, queues, gate.told))
+            memory.keep(Calm(node, state, world.now, until, queues, gate.told), course)
     yield from leftovers.turns(world, operations, agents, decided, writing)
     seen = replace(world, states={**world.states, **newer})
     roster.go_on(newer)

@@ -34,13 +34,17 @@ class Waiting:
     @cached_property
     def due(self) -> list[Member]:
         """Nodes for which a change is due and not begun, in their order."""
-        found = [m for m in self.course.members if m.waits]
-        return sorted(found, key=lambda m: self.course.waves.order[m.node.name])
+        return [m for m in self.course.waves.members if m.waits]
 
     @cached_property
     def able(self) -> list[Member]:
         """Those of them that nothing about themselves keeps from beginning."""
-        return [m for m in self._there if m.node.name not in self._leased]
+        leased = self._leased
+        return [
+            m
+            for m in self.due
+            if m.node.ready != "Unknown" and not m.node.unschedulable and m.node.name not in leased
+        ]
 
     @cached_property
     def _leased(self) -> set[str]:
@@ -52,19 +56,19 @@ class Waiting:
         }
 
     @cached_property
-    def _there(self) -> list[Member]:
-        """Those of them that answer and take pods."""
-        return [m for m in self.due if m.node.ready != "Unknown" and not m.node.unschedulable]
-
-    @cached_property
-    def _next(self) -> list[Member]:
-        """Those of them whose turn it is by canary and wave; what is not proved goes before all."""
-        return [
-            m
-            for m in self.able
-            if self.course.proved_but(m.node.name)
-            and (proves(m) or self.course.waves.refusal(m.node.name) is None)
-        ]
+    def _next(self) -> Member | None:
+        """The first of them whose turn it is by canary and wave; what is not proved goes before
+        all."""
+        course = self.course
+        return next(
+            (
+                m
+                for m in self.able
+                if course.proved_but(m.node.name)
+                and (proves(m) or course.waves.refusal(m.node.name) is None)
+            ),
+            None,
+        )
 
     @cached_property
     def looked_at(self) -> bool:
@@ -107,12 +111,12 @@ class Waiting:
         Nothing of ours is under way then: the nodes that are named are to be mended or given back.
         """
         if self.stuck and not self._goes_on:
-            return HELD, f"nothing moves: {told_of([m.node for m in self.stuck])}"
+            return HELD, f"nothing moves: {told_of(self.stuck)}"
         if self.due and self._unproved_rest:
             now = "annotate it with cniupgrade.dev/retry to try at once"
             return UNPROVED, f"nothing else begins: {self._told_unproved()}; {now}"
-        if self._next:
-            first, places = self._next[0].node.name, self.course.places
+        if self._next is not None:
+            first, places = self._next.node.name, self.course.places
             refused = places.refusal(first)
             holders = places.held_by(first, self._lost.keys()) if refused is not None else ()
             if refused is None or not holders:
@@ -137,10 +141,16 @@ class Waiting:
         return (HELD, f"nothing moves: {told}") if told else None
 
     @cached_property
-    def stuck(self) -> list[Member]:
+    def stuck(self) -> list[Node]:
         """Nodes at work on which only others can do something now."""
-        leased = self._leased
-        return [m for m in self.course.members if stuck(m.node, m.state, m.node.name in leased)]
+        world = self._world
+        at_work = (world.nodes[name] for name in sorted(self.course.at_work))
+        return [
+            node
+            for node in at_work
+            if not node.deleting
+            and stuck(node, world.states.get(node.name), node.name in self._leased)
+        ]
 
     @property
     def working(self) -> int:
@@ -164,8 +174,9 @@ class Waiting:
         course = self.course
         if self.working:
             return True
-        free = bool(self._next) and course.places.refusal(self._next[0].node.name) is None
-        return free and not course.stopped and self.closed() is None
+        if self._next is None or course.places.refusal(self._next.node.name) is not None:
+            return False
+        return not course.stopped and self.closed() is None
 
     def _turn_held(self) -> tuple[str, str] | None:
         """Who keeps the canary or the wave from its end, where nobody but others can do something.
@@ -294,15 +305,15 @@ class Waiting:
             return canary.waits_for
         if self._unproved_rest:
             return self._told_unproved() if self.due else ""
-        if not self._next and (held := self.held()) is not None:
+        if self._next is None and (held := self.held()) is not None:
             return held[1]
         if not self.able:
             return canary.waits_for if canary and not canary.passed else ""
         if closed := self.closed():
             return closed[1]
-        if not self._next:
+        if self._next is None:
             return canary.waits_for if canary and not canary.passed else self._turn_waits()
-        refused = course.places.refusal(self._next[0].node.name)
+        refused = course.places.refusal(self._next.node.name)
         return refused[1] if refused else ""
 
     def _turn_waits(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -102,6 +102,7 @@ class Waves:
         known = policy.status.rollout
         before = known if known is not None and known.plan == self.plan else None
         self._waves = arranged(policy, members)
+        self._names = tuple(wave.name for wave in self._waves)
         self._open = [[m for m in wave.members if m.holds] for wave in self._waves]
         spec = policy.spec.rollout.canary
         self.canary: Canary | None = None
@@ -120,15 +121,26 @@ class Waves:
 
     def _present(self, reached: str) -> int:
         """The first wave, from the one that was reached before, that has something to wait for."""
-        names = [wave.name for wave in self._waves]
-        first = names.index(reached) if reached in names else 0
-        last = max(len(names) - 1, 0)
-        return next((n for n in range(first, len(names)) if self._open[n]), last)
+        first = self._names.index(reached) if reached in self._names else 0
+        last = max(len(self._names) - 1, 0)
+        return next((n for n in range(first, len(self._names)) if self._open[n]), last)
 
     @property
     def testing(self) -> bool:
         """Whether only canaries may begin."""
         return self.canary is not None and not self.canary.passed
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the next nodes that begin are canaries, whichever they are."""
+        return self.testing and self._places > 0
+
+    @cached_property
+    def stage(self) -> tuple[object, ...]:
+        """What `refusal` says depends on this, on `chooses` and on the node: on its labels and its
+        record, by which it has its wave and its mark."""
+        canaries = self.canary.names if self.canary is not None and self.testing else None
+        return canaries, self.current, self._names
 
     @property
     def name(self) -> str:
@@ -161,8 +173,12 @@ class Waves:
     @cached_property
     def order(self) -> dict[str, int]:
         """By node: its place in the order, canaries not apart."""
-        ordered = (m.node.name for wave in self._waves for m in wave.members)
-        return {name: place for place, name in enumerate(ordered)}
+        return {m.node.name: place for place, m in enumerate(self.members)}
+
+    @property
+    def members(self) -> Iterator[Member]:
+        """All nodes in that order."""
+        return (m for wave in self._waves for m in wave.members)
 
     @cached_property
     def _number(self) -> dict[str, int]:

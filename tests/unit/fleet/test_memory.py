@@ -16,7 +16,9 @@ import pytest
 
 from cni_upgrade.api import names
 from cni_upgrade.fleet import planner
+from cni_upgrade.fleet.decisions import Cordon
 from cni_upgrade.fleet.memory import Memory
+from cni_upgrade.fleet.objects import Job
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.snapshot import Snapshot
 from tests.unit.fleet.cluster_model import LEASED
@@ -141,6 +143,65 @@ def test_a_place_that_is_free_is_seen_by_a_node_that_has_not_changed(decided: De
     decided(look(r))
     r.cluster.remove_node("node-a")
     assert decided(look(r)) == ["node-c"]
+
+
+def two_that_wait() -> Rollout:
+    """For one place, which a node has that is down."""
+    r = Rollout(config=LEASED)
+    for disk in (f1("node-a"), f1("node-b"), healthy("node-c")):
+        r.cluster.add_node(disk)
+    r.cluster.apply_policy("cure", AUDIT)
+    r.settle()
+    r.cluster.cordon("node-c")
+    r.cluster.apply_policy("cure", {**ENFORCE, "rollout": {"maxUnavailable": 1}})
+    r.play(60)
+    return r
+
+
+def leased(r: Rollout) -> Snapshot:
+    r.cluster.take_lease("node-a", "other", 600)
+    return look(r)
+
+
+def written_to(r: Rollout) -> Snapshot:
+    """An agent whose record was lost may write there."""
+    world = look(r)
+    about = {"name": "apply-0", "uid": "apply-0", "annotations": {names.LABEL_NODE: "node-a"}}
+    return replace(world, jobs={**world.jobs, "apply-0": Job.of({"metadata": about})})
+
+
+@pytest.mark.parametrize("what", [leased, written_to])
+def test_a_place_is_the_next_one_s_where_the_first_in_line_has_something_else_to_do(
+    what: Callable[[Rollout], Snapshot], decided: Decided
+) -> None:
+    r = two_that_wait()
+    world = look(r)
+    assert {world.states[n].status.reason for n in ("node-a", "node-b")} == {"Turn"}
+    decided(world)
+    assert decided(world) == []
+    r.cluster.uncordon("node-c")
+    moved = what(r)
+    assert {"node-a", "node-b"} <= set(decided(moved))
+    # What it has to say is refused: it stays in line, and nobody waits for it.
+    refused = replace(moved, errors={"node-a": "the server is on fire"})
+    for _ in range(3):
+        assert "node-b" in decided(refused)
+
+
+def test_a_place_is_the_next_one_s_where_the_first_in_line_is_looked_at_again() -> None:
+    r = two_that_wait()
+    before = look(r)
+    r.cluster.uncordon("node-c")
+    after, began = look(r), set[str]()
+    for hundredths in range(40, 110):
+        memory = Memory()
+        plan(before, memory)
+        late = before.now + timedelta(seconds=before.config.reaudit_seconds) * hundredths / 100
+        world = replace(after, now=late)
+        made = plan(world, memory)
+        assert made == plan(world)
+        began |= {t.subject for t in made if any(isinstance(d, Cordon) for d in t.decisions)}
+    assert began == {"node-a", "node-b"}
 
 
 CHANGES: dict[str, tuple[Callable[[Rollout], None], list[str]]] = {
