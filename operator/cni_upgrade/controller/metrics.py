@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 
@@ -24,6 +24,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.fleet.departure import PAUSED
+from cni_upgrade.fleet.ledger import catch_up
 from cni_upgrade.fleet.objects import Job
 from cni_upgrade.fleet.phases import AT_WORK, FAILED
 from cni_upgrade.fleet.selection import paused
@@ -174,6 +175,8 @@ class Metrics:
             registry=self._registry,
         )
         self._entered: dict[str, tuple[str, datetime | None]] = {}
+        self._states: dict[str, CNINodeState] = {}
+        """Those that have been looked at."""
         self._world: Snapshot | None = None
         """What the fleet looks like; None while another replica leads."""
 
@@ -202,13 +205,14 @@ class Metrics:
     def _forget(self) -> None:
         self._unreadable.set(0)
         self._entered.clear()
+        self._states.clear()
         self._world = None
 
     def observe(self, world: Snapshot, unreadable: int) -> None:
         """Take the figures of a snapshot; what is only a count of it is counted for a scrape."""
         self._unreadable.set(unreadable)
         self._denied.set(len(world.denied))
-        self._observe_moves(world, self._world.states if self._world is not None else {})
+        self._observe_moves(world)
         self._world = world
 
     def _count(self, world: Snapshot) -> None:
@@ -249,11 +253,10 @@ class Metrics:
         for name in world.unread:
             self._stalled.labels(name, NOT_UNDERSTOOD).set(1)
 
-    def _observe_moves(self, world: Snapshot, before: Mapping[str, CNINodeState]) -> None:
-        for name in self._entered.keys() - world.states.keys():
-            del self._entered[name]
-        for name, state in world.states.items():
-            if before.get(name) is state:
+    def _observe_moves(self, world: Snapshot) -> None:
+        for name in catch_up(self._states, world.states):
+            if (state := world.states.get(name)) is None:
+                self._entered.pop(name, None)
                 continue
             phase = str(state.status.phase)
             known = self._entered.get(name)

@@ -154,10 +154,8 @@ class Store:
             and (job := self.jobs.items.get(name)) is not None
             and (job.complete or job.failed)
         ]
-        if not over:
-            return []
-        ended = {pod.job for pod in self.agents.items.values() if pod.ended}
-        return sorted(name for name in over if name not in ended)
+        pods = self._by_job.read()
+        return sorted(name for name in over if not any(pod.ended for pod in pods.get(name, ())))
 
     def snapshot(self, now: datetime, looking_since: datetime | None = None) -> Snapshot:
         """The cluster as it is known, as one value."""

@@ -100,7 +100,8 @@ async def test_an_answer_that_went_unheard_is_read_when_its_job_has_ended(made: 
 async def test_a_lease_on_a_node_of_which_nothing_but_our_cordon_is_left_is_looked_at(
     made: Made,
 ) -> None:
-    """Nobody watches them, and whole lists come every five minutes: so long it stayed cordoned."""
+    """Nobody watches them, and whole lists come every five to ten minutes: so long it stayed
+    cordoned."""
     cluster = made.kube.cluster
     made.store.config, made.store.now = LEASED, lambda: cluster.now
     cluster.add_node(SimNode("node-a", "1.0.0"))
@@ -233,12 +234,23 @@ async def test_what_passes_remember_does_not_outlive_whole_lists(
     assert healed is not first
 
 
+def test_whole_lists_take_a_fiftieth_of_the_time_at_most() -> None:
+    assert loops.resync_after(0.0) == loops.resync_after(6.0) == 300.0
+    assert loops.resync_after(10.0) == 500.0
+    # Others' Leases are not watched, and an API server that is slow today may be quick again.
+    assert loops.resync_after(600.0) == 600.0
+
+
 def test_a_large_fleet_is_planned_for_in_a_quarter_of_a_core_and_within_a_second() -> None:
-    assert loops.pause(0.0) == 0.1
+    assert loops.pause(0.0, 0.0) == 0.05
     for cost in (0.03, 0.05, 0.2):
-        assert cost / (cost + loops.pause(cost)) <= 0.25 + 1e-9
+        for ago in (0.0, 0.1, 0.5):
+            assert cost / (cost + ago + loops.pause(cost, ago)) <= 0.25 + 1e-9
+    # What is written takes its time as well, and its news is waited for in any case.
+    assert loops.pause(0.1, 0.15) == pytest.approx(0.15)
+    assert loops.pause(0.1, 5.0) == 0.05
     # Of a fleet that no pass is quick enough for: what happens is answered all the same.
-    assert loops.pause(10.0) == 1.0
+    assert loops.pause(10.0, 0.0) == 1.0
 
 
 @pytest.mark.parametrize("where", ["listing", "reading", "acting"])

@@ -265,6 +265,21 @@ def test_what_is_another_object_or_gone_is_told() -> None:
     assert known == {"node-a": a}
 
 
+@given(st.lists(st.lists(st.sampled_from(NAMES), unique=True), max_size=6), st.data())
+def test_whatever_comes_goes_or_is_put_in_another_order_is_told(
+    orders: list[list[str]], data: st.DataObject
+) -> None:
+    known = dict[str, Node]()
+    some = {name: [node(name), node(name)] for name in NAMES}
+    for order in orders:
+        now = {name: data.draw(st.sampled_from(some[name])) for name in order}
+        before = dict(known)
+        differ = {name for name in NAMES if before.get(name) is not now.get(name)}
+        assert catch_up(known, now) == differ
+        assert list(known) == order
+        assert all(known[name] is now[name] for name in order)
+
+
 def test_only_what_was_touched_is_worked_out_anew_and_read_by_name() -> None:
     ledger, asked = Ledger[int](), list[str]()
     worth: dict[str, int | None] = {"b": 2, "c": None}
