@@ -143,14 +143,8 @@ class Waiting:
     @cached_property
     def stuck(self) -> list[Node]:
         """Nodes at work on which only others can do something now."""
-        world = self._world
-        at_work = (world.nodes[name] for name in sorted(self.course.at_work))
-        return [
-            node
-            for node in at_work
-            if not node.deleting
-            and stuck(node, world.states.get(node.name), node.name in self._leased)
-        ]
+        held = self._held(self.course.at_work)
+        return [node for node in held.values() if not node.deleting]
 
     @property
     def working(self) -> int:
@@ -160,10 +154,14 @@ class Waiting:
     @cached_property
     def _lost(self) -> dict[str, Node]:
         """Nodes at work, for whomever, on which only others can do something now."""
+        return self._held(self.course.places.working)
+
+    def _held(self, names: Iterable[str]) -> dict[str, Node]:
+        """Those of the nodes, in the order of their names."""
         world = self._world
         return {
             name: node
-            for name in sorted(self.course.places.working)
+            for name in sorted(names)
             if (node := world.nodes.get(name)) is not None
             and stuck(node, world.states.get(name), node_lease.foreign(name, world) is not None)
         }

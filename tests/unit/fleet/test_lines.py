@@ -5,6 +5,7 @@ is played (rollout.py); here is who may be told what.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -145,10 +146,9 @@ def test_who_is_not_called_would_be_told_the_same(data: st.DataObject) -> None:
     lines, there = lined(before)
     moved = some_world(data, some(st.sampled_from([made, known])), others=others)
     minutes = some(st.integers(0, 70))
-    after = Snapshot(
+    after = replace(
+        moved,
         now=NOW + timedelta(minutes=minutes),
-        config=CONFIG,
-        policies=moved.policies,
         nodes={**moved.nodes, **{name: before.nodes[name] for name in there}},
         states={**moved.states, **{name: before.states[name] for name in there}},
     )
@@ -166,13 +166,7 @@ def test_a_node_that_leaves_its_line_is_called_no_more() -> None:
         nodes={"node-a": node()},
         states={"node-a": state("node-a", "cure", phase="Waiting")},
     )
-    closed = Snapshot(
-        now=NOW + timedelta(minutes=50),
-        config=CONFIG,
-        policies=world.policies,
-        nodes=world.nodes,
-        states=world.states,
-    )
+    closed = replace(world, now=NOW + timedelta(minutes=50))
     lines, there = lined(closed)
     assert there == {"node-a"}
     assert called(lines, closed) == set()

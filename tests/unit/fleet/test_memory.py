@@ -31,14 +31,14 @@ ALL = ["node-a", "node-b", "node-c"]
 Decided = Callable[[Snapshot], list[str]]
 
 
-def fleet(spec: dict[str, Any]) -> Rollout:
+def fleet(spec: dict[str, Any], well: str = "node-b", cordoned: str = "node-a") -> Rollout:
     r = Rollout(config=LEASED)
-    for disk in (f1("node-a"), healthy("node-b"), f1("node-c")):
-        r.cluster.add_node(disk)
+    for name in ALL:
+        r.cluster.add_node(healthy(name) if name == well else f1(name))
     r.cluster.apply_policy("cure", AUDIT)
     r.settle()
     if spec != AUDIT:
-        r.cluster.cordon("node-a")
+        r.cluster.cordon(cordoned)
         r.cluster.apply_policy("cure", spec)
         r.play(60)
     return r
@@ -147,15 +147,7 @@ def test_a_place_that_is_free_is_seen_by_a_node_that_has_not_changed(decided: De
 
 def two_that_wait() -> Rollout:
     """For one place, which a node has that is down."""
-    r = Rollout(config=LEASED)
-    for disk in (f1("node-a"), f1("node-b"), healthy("node-c")):
-        r.cluster.add_node(disk)
-    r.cluster.apply_policy("cure", AUDIT)
-    r.settle()
-    r.cluster.cordon("node-c")
-    r.cluster.apply_policy("cure", {**ENFORCE, "rollout": {"maxUnavailable": 1}})
-    r.play(60)
-    return r
+    return fleet({**ENFORCE, "rollout": {"maxUnavailable": 1}}, well="node-c", cordoned="node-c")
 
 
 def leased(r: Rollout) -> Snapshot:
