@@ -32,10 +32,13 @@ class ByJob:
         return self._pods
 
     def _put(self, job: str, name: str, pod: Pod | None) -> None:
-        pods = {each.name: each for each in self._pods.pop(job, ())}
+        pods = {each.name: each for each in self._pods.get(job, ())}
         if pod is None:
             del pods[name]
         else:
             pods[name] = pod
+        # A Job that is known keeps its place: who compares two of these is done sooner then.
         if pods:
             self._pods[job] = tuple(pods.values())
+        else:
+            del self._pods[job]

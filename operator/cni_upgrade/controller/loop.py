@@ -51,10 +51,11 @@ def resync_after(took: float) -> float:
     return min(max(RESYNC, RESYNCS_TO_LISTS * took), MOST_RESYNC)
 
 
-def pause(cost: float, ago: float) -> float:
+def pause(cost: float, ago: float, heard: float) -> float:
     """Seconds to wait for more news after a pass that took so many seconds of CPU to decide, and
-    has done so so many seconds ago: what it wrote since then took its time as well."""
-    return max(min(PAUSES_TO_PASSES * cost, MOST_PAUSE) - ago, LEAST_PAUSE)
+    has done so so many seconds ago: what it wrote since then took its time as well. `heard`: the
+    first news came so many seconds ago."""
+    return max(min(PAUSES_TO_PASSES * cost, MOST_PAUSE) - ago, LEAST_PAUSE - heard, 0.0)
 
 
 class Loop:
@@ -79,6 +80,8 @@ class Loop:
         self._memory = Memory()
         self._attention = Attention()
         self._news = asyncio.Event()
+        self._heard = 0.0
+        """When the first of it came, on the monotonic clock."""
         self._failures = 0
         self._wrong = ""
         # On the monotonic clock: a node whose time is set right is no hung controller.
@@ -105,6 +108,8 @@ class Loop:
 
     def wake(self) -> None:
         """There is news: plan soon."""
+        if not self._news.is_set():
+            self._heard = time.monotonic()
         self._news.set()
 
     def relist(self) -> None:
@@ -166,8 +171,9 @@ class Loop:
             except TimeoutError:
                 continue
             # One that was given up is not tried again sooner for having been slow.
-            ago = 0.0 if self._failures else time.monotonic() - self._decided
-            await asyncio.sleep(pause(self._cost, ago))
+            now = time.monotonic()
+            ago = 0.0 if self._failures else now - self._decided
+            await asyncio.sleep(pause(self._cost, ago, now - self._heard))
 
     def tick(self) -> float:
         """Seconds until the next pass where there is no news."""

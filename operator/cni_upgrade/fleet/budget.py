@@ -12,7 +12,6 @@ from typing import Any
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.fleet.objects import Node
 
 MAX_UNAVAILABLE = "MaxUnavailable"
 
@@ -41,27 +40,28 @@ class Budget:
     def __init__(
         self,
         policy: CNIUpgradePolicy,
-        matched: Mapping[str, Node],
+        matched: Iterable[str],
+        down: Iterable[str],
         states: Mapping[str, CNINodeState],
         working: Iterable[str] = (),
     ) -> None:
-        """`matched` are the nodes that the policy selects, by name; `states` the records of those
-        that are being changed, and of as many others as there are.
+        """`matched` are the nodes that the policy selects, by name, `down` those of them that are
+        unavailable already; `states` the records of those that are being changed, and of as many
+        others as there are.
 
         `working` are nodes that are changed for it: one that is not selected any more, but still
         worked on, keeps its place.
         """
         self._name = policy.metadata.name
         self._matched = frozenset(matched)
-        taken = {name for name, state in states.items() if name in matched and changing(state)}
+        taken = {
+            name for name, state in states.items() if name in self._matched and changing(state)
+        }
         self._mine = {name for name in taken if _on_behalf(states[name], policy)} | set(working)
         self._working = taken | self._mine
-        self._down = {
-            name for name, node in matched.items() if node.ready != "True" or node.unschedulable
-        }
-        self._gone = self._working | self._down
+        self._gone = self._working.union(down)
         self._max_parallel = policy.spec.rollout.max_parallel
-        self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(matched))
+        self._max_unavailable = limit(policy.spec.rollout.max_unavailable, len(self._matched))
         self._others: tuple[Budget, ...] = ()
 
     @property

@@ -68,16 +68,25 @@ class Course:
         self.policy = policy
         self._config = world.config
         self.now = world.now
-        self.members = roster.members(policy)
+        members = roster.members(policy)
+        self.members = tuple(members.values())
         self.asked = asked_of_all(policy)
         self.failures = counted(
             policy, self.members, len(matched), self.asked, world.now, world.states
         )
-        self.waves = Waves(policy, self.members, len(matched), self.failures.canaries, world.now)
+        self.waves = Waves(
+            policy,
+            members,
+            roster.arrangement(policy),
+            len(matched),
+            self.failures.canaries,
+            world.now,
+        )
         apart = unjudged(policy, world)
         self.places = Budget(
             policy,
-            {**matched, **{name: each.node for name, each in apart.items()}},
+            matched.keys() | apart.keys(),
+            roster.down(policy) | {name for name, each in apart.items() if each.node.down},
             roster.changing(),
             roster.working_for(policy) | {name for name, each in apart.items() if each.working},
         )

@@ -39,7 +39,7 @@ def kept(
     }
     if failed or known.failed or known.unnamed:
         matched = len(roster.matched(policy))
-        members = roster.members(policy)
+        members = roster.members(policy).values()
         failures = counted(policy, members, matched, asked, world.now, world.states)
         update |= failures.recorded()
     return known.model_copy(update=update)

@@ -85,7 +85,13 @@ def _leaving(policy: CNIUpgradePolicy, world: Snapshot) -> Leaving:
     failed = min((s.metadata.name for s, c in mine if c.restored == FAILED), default="")
     return Leaving(
         policy=policy,
-        places=Budget(policy, matched, world.states, working),
+        places=Budget(
+            policy,
+            matched,
+            (name for name, node in matched.items() if node.down),
+            world.states,
+            working,
+        ),
         patience=patience,
         settled=settled,
         progress=progress,

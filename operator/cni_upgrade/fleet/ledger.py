@@ -38,6 +38,8 @@ class Ledger(Generic[T]):
         self.entries: dict[str, T] = {}
         """As they were last read."""
         self._late: set[str] = set()
+        self._mixed = False
+        """Names have come since the entries were last sorted."""
 
     def touch(self, name: str) -> None:
         """What was worked out of a node may be something else by now."""
@@ -48,18 +50,17 @@ class Ledger(Generic[T]):
 
         What that raises it raises again the next time: the node stays touched.
         """
-        new = False
         for name in sorted(self._late):
             before, entry = self.entries.get(name), work_out(name)
             if entry is not None:
                 self.entries[name] = entry
-                new = new or before is None
+                self._mixed = self._mixed or before is None
             elif before is not None:
                 del self.entries[name]
             self._replaced(before, entry)
             self._late.discard(name)
-        if new:
-            self.entries = dict(sorted(self.entries.items()))
+        if self._mixed:
+            self.entries, self._mixed = dict(sorted(self.entries.items())), False
         return self.entries
 
     def _replaced(self, before: T | None, entry: T | None) -> None:

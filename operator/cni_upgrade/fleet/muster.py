@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.arrangement import Arrangement, arranged, stands_as
 from cni_upgrade.fleet.ledger import Ledger
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.tally import Tally
 
 
+class Selected(Ledger[Node]):
+    """The nodes that a policy selects."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down: set[str] = set()
+        """Those of them that are unavailable, whoever took them out."""
+
+    def _replaced(self, before: Node | None, entry: Node | None) -> None:
+        if before is not None:
+            self.down.discard(before.name)
+        if entry is not None and entry.down:
+            self.down.add(entry.name)
+
+
+class Members(Ledger[Member]):
+    """Those on which the policy acts, but for those that are being deleted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._arrangement: Arrangement | None = None
+
+    def arrangement(self, policy: CNIUpgradePolicy) -> Arrangement:
+        """As they were last read, in the order of that policy: one that asks for another order has
+        another ledger."""
+        if self._arrangement is None:
+            self._arrangement = arranged(policy, (each.node for each in self.entries.values()))
+        return self._arrangement
+
+    def _replaced(self, before: Member | None, entry: Member | None) -> None:
+        if before is entry:  # None, of a node that only others act on.
+            return
+        if before is None or entry is None or not stands_as(before.node, entry.node):
+            self._arrangement = None
+
+
 class Muster:
     """Kept up from pass to pass; each part is brought up to date when it is asked for."""
 
     def __init__(self) -> None:
-        self.nodes: Ledger[Node] = Ledger()
-        self.members: Ledger[Member] = Ledger()
-        """Those on which the policy acts, but for those that are being deleted."""
+        self.nodes = Selected()
+        self.members = Members()
         self.tally = Tally()
 
     def touch(self, name: str) -> None:

@@ -51,6 +51,11 @@ class Node:
     created: datetime | None
     deleting: bool
 
+    @property
+    def down(self) -> bool:
+        """Whether it counts as unavailable, whoever took it out."""
+        return self.ready != "True" or self.unschedulable
+
     @classmethod
     def of(cls, raw: Raw) -> Self:
         meta = raw["metadata"]

@@ -186,8 +186,10 @@ def _rank(world: Snapshot, waves: Sequence[Waves]) -> Callable[[str], tuple[bool
     orders, own = [each.order for each in waves], world.own_node
 
     def rank(name: str) -> tuple[bool, int, str]:
-        place = next((order[name] for order in orders if name in order), 0)
-        return name == own, place, name
+        for order in orders:
+            if (place := order.get(name)) is not None:
+                return name == own, place, name
+        return name == own, 0, name
 
     return rank
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.arrangement import Arrangement
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.ledger import catch_up
 from cni_upgrade.fleet.member import Member
@@ -139,8 +140,18 @@ class Roster:
 
         return self._musters[name].nodes.read(matched)
 
-    def members(self, policy: CNIUpgradePolicy) -> tuple[Member, ...]:
-        """The nodes on which this policy acts, with their records, in the order of their names."""
+    def down(self, policy: CNIUpgradePolicy) -> Set[str]:
+        """Those of them that are unavailable."""
+        self.matched(policy)
+        return self._musters[policy.metadata.name].nodes.down
+
+    def arrangement(self, policy: CNIUpgradePolicy) -> Arrangement:
+        """The `members` in the order of its rollout."""
+        self.members(policy)
+        return self._musters[policy.metadata.name].members.arrangement(policy)
+
+    def members(self, policy: CNIUpgradePolicy) -> Mapping[str, Member]:
+        """The nodes on which this policy acts, with their records, by name and in that order."""
         config, uid = self._config, policy.metadata.uid
 
         def member(name: str) -> Member | None:
@@ -152,7 +163,7 @@ class Roster:
             seen = state is not None and answered(node, state, policy, config)
             return Member.of(node, state, seen, policy, config)
 
-        return tuple(self._musters[policy.metadata.name].members.read(member).values())
+        return self._musters[policy.metadata.name].members.read(member)
 
     def tally(self, policy: CNIUpgradePolicy) -> Tally:
         """What the nodes that a policy selects add to its counts."""

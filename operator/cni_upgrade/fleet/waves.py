@@ -9,31 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from functools import cached_property
-from operator import attrgetter
+from itertools import chain
 
-from cni_upgrade.api.order import OrderBy
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.arrangement import Arrangement
 from cni_upgrade.fleet.canary import Canary, canary
 from cni_upgrade.fleet.member import Member
-from cni_upgrade.fleet.selection import matches
 
-ZONE = "topology.kubernetes.io/zone"
 CANARY = "canary"
-OTHERS = "others"
-_NAME = attrgetter("node.name")
-_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Wave:
-    """Nodes that are changed together, in their order."""
-
-    name: str
-    members: tuple[Member, ...]
 
 
 def plan_of(policy: CNIUpgradePolicy) -> str:
@@ -52,67 +38,40 @@ def order_of(policy: CNIUpgradePolicy) -> str:
     return hashlib.sha256(policy.spec.rollout.order.model_dump_json().encode()).hexdigest()[:20]
 
 
-def arranged(policy: CNIUpgradePolicy, members: Sequence[Member]) -> list[Wave]:
-    """The waves that have a node, in their order."""
-    order = policy.spec.rollout.order
-    if order.by == OrderBy.NAME:
-        return [Wave("all nodes", tuple(sorted(members, key=_NAME)))]
-    found: dict[tuple[int, str], list[Member]] = {}
-    for member in members:
-        found.setdefault(_place(policy, member), []).append(member)
-    return [
-        Wave(name, tuple(sorted(found[number, name], key=_age))) for number, name in sorted(found)
-    ]
-
-
-def _age(member: Member) -> tuple[datetime, str]:
-    return member.node.created or _BEFORE_ALL, member.node.name
-
-
-def _place(policy: CNIUpgradePolicy, member: Member) -> tuple[int, str]:
-    """Sorts as the waves do, and names them."""
-    order, labels = policy.spec.rollout.order, member.node.labels
-    if order.by == OrderBy.ZONE:
-        zone = labels.get(ZONE)
-        return (0, f"zone {zone}") if zone else (1, "no zone")
-    if order.by == OrderBy.LABEL and order.label is not None:
-        value = labels.get(order.label.key)
-        if value in order.label.values:
-            return order.label.values.index(value), f"{order.label.key}={value}"
-        return len(order.label.values), OTHERS
-    for number, selector in enumerate(order.selectors):
-        if matches(selector, labels):
-            return number, f"selector {number + 1}"
-    return len(order.selectors), OTHERS
-
-
 class Waves:
     """The order of one policy's rollout at one instant."""
 
     def __init__(
         self,
         policy: CNIUpgradePolicy,
-        members: Sequence[Member],
+        members: Mapping[str, Member],
+        arrangement: Arrangement,
         matched: int,
         failed: Collection[str],
         now: datetime,
     ) -> None:
-        """`failed` are canaries that failed, whether they are still to be seen or not."""
+        """`members` by name, with the `arrangement` of these; `failed` are canaries that failed,
+        whether they are still to be seen or not."""
         self.plan, self.by = plan_of(policy), order_of(policy)
         known = policy.status.rollout
         before = known if known is not None and known.plan == self.plan else None
-        self._waves = arranged(policy, members)
+        self._arrangement, self._waves = arrangement, arrangement.waves
         self._names = tuple(wave.name for wave in self._waves)
-        self._open = [[m for m in wave.members if m.holds] for wave in self._waves]
+        self._there = [[members[name] for name in wave.nodes] for wave in self._waves]
+        self._open = [[m for m in there if m.holds] for there in self._there]
         spec = policy.spec.rollout.canary
         self.canary: Canary | None = None
         self._marked: set[str] = set()
         if spec is not None:
             waiting = [m.node.name for members in self._open for m in members]
             marked = before.canary if before else None
-            self.canary = canary(spec, self.plan, members, waiting, failed, matched, marked, now)
+            self.canary = canary(
+                spec, self.plan, members.values(), waiting, failed, matched, marked, now
+            )
             self._marked = {
-                m.node.name for m in members if m.state and m.state.status.canary == self.plan
+                name
+                for name, m in members.items()
+                if m.state and m.state.status.canary == self.plan
             }
         self._places = self.canary.places if self.canary else 0
         # A status of before the order was kept does not say that it was another one.
@@ -160,7 +119,7 @@ class Waves:
             return self.canary.status.nodes, self.canary.status.well
         if not self._waves:
             return 0, 0
-        there = len(self._waves[self.current].members)
+        there = len(self._waves[self.current].nodes)
         return there, there - len(self._open[self.current])
 
     @property
@@ -170,21 +129,15 @@ class Waves:
             return self.canary.ill
         return tuple(self._open[self.current]) if self._waves else ()
 
-    @cached_property
-    def order(self) -> dict[str, int]:
+    @property
+    def order(self) -> Mapping[str, int]:
         """By node: its place in the order, canaries not apart."""
-        return {m.node.name: place for place, m in enumerate(self.members)}
+        return self._arrangement.places
 
     @property
     def members(self) -> Iterator[Member]:
         """All nodes in that order."""
-        return (m for wave in self._waves for m in wave.members)
-
-    @cached_property
-    def _number(self) -> dict[str, int]:
-        """The wave of each node that is not in the first one."""
-        later = enumerate(self._waves[1:], 1)
-        return {m.node.name: number for number, wave in later for m in wave.members}
+        return chain.from_iterable(self._there)
 
     def refusal(self, node: str) -> tuple[str, str] | None:
         """Why it is not this node's turn, as (reason, message), or None."""
@@ -192,7 +145,7 @@ class Waves:
             if node in self.canary.names or self._places > 0:
                 return None
             return "Canary", "waits until the canary has passed"
-        number = self._number.get(node, 0)
+        number = self._arrangement.later.get(node, 0)
         if number > self.current:
             return (
                 "Wave",

@@ -52,3 +52,15 @@ def test_a_pod_that_changes_keeps_its_place_beside_the_one_that_came_later() -> 
         shelf.put(pod(name, "audit-1", version))
         by_job.read()
     assert [each.name for each in by_job.read()["audit-1"]] == ["b", "a"]
+
+
+def test_a_job_keeps_its_place_when_its_pod_changes() -> None:
+    """What compares two of these finds the few that differ at once then (fleet/ledger.py)."""
+    shelf = Shelf(Pod.of, lambda raw: str(raw["metadata"]["name"]))
+    by_job = ByJob(shelf)
+    for version, (name, job) in enumerate(
+        (("b", "audit-2"), ("a", "audit-1"), ("b", "audit-2")), 1
+    ):
+        shelf.put(pod(name, job, version))
+        by_job.read()
+    assert list(by_job.read()) == ["audit-2", "audit-1"]

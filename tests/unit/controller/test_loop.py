@@ -242,15 +242,19 @@ def test_whole_lists_take_a_fiftieth_of_the_time_at_most() -> None:
 
 
 def test_a_large_fleet_is_planned_for_in_a_quarter_of_a_core_and_within_a_second() -> None:
-    assert loops.pause(0.0, 0.0) == 0.05
+    # What has only just come may be the first of many.
+    assert loops.pause(0.0, 0.0, 0.0) == loops.pause(0.001, 60.0, 0.0) == 0.05
     for cost in (0.03, 0.05, 0.2):
         for ago in (0.0, 0.1, 0.5):
-            assert cost / (cost + ago + loops.pause(cost, ago)) <= 0.25 + 1e-9
-    # What is written takes its time as well, and its news is waited for in any case.
-    assert loops.pause(0.1, 0.15) == pytest.approx(0.15)
-    assert loops.pause(0.1, 5.0) == 0.05
+            for heard in (0.0, ago):
+                spent = cost + ago + loops.pause(cost, ago, heard)
+                assert cost / spent <= 0.25 + 1e-9
+    # What is written takes its time as well, and what comes meanwhile has waited for others.
+    assert loops.pause(0.1, 0.15, 0.0) == pytest.approx(0.15)
+    assert loops.pause(0.01, 0.2, 0.03) == pytest.approx(0.02)
+    assert loops.pause(0.01, 0.2, 0.1) == 0.0
     # Of a fleet that no pass is quick enough for: what happens is answered all the same.
-    assert loops.pause(10.0, 0.0) == 1.0
+    assert loops.pause(10.0, 0.0, 0.0) == 1.0
 
 
 @pytest.mark.parametrize("where", ["listing", "reading", "acting"])

@@ -17,6 +17,7 @@ from cni_upgrade.api.parse import parse_node_state
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.window import MaintenanceWindow
 from cni_upgrade.fleet import decisions as d
+from cni_upgrade.fleet.arrangement import ZONE
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import FAILED
@@ -24,7 +25,7 @@ from cni_upgrade.fleet.roster import Roster
 from cni_upgrade.fleet.selection import matches
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
-from cni_upgrade.fleet.waves import ZONE, plan_of
+from cni_upgrade.fleet.waves import plan_of
 from tests.unit.fleet.api_model import merged
 from tests.unit.fleet.invariants import Carried, matched_by, share
 
@@ -108,7 +109,7 @@ class Wave:
 def _waves(world: Snapshot, policy: CNIUpgradePolicy) -> list[Wave]:
     """The waves that have a node, as docs/rollout.md describes them."""
     order = policy.spec.rollout.order
-    left = list(Roster(world).members(policy))
+    left = list(Roster(world).members(policy).values())
     if order.by == "Name":
         return [Wave("all nodes", tuple(sorted(left, key=lambda m: m.node.name)))]
     groups: list[tuple[str, list[Member]]]
@@ -250,7 +251,7 @@ def _begun(event: Carried, plan: str) -> set[str]:
 
 def _canaries(event: Carried, policy: CNIUpgradePolicy) -> Iterator[Member]:
     spec = policy.spec.rollout.canary
-    for member in Roster(event.world).members(policy):
+    for member in Roster(event.world).members(policy).values():
         mark = member.state.status.canary if member.state else ""
         if spec is not None and spec.node_selector is not None:
             if matches(spec.node_selector, member.node.labels):

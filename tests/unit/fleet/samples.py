@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.budget import Budget
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
 from cni_upgrade.fleet.selection import Governance
@@ -45,6 +47,18 @@ def policy(name: str = "cure", uid: str = "", **spec: Any) -> CNIUpgradePolicy:
             "spec": {"nodeSelector": {}, "mode": "Enforce", **spec},
         }
     )
+
+
+def budget(
+    of: CNIUpgradePolicy,
+    nodes: Iterable[Node],
+    states: Iterable[CNINodeState] = (),
+    working: Iterable[str] = (),
+) -> Budget:
+    """The places of a policy that selects these nodes."""
+    there = {each.name: each for each in nodes}
+    down = [each.name for each in there.values() if each.down]
+    return Budget(of, there, down, {each.metadata.name: each for each in states}, working)
 
 
 def state(name: str = "node-a", claim: str | None = None, **status: Any) -> CNINodeState:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cni_upgrade.fleet.budget import Budget, limit, shared
+from tests.unit.fleet import samples
 from tests.unit.fleet.samples import node, operation, policy, state
 
 
@@ -36,8 +37,7 @@ def test_a_percentage_is_never_exceeded_and_never_nothing(percent: int, total: i
 
 
 def budget(rollout: dict[str, Any], *nodes: Any, states: Any = ()) -> Budget:
-    there = {n.name: n for n in nodes}
-    return Budget(policy(rollout=rollout), there, {s.metadata.name: s for s in states})
+    return samples.budget(policy(rollout=rollout), nodes, states)
 
 
 def test_places_are_given_until_they_are_gone() -> None:
@@ -79,7 +79,7 @@ def test_an_audit_takes_no_place_and_a_restore_does() -> None:
 
 def test_a_node_that_left_the_selector_in_the_middle_keeps_its_place() -> None:
     gone = state("a", operation=operation())
-    places = Budget(policy(rollout={"maxParallel": 1}), {"b": node("b")}, {"a": gone}, {"a"})
+    places = samples.budget(policy(rollout={"maxParallel": 1}), [node("b")], [gone], {"a"})
     assert (places.take("b") or ("",))[0] == "MaxParallel"
 
 
@@ -128,8 +128,8 @@ def test_a_node_that_is_gone_takes_no_place() -> None:
 def two_that_overlap(second: dict[str, Any]) -> tuple[Budget, Budget]:
     """The first selects a and b; the second a, b and c, of which c is down."""
     a, b, c = node("a"), node("b"), node("c", ready="False")
-    one = Budget(policy("one", rollout={"maxUnavailable": 2}), {"a": a, "b": b}, {})
-    two = Budget(policy("two", rollout=second), {"a": a, "b": b, "c": c}, {})
+    one = samples.budget(policy("one", rollout={"maxUnavailable": 2}), [a, b])
+    two = samples.budget(policy("two", rollout=second), [a, b, c])
     shared((one, two))
     return one, two
 
@@ -155,9 +155,8 @@ def test_each_policy_gives_its_places_back_by_itself() -> None:
     """What moves elsewhere helps nobody whose place here is held by what never ends."""
     a, b, c = node("a"), node("b"), node("c")
     mine, theirs = (state(name, operation=operation()) for name in "bc")
-    states = {each.metadata.name: each for each in (mine, theirs)}
-    one = Budget(policy("one"), {"a": a, "b": b}, states)
-    two = Budget(policy("two"), {"a": a, "c": c}, states)
+    one = samples.budget(policy("one"), [a, b], [mine, theirs])
+    two = samples.budget(policy("two"), [a, c], [mine, theirs])
     shared((one, two))
     assert one.held_by("a", {"b"}) == ("b",)
     assert one.held_by("a", {"c"}) == ("c",)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cni_upgrade.api.names import FINALIZER
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.arrangement import arranged
 from cni_upgrade.fleet.circumstances import Circumstances
 from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.decisions import SetStatus
@@ -23,7 +24,6 @@ from cni_upgrade.fleet.settle import asked_key, audit_key
 from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.standing import held_since
 from cni_upgrade.fleet.waiting import Waiting
-from cni_upgrade.fleet.waves import arranged
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import CONFIG, LEASED
 from tests.unit.fleet.samples import NOW, lease, member, node, operation, policy, state
@@ -147,15 +147,18 @@ ORDERS: tuple[dict[str, Any], ...] = (
     st.sampled_from(ORDERS),
 )
 def test_every_node_is_in_one_wave(places: list[tuple[str, str]], order: dict[str, Any]) -> None:
-    members = [
-        member(f"node-{n}", labels={"env": env, **({ZONE: zone} if zone else {})})
+    nodes = [
+        replace(node(f"node-{n}"), labels={"env": env, **({ZONE: zone} if zone else {})})
         for n, (zone, env) in enumerate(places)
     ]
-    waves = arranged(policy(rollout={"order": order}), members)
-    names = [m.node.name for wave in waves for m in wave.members]
-    assert sorted(names) == sorted(m.node.name for m in members)
-    assert len({wave.name for wave in waves}) == len(waves)
-    assert all(wave.members for wave in waves) or not members
+    made = arranged(policy(rollout={"order": order}), nodes)
+    names = [name for wave in made.waves for name in wave.nodes]
+    assert sorted(names) == sorted(each.name for each in nodes)
+    assert len({wave.name for wave in made.waves}) == len(made.waves)
+    assert all(wave.nodes for wave in made.waves) or not nodes
+    assert [made.places[name] for name in names] == list(range(len(names)))
+    for number, wave in enumerate(made.waves):
+        assert {made.later.get(name, 0) for name in wave.nodes} <= {number}
 
 
 @pytest.mark.parametrize(
@@ -303,6 +306,5 @@ def test_within_a_wave_the_oldest_goes_first_whatever_its_name(by: str) -> None:
         replace(node(name), labels=labels, created=NOW + timedelta(days=days))
         for name, days in joined.items()
     ]
-    members = [Member.of(each, None, False, made, CONFIG) for each in nodes]
-    [wave] = arranged(made, members)
-    assert [m.node.name for m in wave.members] == ["node-b", "node-a", "node-c"]
+    [wave] = arranged(made, nodes).waves
+    assert wave.nodes == ("node-b", "node-a", "node-c")

@@ -14,7 +14,6 @@ from cni_upgrade.api import names
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import giving_back
-from cni_upgrade.fleet.budget import Budget
 from cni_upgrade.fleet.decisions import Cordon, CreateJob, DeleteJob
 from cni_upgrade.fleet.departure import Leaving
 from cni_upgrade.fleet.length import longest
@@ -32,6 +31,7 @@ from cni_upgrade.node.operation import (
     Report,
     Result,
 )
+from tests.unit.fleet import samples
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import LEASED
 from tests.unit.fleet.node_model import SimNode
@@ -65,11 +65,10 @@ def leaving(
 ) -> Leaving:
     """`opens`: for who is drained, and for who is not; `busy` are nodes that are worked on, `lost`
     those of them for which there is no hope."""
-    matched = {each.name: each for each in (node(), *others)}
     idle = timedelta(0) if patient else PATIENCE
     known = {
         "policy": deleted,
-        "places": Budget(deleted, matched, {}, busy),
+        "places": samples.budget(deleted, (node(), *others), working=busy),
         "patience": PATIENCE,
         "settled": NOW,
         "progress": NOW,

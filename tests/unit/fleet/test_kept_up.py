@@ -19,6 +19,7 @@ from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.fleet import policy_status, roster
+from cni_upgrade.fleet.arrangement import ZONE
 from cni_upgrade.fleet.ledger import Ledger, catch_up
 from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
@@ -35,7 +36,9 @@ T = TypeVar("T")
 
 NAMES = [f"node-{letter}" for letter in "abcde"]
 POLICIES = {
-    "cure": policy(rollout={"maxUnavailable": 2, "maxParallel": 2}),
+    "cure": policy(
+        rollout={"maxUnavailable": 2, "maxParallel": 2, "order": {"by": "Zone"}},
+    ),
     "look": policy("look", mode="Audit", nodeSelector={"matchLabels": {"zone": "a"}}),
 }
 WORLD = Snapshot(
@@ -61,10 +64,14 @@ def some_node(draw: Any, name: str, world: Snapshot) -> Node | None:
         cordoned=draw(st.booleans()),
         zone=draw(st.sampled_from(["a", "b"])),
     )
+    labels = {**made.labels, **draw(st.sampled_from([{}, {ZONE: "a"}, {ZONE: "b"}]))}
     marks: dict[str, str] = draw(st.sampled_from([{}, {names.CORDONED_BY: "cure"}]))
     rare = st.integers(0, 5).map(lambda n: n == 0)
     uid = f"{name}-other" if draw(rare) else made.uid
-    return replace(made, uid=uid, annotations=marks, deleting=draw(rare))
+    created = draw(st.sampled_from([None, START, START - timedelta(days=1)]))
+    return replace(
+        made, uid=uid, labels=labels, annotations=marks, created=created, deleting=draw(rare)
+    )
 
 
 def some_record(draw: Any, name: str, world: Snapshot) -> CNINodeState | None:
@@ -307,3 +314,14 @@ def test_what_cannot_be_worked_out_is_tried_again() -> None:
         with pytest.raises(ZeroDivisionError):
             ledger.read(lambda name: 1 // 0)
     assert ledger.read(lambda name: 1) == {"a": 1}
+
+
+def test_names_are_in_order_though_one_could_not_be_worked_out_as_another_came() -> None:
+    ledger = Ledger[int]()
+    ledger.touch("b")
+    ledger.read(lambda name: 1)
+    for name in ("a", "b"):
+        ledger.touch(name)
+    with pytest.raises(ZeroDivisionError):
+        ledger.read(lambda name: 1 // (name == "a"))
+    assert list(ledger.read(lambda name: 1)) == ["a", "b"]

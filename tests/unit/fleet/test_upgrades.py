@@ -14,7 +14,7 @@ import pytest
 from cni_upgrade.api import names
 from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.fleet import retry, settle
-from cni_upgrade.fleet.waves import ZONE
+from cni_upgrade.fleet.arrangement import ZONE
 from tests.unit.fleet import invariants
 from tests.unit.fleet.api_model import Raw
 from tests.unit.fleet.cluster_model import Cluster
