@@ -27,7 +27,7 @@ from cni_upgrade.fleet.settle import asked_of_all
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.unproved import written_anew
 from cni_upgrade.fleet.waves import Waves
-from cni_upgrade.fleet.windows import WindowError, Windows
+from cni_upgrade.fleet.windows import WindowError, windows_at
 
 STOPPED = "RolloutStopped"
 CLOSED = "OutsideWindow"
@@ -111,7 +111,7 @@ class Course:
         self._opens: dict[bool, datetime | None] = {}
         self.window_error = ""
         try:
-            self.windows = Windows(policy.spec.rollout.windows, world.now)
+            self.windows = windows_at(policy.spec.rollout.windows, world.now)
         except WindowError as error:
             self.window_error = str(error)
 

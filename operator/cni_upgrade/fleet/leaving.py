@@ -38,7 +38,7 @@ from cni_upgrade.fleet.roster import unjudged
 from cni_upgrade.fleet.selection import Governance, govern, matches, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.turn import Turn
-from cni_upgrade.fleet.windows import Windows, opening
+from cni_upgrade.fleet.windows import opening, windows_at
 
 _CALLED_OFF = (Phase.PENDING, Phase.WAITING)
 """The phases of a node whose giving back was called off, or has not begun."""
@@ -133,7 +133,7 @@ def _idle(
     found = dict.fromkeys((True, False), world.now - progress)
     for drained, first in opens.items():
         if first is not None:
-            windows = Windows(policy.spec.rollout.windows, progress)
+            windows = windows_at(policy.spec.rollout.windows, progress)
             seconds = longest(policy.spec, world.config, drained)
             found[drained] = windows.room(seconds, world.now, patience)
     return found

@@ -23,7 +23,7 @@ from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.stuck import HELD, PATIENCE, since, stuck, told_of
-from cni_upgrade.fleet.windows import WindowError, Windows
+from cni_upgrade.fleet.windows import WindowError, windows_at
 
 _LET_GO = f"at once with the annotation {names.LET_GO}"
 _UNSETTLED = (FAILED, REFUSED, GIVEN_UP)
@@ -157,7 +157,7 @@ def _until(leaving: Leaving, world: Snapshot) -> str:
 def _no_window(policy: CNIUpgradePolicy, world: Snapshot) -> str:
     """Why no window ever lets a node begin."""
     try:
-        Windows(policy.spec.rollout.windows, world.now)
+        windows_at(policy.spec.rollout.windows, world.now)
     except WindowError as error:
         return str(error)
     need = hours(longest(policy.spec, world.config, False))

@@ -72,8 +72,10 @@ def turns(
             status = _status(policy, world, roster, (courses or {}).get(uid), there.get(uid))
         except NONSENSE as error:
             status = unplannable(policy, world, error)
-        patch = merge_patch(policy.status.to_api(), status.to_api())
         name = policy.metadata.name
+        if status == policy.status:
+            continue
+        patch = merge_patch(policy.status.to_api(), status.to_api())
         if not patch:
             continue
         fresh = world.told.get(name, NEVER) > world.now - COUNTED

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -134,11 +135,18 @@ class Windows:
                 yield start, start + length
 
 
-def opening(windows: Sequence[MaintenanceWindow], now: datetime, seconds: int) -> datetime | None:
+@lru_cache(maxsize=64)
+def windows_at(windows: tuple[MaintenanceWindow, ...], now: datetime) -> Windows:
+    """The windows at one instant, once for all who ask about it: a pass does so several times for
+    each policy, and to follow a schedule is dear. Raises WindowError."""
+    return Windows(windows, now)
+
+
+def opening(windows: tuple[MaintenanceWindow, ...], now: datetime, seconds: int) -> datetime | None:
     """When something that takes so long may begin at the earliest, `now` included; None where no
     window is long enough. Windows that cannot be understood are never open."""
     try:
-        return Windows(windows, now).opens(seconds)
+        return windows_at(windows, now).opens(seconds)
     except WindowError:
         return None
 

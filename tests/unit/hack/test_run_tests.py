@@ -15,8 +15,16 @@ BAD += "def test_b(f): pass\ndef test_c(): pass\ndef test_d(): pytest.skip('x')\
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(run_tests, "ROOT", tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n")
+    # Each of these begins a few pytests: they need not read what no test here has.
+    without = " ".join(f"-p no:{name}" for name in ("cacheprovider", "hypothesispytest", "asyncio"))
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\naddopts = {without}\n")
     return tmp_path
+
+
+@pytest.fixture
+def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each tier in one process, where that is not what is looked at."""
+    monkeypatch.setattr(run_tests, "WORKERS", {})
 
 
 def write(root: Path, tier: str, text: str) -> None:
@@ -36,6 +44,7 @@ def test_every_tier_counts(root: Path, capfd: pytest.CaptureFixture[str]) -> Non
     assert last_line(capfd) == "4 passed"
 
 
+@pytest.mark.usefixtures("unshared")
 def test_a_bad_tier_hides_nothing(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(root, "unit", BAD)
     write(root, "e2e", GOOD)
@@ -43,6 +52,7 @@ def test_a_bad_tier_hides_nothing(root: Path, capfd: pytest.CaptureFixture[str])
     assert last_line(capfd) == "3 passed, 1 failed, 1 errors, 1 skipped"
 
 
+@pytest.mark.usefixtures("unshared")
 @pytest.mark.parametrize("text", ["syntax error", "import no_such_module"])
 def test_a_tier_that_cannot_be_read_is_an_error(
     root: Path, capfd: pytest.CaptureFixture[str], text: str
@@ -62,6 +72,7 @@ def test_a_tier_whose_process_dies_is_an_error(
     assert last_line(capfd) == "2 passed, 1 errors"
 
 
+@pytest.mark.usefixtures("unshared")
 def test_what_tests_have_counted_is_shown(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(root, "unit", "def test_a(record_property): record_property('counted', '8 of 530 calls')")
     assert run_tests.main([]) == 0
@@ -88,6 +99,7 @@ def meets(tier: str, other: str) -> str:
     return text + f"    assert pathlib.Path('{other}').exists()\n"
 
 
+@pytest.mark.usefixtures("unshared")
 @pytest.mark.parametrize("tiers", [("unit", "e2e"), ("unit", "bench"), ("e2e", "bench")])
 def test_what_waits_for_nodes_runs_beside_what_computes(
     root: Path, capfd: pytest.CaptureFixture[str], tiers: tuple[str, str]
@@ -98,6 +110,7 @@ def test_what_waits_for_nodes_runs_beside_what_computes(
     assert last_line(capfd) == "2 passed"
 
 
+@pytest.mark.usefixtures("unshared")
 @pytest.mark.parametrize("longer", ["unit", "e2e"])
 def test_the_lane_that_ends_first_takes_what_is_left(
     root: Path, capfd: pytest.CaptureFixture[str], longer: str
@@ -112,6 +125,7 @@ def test_the_lane_that_ends_first_takes_what_is_left(
     assert last_line(capfd) == "6 passed"
 
 
+@pytest.mark.usefixtures("unshared")
 @pytest.mark.parametrize(
     ("code", "last"), [(0, "2 passed"), (1, "2 passed, 1 errors")], ids=["good", "bad"]
 )
