@@ -40,7 +40,8 @@ WORKERS = {
     "unit": SHARED,
     # By the file: what a file shares, such as an API server, is then started once.
     "judge": (*SHARED, "--dist", "loadfile"),
-    "api": (*SHARED, "--dist", "loadfile"),
+    # Most of these wait for an API server: more of them than there are cores.
+    "api": (*SHARED, "-n", "4", "--dist", "loadfile"),
 }
 """How a tier is shared out to processes. One that is not here shares a cluster: one process."""
 

@@ -17,6 +17,7 @@ from tests.api.nodes import Fleet
 from tests.api.proxy import Proxy
 from tests.api.server import Answer, Collection, Server
 from tests.api.shipped import ROOT, Controller, agent_pod, try_pod
+from tests.api.uninstalling import Cluster
 from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
 
@@ -152,3 +153,10 @@ def proxy(world: World) -> Iterator[Proxy]:
 def through(world: World, proxy: Proxy) -> Path:
     """The operator's kubeconfig, by way of the proxy."""
     return world.as_operator(proxy.url)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """For everything is taken out of it: one for the tests of each file."""
+    with Cluster.temporary(tmp_path_factory.mktemp("uninstall")) as made:
+        yield made
