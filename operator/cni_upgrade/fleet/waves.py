@@ -57,13 +57,13 @@ class Waves:
         before = known if known is not None and known.plan == self.plan else None
         self._arrangement, self._waves = arrangement, arrangement.waves
         self._names = tuple(wave.name for wave in self._waves)
-        self._there = [[members[name] for name in wave.nodes] for wave in self._waves]
+        self._there = [[members[name] for name in wave.nodes] for wave in arrangement.waves]
         self._open = [[m for m in there if m.holds] for there in self._there]
         spec = policy.spec.rollout.canary
         self.canary: Canary | None = None
         self._marked: set[str] = set()
         if spec is not None:
-            waiting = [m.node.name for members in self._open for m in members]
+            waiting = [m.node.name for m in chain.from_iterable(self._open)]
             marked = before.canary if before else None
             self.canary = canary(
                 spec, self.plan, members.values(), waiting, failed, matched, marked, now
