@@ -10,9 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from cni_upgrade.fleet import orders
 from cni_upgrade.fleet.view import View
-from cni_upgrade.node.message import MessageError, decode
-from cni_upgrade.node.operation import Result
+from cni_upgrade.node.message import MessageError, ReportUnusableError, decode
+from cni_upgrade.node.operation import Report, Result
+
+REPORT_UNUSABLE = "ReportUnusable"
+"""The reason of a node whose agent's report is not what docs/operation.md says."""
 
 RUNS = "it runs"
 """What an agent waits for that has begun: its own end."""
@@ -32,6 +36,8 @@ class Lost:
     why: str
     ran: bool = True
     """False where it is certain that no container of it ever was."""
+    unusable: bool = False
+    """It ended with a report that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,18 @@ def agent(view: View) -> Answer | Lost | Absent | Refused | Pending:
             continue
         try:
             result = decode(pod.ended.message)
+        except ReportUnusableError as error:
+            return _unusable(str(error))
         except MessageError as error:
             why = f"exit code {pod.ended.exit_code}"
             why += f" ({pod.ended.reason})" if pod.ended.reason else ""
             return Lost(f"the agent ended without an answer, {why}: {error}", ran=pod.began)
         if result.id != operation.id or result.node != view.node.name:
             return Lost(f"the agent answered for {result.id} on {result.node}, not for this")
+        if result.kind != operation.kind:
+            return _unusable(f"kind: expected {operation.kind}, got {result.kind}")
+        if result.report is not None and (wrong := _elsewhere(view, result.report)):
+            return _unusable(wrong)
         return Answer(result)
 
     job = view.world.jobs.get(view.job)
@@ -101,6 +113,29 @@ def agent(view: View) -> Answer | Lost | Absent | Refused | Pending:
         why = view.world.warnings.get(pod.uid) or pod.waiting
         return Pending(_of_folders(why), idle=not pod.began)
     return Pending(RUNS, idle=not pod.began)
+
+
+def _unusable(why: str) -> Lost:
+    text = f"the agent's report cannot be used: {why}; agent and controller must be of one release"
+    return Lost(text, unusable=True)
+
+
+def _elsewhere(view: View, report: Report) -> str:
+    """Which folder of a report is none that the agent was to look at: an order would name it."""
+    asked, found = orders.read(view.operation).paths, report.paths
+    plugins = (*asked.bin_dirs, *asked.delegate_dirs)
+    parts = (
+        ("confDir", (found.conf_dir,), asked.conf_dirs),
+        ("binDirs", found.bin_dirs, asked.bin_dirs),
+        ("delegateDirs", found.delegate_dirs, plugins),
+        ("cacheDir", (found.cache_dir,), (asked.cache_dir,)),
+    )
+    for member, folders, allowed in parts:
+        for folder in folders:
+            if folder is not None and folder not in allowed:
+                expected = ", ".join(allowed) or "none"
+                return f"report.paths.{member}: expected one of {expected}, got {folder!r:.200}"
+    return ""
 
 
 def _without_job(view: View) -> Lost | Absent | Refused:

@@ -12,7 +12,7 @@ from cni_upgrade.api.operation_status import OperationStatus, ProofStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.api.rollout import Cordoned
-from cni_upgrade.fleet import node_lease, orders
+from cni_upgrade.fleet import answers, node_lease, orders
 from cni_upgrade.fleet.departure import held, restores
 from cni_upgrade.fleet.drain import drains
 from cni_upgrade.fleet.draining import drain_first
@@ -70,7 +70,8 @@ def begin(view: View, policy: CNIUpgradePolicy) -> Move:
         return Move(_started(view, policy))
     except ValueError as error:
         # A report that was cut to fit may name nothing that can be ordered.
-        return at_rest(view, Phase.BLOCKED, "ReportUnusable", f"{error}; see the log of the audit")
+        text = f"{error}; see the log of the audit"
+        return at_rest(view, Phase.BLOCKED, answers.REPORT_UNUSABLE, text)
 
 
 def _started(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:

@@ -45,6 +45,8 @@ class Failures:
     """The names of those."""
     apart: Mapping[str, str] = field(default_factory=dict)
     """By name: what became of those of them that have a record and are not the policy's."""
+    stuck: frozenset[str] = frozenset()
+    """Nodes whose records cannot be acted on in the midst of a change: they count meanwhile."""
     unseen: int = 0
     """How many more count whose names were cut, and that nothing shows any more."""
 
@@ -77,7 +79,9 @@ class Failures:
         }
 
     def told(self, name: str) -> str:
-        """A node's name, and that nothing is to be seen there any more."""
+        """A node's name, and that nothing is to be seen there any more, or only its record."""
+        if name in self.stuck:
+            return f"{name} (Unplannable: see its record)"
         return (
             f"{name} ({self.apart.get(name, 'its record is gone')})" if name in self.gone else name
         )
@@ -120,18 +124,22 @@ def counted(
     for m in failed:
         earlier = found.get(m.node.name)
         found[m.node.name] = _noted(m, policy, earlier, _failed_at(m, earlier, now, least))
+    stuck = frozenset(m.node.name for m in members if m.stuck)
     kept = sorted(found.values(), key=lambda each: (each.node not in gone, each.node))
     # Within one second nobody knows which was first, nor where it is not recorded: it counts.
     timeless = {m.node.name for m in failed if _last(m.state) is None}
     nodes = sorted(
-        each.node for each in kept if newest is None or each.at >= newest or each.node in timeless
+        stuck.union(
+            each.node
+            for each in kept
+            if newest is None or each.at >= newest or each.node in timeless
+        )
     )
     # After a success in a row nobody knows which of those without a name were before it.
     cut = same.unnamed if same is not None and newest is None else 0
     unseen = _unseen(cut, members, {each.node for each in known}) if cut else 0
-    return Failures(
-        tuple(nodes), limit(rollout.max_failures, matched), tuple(kept), gone, apart, unseen
-    )
+    most = limit(rollout.max_failures, matched)
+    return Failures(tuple(nodes), most, tuple(kept), gone, apart, stuck, unseen)
 
 
 def _unseen(cut: int, members: Collection[Member], named: Collection[str]) -> int:

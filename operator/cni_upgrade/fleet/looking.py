@@ -26,6 +26,8 @@ def audit(view: View) -> Move:
     match answers.agent(view):
         case answers.Answer(result):
             return audited(view, result)
+        case answers.Lost(why, unusable=True):
+            return look_failed(view, answers.REPORT_UNUSABLE, why)
         case answers.Lost(why):
             return look_failed(view, "AuditLost", f"{why}{_waited_for(view)}")
         case answers.Refused(why):

@@ -17,6 +17,7 @@ from cni_upgrade.fleet.lost_audits import lost, unanswered
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED, GOOD, NOT_LINUX, POSTPONED, UNPLANNABLE
 from cni_upgrade.fleet.settle import asked_again, asked_key
+from cni_upgrade.fleet.stuck import unplannable
 from cni_upgrade.fleet.unproved import unproved
 from cni_upgrade.node.operation import Verdict
 
@@ -43,6 +44,8 @@ class Member:
     """Good for what was wanted before, or not proved as is wanted now: to be looked at again."""
     open: bool
     """It is being audited, or will be without anybody's help."""
+    stuck: bool
+    """The planner cannot act on its record in the midst of a change: it has failed as well."""
     lost: bool
     """Its audits bring no answer again and again: they are tried on, and a person is told."""
 
@@ -77,6 +80,7 @@ class Member:
                 waits=False,
                 stale=False,
                 open=answers,
+                stuck=False,
                 lost=False,
             )
         status = state.status
@@ -96,6 +100,7 @@ class Member:
             waits=status.phase == Phase.WAITING,
             stale=stale,
             open=answers and not unheard and (stale or _unknown(status, seen)),
+            stuck=unplannable(state),
             lost=unheard,
         )
 

@@ -78,7 +78,8 @@ def apply(
     config: OperatorConfig,
     now: datetime,
 ) -> Operation:
-    """Write what the last audit found to be due. Raises ValueError where that is nothing."""
+    """Write what the last audit found to be due. Raises ValueError where that is nothing, or what
+    no agent would take."""
     status = state.status
     files = tuple(
         FileOrder(file.name, file.sha256, file.to, file.becomes)
@@ -96,7 +97,14 @@ def apply(
         readiness_for=policy.spec.readiness_for,
         policy=policy.metadata.uid,
     )
-    return _named(draft, policy.metadata.uid, node, state, status.serial + 1, _begun(now))
+    serial = status.serial + 1
+    return _taken(_named(draft, policy.metadata.uid, node, state, serial, _begun(now)))
+
+
+def _taken(operation: Operation) -> Operation:
+    """The operation, once it reads as its agent will read it. Raises ValueError: a record that
+    was edited may name what cannot be ordered, and would be found out on a cordoned node."""
+    return Operation.from_json(json.loads(json.dumps(operation.to_json())))
 
 
 def restore(view: View, backup: str, *, rollback: bool = False) -> Operation:
@@ -123,7 +131,8 @@ def give_back(
     *,
     rollback: bool = False,
 ) -> Operation:
-    """Put back a backup of before a policy. Raises ValueError where its folder is not known.
+    """Put back a backup of before a policy. Raises ValueError where its folder is not known, or
+    no agent would take the order.
 
     `rollback`: as of `restore`.
     """
@@ -136,7 +145,8 @@ def give_back(
         backup=backup,
         rollback=rollback,
     )
-    return _named(draft, policy.metadata.uid, node, state, status.serial + 1, _begun(now))
+    serial = status.serial + 1
+    return _taken(_named(draft, policy.metadata.uid, node, state, serial, _begun(now)))
 
 
 def proof_id(view: View, policy: CNIUpgradePolicy) -> str:

@@ -15,6 +15,7 @@ from cni_upgrade.fleet import (
     node_lease,
     policy_status,
     rest,
+    unplannable,
     unread,
     work,
 )
@@ -255,9 +256,8 @@ def _contained(view: View, hanging: Sequence[Pod]) -> tuple[Move, NodeStateStatu
             move = Move(move.status.model_copy(update={"reason": operation.step}), move.acts)
         return move, finished(view, move.status, hanging)
     except NONSENSE as error:
-        text = f"the record of this node cannot be acted on: {error}; delete it, it is made anew"
-        stuck = view.status.model_copy(update={"reason": UNPLANNABLE, "message": text})
-        return Move(stuck), finished(view, stuck, hanging)
+        move = unplannable.move(view, error)
+        return move, finished(view, move.status, hanging)
 
 
 def _advance(view: View) -> Move:

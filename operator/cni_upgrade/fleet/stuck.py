@@ -19,6 +19,12 @@ PATIENCE = timedelta(minutes=10)
 maintained by another program, and that is nothing to call anybody for."""
 
 
+def unplannable(state: CNINodeState | None) -> bool:
+    """Whether the planner cannot act on the record of a node in the midst of a change: it stays as
+    it is until a person acts."""
+    return state is not None and changing(state) and state.status.reason == UNPLANNABLE
+
+
 def stuck(node: Node, state: CNINodeState | None, leased: bool) -> bool:
     """Whether its kubelet is silent in the midst of a change, or somebody else has the node that is
     to be put back or given back; `leased` where that is by a Lease."""

@@ -133,7 +133,7 @@ class Share(NamedTuple):
     @classmethod
     def _of_record(cls, state: CNINodeState) -> Share:
         status = state.status
-        stuck = status.reason == UNPLANNABLE
+        stuck = status.reason == UNPLANNABLE and status.phase not in FAILED
         gravity = _STUCK if stuck else _NONE
         if status.phase in _TROUBLE:
             gravity = _TROUBLE.index(Phase(status.phase))

@@ -17,7 +17,7 @@ from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import UNPROVED, WRITING
 from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.stuck import HELD, SILENT, named, stuck, told_of
+from cni_upgrade.fleet.stuck import HELD, SILENT, named, stuck, told_of, unplannable
 from cni_upgrade.fleet.waves import Waves
 
 _UNDECIDED = frozenset({Phase.PENDING, Phase.AUDITING, Phase.WAITING})
@@ -118,7 +118,8 @@ class Waiting:
         if self._next is not None:
             first, places = self._next.node.name, self.course.places
             refused = places.refusal(first)
-            holders = places.held_by(first, self._lost.keys()) if refused is not None else ()
+            lost = self._lost.keys() | self._unplannable
+            holders = places.held_by(first, lost) if refused is not None else ()
             if refused is None or not holders:
                 return None
             left = [name for name in holders if name not in self._lost]
@@ -155,6 +156,12 @@ class Waiting:
     def _lost(self) -> dict[str, Node]:
         """Nodes at work, for whomever, on which only others can do something now."""
         return self._held(self.course.places.working)
+
+    @cached_property
+    def _unplannable(self) -> set[str]:
+        """Nodes at work, for whomever, whose records cannot be acted on."""
+        states = self._world.states
+        return {name for name in self.course.places.working if unplannable(states.get(name))}
 
     def _held(self, names: Iterable[str]) -> dict[str, Node]:
         """Those of the nodes, in the order of their names."""

@@ -5,9 +5,21 @@ are passed over; a member of the wrong type is never converted, because a guess 
 write on somebody's node.
 """
 
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
+
+from cni_upgrade.cni import versions
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_BACKUP = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}")
+_CODE = re.compile(r"[A-Za-z][0-9A-Za-z]{0,63}")
+_OWNER = re.compile(r"[0-9]{1,20}:[0-9]{1,20}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_MOST = 2**53 - 1
+"""The largest number that every reader of JSON takes for the same."""
+_LONGEST_UID = 128
 
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
@@ -91,6 +103,101 @@ class Members:
             raise MemberError(f"{self.path(name)}: expected {least} to {most}, got {value}")
         return value
 
+    def count(self, name: str) -> int:
+        """How many there are: a number that no reader of JSON rounds."""
+        return self.within(name, 0, _MOST)
+
+    def count_or_none(self, name: str) -> int | None:
+        """How many there are; absent and null are both None."""
+        return None if self._object.get(name) is None else self.count(name)
+
+    def _spelled(self, name: str, pattern: re.Pattern[str], expected: str) -> str:
+        value = self.text(name)
+        if not pattern.fullmatch(value):
+            raise MemberError(f"{self.path(name)}: expected {expected}, got {value!r:.80}")
+        return value
+
+    def sha256(self, name: str) -> str:
+        """A digest in hex."""
+        return self._spelled(name, _SHA256, "64 hex digits")
+
+    def sha256_or_none(self, name: str) -> str | None:
+        """A digest in hex; absent and null are both None."""
+        return None if self._object.get(name) is None else self.sha256(name)
+
+    def backup(self, name: str) -> str:
+        """The id of a backup, which can only name a folder directly under the backups."""
+        expected = "the id of a backup such as 20261123T225404Z-3f2a9c1b"
+        return self._spelled(name, _BACKUP, expected)
+
+    def backup_or_none(self, name: str) -> str | None:
+        """The id of a backup; absent and null are both None."""
+        return None if self._object.get(name) is None else self.backup(name)
+
+    def code(self, name: str) -> str:
+        """A word to count by, which becomes the reason of a status."""
+        return self._spelled(name, _CODE, "a word of at most 64 letters and digits")
+
+    def owner_or_none(self, name: str) -> str | None:
+        """`uid:gid`; absent and null are both None."""
+        if self._object.get(name) is None:
+            return None
+        return self._spelled(name, _OWNER, "owner and group as numbers")
+
+    def time_or_none(self, name: str) -> str | None:
+        """A time in UTC that a calendar has; absent and null are both None."""
+        if self._object.get(name) is None:
+            return None
+        value = self._spelled(name, _TIME, "a time such as 2026-01-02T03:04:05Z")
+        from datetime import datetime
+
+        try:
+            datetime.fromisoformat(value)
+        except ValueError as error:
+            raise MemberError(f"{self.path(name)}: expected a time, got {value!r}") from error
+        return value
+
+    def version(self, name: str) -> str:
+        """A released CNI version, exactly as it is spelled."""
+        value = self.text(name)
+        if not versions.known(value):
+            known = ", ".join(versions.KNOWN)
+            raise MemberError(f"{self.path(name)}: expected one of {known}, got {value!r:.80}")
+        return value
+
+    def version_or_none(self, name: str) -> str | None:
+        """A released CNI version; absent and null are both None."""
+        return None if self._object.get(name) is None else self.version(name)
+
+    def uid_or_none(self, name: str) -> str | None:
+        """The UID of an object; absent and null are both None."""
+        value = self.text_or_none(name)
+        if value is not None and len(value) > _LONGEST_UID:
+            raise MemberError(
+                f"{self.path(name)}: expected at most {_LONGEST_UID} characters, got {len(value)}"
+            )
+        return value
+
+    def folder(self, name: str) -> str:
+        """An absolute path that does not climb."""
+        return self._folder(name, self.text(name))
+
+    def folder_or_none(self, name: str) -> str | None:
+        """An absolute path that does not climb; absent and null are both None."""
+        value = self.text_or_none(name)
+        return None if value is None else self._folder(name, value)
+
+    def folders(self, name: str) -> tuple[str, ...]:
+        """A list of absolute paths that do not climb; an absent member is the empty list."""
+        return tuple(self._folder(name, path) for path in self.texts(name))
+
+    def _folder(self, name: str, path: str) -> str:
+        if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
+            raise MemberError(
+                f"{self.path(name)}: expected an absolute path without `..`, got {path!r:.200}"
+            )
+        return path
+
     def file_name(self, name: str) -> str:
         """The name of a file in a folder: nothing that leads out of it or that no file can have."""
         value = self.text(name)
@@ -142,13 +249,17 @@ class Members:
         return tuple(value)
 
     def counts(self, name: str) -> dict[str, int]:
-        """An object whose members are whole numbers; an absent member is the empty object."""
+        """An object whose members say how many; an absent member is the empty object."""
         inner = Members(self._object.get(name, {}), self.path(name))
-        return {key: inner.integer(key) for key in inner._object}
+        return {key: inner.count(key) for key in inner._object}
 
     def all_texts(self) -> dict[str, str]:
         """Every member of this object, each of which must be a string."""
         return {name: self.text(name) for name in self._object}
+
+    def all_backups(self) -> dict[str, str]:
+        """Every member of this object, each of which must be the id of a backup."""
+        return {name: self.backup(name) for name in self._object}
 
     def all_lists(self) -> dict[str, tuple[str, ...]]:
         """Every member of this object, each of which must be a list of strings."""

@@ -36,6 +36,11 @@ class MessageError(ValueError):
     """A termination message that is no result; the text says what it is instead."""
 
 
+class ReportUnusableError(MessageError):
+    """A termination message that is JSON and not what docs/operation.md says; the text names the
+    member."""
+
+
 def compact(result: Result) -> str:
     """The whole result as one line of ASCII JSON: the last line of the agent's log."""
     return _compact(result.to_json())
@@ -68,7 +73,9 @@ def encode(result: Result) -> bytes:
 def decode(message: str) -> Result:
     """The result in a termination message.
 
-    Raises MessageError: empty, not JSON, not a result, damaged, or larger than UNPACKED_LIMIT.
+    Every member is checked, and half a surrogate pair becomes `?` as in `encode`: what is refused
+    here stops nobody later. Raises MessageError: empty, not JSON, damaged, or larger than
+    UNPACKED_LIMIT; ReportUnusableError: not a result.
     """
     text = message.strip()
     if not text:
@@ -78,9 +85,9 @@ def decode(message: str) -> Result:
     elif len(text) > UNPACKED_LIMIT:
         raise MessageError(f"the message is larger than {UNPACKED_LIMIT} bytes")
     try:
-        return Result.from_json(json.loads(text))
+        return Result.from_json(_clean(json.loads(text)))
     except MemberError as error:
-        raise MessageError(f"the message is JSON but not a result: {error}") from error
+        raise ReportUnusableError(f"the message is JSON but not a result: {error}") from error
     except (ValueError, RecursionError) as error:
         raise MessageError(f"the message is not JSON ({error}): {text[:_SHORT]!r}") from error
 
@@ -104,9 +111,14 @@ def _unpack(text: str) -> str:
 
 def _compact(document: Document) -> str:
     """A file's name need not be UTF-8; Kubernetes takes nothing else, so such bytes become `?`."""
+    return json.dumps(_clean(document), separators=(",", ":"))
+
+
+def _clean(document: object) -> object:
+    """The document with `?` for what is no UTF-8."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     clean = text.encode("utf-8", "replace").decode("utf-8")
-    return json.dumps(document if clean == text else json.loads(clean), separators=(",", ":"))
+    return document if clean == text else json.loads(clean)
 
 
 def _fitting(document: Document) -> bytes | None:
@@ -220,8 +232,17 @@ def _cap(document: Document, longest: int, most: int) -> None:
     if isinstance(report, dict):  # `sandboxes` alone has as many members as the node pleases
         counts = sorted(report["sandboxes"].items(), key=lambda item: (-item[1], item[0]))
         report["sandboxes"] = dict(counts[:most])
+    for files in (_list(document, "report", "files"), _list(document, "changes")):
+        # Half a name is another file's.
+        files[:] = [file for file in files if len(str(file["name"])) <= longest]
     for name in ("error", "report", "changes"):
         document[name] = _capped(document[name], longest, most)
+
+
+_WHOLE = frozenset(
+    {"sha256", "before", "after", "becomes", "confDir", "binDirs", "delegateDirs", "cacheDir"}
+)
+"""Members of which half says something else: an order is made of them, and checked against them."""
 
 
 def _capped(value: object, longest: int, most: int) -> object:
@@ -230,5 +251,10 @@ def _capped(value: object, longest: int, most: int) -> object:
     if isinstance(value, list):
         return [_capped(item, longest, most) for item in value[:most]]
     if isinstance(value, dict):
-        return {_short(name, longest): _capped(item, longest, most) for name, item in value.items()}
+        return {
+            _short(name, longest): item
+            if name in _WHOLE and not isinstance(item, dict)
+            else _capped(item, longest, most)
+            for name, item in value.items()
+        }
     return value

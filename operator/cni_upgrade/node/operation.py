@@ -7,7 +7,6 @@ import these types, so there is no second description to drift from.
 
 import hashlib
 import json
-import re
 from dataclasses import field
 from enum import StrEnum
 
@@ -68,8 +67,6 @@ __all__ = [
 ]
 """Both sides of the contract, for those who speak it."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_BACKUP = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}")
 _MOST_RUNTIMES = 8
 _LONGEST_NODE_NAME = 253  # a DNS subdomain, RFC 1123
 _LONGEST_UID = 128
@@ -99,14 +96,10 @@ class FileOrder:
         """From an entry of `files`. Raises MemberError for a name that is not a plain file name."""
         order = cls(
             members.file_name("name"),
-            members.text("sha256"),
+            members.sha256("sha256"),
             members.text("to"),
             members.text_or_none("becomes"),
         )
-        if not _SHA256.fullmatch(order.sha256):
-            raise MemberError(
-                f"{members.path('sha256')}: expected 64 hex digits, got {order.sha256!r:.80}"
-            )
         if order.becomes not in (None, list_name(order.name)):
             raise MemberError(
                 f"{members.path('becomes')}: expected {list_name(order.name)!r:.200}, "
@@ -168,7 +161,7 @@ class Operation:
             root=members.text("root", ""),
             paths=members.one("paths", Paths.read),
             files=members.many("files", FileOrder.read),
-            backup=members.text_or_none("backup"),
+            backup=members.backup_or_none("backup"),
             keep=members.integer("keep", 5),
             readiness_for=members.texts("readinessFor"),
             rollback=members.flag("rollback", False),
@@ -206,8 +199,6 @@ class Operation:
             raise MemberError("files: expected at least one for an apply")
         if self.kind is Kind.RESTORE and self.backup is None:
             raise MemberError("backup: expected the id of the backup to restore, got nothing")
-        if self.backup is not None:
-            check_backup_id(self.backup)
         if self.rollback and self.kind is not Kind.RESTORE:
             raise MemberError(f"rollback: expected none for {self.kind}, got true")
 
@@ -236,11 +227,7 @@ class Operation:
 
 def check_backup_id(backup: str) -> None:
     """Raises MemberError unless `backup` can only name a folder directly under the backups."""
-    if not _BACKUP.fullmatch(backup):
-        raise MemberError(
-            f"backup: expected the id of a backup such as "
-            f"20261123T225404Z-3f2a9c1b, got {backup!r:.80}"
-        )
+    Members({"backup": backup}).backup("backup")
 
 
 def digest(operation: Operation) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import field
 
 from cni_upgrade.cni.value import dataclass
-from cni_upgrade.node.members import MemberError, Members
+from cni_upgrade.node.members import Members
 
 PRESET = "preset"
 """Folders that are known from the operator's configuration alone."""
@@ -36,7 +36,7 @@ class Known:
         """From the `paths` member of an operation or a report; all of it may be absent."""
         return cls(
             source=members.text_or_none("source") or PRESET,
-            max_conf_num=members.integer_or_none("maxConfNum"),
+            max_conf_num=members.count_or_none("maxConfNum"),
             default_network=members.text_or_none("defaultNetwork"),
             conf_template=members.text_or_none("confTemplate"),
             internal_loopback=members.flag("internalLoopback", default=False),
@@ -75,28 +75,15 @@ class Paths:
         """From the `paths` member of an operation. Raises MemberError for a path that is not
         absolute or climbs with `..`: the folders come from an allow-list of whole paths."""
         paths = cls(
-            conf_dirs=members.texts("confDirs"),
-            bin_dirs=members.texts("binDirs"),
-            cache_dir=members.text("cacheDir"),
-            state_dir=members.text("stateDir"),
+            conf_dirs=members.folders("confDirs"),
+            bin_dirs=members.folders("binDirs"),
+            cache_dir=members.folder("cacheDir"),
+            state_dir=members.folder("stateDir"),
             known=Known.read(members) if members.text_or_none("source") else None,
-            delegate_dirs=members.texts("delegateDirs"),
+            delegate_dirs=members.folders("delegateDirs"),
         )
         if not paths.conf_dirs:
             raise members.wrong("confDirs", "at least one folder")
-        for name, folders in (
-            ("confDirs", paths.conf_dirs),
-            ("binDirs", paths.bin_dirs),
-            ("delegateDirs", paths.delegate_dirs),
-            ("cacheDir", (paths.cache_dir,)),
-            ("stateDir", (paths.state_dir,)),
-        ):
-            for path in folders:
-                if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
-                    raise MemberError(
-                        f"{members.path(name)}: expected an absolute path without `..`, "
-                        f"got {path!r:.200}"
-                    )
         return paths
 
     def to_json(self) -> dict[str, object]:
@@ -125,11 +112,11 @@ class FoundPaths:
     def read(cls, members: Members) -> "FoundPaths":
         """From the `paths` member of a report."""
         return cls(
-            members.text_or_none("confDir"),
-            members.texts("binDirs"),
-            members.text_or_none("cacheDir"),
+            members.folder_or_none("confDir"),
+            members.folders("binDirs"),
+            members.folder_or_none("cacheDir"),
             Known.read(members),
-            members.texts("delegateDirs"),
+            members.folders("delegateDirs"),
         )
 
     def to_json(self) -> dict[str, object]:

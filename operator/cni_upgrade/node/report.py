@@ -36,6 +36,9 @@ _LARGE = files.CONFIG_LIMIT // 4
 _LINES = 16
 """More than what a conversion adds of lines of its own."""
 
+_YEAR_10000 = 253402300800
+"""In seconds since 1970: the first that RFC 3339 cannot write."""
+
 _RANKS = {Severity.FAULT: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -143,26 +146,31 @@ def _readiness(survey: Survey, wanted: str, later: Elsewhere) -> ReadinessReport
     return ReadinessReport(wanted, found.ready, "; ".join(whys), others)
 
 
-def _traces(survey: Survey) -> dict[str, tuple[str, str]]:
+def _time(seconds: int) -> str | None:
+    """RFC 3339; None for a year that it cannot write, as a file system may hold one."""
+    if not 0 <= seconds < _YEAR_10000:
+        return None
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _traces(survey: Survey) -> dict[str, tuple[str, str | None]]:
     """By file: whose it is, and when its content was changed. It says who else writes there."""
     if survey.folders.conf_dir is None:
         return {}
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, tuple[str, str | None]] = {}
     try:
         with files.opened_folder(survey.folders.conf_dir[1]) as folder:
             for config in survey.configs:
                 with contextlib.suppress(OSError):
                     entry = os.stat(config.name, dir_fd=folder, follow_symlinks=False)
-                    at = time.strftime(
-                        "%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.st_mtime_ns // 10**9)
-                    )
-                    found[config.name] = (f"{entry.st_uid}:{entry.st_gid}", at)
+                    owner = f"{entry.st_uid}:{entry.st_gid}"
+                    found[config.name] = (owner, _time(entry.st_mtime_ns // 10**9))
     except OSError:
         return found  # the findings say that it cannot be read
     return found
 
 
-def _traced(file: FileReport, traces: Mapping[str, tuple[str, str]]) -> FileReport:
+def _traced(file: FileReport, traces: Mapping[str, tuple[str, str | None]]) -> FileReport:
     owner, modified = traces.get(file.name, (None, None))
     return replace(file, owner=owner, modified=modified)
 

@@ -6,9 +6,18 @@ from enum import StrEnum
 
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.judgement import Action, FileReport, Verdict
+from cni_upgrade.cni.succession import list_name
 from cni_upgrade.cni.value import dataclass
-from cni_upgrade.node.members import Members
+from cni_upgrade.node.members import MemberError, Members
 from cni_upgrade.node.paths import FoundPaths
+
+
+class FileKind(StrEnum):
+    """What a config file is by its name."""
+
+    CONF = "conf"
+    CONFLIST = "conflist"
+    OTHER = "other"
 
 
 class Source(StrEnum):
@@ -35,7 +44,7 @@ class RuntimeReport:
             members.text("name"),
             members.text("version"),
             members.text_or_none("libcni"),
-            members.text_or_none("max"),
+            members.version_or_none("max"),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -63,7 +72,7 @@ class PluginReport:
         return cls(
             members.text("type"),
             members.texts("supported"),
-            members.text_or_none("max"),
+            members.version_or_none("max"),
             members.choice("source", Source),
         )
 
@@ -199,12 +208,12 @@ class StandingFile:
     def read(cls, members: Members) -> "StandingFile":
         """From an entry of `files` of `standing`."""
         return cls(
-            members.text("name"),
-            members.text("backup"),
+            members.file_name("name"),
+            members.backup("backup"),
             members.text_or_none("from"),
             members.text_or_none("to"),
-            members.text("sha256", ""),
-            members.text("newest", ""),
+            members.sha256("sha256") if members.text("sha256", "") else "",
+            members.backup("newest") if members.text("newest", "") else "",
         )
 
     def to_json(self) -> dict[str, object]:
@@ -232,7 +241,7 @@ class Standing:
     @classmethod
     def read(cls, members: Members) -> "Standing":
         """From the `standing` member of a report."""
-        return cls(members.text_or_none("policy"), members.many("files", StandingFile.read))
+        return cls(members.uid_or_none("policy"), members.many("files", StandingFile.read))
 
     def to_json(self) -> dict[str, object]:
         """The `standing` member of a report."""
@@ -297,22 +306,29 @@ class Report:
 
 
 def _read_file(members: Members) -> FileReport:
-    return FileReport(
-        name=members.text("name"),
-        sha256=members.text("sha256"),
-        kind=members.text("kind"),
+    action = members.choice("action", Action)
+    file = FileReport(
+        name=members.file_name("name"),
+        sha256=members.sha256("sha256"),
+        kind=str(members.choice("kind", FileKind)),
         network=members.text_or_none("network"),
         version=members.text_or_none("version"),
         active=members.flag("active"),
         plugins=members.texts("plugins"),
-        to=members.text_or_none("to"),
-        action=members.choice("action", Action),
+        to=members.version("to") if action is Action.REWRITE else members.text_or_none("to"),
+        action=action,
         why=members.text("why", ""),
         managed_by=members.text_or_none("managedBy"),
         becomes=members.text_or_none("becomes"),
-        owner=members.text_or_none("owner"),
-        modified=members.text_or_none("modified"),
+        owner=members.owner_or_none("owner"),
+        modified=members.time_or_none("modified"),
     )
+    if file.becomes not in (None, list_name(file.name)):
+        raise MemberError(
+            f"{members.path('becomes')}: expected {list_name(file.name)!r:.200}, "
+            f"got {file.becomes!r:.200}"
+        )
+    return file
 
 
 def file_to_json(file: FileReport) -> dict[str, object]:
@@ -337,7 +353,7 @@ def file_to_json(file: FileReport) -> dict[str, object]:
 
 def _read_finding(members: Members) -> Finding:
     return Finding(
-        code=members.text("code"),
+        code=members.code("code"),
         severity=members.choice("severity", Severity),
         component=members.text("component", ""),
         message=members.text("message", ""),

@@ -28,7 +28,7 @@ class OperationError:
     @classmethod
     def read(cls, members: Members) -> "OperationError":
         """From the `error` member of a result."""
-        return cls(members.text("code"), members.text("message"))
+        return cls(members.code("code"), members.text("message"))
 
     def to_json(self) -> dict[str, object]:
         """The `error` member of a result."""
@@ -65,11 +65,11 @@ class Change:
     def read(cls, members: Members) -> "Change":
         """From an entry of `changes` of a result."""
         return cls(
-            name=members.text("name"),
+            name=members.file_name("name"),
             from_version=members.text_or_none("from"),
             to=members.text_or_none("to"),
-            before=members.text_or_none("before"),
-            after=members.text_or_none("after"),
+            before=members.sha256_or_none("before"),
+            after=members.sha256_or_none("after"),
             diff=members.text("diff", ""),
         )
 
@@ -119,8 +119,8 @@ class Result:
             error=members.one_or_none("error", OperationError.read),
             report=members.one_or_none("report", Report.read),
             changes=members.many("changes", Change.read),
-            backup=members.text_or_none("backup"),
-            replaced_by=members.one_or_none("replacedBy", Members.all_texts) or {},
+            backup=members.backup_or_none("backup"),
+            replaced_by=members.one_or_none("replacedBy", Members.all_backups) or {},
             truncated=members.flag("truncated", False),
         )
 

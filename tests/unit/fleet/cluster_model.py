@@ -427,6 +427,8 @@ class Cluster:
                 result = disk.run(operation, [self.added[u] for u in uids if u in self.added])
                 if stage == "none":
                     message, code = encode(result).decode(), 0
+                    if disk.lie is not None:
+                        message = disk.lie(result.to_json())
             ended = {"exitCode": code, "reason": "Completed" if code == 0 else "OOMKilled"}
             terminated = {"terminated": {**ended, "message": message}}
             container = {"containerID": "containerd://1", "state": terminated}

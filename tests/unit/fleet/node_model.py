@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
+from typing import Any
 
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.node.operation import (
@@ -84,6 +85,8 @@ class SimNode:
     """The backups that are not given back, the oldest first."""
     unreadable: bool = False
     """The newest backup cannot be read."""
+    lie: Callable[[dict[str, Any]], str] | None = None
+    """The message that its agents leave in place of the result's document."""
     ours: set[str] = field(default_factory=set)
     """SHA-256 of everything that an agent saved or wrote."""
 

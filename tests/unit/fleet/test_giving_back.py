@@ -41,7 +41,7 @@ PATIENCE, LATER = timedelta(hours=1), NOW + timedelta(hours=6)
 ID = "restore-0123456789abcdef0123"
 FIRST, SECOND = "20260101T000000Z-00000000", "20260102T000000Z-00000001"
 FILE = {"name": "10-net.conflist", "backup": FIRST, "to": "1.0.0", "sha256": "a" * 64}
-PATHS = Paths(("/etc/cni/net.d",), ())
+PATHS = Paths(("/etc/cni/net.d",), ("/opt/cni/bin",))
 PAUSED = {names.PAUSED: ""}
 OURS = replace(node(cordoned=True), annotations={names.CORDONED_BY: ID})
 THEIRS = node(cordoned=True)

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import random
 from dataclasses import replace
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cni_upgrade.cni.findings import Finding, Severity
+from cni_upgrade.cni.versions import KNOWN
 from cni_upgrade.node.message import LIMIT, UNPACKED_LIMIT, MessageError, compact, decode, encode
 from cni_upgrade.node.operation import (
     Action,
@@ -45,16 +47,24 @@ def noise(length: int, seed: int) -> str:
 text = st.text(max_size=20)
 long = st.text(max_size=20) | st.builds(noise, st.integers(0, 6000), st.integers(0, 9))
 maybe = st.none() | text
+sha256 = st.text("0123456789abcdef", min_size=64, max_size=64)
+backup = st.from_regex(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}", fullmatch=True)
+code = st.from_regex(r"[A-Za-z][0-9A-Za-z]{0,29}", fullmatch=True)
+file_name = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1
+).filter(lambda name: name not in (".", ".."))
+folder = st.builds("/{}".format, st.text("abc.d-", max_size=20).filter(lambda name: name != ".."))
+version = st.sampled_from(KNOWN)
 files = st.builds(
     FileReport,
-    name=text,
-    sha256=text,
-    kind=text,
+    name=file_name,
+    sha256=sha256,
+    kind=st.sampled_from(["conf", "conflist", "other"]),
     network=maybe,
     version=maybe,
     active=st.booleans(),
     plugins=st.lists(text, max_size=8).map(tuple),
-    to=maybe,
+    to=version,
     action=st.sampled_from(Action),
     why=long,
     managed_by=maybe,
@@ -63,12 +73,12 @@ plugins = st.builds(
     PluginReport,
     type=text,
     supported=st.lists(text, max_size=8).map(tuple),
-    max=maybe,
+    max=st.none() | version,
     source=st.sampled_from(Source),
 )
 findings = st.builds(
     Finding,
-    code=st.text(max_size=30),
+    code=code,
     severity=st.sampled_from(Severity),
     component=text,
     message=long,
@@ -80,25 +90,27 @@ standing = st.builds(
     files=st.lists(
         st.builds(
             StandingFile,
-            name=text,
-            backup=text,
+            name=file_name,
+            backup=backup,
             from_version=maybe,
             to=maybe,
-            sha256=text,
-            newest=text,
+            sha256=st.just("") | sha256,
+            newest=st.just("") | backup,
         ),
         max_size=8,
     ).map(tuple),
 )
 reports = st.builds(
     Report,
-    runtime=st.builds(RuntimeReport, name=text, version=text, libcni=maybe, max=maybe),
+    runtime=st.builds(
+        RuntimeReport, name=text, version=text, libcni=maybe, max=st.none() | version
+    ),
     paths=st.builds(
         FoundPaths,
-        conf_dir=maybe,
-        bin_dirs=st.lists(text).map(tuple),
-        cache_dir=maybe,
-        delegate_dirs=st.lists(text).map(tuple),
+        conf_dir=st.none() | folder,
+        bin_dirs=st.lists(folder).map(tuple),
+        cache_dir=st.none() | folder,
+        delegate_dirs=st.lists(folder).map(tuple),
         known=st.builds(
             Known,
             source=st.text(min_size=1, max_size=80),
@@ -142,7 +154,13 @@ reports = st.builds(
     standing=st.none() | standing,
 )
 changes = st.builds(
-    Change, name=text, from_version=maybe, to=maybe, before=text, after=text, diff=long
+    Change,
+    name=file_name,
+    from_version=maybe,
+    to=maybe,
+    before=st.none() | sha256,
+    after=st.none() | sha256,
+    diff=long,
 )
 results = st.builds(
     Result,
@@ -150,11 +168,11 @@ results = st.builds(
     kind=st.sampled_from(Kind),
     node=st.text(max_size=253),
     outcome=st.sampled_from(Outcome),
-    error=st.none() | st.builds(OperationError, code=st.text(max_size=40), message=long),
+    error=st.none() | st.builds(OperationError, code=code, message=long),
     report=st.none() | reports,
     changes=st.lists(changes, max_size=12).map(tuple),
-    backup=st.none() | st.text(max_size=60),
-    replaced_by=st.dictionaries(text, long, max_size=8),
+    backup=st.none() | backup,
+    replaced_by=st.dictionaries(text, backup, max_size=8),
     truncated=st.just(False),
 )
 
@@ -198,7 +216,7 @@ def sample(files: int = 1, **members: object) -> Result:
         files=tuple(
             FileReport(
                 f"{n}.conflist",
-                noise(48, n),
+                hashlib.sha256(str(n).encode()).hexdigest()[:8] * 8,
                 "conflist",
                 "net",
                 None,
@@ -245,7 +263,7 @@ def test_names_of_pods_go_first() -> None:
 
 
 def test_diffs_go_before_anything_that_is_kept() -> None:
-    change = Change("0.conflist", None, "1.0.0", "a", "b", noise(6000, 1))
+    change = Change("0.conflist", None, "1.0.0", "a" * 64, "b" * 64, noise(6000, 1))
     back = decode(encode(sample(changes=(change,))).decode())
     assert back.truncated
     assert back.changes[0].diff.endswith("...")
