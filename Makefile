@@ -95,6 +95,9 @@ edits: $(READY) ## EDITS (20000) random edits of configs for each law of tests/u
 	CNI_UPGRADE_EDITS=$(EDITS) $(PY) -m pytest tests/unit/cni/test_rewrite.py -n auto --timeout 3600 --durations 6
 torture: $(READY) ## an apply killed at, and failed at, every system call: about an hour on two cores
 	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/node/test_torture.py -rP --tb=short
+LIARS ?= 1
+liars: $(READY) ## one in LIARS (1) lies of an agent's message or of a record, each member by each lie: an hour of CPU
+	FLEET_LIARS=$(LIARS) $(PY) -m pytest tests/unit/fleet/test_liars.py -n auto
 kills: $(READY) ## rollouts of 20 nodes whose controller dies around every write: an hour or more
 	@sh hack/preflight.sh go
 	$(PY) -m pytest tests/api/long_kills.py -rP --tb=short

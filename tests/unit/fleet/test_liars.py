@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
+import os
 from typing import Any
 
 import pytest
 
+from cni_upgrade.api.node_state import NodeStateStatus
+from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state
+from cni_upgrade.fleet.settle import seen
+from cni_upgrade.node.message import MessageError, decode
+from tests.unit.fleet import liars
 from tests.unit.fleet.rollout import Rollout
 from tests.unit.fleet.scenarios import ENFORCE, f1, message, of, phases, reason
 
@@ -74,3 +82,154 @@ def test_half_a_surrogate_pair_in_a_text_stops_nobody() -> None:
     r.settle()
     assert phases(r) == {"node-a": "Done", "node-b": "Done"}
     assert r.cluster.status("node-a")["files"][0]["why"] == "the ? highest"
+
+
+def unschedulable(r: Rollout, node: str) -> bool:
+    return bool(r.cluster.api.get("Node", node)["spec"].get("unschedulable"))
+
+
+def spoiled(status: dict[str, Any], **spec: Any) -> Rollout:
+    """Two nodes; the record of node-a is edited as it is cordoned, before its agent is sent."""
+    r = of(f1("node-a"), f1("node-b"))
+    r.cluster.apply_policy("cure", {**ENFORCE, "rollout": {"maxUnavailable": 1, **spec}})
+    r.until(lambda: r.step_of("node-a") in ("Baseline", "BaselineDelete"))
+    r.ledger.meddled.add("node-a")
+    r.cluster.api.patch("CNINodeState", "node-a", {"status": status}, sub="status")
+    return r
+
+
+def test_a_record_that_cannot_be_ordered_from_gives_the_node_back_and_stalls_the_policy() -> None:
+    r = spoiled({"operation": {"input": "{}"}})
+    r.play(900)
+    assert (r.phase("node-a"), reason(r, "node-a")) == ("Failed", "Unplannable")
+    assert "kubectl delete cninodestate node-a" in message(r, "node-a")
+    assert not unschedulable(r, "node-a")
+    assert not r.cluster.disks["node-a"].writes
+    assert conditions(r)["Stalled"] == "NodeFailed"
+    assert r.cluster.policy("cure")["status"]["summary"]["failed"] == 1
+
+
+def test_a_record_that_holds_a_cordon_stalls_its_policy_at_once_or_after_its_patience() -> None:
+    at_once = spoiled({"operation": {"step": "Release"}})
+    at_once.play(60)
+    assert conditions(at_once)["Stalled"] == "NodeFailed"
+    later = spoiled({"operation": {"step": "Release"}}, maxFailures=2)
+    later.play(900)
+    assert "node keeps its cordon" in message(later, "node-a")
+    assert conditions(later)["Stalled"] == "NothingMoves"
+    assert "node-a" in later.cluster.policy("cure")["status"]["message"]
+    later.cluster.api.delete("CNINodeState", "node-a")
+    later.settle()
+    assert phases(later) == {"node-a": "Done", "node-b": "Done"}
+
+
+def test_a_record_that_names_no_hash_is_not_ordered_from() -> None:
+    r = of(f1("node-a"), f1("node-b"))
+    r.cluster.apply_policy("cure", {**ONE, "mode": "Audit"})
+    r.settle()
+    file = {**r.cluster.status("node-a")["files"][0], "sha256": "z"}
+    r.cluster.api.patch("CNINodeState", "node-a", {"status": {"files": [file]}}, sub="status")
+    r.cluster.apply_policy("cure", ONE)
+    r.until(lambda: r.phase("node-b") == "Done")
+    r.until(lambda: reason(r, "node-a") in ("ReportUnusable", "Done"))
+    assert not unschedulable(r, "node-a")
+
+
+def slice_of(every: list[Any], part: int) -> list[Any]:
+    return every[:: STRIDE or part]
+
+
+STRIDE = int(os.environ.get("FLEET_LIARS", "0"))
+"""One in so many lies is told; 0 for a slice of some seconds. `make liars` tells all of them."""
+KINDS = ("audit", "apply")
+TOLD = [(kind, path, lie) for kind in KINDS for path in liars.MESSAGE for lie in liars.LIES]
+
+
+def bears(kind: str, path: liars.Path, lie: object) -> None:
+    """Play a rollout of two nodes in which node-a tells a lie, always, and hold it to the rules."""
+    r = of(f1("node-a"), f1("node-b"))
+
+    def spoil(document: dict[str, Any]) -> str:
+        spoiled = liars.told(document, path, lie) if document["kind"] == kind else document
+        return liars.message(spoiled)
+
+    r.cluster.disks["node-a"].lie = spoil
+    r.cluster.apply_policy("cure", ONE)
+    held_to(r)
+
+
+def held_to(r: Rollout) -> None:
+    """Only node-a is concerned; it rests in a named phase without a cordon, and a policy that is
+    held says so."""
+    r.play(2400)
+    status = r.cluster.status("node-a")
+    phase, reason, message = (status.get(each, "") for each in ("phase", "reason", "message"))
+    where = f"{phase} ({reason}): {message}"
+    assert reason, where
+    assert message, where
+    assert not unschedulable(r, "node-a"), where
+    assert not unschedulable(r, "node-b"), where
+    assert len(r.cluster.disks["node-b"].writes) <= 1, where
+    if r.phase("node-b") != "Done":
+        assert "Stalled" in conditions(r), where
+    if phase not in ("Done", "Compatible"):
+        assert "Stalled" in conditions(r), where
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "lie"),
+    slice_of(TOLD, 131),
+    ids=lambda each: ".".join(map(str, each)) if isinstance(each, tuple) else each,
+)
+def test_a_lie_in_a_message_concerns_its_own_node(kind: str, path: liars.Path, lie: str) -> None:
+    bears(kind, path, liars.LIES[lie])
+
+
+@pytest.mark.parametrize("lie", sorted(liars.LIES))
+def test_a_lie_is_refused_or_read_and_nothing_else_is_raised(lie: str) -> None:
+    """Of every member: what is read fits the record's model as well."""
+    r = of(f1("node-a"))
+    said: list[dict[str, Any]] = []
+
+    def listen(document: dict[str, Any]) -> str:
+        said.append(document)
+        return liars.message(document)
+
+    r.cluster.disks["node-a"].lie = listen
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    for document in said:
+        for path in liars.MESSAGE:
+            text = liars.message(liars.told(document, path, liars.LIES[lie]))
+            with contextlib.suppress(MessageError):
+                result = decode(text)
+                if result.report is not None:
+                    seen(NodeStateStatus(), result.report).to_api()
+                json.dumps(result.to_json(), ensure_ascii=False).encode()
+
+
+EDITS = [(path, lie) for path in liars.RECORD for lie in liars.LIES]
+
+
+@pytest.mark.parametrize(
+    ("path", "lie"),
+    slice_of(EDITS, 293),
+    ids=lambda each: ".".join(map(str, each)) if isinstance(each, tuple) else each,
+)
+def test_a_lie_in_a_record_concerns_its_own_node(path: liars.Path, lie: str) -> None:
+    """An API server holds the record to its schema; what it lets through is one of these."""
+    status = copy.deepcopy(spoiled({}).cluster.status("node-a"))
+    lied = liars.told(status, path, liars.LIES[lie])
+    try:
+        parse_node_state({"metadata": {"name": "x"}, "spec": {"nodeUID": "x"}, "status": lied})
+    except UnreadableResourceError:
+        return  # It is shown as a record that is not understood, and left alone.
+    r = spoiled({name: value for name, value in lied.items() if value != status.get(name)})
+    r.play(2400)
+    told = r.cluster.status("node-a").get("message", "")
+    if unschedulable(r, "node-a"):
+        assert reason(r, "node-a") == "Unplannable", told
+        assert "kubectl delete cninodestate node-a" in told
+    if r.phase("node-b") != "Done":
+        assert "Stalled" in conditions(r), told
+    assert not unschedulable(r, "node-b"), told
