@@ -86,7 +86,7 @@ test: $(READY) parts ## lint and every tier; the last line counts the tests
 
 ##@ Try it hard, and measure it (docs/engine.md and docs/scale.md have the results)
 
-.PHONY: simulate edits torture kills fuzz bench-node bench-fleet
+.PHONY: simulate liars edits torture kills fuzz bench-node bench-fleet
 SEEDS ?= 1000
 simulate: $(READY) ## SEEDS (1000, or as 1000:2000) rollouts in which everything goes wrong, against the rules of tests/unit/fleet
 	FLEET_SEEDS=$(SEEDS) $(PY) -m pytest tests/unit/fleet/test_rollouts.py -n auto

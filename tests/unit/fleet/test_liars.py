@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import os
+from functools import cache
 from typing import Any
 
 import pytest
@@ -142,6 +143,7 @@ def slice_of(every: list[Any], part: int) -> list[Any]:
 STRIDE = int(os.environ.get("FLEET_LIARS", "0"))
 """One in so many lies is told; 0 for a slice of some seconds. `make liars` tells all of them."""
 KINDS = ("audit", "apply")
+BOTH = ("node-z", "node-a")
 TOLD = [(kind, path, lie) for kind in KINDS for path in liars.MESSAGE for lie in liars.LIES]
 
 
@@ -206,6 +208,36 @@ def test_a_lie_is_refused_or_read_and_nothing_else_is_raised(lie: str) -> None:
                 if result.report is not None:
                     seen(NodeStateStatus(), result.report).to_api()
                 json.dumps(result.to_json(), ensure_ascii=False).encode()
+
+
+@cache
+def messages(node: str) -> dict[str, dict[str, Any]]:
+    """By kind: what an agent has said of a node of another cluster, or of another time."""
+    r, said = of(f1(node)), dict[str, dict[str, Any]]()
+
+    def listen(document: dict[str, Any]) -> str:
+        said[document["kind"]] = document
+        return liars.message(document)
+
+    r.cluster.disks[node].lie = listen
+    r.cluster.apply_policy("cure", ENFORCE)
+    r.settle()
+    return said
+
+
+FOREIGN = [(kind, path, node) for kind in KINDS for path in liars.MESSAGE for node in BOTH]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "node"),
+    slice_of(FOREIGN, 37),
+    ids=lambda each: ".".join(map(str, each)) if isinstance(each, tuple) else each,
+)
+def test_a_member_of_another_message_concerns_its_own_node(
+    kind: str, path: liars.Path, node: str
+) -> None:
+    """That of another node, or of an older answer of the same one."""
+    bears(kind, path, liars.at(messages(node)[kind], path))
 
 
 EDITS = [(path, lie) for path in liars.RECORD for lie in liars.LIES]
