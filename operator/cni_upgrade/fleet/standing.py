@@ -11,7 +11,6 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import lost_audits
 from cni_upgrade.fleet.circumstances import Circumstances
-from cni_upgrade.fleet.course import Course
 from cni_upgrade.fleet.failures import NODE_FAILED
 from cni_upgrade.fleet.phases import AT_WORK, GOOD, UNPLANNABLE
 from cni_upgrade.fleet.selection import paused
@@ -193,7 +192,7 @@ def _enforced(
     waits = waiting.waits_for()
     told = f"{waits}; {text}" if waits else text
     beside = f"{told_of(around.stuck)}; " if around.stuck else ""
-    if why := _stopped(course, working):
+    if why := _stopped(waiting, working):
         return Verdict(False, why, f"stopped: {beside}{told}", stalled=True)
     if paused(policy):
         busy = bool(working or around.ending)
@@ -233,10 +232,13 @@ def _enforced(
     return Verdict(False, "NodesBlocked", f"{beside}{text}", stalled=True)
 
 
-def _stopped(course: Course, working: int) -> str:
+def _stopped(waiting: Waiting, working: int) -> str:
     """Why no node will begin without a person."""
-    canary = course.waves.canary
-    if course.stopped:
+    course = waiting.course
+    canary, failures = course.waves.canary, course.failures
+    # A record that cannot be acted on stops others; where none is due it is a node that is blocked.
+    alone = not waiting.due and failures.count == len(failures.stuck)
+    if course.stopped and not (course.stopped == NODE_FAILED and alone):
         return course.stopped
     if course.window_error:
         return "WindowsInvalid"

@@ -253,10 +253,13 @@ def test_a_lie_in_a_record_concerns_its_own_node(path: liars.Path, lie: str) -> 
     status = copy.deepcopy(spoiled({}).cluster.status("node-a"))
     lied = liars.told(status, path, liars.LIES[lie])
     try:
-        parse_node_state({"metadata": {"name": "x"}, "spec": {"nodeUID": "x"}, "status": lied})
+        read = parse_node_state(
+            {"metadata": {"name": "x"}, "spec": {"nodeUID": "x"}, "status": lied}
+        )
     except UnreadableResourceError:
         return  # It is shown as a record that is not understood, and left alone.
-    r = spoiled({name: value for name, value in lied.items() if value != status.get(name)})
+    held = read.status.to_api()  # With the defaults and within the bounds of the schema.
+    r = spoiled({name: value for name, value in held.items() if value != status.get(name)})
     r.play(2400)
     told = r.cluster.status("node-a").get("message", "")
     if unschedulable(r, "node-a"):
