@@ -1,4 +1,4 @@
-"""An operation whose step nobody knows, edited by hand or of another release: it is begun anew.
+"""An operation whose step or kind nobody knows, edited by hand or of another release: begun anew.
 
 Left as it is, its node would stay cordoned until a person deletes the record.
 """
@@ -23,5 +23,8 @@ def begun_anew(view: View) -> Move | None:
         text = f"{operation.ending.message}; whether it was put back is not known: see the node"
         return release(view, Phase.FAILED, REASON, text)
     status = perhaps_written(view).model_copy(update={"observed": None})
-    text = f"the step {operation.step!r} of its operation is not known; it is begun anew"
+    text = (
+        f"the step {operation.step!r:.80} of its operation, of the kind {operation.kind!r:.80}, is "
+        "not known; it is begun anew"
+    )
     return release(moved(view, status), Phase.PENDING, REASON, text)

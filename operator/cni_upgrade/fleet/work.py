@@ -34,7 +34,10 @@ def next_move(view: View) -> Move:
     named = view.operation.step
     # A look that an edit has put in the midst of a change would drain its node for nothing.
     strays = view.operation.kind == Kind.AUDIT and named not in (Step.JOB, Step.RELEASE)
-    if (named not in _STEPS or strays) and (anew := unknown_step.begun_anew(view)):
+    # Whatever the kind was, an operation that ends is ended.
+    unkind = view.operation.kind not in _KINDS and named != Step.RELEASE
+    unknown = named not in _STEPS or unkind
+    if (unknown or strays) and (anew := unknown_step.begun_anew(view)):
         return anew
     step = Step(view.operation.step)
     steps, called_off = _STEPS, _called_off
@@ -173,6 +176,8 @@ agent's answer is asked for however late it is."""
 _FRESH = timedelta(seconds=60)
 """The least of a step's time after the controller was away: for so long a control plane that comes
 back takes the nodes for Ready whose kubelets do not work yet."""
+
+_KINDS = frozenset({*map(str, Kind), PROVE})
 
 _GIVING_BACK: dict[Step, Callable[[View], Move]] = {
     Step.CORDON: giving_back.cordon,

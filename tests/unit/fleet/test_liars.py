@@ -136,6 +136,13 @@ def test_a_record_that_names_no_hash_is_not_ordered_from() -> None:
     assert not unschedulable(r, "node-a")
 
 
+def test_an_operation_of_a_kind_that_nobody_knows_is_begun_anew() -> None:
+    r = spoiled({"operation": {"kind": "x"}})
+    r.settle()
+    assert any("of the kind 'x', is not known" in line for line in r.lines)
+    assert phases(r) == {"node-a": "Done", "node-b": "Done"}
+
+
 def slice_of(every: list[Any], part: int) -> list[Any]:
     return every[:: STRIDE or part]
 
