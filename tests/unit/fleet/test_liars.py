@@ -247,7 +247,9 @@ def test_a_member_of_another_message_concerns_its_own_node(
     bears(kind, path, liars.at(messages(node)[kind], path))
 
 
-SHOWN = {("observed", each) for each in ("bootID", "runtimeVersion", "kubeletVersion")}
+SHOWN: set[liars.Path] = {
+    ("observed", each) for each in ("bootID", "runtimeVersion", "kubeletVersion")
+}
 SHOWN |= {("phase",)}
 """Not lied about: the rules that rollouts are held to judge what is done by these members."""
 EDITS = [(path, lie) for path in liars.RECORD if path not in SHOWN for lie in liars.LIES]
