@@ -14,7 +14,6 @@ from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.fleet import node_lease, orders
 from cni_upgrade.fleet.departure import held, restores
-from cni_upgrade.fleet.doubts import doubt
 from cni_upgrade.fleet.drain import drains
 from cni_upgrade.fleet.draining import drain_first
 from cni_upgrade.fleet.gate import Wish
@@ -22,7 +21,7 @@ from cni_upgrade.fleet.phases import PROVE, UNPROVED, Step
 from cni_upgrade.fleet.proof import pod_name
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.stopping import STOPPED, stopped
-from cni_upgrade.fleet.unproved import written_anew
+from cni_upgrade.fleet.unproved import doubt, written_anew
 from cni_upgrade.fleet.view import Move, View, at_rest, moved
 
 DRAIN_FORBIDDEN = "DrainForbidden"

@@ -17,7 +17,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.budget import Budget, shared
 from cni_upgrade.fleet.containing import NONSENSE
-from cni_upgrade.fleet.doubts import Doubts, doubt
+from cni_upgrade.fleet.doubts import Doubts
 from cni_upgrade.fleet.failures import NODE_FAILED, counted
 from cni_upgrade.fleet.gate import Refusal
 from cni_upgrade.fleet.length import longest
@@ -207,8 +207,8 @@ class Course:
 
     def turn_of(self, member: Member) -> bool:
         """Whether a change may begin there by canary, wave and what is not known of its like."""
-        name, status = member.node.name, member.state.status if member.state else None
-        told = self.doubts.refusal(name, doubt(status)) if status else None
+        name = member.node.name
+        told = self.doubts.refusal(name, member.doubt)
         return told is None and self.waves.refusal(name) is None
 
     def _why_stopped(self) -> str:

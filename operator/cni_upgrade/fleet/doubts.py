@@ -12,17 +12,10 @@ from collections.abc import Iterable
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.cni.findings import Code
 from cni_upgrade.fleet.gate import Refusal
 from cni_upgrade.fleet.member import Member
 from cni_upgrade.fleet.phases import UNPROVED
 from cni_upgrade.node.operation import Kind
-
-
-def doubt(status: NodeStateStatus) -> str:
-    """What is not known of a node and a proof would tell; empty where nothing is."""
-    said = {each.message for each in status.findings if each.code == Code.CHECK_UNPROVED}
-    return "; ".join(sorted(said))
 
 
 class Doubts:
@@ -36,7 +29,7 @@ class Doubts:
         self._first: dict[str, str] = {}
         """By doubt: the node that is to be proved before the others of its group."""
         for member in members if self._wanted else ():
-            if member.state is None or not (text := doubt(member.state.status)):
+            if member.state is None or not (text := member.doubt):
                 continue
             last = member.state.status.last_change
             ours = last is not None and last.policy == policy.metadata.uid

@@ -17,7 +17,7 @@ from cni_upgrade.fleet.lost_audits import lost, unanswered
 from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED, GOOD, NOT_LINUX, POSTPONED, UNPLANNABLE
 from cni_upgrade.fleet.settle import asked_again, asked_key
-from cni_upgrade.fleet.unproved import unproved
+from cni_upgrade.fleet.unproved import doubt, unproved
 from cni_upgrade.node.operation import Verdict
 
 _LOOKED_AT = frozenset({Phase.AUDITING, Phase.PENDING})
@@ -45,6 +45,8 @@ class Member:
     """It is being audited, or will be without anybody's help."""
     lost: bool
     """Its audits bring no answer again and again: they are tried on, and a person is told."""
+    doubt: str = ""
+    """What is not known of it and a proof would tell; its like wait for the first proof."""
 
     @property
     def postponed(self) -> bool:
@@ -97,6 +99,7 @@ class Member:
             stale=stale,
             open=answers and not unheard and (stale or _unknown(status, seen)),
             lost=unheard,
+            doubt=doubt(status),
         )
 
 

@@ -1,13 +1,15 @@
 """CHECK, which CRI-O asks of every pod that it creates from 0.4.0 on, and who answers it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from cni_upgrade.cni import config
+from cni_upgrade.cni import check, config, runtimes
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Severity
 from cni_upgrade.cni.judgement import Judgement
+from cni_upgrade.cni.node import Node
 from cni_upgrade.cni.readiness import readiness
 from cni_upgrade.cni.verdict import Facts, Target
 from tests.unit.cni import samples
@@ -119,3 +121,48 @@ def test_a_move_to_crio_is_foreseen() -> None:
     found = readiness(Facts(CONTAINERD, [read], plugins), "cri-o>=1.34")
     assert found.ready is False
     assert found.obstacles[0].why.startswith("CheckBroken")
+
+
+PORTS = {"type": "portmap", "capabilities": {"portMappings": True}}
+BANDWIDTH = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
+
+
+@pytest.mark.parametrize(
+    ("release", "highest", "result"),
+    [
+        ("1.9.0", "1.1.0", "fails"),
+        ("1.9.1", "1.1.0", "passes"),
+        ("1.10.0", "1.1.0", "passes"),
+        ("1.11.0", "1.1.0", "not known"),
+        (None, "1.1.0", "not known"),
+        (None, "1.0.0", "fails"),
+        (None, "0.4.0", "fails"),
+    ],
+)
+def test_a_check_passes_in_the_releases_of_which_that_is_known(
+    release: str | None, highest: str, result: str
+) -> None:
+    """A release that is only bounded by what the binary speaks counts as all of those at once."""
+    data = json.dumps({"cniVersion": "0.4.0", "name": "n", "plugins": [bridge(), BANDWIDTH]})
+    read = config.read("10-net.conflist", data.encode())
+    own = replace(samples.told("bandwidth", highest), release=release)
+    facts = Facts(CRIO, [read], {**NEW, "bandwidth": own})
+    chain = Node.of(read, runtimes.lookup(CRIO), facts, ()).chain
+    found = {each.plugin: each.result for each in check.answers(chain)}
+    assert found == {"bridge": "passes", "host-local": "passes", "bandwidth": result}
+
+
+def test_calicos_own_list_is_not_raised_over_its_bandwidth() -> None:
+    found = judged("0.3.1", [{"type": "calico"}, PORTS, BANDWIDTH])
+    assert (found.verdict, found.files[0].to) == ("Compatible", "0.3.1")
+    assert "which bandwidth refuses: CHECK of bandwidth 1.5.1 crashes" in found.files[0].why
+
+
+@pytest.mark.parametrize("runtime", ["containerd://2.9.0", "cri-o://1.40.0"])
+def test_a_runtime_beyond_the_table_is_not_said_to_work(runtime: str) -> None:
+    """Even where a person says which libcni it carries: whether it asks CHECK is not known."""
+    assert runtimes.lookup(runtime).libcni is None
+    assert judged("0.3.1", [bridge()], runtime).verdict == "Blocked"
+    said = runtimes.lookup(runtime, "1.3.0")
+    assert check.asked(said, "0.4.0") is None
+    assert check.asked(said, "0.3.1") is False
