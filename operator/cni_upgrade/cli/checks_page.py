@@ -1,4 +1,4 @@
-"""Prints docs/checks.md, the table of CHECKs as people read it: `python -m ... > docs/checks.md`."""
+"""Prints docs/checks.md, the table of CHECKs as people read it (`make checks`)."""
 
 from collections.abc import Iterator
 
@@ -7,19 +7,22 @@ from cni_upgrade.cni.check_table import ROWS, SPOKEN, TESTED_FIRST, TESTED_LAST,
 _HEAD = f"""\
 # Which CHECKs pass
 
-From cniVersion 0.4.0 on CRI-O asks CHECK of every pod that it creates, and a pod that does not pass is not created.
-containerd asks it of no pod. That a plugin has a CHECK does not say that it passes. This page is what the engine knows:
-for each plugin the first row that fits its release and its config counts. It is made of `cni/check_table.py` by `make checks`.
+From cniVersion 0.4.0 on CRI-O asks CHECK of every pod that it creates, and a pod that does not
+pass is not created. containerd asks it of no pod. That a plugin has a CHECK does not say that it
+passes. This page is what the engine knows: for each plugin the first row that fits its release and
+its config counts. `make checks` writes it from `cni/check_table.py`.
 
-- **tested**: real plugins answered it to the real libcni (`tests/judge`). **read**: in the source; it was not run.
-- Run were 0.8.7, 0.9.1, 1.0.1, 1.1.1, 1.2.0, 1.3.0, 1.5.1, 1.6.2 and 1.9.1. The releases between and beside them were
-  read: each has the CHECK of one that was run. A release before {spelled(TESTED_FIRST)} or
-  after {spelled(TESTED_LAST)} of containernetworking/plugins is **not known**.
-- A binary's release is in its Go build info. Where it is not, the highest version that the binary supports bounds it:
-  {{spoken}}. Where the releases between differ, the answer is **not known**.
-- **fails**: no config is raised to 0.4.0 there, and one that stands there is the fault `CheckBroken`. That holds too where
-  only some pods fail, such as those with a hostPort.
-- **not known**: the finding `CheckUnproved`. A policy proves one node first of all those with the same reason.
+- **tested**: real plugins answered it to the real libcni. **read**: in the source, not run.
+- Run were 0.8.7, 0.9.1, 1.0.1, 1.1.1, 1.2.0, 1.3.0, 1.5.1, 1.6.2 and 1.9.1 of
+  containernetworking/plugins. The other releases from {spelled(TESTED_FIRST)} to
+  {spelled(TESTED_LAST)} were read: each has the CHECK of one that was run, or a row of its own.
+- What comes before or after them is **not known**.
+- A binary's release is in its Go build info. Where it is not, the highest version that the binary
+  supports bounds it: {{spoken}}. Where the releases between differ, the answer is **not known**.
+- **fails**: no config is raised to 0.4.0 there, and one that stands there is the fault
+  `CheckBroken`. That holds too where only some pods fail, such as those with a hostPort.
+- **not known**: the finding `CheckUnproved`. A policy proves one node first of all those with the
+  same reason.
 - A plugin that is not in the table is not known.
 
 | plugin | releases | where | CHECK | how it is known |

@@ -124,6 +124,7 @@ ROWS: tuple[Row, ...] = (
         Trait.NO_IPAM,
         last=(1, 9, 1),
     ),
+    _passes("bridge", Trait.NO_IPAM, first=(1, 10, 0), tested=False),
     *_main("bridge"),
     *_main("ptp"),
     *_main("host-device"),
@@ -168,7 +169,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _fails(
         "portmap",
-        "looks for the rules of one family in the other too, and so fails for a pod with a hostPort",
+        "looks for the rules of one family in the other too: it fails for a pod with a hostPort",
         Trait.PORT_MAPPINGS,
         first=(1, 1, 0),
         last=(1, 2, 0),
@@ -176,7 +177,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _fails(
         "portmap",
-        "looks for the rules of one family in the other too, and so fails for a pod with a hostPort",
+        "looks for the rules of one family in the other too: it fails for a pod with a hostPort",
         Trait.PORT_MAPPINGS,
         Trait.DUAL,
         last=(1, 0, 1),
