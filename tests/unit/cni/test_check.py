@@ -123,8 +123,8 @@ def test_a_move_to_crio_is_foreseen() -> None:
     assert found.obstacles[0].why.startswith("CheckBroken")
 
 
-PORTS = {"type": "portmap", "capabilities": {"portMappings": True}}
-BANDWIDTH = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
+PORTS: dict[str, object] = {"type": "portmap", "capabilities": {"portMappings": True}}
+BANDWIDTH: dict[str, object] = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
 
 
 @pytest.mark.parametrize(
