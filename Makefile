@@ -58,6 +58,8 @@ fmt: $(READY) ## format the Python code, mend what ruff can mend
 	$(PY) -m ruff format .
 crds: $(READY) ## write crds/ from the models
 	$(PY) -m cni_upgrade.api.crd crds/
+checks: $(READY) ## write docs/checks.md from the table of CHECKs
+	$(PY) -m cni_upgrade.cli.checks_page > docs/checks.md
 
 ##@ Check it
 

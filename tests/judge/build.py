@@ -55,10 +55,15 @@ def multicall() -> Path:
 
 def flannel() -> Path:
     """flannel, which runs another plugin, of plugins 0.9.1: the last release that holds it."""
-    module = HERE.parent / "cluster/components/plugins-0.9.1"
-    package = "github.com/containernetworking/plugins/plugins/meta/flannel"
+    return plugin("0.9.1", "meta/flannel")
+
+
+def plugin(release: str, name: str) -> Path:
+    """One plugin of a release of containernetworking/plugins that no cluster needs."""
+    module = HERE.parent / f"cluster/components/plugins-{release}"
+    package = f"github.com/containernetworking/plugins/plugins/{name}"
     digest = hashlib.sha256((module / "go.sum").read_bytes()).hexdigest()
-    program = cache() / digest[:20] / "flannel"
+    program = cache() / digest[:20] / Path(name).name
     if not program.exists():
         _compile(module, package, program)
     return program

@@ -55,15 +55,19 @@ STORIES: dict[str, Story] = {
         seen="On CRI-O pods stay in ContainerCreating: failed to get network status for pod "
         "sandbox, with what the plugin answers to CHECK, such as: CNI CHECK method is not "
         "implemented. The same file works under containerd.",
-        cause="From 0.4.0 on CRI-O asks CHECK of every pod that it creates. A plugin may say that "
-        "it supports a version and refuse CHECK all the same (whereabouts does).",
-        cure="Write 0.3.1, which has no CHECK, or `disableCheck: true` into the list, or replace "
-        "the plugin. Where one is known to refuse, nothing is raised above 0.3.1; where it is not "
-        "known, CheckUnproved says so, and a pod has to prove the change.",
+        cause="From 0.4.0 on CRI-O asks CHECK of every pod that it creates. A plugin may support a "
+        "version, have a CHECK, and not pass it: whereabouts refuses it, bandwidth before 1.9.1 "
+        "crashes for a pod without a bandwidth annotation, portmap before 1.3.0 fails for some "
+        "pods with a hostPort, bridge and ptp fail before sbr. docs/checks.md has the whole table.",
+        cure="Write 0.3.1, which has no CHECK, or `disableCheck: true` into the list, or install a "
+        "release of the plugin that passes. Where CHECK is known to fail, nothing is raised above "
+        "0.3.1. Where that is not known, CheckUnproved says so, and a policy proves one node of "
+        "those with the same reason before it changes the others.",
         sources=(
             "cri-o/ocicni pkg/ocicni/ocicni.go checkNetwork",
             "cri-o/cri-o server/sandbox_network.go networkStart",
             "k8snetworkplumbingwg/whereabouts cmd/whereabouts.go cmdCheck",
+            "containernetworking/plugins commit 8c4a6b3b",
             "measured with libcni itself (tests/judge)",
         ),
     ),

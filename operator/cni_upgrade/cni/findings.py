@@ -62,7 +62,7 @@ class Code(StrEnum):
     CHECK_FAILS = "CheckFails", "CHECK of pods added below 0.3.0 fails after the rewrite"
     CHECK_BROKEN = (
         "CheckBroken",
-        "CRI-O asks CHECK of each new pod from 0.4.0 on, and a plugin refuses it: ADD fails",
+        "CRI-O asks CHECK of each new pod from 0.4.0 on, and a plugin does not pass it: ADD fails",
     )
     CHECK_UNPROVED = (
         "CheckUnproved",

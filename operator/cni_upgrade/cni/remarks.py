@@ -155,21 +155,31 @@ def remarks(config: Config, node: Node, reached: str | None, plan: Plan) -> Iter
 
 
 def check_findings(config: Config, node: Node, plan: Plan) -> Iterator[Finding]:
-    """That a change begins to have CHECK asked, of plugins of which nothing is known there."""
-    plugins = check.unproved(node.chain)
-    begins = check.asked(node.runtime, plan.to) and not check.asked(node.runtime, config.version)
-    if plugins and begins and plan.action in (Action.REWRITE, Action.MANAGED):
-        yield Finding(
-            Code.CHECK_UNPROVED,
-            Severity.WARNING,
-            config.name,
-            f"at {plan.to} {node.runtime.label} asks CHECK of every pod that it creates, and at "
-            f"{shown(config.version or 'no version')} it does not: whether {', '.join(plugins)} "
-            "answers is not known, and if not, no pod can be created",
-            "have the change proved by a pod (a policy does, and takes it back; after an apply by "
-            "hand create one, and restore if it fails), or set the target to 0.3.1, or "
-            "`disableCheck: true` in the list",
-        )
+    """That CHECK is asked of plugins of which it is not known whether it passes there."""
+    unproved = check.unproved(node.chain)
+    written = plan.action in (Action.REWRITE, Action.MANAGED)
+    asks = check.asked(node.runtime, plan.to if written else config.version)
+    if not unproved or asks is False:
+        return
+    plugins = ", ".join(each.plugin for each in unproved)
+    begins = written and check.asked(node.runtime, config.version) is False
+    # The same words before a change and after it: one node that was proved speaks for its like.
+    message = (
+        f"at {plan.to if written else config.version} {node.runtime.label} "
+        f"{'asks' if asks else 'may ask'} CHECK of every pod that it creates: whether {plugins} "
+        "answers is not known, and if not, no pod can be created: "
+        f"{'; '.join(each.why for each in unproved)}"
+    )
+    action = (
+        "have the change proved by a pod (a policy does, and takes it back; after an apply by "
+        "hand create one, and restore if it fails), or set the target to 0.3.1, or "
+        "`disableCheck: true` in the list"
+        if begins
+        else "see whether pods start on this node; where none does, write 0.3.1, or "
+        "`disableCheck: true` into the list"
+    )
+    severity = Severity.WARNING if begins else Severity.INFO
+    yield Finding(Code.CHECK_UNPROVED, severity, config.name, message, action)
 
 
 def status_findings(config: Config, node: Node, plan: Plan) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from cni_upgrade.fleet.phases import PROVE, UNPROVED, Step
 from cni_upgrade.fleet.proof import pod_name
 from cni_upgrade.fleet.selection import paused
 from cni_upgrade.fleet.stopping import STOPPED, stopped
-from cni_upgrade.fleet.unproved import written_anew
+from cni_upgrade.fleet.unproved import doubt, written_anew
 from cni_upgrade.fleet.view import Move, View, at_rest, moved
 
 DRAIN_FORBIDDEN = "DrainForbidden"
@@ -61,7 +61,8 @@ def begin(view: View, policy: CNIUpgradePolicy) -> Move:
     if lease := node_lease.others(view):
         return _waiting(view, node_lease.HELD, lease)
     writes = written_anew(view.status) or not _unproved(view)
-    closed = view.gate(Wish(drains(policy.spec.drain, needs_drain), writes))
+    wish = Wish(drains(policy.spec.drain, needs_drain), writes, doubt(view.status))
+    closed = view.gate(wish)
     if closed is not None:
         return _waiting(view, *closed)
     if not writes:

@@ -18,7 +18,7 @@ from cni_upgrade.fleet.objects import Node
 from cni_upgrade.fleet.phases import FAILED, GOOD, NOT_LINUX, POSTPONED, UNPLANNABLE
 from cni_upgrade.fleet.settle import asked_again, asked_key
 from cni_upgrade.fleet.stuck import unplannable
-from cni_upgrade.fleet.unproved import unproved
+from cni_upgrade.fleet.unproved import doubt, unproved
 from cni_upgrade.node.operation import Verdict
 
 _LOOKED_AT = frozenset({Phase.AUDITING, Phase.PENDING})
@@ -48,6 +48,8 @@ class Member:
     """The planner cannot act on its record in the midst of a change: it has failed as well."""
     lost: bool
     """Its audits bring no answer again and again: they are tried on, and a person is told."""
+    doubt: str = ""
+    """What is not known of it and a proof would tell; its like wait for the first proof."""
 
     @property
     def postponed(self) -> bool:
@@ -102,6 +104,7 @@ class Member:
             open=answers and not unheard and (stale or _unknown(status, seen)),
             stuck=unplannable(state),
             lost=unheard,
+            doubt=doubt(status),
         )
 
 

@@ -11,6 +11,7 @@ from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.api.report import Baseline
+from cni_upgrade.cni.findings import Code
 from cni_upgrade.fleet.phases import PROVE, UNPROVED
 from cni_upgrade.fleet.view import View
 from cni_upgrade.node.operation import Kind, Report
@@ -29,6 +30,12 @@ def unproved(status: NodeStateStatus, policy: CNIUpgradePolicy) -> bool:
         and last is not None
         and last.outcome == UNPROVED
     )
+
+
+def doubt(status: NodeStateStatus) -> str:
+    """What is not known of a node and a proof would tell; empty where nothing is."""
+    said = {each.message for each in status.findings if each.code == Code.CHECK_UNPROVED}
+    return "; ".join(sorted(said))
 
 
 def undone(status: NodeStateStatus) -> NodeStateStatus:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade.cli import checks_page
 from cni_upgrade.cli.main import main
 from tests.unit.node.host import VERSIONLESS, Host
 
@@ -51,3 +52,7 @@ def test_the_example_of_the_readme_is_shown(
     assert len(lines) > 5
     for line in lines:
         assert line in shown
+
+
+def test_the_page_of_checks_is_made_of_the_table() -> None:
+    assert (ROOT / "docs/checks.md").read_text() == checks_page.page(), "run `make checks`"

@@ -1,13 +1,15 @@
 """CHECK, which CRI-O asks of every pod that it creates from 0.4.0 on, and who answers it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from cni_upgrade.cni import config
+from cni_upgrade.cni import check, config, runtimes
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Severity
 from cni_upgrade.cni.judgement import Judgement
+from cni_upgrade.cni.node import Node
 from cni_upgrade.cni.readiness import readiness
 from cni_upgrade.cni.verdict import Facts, Target
 from tests.unit.cni import samples
@@ -32,7 +34,7 @@ def judged(
         del text["cniVersion"]
     data = json.dumps(text).encode()
     binaries = config.read(name, data).plugins
-    known = {each: Support.told(each, samples.supports("1.0.0", lowest)) for each in binaries}
+    known = {each: samples.told(each, "1.0.0", lowest) for each in binaries}
     found = {**NEW, **known}
     return node(runtime, None, found, data=data, name=name, target=target, managed_files="Override")
 
@@ -97,10 +99,11 @@ def test_what_is_not_known_of_a_plugin_is_said(plugin: dict[str, object]) -> Non
 
 
 @pytest.mark.parametrize("version", ["0.4.0", "1.0.0"])
-def test_what_is_asked_today_already_is_not_doubted(version: str) -> None:
+def test_what_is_asked_today_already_is_said_to_be_unknown(version: str) -> None:
     found = judged(version, [{"type": "cilium-cni"}])
-    assert "CheckUnproved" not in codes(found)
-    assert (found.baseline.add, found.after.add) == (True, True)
+    assert "CheckUnproved" in codes(found, Severity.INFO)
+    assert (found.baseline.add, found.after.add) == (None, None)
+    assert (found.baseline.del_, found.after.del_) == (True, True)
 
 
 def test_where_nobody_asks_nothing_is_said() -> None:
@@ -118,3 +121,48 @@ def test_a_move_to_crio_is_foreseen() -> None:
     found = readiness(Facts(CONTAINERD, [read], plugins), "cri-o>=1.34")
     assert found.ready is False
     assert found.obstacles[0].why.startswith("CheckBroken")
+
+
+PORTS: dict[str, object] = {"type": "portmap", "capabilities": {"portMappings": True}}
+BANDWIDTH: dict[str, object] = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
+
+
+@pytest.mark.parametrize(
+    ("release", "highest", "result"),
+    [
+        ("1.9.0", "1.1.0", "fails"),
+        ("1.9.1", "1.1.0", "passes"),
+        ("1.10.0", "1.1.0", "passes"),
+        ("1.11.0", "1.1.0", "not known"),
+        (None, "1.1.0", "not known"),
+        (None, "1.0.0", "fails"),
+        (None, "0.4.0", "fails"),
+    ],
+)
+def test_a_check_passes_in_the_releases_of_which_that_is_known(
+    release: str | None, highest: str, result: str
+) -> None:
+    """A release that is only bounded by what the binary speaks counts as all of those at once."""
+    data = json.dumps({"cniVersion": "0.4.0", "name": "n", "plugins": [bridge(), BANDWIDTH]})
+    read = config.read("10-net.conflist", data.encode())
+    own = replace(samples.told("bandwidth", highest), release=release)
+    facts = Facts(CRIO, [read], {**NEW, "bandwidth": own})
+    chain = Node.of(read, runtimes.lookup(CRIO), facts, ()).chain
+    found = {each.plugin: each.result for each in check.answers(chain)}
+    assert found == {"bridge": "passes", "host-local": "passes", "bandwidth": result}
+
+
+def test_calicos_own_list_is_not_raised_over_its_bandwidth() -> None:
+    found = judged("0.3.1", [{"type": "calico"}, PORTS, BANDWIDTH])
+    assert (found.verdict, found.files[0].to) == ("Compatible", "0.3.1")
+    assert "which bandwidth refuses: CHECK of bandwidth 1.5.1 crashes" in found.files[0].why
+
+
+@pytest.mark.parametrize("runtime", ["containerd://2.9.0", "cri-o://1.40.0"])
+def test_a_runtime_beyond_the_table_is_not_said_to_work(runtime: str) -> None:
+    """Even where a person says which libcni it carries: whether it asks CHECK is not known."""
+    assert runtimes.lookup(runtime).libcni is None
+    assert judged("0.3.1", [bridge()], runtime).verdict == "Blocked"
+    said = runtimes.lookup(runtime, "1.3.0")
+    assert check.asked(said, "0.4.0") is None
+    assert check.asked(said, "0.3.1") is False

@@ -60,8 +60,30 @@ def check_course(event: Carried, book: Logbook) -> None:
         book.quiet[event.decision.name] = event.policy
     if event.began.operation is not None and event.began.operation.kind == "prove":
         return  # What is written is proved whatever its wave: all others wait for that.
+    _one_of_a_doubt(event)
     if not _canary_first(event, book):
         _wave_after_wave(event, book)
+
+
+def _one_of_a_doubt(event: Carried) -> None:
+    """Of nodes of which the same is not known none begins beside another one before a proof."""
+    policy, disks = event.policy, event.cluster.disks
+    own = disks[event.decision.name] if isinstance(event.decision, d.SetStatus) else None
+    if own is None or not own.doubt or not policy.spec.verify.proof:
+        return
+    under_way: list[str] = []
+    for name, disk in disks.items():
+        state = event.cluster.state(name)
+        if name == own.name or disk.doubt != own.doubt or state is None:
+            continue
+        status = parse_node_state(state).status
+        last, operation = status.last_change, status.operation
+        if last is not None and (last.outcome, last.policy) == ("Done", policy.metadata.uid):
+            return
+        uid = operation.policy.uid if operation is not None and operation.policy else ""
+        if operation is not None and operation.kind == "apply" and uid == policy.metadata.uid:
+            under_way.append(name)
+    assert not under_way, f"{own.name} began, and {', '.join(under_way)} is not proved"
 
 
 def _note_well(event: Carried, book: Logbook) -> None:

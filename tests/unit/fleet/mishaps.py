@@ -63,6 +63,7 @@ def some_node(random: Random, name: str) -> SimNode:
         managed,
         bad,
         lowered,
+        old(name, doubt="CHECK of x"),
     )
     return random.choice(made)
 

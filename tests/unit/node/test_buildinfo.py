@@ -122,3 +122,29 @@ def test_what_multus_carries_is_known_beside_what_it_answers(
     path.chmod(0o755)
     found = probe("", [(str(tmp_path), str(tmp_path))], [binary], "1.0.0")[binary]
     assert (found.supported, found.libcni) == (("1.0.0",), carried)
+
+
+PLUGINS = "github.com/containernetworking/plugins"
+OWN = f"path\t{PLUGINS}/plugins/meta/bandwidth"
+SAID = f'build\t-ldflags="-extldflags -static -X {PLUGINS}/pkg/utils/buildversion.BuildVersion='
+
+
+@pytest.mark.parametrize(
+    ("lines", "release"),
+    [
+        ([OWN, f"mod\t{PLUGINS}\tv1.9.1\th1:x"], "1.9.1"),
+        ([OWN, f"mod\t{PLUGINS}\t(devel)", f'{SAID}v1.5.1"'], "1.5.1"),
+        ([OWN, f"mod\t{PLUGINS}\t(devel)", f'{SAID}v1.5.1-k3s1"'], None),
+        ([OWN, f"mod\t{PLUGINS}\t(devel)"], None),
+        ([OWN, f"mod\t{PLUGINS}\tv1.6.3-0.20250101000000-0123456789ab"], None),
+        ([OWN, "mod\tm\tv1", f"dep\t{PLUGINS}\tv1.4.0", "=>\tfork\tv1.9.1\th1:x"], None),
+        (["path\texample.com/own", "mod\tm\tv1", f"dep\t{PLUGINS}\tv1.9.1\th1:x"], None),
+        ([], None),
+    ],
+)
+def test_which_release_a_plugin_was_built_from(
+    tmp_path: Path, lines: list[str], release: str | None
+) -> None:
+    path = tmp_path / "bandwidth"
+    path.write_bytes(bytes(64) + inline(modules(*lines)))
+    assert buildinfo.plugins(str(path)) == release
