@@ -163,7 +163,7 @@ class World:
         return [
             path.name
             for path in (self.folder / "ipam").glob("*/*")
-            if path.name[0].isdigit() and pod in path.read_text().split()[0]
+            if set(path.name) & set(".:") and pod in path.read_text().split()[0]
         ]
 
     def _in_node(self, *command: str) -> None:

@@ -51,7 +51,6 @@ def main() -> int:
     parser.add_argument("--chain", action="append", default=[])
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--lived", type=Path, action="append", default=[])
-    parser.add_argument("--raw", action="store_true", help="each difference as a line")
     chosen = parser.parse_args()
     began, cpu = time.monotonic(), _cpu()
     if chosen.lived:
@@ -64,10 +63,9 @@ def main() -> int:
         ]
         chains = [each for each in CHAINS if not chosen.chain or each.title in chosen.chain]
         lived = list(all_lived(list(groups(releases, chains)), chosen.keep))
-    seconds = (time.monotonic() - began, _cpu() - cpu)
+    cost = None if chosen.lived else report.Cost(time.monotonic() - began, _cpu() - cpu)
     found = list(compared(lived))
-    lines = report.raw(found) if chosen.raw else report.whole(lived, found, seconds)
-    for line in lines:
+    for line in report.whole(lived, found, cost):
         print(line)
     return 1 if any(each.kind == "wrong works" for each in found) else 0
 

@@ -41,7 +41,9 @@ def groups(
     for release in releases:
         there = set(release.binaries())
         for chain in chains:
-            if not chain.binaries() <= there or release.name not in (chain.only or release.name):
+            named = release.name in chain.only
+            wanted = named if release.only_named or chain.only else True
+            if not wanted or not chain.binaries() <= there:
                 continue
             for libcni in LIBCNI:
                 cells = tuple(_cells(release, chain, libcni))

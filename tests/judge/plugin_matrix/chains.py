@@ -4,7 +4,7 @@ A plugin's entry is a dict as it stands in the list; MAIN in an `ipam` is host-l
 chain says, with the addresses of the config. `{n}` in a string is a number of the config's own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ ADDRESSES = (V4, V6, DUAL, TWICE)
 
 HOST_LOCAL = "host-local"
 STATIC = "static"
+FLANNEL = "flannel"
 EMPTY = "empty"
 NONE = "none"
 
@@ -47,7 +48,7 @@ class Chain:
     title: str
     plugins: tuple[Entry, ...]
     ipam: str = HOST_LOCAL
-    """Of the first plugin: host-local, static, an empty one, or none at all."""
+    """Of the first plugin: host-local, static, flannel's own, an empty one, or none at all."""
     addresses: tuple[str, ...] = (V4,)
     pods: tuple[str, ...] = ("no annotation",)
     full: bool = False
@@ -57,23 +58,27 @@ class Chain:
     """Of the IPAM; without it the default route of each family."""
     prepare: tuple[str, ...] = ()
     """A command in the node's namespace before each pod; one ip command a string."""
-    capabilities: Mapping[str, bool] | None = None
     only: tuple[str, ...] = ()
     """Releases by name, where the chain is about a plugin of these."""
 
     def binaries(self) -> set[str]:
         """Every binary that must be there for the chain to be lived."""
-        found = {str(entry["type"]) for entry in self.plugins}
-        for entry in self.plugins:
-            for delegate in [entry.get("delegate"), *entry.get("delegates", [])]:
-                if delegate and "type" in delegate:
-                    found.add(str(delegate["type"]))
+        found = {str(entry["type"]) for entry in _all(self.plugins)}
         if self.ipam in (HOST_LOCAL, STATIC):
             found.add(self.ipam)
         return found
 
 
+def _all(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Every plugin of a list, and those that multus delegates to."""
+    for entry in entries:
+        if "type" in entry:
+            yield entry
+        yield from _all((*entry.get("delegates", ()), *entry.get("plugins", ())))
+
+
 BRIDGE = {"type": "bridge", "bridge": "br{n}", "isGateway": True}
+NO_GATEWAY = {**BRIDGE, "isGateway": False}
 PTP = {"type": "ptp"}
 PORTMAP = {"type": "portmap", "capabilities": {"portMappings": True}}
 LIMITS = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
@@ -89,9 +94,28 @@ DEVICE = (
     "link add hd{n} type veth peer name hp{n}",
 )
 
+FLANNEL_BRIDGE = {
+    "type": "flannel",
+    "subnetFile": "{data}.env",
+    "dataDir": "{data}-flannel",
+    "delegate": {"bridge": "br{n}", "hairpinMode": True, "isDefaultGateway": True},
+}
+
+
+def _multus(*delegates: Entry) -> Entry:
+    own = {"binDir": "{bin}", "cniDir": "{data}-multus"}
+    return {"type": "multus", **own, "delegates": delegates}
+
+
+_IN_BRIDGE = {**BRIDGE, "name": "net{n}"}
+_FLANNELS = ("0.8.7", "0.9.1")
+_MULTUS = ("multus 4.2.2",)
+
 CHAINS = (
-    Chain("bridge", (BRIDGE,), addresses=ADDRESSES, full=True),
-    Chain("bridge, portmap", (BRIDGE, PORTMAP), addresses=ADDRESSES, pods=PORTS, full=True),
+    Chain("bridge", (BRIDGE,), addresses=(V4, V6, DUAL), full=True),
+    Chain("bridge that is no gateway", (NO_GATEWAY,), addresses=(V4, TWICE)),
+    Chain("bridge, portmap", (BRIDGE, PORTMAP), addresses=(V4, V6, DUAL), pods=PORTS, full=True),
+    Chain("bridge that is no gateway, portmap", (NO_GATEWAY, PORTMAP), addresses=(TWICE,), pods=PORTS),
     Chain("bridge, portmap, firewall", (BRIDGE, PORTMAP, FIREWALL), addresses=(V4, DUAL), pods=PORTS),
     Chain("bridge, firewall", (BRIDGE, FIREWALL), addresses=(V4, V6)),
     Chain("bridge, portmap, firewall, tuning", (MASQUERADING, PORTMAP, FIREWALL, TUNING), pods=PORTS),
@@ -115,12 +139,12 @@ CHAINS = (
     Chain("ptp, sbr", (PTP, SBR)),
     Chain("ptp, bandwidth", (PTP, LIMITS), pods=RATES),
     Chain("ptp, tuning of IFNAME", (PTP, BY_NAME)),
-    Chain("bridge with static", (BRIDGE,), ipam=STATIC, addresses=ADDRESSES),
+    Chain("bridge with static", (NO_GATEWAY,), ipam=STATIC, addresses=ADDRESSES),
     Chain("ptp with static", (PTP,), ipam=STATIC, addresses=(V4, TWICE)),
-    Chain("bridge without ipam", ({**BRIDGE, "isGateway": False},), ipam=NONE),
-    Chain("bridge with empty ipam", ({**BRIDGE, "isGateway": False},), ipam=EMPTY),
-    Chain("bridge without ipam, portmap", ({**BRIDGE, "isGateway": False}, PORTMAP), ipam=NONE),
-    Chain("bridge without ipam, tuning", ({**BRIDGE, "isGateway": False}, TUNING), ipam=NONE),
+    Chain("bridge without ipam", (NO_GATEWAY,), ipam=NONE),
+    Chain("bridge with empty ipam", (NO_GATEWAY,), ipam=EMPTY),
+    Chain("bridge without ipam, portmap", (NO_GATEWAY, PORTMAP), ipam=NONE),
+    Chain("bridge without ipam, tuning", (NO_GATEWAY, TUNING), ipam=NONE),
     Chain("bridge with ipMasq", (MASQUERADING,), addresses=(V4, DUAL)),
     Chain("bridge as default gateway", ({**BRIDGE, "isDefaultGateway": True, "promiscMode": True},)),
     Chain("bridge with a route of no gw", (BRIDGE,), routes=({"dst": "192.168.0.0/16"},)),
@@ -137,5 +161,12 @@ CHAINS = (
     Chain("host-device without ipam", ({"type": "host-device", "device": "hd{n}"},),
           ipam=NONE, prepare=DEVICE),
     Chain("tap", ({"type": "tap", "multiQueue": True},)),
+    Chain("flannel", (FLANNEL_BRIDGE,), ipam=FLANNEL, only=_FLANNELS),
+    Chain("flannel, portmap", (FLANNEL_BRIDGE, PORTMAP), ipam=FLANNEL, pods=PORTS, only=_FLANNELS),
+    Chain("multus, bridge at 0.3.1", (_multus({**_IN_BRIDGE, "cniVersion": "0.3.1"}),), only=_MULTUS),
+    Chain("multus, bridge at 1.0.0", (_multus({**_IN_BRIDGE, "cniVersion": "1.0.0"}),), only=_MULTUS),
+    Chain("multus, bridge at no version", (_multus(_IN_BRIDGE),), only=_MULTUS),
+    Chain("multus, a list at 0.4.0",
+          (_multus({"name": "net{n}", "cniVersion": "0.4.0", "plugins": (BRIDGE, TUNING)}),), only=_MULTUS),
     Chain("bridge, loopback", (BRIDGE, {"type": "loopback"})),
 )  # fmt: skip

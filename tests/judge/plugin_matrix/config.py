@@ -47,8 +47,11 @@ def _with_ipam(entry: Entry, ipam: Entry | None) -> Entry:
     """Of the plugin itself, or of the one that it delegates to."""
     if ipam is None:
         return entry
+    if "plugins" in entry:
+        first, *others = entry["plugins"]
+        return {**entry, "plugins": [_with_ipam(first, ipam), *others]}
     if "delegates" in entry:
-        return {**entry, "delegates": [{**each, "ipam": ipam} for each in entry["delegates"]]}
+        return {**entry, "delegates": [_with_ipam(each, ipam) for each in entry["delegates"]]}
     return {**entry, "ipam": ipam}
 
 
@@ -68,7 +71,18 @@ def _ipam(chain: Chain, addresses: str, place: Place) -> Mapping[str, Any] | Non
     if chain.ipam == chains.STATIC:
         given = [{"address": _host(each, 7), "gateway": _host(each, 1).partition("/")[0]} for each in subnets]
         return {"type": "static", "addresses": given, "routes": list(routes)}
+    if chain.ipam == chains.FLANNEL:
+        return {"dataDir": place.data_dir}
     return {} if chain.ipam == chains.EMPTY else None
+
+
+def subnet_file(place: Place) -> str:
+    """What flanneld would tell flannel of the node."""
+    [subnet] = place.subnets(V4)
+    return (
+        f"FLANNEL_NETWORK=10.0.0.0/8\nFLANNEL_SUBNET={_host(subnet, 1)}\n"
+        "FLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+    )
 
 
 def _host(subnet: str, number: int) -> str:

@@ -66,6 +66,7 @@ def _live(world: World, cell: Cell, number: int) -> Lived:
     place = config.Place(number, str(world.folder / "ipam"), str(world.bin))
     data = config.text(cell.chain, cell.version, cell.addresses, place)
     world.file.write_bytes(data)
+    Path(f"{place.data_dir}.env").write_text(config.subnet_file(place))
     lived = Lived(cell, data)
     for kind in cell.chain.pods:
         lived.containerd.append(_pod(world, cell, number, kind, "DEL"))
@@ -73,7 +74,8 @@ def _live(world: World, cell: Cell, number: int) -> Lived:
             lived.crio.append(_pod(world, cell, number, kind, "DEL-CACHED"))
     if not lived.crio:
         lived.crio = lived.containerd
-    if cell.version == "1.1.0" and cell.libcni >= "1.2":
+    added = not any(pod.add for pod in lived.containerd)
+    if added and cell.version == "1.1.0":
         pod = world.pod(f"{number}-none")
         for command in ("PLUGIN-STATUS", "GC"):
             lived.commands[command] = world.run(command, pod, {})

@@ -24,6 +24,8 @@ class Release:
     name: str
     """As in the table, e.g. 1.9.1 of containernetworking/plugins, or multus-4.2.2."""
     modules: tuple[str, ...]
+    only_named: bool = False
+    """Whether only those chains are lived with it that name it."""
 
     def binaries(self) -> dict[str, Path]:
         """By name, where each plugin is. Builds what the cache lacks."""
@@ -53,8 +55,8 @@ PLUGINS = tuple(
 """The releases of containernetworking/plugins."""
 
 OTHERS = (
-    Release("multus 4.2.2", ("plugins-1.9.1", "multus-4.2.2")),
-    Release("whereabouts 0.9.2", ("plugins-1.9.1", "whereabouts-0.9.2")),
+    Release("multus 4.2.2", ("plugins-1.9.1", "multus-4.2.2"), only_named=True),
+    Release("whereabouts 0.9.2", ("plugins-1.9.1", "whereabouts-0.9.2"), only_named=True),
 )
 """Plugins of others, beside those of containernetworking."""
 
@@ -66,6 +68,15 @@ NOT_HAD = {
     "module proxy refuses",
 }
 """What could not be built, and why; one honest try each."""
+
+
+NOT_LIVED = {
+    "macvlan, ipvlan, vlan, dummy, vrf": "the kernel of the machine has no such devices",
+    "dhcp": "it asks a daemon of its own, which asks a DHCP server",
+    "whereabouts as the IPAM of a pod": "it keeps its addresses in a cluster's API; what it "
+    "answers to CHECK is held by test_check.py",
+}
+"""What is built and creates no pod here."""
 
 
 @functools.cache
