@@ -108,7 +108,8 @@ def _multus(*delegates: Entry) -> Entry:
 
 
 _IN_BRIDGE = {**BRIDGE, "name": "net{n}"}
-_FLANNELS = ("0.8.7", "0.9.1")
+_FLANNELS = ("0.9.1",)
+"""Not 0.8.7: its flannel has host-local keep the addresses in the machine's own folder."""
 _MULTUS = ("multus 4.2.2",)
 
 CHAINS = (
@@ -146,7 +147,8 @@ CHAINS = (
     Chain("bridge without ipam, portmap", (NO_GATEWAY, PORTMAP), ipam=NONE),
     Chain("bridge without ipam, tuning", (NO_GATEWAY, TUNING), ipam=NONE),
     Chain("bridge with ipMasq", (MASQUERADING,), addresses=(V4, DUAL)),
-    Chain("bridge as default gateway", ({**BRIDGE, "isDefaultGateway": True, "promiscMode": True},)),
+    Chain("bridge as default gateway", ({**BRIDGE, "isDefaultGateway": True, "promiscMode": True},),
+          routes=()),
     Chain("bridge with a route of no gw", (BRIDGE,), routes=({"dst": "192.168.0.0/16"},)),
     Chain("ptp with a route of no gw", (PTP,), routes=({"dst": "192.168.0.0/16"},)),
     Chain("bridge with a route of a gw", (BRIDGE,),
@@ -155,8 +157,7 @@ CHAINS = (
     Chain("bridge, portmap of nftables", (BRIDGE, {**PORTMAP, "backend": "nftables"}),
           addresses=(V4, DUAL), pods=PORTS),
     Chain("bridge, portmap without snat", (BRIDGE, {**PORTMAP, "snat": False}), pods=PORTS),
-    Chain("bridge, portmap with mark", (BRIDGE, {**PORTMAP, "externalSetMarkChain": "KUBE-MARK-MASQ"}),
-          pods=PORTS),
+    Chain("bridge, portmap with a mark", (BRIDGE, {**PORTMAP, "markMasqBit": 5}), pods=PORTS),
     Chain("host-device", ({"type": "host-device", "device": "hd{n}"},), prepare=DEVICE),
     Chain("host-device without ipam", ({"type": "host-device", "device": "hd{n}"},),
           ipam=NONE, prepare=DEVICE),

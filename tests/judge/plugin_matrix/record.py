@@ -39,6 +39,8 @@ def read(paths: Iterable[Path]) -> Iterator[Lived]:
             if said["release"] not in releases or said["chain"] not in chains:
                 continue
             release, chain = releases[said["release"]], chains[said["chain"]]
+            if chain.only and release.name not in chain.only:
+                continue
             yield Lived(
                 Cell(release, chain, said["libcni"], said["version"], said["addresses"]),
                 said["data"].encode(),

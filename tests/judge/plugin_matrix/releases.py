@@ -56,14 +56,24 @@ PLUGINS = tuple(
 
 OTHERS = (
     Release("multus 4.2.2", ("plugins-1.9.1", "multus-4.2.2"), only_named=True),
-    Release("whereabouts 0.9.2", ("plugins-1.9.1", "whereabouts-0.9.2"), only_named=True),
 )
-"""Plugins of others, beside those of containernetworking."""
+"""Plugins of others that create a pod here, beside those of containernetworking."""
+
+ALONE = {
+    "whereabouts": Release("whereabouts 0.9.2", ("whereabouts-0.9.2",)),
+    "aws-cni": Release("amazon-vpc-cni-k8s 1.23.2", ("aws-1.23.2",)),
+    "egress-cni": Release("amazon-vpc-cni-k8s 1.23.2", ("aws-1.23.2",)),
+    "cilium-cni": Release("cilium 1.20.2", ("cilium-1.20.2",)),
+    "multus": Release("multus-cni 4.2.2", ("multus-4.2.2",)),
+}
+"""Plugins of others that want a cluster or a daemon: what they answer without one (`alone`)."""
 
 NOT_HAD = {
     "flannel-io/cni-plugin": "the module proxy refuses it (1.7.1-flannel1); the flannel of "
     "containernetworking/plugins 0.8.7 and 0.9.1 is in the table",
     "projectcalico/calico": "the module proxy lists no version",
+    "antrea, kube-ovn, weave, meshnet, sriov": "the module proxy does not serve them",
+    "cloudnativelabs/kube-router": "it brings no plugin of its own: it runs bridge with host-local",
     "k8snetworkplumbingwg/multus-cni 3.9.3": "its go.mod names k8s.io/kubelet v0.0.0, which the "
     "module proxy refuses",
 }
@@ -73,8 +83,8 @@ NOT_HAD = {
 NOT_LIVED = {
     "macvlan, ipvlan, vlan, dummy, vrf": "the kernel of the machine has no such devices",
     "dhcp": "it asks a daemon of its own, which asks a DHCP server",
-    "whereabouts as the IPAM of a pod": "it keeps its addresses in a cluster's API; what it "
-    "answers to CHECK is held by test_check.py",
+    "whereabouts, aws-cni, egress-cni, cilium-cni": "ADD wants a cluster or a daemon",
+    "flannel of 0.8.7": "it has host-local keep its addresses in the machine's own folder",
 }
 """What is built and creates no pod here."""
 
@@ -115,6 +125,7 @@ def _compile(source: Path, module: str, target: Path) -> None:
 
 _RENAMED = {
     "whereabouts-0.9.2": {"cmd": "whereabouts"},
+    "aws-1.23.2": {"routed-eni-cni-plugin": "aws-cni", "egress-cni-plugin": "egress-cni"},
 }
 """Go names a program after its package's path."""
 
