@@ -16,10 +16,10 @@ Whom a plugin delegates to is called as that plugin sees fit:
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Literal
 
-from cni_upgrade.cni import golang, version_keys
+from cni_upgrade.cni import check_traits, golang, version_keys
 from cni_upgrade.cni.document import Node
 from cni_upgrade.cni.value import dataclass
 
@@ -46,6 +46,8 @@ class Called:
     """Where multus looks for it, before the runtime's folders; empty if it is the runtime's."""
     file: str = ""
     """With `key`: the file of the network's folder where it stands, which no rewrite touches."""
+    traits: tuple[str, ...] = field(default=(), compare=False)
+    """Of a plugin of the list: what of its config decides whether its CHECK passes."""
 
     @property
     def path(self) -> str:
@@ -88,7 +90,17 @@ def chain(plugins: list[Node], files: Mapping[int, str] | None = None) -> tuple[
         (plugin, _from_list(plugin, place, (files or {}).get(place, "")))
         for place, plugin in enumerate(plugins)
     )
-    return tuple(dict.fromkeys(call for plugin, by in placed for call in _calls(plugin, by)))
+    calls = (call for plugin, by in placed for call in _calls(plugin, by))
+    return tuple(_with_traits(dict.fromkeys(calls), plugins))
+
+
+def _with_traits(calls: Iterable[Called], plugins: list[Node]) -> Iterator[Called]:
+    """The same calls; the first of each place, which is the plugin of the list, with its traits."""
+    seen: set[int] = set()
+    for call in calls:
+        head = call.place not in seen
+        seen.add(call.place)
+        yield replace(call, traits=check_traits.traits(plugins, call.place)) if head else call
 
 
 def _from_list(plugin: Node, place: int, file: str) -> Called:

@@ -116,9 +116,12 @@ def objections(runtime: Runtime, chain: Sequence[Support], version: str) -> list
             reasons.append(
                 f"{support.type} answers without a cniVersion, so that {command} fails at {version}"
             )
-    if check.asked(runtime, version):
+    asks = check.asked(runtime, version)
+    if asks is not False:
+        does = "asks" if asks else "may ask"
         reasons += [
-            f"{runtime.label} asks CHECK of new pods from {check.FIRST} on, which {each} refuses"
+            f"{runtime.label} {does} CHECK of new pods from {check.FIRST} on, which {each.plugin} refuses: "
+            f"{each.why}"
             for each in check.refusing(chain)
         ]
     return list(dict.fromkeys(reasons))

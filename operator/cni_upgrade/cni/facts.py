@@ -39,6 +39,9 @@ class Support:
     path: str = ""
     """Where it stands, if that is a folder of multus' own."""
 
+    release: str | None = None
+    """The release of containernetworking/plugins that it was built from; None if not known."""
+
     @property
     def label(self) -> str:
         """How messages call it: another copy may be the runtime's."""
@@ -141,6 +144,9 @@ class Facts:
     """containerd is told to bring up the loopback itself."""
     unread: Finding | None = None
     """Why it is not known which configs the runtime reads; then there are none here."""
+    check_doubted: bool = True
+    """Whether a CHECK of which nothing is known makes a creation unknown. Not where that is asked
+    apart (`unanswered`)."""
 
 
 @dataclass(frozen=True, slots=True)

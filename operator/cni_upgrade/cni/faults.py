@@ -173,16 +173,18 @@ def f3(support: Support, runtime: Runtime) -> Finding:
     )
 
 
-def check_broken(config: Config, version: str | None, plugin: str, runtime: Runtime) -> Finding:
-    """A plugin without CHECK, under a runtime that asks it of each pod that it creates."""
+def check_broken(
+    config: Config, version: str | None, answer: check.Answer, runtime: Runtime
+) -> Finding:
+    """A CHECK that does not pass, under a runtime that asks it of each pod that it creates."""
     return Finding(
         Code.CHECK_BROKEN,
         Severity.FAULT,
         config.name,
         f"cniVersion is {shown(str(version))}: {runtime.label} asks CHECK of every pod that it "
-        f"creates, {plugin} refuses it, and the pod is not created",
+        f"creates, and a pod that does not pass is not created: {answer.why}",
         f"write a cniVersion below {check.FIRST}, which has no CHECK, or `disableCheck: true` into "
-        f"the list; or replace {plugin}",
+        f"the list; or replace {answer.plugin}",
     )
 
 

@@ -58,7 +58,8 @@ class Outcome:
 
 def add(config: Config, version: str | None, node: Node) -> Outcome:
     """What the next creation of a pod will do with the file at that version."""
-    return _outcome(_add_faults(config, version, node), _binaries_known(version, node))
+    known = _binaries_known(version, node) and _check_known(version, node)
+    return _outcome(_add_faults(config, version, node), known)
 
 
 def delete(config: Config, version: str | None, node: Node) -> Outcome:
@@ -104,6 +105,14 @@ def _binaries_known(version: str | None, node: Node) -> bool:
     return node.runtime.libcni is not None and not node.doubts(version)
 
 
+def _check_known(version: str | None, node: Node) -> bool:
+    """Whether it is known that CHECK passes wherever the runtime asks it, so no fault means none."""
+    asks = check.asked(node.runtime, version)
+    if asks is None and check.refusing(node.chain):
+        return False
+    return asks is False or not (node.check_doubted and check.unproved(node.chain))
+
+
 def _pods_known(config: Config, version: str | None, node: Node) -> bool:
     """Whether it is known of every pod that runs now at which version it was added, or no matter.
 
@@ -141,8 +150,8 @@ def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
         if at := compat.misread_result(runtime, support, version):
             yield faults.misread_result(config, at, support, runtime)
     if check.asked(runtime, version):
-        for plugin in check.refusing(node.chain):
-            yield faults.check_broken(config, version, plugin, runtime)
+        for answer in check.refusing(node.chain):
+            yield faults.check_broken(config, version, answer, runtime)
     if runtime.f3:
         for support in node.chain:
             if support.type in compat.RESULT_WITHOUT_VERSION:

@@ -34,6 +34,8 @@ class Node:
     """Such ones of multus' `defaultNetworks`."""
     versionless: Sequence[Versionless] = ()
     """Networks that multus adds and deletes with no version."""
+    check_doubted: bool = True
+    """As of the facts."""
     plugins: Mapping[str, Support] = field(default_factory=dict)
     """All that were asked, those of the configs in the results cache too; by the whole path those
     that multus runs and that stand where it looks first."""
@@ -54,6 +56,7 @@ class Node:
             elsewhere,
             defaults,
             versionless,
+            facts.check_doubted,
             facts.plugins,
         )
         return replace(node, chain=[node.called(each) for each in calls])

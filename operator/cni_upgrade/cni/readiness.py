@@ -69,7 +69,7 @@ def readiness(
     others: list[Obstacle] = []
     asking: list[Obstacle] = []
     unknown = False
-    facts = replace(facts, without_cni=None)
+    facts = replace(facts, without_cni=None, check_doubted=False)
     today = in_use(facts)
     for name, first, last, other in _runs(wanted, after, elsewhere):
         several = _several(name, first, last)

@@ -155,17 +155,32 @@ def remarks(config: Config, node: Node, reached: str | None, plan: Plan) -> Iter
 
 
 def check_findings(config: Config, node: Node, plan: Plan) -> Iterator[Finding]:
-    """That a change begins to have CHECK asked, of plugins of which nothing is known there."""
-    plugins = check.unproved(node.chain)
-    begins = check.asked(node.runtime, plan.to) and not check.asked(node.runtime, config.version)
-    if plugins and begins and plan.action in (Action.REWRITE, Action.MANAGED):
+    """That CHECK is asked of plugins of which it is not known whether it passes there."""
+    unproved = check.unproved(node.chain)
+    written = plan.action in (Action.REWRITE, Action.MANAGED)
+    asks = check.asked(node.runtime, plan.to if written else config.version)
+    if not unproved or asks is False:
+        return
+    plugins, why = (", ".join(e.plugin for e in unproved), "; ".join(e.why for e in unproved))
+    asking = f"{node.runtime.label} {'asks' if asks else 'may ask'} CHECK of every pod that it"
+    if check.asked(node.runtime, config.version) is not False:
+        yield Finding(
+            Code.CHECK_UNPROVED,
+            Severity.INFO,
+            config.name,
+            f"{asking} creates: whether {plugins} answers is not known, and pods that are created "
+            f"on this node today are what shows it: {why}",
+            "see whether pods start on this node; where none does, set the version to 0.3.1, or "
+            "`disableCheck: true` in the list",
+        )
+    else:
         yield Finding(
             Code.CHECK_UNPROVED,
             Severity.WARNING,
             config.name,
-            f"at {plan.to} {node.runtime.label} asks CHECK of every pod that it creates, and at "
-            f"{shown(config.version or 'no version')} it does not: whether {', '.join(plugins)} "
-            "answers is not known, and if not, no pod can be created",
+            f"at {plan.to} {asking} creates, and at {shown(config.version or 'no version')} it "
+            f"does not: whether {plugins} answers is not known, and if not, no pod can be created: "
+            f"{why}",
             "have the change proved by a pod (a policy does, and takes it back; after an apply by "
             "hand create one, and restore if it fails), or set the target to 0.3.1, or "
             "`disableCheck: true` in the list",

@@ -47,7 +47,7 @@ class Runtime:
     """What was taken for granted to know the above."""
     unseen: bool = False
     """No release of its line was looked at for it: `assumed` rests on nothing that is on record."""
-    asks_check: bool = False
+    asks_check: bool | None = None
     """Whether it asks CHECK of a pod that it creates, where the version has one (`check`)."""
 
     @property
@@ -192,7 +192,6 @@ def _said(known: Runtime, libcni: str) -> Runtime:
         loopback_at=known.loopback_at or ("0.3.1" if known.name == "containerd" else None),
         assumed=f"{known.label} carries libcni {libcni}, as whoever runs this tool says",
         unseen=False,
-        asks_check=known.name == "cri-o",
     )
 
 

@@ -44,9 +44,9 @@ def unanswered(
         old, new = today.get(each.name), _under(each, then)
         after = Node.of(new, then, facts, ())
         checked = _checked(old, now, facts) if old is not None else ()
-        plugins = [plugin for plugin in check.unproved(after.chain) if plugin not in checked]
-        if plugins and check.asked(after.runtime, new.version):
-            yield first, _check(plugins)
+        unproved = [each for each in check.unproved(after.chain) if each.plugin not in checked]
+        if unproved and check.asked(after.runtime, new.version) is not False:
+            yield first, _check(unproved)
         if asks_status is None:
             continue
         reporting = old.mains if old is not None and status.asked(now, old.version) else ()
@@ -63,18 +63,19 @@ def _checked(config: Config, runtime: Runtime, facts: Facts) -> Collection[str]:
     if not check.asked(node.runtime, config.version):
         return ()
     adds = health.add(config, config.version, node).works is not False
-    return check.unproved(node.chain) if adds else ()
+    return [each.plugin for each in check.unproved(node.chain)] if adds else ()
 
 
 def _under(config: Config, runtime: Runtime) -> Config:
     return config.under(runtime.libcni) if runtime.libcni else config
 
 
-def _check(plugins: list[str]) -> str:
+def _check(unproved: list[check.Answer]) -> str:
+    plugins = ", ".join(each.plugin for each in unproved)
     return (
-        f"it asks CHECK of every pod that it creates: whether {', '.join(plugins)} answers is not "
-        "known, for today's runtime does not ask that, as far as is known; if not, no pod can be "
-        "created"
+        f"it asks CHECK of every pod that it creates: whether {plugins} answers is not known, for "
+        "today's runtime does not ask that, as far as is known; if not, no pod can be created: "
+        f"{'; '.join(each.why for each in unproved)}"
     )
 
 

@@ -244,9 +244,6 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         health.delete_next(config, reached, there),
         _beside(health.delete_existing(config, reached, there), theirs),
     )
-    unproved = tuple(remarks.check_findings(config, node, plan))
-    if unproved and plan.action is Action.REWRITE:
-        after = (_doubted(after[0]), *after[1:])
     if fault and plan.action is not Action.REWRITE:
         after = (not_loaded, not_loaded, not_loaded)
     # Its plugin takes a placeholder or refuses it, as no version tells. Not before: which version
@@ -284,7 +281,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *remarks.support_findings(node.binaries),
         *remarks.delegate_findings(config, node),
         *config.notes,
-        *unproved,
+        *remarks.check_findings(config, node, plan),
         *remarks.status_findings(config, node, plan),
         *(() if fault else remarks.remarks(config, node, reached, plan)),
     )

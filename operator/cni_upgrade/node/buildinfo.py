@@ -6,6 +6,7 @@ links libcni 1.3.0 and says that it supports 1.0.0; Debian's packages carry none
 """
 
 import mmap
+import re
 import struct
 
 from cni_upgrade.cni.runtimes import MAX_BY_LIBCNI
@@ -18,6 +19,12 @@ _INLINE_FORMAT = 2
 _SENTINEL = 16  # bytes of marker around the module list (runtime/debug/mod.go)
 _LONGEST = 1 << 20
 _LIBCNI = "github.com/containernetworking/cni"
+_PLUGINS = "github.com/containernetworking/plugins"
+_BUILD_VERSION = re.compile(
+    re.escape(f"-X {_PLUGINS}/pkg/utils/buildversion.BuildVersion=")
+    + r"v?([0-9]+\.[0-9]+\.[0-9]+)(?=[\s\"']|$)"
+)
+_RELEASE = re.compile(r"v([0-9]+\.[0-9]+\.[0-9]+)")
 _OLDER = {"0.3": "0.2.0", "0.4": "0.3.0", "0.5": "0.3.1", "0.6": "0.3.1", "0.7": "0.4.0"}
 _PT_LOAD = 1
 
@@ -40,30 +47,56 @@ def libcni(path: str) -> str | None:
 
     None when the file has no build info, or links none. Raises OSError when it cannot be read.
     """
+    release, _ = _linked(_build_info(path), _LIBCNI)
+    return release.removeprefix("v") if release else None
+
+
+def plugins(path: str) -> str | None:
+    """The release of containernetworking/plugins that the plugin at `path` was built from.
+
+    None for a binary that is none of that module's own plugins, for a fork, and for what lies
+    between two releases. Raises OSError when the file cannot be read.
+    """
+    text = _build_info(path)
+    own = f"path\t{_PLUGINS}/plugins/"
+    if not any(line.startswith(own) for line in text.splitlines()):
+        return None
+    release, by = _linked(text, _PLUGINS)
+    if by != _PLUGINS:
+        return None
+    if release == "(devel)":  # built in a checkout: the project's build script names the release
+        said = _BUILD_VERSION.search(text)
+        return said[1] if said else None
+    found = _RELEASE.fullmatch(release or "")
+    return found[1] if found else None
+
+
+def _build_info(path: str) -> str:
+    """The build info of the file, "" when there is none. Raises OSError."""
     with open(path, "rb") as binary:  # noqa: PTH123 - see files.py
         try:
             data = mmap.mmap(binary.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:  # an empty file cannot be mapped
-            return None
+            return ""
     with data:
-        release = _libcni(_modules(data))
-    return release.removeprefix("v") if release else None
+        return _modules(data)
 
 
-def _libcni(modules: str) -> str | None:
-    """The release in the module list, the replacement's when it is replaced by another release."""
+def _linked(text: str, module: str) -> tuple[str | None, str | None]:
+    """The release of a module in the build info, and the name of its replacement, or its own."""
     release: str | None = None
+    by: str | None = None
     replaceable = False
-    for text in modules.splitlines():
-        fields = text.split("\t")
+    for line in text.splitlines():
+        fields = line.split("\t")
         if len(fields) < 3:
             replaceable = False
         elif fields[0] in ("mod", "dep"):
-            replaceable = fields[1] == _LIBCNI
-            release = fields[2] if replaceable else release
+            replaceable = fields[1] == module
+            release, by = (fields[2], module) if replaceable else (release, by)
         elif fields[0] == "=>" and replaceable:
-            release = fields[2]
-    return release
+            release, by = fields[2], fields[1]
+    return release, by
 
 
 def _modules(data: mmap.mmap) -> str:

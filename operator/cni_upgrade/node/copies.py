@@ -67,8 +67,8 @@ def _of_all(found: Support, apart: _Apart) -> Support:
     binary = found.type
     there = [(host, said[binary]) for (host, _), said in apart if said[binary].source != "missing"]
     if len({said.supported for _, said in there}) < 2:
-        carried = {said.libcni for _, said in there}
-        return found if len(carried) < 2 else replace(found, libcni=None)
+        built = {(said.libcni, said.release) for _, said in there}
+        return found if len(built) < 2 else replace(found, libcni=None, release=None)
     answers = "; ".join(
         f"{host}: {supported_range(said.supported) if said.supported else 'not known'}"
         for host, said in there

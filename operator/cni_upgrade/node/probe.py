@@ -4,7 +4,7 @@ Each that is found (`plugin_binary`) is run with CNI_COMMAND=VERSION (`plugin_ru
 `pkg/invoke/exec.go` GetVersionInfo), and its answer is weighed (`plugin_answer`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from cni_upgrade.cni.facts import Support
@@ -71,8 +71,11 @@ def _ask(batch: Sequence[tuple[str, Place]], version: str) -> dict[str, Support]
         if isinstance(answer, Finding):
             supports[binary] = _bounded(real, answer)
             continue
-        carried = _carried(real) if binary == CARRIES_LIBCNI else None
-        supports[binary] = replace(answer, libcni=carried, interpreter=_interpreter(real))
+        carried = _known(buildinfo.libcni, real) if binary == CARRIES_LIBCNI else None
+        release = _known(buildinfo.plugins, real)
+        supports[binary] = replace(
+            answer, libcni=carried, interpreter=_interpreter(real), release=release
+        )
     return supports
 
 
@@ -84,10 +87,10 @@ def _interpreter(path: str) -> str:
         return ""  # it was there when it answered
 
 
-def _carried(path: str) -> str | None:
-    """The libcni of a plugin that runs others with its own."""
+def _known(of: Callable[[str], str | None], path: str) -> str | None:
+    """What the build info tells, or nothing where it cannot be read."""
     try:
-        return buildinfo.libcni(path)
+        return of(path)
     except OSError:
         return None
 

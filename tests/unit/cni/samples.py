@@ -1,6 +1,7 @@
 """Configs as they are found on nodes, and the plugins that are found beside them."""
 
 import json
+from dataclasses import replace
 
 from cni_upgrade.cni import versions
 from cni_upgrade.cni.facts import Support
@@ -16,8 +17,8 @@ BRIDGE = """\
       "ipMasq": true,
       "ipam": {
         "type": "host-local",
-        "ranges": [[{"subnet": "10.88.0.0/16"}], [{"subnet": "2001:db8:4860::/64"}]],
-        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
+        "ranges": [[{"subnet": "10.88.0.0/16"}]],
+        "routes": [{"dst": "0.0.0.0/0"}]
       }
     },
     {
@@ -82,4 +83,14 @@ def plugins(highest: str, **others: str) -> dict[str, Support]:
     names = ("bridge", "host-local", "portmap", "loopback")
     levels = {**dict.fromkeys(names, highest)}
     levels.update({name.replace("_", "-"): level for name, level in others.items()})
-    return {name: Support.told(name, supports(level)) for name, level in levels.items()}
+    return {name: told(name, level) for name, level in levels.items()}
+
+
+_RELEASES = {"0.4.0": "0.9.1", "1.0.0": "1.5.1", "1.1.0": "1.9.1"}
+"""Of containernetworking/plugins, the last releases that speak up to that version."""
+
+
+def told(name: str, highest: str, lowest: str = "0.1.0") -> Support:
+    """A plugin of the last release that speaks up to a version, as its build info says."""
+    support = Support.told(name, supports(highest, lowest))
+    return replace(support, release=_RELEASES.get(highest))

@@ -12,9 +12,9 @@ from tests.unit.cni import samples
 from tests.unit.cni.judged import NEW, codes, node, pods
 
 BAD_VERSIONS = (
-    b'{"cniVersion": null, "name": "n", "plugins": [{"type": "bridge"}]}',
-    b'{"cniVersion": 0.4, "name": "n", "plugins": [{"type": "bridge"}]}',
-    b'{"cniVersion": "0.4.0", "name": "n", "plugins": [{"type": "bridge", "cniVersion": 1}]}',
+    b'{"cniVersion": null, "name": "n", "plugins": [{"type": "portmap"}]}',
+    b'{"cniVersion": 0.4, "name": "n", "plugins": [{"type": "portmap"}]}',
+    b'{"cniVersion": "0.4.0", "name": "n", "plugins": [{"type": "portmap", "cniVersion": 1}]}',
 )
 
 

@@ -32,7 +32,7 @@ def judged(
         del text["cniVersion"]
     data = json.dumps(text).encode()
     binaries = config.read(name, data).plugins
-    known = {each: Support.told(each, samples.supports("1.0.0", lowest)) for each in binaries}
+    known = {each: samples.told(each, "1.0.0", lowest) for each in binaries}
     found = {**NEW, **known}
     return node(runtime, None, found, data=data, name=name, target=target, managed_files="Override")
 
@@ -97,10 +97,11 @@ def test_what_is_not_known_of_a_plugin_is_said(plugin: dict[str, object]) -> Non
 
 
 @pytest.mark.parametrize("version", ["0.4.0", "1.0.0"])
-def test_what_is_asked_today_already_is_not_doubted(version: str) -> None:
+def test_what_is_asked_today_already_is_said_to_be_unknown(version: str) -> None:
     found = judged(version, [{"type": "cilium-cni"}])
-    assert "CheckUnproved" not in codes(found)
-    assert (found.baseline.add, found.after.add) == (True, True)
+    assert "CheckUnproved" in codes(found, Severity.INFO)
+    assert (found.baseline.add, found.after.add) == (None, None)
+    assert (found.baseline.del_, found.after.del_) == (True, True)
 
 
 def test_where_nobody_asks_nothing_is_said() -> None:

@@ -9,13 +9,19 @@ from cni_upgrade.cni import config, moves, versions
 from cni_upgrade.cni.facts import Facts, Support, Target
 from cni_upgrade.cni.readiness import readiness, together
 from cni_upgrade.cni.verdict import judge
+from tests.unit.cni import samples
 
 
 def facts(runtime: str, *plugins: str, **members: object) -> Facts:
     """A node with a list of those plugins, each of which claims every version."""
-    text = {"name": "n", "plugins": [{"type": each} for each in plugins], **members}
+    ipam = {"ipam": {"type": "host-local"}}
+    listed = [{"type": each, **(ipam if each == "bridge" else {})} for each in plugins]
+    text = {"name": "n", "plugins": listed, **members}
     read = config.read("10-net.conflist", json.dumps(text).encode())
-    claimed = {each: Support.told(each, versions.KNOWN) for each in (*plugins, "loopback")}
+    claimed = {
+        each: samples.told(each, versions.KNOWN[-1])
+        for each in (*plugins, "host-local", "loopback")
+    }
     return Facts(runtime, [read], claimed)
 
 
@@ -170,7 +176,7 @@ def appended(known: Facts, plugin: str) -> Facts:
     (own,) = known.configs
     inline = {"50-more.conf": json.dumps({"type": plugin}).encode()}
     read = config.read(own.name, own.data, inline=inline)
-    claimed = Support.told(plugin, versions.KNOWN)
+    claimed = samples.told(plugin, versions.KNOWN[-1])
     return replace(known, configs=[read], plugins={**known.plugins, plugin: claimed})
 
 
