@@ -141,6 +141,22 @@ STORIES: dict[str, Story] = {
             "measured with libcni itself (tests/judge)",
         ),
     ),
+    "KeptDel": Story(
+        seen="The file is right and new pods come and go, and pods of before plugins were replaced "
+        "by older ones hang in Terminating. Under multus they may go at the second attempt, and "
+        "their addresses stay taken.",
+        cause="flannel and multus write down the config with which they call other plugins at ADD, "
+        "by the container's id, and DEL calls with that: no change of the file reaches those pods. "
+        "multus removes it even where DEL fails, finds nothing at the next one and calls it done.",
+        cure="Put plugins that support that version back until those pods are gone. Or write one "
+        "that they support into what is kept: /var/lib/cni/flannel/CONTAINER (dataDir) is plain "
+        "JSON, /var/lib/cni/multus/CONTAINER (cniDir) has it in base64 (Bytes).",
+        sources=(
+            "containernetworking/plugins v0.9.1 plugins/meta/flannel/flannel.go",
+            "k8snetworkplumbingwg/multus-cni pkg/multus/multus.go saveDelegates, CmdDel",
+            "measured with flannel, bridge and host-local (tests/judge)",
+        ),
+    ),
     "NoConfig": Story(
         seen="The node is NotReady: cni plugin not initialized. No pod gets a network.",
         cause="The folder of the runtime has no config that it would take. As a rule the network "

@@ -282,3 +282,28 @@ def _cached(config: Config, runtime: Runtime, effect: str, action: str) -> Findi
         f"{runtime.label} deletes with the config that it cached at ADD: {effect}",
         action,
     )
+
+
+def kept_refused(
+    config: Config, keeper: Support, folder: str, pods: Sequence[Sandbox], binary: Support
+) -> Finding:
+    """Pods that a plugin deletes with what it kept of their ADD, and a binary that refuses that."""
+    called = {at for pod in pods for at in (binary.called.at(pod.version) if binary.called else ())}
+    back = binary.type
+    if binary.source == "missing":
+        why = f"{binary.label} is not there"
+    elif binary.takes(pods[0].version) is False:
+        at = compat.either(sorted(called))
+        why = f"{binary.label} is called at {at} and supports {_supports(binary)}"
+    else:
+        back = keeper.type
+        why = f"libcni {keeper.libcni}, which {back} carries, deletes nothing with no version"
+    return Finding(
+        Code.KEPT_DEL,
+        Severity.WARNING,
+        config.name,
+        f"{keeper.type} deletes with the config that it kept of the ADD, whatever the file says: "
+        f"{compat.told(pods)} added {compat.added_at(pods)} cannot be deleted, since {why}",
+        f"put a {back} that takes it into the plugin folder until those pods are gone, or write a "
+        f"version that is taken into what {keeper.type} keeps of each pod (its {folder})",
+    )

@@ -51,6 +51,13 @@ class Code(StrEnum):
             "so a rewrite does not help the pods that run now"
         ),
     )
+    KEPT_DEL = (
+        "KeptDel",
+        (
+            "a plugin deletes a pod with the config that it kept of the ADD (flannel, multus), "
+            "and a binary does not support the version in that"
+        ),
+    )
     NOT_OURS = (
         "NotOurs",
         (

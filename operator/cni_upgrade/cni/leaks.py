@@ -21,6 +21,7 @@ _BEFORE_ANY_PLUGIN = (
     Code.BAD_VERSION,
     Code.MISSING_NAME,
     Code.CACHED_DEL,
+    Code.KEPT_DEL,
 )
 """Where DEL fails before a plugin that gives an address back has run."""
 

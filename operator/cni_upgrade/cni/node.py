@@ -218,7 +218,7 @@ def _calls(
         if named is None or named.error is not None or named.elsewhere:
             unseen.append(path)
         else:
-            calls += chain.alone(named.calls, named.version, config.delegate_dir)
+            calls += chain.alone(named.calls, named.version, config.delegate_dir, multus)
             if not named.version:
                 versionless.append(Versionless(multus, named.name, named.kind == "conflist"))
     return calls, elsewhere, defaults, versionless

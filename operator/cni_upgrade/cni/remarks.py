@@ -16,7 +16,7 @@ from cni_upgrade.cni.runtimes import JUDGED, Runtime
 def incurable(outcomes: Iterable[health.Outcome], config: Config) -> Iterator[Finding]:
     """Causes that no version takes away."""
     for cause in causes(outcomes):
-        if cause.code not in health.CURABLE and cause.code != Code.CACHED_DEL:
+        if cause.code not in (*health.CURABLE, Code.CACHED_DEL, Code.KEPT_DEL):
             yield Finding(
                 Code.CANNOT_CURE,
                 Severity.INFO,
@@ -308,3 +308,10 @@ TEMPLATED = "10-containerd-net.conflist"
 def causes(outcomes: Iterable[health.Outcome]) -> list[Finding]:
     """Why commands fail, all of them."""
     return [cause for outcome in outcomes for cause in outcome.causes]
+
+
+def left_behind(runtime: Runtime, existing: health.Outcome) -> list[Finding]:
+    """Why pods that run now are not deleted after the change either, where no file has to do with
+    that: they are deleted with what was cached or kept of their ADD."""
+    cached = runtime.deletes_with == "cached"
+    return [each for each in existing.causes if cached or each.code == Code.KEPT_DEL]

@@ -275,7 +275,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     findings = (
         *remarks.causes(before),
         *plan.findings,
-        *(remarks.causes((after[2],)) if runtime.deletes_with == "cached" else ()),
+        *remarks.left_behind(runtime, after[2]),
         *remarks.perhaps_not_ours(config, runtime, others, theirs),
         *remarks.of_another_engine(
             config, runtime, foreign, health.delete_of_others(config, node, foreign)
