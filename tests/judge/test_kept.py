@@ -1,8 +1,9 @@
 """What a plugin keeps of an ADD, and deletes with: flannel, whose bridge was replaced since.
 
-The file may say another version by then, and be right for the pods to come: the one from before is
-deleted at the version that flannel wrote down. Each story is lived as it is, and once more after the
-engine's rewrite, as containerd and as CRI-O delete; the pod is read from the real results cache.
+The file may say another version by then, and be right for the pods to come: the one from before
+is deleted at the version that flannel wrote down. Each story is lived as it is, and once more after
+the engine's rewrite, as containerd and as CRI-O delete. The pod is read from the real results
+cache.
 """
 
 import json
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.skipif(not can_run(), reason="needs root, for network n
 
 OLD = {"bridge": "0.9.1", "host-local": "0.9.1"}
 """They take up to 0.4.0."""
+
+NEW = dict.fromkeys(OLD, "1.9.1")
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,7 @@ STORIES = (
     Story("bridge gone", "0.4.0", "1.0.0", since={"bridge": None}, old_goes=(False, None)),
     Story("the delegate's own version lowered", None, None, since=OLD, own=("1.0.0", "0.4.0"),
           old_goes=(False, False)),
-    Story("raised with all of them", "0.4.0", "1.0.0", before=OLD, since=dict.fromkeys(OLD, "1.9.1"),
-          old_goes=(True, None)),
+    Story("raised with all of them", "0.4.0", "1.0.0", before=OLD, since=NEW, old_goes=(True, None)),
 )  # fmt: skip
 
 
