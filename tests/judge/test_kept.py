@@ -55,7 +55,8 @@ STORIES = (
     Story("bridge gone", "0.4.0", "1.0.0", since={"bridge": None}, old_goes=(False, None)),
     Story("the delegate's own version lowered", None, None, since=OLD, own=("1.0.0", "0.4.0"),
           old_goes=(False, False)),
-    Story("raised with all of them", "0.4.0", "1.0.0", before=OLD, since=NEW, old_goes=(True, None)),
+    Story("raised with all of them", "0.4.0", "1.0.0", before=OLD, since=NEW,
+          old_goes=(True, None)),
 )  # fmt: skip
 
 
