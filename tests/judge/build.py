@@ -59,12 +59,24 @@ def flannel(*, newer: bool = False) -> Path:
     It supports up to 0.4.0; `newer`: the same source with libcni 1.1.2, up to 1.0.0, as flannel's
     own later releases do.
     """
-    module = HERE / "flannel" if newer else HERE.parent / "cluster/components/plugins-0.9.1"
-    package = "github.com/containernetworking/plugins/plugins/meta/flannel"
+    module = HERE / "flannel" if newer else _plugins("0.9.1")
+    return _plugin(module, "meta/flannel")
+
+
+def static(release: str) -> Path:
+    """The IPAM plugin static of a release of containernetworking/plugins."""
+    return _plugin(_plugins(release), "ipam/static")
+
+
+def _plugins(release: str) -> Path:
+    return HERE.parent / f"cluster/components/plugins-{release}"
+
+
+def _plugin(module: Path, package: str) -> Path:
     digest = hashlib.sha256((module / "go.sum").read_bytes()).hexdigest()
-    program = cache() / digest[:20] / "flannel"
+    program = cache() / digest[:20] / Path(package).name
     if not program.exists():
-        _compile(module, package, program)
+        _compile(module, f"github.com/containernetworking/plugins/plugins/{package}", program)
     return program
 
 

@@ -157,6 +157,20 @@ STORIES: dict[str, Story] = {
             "measured with flannel, bridge and host-local (tests/judge)",
         ),
     ),
+    "Addresses": Story(
+        seen="Pods stay in ContainerCreating: CNI version 0.2.0 does not support more than 1 "
+        "address per family, or: cannot convert: no valid IP addresses.",
+        cause="A result below 0.3.0 has room for one IPv4 and one IPv6 address, and a missing "
+        "version counts as one. host-local, static and whereabouts refuse to give more, the first "
+        "and the last at DEL too. A network without IPAM cannot give its result back.",
+        cure="Write 0.3.0 or later, in a delegate of multus into its own config; a rewrite of the "
+        "file does. Two ranges in one set of host-local are one address.",
+        sources=(
+            "containernetworking/plugins plugins/ipam/host-local, plugins/ipam/static",
+            "libcni pkg/types/020, pkg/types/100",
+            "measured with bridge, host-local and static (tests/judge); whereabouts was read",
+        ),
+    ),
     "NoConfig": Story(
         seen="The node is NotReady: cni plugin not initialized. No pod gets a network.",
         cause="The folder of the runtime has no config that it would take. As a rule the network "

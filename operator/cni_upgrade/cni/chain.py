@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from cni_upgrade.cni import golang, version_keys
+from cni_upgrade.cni import addresses, golang, version_keys
 from cni_upgrade.cni.document import Node
 from cni_upgrade.cni.value import dataclass
 
@@ -49,6 +49,8 @@ class Called:
     """With `key`: the file of the network's folder where it stands, which no rewrite touches."""
     keeper: str = ""
     """Who keeps the config of its ADD and has it delete with that; empty where nobody does."""
+    gives: str = ""
+    """What it gives a pod that a result below 0.3.0 has no room for (`addresses`)."""
 
     @property
     def path(self) -> str:
@@ -114,7 +116,8 @@ def alone(
     """The calls of a config that multus calls at that version, and looks for there first."""
     by = Called("", "own", folder=folder, keeper=multus)
     for call in calls:
-        yield replace(by, binary=call.binary, ipam=call.ipam, own=call.at(version))
+        own = call.at(version)
+        yield replace(by, binary=call.binary, ipam=call.ipam, own=own, gives=call.gives)
 
 
 def elsewhere(plugins: list[Node]) -> tuple[str, ...]:
@@ -181,17 +184,17 @@ def _calls(node: Node, by: Called) -> Iterator[Called]:
     if node.kind != "object":
         return
     kind = last_string(node, "type")
-    if kind:
-        yield replace(by, binary=kind)
     ipam = ""
     for value in golang.fields(node, "ipam"):
         for named in golang.fields(value, "type"):
             ipam = str(named.scalar) if named.kind == "string" else ipam
+    if kind:
+        yield replace(by, binary=kind, gives=addresses.of_plugin(kind, ipam))
     if kind == "flannel":
         yield from _of_flannel(node, by, ipam)
         return
     if ipam:
-        yield replace(by, binary=ipam, ipam=True)
+        yield replace(by, binary=ipam, ipam=True, gives=addresses.of_ipam(node, ipam))
     if kind in MULTUS:
         if not last_string(node, "clusternetwork"):
             given = Called("", "own", place=by.place, folder=_bin_dir(node), keeper=kind)
@@ -213,7 +216,8 @@ def _of_flannel(node: Node, by: Called, ipam: str) -> Iterator[Called]:
         yield replace(given, binary=ipam, ipam=True)
     if not any(last_string(value, "type") for value in delegates):
         yield replace(given, binary="bridge")
-    yield from (call for value in delegates for call in _calls(value, given))
+    for value in delegates:  # flannel puts the IPAM in, with one subnet of each family
+        yield from (replace(call, gives="") for call in _calls(value, given))
     yield replace(given, binary="host-local", ipam=True)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cni_upgrade.cni import check, compat
+from cni_upgrade.cni.addresses import SEVERAL, refused_at_del
 from cni_upgrade.cni.chain import Called, Versionless
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Sandbox, Support
@@ -209,6 +210,30 @@ def stuck_sandboxes(config: Config, stuck: Sequence[Sandbox], version: str | Non
         "libcni does not convert the cached result",
         "write a version at which they can be deleted",
     )
+
+
+def addresses(
+    config: Config, version: str | None, node: Node, *, at_del: bool
+) -> Iterator[Finding]:
+    """Plugins that give a pod no address, or several of a family, below 0.3.0."""
+    for support in node.chain:
+        what = compat.gives(support)
+        if not compat.no_room(support, version):
+            continue
+        also = what == SEVERAL and refused_at_del(support.type)
+        if at_del and not also:
+            continue
+        at = compat.either(support.called.at(version) if support.called else ())
+        told = "CNI version does not support more than 1 address per family"
+        yield Finding(
+            Code.ADDRESSES,
+            Severity.FAULT,
+            config.name,
+            f"{support.label} is called at {at} and gives {what}, which no result below "
+            f"{compat.HAS_ROOM} can hold: ADD {'and DEL fail' if also else 'fails'} "
+            f"({told if what == SEVERAL else 'cannot convert: no valid IP addresses'})",
+            f"write {compat.HAS_ROOM} or later",
+        )
 
 
 def unknown_version(config: Config, version: str) -> Finding:

@@ -29,6 +29,7 @@ CURABLE = frozenset(
         Code.VERSIONLESS_RESULT,
         Code.RESULT_MISREAD,
         Code.CHECK_BROKEN,
+        Code.ADDRESSES,
     }
 )
 """Faults that another version in the file could take away."""
@@ -145,6 +146,7 @@ def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
         and versions.order(version) > limit
     ):
         yield faults.too_new(config, version, runtime)
+    yield from faults.addresses(config, version, node, at_del=False)
     yield from _versionless_results(config, version, node, "ADD")
     for support in node.chain:
         if at := compat.misread_result(runtime, support, version):
@@ -167,6 +169,7 @@ def _del_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
     yield from faults.missing_binaries(node)
     yield from faults.loopback_breaks(node)
     yield from _version_faults(config, version, node)
+    yield from faults.addresses(config, version, node, at_del=True)
     yield from _versionless_results(config, version, node, "DEL")
     yield from _delegates_stay(version, node)
     if runtime.deletes_with == "cached":
