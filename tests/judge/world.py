@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.node import LOOPBACK, LOOPBACK_NETWORK
@@ -62,7 +63,7 @@ class World:
         self._in_node("ip", "link", "set", "lo", "up")
         self._judge = Judge(release, "run", within=("ip", "netns", "exec", self._name))
 
-    def __enter__(self) -> "World":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -171,6 +171,15 @@ STORIES: dict[str, Story] = {
             "measured with bridge, host-local and static (tests/judge); whereabouts was read",
         ),
     ),
+    "Shared": Story(
+        seen="The file of podman's network is not raised to the target. Or it was, and containers "
+        "of podman neither start nor go: unsupported CNI result version.",
+        cause="podman up to 4 uses the networks of the same folder, with a libcni of its own: "
+        "0.8.1 in podman 3, which reads results up to 0.4.0. Nothing of Kubernetes shows it.",
+        cure="Leave it at 0.4.0, which every runtime reads. Where podman 4 or none runs, say so: "
+        "selection Exact, or managedFiles Override.",
+        sources=("containers/podman v3.4.4 go.mod, cni/87-podman-bridge.conflist",),
+    ),
     "NoConfig": Story(
         seen="The node is NotReady: cni plugin not initialized. No pod gets a network.",
         cause="The folder of the runtime has no config that it would take. As a rule the network "

@@ -87,6 +87,10 @@ class Code(StrEnum):
         "DelegateVersion",
         "a plugin is delegated to at a version that it refuses, or that is not known",
     )
+    DAEMON_REFUSES = (
+        "DaemonRefuses",
+        "a plugin's daemon most likely refuses the version that the plugin takes (antrea's)",
+    )
     CANNOT_CURE = "CannotCure", "no cniVersion cures this; a binary or the runtime must change"
     NO_VERSION_FITS = "NoVersionFits", "no version is supported by the runtime and every plugin"
 
@@ -119,6 +123,7 @@ class Code(StrEnum):
     HIDDEN_VERSION = "HiddenVersion", "a duplicate or oddly spelled key decides the cniVersion"
     INLINE_FOLDER = "InlineFolder", "libcni 1.3 appends the files of a folder named as the network"
     CONF_AT_1 = "ConfAt1", "a single-plugin .conf at 1.0.0 or later is outside the specification"
+    SHARED = "Shared", "another program uses this file with a libcni of its own, as podman does"
     KEPT_AS_CONF = (
         "KeptAsConf",
         "a single-plugin config was to become a list, and stays as it is because of what stands by",

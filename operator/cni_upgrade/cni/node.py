@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 
-from cni_upgrade.cni import chain, compat
+from cni_upgrade.cni import chain, compat, daemons
 from cni_upgrade.cni.chain import Called, Versionless
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
@@ -130,6 +130,7 @@ class Node:
             for each in self.told_otherwise(version)
             if each.supported and each.takes(version)
         ]
+        doubts += daemons.refusals(self.chain, version)
         doubts += map(_unseen, self.elsewhere)
         return list(dict.fromkeys(doubts))
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from cni_upgrade.cni import check, compat, health, status, versions
+from cni_upgrade.cni import check, compat, daemons, health, status, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
@@ -98,7 +98,16 @@ def support_findings(binaries: Sequence[Support]) -> Iterator[Finding]:
 def delegate_findings(config: Config, node: Node) -> Iterator[Finding]:
     """Whom the config delegates to in a way that cannot be told from here."""
     told = node.told_otherwise(config.version)  # which the file's own notes say
-    chain = [each for each in node.chain if each.supported and each not in told]
+    for doubt in daemons.refusals(node.chain, config.version):
+        yield Finding(
+            Code.DAEMON_REFUSES,
+            Severity.WARNING,
+            config.name,
+            doubt,
+            "write a cniVersion that every plugin and the runtime support",
+        )
+    quiet = (*told, *(each for each in node.chain if each.type in daemons.REFUSE_NO_VERSION))
+    chain = [each for each in node.chain if each.supported and each not in quiet]
     known = replace(node, chain=chain, loopback=None)
     for doubt in known.doubts(config.version):
         yield Finding(
