@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.node import LOOPBACK, LOOPBACK_NETWORK
@@ -65,7 +66,7 @@ class World:
         within = ("ip", "netns", "exec", self.name)
         self._judge = Judge(release, "run", within, quiet=quiet)
 
-    def __enter__(self) -> "World":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
