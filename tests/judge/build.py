@@ -65,7 +65,12 @@ def flannel(*, newer: bool = False) -> Path:
 
 def static(release: str) -> Path:
     """The IPAM plugin static of a release of containernetworking/plugins."""
-    return _plugin(_plugins(release), "ipam/static")
+    return plugin(release, "ipam/static")
+
+
+def plugin(release: str, name: str) -> Path:
+    """One plugin of a release of containernetworking/plugins that no cluster needs."""
+    return _plugin(_plugins(release), name)
 
 
 def _plugins(release: str) -> Path:

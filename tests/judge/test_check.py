@@ -13,8 +13,8 @@ from cni_upgrade.cni import config, versions
 from cni_upgrade.cni.facts import Facts, Sandbox, Target
 from cni_upgrade.cni.findings import Code
 from cni_upgrade.cni.rewrite import rewrite
-from cni_upgrade.cni.verdict import judge
-from tests.judge.build import RELEASES
+from cni_upgrade.cni.verdict import Judgement, judge
+from tests.judge.build import RELEASES, plugin
 from tests.judge.carriers import CONTAINERD, CRIO
 from tests.judge.world import World, can_run
 
@@ -96,3 +96,83 @@ def test_a_plugin_that_refuses_check(
 def created(world: World, name: str, asks: bool) -> bool:
     pod = world.pod(name)
     return not world.run("ADD", pod) and not (asks and world.run("STATUS", pod))
+
+
+ROUTED = {"routes": [{"dst": "192.168.0.0/16"}]}
+DUAL = {"ranges": [[{"subnet": "10.99.0.0/24"}], [{"subnet": "fd00:99::/64"}]]}
+ANNOTATED = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
+RATES = {"type": "bandwidth", "ingressRate": 1000000, "ingressBurst": 1000000}
+PORTS = {"type": "portmap", "capabilities": {"portMappings": True}}
+SPACES = {"type": "tuning", "sysctl": {"net.ipv4.ip_local_port_range": "1024 65000"}}
+PLAIN = {"type": "tuning", "sysctl": {"net.ipv4.ip_forward": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("ipam", "others", "old", "new"),
+    [
+        ({}, [ANNOTATED], False, True),
+        ({}, [RATES], True, True),
+        ({}, [{"type": "sbr"}], False, False),
+        (None, [], False, False),
+        ({}, [SPACES], False, False),
+        ({}, [PLAIN], True, True),
+        (ROUTED, [], False, True),
+        (DUAL, [PORTS], False, True),
+        ({}, [PORTS], True, True),
+    ],
+    ids=[
+        "bandwidth, and a pod without the annotation",
+        "bandwidth with rates of its own",
+        "sbr",
+        "no ipam",
+        "a sysctl with spaces",
+        "a plain sysctl",
+        "a route without a gateway",
+        "portmap, and a pod of both families",
+        "portmap",
+    ],
+)
+@pytest.mark.parametrize("release", ["0.9.1", "1.9.1"])
+def test_a_check_passes_as_was_said(
+    release: str,
+    ipam: dict[str, object] | None,
+    others: list[dict[str, object]],
+    old: bool,
+    new: bool,
+    tmp_path: Path,
+) -> None:
+    """To have a CHECK is not to pass it: each config at 0.3.1 and at 0.4.0, as CRI-O creates."""
+    passes = old if release == "0.9.1" else new
+    with World("1.3.0", tmp_path) as world:
+        world.install(release, "bridge", "host-local", "loopback")
+        for each in others:
+            kind = str(each["type"])
+            if kind in ("sbr", "tuning"):
+                (world.bin / kind).symlink_to(plugin(release, f"meta/{kind}"))
+            else:
+                world.install(release, kind)
+        entry = world.bridge()
+        stated = entry.pop("ipam")
+        assert isinstance(stated, dict)
+        main = entry if ipam is None else {**entry, "ipam": {**stated, **ipam}}
+
+        def judged(version: str) -> Judgement:
+            listed = {"cniVersion": version, "name": "net", "plugins": [main, *others]}
+            world.file.write_text(json.dumps(listed))
+            read = config.read(world.file.name, world.file.read_bytes())
+            return judge(Facts(CRIO["1.3.0"], [read], world.plugins()), Target("0.4.0"))
+
+        def created_as_crio_does(pod: str) -> bool:
+            # Not ADD: it also wants an address, which no pod of a bridge without IPAM has.
+            name = world.pod(pod)
+            assert world.run("ADD-LO", name) == ""
+            return not world.run("STATUS", name)
+
+        said = judged("0.4.0")
+        assert created_as_crio_does("asked") is passes
+        assert said.baseline.add is passes, said
+        assert (said.files[0].to == "0.3.1") is not passes, said
+        below = judged("0.3.1")
+        assert created_as_crio_does("not-asked") is True
+        assert below.baseline.add is True, below
+        assert below.files[0].to == ("0.4.0" if passes else "0.3.1"), below

@@ -12,12 +12,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.node import LOOPBACK, LOOPBACK_NETWORK
+from cni_upgrade.node import buildinfo
 from tests.cluster import build as cluster
 from tests.cluster import debian
 from tests.judge.process import Judge
@@ -47,7 +49,8 @@ def ask(binary: Path) -> Support:
         check=True,
         timeout=30,
     )
-    return Support.told(binary.name, json.loads(done.stdout)["supportedVersions"])
+    support = Support.told(binary.name, json.loads(done.stdout)["supportedVersions"])
+    return replace(support, release=buildinfo.plugins(str(binary)))
 
 
 class World:

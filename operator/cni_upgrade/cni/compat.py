@@ -125,8 +125,8 @@ def objections(runtime: Runtime, chain: Sequence[Support], version: str) -> list
     if asks is not False:
         does = "asks" if asks else "may ask"
         reasons += [
-            f"{runtime.label} {does} CHECK of new pods from {check.FIRST} on, which {each.plugin} refuses: "
-            f"{each.why}"
+            f"{runtime.label} {does} CHECK of new pods from {check.FIRST} on, "
+            f"which {each.plugin} refuses: {each.why}"
             for each in check.refusing(chain)
         ]
     return list(dict.fromkeys(reasons))

@@ -116,7 +116,7 @@ def _binaries_known(version: str | None, node: Node) -> bool:
 
 
 def _check_known(version: str | None, node: Node) -> bool:
-    """Whether it is known that CHECK passes wherever the runtime asks it, so no fault means none."""
+    """Whether it is known that CHECK passes where it is asked, so that no fault means none."""
     asks = check.asked(node.runtime, version)
     if asks is None and check.refusing(node.chain):
         return False

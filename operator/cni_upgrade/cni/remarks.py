@@ -170,30 +170,25 @@ def check_findings(config: Config, node: Node, plan: Plan) -> Iterator[Finding]:
     asks = check.asked(node.runtime, plan.to if written else config.version)
     if not unproved or asks is False:
         return
-    plugins, why = (", ".join(e.plugin for e in unproved), "; ".join(e.why for e in unproved))
-    asking = f"{node.runtime.label} {'asks' if asks else 'may ask'} CHECK of every pod that it"
-    if check.asked(node.runtime, config.version) is not False:
-        yield Finding(
-            Code.CHECK_UNPROVED,
-            Severity.INFO,
-            config.name,
-            f"{asking} creates: whether {plugins} answers is not known, and pods that are created "
-            f"on this node today are what shows it: {why}",
-            "see whether pods start on this node; where none does, set the version to 0.3.1, or "
-            "`disableCheck: true` in the list",
-        )
-    else:
-        yield Finding(
-            Code.CHECK_UNPROVED,
-            Severity.WARNING,
-            config.name,
-            f"at {plan.to} {asking} creates, and at {shown(config.version or 'no version')} it "
-            f"does not: whether {plugins} answers is not known, and if not, no pod can be created: "
-            f"{why}",
-            "have the change proved by a pod (a policy does, and takes it back; after an apply by "
-            "hand create one, and restore if it fails), or set the target to 0.3.1, or "
-            "`disableCheck: true` in the list",
-        )
+    plugins = ", ".join(each.plugin for each in unproved)
+    begins = written and check.asked(node.runtime, config.version) is False
+    # The same words before a change and after it: one node that was proved speaks for its like.
+    message = (
+        f"at {plan.to if written else config.version} {node.runtime.label} "
+        f"{'asks' if asks else 'may ask'} CHECK of every pod that it creates: whether {plugins} "
+        "answers is not known, and if not, no pod can be created: "
+        f"{'; '.join(each.why for each in unproved)}"
+    )
+    action = (
+        "have the change proved by a pod (a policy does, and takes it back; after an apply by "
+        "hand create one, and restore if it fails), or set the target to 0.3.1, or "
+        "`disableCheck: true` in the list"
+        if begins
+        else "see whether pods start on this node; where none does, write 0.3.1, or "
+        "`disableCheck: true` into the list"
+    )
+    severity = Severity.WARNING if begins else Severity.INFO
+    yield Finding(Code.CHECK_UNPROVED, severity, config.name, message, action)
 
 
 def status_findings(config: Config, node: Node, plan: Plan) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.fleet import node_lease, orders
 from cni_upgrade.fleet.departure import held, restores
+from cni_upgrade.fleet.doubts import doubt
 from cni_upgrade.fleet.drain import drains
 from cni_upgrade.fleet.draining import drain_first
 from cni_upgrade.fleet.gate import Wish
@@ -61,7 +62,8 @@ def begin(view: View, policy: CNIUpgradePolicy) -> Move:
     if lease := node_lease.others(view):
         return _waiting(view, node_lease.HELD, lease)
     writes = written_anew(view.status) or not _unproved(view)
-    closed = view.gate(Wish(drains(policy.spec.drain, needs_drain), writes))
+    wish = Wish(drains(policy.spec.drain, needs_drain), writes, doubt(view.status))
+    closed = view.gate(wish)
     if closed is not None:
         return _waiting(view, *closed)
     if not writes:

@@ -17,6 +17,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet.budget import Budget, shared
 from cni_upgrade.fleet.containing import NONSENSE
+from cni_upgrade.fleet.doubts import Doubts, doubt
 from cni_upgrade.fleet.failures import NODE_FAILED, counted
 from cni_upgrade.fleet.gate import Refusal
 from cni_upgrade.fleet.length import longest
@@ -106,6 +107,7 @@ class Course:
             for m in self.members
             if m.unproved and (proves(m) or self.waves.refusal(m.node.name) is None)
         )
+        self.doubts = Doubts(policy, self.members)
         self.moved = False
         """Whether a node has begun since."""
         self._opens: dict[bool, datetime | None] = {}
@@ -123,17 +125,23 @@ class Course:
             return canary.trouble
         return NODE_FAILED if self.failures.reached else ""
 
-    def take(self, node: str, drained: bool, *, writes: bool = True) -> Refusal | None:
+    def take(
+        self, node: str, drained: bool, *, writes: bool = True, doubt: str = ""
+    ) -> Refusal | None:
         """None and the place is taken; else what the node is told.
 
-        `writes` is False where what stands there is only to be proved.
+        `writes` is False where what stands there is only to be proved; `doubt` is what is not
+        known of the node.
         """
         refused = self._told(node, drained, writes)
+        if refused is None and writes:
+            refused = self.doubts.refusal(node, doubt)
         if refused is not None:
             return refused
         if not self.places.free(node):
             return self.full
         self.places.take(node)
+        self.doubts.take(node, doubt)
         self.moved = True
         return None
 
@@ -154,7 +162,7 @@ class Course:
         if self.stopped:
             return STOPPED, self._why_stopped()
         opened = not self.window_error and self.opens(drained) == self.now
-        return self._unproved, opened, self.waves.stage, self.waves.chooses
+        return self._unproved, opened, self.waves.stage, self.waves.chooses, self.doubts.stage
 
     @cached_property
     def _unproved(self) -> object:
@@ -196,6 +204,12 @@ class Course:
     def proved_but(self, node: str) -> bool:
         """Whether all is proved that is written, or this node is among what is not."""
         return not self.unproved or any(m.node.name == node for m in self.unproved)
+
+    def turn_of(self, member: Member) -> bool:
+        """Whether a change may begin there by canary, wave and what is not known of its like."""
+        name, status = member.node.name, member.state.status if member.state else None
+        told = self.doubts.refusal(name, doubt(status)) if status else None
+        return told is None and self.waves.refusal(name) is None
 
     def _why_stopped(self) -> str:
         """Short, and the same while more nodes fail that were under way."""

@@ -15,6 +15,8 @@ class Wish(NamedTuple):
     drained: bool
     writes: bool
     """A file is to be written, and not only proved what stands."""
+    doubt: str = ""
+    """What is not known of the node and a proof would tell (`doubts`)."""
 
 
 Told = tuple[Wish, Refusal | None]

@@ -228,7 +228,9 @@ def _replaced(world: Snapshot, state: CNINodeState) -> Turn:
 
 
 def _take(course: Course | None, refused: Refusal | None, node: str, wish: Wish) -> Refusal | None:
-    return refused if course is None else course.take(node, wish.drained, writes=wish.writes)
+    if course is None:
+        return refused
+    return course.take(node, wish.drained, writes=wish.writes, doubt=wish.doubt)
 
 
 def _begin(course: Course | None, node: str) -> str:

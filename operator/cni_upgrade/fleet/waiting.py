@@ -64,8 +64,7 @@ class Waiting:
             (
                 m
                 for m in self.able
-                if course.proved_but(m.node.name)
-                and (proves(m) or course.waves.refusal(m.node.name) is None)
+                if course.proved_but(m.node.name) and (proves(m) or course.turn_of(m))
             ),
             None,
         )

@@ -14,6 +14,12 @@ PLAIN: Mapping[str, object] = {}
 HOST_PORT = {
     "portMappings": [{"hostPort": 18080, "containerPort": 80, "protocol": "tcp", "hostIP": ""}]
 }
+THREE_PORTS = {
+    "portMappings": [
+        {"hostPort": 18080 + n, "containerPort": 80 + n, "protocol": "tcp", "hostIP": ""}
+        for n in range(3)
+    ]
+}
 _NO_BURST = (1 << 32) - 1
 BANDWIDTH = {
     "bandwidth": {
@@ -26,6 +32,7 @@ BANDWIDTH = {
 PODS: Mapping[str, Mapping[str, object]] = {
     "no annotation": PLAIN,
     "hostPort": HOST_PORT,
+    "three hostPorts": THREE_PORTS,
     "bandwidth": BANDWIDTH,
 }
 """What a runtime hands on of a pod: containerd's and CRI-O's burst is the largest there is."""
@@ -155,7 +162,7 @@ CHAINS = (
           routes=({"dst": "0.0.0.0/0"}, {"dst": "192.168.0.0/16", "gw": "10.{h}.{l}.9"})),
     Chain("bridge with macspoofchk", ({**BRIDGE, "macspoofchk": True},)),
     Chain("bridge, portmap of nftables", (BRIDGE, {**PORTMAP, "backend": "nftables"}),
-          addresses=(V4, DUAL), pods=PORTS),
+          addresses=(V4, DUAL), pods=(*PORTS, "three hostPorts")),
     Chain("bridge, portmap without snat", (BRIDGE, {**PORTMAP, "snat": False}), pods=PORTS),
     Chain("bridge, portmap with a mark", (BRIDGE, {**PORTMAP, "markMasqBit": 5}), pods=PORTS),
     Chain("host-device", ({"type": "host-device", "device": "hd{n}"},), prepare=DEVICE),

@@ -1174,8 +1174,51 @@ def machine_that_dies_while_nothing_begins() -> Rollout:
     return r
 
 
+def _doubted(name: str, doubt: str) -> SimNode:
+    return old(name, doubt=doubt)
+
+
+def first_of_those_not_known() -> Rollout:
+    """Of nodes of which the same is not known one is proved first; others begin meanwhile."""
+    r = labelled(
+        (_doubted("node-a", "CHECK of x"), {}),
+        (_doubted("node-b", "CHECK of x"), {}),
+        (_doubted("node-c", "CHECK of x"), {}),
+        (_doubted("node-d", "CHECK of y"), {}),
+        (old("node-e"), {}),
+    )
+    r.cluster.apply_policy("cure", enforce({"maxUnavailable": 5, "maxParallel": 5}))
+    r.until(lambda: r.phase("node-e") == "Proving")
+    assert {n: p for n, p in phases(r).items() if p == "Waiting"}.keys() == {"node-b", "node-c"}
+    assert reason(r, "node-b") == "Unproved"
+    assert "waits until node-a is proved" in message(r, "node-b")
+    assert r.cluster.disks["node-b"].writes == []
+    all_done(r)
+    return r
+
+
+def first_of_those_not_known_fails() -> Rollout:
+    """Its proof fails: none of its like is written, however many may fail, until it is mended."""
+    r = labelled(*((_doubted(f"node-{x}", "CHECK of x"), {}) for x in "abc"))
+    r.cluster.disks["node-a"].surprise = WORSE
+    spec = {"maxUnavailable": 5, "maxParallel": 5, "maxFailures": "100%"}
+    r.cluster.apply_policy("cure", enforce(spec))
+    r.settle()
+    assert phases(r)["node-a"] == "RolledBack"
+    r.play(3600)
+    assert began(r) == ["node-a"]
+    assert "waits until node-a is proved" in message(r, "node-b")
+    r.say("== the plugin is mended, node-a's record is annotated")
+    r.cluster.disks["node-a"].surprise = {}
+    r.cluster.annotate("CNINodeState", "node-a", names.RETRY, "1")
+    all_done(r)
+    return r
+
+
 COURSES: tuple[Callable[[], Rollout], ...] = (
     canary_passes,
+    first_of_those_not_known,
+    first_of_those_not_known_fails,
     canary_fails,
     canary_that_matches_nothing,
     canary_that_vanishes,

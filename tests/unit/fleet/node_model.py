@@ -70,6 +70,8 @@ class SimNode:
     no_config: bool = False
     surprise: dict[str, tuple[bool, bool]] = field(default_factory=dict)
     """(ADD, DEL) as they really are at a version, where the report does not know."""
+    doubt: str = ""
+    """What is not known of the node at its target, and a proof would tell."""
     silent: bool = False
     refuses: str = ""
     """The code with which an apply is refused for what no audit sees."""
@@ -136,6 +138,10 @@ class SimNode:
         healthy = to is not None and self.version == to
         action, verdict, why = Action.REWRITE, Verdict.REWRITE, "the highest that all take"
         findings: list[Finding] = []
+        if self.doubt:
+            findings.append(
+                Finding("CheckUnproved", Severity.WARNING, FILE, self.doubt, "have it proved")
+            )
         if healthy:
             action, verdict = Action.NONE, Verdict.COMPATIBLE
         elif self.managed_by and operation.managed_files == "Skip":
