@@ -1,6 +1,6 @@
-"""Lives the whole matrix and prints its table as Markdown.
+"""Lives the whole matrix and writes its tables as Markdown (`make matrix`).
 
-    python -m tests.judge.plugin_matrix [--release 1.9.1 ...] [--chain TITLE ...]
+    python -m tests.judge.plugin_matrix [--release 1.9.1 ...] [--chain TITLE ...] [--out FILE]
         [--keep lived.jsonl] [--lived lived.jsonl ...]
 
 `--keep` writes down what was lived; `--lived` holds the verdicts to that and lives nothing.
@@ -13,9 +13,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.judge.plugin_matrix import record, report
+from tests.judge.plugin_matrix import alone, record, report
 from tests.judge.plugin_matrix.cells import Group, groups
 from tests.judge.plugin_matrix.chains import CHAINS
 from tests.judge.plugin_matrix.compare import compared
@@ -49,6 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--release", action="append", default=[])
     parser.add_argument("--chain", action="append", default=[])
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--lived", type=Path, action="append", default=[])
     chosen = parser.parse_args()
@@ -65,8 +67,14 @@ def main() -> int:
         lived = list(all_lived(list(groups(releases, chains)), chosen.keep))
     cost = None if chosen.lived else report.Cost(time.monotonic() - began, _cpu() - cpu)
     found = list(compared(lived))
-    for line in report.whole(lived, found, cost):
-        print(line)
+    partly = chosen.release or chosen.chain or chosen.lived
+    answered = [] if partly else list(alone.ask())
+    day = datetime.now(UTC).date().isoformat()
+    page = "\n".join(report.whole(lived, found, answered, cost, day)) + "\n"
+    if chosen.out is None:
+        print(page, end="")
+    else:
+        chosen.out.write_text(page)
     return 1 if any(each.kind == "wrong works" for each in found) else 0
 
 

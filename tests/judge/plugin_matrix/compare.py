@@ -20,7 +20,8 @@ CONTAINERD = {**carriers.CONTAINERD, _NEWEST: "containerd://2.4.2"}
 CRIO = {**carriers.CRIO, _NEWEST: "cri-o://1.36.0"}
 """No CRI-O that is on record carries libcni 1.3.1: the engine is told that this one does."""
 
-Kind = Literal["right", "wrong works", "wrong fails", "not known"]
+Kind = Literal["right", "wrong works", "at no version", "wrong fails", "not known"]
+"""At no version: said to work, as far as the version goes, and the config never does (`Chain`)."""
 What = Literal["create", "delete", "address stays", "create after", "delete after"]
 """Of the file as it is, then of the file as the engine would rewrite it."""
 
@@ -46,9 +47,15 @@ class Compared:
         """A node of which one kind of pod fails is one that does not work."""
         if self.said is None:
             return "not known"
+        if self.said and self.errors:
+            return "at no version" if all(map(self._never, self.errors.values())) else "wrong works"
         if self.said:
-            return "wrong works" if self.errors else "right"
+            return "right"
         return "right" if self.errors else "wrong fails"
+
+    def _never(self, error: str) -> bool:
+        never = self.cell.chain.never
+        return bool(never) and error.startswith("ADD: ") and never in error
 
 
 def verdict(cell: Cell, data: bytes, runtime: str) -> Judgement:
@@ -91,9 +98,7 @@ def _after(
     """Of the rewrite, where its version was lived as well."""
     [file] = said.files
     cell = lived.cell
-    there = by_cell.get(
-        Cell(cell.release, cell.chain, cell.libcni, file.to, cell.addresses)
-    )
+    there = by_cell.get(Cell(cell.release, cell.chain, cell.libcni, file.to, cell.addresses))
     if file.action is not Action.REWRITE or there is None:
         return
     pods = there.containerd if runtime == "containerd" else there.crio
@@ -109,9 +114,12 @@ def _errors(pods: Iterable[Pod], error: Callable[[Pod], str]) -> dict[str, str]:
 
 
 def _creating(runtime: str) -> Callable[[Pod], str]:
-    if runtime == "containerd":
-        return lambda pod: pod.add
-    return lambda pod: pod.add or pod.status
+    def error(pod: Pod) -> str:
+        if pod.add:
+            return f"ADD: {pod.add}"
+        return f"CHECK: {pod.status}" if runtime == "cri-o" and pod.status else ""
+
+    return error
 
 
 def _deleting(pod: Pod) -> str:

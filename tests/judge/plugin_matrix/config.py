@@ -69,7 +69,10 @@ def _ipam(chain: Chain, addresses: str, place: Place) -> Mapping[str, Any] | Non
             "dataDir": place.data_dir,
         }
     if chain.ipam == chains.STATIC:
-        given = [{"address": _host(each, 7), "gateway": _host(each, 1).partition("/")[0]} for each in subnets]
+        given = [
+            {"address": _host(each, 7), "gateway": _host(each, 1).partition("/")[0]}
+            for each in subnets
+        ]
         return {"type": "static", "addresses": given, "routes": list(routes)}
     if chain.ipam == chains.FLANNEL:
         return {"dataDir": place.data_dir}

@@ -54,9 +54,7 @@ PLUGINS = tuple(
 )
 """The releases of containernetworking/plugins."""
 
-OTHERS = (
-    Release("multus 4.2.2", ("plugins-1.9.1", "multus-4.2.2"), only_named=True),
-)
+OTHERS = (Release("multus 4.2.2", ("plugins-1.9.1", "multus-4.2.2"), only_named=True),)
 """Plugins of others that create a pod here, beside those of containernetworking."""
 
 ALONE = {
