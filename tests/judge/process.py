@@ -14,7 +14,9 @@ from tests.judge import build
 class Judge:
     """One release of libcni, answering one JSON line for each line that it is given."""
 
-    def __init__(self, release: str, mode: str, within: Sequence[str] = (), *, quiet: bool = False) -> None:
+    def __init__(
+        self, release: str, mode: str, within: Sequence[str] = (), *, quiet: bool = False
+    ) -> None:
         self.release = release
         program = build.crio(release) if mode == "crio" else build.judge(release)
         self._process = subprocess.Popen(

@@ -52,6 +52,13 @@ def main() -> int:
     parser.add_argument("--chain", action="append", default=[])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument(
+        "--took",
+        type=float,
+        nargs=2,
+        metavar=("WALL", "CPU"),
+        help="seconds, of what --lived holds",
+    )
     parser.add_argument("--lived", type=Path, action="append", default=[])
     chosen = parser.parse_args()
     began, cpu = time.monotonic(), _cpu()
@@ -65,9 +72,11 @@ def main() -> int:
         ]
         chains = [each for each in CHAINS if not chosen.chain or each.title in chosen.chain]
         lived = list(all_lived(list(groups(releases, chains)), chosen.keep))
-    cost = None if chosen.lived else report.Cost(time.monotonic() - began, _cpu() - cpu)
+    cost = report.Cost(time.monotonic() - began, _cpu() - cpu)
+    if chosen.lived:
+        cost = report.Cost(*chosen.took) if chosen.took else None
     found = list(compared(lived))
-    partly = chosen.release or chosen.chain or chosen.lived
+    partly = chosen.release or chosen.chain
     answered = [] if partly else list(alone.ask())
     day = datetime.now(UTC).date().isoformat()
     page = "\n".join(report.whole(lived, found, answered, cost, day)) + "\n"

@@ -1,4 +1,4 @@
-"""Builds plugins of one release, all by one Go build, into the cache; keyed by what it is made of."""
+"""Builds all plugins of a release by one Go build, into the cache, keyed by their inputs."""
 
 import functools
 import hashlib

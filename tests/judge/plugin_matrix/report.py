@@ -149,8 +149,9 @@ def _outcomes(lived: Iterable[Lived]) -> Iterator[str]:
     """By chain and release, under the newest libcni: which command fails, and at which versions."""
     yield f"\n## What happened, under libcni {LIBCNI[-1]}\n"
     yield (
-        "`ADD`, `CHECK` (as CRI-O asks it of each new pod) and `DEL` that failed, with the versions "
-        "at which they did and the kinds of pods; an empty field: all went well; `.`: not lived."
+        "`ADD`, `CHECK` (as CRI-O asks it of each new pod) and `DEL` that failed, with the "
+        "versions at which they did and the kinds of pods; an empty field: all went well; `.`: "
+        "not lived."
     )
     newest = [each for each in lived if each.cell.libcni == LIBCNI[-1]]
     names = list(dict.fromkeys(each.cell.release.name for each in newest))
@@ -205,7 +206,8 @@ def _alone(answered: Iterable[Answered]) -> Iterator[str]:
     yield "|---" * 6 + "|"
     for each in answered:
         said = [_plain(_short(text)) or "answered well" for text in (each.check, each.status)]
-        yield f"| {each.plugin} | {each.release} | {each.supported} | {said[0]} | {each.engine} | {said[1]} |"
+        row = (each.plugin, each.release, each.supported, said[0], each.engine, said[1])
+        yield f"| {' | '.join(row)} |"
 
 
 def _absent() -> Iterator[str]:
