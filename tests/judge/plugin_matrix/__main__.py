@@ -74,7 +74,7 @@ def main() -> int:
         lived = list(all_lived(list(groups(releases, chains)), chosen.keep))
     cost = report.Cost(time.monotonic() - began, _cpu() - cpu)
     if chosen.lived:
-        cost = report.Cost(*chosen.took) if chosen.took else None
+        cost = report.Cost(*chosen.took, in_parts=True) if chosen.took else None
     found = list(compared(lived))
     partly = chosen.release or chosen.chain
     answered = [] if partly else list(alone.ask())

@@ -68,9 +68,9 @@ ALONE = {
 
 NOT_HAD = {
     "flannel-io/cni-plugin": "the module proxy refuses it (1.7.1-flannel1); the flannel of "
-    "containernetworking/plugins 0.8.7 and 0.9.1 is in the table",
+    "containernetworking/plugins 0.9.1 is in the table",
     "projectcalico/calico": "the module proxy lists no version",
-    "antrea, kube-ovn, weave, meshnet, sriov": "the module proxy does not serve them",
+    "antrea, kube-ovn, weave, meshnet, sriov": "the module proxy lists no version of them",
     "cloudnativelabs/kube-router": "it brings no plugin of its own: it runs bridge with host-local",
     "k8snetworkplumbingwg/multus-cni 3.9.3": "its go.mod names k8s.io/kubelet v0.0.0, which the "
     "module proxy refuses",

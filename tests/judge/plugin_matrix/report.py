@@ -28,6 +28,8 @@ class Cost:
 
     wall: float
     cpu: float
+    in_parts: bool = False
+    """Whether it was lived release by release, by several runs."""
 
 
 _HEAD = """\
@@ -71,6 +73,7 @@ def _size(lived: Sequence[Lived], cost: Cost | None) -> Iterator[str]:
     chains = len({each.cell.chain for each in lived})
     releases = len({each.cell.release for each in lived})
     took = f", in {cost.wall / 60:.0f} min with {cost.cpu / 60:.0f} min of CPU" if cost else ""
+    took += ", release by release in several runs" if cost and cost.in_parts else ""
     yield (
         f"{len(lived)} configs (cells) of {chains} chains with {releases} releases of plugins, "
         f"under libcni {', '.join(LIBCNI)}; {pods} pods lived{took}."
