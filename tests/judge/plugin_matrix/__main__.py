@@ -72,9 +72,9 @@ def main() -> int:
         ]
         chains = [each for each in CHAINS if not chosen.chain or each.title in chosen.chain]
         lived = list(all_lived(list(groups(releases, chains)), chosen.keep))
-    cost = report.Cost(time.monotonic() - began, _cpu() - cpu)
+    cost: report.Cost | None = report.Cost(time.monotonic() - began, _cpu() - cpu)
     if chosen.lived:
-        cost = report.Cost(*chosen.took, in_parts=True) if chosen.took else None
+        cost = report.Cost(chosen.took[0], chosen.took[1], in_parts=True) if chosen.took else None
     found = list(compared(lived))
     partly = chosen.release or chosen.chain
     answered = [] if partly else list(alone.ask())
