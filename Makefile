@@ -88,13 +88,16 @@ test: $(READY) parts ## lint and every tier; the last line counts the tests
 
 ##@ Try it hard, and measure it (docs/engine.md and docs/scale.md have the results)
 
-.PHONY: simulate liars edits torture kills fuzz bench-node bench-fleet
+.PHONY: simulate liars edits torture kills fuzz bench-node bench-fleet matrix
 SEEDS ?= 1000
 simulate: $(READY) ## SEEDS (1000, or as 1000:2000) rollouts in which everything goes wrong, against the rules of tests/unit/fleet
 	FLEET_SEEDS=$(SEEDS) $(PY) -m pytest tests/unit/fleet/test_rollouts.py -n auto
 EDITS ?= 20000
 edits: $(READY) ## EDITS (20000) random edits of configs for each law of tests/unit/cni/test_rewrite.py
 	CNI_UPGRADE_EDITS=$(EDITS) $(PY) -m pytest tests/unit/cni/test_rewrite.py -n auto --timeout 3600 --durations 6
+matrix: $(READY) ## pods of 45 chains with 10 releases of plugins, against the engine's verdicts: docs/plugin-matrix.md (root)
+	@sh hack/preflight.sh go
+	$(PY) -m tests.judge.plugin_matrix --out docs/plugin-matrix.md
 torture: $(READY) ## an apply killed at, and failed at, every system call: about an hour on two cores
 	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/node/test_torture.py -rP --tb=short
 LIARS ?= 1

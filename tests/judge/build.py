@@ -53,19 +53,35 @@ def multicall() -> Path:
     return build(HERE / "libcni-1.3.0", HERE / "multicall.go", "cni")
 
 
-def flannel() -> Path:
-    """flannel, which runs another plugin, of plugins 0.9.1: the last release that holds it."""
-    return plugin("0.9.1", "meta/flannel")
+def flannel(*, newer: bool = False) -> Path:
+    """flannel, which runs another plugin, of plugins 0.9.1: the last release that holds it.
+
+    It supports up to 0.4.0; `newer`: the same source with libcni 1.1.2, up to 1.0.0, as flannel's
+    own later releases do.
+    """
+    module = HERE / "flannel" if newer else _plugins("0.9.1")
+    return _plugin(module, "meta/flannel")
+
+
+def static(release: str) -> Path:
+    """The IPAM plugin static of a release of containernetworking/plugins."""
+    return plugin(release, "ipam/static")
 
 
 def plugin(release: str, name: str) -> Path:
     """One plugin of a release of containernetworking/plugins that no cluster needs."""
-    module = HERE.parent / f"cluster/components/plugins-{release}"
-    package = f"github.com/containernetworking/plugins/plugins/{name}"
+    return _plugin(_plugins(release), name)
+
+
+def _plugins(release: str) -> Path:
+    return HERE.parent / f"cluster/components/plugins-{release}"
+
+
+def _plugin(module: Path, package: str) -> Path:
     digest = hashlib.sha256((module / "go.sum").read_bytes()).hexdigest()
-    program = cache() / digest[:20] / Path(name).name
+    program = cache() / digest[:20] / Path(package).name
     if not program.exists():
-        _compile(module, package, program)
+        _compile(module, f"github.com/containernetworking/plugins/plugins/{package}", program)
     return program
 
 

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sort"
 	"strings"
 
@@ -151,14 +152,20 @@ func containerd(dir string, most int) (loaded Loaded) {
 
 // Request is one command of libcni on one pod's interface.
 type Request struct {
-	// ADD (ADD-LO where no address is wanted), CHECK, DEL; STATUS as CRI-O asks for it, DEL-CACHED as CRI-O deletes
+	// ADD (ADD-LO where no address is wanted), CHECK, DEL; STATUS as CRI-O asks for it, DEL-CACHED as
+	// CRI-O deletes; PLUGIN-STATUS and GC are the commands of 1.1.0
 	Command   string `json:"command"`
 	File      string `json:"file"`
 	Container string `json:"container"`
 	NetNS     string `json:"netns"`
 	BinDir    string `json:"binDir"`
 	CacheDir  string `json:"cacheDir"`
+	// Capabilities is what the runtime hands on of the pod; a hostPort where nothing is said.
+	Capabilities map[string]interface{} `json:"capabilities"`
 }
+
+var hostPort = map[string]interface{}{"portMappings": []map[string]interface{}{
+	{"hostPort": 18080, "containerPort": 80, "protocol": "tcp"}}}
 
 func run(request Request) error {
 	var list *libcni.NetworkConfigList
@@ -175,12 +182,14 @@ func run(request Request) error {
 		return err
 	}
 	cni := libcni.NewCNIConfigWithCacheDir([]string{request.BinDir}, request.CacheDir, nil)
+	if request.Capabilities == nil {
+		request.Capabilities = hostPort
+	}
 	runtime := &libcni.RuntimeConf{
-		ContainerID: request.Container,
-		NetNS:       request.NetNS,
-		IfName:      "eth0",
-		CapabilityArgs: map[string]interface{}{"portMappings": []map[string]interface{}{
-			{"hostPort": 18080, "containerPort": 80, "protocol": "tcp"}}},
+		ContainerID:    request.Container,
+		NetNS:          request.NetNS,
+		IfName:         "eth0",
+		CapabilityArgs: request.Capabilities,
 	}
 	ctx := context.Background()
 	switch request.Command {
@@ -213,9 +222,28 @@ func run(request Request) error {
 			return err
 		}
 		err = cni.DelNetworkList(ctx, list, runtime)
+	case "PLUGIN-STATUS":
+		err = since12(cni, "GetStatusNetworkList", ctx, list)
+	case "GC":
+		err = since12(cni, "GCNetworkList", ctx, list)
 	default:
 		err = fmt.Errorf("unknown command %q", request.Command)
 	}
+	return err
+}
+
+// since12 calls a command that came with libcni 1.2. GC gets no valid attachment: all others go.
+func since12(cni *libcni.CNIConfig, name string, ctx context.Context, list *libcni.NetworkConfigList) error {
+	method := reflect.ValueOf(cni).MethodByName(name)
+	if !method.IsValid() {
+		return fmt.Errorf("this libcni has no %s", name)
+	}
+	given := []reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(list)}
+	if method.Type().NumIn() == 3 {
+		given = append(given, reflect.New(method.Type().In(2).Elem()))
+	}
+	answers := method.Call(given)
+	err, _ := answers[len(answers)-1].Interface().(error)
 	return err
 }
 

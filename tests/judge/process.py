@@ -14,13 +14,16 @@ from tests.judge import build
 class Judge:
     """One release of libcni, answering one JSON line for each line that it is given."""
 
-    def __init__(self, release: str, mode: str, within: Sequence[str] = ()) -> None:
+    def __init__(
+        self, release: str, mode: str, within: Sequence[str] = (), *, quiet: bool = False
+    ) -> None:
         self.release = release
         program = build.crio(release) if mode == "crio" else build.judge(release)
         self._process = subprocess.Popen(
             [*within, str(program), mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if quiet else None,
             text=True,
         )
 
@@ -50,7 +53,7 @@ class Judge:
             judge._tell(str(path))
         return [judge._answer() for judge in judges]
 
-    def command(self, **request: str) -> str:
+    def command(self, **request: object) -> str:
         """Run one command of libcni (mode run); the error, empty when it went well."""
         return str(self._ask(json.dumps(request))["error"])
 

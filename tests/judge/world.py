@@ -11,9 +11,11 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.node import LOOPBACK, LOOPBACK_NETWORK
@@ -54,18 +56,20 @@ def ask(binary: Path) -> Support:
 class World:
     """One node: a network namespace with a judge in it, a plugin folder, a cache, pods."""
 
-    def __init__(self, release: str, folder: Path) -> None:
-        self._name = f"judge-{os.getpid()}-{next(_COUNT)}"
+    def __init__(self, release: str, folder: Path, *, quiet: bool = False) -> None:
+        """`quiet` drops what plugins write to stderr beside their answers."""
+        self.name = f"judge-{os.getpid()}-{next(_COUNT)}"
         self._pods: list[str] = []
         self.folder = folder
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
         self.file = folder / "10-net.conflist"
-        self._netns("add", self._name)
+        self._netns("add", self.name)
         self._in_node("ip", "link", "set", "lo", "up")
-        self._judge = Judge(release, "run", within=("ip", "netns", "exec", self._name))
+        within = ("ip", "netns", "exec", self.name)
+        self._judge = Judge(release, "run", within, quiet=quiet)
 
-    def __enter__(self) -> "World":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -75,7 +79,7 @@ class World:
         trace: TracebackType | None,
     ) -> None:
         self._judge.close()
-        for name in (*self._pods, self._name):
+        for name in (*self._pods, self.name):
             self._netns("delete", name)
 
     def install(self, release: str, *binaries: str) -> None:
@@ -121,13 +125,16 @@ class World:
 
     def pod(self, name: str) -> str:
         """A pod's network namespace; answers the container's id."""
-        namespace = f"{self._name}-{name}"
+        namespace = f"{self.name}-{name}"
         self._netns("add", namespace)
         self._pods.append(namespace)
         return namespace
 
-    def run(self, command: str, pod: str) -> str:
-        """A command of libcni on a pod with the file as it is now; the error, empty if none."""
+    def run(self, command: str, pod: str, capabilities: Mapping[str, object] | None = None) -> str:
+        """A command of libcni on a pod with the file as it is now; the error, empty if none.
+
+        The pod has a hostPort, unless its `capabilities` say what it has.
+        """
         return self._judge.command(
             command=command,
             file=str(self.file),
@@ -135,6 +142,7 @@ class World:
             netns=f"/run/netns/{pod}",
             binDir=str(self.bin),
             cacheDir=str(self.folder / "cache"),
+            capabilities=capabilities,
         )
 
     def check(self, pod: str) -> bool | None:
@@ -156,17 +164,14 @@ class World:
 
     def addresses(self, pod: str) -> list[str]:
         """The addresses that host-local holds for a pod."""
-        folder = self.folder / "ipam" / "net"
-        if not folder.is_dir():
-            return []
         return [
             path.name
-            for path in folder.iterdir()
-            if path.name[0].isdigit() and pod in path.read_text().split()[0]
+            for path in (self.folder / "ipam").glob("*/*")
+            if set(path.name) & set(".:") and pod in path.read_text().split()[0]
         ]
 
     def _in_node(self, *command: str) -> None:
-        subprocess.run(["ip", "netns", "exec", self._name, *command], check=True)
+        subprocess.run(["ip", "netns", "exec", self.name, *command], check=True)
 
     @staticmethod
     def _netns(verb: str, name: str) -> None:

@@ -145,6 +145,45 @@ STORIES: dict[str, Story] = {
             "measured with libcni itself (tests/judge)",
         ),
     ),
+    "KeptDel": Story(
+        seen="The file is right and new pods come and go, and pods of before plugins were replaced "
+        "by older ones hang in Terminating. Under multus they may go at the second attempt, and "
+        "their addresses stay taken.",
+        cause="flannel and multus write down the config with which they call other plugins at ADD, "
+        "by the container's id, and DEL calls with that: no change of the file reaches those pods. "
+        "multus removes it even where DEL fails, finds nothing at the next one and calls it done.",
+        cure="Put plugins that support that version back until those pods are gone. Or write one "
+        "that they support into what is kept: /var/lib/cni/flannel/CONTAINER (dataDir) is plain "
+        "JSON, /var/lib/cni/multus/CONTAINER (cniDir) has it in base64 (Bytes).",
+        sources=(
+            "containernetworking/plugins v0.9.1 plugins/meta/flannel/flannel.go",
+            "k8snetworkplumbingwg/multus-cni pkg/multus/multus.go saveDelegates, CmdDel",
+            "measured with flannel, bridge and host-local (tests/judge)",
+        ),
+    ),
+    "Addresses": Story(
+        seen="Pods stay in ContainerCreating: CNI version 0.2.0 does not support more than 1 "
+        "address per family, or: cannot convert: no valid IP addresses.",
+        cause="A result below 0.3.0 has room for one IPv4 and one IPv6 address, and a missing "
+        "version counts as one. host-local, static and whereabouts refuse to give more, the first "
+        "and the last at DEL too. A network without IPAM cannot give its result back.",
+        cure="Write 0.3.0 or later, in a delegate of multus into its own config; a rewrite of the "
+        "file does. Two ranges in one set of host-local are one address.",
+        sources=(
+            "containernetworking/plugins plugins/ipam/host-local, plugins/ipam/static",
+            "libcni pkg/types/020, pkg/types/100",
+            "measured with bridge, host-local and static (tests/judge); whereabouts was read",
+        ),
+    ),
+    "Shared": Story(
+        seen="The file of podman's network is not raised to the target. Or it was, and containers "
+        "of podman neither start nor go: unsupported CNI result version.",
+        cause="podman up to 4 uses the networks of the same folder, with a libcni of its own: "
+        "0.8.1 in podman 3, which reads results up to 0.4.0. Nothing of Kubernetes shows it.",
+        cure="Leave it at 0.4.0, which every runtime reads. Where podman 4 or none runs, say so: "
+        "selection Exact, or managedFiles Override.",
+        sources=("containers/podman v3.4.4 go.mod, cni/87-podman-bridge.conflist",),
+    ),
     "NoConfig": Story(
         seen="The node is NotReady: cni plugin not initialized. No pod gets a network.",
         cause="The folder of the runtime has no config that it would take. As a rule the network "

@@ -13,13 +13,14 @@ Whom a plugin delegates to is called as that plugin sees fit:
   getNetDelegate). It looks for their plugins in its `binDir` first, then where the runtime does
   (`pkg/multus/multus.go` confAdd; the default is `pkg/types/conf.go` GetDefaultNetConf's);
 - others may do either.
+Both keep what they have called, and delete with that (`kept`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from typing import Literal
 
-from cni_upgrade.cni import check_traits, golang, version_keys
+from cni_upgrade.cni import addresses, check_traits, golang, version_keys
 from cni_upgrade.cni.document import Node
 from cni_upgrade.cni.value import dataclass
 
@@ -48,6 +49,10 @@ class Called:
     """With `key`: the file of the network's folder where it stands, which no rewrite touches."""
     traits: tuple[str, ...] = field(default=(), compare=False)
     """Of a plugin of the list: what of its config decides whether its CHECK passes."""
+    keeper: str = ""
+    """Who keeps the config of its ADD and has it delete with that; empty where nobody does."""
+    gives: str = ""
+    """What it gives a pod that a result below 0.3.0 has no room for (`addresses`)."""
 
     @property
     def path(self) -> str:
@@ -117,11 +122,14 @@ def binaries(calls: Iterable[Called]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(call.binary for call in calls))
 
 
-def alone(calls: Iterable[Called], version: str | None, folder: str) -> Iterator[Called]:
+def alone(
+    calls: Iterable[Called], version: str | None, folder: str, multus: str
+) -> Iterator[Called]:
     """The calls of a config that multus calls at that version, and looks for there first."""
+    by = Called("", "own", folder=folder, keeper=multus)
     for call in calls:
         own = call.at(version)
-        yield replace(call, how="own", own=own, place=0, key="", file="", folder=folder)
+        yield replace(by, binary=call.binary, ipam=call.ipam, own=own, gives=call.gives)
 
 
 def elsewhere(plugins: list[Node]) -> tuple[str, ...]:
@@ -188,33 +196,41 @@ def _calls(node: Node, by: Called) -> Iterator[Called]:
     if node.kind != "object":
         return
     kind = last_string(node, "type")
-    if kind:
-        yield replace(by, binary=kind)
     ipam = ""
     for value in golang.fields(node, "ipam"):
         for named in golang.fields(value, "type"):
             ipam = str(named.scalar) if named.kind == "string" else ipam
-    if ipam:
-        yield replace(by, binary=ipam, ipam=True)
+    if kind:
+        yield replace(by, binary=kind, gives=addresses.of_plugin(kind, ipam))
     if kind == "flannel":
-        delegates = [value for value in golang.fields(node, "delegate") if value.kind == "object"]
-        own = next((last_string(value, "cniversion") for value in reversed(delegates)), "")
-        as_flannel = _like_flannel(by, own)
-        if not any(last_string(value, "type") for value in delegates):
-            yield replace(as_flannel, binary="bridge")
-        yield from (call for value in delegates for call in _calls(value, as_flannel))
-        yield replace(as_flannel, binary="host-local", ipam=True)
+        yield from _of_flannel(node, by, ipam)
         return
+    if ipam:
+        yield replace(by, binary=ipam, ipam=True, gives=addresses.of_ipam(node, ipam))
     if kind in MULTUS:
         if not last_string(node, "clusternetwork"):
+            given = Called("", "own", place=by.place, folder=_bin_dir(node), keeper=kind)
             for item in _each(node, "delegates"):
-                given = replace(by, how="own", own=(), key="", file="", folder=_bin_dir(node))
                 yield from _delegate(item, given)
         return
     for key in ("delegate", "delegates"):
         for item in _each(node, key):
             how: How = "own" if by.how == "own" else "either"
             yield from _delegate(item, replace(by, how=how))
+
+
+def _of_flannel(node: Node, by: Called, ipam: str) -> Iterator[Called]:
+    """Whom flannel delegates to, and the IPAM that it gives to that, be it named or not."""
+    delegates = [value for value in golang.fields(node, "delegate") if value.kind == "object"]
+    own = next((last_string(value, "cniversion") for value in reversed(delegates)), "")
+    given = replace(_like_flannel(by, own), keeper=by.keeper or "flannel")
+    if ipam:
+        yield replace(given, binary=ipam, ipam=True)
+    if not any(last_string(value, "type") for value in delegates):
+        yield replace(given, binary="bridge")
+    for value in delegates:  # flannel puts the IPAM in, with one subnet of each family
+        yield from (replace(call, gives="") for call in _calls(value, given))
+    yield replace(given, binary="host-local", ipam=True)
 
 
 def _like_flannel(by: Called, own: str) -> Called:

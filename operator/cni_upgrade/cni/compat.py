@@ -17,6 +17,9 @@ from cni_upgrade.cni.value import dataclass
 _OLD_RESULT = (None, "", "0.1.0", "0.2.0")
 """Versions whose result has the shape of 0.2.0 (libcni `pkg/types/020`)."""
 
+HAS_ROOM = "0.3.0"
+"""The first version whose result has room for any number of addresses (`addresses`)."""
+
 RESULT_WITHOUT_VERSION = ("weave-net",)
 """Binaries whose result carries no cniVersion (containerd#6921)."""
 
@@ -112,6 +115,8 @@ def objections(runtime: Runtime, chain: Sequence[Support], version: str) -> list
             reasons.append(f"{_asked(support, version)} {supported_range(support.supported)}")
         elif support.called and support.called.key and support.called.at(version) != (version,):
             reasons.append(f"{support.type} is told {told_at(support)}, whatever the config says")
+        elif no_room(support, version):
+            reasons.append(f"{support.label} gives {gives(support)}, not below {HAS_ROOM}")
         elif command := loses_result(runtime, support.type, version):
             reasons.append(
                 f"{support.type} answers without a cniVersion, so that {command} fails at {version}"
@@ -149,6 +154,19 @@ def told_at(support: Support) -> str:
 def either(versions_: Sequence[str]) -> str:
     """Several versions of which one counts, as a sentence wants them."""
     return " or ".join(shown(each) if each else "no version" for each in versions_)
+
+
+def gives(support: Support) -> str:
+    """What a binary gives a pod that a result below HAS_ROOM has no room for; empty if nothing."""
+    return support.called.gives if support.called else ""
+
+
+def no_room(support: Support, version: str | None) -> bool:
+    """Whether a binary gives a pod what the result at its version has no room for."""
+    called = support.called
+    return bool(called and called.gives) and set(called.at(version) if called else ()) <= set(
+        _OLD_RESULT
+    )
 
 
 def loses_result(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cni_upgrade.cni import check, compat
+from cni_upgrade.cni.addresses import SEVERAL, refused_at_del
 from cni_upgrade.cni.chain import Called, Versionless
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Sandbox, Support
@@ -213,6 +214,30 @@ def stuck_sandboxes(config: Config, stuck: Sequence[Sandbox], version: str | Non
     )
 
 
+def addresses(
+    config: Config, version: str | None, node: Node, *, at_del: bool
+) -> Iterator[Finding]:
+    """Plugins that give a pod no address, or several of a family, below 0.3.0."""
+    for support in node.chain:
+        what = compat.gives(support)
+        if not compat.no_room(support, version):
+            continue
+        also = what == SEVERAL and refused_at_del(support.type)
+        if at_del and not also:
+            continue
+        at = compat.either(support.called.at(version) if support.called else ())
+        told = "CNI version does not support more than 1 address per family"
+        yield Finding(
+            Code.ADDRESSES,
+            Severity.FAULT,
+            config.name,
+            f"{support.label} is called at {at} and gives {what}, which no result below "
+            f"{compat.HAS_ROOM} can hold: ADD {'and DEL fail' if also else 'fails'} "
+            f"({told if what == SEVERAL else 'cannot convert: no valid IP addresses'})",
+            f"write {compat.HAS_ROOM} or later",
+        )
+
+
 def unknown_version(config: Config, version: str) -> Finding:
     """A version that was never released."""
     return Finding(
@@ -283,4 +308,29 @@ def _cached(config: Config, runtime: Runtime, effect: str, action: str) -> Findi
         config.name,
         f"{runtime.label} deletes with the config that it cached at ADD: {effect}",
         action,
+    )
+
+
+def kept_refused(
+    config: Config, keeper: Support, folder: str, pods: Sequence[Sandbox], binary: Support
+) -> Finding:
+    """Pods that a plugin deletes with what it kept of their ADD, and a binary that refuses that."""
+    called = {at for pod in pods for at in (binary.called.at(pod.version) if binary.called else ())}
+    back = binary.type
+    if binary.source == "missing":
+        why = f"{binary.label} is not there"
+    elif binary.takes(pods[0].version) is False:
+        at = compat.either(sorted(called))
+        why = f"{binary.label} is called at {at} and supports {_supports(binary)}"
+    else:
+        back = keeper.type
+        why = f"libcni {keeper.libcni}, which {back} carries, deletes nothing with no version"
+    return Finding(
+        Code.KEPT_DEL,
+        Severity.WARNING,
+        config.name,
+        f"{keeper.type} deletes with the config that it kept of the ADD, whatever the file says: "
+        f"{compat.told(pods)} added {compat.added_at(pods)} cannot be deleted, since {why}",
+        f"put a {back} that takes it into the plugin folder until those pods are gone, or write a "
+        f"version that is taken into what {keeper.type} keeps of each pod (its {folder})",
     )

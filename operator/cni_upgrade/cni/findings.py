@@ -39,6 +39,10 @@ class Code(StrEnum):
             "at the config's: the pod's addresses are lost"
         ),
     )
+    ADDRESSES = (
+        "Addresses",
+        "a pod gets no address, or several of a family, which cniVersion below 0.3.0 cannot say",
+    )
     LOOPBACK = "Loopback", "the loopback plugin is missing or older than 1.0.0"
     TOO_NEW = "TooNew", "cniVersion is above the highest that the runtime's libcni reads"
     VERSION_MISSING = "VersionMissing", "cniVersion is missing, and this runtime forgives it"
@@ -49,6 +53,13 @@ class Code(StrEnum):
         (
             "the runtime deletes a pod with the config cached when the pod was added, "
             "so a rewrite does not help the pods that run now"
+        ),
+    )
+    KEPT_DEL = (
+        "KeptDel",
+        (
+            "a plugin deletes a pod with the config that it kept of the ADD (flannel, multus), "
+            "and a binary does not support the version in that"
         ),
     )
     NOT_OURS = (
@@ -75,6 +86,10 @@ class Code(StrEnum):
     DELEGATE_VERSION = (
         "DelegateVersion",
         "a plugin is delegated to at a version that it refuses, or that is not known",
+    )
+    DAEMON_REFUSES = (
+        "DaemonRefuses",
+        "a plugin's daemon most likely refuses the version that the plugin takes (antrea's)",
     )
     CANNOT_CURE = "CannotCure", "no cniVersion cures this; a binary or the runtime must change"
     NO_VERSION_FITS = "NoVersionFits", "no version is supported by the runtime and every plugin"
@@ -108,6 +123,7 @@ class Code(StrEnum):
     HIDDEN_VERSION = "HiddenVersion", "a duplicate or oddly spelled key decides the cniVersion"
     INLINE_FOLDER = "InlineFolder", "libcni 1.3 appends the files of a folder named as the network"
     CONF_AT_1 = "ConfAt1", "a single-plugin .conf at 1.0.0 or later is outside the specification"
+    SHARED = "Shared", "another program uses this file with a libcni of its own, as podman does"
     KEPT_AS_CONF = (
         "KeptAsConf",
         "a single-plugin config was to become a list, and stays as it is because of what stands by",

@@ -11,7 +11,7 @@ pod).
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from cni_upgrade.cni import check, compat, faults, versions
+from cni_upgrade.cni import check, compat, faults, kept, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding
@@ -29,6 +29,7 @@ CURABLE = frozenset(
         Code.VERSIONLESS_RESULT,
         Code.RESULT_MISREAD,
         Code.CHECK_BROKEN,
+        Code.ADDRESSES,
     }
 )
 """Faults that another version in the file could take away."""
@@ -76,9 +77,18 @@ def delete_existing(config: Config, version: str | None, node: Node) -> Outcome:
         return Outcome(True)
     if node.runtime.deletes_with == "cached":
         found = [*_delegates_stay(version, node), *_cached_faults(config, node)]
-    else:
-        found = [*_del_faults(config, version, node)]
-    return _outcome(found, _binaries_known(version, node) and _pods_known(config, version, node))
+        known = _binaries_known(version, node) and _pods_known(config, version, node)
+        return _outcome(found, known)
+    by_file = delete_by_file(config, version, node)
+    found = [*by_file.causes, *kept.refusals(config, node)]
+    return _outcome(found, by_file.works is True and kept.known(node))
+
+
+def delete_by_file(config: Config, version: str | None, node: Node) -> Outcome:
+    """The same, as far as the file has to do with it: what plugins kept of an ADD they keep."""
+    them = kept.by_file(node)
+    known = _binaries_known(version, them) and _pods_known(config, version, them)
+    return _outcome(_del_faults(config, version, them), known)
 
 
 def delete_of_others(config: Config, node: Node, sandboxes: Sequence[Sandbox]) -> Outcome:
@@ -126,7 +136,7 @@ def _pods_known(config: Config, version: str | None, node: Node) -> bool:
             chain is not None and all(one.takes(each.version) is not None for one in chain)
             for each, chain in chains
         )
-    return not compat.stuck_at(node.runtime, unseen, version)
+    return kept.known(node) and not compat.stuck_at(node.runtime, unseen, version)
 
 
 def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Finding]:
@@ -145,6 +155,7 @@ def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
         and versions.order(version) > limit
     ):
         yield faults.too_new(config, version, runtime)
+    yield from faults.addresses(config, version, node, at_del=False)
     yield from _versionless_results(config, version, node, "ADD")
     for support in node.chain:
         if at := compat.misread_result(runtime, support, version):
@@ -167,12 +178,15 @@ def _del_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
     yield from faults.missing_binaries(node)
     yield from faults.loopback_breaks(node)
     yield from _version_faults(config, version, node)
+    yield from faults.addresses(config, version, node, at_del=True)
     yield from _versionless_results(config, version, node, "DEL")
     yield from _delegates_stay(version, node)
     if runtime.deletes_with == "cached":
         yield from _cached_faults(config, node)
-    elif not refused and (stuck := compat.stuck_at(runtime, _seen(node), version)):
+        return
+    if not refused and (stuck := compat.stuck_at(runtime, _seen(node), version)):
         yield faults.stuck_sandboxes(config, stuck, version)
+    yield from kept.refusals(config, node)
 
 
 def _delegates_stay(version: str | None, node: Node) -> Iterator[Finding]:

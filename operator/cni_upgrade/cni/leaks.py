@@ -6,6 +6,7 @@ back while the plugin runs whose IPAM holds it, and a plugin that refuses the ve
 (`pkg/skel/skel.go`). Held against real plugins by the tests, pod by pod.
 """
 
+from cni_upgrade.cni import compat
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.findings import Code
 from cni_upgrade.cni.health import Outcome
@@ -21,6 +22,7 @@ _BEFORE_ANY_PLUGIN = (
     Code.BAD_VERSION,
     Code.MISSING_NAME,
     Code.CACHED_DEL,
+    Code.KEPT_DEL,
 )
 """Where DEL fails before a plugin that gives an address back has run."""
 
@@ -40,7 +42,8 @@ def leaks(
     refusing = [
         each.called.place
         for each in node.chain
-        if each.called is not None and each.takes(version) is False
+        if each.called is not None
+        and (each.takes(version) is False or compat.no_room(each, version))
     ]
     if added is not None:
         if added.works is None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 
-from cni_upgrade.cni import chain, compat
+from cni_upgrade.cni import chain, compat, daemons
 from cni_upgrade.cni.chain import Called, Versionless
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
@@ -133,6 +133,7 @@ class Node:
             for each in self.told_otherwise(version)
             if each.supported and each.takes(version)
         ]
+        doubts += daemons.refusals(self.chain, version)
         doubts += map(_unseen, self.elsewhere)
         return list(dict.fromkeys(doubts))
 
@@ -221,7 +222,7 @@ def _calls(
         if named is None or named.error is not None or named.elsewhere:
             unseen.append(path)
         else:
-            calls += chain.alone(named.calls, named.version, config.delegate_dir)
+            calls += chain.alone(named.calls, named.version, config.delegate_dir, multus)
             if not named.version:
                 versionless.append(Versionless(multus, named.name, named.kind == "conflist"))
     return calls, elsewhere, defaults, versionless

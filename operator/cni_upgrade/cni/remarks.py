@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from cni_upgrade.cni import check, compat, health, status, versions
+from cni_upgrade.cni import check, compat, daemons, health, status, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
@@ -16,7 +16,7 @@ from cni_upgrade.cni.runtimes import JUDGED, Runtime
 def incurable(outcomes: Iterable[health.Outcome], config: Config) -> Iterator[Finding]:
     """Causes that no version takes away."""
     for cause in causes(outcomes):
-        if cause.code not in health.CURABLE and cause.code != Code.CACHED_DEL:
+        if cause.code not in (*health.CURABLE, Code.CACHED_DEL, Code.KEPT_DEL):
             yield Finding(
                 Code.CANNOT_CURE,
                 Severity.INFO,
@@ -98,7 +98,16 @@ def support_findings(binaries: Sequence[Support]) -> Iterator[Finding]:
 def delegate_findings(config: Config, node: Node) -> Iterator[Finding]:
     """Whom the config delegates to in a way that cannot be told from here."""
     told = node.told_otherwise(config.version)  # which the file's own notes say
-    chain = [each for each in node.chain if each.supported and each not in told]
+    for doubt in daemons.refusals(node.chain, config.version):
+        yield Finding(
+            Code.DAEMON_REFUSES,
+            Severity.WARNING,
+            config.name,
+            doubt,
+            "write a cniVersion that every plugin and the runtime support",
+        )
+    quiet = (*told, *(each for each in node.chain if each.type in daemons.REFUSE_NO_VERSION))
+    chain = [each for each in node.chain if each.supported and each not in quiet]
     known = replace(node, chain=chain, loopback=None)
     for doubt in known.doubts(config.version):
         yield Finding(
@@ -318,3 +327,10 @@ TEMPLATED = "10-containerd-net.conflist"
 def causes(outcomes: Iterable[health.Outcome]) -> list[Finding]:
     """Why commands fail, all of them."""
     return [cause for outcome in outcomes for cause in outcome.causes]
+
+
+def left_behind(runtime: Runtime, existing: health.Outcome) -> list[Finding]:
+    """Why pods that run now are not deleted after the change either, where no file has to do with
+    that: they are deleted with what was cached or kept of their ADD."""
+    cached = runtime.deletes_with == "cached"
+    return [each for each in existing.causes if cached or each.code == Code.KEPT_DEL]

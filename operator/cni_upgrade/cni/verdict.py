@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from cni_upgrade.cni import folder, health, managed, remarks, runtimes, versions
+from cni_upgrade.cni import folder, health, managed, remarks, runtimes, shared, versions
 from cni_upgrade.cni import plan as planning
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Facts, Sandbox, Target, by_owner
@@ -215,7 +215,8 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     theirs = health.delete_of_others(config, node, others)
     existing = _beside(existing, theirs)
     then = Node.of(config.rewritten(), runtime, facts, node.sandboxes)
-    plan = planning.plan(config, node, then, target, before)
+    wanted = shared.wanted(config, target, facts)
+    plan = planning.plan(config, node, then, wanted, before)
     writer = managed.writer(config)
     if writer and plan.action is Action.REWRITE and facts.managed_files != "Override":
         plan = replace(
@@ -235,7 +236,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
             needs_drain=False,
         )
     if target.form == "List" and config.kind == "conf":
-        plan = planning.as_list(config, node, beside, target, plan, writer)
+        plan = planning.as_list(config, node, beside, wanted, plan, writer)
     reached, there = config.version, node
     if plan.action is Action.REWRITE:
         reached, there = plan.to, then
@@ -272,7 +273,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
     findings = (
         *remarks.causes(before),
         *plan.findings,
-        *(remarks.causes((after[2],)) if runtime.deletes_with == "cached" else ()),
+        *remarks.left_behind(runtime, after[2]),
         *remarks.perhaps_not_ours(config, runtime, others, theirs),
         *remarks.of_another_engine(
             config, runtime, foreign, health.delete_of_others(config, node, foreign)
@@ -282,6 +283,7 @@ def _judge_active(config: Config, beside: Beside, target: Target, fault: Finding
         *remarks.delegate_findings(config, node),
         *config.notes,
         *remarks.check_findings(config, node, plan),
+        *shared.finding(config, target, plan),
         *remarks.status_findings(config, node, plan),
         *(() if fault else remarks.remarks(config, node, reached, plan)),
     )

@@ -325,11 +325,11 @@ def _hang_again(old: Config, added: str, reason: str) -> Finding:
 
 
 def _deletion(node: Node, config: Config, running: list[Sandbox]) -> health.Outcome:
-    """What becomes of sandboxes that are deleted with the file."""
+    """What becomes of sandboxes as far as they are deleted with the file."""
     if config.error is not None:
         return health.Outcome(None) if config.unjudged else health.Outcome(False, (config.error,))
     runtime = runtimes.lookup(node.operation.runtime, node.operation.libcni)
     if runtime.deletes_with == "cached":
         runtime = replace(runtime, deletes_with="current")
     seen = EngineNode.of(config, runtime, node.survey.facts(), running)
-    return health.delete_existing(config, config.version, seen)
+    return health.delete_by_file(config, config.version, seen)

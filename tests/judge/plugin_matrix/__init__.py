@@ -1,0 +1,1 @@
+"""Lives pods of many chains with many releases of plugins; holds the engine's verdicts to it."""
