@@ -1,6 +1,7 @@
 """Known writers are known, and a plain bridge is nobody's."""
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -12,7 +13,7 @@ def one(kind: str, network: str = "net") -> bytes:
     return f'{{"name": "{network}", "plugins": [{{"type": "{kind}"}}]}}'.encode()
 
 
-def many(network: str, *plugins: dict[str, object]) -> bytes:
+def many(network: str, *plugins: Mapping[str, object]) -> bytes:
     return json.dumps({"cniVersion": "0.3.1", "name": network, "plugins": plugins}).encode()
 
 
