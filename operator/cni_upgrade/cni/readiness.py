@@ -15,7 +15,6 @@ from cni_upgrade.cni.unanswered import in_use, unanswered
 from cni_upgrade.cni.value import dataclass
 from cni_upgrade.cni.verdict import judge
 
-
 Elsewhere = Callable[[str], str | None]
 """Of a runtime as Kubernetes names it: what it would read in place of what the node's runtime reads
 today, or why that is not known; None where it would read the same."""
