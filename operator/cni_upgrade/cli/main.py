@@ -154,8 +154,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = _Parser(
         prog="cni-upgrade",
         description="Finds and cures CNI configs whose cniVersion runtimes and plugins no longer "
         "forgive. audit, plan and diff write nothing.",

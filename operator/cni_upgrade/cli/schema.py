@@ -178,6 +178,7 @@ def _parts() -> dict[str, Schema]:
                 },
             ),
             becomes=_text("The list that took its place, where one did."),
+            flags=_text("Inode flags, by lsattr's letters, where some were set."),
         ),
         "Report": _may_have(
             _object(
