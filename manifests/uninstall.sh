@@ -232,7 +232,7 @@ done
 # One that is gone already would be an error, after which kubectl waits for none of the others.
 quiet delete namespace $AGENTS $PROOF $SYSTEM --ignore-not-found --timeout=${PATIENCE}s || say "a namespace is not gone yet"
 for space in default kube-system kube-flannel "$LEASES"; do
-    quiet -n "$space" delete --ignore-not-found rolebinding/$NAME role/$NAME
+    quiet -n "$space" delete --ignore-not-found rolebinding/$NAME role/$NAME rolebinding/$NAME-terway role/$NAME-terway
 done
 quiet delete --ignore-not-found clusterrolebinding/$NAME clusterrole/$NAME \
     priorityclass/cni-upgrade-agent priorityclass/cni-upgrade-controller

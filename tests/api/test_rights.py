@@ -41,7 +41,7 @@ NEEDED: list[Right] = [
     *(
         right
         for source in KNOWN
-        if source.namespace == "kube-system"
+        if source.namespace == "kube-system" and source.name != "eni-config"
         for right in rights("list", "configmaps", "kube-system", source.name)
     ),
 ]
@@ -73,6 +73,7 @@ FORBIDDEN = [
     *rights("get list watch update patch delete", "configmaps", "kube-system"),
     *rights("get watch update patch delete", "configmaps", "kube-system", "calico-config"),
     *rights("list", "configmaps", "kube-system", "coredns"),
+    *rights("list", "configmaps", "kube-system", "eni-config"),  # it can hold an access key
     *rights("list", "configmaps", "default", "calico-config"),
     *rights("get update", "leases.coordination.k8s.io", "kube-node-lease", "node-a"),
     *rights("get patch", "leases.coordination.k8s.io", SYSTEM, "another"),

@@ -3,6 +3,8 @@
 //
 //	judge read   folders on stdin, one a line; answers one JSON line each
 //	judge run    requests on stdin, one JSON a line; answers one JSON line each
+//	judge ask    paths of plugins on stdin, one a line; answers what libcni learns from VERSION
+//	judge decode answers to VERSION on stdin, one in base64 a line; answers what libcni reads there
 //
 // One source for every release of libcni: only what all of them have is used.
 package main
@@ -10,6 +12,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -20,6 +23,7 @@ import (
 
 	gocni "github.com/containerd/go-cni"
 	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
 )
@@ -281,6 +285,30 @@ func cached(cni *libcni.CNIConfig, list *libcni.NetworkConfigList, runtime *libc
 	return read, given, err
 }
 
+// Versions is what libcni takes from an answer to VERSION; null where it takes none. An error can
+// have no text.
+type Versions struct {
+	Error    string   `json:"error"`
+	Versions []string `json:"versions"`
+	// Current is the version that libcni's question names.
+	Current string `json:"current"`
+}
+
+func told(info version.PluginInfo, err error) Versions {
+	if err != nil {
+		return Versions{Error: err.Error(), Current: version.Current()}
+	}
+	return Versions{Versions: info.SupportedVersions(), Current: version.Current()}
+}
+
+func decode(line string) Versions {
+	answer, err := base64.StdEncoding.DecodeString(line)
+	if err != nil {
+		panic(err)
+	}
+	return told((&version.PluginDecoder{}).Decode(answer))
+}
+
 func main() {
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(make([]byte, 1<<20), 1<<24)
@@ -291,6 +319,12 @@ func main() {
 		switch os.Args[1] {
 		case "read":
 			answers.Encode(readFolder(lines.Text()))
+			out.Flush()
+		case "ask":
+			answers.Encode(told(invoke.GetVersionInfo(context.Background(), lines.Text(), nil)))
+			out.Flush()
+		case "decode":
+			answers.Encode(decode(lines.Text()))
 			out.Flush()
 		case "run":
 			var request Request

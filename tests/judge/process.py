@@ -57,6 +57,10 @@ class Judge:
         """Run one command of libcni (mode run); the error, empty when it went well."""
         return str(self._ask(json.dumps(request))["error"])
 
+    def versions(self, line: str) -> Any:
+        """What libcni learns of a plugin's versions (modes ask and decode)."""
+        return self._ask(line)
+
     def choice(self, **request: str) -> Any:
         """The file that CRI-O takes of a folder (mode crio)."""
         return self._ask(json.dumps(request))

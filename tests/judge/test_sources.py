@@ -19,8 +19,10 @@ TEXTS = {
     "kube-router-cfg": configmaps.KUBE_ROUTER_OLD,
     "antrea-config": configmaps.ANTREA,
     "multus-cni-config": configmaps.MULTUS_THIN,
+    "eni-config": configmaps.TERWAY,
+    "cni-configuration": configmaps.CILIUM_CUSTOM,
 }
-PLUGINS = "flannel bridge host-local portmap calico calico-ipam antrea multus"
+PLUGINS = "flannel bridge host-local portmap calico calico-ipam antrea multus terway ptp cilium-cni"
 
 
 def rendered(template: str) -> str:

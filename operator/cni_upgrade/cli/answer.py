@@ -22,5 +22,7 @@ class Answer:
     """For people; what a terminal would obey is escaped before it is shown."""
     patch: str = ""
     """Shown after the lines and as it is: another program may read it."""
+    done: str = ""
+    """What was written, in a line: told where the document itself cannot be shown."""
     error: str = ""
     """Why nothing, or not all, could be done; shown on standard error."""

@@ -1,6 +1,7 @@
 """cni-upgrade: the node engine on any machine, without a cluster: the same report as the agent's.
 
-Exit codes: 0 nothing to do (or done), 1 something was found, 2 it could not be done.
+Exit codes: 0 nothing to do (or done), 1 something was found, 2 it could not be done. Of the last
+standard error tells why, and so does the document of `-o json` and `-o yaml`.
 """
 
 import argparse
@@ -11,24 +12,56 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from cni_upgrade.cli import jsontext, options, verbs, yamltext
 from cni_upgrade.cli.answer import COULD_NOT, Answer, CannotError
+from cni_upgrade.cli.schema import Failure
 from cni_upgrade.node import stop
+from cni_upgrade.node.contract import SCHEMA
 
 _CODES = "Exit codes: 0 nothing to do (or done), 1 something was found, 2 it could not be done."
 
 
+class _UsageError(SystemExit):
+    """Words that are not understood; argparse has said so on standard error."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(COULD_NOT)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes options by their whole names: what is short for one today is another one's tomorrow."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """As argparse does, and so that the document can tell it too."""
+        if sys.stderr is not None:
+            self.print_usage(sys.stderr)
+            print(f"{self.prog}: error: {message}", file=sys.stderr)
+        raise _UsageError(message)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
+    output = options.asked_output(arguments)
     try:
         return _run(arguments)
+    except _UsageError as error:
+        _tell(Failure.USAGE, error.message, output)
+        raise
+    except (CannotError, stop.StoppedError) as error:
+        return _fail(Failure.CANNOT, str(error), output)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}")
+        return _fail(Failure.CANNOT, f"{where}{error.strerror or error}", output)
     except Exception as error:  # noqa: BLE001 - left to Python it would end with 1: "found"
         traceback.print_exc()
-        return _complain(f"a fault of cni-upgrade itself: {type(error).__name__}: {error}")
+        text = f"a fault of cni-upgrade itself: {type(error).__name__}: {error}"
+        return _fail(Failure.INTERNAL, text, output)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -36,16 +69,13 @@ def _run(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files are bytes, not text
-    try:
-        asked = _parser().parse_args(arguments)
-        answer: Answer = asked.verb(asked)
-        stop.finish()
-    except (CannotError, stop.StoppedError) as error:
-        return _complain(str(error))
+    asked = _parser().parse_args(arguments)
+    if sys.stdout is None:  # `>&-`; known before anything is written
+        return _complain("standard output is closed: there is nowhere to answer")
+    answer: Answer = asked.verb(asked)
+    stop.finish()
     for number in (signal.SIGINT, signal.SIGTERM):  # what is to be done is done
         signal.signal(number, signal.SIG_DFL)
-    if sys.stdout is None:  # `>&-`
-        return _complain("standard output is closed: there is nowhere to answer")
     try:
         _show(answer, asked.output)
     except BrokenPipeError:
@@ -53,8 +83,25 @@ def _run(arguments: Sequence[str] | None) -> int:
         _drop_output()
     except OSError as error:
         _drop_output()
-        return _complain(f"the answer could not be written: {error.strerror}")
+        done = f"; {answer.done}" if answer.done else ""
+        return _complain(f"the answer could not be written: {error.strerror}{done}")
     return _complain(answer.error, answer.code) if answer.error else answer.code
+
+
+def _fail(code: Failure, text: str, output: str) -> int:
+    _tell(code, text, output)
+    return _complain(text)
+
+
+def _tell(code: Failure, text: str, output: str) -> None:
+    """The failure as a document, where one was asked for."""
+    if output == "table" or sys.stdout is None:
+        return
+    document = {"schema": SCHEMA, "error": {"code": code, "message": text}}
+    try:
+        _show(Answer(COULD_NOT, document), output)
+    except OSError:
+        _drop_output()
 
 
 def _show(answer: Answer, output: str) -> None:
@@ -108,7 +155,7 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="cni-upgrade",
         description="Finds and cures CNI configs whose cniVersion runtimes and plugins no longer "
         "forgive. audit, plan and diff write nothing.",

@@ -89,6 +89,7 @@ def aim() -> argparse.ArgumentParser:
     group.add_argument(
         "--runtime",
         default="",
+        type=_spelled,
         metavar="NAME://VERSION",
         help="the runtime that reads the configs, as `kubectl get node -o wide` shows it, e.g. "
         "containerd://1.6.2 or cri-o://1.23.0; without it nothing can be promised",
@@ -142,6 +143,17 @@ def output() -> argparse.ArgumentParser:
     return parent
 
 
+def asked_output(arguments: Sequence[str] | None) -> str:
+    """How the answer is to be shown, also where the other words are not understood."""
+    parser = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, exit_on_error=False, parents=[output()]
+    )
+    try:
+        return str(parser.parse_known_args(arguments)[0].output)
+    except argparse.ArgumentError:
+        return "table"
+
+
 def operation(options: argparse.Namespace, kind: Kind, paths: Paths | None = None) -> Operation:
     """The operation that the options describe, with an id of its own: a person who asks twice
     wants it done twice. `paths` in place of the machine's. Raises CannotError."""
@@ -179,6 +191,12 @@ def _target(options: argparse.Namespace) -> Target:
         RewriteMode.ONLY_FAULTY if options.only_faulty else RewriteMode.TO_TARGET,
         Form.LIST if options.conflist else Form.KEEP,
     )
+
+
+def _spelled(runtime: str) -> str:
+    """CRI-O by the name that the kubelet reports, for its own command is called crio."""
+    name, sign, version = runtime.partition("://")
+    return f"{runtimes.NAMES.get(name, name)}{sign}{version}"
 
 
 def _runtime(text: str) -> str:

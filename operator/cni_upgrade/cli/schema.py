@@ -17,15 +17,24 @@ from cni_upgrade.node.result import Outcome
 Schema = dict[str, Any]
 
 
+class Failure(StrEnum):
+    """Why there is no answer: the code of a document that holds an error alone."""
+
+    USAGE = "UsageError"
+    CANNOT = "CannotAnswer"
+    INTERNAL = "InternalError"
+
+
 def document() -> Schema:
     """The whole schema (JSON Schema 2020-12)."""
-    verbs = ("Result", "Configs", "Plan", "Plans", "Diffs", "Backups")
+    verbs = ("Result", "Configs", "Plan", "Plans", "Diffs", "Backups", "Failure")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What cni-upgrade prints with -o json or -o yaml",
         "description": "Result: audit, apply and restore of a machine, and what an agent reports. "
         "Configs: audit of FILEs. Plan, Plans: plan of a machine, of FILEs. Diffs: diff. "
-        "Backups: backups. Members may be added; a reader must pass over those it does not know.",
+        "Backups: backups. Failure: any of them, where it ends with 2 and has nothing else to "
+        "tell. Members may be added; a reader must pass over those it does not know.",
         "oneOf": [{"$ref": f"#/$defs/{verb}"} for verb in verbs],
         "$defs": {**_verbs(), **_parts()},
     }
@@ -95,6 +104,20 @@ def _verbs() -> dict[str, Schema]:
             backups=_list("Backup", "Those whose manifest can be read, the newest last."),
             damaged=_list("Damaged", "Those that cannot be given back as they are."),
         ),
+        "Failure": _object(
+            "That a verb has no answer. The exit code is 2.",
+            schema=_VERSION,
+            error=_object(
+                "Why.",
+                code=_one_of(
+                    Failure,
+                    "UsageError: words that are not understood. CannotAnswer: what was asked for "
+                    "is not there, may not be read, or makes no sense. InternalError: a fault of "
+                    "cni-upgrade itself.",
+                ),
+                message=_text("What standard error says."),
+            ),
+        ),
     }
 
 
@@ -155,6 +178,7 @@ def _parts() -> dict[str, Schema]:
                 },
             ),
             becomes=_text("The list that took its place, where one did."),
+            flags=_text("Inode flags, by lsattr's letters, where some were set."),
         ),
         "Report": _may_have(
             _object(

@@ -139,7 +139,14 @@ def _carry_out(asked: Operation) -> Answer:
         code = FOUND if serious(result.report) else NOTHING_TO_DO
     else:
         code = NOTHING_TO_DO if good(result.report) else FOUND
-    return Answer(code, result.to_json(), lines)
+    return Answer(code, result.to_json(), lines, done=_done(result))
+
+
+def _done(result: Result) -> str:
+    """Empty where nothing was written."""
+    told = "; ".join(change.told for change in result.changes)
+    backup = f"; backup {result.backup}" if result.backup is not None else ""
+    return f"{result.kind} {result.id} was {result.outcome}: {told}{backup}" if told else ""
 
 
 def _where(asked: Operation) -> str:

@@ -57,6 +57,20 @@ def in_use(configs: Sequence[Config], runtime: Runtime, facts: Facts) -> Loaded:
     return active(configs, runtime, facts.max_conf_num, facts.default_network, facts.plugins)
 
 
+def mended(
+    configs: Sequence[Config], runtime: Runtime, facts: Facts
+) -> tuple[list[Config], Loaded]:
+    """What the runtime would take if each file had a version that libcni loads, and the files as
+    they are then. One that would not be taken keeps its error, so that it is told."""
+    as_mended = [replace(each, error=None) if each.mendable else each for each in configs]
+    loaded = in_use(as_mended, runtime, facts)
+    taken = {each.name for each in loaded.files}
+    if not taken:
+        return as_mended, loaded
+    pairs = zip(configs, as_mended, strict=True)
+    return [new if new.name in taken else old for old, new in pairs], loaded
+
+
 def _containerd(ordered: list[Config], max_conf_num: int) -> Loaded:
     """containerd takes the first files; 0 means all (go-cni counts up and never meets 0)."""
     taken = ordered[:max_conf_num] if max_conf_num > 0 else ordered

@@ -85,9 +85,9 @@ def plugin_conf(node: Node, libcni: tuple[int, int, int]) -> PluginConf:
         return conf
     if node.kind != "object":
         raise DecodeError(f"a plugin is not an object but {named(node)}")
-    conf.cni_version = _string(node, "cniversion", "cniVersion")
-    conf.name = _string(node, "name", "name")
-    conf.type = _string(node, "type", "type")
+    conf.cni_version = string(node, "cniversion", "cniVersion")
+    conf.name = string(node, "name", "name")
+    conf.type = string(node, "type", "type")
     for value in fields(node, "capabilities"):
         if _is_object(value, "capabilities"):
             for capability in value.members:
@@ -95,10 +95,10 @@ def plugin_conf(node: Node, libcni: tuple[int, int, int]) -> PluginConf:
                     raise DecodeError(f"capability {capability.key[:40]!r} is not true or false")
     for value in fields(node, "ipam"):
         if _is_object(value, "ipam"):
-            _string(value, "type", "ipam.type")
+            string(value, "type", "ipam.type")
     for value in fields(node, "dns"):
         if _is_object(value, "dns"):
-            _string(value, "domain", "dns.domain")
+            string(value, "domain", "dns.domain")
             for key in ("nameservers", "search", "options"):
                 for strings in fields(value, key):
                     _strings(strings, f"dns.{key}")
@@ -127,7 +127,8 @@ def _is_object(node: Node, what: str) -> bool:
     return node.kind == "object"
 
 
-def _string(node: Node, key: str, what: str) -> str:
+def string(node: Node, key: str, what: str) -> str:
+    """A field of type string, of that folded name: the last one; null leaves what was there."""
     value = ""
     for found in fields(node, key):
         if found.kind == "string":
@@ -152,5 +153,5 @@ def _attachments(node: Node) -> None:
         raise DecodeError(f"{what} is not an array but {named(node)}")
     for item in node.items:
         if _is_object(item, what):
-            _string(item, "containerid", f"{what} containerID")
-            _string(item, "ifname", f"{what} ifname")
+            string(item, "containerid", f"{what} containerID")
+            string(item, "ifname", f"{what} ifname")

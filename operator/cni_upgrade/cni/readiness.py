@@ -15,9 +15,6 @@ from cni_upgrade.cni.unanswered import in_use, unanswered
 from cni_upgrade.cni.value import dataclass
 from cni_upgrade.cni.verdict import judge
 
-_NAMES = {"containerd": "containerd", "cri-o": "cri-o", "crio": "cri-o"}
-
-
 Elsewhere = Callable[[str], str | None]
 """Of a runtime as Kubernetes names it: what it would read in place of what the node's runtime reads
 today, or why that is not known; None where it would read the same."""
@@ -160,9 +157,9 @@ def releases(wanted: str) -> list[tuple[str, str, str]]:
 def _parsed(wanted: str) -> tuple[str, tuple[int, int, int]]:
     name, _, version = wanted.replace(" ", "").partition(">=")
     parts = wholes(version.split("."))
-    if name.lower() not in _NAMES or parts is None:
+    if name.lower() not in runtimes.NAMES or parts is None:
         raise UnknownRuntimeError(
             f"{wanted[:80]!r} is not of the form containerd>=1.6 or cri-o>=1.24"
         )
     numbers = [*parts[:3], 0, 0]
-    return _NAMES[name.lower()], (numbers[0], numbers[1], numbers[2])
+    return runtimes.NAMES[name.lower()], (numbers[0], numbers[1], numbers[2])

@@ -32,6 +32,10 @@ def _numbers(version: str) -> tuple[int, int, int]:
     return int(major), int(minor), int(patch)
 
 
+NAMES = {"containerd": "containerd", "cri-o": "cri-o", "crio": "cri-o"}
+"""How people spell the judged runtimes, and the name that the kubelet reports."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What is known of one runtime; a member that is None is unknown, never assumed good."""

@@ -4,10 +4,12 @@ One table for the node's side (`managed` names the ConfigMap in a report) and fo
 which reads the ConfigMap itself. Names, namespaces and keys are those of the manifests that each
 row cites; an installation under other names is told to the operator's configuration (`sources`).
 
-Not here, since no ConfigMap that people edit holds the text: cilium, aws-cni, azure, weave,
-kindnet and ovn-kubernetes write it themselves; the tigera operator makes calico-system/cni-config
-from its Installation and puts it back; RKE2's canal chart keeps it in a Secret; multus 4 thin
-makes it from its master's config.
+Not here, since no ConfigMap that people edit holds the text: cilium by itself, aws-cni, azure,
+weave, kindnet, kube-ovn, openshift-sdn, istio-cni, minikube and ovn-kubernetes write it themselves;
+the tigera operator makes calico-system/cni-config from its Installation and puts it back; RKE2's
+canal chart keeps it in a Secret; multus 4 thin makes it from its master's config; newer terway
+writes a version of its own over the ConfigMap's. Nor is GKE's kube-system/netd-config: GKE keeps
+it, and its template is no JSON before netd has filled it in.
 """
 
 from typing import Literal
@@ -127,6 +129,28 @@ KNOWN: tuple[Source, ...] = (
         key="antrea-cni.conflist",
         files=("10-antrea.conflist",),
         takes_effect=_restart("kube-system", "antrea-agent"),
+    ),
+    # AliyunContainerService/terway terway.yml, terway-multiip.yml: the init container copies it.
+    # Newer releases make 10-terway.conflist of it with terway-cli, at a version of their own
+    # (cmd/terway-cli/cni.go mergeConfigList): that file is not this ConfigMap's.
+    Source(
+        writer="terway",
+        namespace="kube-system",
+        name="eni-config",
+        key="10-terway.conf",
+        files=("10-terway.conf",),
+        takes_effect="a node gets it when its terway pod starts again: kubectl -n kube-system "
+        "rollout restart daemonset terway (or terway-eniip, terway-eni)",
+    ),
+    # cilium/cilium Documentation/installation/cni-chaining-generic-veth.rst (cni.customConf,
+    # cni.configMap); daemon/cmd/cni/config.go setupCNIConfFile writes what it reads there.
+    Source(
+        writer="cilium-custom",
+        namespace="kube-system",
+        name="cni-configuration",
+        key="cni-config",
+        files=(),
+        takes_effect=_restart("kube-system", "cilium"),
     ),
     # k8snetworkplumbingwg/multus-cni deployments/multus-daemonset-thick.yml
     Source(

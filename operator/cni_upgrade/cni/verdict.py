@@ -61,9 +61,7 @@ def judge(facts: Facts, target: Target) -> Judgement:
     loaded = folder.in_use(configs, runtime, facts)
     bad = {each.name: each.error for each in configs if each.mendable}
     if bad and not loaded.files and loaded.unjudged is None:
-        # Nothing is loaded, and a rewrite mends these: what would the runtime take then?
-        configs = [replace(each, error=None) if each.mendable else each for each in configs]
-        loaded = folder.in_use(configs, runtime, facts)
+        configs, loaded = folder.mended(configs, runtime, facts)
     findings = list(remarks.runtime_findings(runtime))
     if loaded.unjudged is not None and loaded.unjudged.error is not None:
         unseen, fault = loaded.unjudged, loaded.unjudged.error

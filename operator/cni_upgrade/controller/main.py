@@ -144,7 +144,9 @@ def _lease_seconds(text: str) -> float:
 
 def main() -> None:
     """The controller's command: exit 0 on SIGTERM or SIGINT, 2 where it cannot start."""
-    parser = argparse.ArgumentParser(prog="cni-upgrade-controller", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="cni-upgrade-controller", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"default {CONFIG}")
     parser.add_argument("--kubeconfig", help="default: the pod's service account")
     parser.add_argument("--metrics-port", type=int, default=web.METRICS_PORT)

@@ -44,6 +44,7 @@ ABOUT = {
     "ResultNotRecorded": "the files are written and the result could not be kept",
     "Unexpected": "a fault of this program itself",
     "BackupReplaced": "a backup is gone, and another one that holds the same files was put back",
+    "FlagsNotKept": "inode flags of the old file (lsattr) could not be given to the new one",
     "BackupsNotPruned": "old backups could not be removed",
 }
 """Every code of a refused or failed operation, and of what one finds beside that; the one line that

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 
 from cni_upgrade.cni.value import dataclass
+from cni_upgrade.node import inode_flags
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.members import MemberError, Members, for_the_kernel
 
@@ -26,7 +27,8 @@ _NO_XATTRS = (errno.ENOTSUP, errno.ENOSYS)  # a file system without them
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Permission bits, owner, group, times in nanoseconds since 1970, extended attributes."""
+    """Permission bits, owner, group, times in nanoseconds since 1970, extended attributes, and the
+    inode's flags (chattr), of which a new file gets what can be given."""
 
     mode: int
     uid: int
@@ -34,6 +36,7 @@ class Metadata:
     accessed: int
     modified: int
     xattrs: Mapping[str, bytes]
+    flags: int = 0
 
     @classmethod
     def of(cls, descriptor: int) -> "Metadata":
@@ -46,6 +49,7 @@ class Metadata:
             accessed=entry.st_atime_ns,
             modified=entry.st_mtime_ns,
             xattrs=_xattrs(descriptor),
+            flags=inode_flags.chosen(descriptor),
         )
 
     @classmethod
@@ -60,6 +64,10 @@ class Metadata:
             values = {name: base64.b64decode(text, validate=True) for name, text in xattrs.items()}
         except ValueError as error:
             raise MemberError(f"{members.path('xattrs')}: {error}") from error
+        try:
+            flags = inode_flags.parse(members.text_or_none("flags") or "")
+        except ValueError as error:
+            raise MemberError(f"{members.path('flags')}: {error}") from error
         return cls(
             mode=int(mode, 8),
             uid=members.within("uid", 0, _MOST_ID),
@@ -67,10 +75,12 @@ class Metadata:
             accessed=members.within("atimeNs", -_MOST_NS, _MOST_NS),
             modified=members.within("mtimeNs", -_MOST_NS, _MOST_NS),
             xattrs=values,
+            flags=flags,
         )
 
     def to_json(self) -> dict[str, object]:
-        """The members of a file in a backup's manifest; xattrs in base64, the mode in octal."""
+        """The members of a file in a backup's manifest; xattrs in base64, the mode in octal, flags
+        by lsattr's letters and only where there are some."""
         return {
             "mode": f"{self.mode:04o}",
             "uid": self.uid,
@@ -80,12 +90,17 @@ class Metadata:
             "xattrs": {
                 name: base64.b64encode(value).decode() for name, value in self.xattrs.items()
             },
+            **({"flags": inode_flags.text(self.flags)} if self.flags else {}),
         }
 
     def same(self, other: "Metadata") -> bool:
         """Whether a file with one is a file with the other, whenever it was written and read."""
         mine = (self.mode, self.uid, self.gid, dict(self.xattrs))
         return mine == (other.mode, other.uid, other.gid, dict(other.xattrs))
+
+    def give_flags(self, descriptor: int) -> None:
+        """To an open file that is still empty, for some take effect on what is written then."""
+        inode_flags.give(descriptor, self.flags)
 
     def give(self, descriptor: int, name: str) -> None:
         """To an open file whose bytes are written, all but the times.

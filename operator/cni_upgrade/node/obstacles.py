@@ -4,14 +4,11 @@ A rename replaces a name. Whatever the old file was besides its bytes - a link t
 several names, somebody else's - would be lost by that, so such files are refused, by name.
 """
 
-import errno
-import fcntl
 import os
 import stat
-import struct
 from functools import cache
 
-from cni_upgrade.node import files
+from cni_upgrade.node import files, inode_flags
 from cni_upgrade.node.errors import OperationRefusedError
 from cni_upgrade.node.metadata import Metadata
 
@@ -19,12 +16,8 @@ RESERVE = 1 << 20
 """Bytes that must be free beside what is written, for journal, result and the node itself."""
 
 _INODES = 32
-_GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS on 64-bit Linux (include/uapi/linux/fs.h)
-_IMMUTABLE = 0x10
-_APPEND_ONLY = 0x20
 _CHOWN, _FSETID, _SYS_ADMIN, _SETFCAP = 0, 4, 21, 31  # include/uapi/linux/capability.h
 _BY_POLICY = ("security.selinux", "security.SMACK64", "security.apparmor")
-_NO_FLAGS = (errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def of_file(folder: int, name: str) -> OperationRefusedError | None:
@@ -192,13 +185,7 @@ def of_space(folder: int, host: str, size: int) -> OperationRefusedError | None:
 
 
 def _flagged(descriptor: int) -> bool:
-    try:
-        answer = fcntl.ioctl(descriptor, _GET_FLAGS, bytes(8))
-    except OSError as error:
-        if error.errno in _NO_FLAGS:
-            return False  # a file system that has no such flags
-        raise
-    return bool(struct.unpack_from("=I", answer)[0] & (_IMMUTABLE | _APPEND_ONLY))
+    return bool(inode_flags.of(descriptor) & (inode_flags.IMMUTABLE | inode_flags.APPEND_ONLY))
 
 
 def _mount(descriptor: int) -> str:

@@ -1,11 +1,11 @@
 """Takes what a plugin answered to VERSION as libcni takes it, and believes no more than it can."""
 
-import json
 import os
-from collections.abc import Mapping
 
+from cni_upgrade.cni import version_answer
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
+from cni_upgrade.cni.golang import DecodeError
 from cni_upgrade.node import plugin_run
 
 _MOST_VERSIONS = 64
@@ -31,40 +31,36 @@ def judge(binary: str, run: plugin_run.Run) -> Support | Finding:
             f"see whether {binary} is a CNI plugin at all",
         )
     code = os.waitstatus_to_exitcode(run.status or 0)
+    if code == 0:
+        return _supported(binary, run.printed)
+    if version_answer.tells_of_no_command(run.printed):
+        return Support.told(binary, ("0.1.0",))
+    return _garbled(binary, f"it ended with {_ending(code)}: {_message(run.printed)!r:.200}")
+
+
+def _message(printed: bytes) -> str:
     try:
-        answer = json.loads(run.printed)
-    except (ValueError, RecursionError):
-        shown = run.printed[:80].decode("utf-8", "replace")
-        return _garbled(binary, f"it ended with {_ending(code)} and printed {shown!r}")
-    if not isinstance(answer, dict):
-        return _garbled(binary, "its answer is not a JSON object")
-    if code != 0:
-        message = answer.get("msg")
-        if message == "unknown CNI_COMMAND: VERSION":
-            return Support.told(binary, ("0.1.0",))
-        return _garbled(binary, f"it ended with {_ending(code)}: {message!r:.200}")
-    return _supported(binary, answer)
+        return version_answer.error(printed)
+    except DecodeError:
+        return printed[:80].decode("utf-8", "replace")
 
 
 def _ending(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
 
-def _supported(binary: str, answer: Mapping[str, object]) -> Support | Finding:
-    """libcni `pkg/version/plugin.go` PluginDecoder.Decode."""
-    own, versions = answer.get("cniVersion"), answer.get("supportedVersions")
-    if not isinstance(own, str) or not own:
-        return _garbled(binary, "its answer has no cniVersion")
-    if versions in (None, []):
-        if own == "0.2.0":
-            return Support.told(binary, ("0.1.0", "0.2.0"))
-        return _garbled(binary, "its answer has no supportedVersions")
-    if not isinstance(versions, list) or len(versions) > _MOST_VERSIONS:
+def _supported(binary: str, printed: bytes) -> Support | Finding:
+    """What libcni takes of it, unless there is more of it than of versions."""
+    try:
+        versions = version_answer.supported(printed)
+    except DecodeError as error:
+        shown = printed[:80].decode("utf-8", "replace")
+        return _garbled(binary, f"it printed {shown!r}: {error}")
+    if len(versions) > _MOST_VERSIONS:
         return _garbled(binary, "supportedVersions is not a short list")
-    strings = [each for each in versions if isinstance(each, str) and _like_a_version(each)]
-    if len(strings) != len(versions):
+    if not all(map(_like_a_version, versions)):
         return _garbled(binary, "supportedVersions is not a list of versions")
-    return Support.told(binary, strings)
+    return Support.told(binary, versions)
 
 
 def _like_a_version(text: str) -> bool:

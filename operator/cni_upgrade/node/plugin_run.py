@@ -1,9 +1,9 @@
 """Holds one plugin under way, so that whatever it does it ends in time, with all that it started.
 
-It has nothing of our environment, no descriptor of ours, a limited time, limited output, and a
-session of its own that is killed as a whole; what it started and let go of is ended by `strays`.
-All are attended to from one poll loop: no threads, and no `subprocess`, whose
-import alone costs a tenth of the time that an audit may start in.
+It has libcni's environment (`ENVIRONMENT`) and nothing of ours, no descriptor of ours, a limited
+time, limited output, and a session of its own that is killed as a whole; what it started and let go
+of is ended by `strays`. All are attended to from one poll loop: no threads, and no `subprocess`,
+whose import alone costs a tenth of the time that an audit may start in.
 """
 
 import contextlib
@@ -18,6 +18,21 @@ from cni_upgrade.node.plugin_binary import Place
 
 TIME_LIMIT = 5.0
 """Seconds that a plugin has to answer and end."""
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "CNI_COMMAND": "VERSION",
+    "CNI_CONTAINERID": "",
+    "CNI_NETNS": "dummy",
+    "CNI_ARGS": "",
+    "CNI_IFNAME": "dummy",
+    "CNI_PATH": "dummy",
+}
+"""All six that libcni sets, the empty ones too (`pkg/invoke/args.go` AsEnv, `exec.go`
+GetVersionInfo): without one a script with `set -u` ends before it answers. libcni adds them to the
+runtime's own environment, of which PATH and HOME are what a script may count on: PATH is as systemd
+sets it for services, HOME is root's."""
 
 OUTPUT_LIMIT = 64 << 10
 """Bytes of a plugin's output that are read before it is killed."""
@@ -44,18 +59,13 @@ class Run:
             ends += (stdout, stdout_write)
             stderr, stderr_write = os.pipe()
             ends += (stderr, stderr_write)
-            os.write(question, json.dumps({"cniVersion": version}).encode())
+            os.write(question, json.dumps({"cniVersion": version}, separators=(",", ":")).encode())
             os.close(question)
             ends.remove(question)
             self.pid = os.posix_spawn(
                 place.real,
                 [place.called],
-                {
-                    "CNI_COMMAND": "VERSION",
-                    "CNI_NETNS": "dummy",
-                    "CNI_IFNAME": "dummy",
-                    "CNI_PATH": "dummy",
-                },
+                ENVIRONMENT,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, stdin, 0),
                     (os.POSIX_SPAWN_DUP2, stdout_write, 1),

@@ -2,11 +2,12 @@
 
 A rename in the same folder is what containerd's watcher reloads on, and not on a file that comes
 from elsewhere (`pkg/cri/server/cni_conf_syncer.go`); it cannot tear, and a name that ends in
-`.cnitmp` is none that libcni loads. The active file comes first: if we are killed between two
-renames, what pods need is what has been cured. Every file is judged on its own, so no moment
-between renames is worse than the one before. Where a list takes the place of a single-plugin config
-it lands first, and the old one goes after it: `succession` has said that the runtime loads one of
-the two at every moment.
+`.cnitmp` is none that libcni loads. It exchanges the two names where the kernel can: a file that
+another program has renamed there since our last look is then found, and has its name again. The
+active file comes first: if we are killed between two renames, what pods need is what has been
+cured. Every file is judged on its own, so no moment between renames is worse than the one before.
+Where a list takes the place of a single-plugin config it lands first, and the old one goes after
+it: `succession` has said that the runtime loads one of the two at every moment.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 
 from cni_upgrade.cni.value import dataclass
-from cni_upgrade.node import files, journal, obstacles
+from cni_upgrade.node import exchanged, files, journal, obstacles, renames
 from cni_upgrade.node.errors import OperationFailedError, OperationRefusedError
 from cni_upgrade.node.journal import Entry, Journal
 from cni_upgrade.node.metadata import Metadata
@@ -109,10 +110,9 @@ def commit(
             if isinstance(step, Removal):
                 _still(folder, step.instead.name, step.instead.after)
                 os.unlink(name, dir_fd=folder)
+                replaced.append(step.entry)
             else:
-                os.rename(files.ready_name(name), name, src_dir_fd=folder, dst_dir_fd=folder)
-                ready.remove(files.ready_name(name))
-            replaced.append(step.entry)
+                _place(folder, step.entry, ready, replaced)
             os.fsync(folder)
     except OSError as error:
         _remove(folder, ready)
@@ -131,6 +131,44 @@ def commit(
         raise
 
 
+def _place(folder: int, entry: Entry, ready: list[str], replaced: list[Entry]) -> None:
+    """Gives its name to a file that was made ready. Raises OperationRefusedError and OSError; in
+    `replaced` is what stands there then."""
+    name, own = entry.name, files.ready_name(entry.name)
+    if entry.before is None:
+        try:
+            renames.give(folder, own, name)
+        except FileExistsError as error:
+            raise _made_meanwhile(name) from error
+        ready.remove(own)
+        replaced.append(entry)
+        return
+    try:
+        taken_out = renames.exchange(folder, own, name)
+    except FileNotFoundError as error:
+        raise OperationRefusedError(
+            "ChangedMeanwhile",
+            f"{name} was removed by another program in this very moment; find out which one",
+        ) from error
+    if not taken_out:
+        os.rename(own, name, src_dir_fd=folder, dst_dir_fd=folder)
+    ready.remove(own)  # what has that name now may be another program's
+    replaced.append(entry)
+    if taken_out and not _settled(folder, entry, replaced):
+        replaced.remove(entry)
+        raise _changed_meanwhile(name)
+
+
+def _settled(folder: int, entry: Entry, replaced: list[Entry]) -> bool:
+    try:
+        return exchanged.settle(folder, entry)
+    except OSError:
+        with contextlib.suppress(OSError):  # a second look may come through
+            if not exchanged.settle(folder, entry):
+                replaced.remove(entry)
+        raise
+
+
 _CODES = {
     errno.EEXIST: "NameTaken",
     errno.ENOSPC: "NoSpace",
@@ -142,14 +180,17 @@ _CODES = {
 
 
 def clear(folder: int, plan: Journal) -> None:
-    """Removes what a killed run made ready and did not use. What is not ours stays.
+    """Removes what a killed run made ready and did not use, or exchanged and did not look at: that
+    gets its name back where it is another program's. What is not ours stays.
 
-    Raises OSError: the journal must stay then, for nothing else tells whose it is.
+    Raises OSError: the journal must stay then, for nothing else tells whose it is. Raises
+    OperationRefusedError where other programs do not cease to write.
     """
-    for name in plan.ready_names():
+    for entry in plan.entries:
         try:
-            if obstacles.of_leftover(folder, name) is None:
-                files.remove_if_there(folder, name)
+            name = files.ready_name(entry.name)
+            if entry.after is not None and obstacles.of_leftover(folder, name) is None:
+                exchanged.settle(folder, entry, torn=True)
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:  # no file has such a name
                 raise
@@ -169,6 +210,7 @@ def _make_ready(folder: int, write: Write, ready: list[str]) -> None:
     descriptor = os.open(name, flags, 0o600, dir_fd=folder)
     ready.append(name)
     try:
+        write.metadata.give_flags(descriptor)
         files.write_all(descriptor, write.data)
         write.metadata.give(descriptor, write.entry.name)
         if write.keep_times:
@@ -183,10 +225,7 @@ def _still(folder: int, name: str, expected: str | None) -> None:
     if expected is None:
         if obstacles.of_new(folder, name) is None:
             return
-        raise OperationRefusedError(
-            "ChangedMeanwhile",
-            f"{name} was made by another program in this very moment; find out which one",
-        )
+        raise _made_meanwhile(name)
     try:
         data = files.read_file(folder, name)
     except (OSError, files.UnreadableError) as error:
@@ -195,8 +234,19 @@ def _still(folder: int, name: str, expected: str | None) -> None:
             f"{name} can no longer be read: {error}; another program writes in this folder",
         ) from error
     if hashlib.sha256(data).hexdigest() != expected:
-        raise OperationRefusedError(
-            "ChangedMeanwhile",
-            f"{name} was changed by another program in this very "
-            "moment; find out which one writes it, and mend its source",
-        )
+        raise _changed_meanwhile(name)
+
+
+def _made_meanwhile(name: str) -> OperationRefusedError:
+    return OperationRefusedError(
+        "ChangedMeanwhile",
+        f"{name} was made by another program in this very moment; find out which one",
+    )
+
+
+def _changed_meanwhile(name: str) -> OperationRefusedError:
+    return OperationRefusedError(
+        "ChangedMeanwhile",
+        f"{name} was changed by another program in this very "
+        "moment; find out which one writes it, and mend its source",
+    )

@@ -14,6 +14,7 @@ from cni_upgrade.node import (
     backup,
     files,
     folders,
+    inode_flags,
     journal,
     pruning,
     report,
@@ -237,7 +238,8 @@ def _carried_out(node: Node, plan: Plan) -> Result:
     made = report.make(seen, report.judge(seen))
     kept = _backup(node, plan, written)
     pruned = _pruned(node, {kept, plan.backup})
-    made = replace(made, findings=(*plan.findings, *made.findings, *pruned))
+    lost = _flags_lost(node.folder, plan.steps, written)
+    made = replace(made, findings=(*plan.findings, *made.findings, *lost, *pruned))
     return Result(
         id=operation.id,
         kind=operation.kind,
@@ -259,6 +261,30 @@ def _backup(node: Node, plan: Plan, written: Sequence[Entry]) -> str:
     if node.left is not None and node.already and len(written) == len(plan.already):
         return node.left.backup
     return plan.backup
+
+
+def _flags_lost(
+    folder: int, steps: Sequence[Step], written: Collection[Entry]
+) -> Iterator[Finding]:
+    """What the new files have not of the old ones' inode flags."""
+    for step in steps:
+        if not isinstance(step, transaction.Write) or step.entry not in written:
+            continue
+        try:
+            with files.opened_file(folder, step.entry.name) as descriptor:
+                lost = step.metadata.flags & ~inode_flags.of(descriptor)
+        except (OSError, files.UnreadableError):
+            continue  # that it cannot be read is said already
+        if lost:
+            letters = inode_flags.text(lost)
+            yield Finding(
+                "FlagsNotKept",
+                Severity.WARNING,
+                step.entry.name,
+                f"the old file had the inode flags {letters} (lsattr), which could not be given to "
+                "the new one",
+                f"`chattr +{letters}` it, if something needs them",
+            )
 
 
 def _unproved(seen: Survey, entries: Sequence[Entry]) -> list[str]:

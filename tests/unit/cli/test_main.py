@@ -360,7 +360,7 @@ def test_what_nobody_has_foreseen_is_no_finding(
         (["restore", "../../etc"], "expected the id of a backup"),
         (["explain", "F99"], "there is no code"),
         (["audit", "--runtime", "1.6.2"], "expected one of containerd://VERSION"),
-        (["audit", "--runtime", "crio://1.23.0"], "cri-o://VERSION"),
+        (["audit", "--runtime", "cri://1.23.0"], "cri-o://VERSION"),
         (["audit", "--readiness", "containerd"], "in quotes"),
         (["audit", "--readiness", "containerd>=9.9"], "that is known here, the newest is 2.4"),
         (["audit", "--root", "/none"], "--root /none: No such file"),
@@ -371,6 +371,38 @@ def test_what_nobody_has_foreseen_is_no_finding(
 def test_what_makes_no_sense(arguments: list[str], text: str, capsys: Captured) -> None:
     assert main(arguments) == 2
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["apply", "--over"],
+        ["apply", "--override"],
+        ["audit", "--run", "containerd://1.6.2"],
+        ["restore", "apply-0", "--roll"],
+        ["audit", "--outp", "json"],
+        ["--vers"],
+    ],
+)
+def test_an_option_is_taken_by_its_whole_name_only(arguments: list[str], capsys: Captured) -> None:
+    """`apply --over` was `--override-managed`: what is short today is ambiguous tomorrow."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "unrecognized arguments" in (told := capsys.readouterr().err) or "required" in told
+
+
+def test_cri_o_is_known_by_both_of_its_names(host: Host, capsys: Captured) -> None:
+    reports = []
+    for name in ("cri-o", "crio"):
+        asked = ("--readiness", f"{name}>=1.24", "-o", "json")
+        main(["audit", "--root", str(host.root), "--runtime", f"{name}://1.23.0", *asked])
+        reports.append(json.loads(capsys.readouterr().out)["report"])
+    assert [report["runtime"] for report in reports] == [reports[0]["runtime"]] * 2
+    assert reports[0]["runtime"]["name"] == "cri-o"
+    assert [each["ready"] for each in reports[0]["readiness"]] == [
+        each["ready"] for each in reports[1]["readiness"]
+    ]
 
 
 def test_nothing_is_called_well_where_pods_cannot_be_deleted(host: Host, capsys: Captured) -> None:

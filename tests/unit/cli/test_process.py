@@ -77,6 +77,27 @@ def test_nowhere_to_answer(script: str, text: str, host: Host) -> None:
     assert ran.stderr == f"cni-upgrade: {text}{': there is nowhere to answer' * (text[0] == 's')}\n"
 
 
+def test_an_apply_that_cannot_answer_says_what_it_has_written(host: Host) -> None:
+    ran = shell('"$@" > /dev/full', *command(host, "apply", "-o", "json"))
+    assert ran.returncode == 2
+    assert '"cniVersion": "1.0.0"' in (host.conf / "10-pod.conflist").read_text()
+    [backup] = (host.state / "backups").iterdir()
+    assert ran.stderr.startswith("cni-upgrade: the answer could not be written: No space left")
+    assert "was Done: 10-pod.conflist: missing -> 1.0.0" in ran.stderr
+    assert ran.stderr.endswith(f"; backup {backup.name}\n")
+    again = shell('"$@" > /dev/full', *command(host, "apply"))
+    assert again.stderr == "cni-upgrade: the answer could not be written: No space left on device\n"
+
+
+def test_an_apply_with_nowhere_to_answer_writes_nothing(host: Host) -> None:
+    before = (host.conf / "10-pod.conflist").read_bytes()
+    ran = shell('"$@" >&-', *command(host, "apply"))
+    assert ran.returncode == 2
+    assert "standard output is closed" in ran.stderr
+    assert (host.conf / "10-pod.conflist").read_bytes() == before
+    assert not host.state.exists()
+
+
 def test_standard_input_that_is_closed() -> None:
     ran = shell('"$@" <&-', *COMMAND, "audit", "-", "--runtime", "containerd://1.6.2")
     assert ran.returncode == 2

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cni_upgrade.cli import schema
 from cni_upgrade.cli.main import main
@@ -88,6 +89,48 @@ def test_the_published_file_is_what_the_command_prints(capsys: Captured) -> None
     """To bring it up to date: cni-upgrade schema > schemas/cni-upgrade.schema.json."""
     assert main(["schema"]) == 0
     assert capsys.readouterr().out == PUBLISHED.read_text()
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["audit", "--nothing"], "UsageError", "unrecognized arguments: --nothing"),
+        (["restore"], "UsageError", "the following arguments are required: BACKUP"),
+        (["audit", "--target", "9"], "CannotAnswer", "--target 9: expected one of"),
+        (["plan", "/none"], "CannotAnswer", "/none: No such file"),
+        (["backups", "--root", "/none"], "CannotAnswer", "--root /none: No such file"),
+    ],
+)
+def test_an_error_is_a_document_too(
+    arguments: list[str], code: str, message: str, output: str, capsys: Captured
+) -> None:
+    try:
+        ended: object = main([*arguments, "-o", output])
+    except SystemExit as error:
+        ended = error.code
+    printed = capsys.readouterr()
+    assert ended == 2
+    assert message in printed.err
+    document = yaml.safe_load(printed.out)
+    assert problems(SCHEMA, document) == []
+    assert document["error"]["code"] == code
+    assert message in document["error"]["message"]
+
+
+def test_a_fault_of_our_own_is_a_document_too(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cni_upgrade.cli.verbs.loose.looks", lambda _: 1 // 0)
+    assert main(["audit", "x", "-o", "json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert problems(SCHEMA, document) == []
+    assert document["error"]["code"] == "InternalError"
+
+
+def test_an_error_for_people_leaves_standard_output_empty(capsys: Captured) -> None:
+    assert main(["audit", "--target", "9"]) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_every_part_is_used() -> None:

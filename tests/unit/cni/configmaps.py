@@ -133,3 +133,23 @@ MULTUS_THIN = """\
   "kubeconfig": "/etc/cni/net.d/multus.d/multus.kubeconfig"
 }
 """
+
+TERWAY = """\
+{
+  "cniVersion": "0.3.0",
+  "name": "terway",
+  "type": "terway"
+}
+"""
+
+CILIUM_CUSTOM = """\
+{
+  "name": "generic-veth",
+  "cniVersion": "0.3.1",
+  "plugins": [
+    {"type": "ptp", "ipam": {"type": "host-local"}},
+    {"type": "portmap", "capabilities": {"portMappings": true}},
+    {"type": "cilium-cni"}
+  ]
+}
+"""

@@ -100,3 +100,18 @@ def test_crio_takes_the_next_file_and_is_not_switched_back() -> None:
     assert found.verdict == "Compatible"
     assert [file.active for file in found.files] == [False, True]
     assert "SkippedFile" in codes(found)
+
+
+@pytest.mark.parametrize("runtime", ["containerd://1.6.2", "cri-o://1.23.0"])
+def test_each_of_two_files_with_a_bad_version_is_told_of(runtime: str) -> None:
+    first, second = (
+        config.read(f"{number}0-{number}.conflist", BAD_VERSIONS[1]) for number in (1, 2)
+    )
+    found = judge(Facts(runtime, (first, second), NEW), Target())
+    assert (found.verdict, [file.action for file in found.files]) == (
+        "Rewrite",
+        ["Rewrite", "None"],
+    )
+    told = {(each.code, each.component): each.message for each in found.findings}
+    assert ("BadVersion", first.name) in told
+    assert "BadVersion: " in told["UnusedFile", second.name]

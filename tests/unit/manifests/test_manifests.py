@@ -236,20 +236,33 @@ def test_the_controller_looks_at_its_own_admission_policies_by_name() -> None:
 
 def test_configmaps_are_read_by_name_and_where_they_are() -> None:
     optional = objects(MANIFESTS / "sources/kube-flannel.yaml")
+    with_keys = objects(MANIFESTS / "sources/terway.yaml")
     granted = {
         f"{role['metadata']['namespace']}/{name}"
-        for role in (*of_kind("Role"), *optional)
+        for role in (*of_kind("Role"), *optional, *with_keys)
         for rule in role.get("rules") or ()
         if "configmaps" in rule["resources"]
         for name in rule["resourceNames"]
         if rule["verbs"] == ["list"]
     }
     assert granted == {source.place for source in KNOWN}
-    [binding] = [obj for obj in optional if obj["kind"] == "RoleBinding"]
-    assert (
-        binding["subjects"] == one("RoleBinding", "cni-upgrade-operator", "kube-system")["subjects"]
-    )
-    assert {obj["metadata"]["namespace"] for obj in optional} == {"kube-flannel"}
+    ours = one("RoleBinding", "cni-upgrade-operator", "kube-system")["subjects"]
+    for objs, namespace in ((optional, "kube-flannel"), (with_keys, "kube-system")):
+        [role, binding] = objs
+        assert binding["subjects"] == ours
+        assert binding["roleRef"]["name"] == role["metadata"]["name"]
+        assert {obj["metadata"]["namespace"] for obj in objs} == {namespace}
+
+
+def test_a_configmap_that_can_hold_credentials_is_not_read_by_default() -> None:
+    names = [
+        name
+        for role in of_kind("Role")
+        for rule in role["rules"]
+        if "configmaps" in rule["resources"]
+        for name in rule.get("resourceNames", ())
+    ]
+    assert "eni-config" not in names
 
 
 def test_every_rule_says_why() -> None:

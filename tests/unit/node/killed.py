@@ -6,7 +6,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from cni_upgrade.node import transaction
 from cni_upgrade.node.agent import run
+from cni_upgrade.node.journal import Entry
 from cni_upgrade.node.operation import Operation, Result
 from tests.unit.node.host import VERSIONLESS, Host
 
@@ -41,18 +43,17 @@ def after_one_file(order: Operation, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _after(number: int, order: Operation, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    rename = os.rename
+    place = transaction._place
     given: list[str] = []
 
-    def some(source: str, name: str, **folders: Any) -> None:
-        if source.endswith(".cnitmp"):
-            if len(given) == number:
-                raise KilledError
-            given.append(name)
-        rename(source, name, **folders)
+    def some(folder: int, entry: Entry, *lists: Any) -> None:
+        if len(given) == number:
+            raise KilledError
+        given.append(entry.name)
+        place(folder, entry, *lists)
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "rename", some)
+        patched.setattr(transaction, "_place", some)
         with pytest.raises(KilledError):
             run(order)
     return given

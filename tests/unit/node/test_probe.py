@@ -54,17 +54,32 @@ ls /proc/$$/fd > {seen}.fd
     finally:
         del os.environ["SECRET"]
     text = seen.read_text()
-    environment = {line for line in text.splitlines() if line.startswith(("CNI_", "SECRET"))}
+    environment = {line for line in text.splitlines() if not line.startswith(("PWD=", "{", "_="))}
     assert environment == {
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME=/root",
         "CNI_COMMAND=VERSION",
+        "CNI_CONTAINERID=",
         "CNI_NETNS=dummy",
+        "CNI_ARGS=",
         "CNI_IFNAME=dummy",
         "CNI_PATH=dummy",
     }
-    assert '{"cniVersion": "1.0.0"}' in text
+    assert '{"cniVersion":"1.0.0"}' in text
     assert "SECRET" not in text
     inherited = sorted(map(int, seen.with_suffix(".fd").read_text().split()))
     assert [number for number in inherited if number < 10] == [0, 1, 2]  # from 10 on: sh's own
+
+
+def test_a_script_that_takes_an_unset_variable_for_an_error_answers(host: Host) -> None:
+    """As many scripts of people's own do; libcni sets all six, the empty ones too."""
+    host.script(
+        "strict",
+        """set -eu
+: "$CNI_COMMAND$CNI_CONTAINERID$CNI_NETNS$CNI_ARGS$CNI_IFNAME$CNI_PATH$PATH$HOME"
+echo '{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}'""",
+    )
+    assert ask(host, "strict")["strict"].supported == ("0.4.0", "1.0.0")
 
 
 def test_a_plugin_is_given_no_descriptor_of_ours(host: Host, tmp_path: Path) -> None:
@@ -88,6 +103,15 @@ def test_a_plugin_is_given_no_descriptor_of_ours(host: Host, tmp_path: Path) -> 
             """echo noise >&2; echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"]}'""",
             ("1.0.0",),
         ),
+        # Go takes keys in any case, and the last one.
+        (
+            """echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"],
+            "SUPPORTEDVERSIONS":["0.4.0"]}'""",
+            ("0.4.0",),
+        ),
+        ("""echo '{"CNIVERSION":"0.2.0"}'""", ("0.1.0", "0.2.0")),
+        ("""echo '{"MSG":"unknown CNI_COMMAND: VERSION","code":4}'; exit 1""", ("0.1.0",)),
+        ("""echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"],"x":1e999}'""", ("1.0.0",)),
     ],
 )
 def test_answers_that_libcni_takes(host: Host, body: str, supported: tuple[str, ...]) -> None:
@@ -112,6 +136,14 @@ def test_answers_that_libcni_takes(host: Host, body: str, supported: tuple[str, 
         "kill -9 $$",
         "i=0; while [ $i -lt 30000 ]; do printf '['; i=$((i+1)); done",
         r"printf '\377\376'",
+        # Python's json takes these, and Go's decoder does not.
+        r"""printf '\357\273\277{"cniVersion":"1.0.0","supportedVersions":["1.0.0"]}'""",
+        """echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"],"x":NaN}'""",
+        """echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"],"x":-Infinity}'""",
+        r"""printf '{"cniVersion":"0.2.0"}' | sed 's/./&\x00/g'""",
+        """echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"],"CniVersion":1}'""",
+        """echo '{"code":4,"msg":"unknown CNI_COMMAND: VERSION","details":"x"}'; exit 1""",
+        """echo '{"code":"4","msg":"unknown CNI_COMMAND: VERSION"}'; exit 1""",
     ],
 )
 def test_answers_that_are_none(host: Host, body: str) -> None:

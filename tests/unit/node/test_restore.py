@@ -323,6 +323,7 @@ def test_a_backup_that_is_not_there(host: Host) -> None:
         ("file", "xattrs", {"user.a\0b": "AA=="}),
         ("file", "xattrs", {"user.\ud800": "AA=="}),
         ("file", "xattrs", {"user.a": "?"}),
+        ("file", "flags", "Ai"),
         ("file", "name", "\ud800.conflist"),
         ("file", "name", "a\0.conflist"),
         ("file", "name", "../../../../etc/cni/net.d/10-pod.conflist"),

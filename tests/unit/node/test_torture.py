@@ -516,6 +516,21 @@ def test_each_call_fails_in_the_run_that_goes_on(bench: Bench, record_property: 
     )
 
 
+@pytest.mark.parametrize("error", ["ENOSYS", "EINVAL", "EPERM"])
+def test_a_kernel_that_exchanges_no_names(error: str, tmp_path: Path) -> None:
+    """Each file is written all the same, by a plain rename."""
+    for kind in KINDS:
+        folder = tmp_path / kind.replace(" ", "-")
+        folder.mkdir()
+        bench = made(kind, folder)
+        flags = ("-e", "trace=renameat2", "-o", str(folder / "injected"))
+        injected = f"inject=renameat2:error={error}"
+        code, result, text = agent(bench.host, bench.order, *flags, "-e", injected)
+        assert "(INJECTED)" in (folder / "injected").read_text()
+        assert (code, result is not None and result.outcome) == (0, Outcome.DONE), text
+        check_end(bench, kind)
+
+
 def test_a_folder_that_a_killed_run_made_is_durable(tmp_path: Path) -> None:
     """It stands there when the next run comes, and its name may still be lost in a power cut."""
     bench = made("five files", tmp_path)

@@ -43,6 +43,8 @@ def main() -> int:
     """Runs the agent between the marks."""
     Survey.facts = _so_many_active  # type: ignore[assignment, method-assign]
     probe.probe = _told  # type: ignore[assignment]
+    import ctypes  # noqa: F401
+
     import cni_upgrade.cni.rewrite  # noqa: F401 - an import is a hundred calls that write nothing
 
     os.access(BEGIN, os.F_OK)
