@@ -17,7 +17,7 @@ from cni_upgrade.controller import configuration, switch, web
 from cni_upgrade.controller.admission import Admission
 from cni_upgrade.controller.clock import Clock
 from cni_upgrade.controller.executor import Executor
-from cni_upgrade.controller.following import Follower
+from cni_upgrade.controller.following import NOTHING, Follower
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.lease import Election, Timing
 from cni_upgrade.controller.loop import Loop
@@ -28,10 +28,12 @@ from cni_upgrade.controller.store import Store
 from cni_upgrade.fleet.config import OperatorConfig
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.resources import NODE_STATES, POLICIES, Resource
 
 log = logging.getLogger("cni_upgrade")
 
 GOODBYE = 1.0  # seconds for the last Events to be told
+AGAIN = 1.0  # seconds between two looks for kinds that are not served yet
 
 
 class Controller:
@@ -80,9 +82,27 @@ class Controller:
         self._running = asyncio.create_task(self._run(), name="controller")
         self._running.add_done_callback(lambda _: self.ended.set())
 
+    async def kinds_served(self) -> None:
+        """Wait until both kinds of ours are served.
+
+        kopf looks once, at its start, which kinds there are: those that come later it never hears.
+        """
+        for kind in (POLICIES, NODE_STATES):
+            while not await self._served(kind):
+                await asyncio.sleep(AGAIN)
+
+    async def _served(self, kind: Resource) -> bool:
+        try:
+            await self.client.list(kind, fieldSelector=NOTHING)
+        except KubeError as error:
+            # Whatever else is wrong, kopf asks again until it has an answer.
+            return not error.gone
+        return True
+
     async def stop(self) -> None:
         """End what `start` began."""
-        if self._running is not None:
+        if self._running is not None and not self._running.done():
+            log.info("told to end")
             self._running.cancel()
             await asyncio.wait([self._running])
 

@@ -30,7 +30,7 @@ LISTEN = 60  # the same of Events: no bookmark tells that one lives, so it ends 
 AGENTS_ONLY = f"{names.LABEL_COMPONENT}=agent"
 PROOFS_ONLY = f"{names.LABEL_COMPONENT}=proof"
 WARNINGS = "type=Warning"
-NO_EVENT = "metadata.name=cni-upgrade-none"
+NOTHING = "metadata.name=cni-upgrade-none"
 """A list of one name costs etcd one look, and tells as well how far all of them have come."""
 
 
@@ -132,7 +132,7 @@ class Follower:
 
         async def once() -> None:
             nonlocal version
-            until = await reached(NO_EVENT) if version else ""
+            until = await reached(NOTHING) if version else ""
             if version_of(until) < version_of(version):
                 # A restored etcd, which would tell nothing before it has come as far again.
                 self._store.doubt_warnings()

@@ -60,6 +60,7 @@ async def start(settings: kopf.OperatorSettings, memo: Controller, **_: object) 
     # The kubelet ends a process that hangs; kopf is not to kill it before it has tidied up.
     settings.process.ultimate_exiting_timeout = None
     memo.start()
+    await memo.kinds_served()
 
 
 @kopf.on.cleanup(registry=registry)

@@ -74,6 +74,8 @@ def main() -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # A line for each probe of the kubelet would bury all others.
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     try:
         asyncio.run(run(configuration.read(arguments.config), arguments))
     except (ConfigError, web.PortError, NoCredentialsError) as error:
