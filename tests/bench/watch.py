@@ -29,7 +29,7 @@ from tests.bench.controller import Controller
 from tests.cluster.control import ControlPlane
 
 ROOT = Path(__file__).parents[2]
-QUIET = 6.0
+QUIET = 15.0
 """Seconds in which less than a tenth of them is CPU: what was to be done is done."""
 
 
