@@ -39,7 +39,7 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
     fleet.add(world.api, "node-c", version="1.0.0")
     before = len(world.writes())
     with world.controller() as it:
-        eventually(lambda: it.get(it.health, "/readyz")[0] == 200, "it is ready")
+        eventually(lambda: it.get(it.metrics, "/readyz")[0] == 200, "it is ready")
         world.policy()
         check_cured(world, fleet, before, writers=2)
         assert list(applied(world, before).values()) == [1, 1]
@@ -87,7 +87,7 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
         ):
             assert line in page
         assert "\ncni_upgrade_planning_seconds_count " in page
-        assert it.get(it.health, "/healthz") == (200, "ok\n")
+        assert it.get(it.health, "/healthz") == (200, '{"loop": "ok"}')
         assert it.end() == 0
         assert "told to end" in it.log
 
@@ -156,7 +156,7 @@ def test_controller_killed_while_it_waits_and_then_the_api_server(
     killed_at("Apply")
     # The last life lives through the API server's death, while an agent is waited for.
     with world.controller() as it:
-        eventually(lambda: it.get(it.health, "/readyz")[0] == 200, "it is ready")
+        eventually(lambda: it.get(it.metrics, "/readyz")[0] == 200, "it is ready")
         world.restart_api()
         fleet.hold = lambda operation: False
         check_cured(world, fleet, before)
@@ -188,12 +188,12 @@ def test_rights_that_are_missing_and_rights_that_are_taken(world: World, fleet: 
             for right in ("list nodes", "watch nodes", "patch nodes"):
                 assert right in stalled["message"]
                 assert it.log.count(f"missing right: {right};") == 1
-            status, text = it.get(it.health, "/readyz")
+            status, text = it.get(it.metrics, "/readyz")
             assert (status, text.startswith("missing rights: list nodes")) == (503, True)
             assert it.get(it.health, "/healthz")[0] == 200
             world.api.patch(ROLE, {"rules": rules})
             world.await_reason("Audited")
-            assert it.get(it.health, "/readyz")[0] == 200
+            assert it.get(it.metrics, "/readyz")[0] == 200
             # Now while it runs: the right to cordon, when it is needed next.
             seen = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}
             world.api.patch(ROLE, {"rules": [*without, seen]})
@@ -264,7 +264,7 @@ def test_kinds_that_come_after_the_controller(world: World, fleet: Fleet) -> Non
         with world.controller() as it:
             eventually(lambda: "the pass was given up" in it.log, "it looked in vain")
             world.kubectl("apply", "-f", str(ROOT / "crds"))
-            eventually(lambda: it.get(it.health, "/readyz")[0] == 200, "it found them")
+            eventually(lambda: it.get(it.metrics, "/readyz")[0] == 200, "it found them")
             # A node whose Event no list brings: the watches must have found the kinds too.
             fleet.add(world.api, "node-a")
             world.policy()
@@ -328,7 +328,7 @@ def test_a_record_with_a_time_beyond_all_calendars_ends_nobody(world: World, fle
         assert it.process.poll() is None
     before = len(world.writes())
     with world.controller() as it:
-        eventually(lambda: it.get(it.health, "/readyz")[0] == 200, "it is ready")
+        eventually(lambda: it.get(it.metrics, "/readyz")[0] == 200, "it is ready")
         world.settled()
         assert it.process.poll() is None
     assert not [write for write in world.writes()[before:] if write[1] == "cninodestates"]

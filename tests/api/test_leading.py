@@ -29,7 +29,7 @@ def pair(world: World) -> Iterator[tuple[Controller, Controller]]:
         eventually(lambda: world.leader() == one.name, "the first one leads")
         with world.controller(world.as_operator()) as two:
             for it in (one, two):
-                eventually(lambda it=it: it.get(it.health, "/readyz")[0] == 200, "it is ready")  # type: ignore[misc]
+                eventually(lambda it=it: it.get(it.metrics, "/readyz")[0] == 200, "it is ready")  # type: ignore[misc]
             yield one, two
 
 
@@ -135,7 +135,7 @@ def test_a_leader_that_was_stopped_past_its_lease_writes_nothing(
         assert since, "it goes on watching"
         # A renewal by the version that it last saw is what tells it; the API server refuses that.
         assert set(written(since)) <= {("patch", "leases", 409)}
-        assert one.get(one.health, "/readyz")[0] == 200
+        assert one.get(one.metrics, "/readyz")[0] == 200
         assert world.leader() == two.name
 
 

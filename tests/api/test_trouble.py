@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api import names
-from cni_upgrade.controller import following, watching
+from cni_upgrade.controller import following, kopf_handlers
+from cni_upgrade.controller.controller import Controller as Parts
 from cni_upgrade.controller.following import Follower, kinds
-from cni_upgrade.controller.login import login
 from cni_upgrade.controller.store import Store
 from cni_upgrade.kube import client as clients
 from cni_upgrade.kube.client import Client, connect
@@ -28,6 +28,7 @@ from tests.api.nodes import JOBS, NODES, Fleet, add_node
 from tests.api.proxy import Asked, Deed, Proxy, status_of, wait
 from tests.api.spaces import AGENTS, PROOF, pods
 from tests.api.waiting import eventually
+from tests.unit.controller.under_kopf import running
 from tests.unit.fleet.cluster_model import CONFIG
 
 TWO = {"maxUnavailable": 2, "maxParallel": 2}
@@ -92,7 +93,7 @@ def everything(world: World, fleet: Fleet, proxy: Proxy, through: Path, seed: in
     fleet.add(world.api, *PAIR)
     before = len(world.writes())
     with world.controller(through) as it:
-        eventually(lambda: it.get(it.health, "/readyz")[0] == 200, "it is ready")
+        eventually(lambda: it.get(it.metrics, "/readyz")[0] == 200, "it is ready")
         proxy.fault = fault
         world.policy(rollout=TWO)
         check_end(world, fleet, before)
@@ -176,27 +177,25 @@ async def test_a_watch_that_dies_without_a_word_is_noticed(
 
 
 async def test_a_dead_watch_of_policies_is_noticed(
-    world: World, proxy: Proxy, through: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, proxy: Proxy, through: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """kopf gives a stream up that brings nothing for 70 s, bookmarks included; here for 2 s."""
-    assert watching.settings().watching.inactivity_timeout == 70
-    shipped = watching.settings
+    monkeypatch.setattr(kopf_handlers, "QUIET", 2.0)
+    monkeypatch.setattr(Parts, "start", lambda _: None)
+    found: list[Parts] = []
 
-    def hasty() -> object:
-        made = shipped()
-        made.watching.inactivity_timeout = 2.0
-        return made
+    async def watch() -> None:
+        async with running(tmp_path, through) as (parts, task, _):
+            found.append(parts)
+            await task
 
-    monkeypatch.setattr(watching, "settings", hasty)
-    api = await connect("test", str(through))
-    store = Store(CONFIG, "")
-    watch = watching.watch(store, lambda: None, login(api))
-    try:
-        await _heard_when_it_lives(
-            proxy, POLICIES, watch, world.policy, lambda: bool(store.policies.items)
-        )
-    finally:
-        await Client(api).close()
+    await _heard_when_it_lives(
+        proxy,
+        POLICIES,
+        watch(),
+        world.policy,
+        lambda: bool(found and found[0].store.policies.items),
+    )
 
 
 async def test_warnings_are_not_read_again_where_etcd_has_forgotten_the_last_one(
@@ -329,7 +328,7 @@ def test_a_write_that_arrives_when_another_one_leads_is_refused(
 
     with world.controller(through) as one:
         eventually(lambda: world.leader() == one.name, "the first one leads")
-        eventually(lambda: one.get(one.health, "/readyz")[0] == 200, "it is ready")
+        eventually(lambda: one.get(one.metrics, "/readyz")[0] == 200, "it is ready")
         proxy.fault = keep
         world.policy(rollout=TWO)
         eventually(kept.is_set, "a write of it is kept")
@@ -416,7 +415,7 @@ def test_an_upgrade_of_the_operator_in_the_middle_runs_no_node_twice(
         eventually(lambda: world.status(begun[0])["phase"] == "Done", "the record says so")
         old.end()
     with world.controller(config=newer) as it:
-        eventually(lambda: it.get(it.health, "/readyz")[0] == 200, "the new one is ready")
+        eventually(lambda: it.get(it.metrics, "/readyz")[0] == 200, "the new one is ready")
         fleet.hold = lambda operation: False
         check_end(world, fleet, before)
     audits = Counter(name for name in fleet.agents if name.startswith("audit-"))

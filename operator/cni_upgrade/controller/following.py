@@ -1,10 +1,9 @@
-"""Follows the kinds that a fleet has many of, each object trimmed the moment it is read.
+"""Follows Nodes and pods, each object trimmed the moment it is read.
 
-kopf keeps a memory and a queue for each object that it watches: 2,000 nodes of 10 KB made 110 MB
-of it, and each event went through two threads. So it watches policies (watching.py), and the rest
-is followed here, on the connection that lists it too: a list, then what happens after it. A watch
-goes on where the last one ended, so nothing is missed in between; where the API server has
-forgotten that far back, everything is listed again.
+Policies, node states and Jobs come by kopf (kopf_handlers.py). kopf hands on whole objects and
+keeps a memory, a queue and a worker for each: too dear for Nodes of 10 KB that change every few
+minutes. A watch here goes on where the last one ended, so nothing is missed in between; where the
+API server has forgotten that far back, everything is listed again.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ LISTEN = 60  # the same of Events: no bookmark tells that one lives, so it ends 
 AGENTS_ONLY = f"{names.LABEL_COMPONENT}=agent"
 PROOFS_ONLY = f"{names.LABEL_COMPONENT}=proof"
 WARNINGS = "type=Warning"
-NO_EVENT = "metadata.name=cni-upgrade-none"
+NOTHING = "metadata.name=cni-upgrade-none"
 """A list of one name costs etcd one look, and tells as well how far all of them have come."""
 
 
@@ -43,6 +42,8 @@ class Kind:
     resource: Resource
     namespace: str | None = None
     query: Mapping[str, str] = field(default_factory=dict)
+    by_kopf: bool = False
+    """Whether kopf tells what happens after the list."""
 
     async def replace(self, kube: Reader) -> None:
         """Heal the shelf from a whole list, read page by page."""
@@ -51,12 +52,12 @@ class Kind:
 
 
 def kinds(store: Store) -> tuple[Kind, ...]:
-    """What is followed; in the agents' namespace and the proofs' only what bears our label."""
+    """What is listed; in the agents' namespace and the proofs' only what bears our label."""
     spaces = store.config.namespaces
     return (
         Kind(store.nodes, NODES),
-        Kind(store.states, NODE_STATES),
-        Kind(store.jobs, JOBS, spaces.agents, {"labelSelector": AGENTS_ONLY}),
+        Kind(store.states, NODE_STATES, by_kopf=True),
+        Kind(store.jobs, JOBS, spaces.agents, {"labelSelector": AGENTS_ONLY}, by_kopf=True),
         Kind(store.agents, PODS, spaces.agents, {"labelSelector": AGENTS_ONLY}),
         Kind(store.proofs, PODS, spaces.proof, {"labelSelector": PROOFS_ONLY}),
     )
@@ -85,7 +86,8 @@ class Follower:
         spaces = self._store.config.namespaces
         async with asyncio.TaskGroup() as tasks:
             for kind in kinds(self._store):
-                tasks.create_task(self._follow(kind))
+                if not kind.by_kopf:
+                    tasks.create_task(self._follow(kind))
             for namespace in (spaces.agents, spaces.proof):
                 tasks.create_task(self._listen(namespace))
 
@@ -130,7 +132,7 @@ class Follower:
 
         async def once() -> None:
             nonlocal version
-            until = await reached(NO_EVENT) if version else ""
+            until = await reached(NOTHING) if version else ""
             if version_of(until) < version_of(version):
                 # A restored etcd, which would tell nothing before it has come as far again.
                 self._store.doubt_warnings()

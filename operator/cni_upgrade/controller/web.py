@@ -1,16 +1,12 @@
-"""Two small HTTP servers: metrics, and whether the controller is alive and ready."""
+"""Serves metrics, and whether the controller is ready; kopf serves whether it is alive."""
 
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Callable
 
 from aiohttp import web
-
-from cni_upgrade.controller.leading import Leading
-from cni_upgrade.controller.loop import Loop
-from cni_upgrade.controller.metrics import Metrics
-from cni_upgrade.controller.permissions import Permissions
-from cni_upgrade.controller.store import Store
 
 METRICS_PORT = 8080
 HEALTH_PORT = 8081
@@ -19,53 +15,41 @@ HEALTH_PORT = 8081
 class PortError(Exception):
     """A port that we are to serve on cannot be had; the text names it."""
 
+    def __init__(self, port: int, error: OSError) -> None:
+        why = os.strerror(error.errno or 0)
+        super().__init__(f"port {port} of the host cannot be listened on: {why}")
 
-def _text(reason: str) -> web.Response:
-    return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
+
+def check(port: int) -> None:
+    """Raise PortError where kopf could not listen on that port: it would end with a traceback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((os.environ.get("POD_IP", ""), port))
+        except OSError as error:
+            raise PortError(port, error) from error
 
 
-async def serve(
-    loop: Loop,
-    leading: Leading,
-    permissions: Permissions,
-    store: Store,
-    metrics: Metrics,
-    metrics_port: int,
-    health_port: int,
-) -> list[web.AppRunner]:
-    """Start both. Raises PortError where a port of the host is taken."""
+async def serve(port: int, unready: Callable[[], str], page: Callable[[], bytes]) -> web.AppRunner:
+    """Start to serve /metrics from `page` and /readyz, which is ready while `unready` is empty.
 
-    async def healthz(_: web.Request) -> web.Response:
-        return _text(loop.alive())
+    Raises PortError where the port is taken.
+    """
 
     async def readyz(_: web.Request) -> web.Response:
-        if unknown := permissions.unknown():
-            return _text(unknown)
-        if store.denied:
-            return _text(f"missing rights: {', '.join(store.denied)}")
-        # A replica that waits for the lease is ready too: it sees the cluster, and could take over.
-        return _text(leading.waits() or loop.ready())
+        reason = unready()
+        return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
 
-    async def figures(_: web.Request) -> web.Response:
-        return web.Response(
-            body=metrics.page(), headers={"Content-Type": "text/plain; version=0.0.4"}
-        )
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=page(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
-    runners: list[web.AppRunner] = []
-    for port, routes in (
-        (metrics_port, [web.get("/metrics", figures)]),
-        (health_port, [web.get("/healthz", healthz), web.get("/readyz", readyz)]),
-    ):
-        app = web.Application()
-        app.add_routes(routes)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        runners.append(runner)
-        try:
-            await web.TCPSite(runner, port=port).start()
-        except OSError as error:
-            for started in runners:
-                await started.cleanup()
-            text = f"port {port} of the host cannot be listened on: {os.strerror(error.errno or 0)}"
-            raise PortError(text) from error
-    return runners
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/readyz", readyz)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, port=port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise PortError(port, error) from error
+    return runner

@@ -127,15 +127,15 @@ async def test_where_something_may_have_been_missed_all_is_listed_again(
     made: Made, status: int
 ) -> None:
     async with followed(made) as heard:
-        made.kube.told["cninodestates"].append(KubeError(status, "x", "too old"))
+        made.kube.told["nodes"].append(KubeError(status, "x", "too old"))
         heard.listed.set()
         await becomes(lambda: heard.missed == 1)
-        watched = len(asked(made, "cninodestates"))
+        watched = len(asked(made, "nodes"))
         await asyncio.sleep(0.05)
-        assert len(asked(made, "cninodestates")) == watched, "not before the list"
-        made.store.states.as_of = "77"
+        assert len(asked(made, "nodes")) == watched, "not before the list"
+        made.store.nodes.as_of = "77"
         heard.listed.set()
-        await becomes(lambda: asked(made, "cninodestates")[-1] == "77")
+        await becomes(lambda: asked(made, "nodes")[-1] == "77")
 
 
 def warning(version: int, text: str, kind: str = "ADDED") -> Object:

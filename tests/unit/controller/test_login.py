@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cni_upgrade.controller.login import login
+from cni_upgrade.controller.kopf_handlers import connection_info
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.port import KubeError
 from cni_upgrade.kube.resources import NODES
@@ -16,12 +16,12 @@ from tests.unit.controller.kube_model import KUBECONFIG
 
 async def test_kopf_is_handed_the_token_of_now(folder: Path) -> None:
     client = Client(api := await connect("test"))
-    info = await login(api)()
+    info = await connection_info(api)
     assert (info.server, info.scheme, info.token) == ("https://[fd00::1]:6443", "Bearer", "first")
     assert info.ca_path == str(folder / "ca.crt")
     assert not info.insecure
     (folder / "token").write_text("second")
-    assert (await login(api)()).token == (folder / "token").read_text()
+    assert (await connection_info(api)).token == (folder / "token").read_text()
     await client.close()
 
 
@@ -29,7 +29,7 @@ async def test_the_token_of_a_kubeconfig_is_handed_over_too(tmp_path: Path) -> N
     path = tmp_path / "kubeconfig"
     path.write_text(KUBECONFIG.replace("SERVER", "http://127.0.0.1:9"))
     client = Client(api := await connect("test", str(path)))
-    info = await login(api)()
+    info = await connection_info(api)
     assert (info.server, info.scheme, info.token) == ("http://127.0.0.1:9", "Bearer", "secret")
     await client.close()
 

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import yaml
 
 from cni_upgrade.api import names
 from cni_upgrade.controller import configuration, web
-from cni_upgrade.controller import main as starting
+from cni_upgrade.controller import controller as controlling
 from cni_upgrade.controller.clock import utc_now
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.lease import Election, Timing
@@ -27,13 +26,8 @@ from cni_upgrade.fleet.decisions import Emit
 from cni_upgrade.kube.client import Client
 from tests.unit.controller.kube_model import KUBECONFIG, Made, silence
 from tests.unit.controller.passes import becomes
+from tests.unit.controller.under_kopf import free_port, shipped_config
 from tests.unit.fleet.node_model import SimNode
-
-SHIPPED = Path(__file__).parents[3] / "manifests" / "config.yaml"
-
-
-def _config() -> str:
-    return str(yaml.safe_load(SHIPPED.read_text())["data"]["config.yaml"])
 
 
 def refused(
@@ -58,8 +52,11 @@ def refused(
         (b"\xff\xfe\x00", "config.yaml: not YAML: 'utf-8' codec"),
         (b"a: 2026-99-99", "config.yaml: not YAML: month must be"),
         (b"", "operator configuration: the document: "),
-        (_config().encode() + b"agentImagee: x\n", "operator configuration: agentImagee: "),
-        (_config().replace("/etc/cni/net.d", "etc/cni").encode(), "'etc/cni' is not an absolute"),
+        (shipped_config().encode() + b"agentImagee: x\n", "operator configuration: agentImagee: "),
+        (
+            shipped_config().replace("/etc/cni/net.d", "etc/cni").encode(),
+            "'etc/cni' is not an absolute",
+        ),
     ],
 )
 def test_a_wrong_configuration(
@@ -78,7 +75,7 @@ def test_a_wrong_configuration(
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
     config, kubeconfig = tmp_path / "config.yaml", tmp_path / "kubeconfig"
-    config.write_text(_config())
+    config.write_text(shipped_config())
     kubeconfig.write_text(KUBECONFIG.replace("SERVER", "http://127.0.0.1:9"))
     return config, kubeconfig
 
@@ -94,36 +91,27 @@ def test_no_credentials(
     assert text in refused(monkeypatch, capsys, *words)
 
 
-async def test_another_configuration_is_begun_anew_with_and_a_wrong_one_is_not(
+async def test_another_configuration_ends_the_process(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A new agent's image is in the ConfigMap alone: nothing else starts the controller again."""
-    config, _ = files
-    lived: list[str] = []
-
-    async def lives(*_: object) -> None:
-        try:
-            for text in (
-                "agentImage: [",
-                _config() + "\n",
-                _config().replace("agent:dev", "agent:new"),
-            ):
-                config.write_text(text)
-                lived.append(text)
-                await asyncio.sleep(0.2)
-            await asyncio.sleep(60)
-        finally:
-            lived.append("ended")
-
+    config, kubeconfig = files
     monkeypatch.setattr(configuration, "AGAIN", 0.01)
-    monkeypatch.setattr(starting, "run", lives)
     caplog.set_level("INFO")
-    async with asyncio.timeout(10):
-        await starting._until_told(configuration.read(config), argparse.Namespace(config=config))
-    assert len(lived) == 4
-    assert lived[-1] == "ended"
-    assert caplog.text.count("the one before stays: operator configuration") == 1
-    assert "the configuration was changed: it counts from the next start on" in caplog.text
+    ports = {"metrics_port": 0, "health_port": free_port()}
+    words = argparse.Namespace(
+        config=config, kubeconfig=str(kubeconfig), lease_seconds=15.0, **ports
+    )
+    async with asyncio.timeout(20):
+        living = asyncio.create_task(run(configuration.read(config), words))
+        config.write_text("agentImage: [")
+        await becomes(lambda: "the one before stays: operator configuration" in caplog.text)
+        config.write_text(shipped_config() + "\n")
+        await asyncio.sleep(0.3)
+        assert not living.done(), "neither a wrong one nor the same one"
+        config.write_text(shipped_config().replace("agent:dev", "agent:new"))
+        await living
+    assert "the configuration was changed: the process ends" in caplog.text
 
 
 @pytest.mark.parametrize("which", ["--metrics-port", "--health-port"])
@@ -170,7 +158,7 @@ async def test_events_go_by_the_clock_of_the_records(
             told.append(now())
 
     monkeypatch.setattr(Client, "now", lambda _: theirs)
-    monkeypatch.setattr("cni_upgrade.controller.main.Recorder", Noted)
+    monkeypatch.setattr("cni_upgrade.controller.controller.Recorder", Noted)
     with socket.socket() as taken:
         taken.bind(("", 0))
         taken.listen()
@@ -190,7 +178,7 @@ async def test_events_that_still_wait_at_the_end_are_lost(
     made.kube.refuse = lambda verb, plural, name: silence()
     for node in ("node-a", "node-b"):
         made.recorder.say(Emit(names.NODE_STATE_KIND, node, "uid", "Warning", "Failed", node))
-    task = asyncio.create_task(starting._lead(permissions, leading, made.loop, made.recorder))
+    task = asyncio.create_task(controlling.lead(permissions, leading, made.loop, made.recorder))
     await becomes(lambda: [asked for asked in made.kube.asked if asked[1] == "events"])
     assert (made.recorder.waiting, made.recorder.lost) == (2, 0)
     task.cancel()
@@ -199,24 +187,27 @@ async def test_events_that_still_wait_at_the_end_are_lost(
     assert "2 events were lost" in caplog.text
 
 
-async def test_probes_and_metrics(made: Made) -> None:
+async def test_readiness_and_metrics(made: Made) -> None:
     leading = Leading(made.kube, "system", Election("one", Timing()), lambda: None)
     permissions = Permissions(made.kube, made.store, asyncio.Event(), lambda: None)
-    runners = await web.serve(made.loop, leading, permissions, made.store, made.metrics, 0, 0)
+
+    def unready() -> str:
+        return controlling.unready(permissions, leading, made.loop, made.store)
+
+    runner = await web.serve(0, unready, made.metrics.page)
     # Port 0 is another one for each family of addresses; those of IPv4 are pairs.
-    ports = [next(a[1] for a in runner.addresses if len(a) == 2) for runner in runners]
-    metrics, health = (f"http://127.0.0.1:{port}" for port in ports)
+    port = next(a[1] for a in runner.addresses if len(a) == 2)
+    url = f"http://127.0.0.1:{port}"
     async with aiohttp.ClientSession() as session:
 
         async def get(url: str) -> tuple[int, str]:
             async with session.get(url) as answer:
                 return answer.status, await answer.text()
 
-        assert await get(f"{health}/healthz") == (200, "ok\n")
         made.kube.refuse = lambda verb, plural, name: silence()
-        assert await get(f"{health}/readyz") == (503, "the rights have not been asked for yet\n")
+        assert await get(f"{url}/readyz") == (503, "the rights have not been asked for yet\n")
         await permissions.once()
-        assert await get(f"{health}/readyz") == (
+        assert await get(f"{url}/readyz") == (
             503,
             "rights could not be asked for: no answer from the API server\n",
         )
@@ -224,23 +215,22 @@ async def test_probes_and_metrics(made: Made) -> None:
         await permissions.once()
         made.kube.refuse = lambda verb, plural, name: silence()
         await leading.once()
-        status, text = await get(f"{health}/readyz")
+        status, text = await get(f"{url}/readyz")
         assert (status, text.startswith("the lease could not be read yet: no answer")) == (
             503,
             True,
         )
         made.kube.refuse = lambda verb, plural, name: None
         await leading.once()
-        assert await get(f"{health}/readyz") == (503, "the cluster has not been listed yet\n")
+        assert await get(f"{url}/readyz") == (503, "the cluster has not been listed yet\n")
         made.kube.cluster.add_node(SimNode("node-a", None))
         made.kube.cluster.apply_policy("cure", {"mode": "Audit", "paused": True})
         for _ in range(12):
             await made.pass_()
-        assert await get(f"{health}/readyz") == (200, "ok\n")
+        assert await get(f"{url}/readyz") == (200, "ok\n")
         made.store.denied = ("list nodes", "watch nodes")
-        assert await get(f"{health}/readyz") == (503, "missing rights: list nodes, watch nodes\n")
-        assert await get(f"{health}/healthz") == (200, "ok\n")
-        status, page = await get(f"{metrics}/metrics")
+        assert await get(f"{url}/readyz") == (503, "missing rights: list nodes, watch nodes\n")
+        status, page = await get(f"{url}/metrics")
         assert status == 200
         for line in (
             'cni_upgrade_nodes{phase="Waiting"} 1.0',
@@ -250,5 +240,4 @@ async def test_probes_and_metrics(made: Made) -> None:
             'cni_upgrade_decisions_total{kind="CreateJob"} 1.0',
         ):
             assert line in page
-    for runner in runners:
-        await runner.cleanup()
+    await runner.cleanup()

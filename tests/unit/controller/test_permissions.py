@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cni_upgrade.controller import permissions as permitting
+from cni_upgrade.controller.controller import lead
 from cni_upgrade.controller.leading import Leading
 from cni_upgrade.controller.lease import Election, Timing
 from cni_upgrade.controller.loop import Loop
-from cni_upgrade.controller.main import _lead
 from cni_upgrade.controller.permissions import Permissions
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.port import KubeError
@@ -27,7 +27,7 @@ ASKING = "create selfsubjectaccessreviews.authorization.k8s.io"
 
 
 def replica(made: Made, identity: str) -> tuple[Permissions, Leading, Loop]:
-    """Put together as `main.run` does it."""
+    """Put together as `Controller` does it."""
     system = made.store.config.namespaces.system
     election = Election(identity, Timing.of(1.5))
     leading = Leading(made.kube, system, election, lambda: loop.elected())
@@ -40,7 +40,7 @@ async def living(made: Made, identity: str) -> AsyncIterator[tuple[Permissions, 
     permissions, leading, loop = replica(made, identity)
     tasks = [
         asyncio.create_task(permissions.run()),
-        asyncio.create_task(_lead(permissions, leading, loop, made.recorder)),
+        asyncio.create_task(lead(permissions, leading, loop, made.recorder)),
     ]
     try:
         yield permissions, leading, loop

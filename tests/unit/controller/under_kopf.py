@@ -1,0 +1,58 @@
+"""A controller that kopf runs, in the event loop of a test."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import kopf
+import yaml
+
+from cni_upgrade.controller import configuration, kopf_handlers
+from cni_upgrade.controller.controller import Controller
+from cni_upgrade.kube.client import connect
+
+SHIPPED = Path(__file__).parents[3] / "manifests" / "config.yaml"
+
+
+def shipped_config() -> str:
+    return str(yaml.safe_load(SHIPPED.read_text())["data"]["config.yaml"])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, kubeconfig: Path | None = None
+) -> AsyncIterator[tuple[Controller, asyncio.Task[None], int]]:
+    """The controller, kopf's task and the port of its liveness probe."""
+    path = folder / "config.yaml"
+    path.write_text(shipped_config())
+    words = argparse.Namespace(config=path, lease_seconds=15.0, metrics_port=0, health_port=0)
+    api = await connect("test", str(kubeconfig) if kubeconfig else None)
+    controller = Controller(api, configuration.read(path), words)
+    port = free_port()
+    operator = kopf.operator(
+        registry=kopf_handlers.registry,
+        memo=controller,
+        standalone=True,
+        namespaces=["cni-upgrade-agents"],
+        liveness_endpoint=f"http://127.0.0.1:{port}/healthz",
+        stop_flag=controller.ended,
+    )
+    task = asyncio.create_task(operator)
+    try:
+        yield controller, task, port
+    finally:
+        controller.ended.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(task, 20)
+        await controller.close()
