@@ -18,7 +18,7 @@ from cni_upgrade.fleet.decisions import Cordon, CreateJob, DeleteJob
 from cni_upgrade.fleet.departure import Leaving
 from cni_upgrade.fleet.length import longest
 from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.sending import GRACE_SECONDS
+from cni_upgrade.fleet.config import GRACE_SECONDS
 from cni_upgrade.fleet.view import Move, View
 from cni_upgrade.node.message import encode
 from cni_upgrade.node.operation import (
