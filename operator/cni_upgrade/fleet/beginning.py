@@ -134,14 +134,5 @@ def _proved_again(view: View, policy: CNIUpgradePolicy) -> NodeStateStatus:
 
 
 def _waiting(view: View, reason: str, why: str) -> Move:
-    what = planned(view.status) or "a proof of what is written"
+    what = orders.planned(view.status) or "a proof of what is written"
     return at_rest(view, Phase.WAITING, reason, f"{why}; planned: {what}")
-
-
-def planned(status: NodeStateStatus) -> str:
-    """What would be written, file by file."""
-    return ", ".join(
-        f"{f.name}: {f.version or 'missing'} -> {f.to}"
-        for f in status.files
-        if f.action == "Rewrite"
-    )

@@ -14,6 +14,8 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 
 MAX_UNAVAILABLE = "MaxUnavailable"
+TURN = "Turn"
+"""Why a node waits: as many nodes as its policy allows are at work."""
 
 
 def limit(value: int | str, total: int) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from cni_upgrade.api import duration
 from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.fleet.config import GRACE_SECONDS
 from cni_upgrade.fleet.length import longest
 from cni_upgrade.fleet.phases import Step
-from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.view import View
 from cni_upgrade.fleet.windows import opening
 

@@ -23,6 +23,9 @@ from cni_upgrade.cni import runtimes
 from cni_upgrade.cni.sources import Source
 from cni_upgrade.fleet.image import Image
 
+GRACE_SECONDS = 60
+"""Added to the deadline of an agent's Job: its pod must be scheduled, and its answer be read."""
+
 
 class ConfigError(ValueError):
     """The operator's configuration cannot be used; the text names each field."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
-from cni_upgrade.fleet.budget import Budget, shared
+from cni_upgrade.fleet.budget import TURN, Budget, shared
 from cni_upgrade.fleet.containing import NONSENSE
 from cni_upgrade.fleet.doubts import Doubts
 from cni_upgrade.fleet.failures import NODE_FAILED, counted
@@ -28,11 +28,9 @@ from cni_upgrade.fleet.settle import asked_of_all
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.unproved import written_anew
 from cni_upgrade.fleet.waves import Waves
-from cni_upgrade.fleet.windows import WindowError, windows_at
+from cni_upgrade.fleet.windows import CLOSED, WindowError, windows_at
 
 STOPPED = "RolloutStopped"
-CLOSED = "OutsideWindow"
-TURN = "Turn"
 
 
 def all_courses(

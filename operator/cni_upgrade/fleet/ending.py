@@ -13,6 +13,7 @@ from cni_upgrade.api.report import MOST_FINDINGS, Finding, Readiness
 from cni_upgrade.api.verify import OnFailure, Verify
 from cni_upgrade.cni.moves import MEND_FOLDERS
 from cni_upgrade.fleet import changed, cordon, drift, node_lease, orders
+from cni_upgrade.fleet.config import GRACE_SECONDS
 from cni_upgrade.fleet.phases import (
     DRAIN_NOT_ENOUGH,
     FAILED,
@@ -21,7 +22,7 @@ from cni_upgrade.fleet.phases import (
     UNPROVED,
     Step,
 )
-from cni_upgrade.fleet.sending import GRACE_SECONDS, pause
+from cni_upgrade.fleet.sending import pause
 from cni_upgrade.fleet.settle import failed, seen
 from cni_upgrade.fleet.unproved import before, undone
 from cni_upgrade.fleet.view import Move, View, moved, release, wait

@@ -13,8 +13,9 @@ from cni_upgrade.api.drain import DrainPolicy
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import answers, changed, node_lease, orders, proving
+from cni_upgrade.fleet.budget import TURN
 from cni_upgrade.fleet.closing import closes
-from cni_upgrade.fleet.course import CLOSED, TURN
+from cni_upgrade.fleet.config import GRACE_SECONDS
 from cni_upgrade.fleet.decisions import DeleteJob
 from cni_upgrade.fleet.departure import PAUSED, Leaving
 from cni_upgrade.fleet.drain import drains
@@ -22,10 +23,11 @@ from cni_upgrade.fleet.draining import drain_settings, evict
 from cni_upgrade.fleet.ending import gave_back, noted, verify
 from cni_upgrade.fleet.phases import CORDON_TAKEN, Step
 from cni_upgrade.fleet.selection import paused
-from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, pause, pausing, send, write_lost
+from cni_upgrade.fleet.sending import agents_sent, pause, pausing, send, write_lost
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.unproved import undone
 from cni_upgrade.fleet.view import Move, View, at_rest, at_step, moved, release, wait
+from cni_upgrade.fleet.windows import CLOSED
 from cni_upgrade.fleet.writing import cordon_now, taken_off, theirs
 from cni_upgrade.node.operation import Kind, Outcome, Result
 

@@ -12,9 +12,8 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.policy_status import NodeFailure, PolicyStatus, RestoreCounts
 from cni_upgrade.fleet import node_lease
-from cni_upgrade.fleet.budget import changing
+from cni_upgrade.fleet.budget import TURN, changing
 from cni_upgrade.fleet.changed import FAILED, GIVEN_UP, REFUSED, RESTORED
-from cni_upgrade.fleet.course import TURN
 from cni_upgrade.fleet.decisions import Emit
 from cni_upgrade.fleet.departure import PAUSED, Leaving, changed_by, halted, works_for
 from cni_upgrade.fleet.failures import NODE_FAILED

@@ -5,8 +5,7 @@ from __future__ import annotations
 from cni_upgrade.api import duration
 from cni_upgrade.api.policy import PolicySpec
 from cni_upgrade.api.verify import OnFailure
-from cni_upgrade.fleet.config import OperatorConfig
-from cni_upgrade.fleet.sending import GRACE_SECONDS
+from cni_upgrade.fleet.config import GRACE_SECONDS, OperatorConfig
 
 
 def longest(spec: PolicySpec, config: OperatorConfig, drained: bool) -> int:

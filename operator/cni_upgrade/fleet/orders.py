@@ -203,6 +203,15 @@ def read(status: OperationStatus) -> Operation:
     return Operation.from_json(json.loads(status.input or "{}"))
 
 
+def planned(status: NodeStateStatus) -> str:
+    """What would be written, file by file."""
+    return ", ".join(
+        f"{f.name}: {f.version or 'missing'} -> {f.to}"
+        for f in status.files
+        if f.action == "Rewrite"
+    )
+
+
 def _paths(
     found: NodePaths, conf_dir: str, policy: CNIUpgradePolicy, config: OperatorConfig
 ) -> Paths:

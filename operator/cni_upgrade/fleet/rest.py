@@ -13,6 +13,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.fleet import cordon, drift, giving_back, node_lease, orders
 from cni_upgrade.fleet.beginning import DRAIN_FORBIDDEN, begin
+from cni_upgrade.fleet.config import GRACE_SECONDS
 from cni_upgrade.fleet.decisions import Claim
 from cni_upgrade.fleet.orphans import Writer
 from cni_upgrade.fleet.phases import (
@@ -28,7 +29,7 @@ from cni_upgrade.fleet.phases import (
     Step,
 )
 from cni_upgrade.fleet.remaking import looked_at
-from cni_upgrade.fleet.sending import GRACE_SECONDS, pause_turns, pausing
+from cni_upgrade.fleet.sending import pause_turns, pausing
 from cni_upgrade.fleet.settle import asked_again, audit_key, of_today
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.unproved import unproved

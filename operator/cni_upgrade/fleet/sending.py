@@ -6,15 +6,13 @@ from datetime import datetime, timedelta
 
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import orders
+from cni_upgrade.fleet.config import GRACE_SECONDS
 from cni_upgrade.fleet.decisions import CreateJob
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.view import Move, View, at_step, release, wait
 from cni_upgrade.fleet.workloads import agent_job
 
 _LONGEST_PAUSE = 3600  # seconds
-
-GRACE_SECONDS = 60
-"""Beyond a Job's own deadline: for its pod to be scheduled and its answer to reach us."""
 
 
 def pause(view: View, attempts: int) -> timedelta:

@@ -18,6 +18,7 @@ from cni_upgrade.fleet.snapshot import Snapshot, Unjudged
 from cni_upgrade.fleet.stopping import STOPPED, stopped
 from cni_upgrade.fleet.stuck import HELD, PATIENCE, named, told_of
 from cni_upgrade.fleet.waiting import Waiting
+from cni_upgrade.fleet.windows import CLOSED
 
 NO_NODE_MATCHES = "NoNodeMatches"
 RECORDS_NOT_UNDERSTOOD = "RecordsNotUnderstood"
@@ -214,7 +215,7 @@ def _enforced(
             if (closed := waiting.closed()) is not None and waiting.able:
                 if closed[0] is None:
                     return Verdict(False, "WindowTooShort", told, stalled=True)
-                return Verdict(False, "OutsideWindow", told)
+                return Verdict(False, CLOSED, told)
         wave = f"wave {course.waves.name}: " if course.waves.count > 1 or canary else ""
         return Verdict(False, "RollingOut", f"{wave}{told}", reconciling=True)
     if around.elsewhere:

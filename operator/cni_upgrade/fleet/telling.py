@@ -9,9 +9,9 @@ from cni_upgrade.api.drift import DriftStatus
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import drift
-from cni_upgrade.fleet.beginning import planned
 from cni_upgrade.fleet.changed import RESTORED
 from cni_upgrade.fleet.decisions import Emit
+from cni_upgrade.fleet.orders import planned
 from cni_upgrade.fleet.phases import AT_WORK, FAILED
 from cni_upgrade.node.operation import Kind
 

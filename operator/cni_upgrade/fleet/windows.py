@@ -18,6 +18,9 @@ from cronsim import CronSim, CronSimError
 from cni_upgrade.api import duration
 from cni_upgrade.api.window import MaintenanceWindow
 
+CLOSED = "OutsideWindow"
+"""Why a node or a policy waits: no window is open that is long enough."""
+
 _HORIZON = timedelta(days=8 * 366)
 """How far ahead an opening is looked for: one on a leap day is found, from 2096 to 2104 too."""
 

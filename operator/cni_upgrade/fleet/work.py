@@ -20,10 +20,10 @@ from cni_upgrade.fleet import (
 )
 from cni_upgrade.fleet.calling_off import outdated, unwanted
 from cni_upgrade.fleet.closing import closes
+from cni_upgrade.fleet.config import GRACE_SECONDS
 from cni_upgrade.fleet.decisions import Cordon
 from cni_upgrade.fleet.draining import drain_after, drain_due, drain_first, drain_settings, ended
 from cni_upgrade.fleet.phases import CORDON_TAKEN, PROVE, UNTOUCHED, Step
-from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.view import Move, View, release, with_operation
 from cni_upgrade.fleet.writing import taken_off, theirs
 from cni_upgrade.node.operation import Kind

@@ -10,6 +10,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.fleet import answers, node_lease
 from cni_upgrade.fleet.calling_off import outdated, unwanted
 from cni_upgrade.fleet.closing import closes
+from cni_upgrade.fleet.config import GRACE_SECONDS
 from cni_upgrade.fleet.decisions import Cordon, DeleteJob
 from cni_upgrade.fleet.draining import (
     drain_after,
@@ -23,7 +24,7 @@ from cni_upgrade.fleet.ending import noted, proof_so_far, remarked, restore_next
 from cni_upgrade.fleet.hanging import hanging
 from cni_upgrade.fleet.phases import AGENT_NOT_STARTED, DRAIN_BLOCKED, PODS_NOT_LISTED, Step
 from cni_upgrade.fleet.proving import prove
-from cni_upgrade.fleet.sending import GRACE_SECONDS, agents_sent, send, write_lost
+from cni_upgrade.fleet.sending import agents_sent, send, write_lost
 from cni_upgrade.fleet.staying import in_vain, not_enough
 from cni_upgrade.fleet.stopping import STOPPED
 from cni_upgrade.fleet.unproved import perhaps_written

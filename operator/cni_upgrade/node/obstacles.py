@@ -125,8 +125,9 @@ def of_size(name: str, size: int) -> OperationRefusedError | None:
         return None
     return OperationRefusedError(
         "TooLarge",
-        f"{name} would be written with {size} bytes, and nothing larger than {files.CONFIG_LIMIT} "
-        "is read as a config: make it smaller, or write its version by hand",
+        f"{name} would be written with {size} bytes, and nothing larger than "
+        f"{files.CONFIG_LIMIT} is read as a config: "
+        "make it smaller, or write its version by hand",
     )
 
 

@@ -14,11 +14,11 @@ from cni_upgrade.api import names
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet import giving_back
+from cni_upgrade.fleet.config import GRACE_SECONDS
 from cni_upgrade.fleet.decisions import Cordon, CreateJob, DeleteJob
 from cni_upgrade.fleet.departure import Leaving
 from cni_upgrade.fleet.length import longest
 from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.sending import GRACE_SECONDS
 from cni_upgrade.fleet.view import Move, View
 from cni_upgrade.node.message import encode
 from cni_upgrade.node.operation import (
