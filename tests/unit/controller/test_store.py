@@ -10,6 +10,7 @@ import pytest
 from cni_upgrade.api.policy_status import PolicyStatus
 from cni_upgrade.controller.store import Store, at_steps
 from cni_upgrade.fleet.decisions import Emit, SetStatus
+from cni_upgrade.fleet.node_affinity import only_on
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.kube.port import Listed, Object
@@ -38,10 +39,10 @@ def audit_job(name: str, node: str, *conditions: str) -> Object:
         "name": name,
         "uid": f"{name}-uid",
         "resourceVersion": "3",
-        "annotations": {"cniupgrade.dev/node": node},
     }
     said = [{"type": condition, "status": "True"} for condition in conditions]
-    return {"metadata": meta, "status": {"conditions": said}}
+    spec = {"template": {"spec": {"affinity": only_on(node)}}}
+    return {"metadata": meta, "spec": spec, "status": {"conditions": said}}
 
 
 def store() -> Store:
@@ -206,24 +207,22 @@ def test_notes_about_what_is_gone_are_forgotten() -> None:
     assert made.evictions == {}
 
 
-def agent(version: int, job: str, state: Object, label: str = "job-name") -> Object:
-    labels = {label: job}
-    meta = {"name": f"{job}-x", "namespace": AGENTS, "uid": f"{job}-x", "labels": labels}
+def agent(version: int, job: str, state: Object) -> Object:
+    owners = [{"apiVersion": "batch/v1", "kind": "Job", "name": job, "controller": True}]
+    meta = {"name": f"{job}-x", "namespace": AGENTS, "uid": f"{job}-x", "ownerReferences": owners}
     status = {"containerStatuses": [{"state": state}]}
     return {"metadata": {**meta, "resourceVersion": str(version)}, "status": status}
 
 
-@pytest.mark.parametrize("label", ["job-name", "batch.kubernetes.io/job-name"])
-def test_a_job_that_ended_before_its_pod_was_heard_is_asked_for(label: str) -> None:
-    """Kubernetes before 1.27 writes the first label alone."""
+def test_a_job_that_ended_before_its_pod_was_heard_is_asked_for() -> None:
     made = store()
     operation = {"id": "audit-0", "kind": "audit", "step": "Job", "job": "audit-0"}
     made.states.put(state("node-a", operation=operation))
     made.jobs.put(audit_job("audit-0", "node-a", "Complete"))
     made.jobs.put(audit_job("audit-of-yesterday", "node-b", "Complete"))
-    made.agents.put(agent(4, "audit-0", {"running": {}}, label))
+    made.agents.put(agent(4, "audit-0", {"running": {}}))
     assert made.unanswered() == ["audit-0"]
-    made.agents.put(agent(5, "audit-0", {"terminated": {"exitCode": 0}}, label))
+    made.agents.put(agent(5, "audit-0", {"terminated": {"exitCode": 0}}))
     assert made.unanswered() == []
     assert [pod.uid for pod in made.snapshot(NOW).agents["audit-0"]] == ["audit-0-x"]
     assert at_steps(made.states.items.values(), Step.JOB) == {"node-a"}
