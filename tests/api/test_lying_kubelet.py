@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api import names
+from cni_upgrade.fleet.workloads import proof_pod
 from tests.api.controllers import World
 from tests.api.kubelets import kubelet
 from tests.api.nodes import Fleet, Object, job_of
 from tests.api.server import MERGE_PATCH, Answer, Server
-from tests.api.shipped import agent_pod
-from tests.api.spaces import AGENTS, pods
+from tests.api.shipped import NODE, agent_pod, config
+from tests.api.spaces import AGENTS, PROOF, pods
 from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
 
@@ -88,3 +89,81 @@ def test_a_kubelet_changes_neither_spec_nor_owners_nor_labels_of_an_agent(
     assert answer.status == 403, answer.body
     answer = lied(plane, {"spec": {"affinity": None}}, sub="")
     assert answer.status == 403, answer.body
+
+
+def test_whoever_may_write_the_status_of_an_agent_cannot_hide_it(
+    shipped: Server, admitted: Object
+) -> None:
+    """The controller finds agents by this label; one that writes would seem to be gone."""
+    hidden = {"metadata": {"labels": {names.LABEL_COMPONENT: None}}}
+    for sub in ("", "/status"):
+        path = f"{pods(AGENTS)}/{admitted['metadata']['name']}{sub}"
+        answer = shipped.request("PATCH", path, hidden, content=MERGE_PATCH)
+        assert "keeps the label" in answer.message
+
+
+@pytest.mark.parametrize("namespace", [AGENTS, PROOF])
+def test_a_kubelet_makes_no_pod_that_passes_for_one_of_ours(
+    plane: ControlPlane, shipped: Server, namespace: str
+) -> None:
+    """As a mirror of a static pod, which a kubelet may make in any namespace."""
+    pod = proof_pod("proof-new-0123456789abcdef0123", "apply-0", "node-2", config())
+    pod["spec"] = {"nodeName": "shipped-node", **pod["spec"]}
+    for dropped in ("affinity", "priorityClassName", "preemptionPolicy"):
+        del pod["spec"][dropped]
+    uid = shipped.request("GET", NODE).body["metadata"]["uid"]
+    owner = {"apiVersion": "v1", "kind": "Node", "name": "shipped-node", "uid": uid}
+    pod["metadata"] |= {
+        "namespace": namespace,
+        "annotations": {"kubernetes.io/config.mirror": "x"},
+        "ownerReferences": [{**owner, "controller": True}],
+    }
+    node = kubelet(plane, "shipped-node")
+    answer = node.request("POST", f"{pods(namespace)}?dryRun=All", pod)
+    assert not answer.ok
+    if namespace == PROOF:
+        assert "a node makes no pods here" in answer.message
+    # Elsewhere it may.
+    pod["metadata"]["namespace"] = "default"
+    answer = node.request("POST", f"{pods('default')}?dryRun=All", pod)
+    assert answer.ok, answer.message
+
+
+def event(namespace: str, host: str) -> Object:
+    """Says of the proof pod of node-2 that its network is broken."""
+    about = {"kind": "Pod", "namespace": namespace, "name": "proof", "uid": "of-node-2"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": "said-", "namespace": namespace},
+        "involvedObject": about,
+        "type": "Warning",
+        "reason": "FailedCreatePodSandBox",
+        "message": "failed to setup network for sandbox",
+        "source": {"component": "kubelet", "host": host},
+    }
+
+
+@pytest.mark.parametrize("namespace", [AGENTS, PROOF])
+def test_a_kubelet_speaks_of_our_pods_in_its_own_name_alone(
+    plane: ControlPlane, shipped: Server, namespace: str
+) -> None:
+    assert shipped
+    node, path = kubelet(plane, "shipped-node"), f"/api/v1/namespaces/{namespace}/events"
+    for host in ("node-2", ""):
+        answer = node.request("POST", path, event(namespace, host))
+        assert "in its own name alone" in answer.message
+    own = node.request("POST", path, event(namespace, "shipped-node"))
+    assert own.ok, own.message
+    made = f"{path}/{own.body['metadata']['name']}"
+    lie = {"source": {"host": "node-2"}}
+    answer = node.request("PATCH", made, lie, content=MERGE_PATCH)
+    assert "in its own name alone" in answer.message
+    shipped.request("DELETE", made)
+    # The newer group, whose objects the controller reads as well, is closed to kubelets.
+    newer = f"/apis/events.k8s.io/v1/namespaces/{namespace}/events"
+    assert node.request("POST", newer, {"metadata": {"name": "x"}}).status == 403
+    # What is not ours is left alone.
+    elsewhere = "/api/v1/namespaces/default/events?dryRun=All"
+    answer = node.request("POST", elsewhere, event("default", "node-2"))
+    assert answer.ok, answer.message
