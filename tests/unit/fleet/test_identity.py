@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from cni_upgrade.api.names import LABEL_NODE
-from cni_upgrade.fleet import answers
+from cni_upgrade.fleet import answers, sending
+from cni_upgrade.fleet.decisions import CreateJob
 from cni_upgrade.fleet.node_affinity import only_node, only_on
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.orphans import writers
+from cni_upgrade.fleet.view import moved, with_operation
 from cni_upgrade.node.message import encode
-from tests.unit.fleet.cluster_model import AGENTS, PROOF
+from cni_upgrade.node.operation import Kind, Operation, Paths
+from tests.unit.fleet.cluster_model import AGENTS, CONFIG, PROOF
 from tests.unit.fleet.samples import ID, UNSCHEDULED, agent, job, pod, result, view
 
 JOB = {"apiVersion": "batch/v1", "kind": "Job", "name": ID, "controller": True}
@@ -97,3 +101,25 @@ def test_a_proof_on_another_node_proves_nothing() -> None:
     assert view(proofs={"p": here}).proof("p") == here
     assert view(proofs={"p": there}).proof("p") is None
     assert view(proofs={"p": here}).proof(None) is None
+
+
+def test_the_record_of_a_node_sends_no_agent_to_another() -> None:
+    """Who may write the status of records chooses what stands there as the input of the agent."""
+    at = view("audit")
+    paths = Paths(("/etc/cni/net.d",), ("/opt/cni/bin",), "/var/lib/cni", CONFIG.state_dir)
+    look = Operation(
+        at.operation.id.replace("apply", "audit"),
+        Kind.AUDIT,
+        "node-a",
+        "containerd://1.6.2",
+        root="/host",
+        paths=paths,
+    )
+    order = look.to_json()
+    honest = moved(at, with_operation(at.status, input=json.dumps(order)))
+    [act] = sending.send(honest).acts
+    assert isinstance(act, CreateJob)
+    assert act.node == "node-a"
+    forged = moved(at, with_operation(at.status, input=json.dumps({**order, "node": "node-2"})))
+    with pytest.raises(ValueError, match="expected node node-a, found node-2"):
+        sending.send(forged)
