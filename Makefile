@@ -88,7 +88,7 @@ test: $(READY) parts ## lint and every tier; the last line counts the tests
 
 ##@ Try it hard, and measure it (docs/engine.md and docs/scale.md have the results)
 
-.PHONY: simulate liars edits torture kills fuzz bench-node bench-fleet matrix
+.PHONY: simulate liars edits torture kills fuzz bench-node bench-fleet matrix bench-policies
 SEEDS ?= 1000
 simulate: $(READY) ## SEEDS (1000, or as 1000:2000) rollouts in which everything goes wrong, against the rules of tests/unit/fleet
 	FLEET_SEEDS=$(SEEDS) $(PY) -m pytest tests/unit/fleet/test_rollouts.py -n auto
@@ -129,6 +129,10 @@ GIVEN := $(if $(filter command,$(origin KUBECONFIG)),--kubeconfig "$(KUBECONFIG)
 bench-fleet: $(READY) ## what NODES (100 500) played nodes cost the controller; BENCH=--help lists more; KUBECONFIG=...: in that cluster
 	@sh hack/preflight.sh go
 	$(PY) -m tests.bench.fleet $(NODES) $(BENCH) $(GIVEN)
+
+bench-policies: $(READY) ## what those who may write policies alone can cost: 200 at every bound of the CRD, 100 played nodes
+	@sh hack/preflight.sh go
+	$(PY) -m tests.bench.policies $(BENCH)
 
 ##@ Ship it
 

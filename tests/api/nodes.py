@@ -31,6 +31,12 @@ def pod_spec() -> Object:
     return {"containers": [{"name": "proof", "image": "x"}]}
 
 
+def job_of(pod: Object) -> str | None:
+    """The name of the Job that made a pod."""
+    owners = pod["metadata"].get("ownerReferences") or []
+    return next((each["name"] for each in owners if each["kind"] == "Job"), None)
+
+
 class Patient:
     """A Server that outlives its API server: asks again until that is back."""
 
@@ -155,7 +161,7 @@ class Fleet:
             self._died = error
 
     def _jobs(self, api: Patient) -> None:
-        there = {pod["metadata"]["labels"].get("job-name"): pod for pod in api.items(pods(AGENTS))}
+        there = {job_of(pod): pod for pod in api.items(pods(AGENTS))}
         for job in api.items(JOBS):
             meta, [container] = job["metadata"], job["spec"]["template"]["spec"]["containers"]
             operation = Operation.from_json(json.loads(container["env"][0]["value"]))
@@ -183,6 +189,7 @@ class Fleet:
         """The agent's pod comes up on its node: from now on it may be writing."""
         name, template = job["metadata"]["name"], job["spec"]["template"]
         names = {"batch.kubernetes.io/job-name": name, "job-name": name}
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "uid": job["metadata"]["uid"]}
         body = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -190,6 +197,7 @@ class Fleet:
                 "name": f"{name}-x",
                 "labels": {**template["metadata"]["labels"], **names},
                 "annotations": template["metadata"]["annotations"],
+                "ownerReferences": [{**owner, "name": name, "controller": True}],
             },
             "spec": {**template["spec"], "nodeName": operation.node},
         }

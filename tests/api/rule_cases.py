@@ -105,6 +105,24 @@ def selector_cases(path: str, *, within: bool) -> tuple["Case", ...]:
             ),
             says="values: ",
         ),
+        Case(
+            "policy",
+            path,
+            ("x-kubernetes-validations",),
+            good=good(
+                {"matchExpressions": [requirement("In", *("x" * 63 for _ in range(64)))] * 4},
+                {"matchExpressions": [requirement("NotIn", *"12345678")] * 32},
+            ),
+            bad=(
+                {
+                    "matchExpressions": [
+                        *[requirement("In", *map(str, range(64)))] * 4,
+                        requirement("NotIn", "a"),
+                    ]
+                },
+            ),
+            says="at most 256 values",
+        ),
     )
 
 

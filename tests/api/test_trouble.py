@@ -206,13 +206,13 @@ async def test_warnings_are_not_read_again_where_etcd_has_forgotten_the_last_one
     monkeypatch.setattr(following, "PAUSES", (0.1,))
     store = Store(CONFIG, "")
     told: list[str] = []
-    hear = store.heard
+    hear = store.warnings.hear
 
     def heard(event: Any) -> bool:
         told.append(event["metadata"]["name"])
         return hear(event)
 
-    monkeypatch.setattr(store, "heard", heard)
+    monkeypatch.setattr(store.warnings, "hear", heard)
     path = f"/api/v1/namespaces/{AGENTS}/events"
 
     def warn(name: str) -> None:

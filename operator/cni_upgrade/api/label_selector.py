@@ -32,6 +32,9 @@ LabelValue = Annotated[
 
 # CEL rules of the CRD that the model checks once more: API servers before 1.25 drop them.
 _VALUES_WANTED = "values: at least one is needed for the operators In and NotIn"
+_MOST_VALUES = 256
+"""Of a selector: the controller keeps each policy, and asks its selectors of each node."""
+_TOO_MANY_VALUES = f"matchExpressions: at most {_MOST_VALUES} values, all together"
 _VALUES_UNWANTED = "values: must be left out for the operators Exists and DoesNotExist"
 
 
@@ -79,12 +82,33 @@ class LabelSelectorRequirement(Model):
 class LabelSelector(Model):
     """Which nodes; all requirements must hold."""
 
-    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-map-type": "atomic",
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!has(self.matchExpressions) || self.matchExpressions"
+                    f".map(e, has(e.values) ? size(e.values) : 0).sum() <= {_MOST_VALUES}",
+                    "message": _TOO_MANY_VALUES,
+                }
+            ],
+        }
+    )
 
     match_labels: Annotated[Mapping[str, LabelValue], Field(max_length=64)] = Field(
         default_factory=dict,
         description="Labels that a node must have, each with exactly this value.",
     )
     match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=32)] = (
-        Field(default=(), description="Requirements on a node's labels; all of them must hold.")
+        Field(
+            default=(),
+            description="Requirements on a node's labels; all of them must hold. They have "
+            f"{_MOST_VALUES} values at most, all together.",
+        )
     )
+
+    @model_validator(mode="after")
+    def _values_are_few(self) -> Self:
+        if sum(len(each.values) for each in self.match_expressions) > _MOST_VALUES:
+            raise ValueError(_TOO_MANY_VALUES)
+        return self

@@ -118,7 +118,7 @@ class Follower:
         version = ""
 
         def heard(raw: Object) -> None:
-            if self._store.heard(raw):
+            if self._store.warnings.hear(raw):
                 self._changed()
 
         async def reached(selector: str) -> str:
@@ -135,7 +135,7 @@ class Follower:
             until = await reached(NOTHING) if version else ""
             if version_of(until) < version_of(version):
                 # A restored etcd, which would tell nothing before it has come as far again.
-                self._store.doubt_warnings()
+                self._store.warnings.doubt()
                 version = ""
             known = bool(version)
             if not known:

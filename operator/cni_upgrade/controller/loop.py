@@ -25,6 +25,8 @@ from cni_upgrade.fleet.phases import EMPTYING, PROVING
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.policy_status import COUNTED
 from cni_upgrade.fleet.proof import hangs
+from cni_upgrade.fleet.snapshot import Snapshot
+from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.kube.port import Kube, KubeError, tried
 from cni_upgrade.kube.resources import LEASES, NAMESPACES, PODS, POLICIES
 
@@ -229,12 +231,12 @@ class Loop:
         if self._outdated:
             return
         began = time.thread_time()
-        try:
-            world = self._store.snapshot(now, self._attention.begins(now))
-            with self._metrics.planning():
-                turns = plan(world, self._memory)
-        finally:
-            self._cost, self._decided = time.thread_time() - began, time.monotonic()
+        world = self._store.snapshot(now, self._attention.begins(now))
+        self._cost = time.thread_time() - began
+        # In a thread: whatever policies ask for, the lease is renewed and probes are answered.
+        turns = await asyncio.to_thread(self._decide, world)
+        if self._outdated:
+            return
         done = await self._executor.carry_out(turns, world)
         unreadable = [*self._store.policies.unreadable, *self._store.states.unreadable]
         self._metrics.observe(world, len(unreadable))
@@ -245,6 +247,15 @@ class Loop:
         if turns and done:
             # What was written may allow more, and our own writes bring no news.
             self.wake()
+
+    def _decide(self, world: Snapshot) -> tuple[Turn, ...]:
+        began = time.thread_time()
+        try:
+            with self._metrics.planning():
+                return plan(world, self._memory)
+        finally:
+            self._cost += time.thread_time() - began
+            self._decided = time.monotonic()
 
     async def _list_told(self) -> None:
         """The policies, or those known already where listing them is what is refused."""

@@ -22,12 +22,13 @@ from cni_upgrade.api.condition import STALLED
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.controller.executor import Executor
+from cni_upgrade.controller.label_values import OTHER, LabelValues
 from cni_upgrade.controller.recorder import Recorder
 from cni_upgrade.fleet.departure import PAUSED
 from cni_upgrade.fleet.ledger import catch_up
 from cni_upgrade.fleet.objects import Job
 from cni_upgrade.fleet.phases import AT_WORK, FAILED
-from cni_upgrade.fleet.selection import paused
+from cni_upgrade.fleet.selection import paused, seniority
 from cni_upgrade.fleet.snapshot import Snapshot
 from cni_upgrade.fleet.unread import NOT_UNDERSTOOD
 from cni_upgrade.kube.client import Client
@@ -75,6 +76,9 @@ class _Counted(Collector):
         lost.add_metric((), self._recorder.lost)
         yield lost
 
+
+_MOST_POLICIES, _MOST_REASONS, _MOST_VERSIONS = 200, 100, 50
+"""More than any fleet has that is not under attack."""
 
 _TROUBLE = FAILED | {Phase.BLOCKED, Phase.MANAGED_ELSEWHERE}
 
@@ -174,6 +178,9 @@ class Metrics:
             ("phase", "reason"),
             registry=self._registry,
         )
+        self._policies = LabelValues(_MOST_POLICIES)
+        self._reasons = LabelValues(_MOST_REASONS)
+        self._found = LabelValues(_MOST_VERSIONS)
         self._entered: dict[str, tuple[str, datetime | None]] = {}
         self._states: dict[str, CNINodeState] = {}
         """Those that have been looked at."""
@@ -219,11 +226,14 @@ class Metrics:
         phases = collections.Counter(str(state.status.phase) for state in world.states.values())
         for phase in Phase:
             self._phases.labels(phase.value).set(phases[phase.value])
-        versions = collections.Counter(s.status.found or "none" for s in world.states.values())
+        self._found.keep(s.status.found or "none" for s in world.states.values())
+        versions = collections.Counter(
+            self._found.named(s.status.found or "none") for s in world.states.values()
+        )
         for version, count in versions.items():
             self._versions.labels(version).set(count)
         trouble = collections.Counter(
-            (str(s.status.phase), s.status.reason)
+            (str(s.status.phase), self._reasons.named(s.status.reason))
             for s in world.states.values()
             if s.status.phase in _TROUBLE
         )
@@ -241,17 +251,21 @@ class Metrics:
         self._stopped.labels(agents).set(bool(world.stopped))
         if world.stopped and world.stopped_since is not None:
             self._stopped_since.labels(agents).set(world.stopped_since.timestamp())
-        for policy in world.policies.values():
-            name = policy.metadata.name
-            self._paused.labels(name).set(paused(policy))
+        self._policies.keep({*world.policies, *world.unread})
+        for policy in sorted(world.policies.values(), key=seniority):
+            name = self._policies.named(policy.metadata.name)
+            # Of several that are told as one, what is true of any is told.
+            if paused(policy) or name != OTHER:
+                self._paused.labels(name).set(paused(policy))
             since = [c.last_transition_time for c in policy.status.conditions if c.type == PAUSED]
             if paused(policy) and since:
                 self._paused_since.labels(name).set(since[0].timestamp())
             for condition in policy.status.conditions:
                 if condition.type == STALLED and condition.status == "True":
-                    self._stalled.labels(name, condition.reason).set(1)
+                    reason = self._reasons.named(condition.reason)
+                    self._stalled.labels(name, reason).set(1)
         for name in world.unread:
-            self._stalled.labels(name, NOT_UNDERSTOOD).set(1)
+            self._stalled.labels(self._policies.named(name), NOT_UNDERSTOOD).set(1)
 
     def _observe_moves(self, world: Snapshot) -> None:
         for name in catch_up(self._states, world.states):
@@ -266,7 +280,7 @@ class Metrics:
                 seconds = (world.now - known[1]).total_seconds()
                 self._durations.labels(known[0]).observe(max(0.0, seconds))
             if known is not None and _failed(known[0], state.status):
-                self._failures.labels(phase, state.status.reason).inc()
+                self._failures.labels(phase, self._reasons.named(state.status.reason)).inc()
             self._entered[name] = (phase, None if known is None else world.now)
 
     def page(self) -> bytes:

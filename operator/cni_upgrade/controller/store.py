@@ -12,7 +12,8 @@ from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.controller.by_job import ByJob
 from cni_upgrade.controller.clock import utc_now
-from cni_upgrade.controller.shelf import Raw, Shelf, version_of
+from cni_upgrade.controller.shelf import Raw, Shelf
+from cni_upgrade.controller.warnings import Warnings
 from cni_upgrade.fleet import cordon
 from cni_upgrade.fleet.budget import changing
 from cni_upgrade.fleet.config import OperatorConfig
@@ -62,8 +63,7 @@ class Store:
         self.rooms: Shelf[Namespace] = Shelf(Namespace.of, _name)
         self._unwritten: dict[str, tuple[str, Unwritten]] = {}
         """By node: the version that a status goes on from, and what stands in it."""
-        self.warnings: dict[str, tuple[int, str]] = {}
-        """By the uid of a pod or Job: version and text of the newest Warning about it."""
+        self.warnings = Warnings()
         self.node_pods: dict[str, tuple[Pod, ...]] = {}
         self.unlisted: dict[str, str] = {}
         """By node: why its pods are not in `node_pods`, where they were to be."""
@@ -80,25 +80,6 @@ class Store:
         """Why everything is stopped, by the agents' namespace; empty while it is not."""
         room = self.rooms.items.get(self.config.namespaces.agents)
         return room.stopped if room else ""
-
-    def heard(self, event: Raw) -> bool:
-        """A Kubernetes Event about an agent's Job or a pod of ours; True for a new warning."""
-        about = event.get("involvedObject") or {}
-        if event.get("type") != "Warning" or about.get("kind") not in ("Pod", "Job"):
-            return False
-        uid, version = about.get("uid", ""), version_of(event["metadata"]["resourceVersion"])
-        known = self.warnings.get(uid)
-        # After a gap of the watch they come in no order.
-        if known is not None and known[0] >= version:
-            return False
-        text = f"{event.get('reason', '')}: {event.get('message', '')}"
-        self.warnings[uid] = (version, " ".join(text.split())[:1000])
-        return True
-
-    def doubt_warnings(self) -> None:
-        """What was heard may be of another past, as after an etcd restored from a backup: whatever
-        comes now is newer."""
-        self.warnings = {uid: (-1, text) for uid, (_, text) in self.warnings.items()}
 
     def keep(self, name: str, status: NodeStateStatus) -> None:
         """Go on from a status that is to be written later; whoever writes first wins."""
@@ -134,7 +115,7 @@ class Store:
         """Drop notes about pods that are long gone."""
         known = {pod.uid for shelf in (self.agents, self.proofs) for pod in shelf.items.values()}
         known |= {job.uid for job in self.jobs.items.values()}
-        self.warnings = {uid: said for uid, said in self.warnings.items() if uid in known}
+        self.warnings.forget(known)
         self.told = {name: at for name, at in self.told.items() if name in self.policies.items}
         self.evictions = {
             uid: answer for uid, answer in self.evictions.items() if now - answer.at < _FORGET
@@ -183,7 +164,7 @@ class Store:
             jobs=ours(self.jobs.items, _for_node),
             agents=ours(self._by_job.read(), lambda pods: pods[0].for_node),
             proofs=ours(self.proofs.items, _for_node),
-            warnings={uid: text for uid, (_, text) in self.warnings.items()},
+            warnings=self.warnings.believed(self._node_of),
             pods=dict(self.node_pods),
             unlisted=dict(self.unlisted),
             evictions=dict(self.evictions),
@@ -215,6 +196,11 @@ class Store:
                 if ref is not None and ref.name in newer
             }
         return frozenset(self.states.unreadable.keys() | owned)
+
+    def _node_of(self, uid: str, name: str) -> str:
+        """The node on which a pod of ours is; empty for one that is not known."""
+        there = (shelf.items.get(name) for shelf in (self.agents, self.proofs))
+        return next((pod.node for pod in there if pod is not None and pod.uid == uid), "")
 
     def _problem(self, name: str) -> str:
         error = self.states.unreadable.get(name)

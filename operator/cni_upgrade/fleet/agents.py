@@ -8,7 +8,7 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.fleet.decisions import DeleteJob
 from cni_upgrade.fleet.ledger import catch_up
 from cni_upgrade.fleet.objects import Job, Pod
-from cni_upgrade.fleet.orphans import Writer, writer
+from cni_upgrade.fleet.orphans import Writer, writers
 from cni_upgrade.fleet.snapshot import Snapshot
 
 
@@ -19,7 +19,7 @@ class Agents:
         self._jobs: dict[str, Job] = {}
         self._pods: dict[str, Sequence[Pod]] = {}
         self._looks: dict[str, Job] = {}
-        self._writers: dict[str, Writer] = {}
+        self._writers: dict[str, tuple[Writer, ...]] = {}
         """By the name of the Job."""
 
     def look(self, world: Snapshot) -> None:
@@ -32,11 +32,11 @@ class Agents:
         self._looks.pop(name, None)
         self._writers.pop(name, None)
         if name.startswith(("apply-", "restore-")):
-            if (found := writer(job, pods)) is not None:
+            if found := tuple(writers(job, pods)):
                 self._writers[name] = found
         elif name.startswith("audit-") and job is not None:
-            over = job.complete or job.failed or job.deleting or any(pod.ended for pod in pods)
-            if not over:
+            ended = any(pod.ended for pod in pods if pod.for_node == job.for_node)
+            if not (ended or job.complete or job.failed or job.deleting):
                 self._looks[name] = job
 
     def looking(self, states: Mapping[str, CNINodeState]) -> set[str]:
@@ -59,4 +59,4 @@ class Agents:
 
     def writing(self) -> dict[str, Writer]:
         """By node: the Job that may still write there."""
-        return {each.node: each for _, each in sorted(self._writers.items())}
+        return {each.node: each for _, job in sorted(self._writers.items()) for each in job}

@@ -33,7 +33,7 @@ def baseline(view: View) -> Move:
         name = proof.pod_name("old", view.operation.id)
         known = proof_so_far(view).model_copy(update={"old_pod": name})
         return Move(with_operation(view.status, proof=known))
-    pod = view.world.proofs.get(name)
+    pod = view.proof(name)
     if pod is not None and pod.addressed:
         return _shown(view)
     if pod is not None and drain_due(view) and proof.no_room(pod, view.world):
@@ -67,7 +67,7 @@ def _shown(view: View) -> Move:
 
 def goes(view: View) -> Move:
     """It would be in the way of the change; and where it does not go, others would not either."""
-    pod = view.world.proofs.get(proof_so_far(view).old_pod or "")
+    pod = view.proof(proof_so_far(view).old_pod)
     if pod is None:
         return drain_or_apply(view)
     if overdue(view, pod.deleted):

@@ -13,16 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from cni_upgrade.api.instant import instant
-from cni_upgrade.api.names import LABEL_NODE, STOP
+from cni_upgrade.api.names import STOP
+from cni_upgrade.fleet.node_affinity import only_node
 
 Raw = Mapping[str, Any]
 
 _LEVEL = 1
 """Of zlib: a message is packed up to four times, as often as its pod is written."""
-
-_JOB_NAME = ("batch.kubernetes.io/job-name", "job-name")
-"""The labels by which Kubernetes ties a pod to its Job: the first one from 1.27 on, the second one
-in every release. Source: k8s.io/api/batch/v1/types.go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +156,6 @@ class Pod:
     phase: str
     reason: str
     labels: Mapping[str, str]
-    annotations: Mapping[str, str]
     created: datetime | None
     deleted: datetime | None
     """Since when it is to be gone (its grace period included), None while it is wanted."""
@@ -182,7 +178,10 @@ class Pod:
     began: bool
     """A container of it was created, if only to be killed."""
     job: str
-    """The name of the Job that made it, empty for a pod of none."""
+    """The name of the Job that controls it, empty for a pod of none. Not from a label: the API
+    server lets `pods/status` rewrite labels and annotations, and never owners or the spec."""
+    only_node: str
+    """The node that its affinity names, empty where that leaves a choice."""
     orphaned: bool | None = None
     """Its DaemonSet is not there; None where nobody has looked, for no pod tells."""
     doubt: str = ""
@@ -207,8 +206,8 @@ class Pod:
 
     @property
     def for_node(self) -> str:
-        """The node that a pod of ours is meant for, also before it is scheduled."""
-        return self.annotations.get(LABEL_NODE) or self.node
+        """The node that a pod of ours runs on, or is meant for before it is scheduled."""
+        return self.node or self.only_node
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -219,11 +218,11 @@ class Pod:
         states = [c.get("state") or {} for c in containers]
         waiting: Raw = next((s["waiting"] for s in states if "waiting" in s), {})
         ended = next((s["terminated"] for s in states if "terminated" in s), None)
-        annotations, labels = meta.get("annotations") or {}, meta.get("labels") or {}
         owners = meta.get("ownerReferences") or ()
         owner: Raw = next((each for each in owners if each.get("controller")), {})
         kind = owner.get("kind", "")
-        ours = kind == "DaemonSet" and owner.get("apiVersion") == "apps/v1"
+        by_daemonset = kind == "DaemonSet" and owner.get("apiVersion") == "apps/v1"
+        by_job = kind == "Job" and owner.get("apiVersion") == "batch/v1"
         return cls(
             namespace=meta["namespace"],
             name=meta["name"],
@@ -231,13 +230,12 @@ class Pod:
             node=spec.get("nodeName", ""),
             phase=status.get("phase", "Pending"),
             reason=status.get("reason", ""),
-            labels=labels,
-            annotations={k: v for k, v in annotations.items() if k.startswith("cniupgrade.dev/")},
+            labels=meta.get("labels") or {},
             created=instant(meta.get("creationTimestamp")),
             deleted=instant(meta.get("deletionTimestamp")),
             controller=kind,
-            daemonset=owner["name"] if ours else "",
-            mirror="kubernetes.io/config.mirror" in annotations,
+            daemonset=owner["name"] if by_daemonset else "",
+            mirror="kubernetes.io/config.mirror" in (meta.get("annotations") or {}),
             host_network=bool(spec.get("hostNetwork")),
             empty_dir=any("emptyDir" in volume for volume in spec.get("volumes") or ()),
             addressed=bool(status.get("podIP")),
@@ -246,7 +244,8 @@ class Pod:
             # A kubelet that gives a pod up says "terminated" of a container that never was; only
             # the runtime gives it an id.
             began=any(c.get("containerID") for c in containers),
-            job=next((labels[key] for key in _JOB_NAME if key in labels), ""),
+            job=owner["name"] if by_job else "",
+            only_node=only_node(spec),
         )
 
 
@@ -257,7 +256,7 @@ class Job:
     name: str
     uid: str
     for_node: str
-    """The node that it was made for."""
+    """The node that its template names: the API server keeps that of a Job that was started."""
     failed: str
     """`reason: message` once the Job failed or is about to (FailureTarget), empty before."""
     complete: bool
@@ -272,11 +271,12 @@ class Job:
             for c in (raw.get("status") or {}).get("conditions") or ()
             if c["status"] == "True"
         }
+        template = (raw.get("spec") or {}).get("template") or {}
         failed = conditions.get("Failed") or conditions.get("FailureTarget") or {}
         return cls(
             name=meta["name"],
             uid=meta["uid"],
-            for_node=(meta.get("annotations") or {}).get(LABEL_NODE, ""),
+            for_node=only_node(template.get("spec") or {}),
             failed=": ".join(filter(None, (failed.get("reason"), failed.get("message")))),
             complete="Complete" in conditions,
             deleting="deletionTimestamp" in meta,

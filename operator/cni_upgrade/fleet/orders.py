@@ -198,9 +198,15 @@ def ordered(wanted: PolicySpec | Ordered | None) -> Ordered | None:
     )
 
 
-def read(status: OperationStatus) -> Operation:
-    """The operation as it was recorded, so that a restarted controller sends the same."""
-    return Operation.from_json(json.loads(status.input or "{}"))
+def read(status: OperationStatus, node: str) -> Operation:
+    """The operation as it was recorded, so that a restarted controller sends the same.
+
+    Raises ValueError for that of another node: the record of one node sends no agent to another.
+    """
+    found = Operation.from_json(json.loads(status.input or "{}"))
+    if found.node != node:
+        raise ValueError(f"status.operation.input: expected node {node}, found {found.node}")
+    return found
 
 
 def planned(status: NodeStateStatus) -> str:

@@ -6,7 +6,7 @@ the node, nor may its cordon be lifted, before that has ended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cni_upgrade.fleet.decisions import DeleteJob
@@ -19,16 +19,12 @@ class Writer:
 
     job: Job | None
     pods: tuple[Pod, ...]
+    node: str
+    """Where it writes."""
 
     @property
     def name(self) -> str:
         return self.pods[0].key if self.pods else f"of Job {self.job.name if self.job else '?'}"
-
-    @property
-    def node(self) -> str:
-        """Where it writes."""
-        meant = (pod.for_node for pod in self.pods if pod.for_node)
-        return next(meant, self.job.for_node if self.job else "")
 
     def take_back(self) -> tuple[DeleteJob, ...]:
         """Deletes the Job where none of its pods has reached a node; one that has must end."""
@@ -37,8 +33,16 @@ class Writer:
         return (DeleteJob(self.job.name, self.job.uid),)
 
 
-def writer(job: Job | None, pods: Sequence[Pod]) -> Writer | None:
-    """What may still write of a Job, or of the pods that are left of one; None where it is over."""
-    left = tuple(pod for pod in pods if not (pod.ended or pod.finished))
-    coming = job is not None and not (job.complete or job.failed or pods)
-    return Writer(job, left) if left or coming else None
+def writers(job: Job | None, pods: Sequence[Pod]) -> Iterator[Writer]:
+    """What may still write of a Job, or of the pods that are left of one; none where it is over.
+
+    A pod that is not where its Job sends it may write there, and keeps nothing from its Job's node.
+    """
+    made_for = job.for_node if job is not None else ""
+    for node in sorted({made_for, *(pod.for_node for pod in pods)} - {""}):
+        here = tuple(pod for pod in pods if pod.for_node == node)
+        left = tuple(pod for pod in here if not (pod.ended or pod.finished))
+        its = job if node == made_for else None
+        coming = its is not None and not (its.complete or its.failed or here)
+        if left or coming:
+            yield Writer(its, left, node)

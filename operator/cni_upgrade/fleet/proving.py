@@ -33,7 +33,7 @@ def prove(view: View) -> Move:
         return free_next(view, "written; not proved, spec.verify.proof is false")
     view = moved(view, view.status.model_copy(update={"attempts": 0}))
     known = proof_so_far(view)
-    if known.old_pod is None or known.old_pod not in view.world.proofs:
+    if view.proof(known.old_pod) is None:
         return prove_add_next(view, known.model_copy(update={"old_pod": None}))
     return at_step(view, Step.PROVE_OLD, "the pod from before the change is to go", limit(view))
 
@@ -65,8 +65,7 @@ def may_not_go(view: View, pod: Pod) -> str:
 
 
 def prove_old(view: View) -> Move:
-    name = proof_so_far(view).old_pod
-    pod = view.world.proofs.get(name) if name else None
+    pod = view.proof(proof_so_far(view).old_pod)
     if pod is None:
         return prove_add_next(view, proof_so_far(view).model_copy(update={"old_delete": True}))
     if overdue(view, pod.deleted):
@@ -94,7 +93,7 @@ def prove_add_next(
 def prove_add(view: View) -> Move:
     known = proof_so_far(view)
     name = known.new_pod or proof.pod_name("new", view.operation.id)
-    pod = view.world.proofs.get(name)
+    pod = view.proof(name)
     # A pod that ran to its end, while the controller was away, had its network too.
     if pod is not None and (pod.addressed or pod.phase == "Succeeded"):
         return at_step(
@@ -125,7 +124,7 @@ def prove_delete(view: View) -> Move:
     known = proof_so_far(view)
     if known.new_pod is None:
         return prove_add_next(view, known)  # An edit: of which pod it is gone nobody knows.
-    pod = view.world.proofs.get(known.new_pod)
+    pod = view.proof(known.new_pod)
     if pod is None:
         seconds = soak_limit(view)
         if seconds and not known.soaked:

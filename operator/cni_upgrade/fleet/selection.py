@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cni_upgrade.api.label_selector import LabelSelector
+from cni_upgrade.api.label_selector import (
+    LabelSelector,
+    LabelSelectorRequirement,
+    SelectorOperator,
+)
 from cni_upgrade.api.names import PAUSED
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
@@ -20,17 +24,20 @@ def matches(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
     """
     if any(labels.get(key) != value for key, value in selector.match_labels.items()):
         return False
-    for wanted in selector.match_expressions:
-        value = labels.get(wanted.key)
-        taken = {
-            "In": value is not None and value in wanted.values,
-            "NotIn": value is None or value not in wanted.values,
-            "Exists": value is not None,
-            "DoesNotExist": value is None,
-        }[wanted.operator]
-        if not taken:
-            return False
-    return True
+    return all(_taken(each, labels.get(each.key)) for each in selector.match_expressions)
+
+
+def _taken(wanted: LabelSelectorRequirement, value: str | None) -> bool:
+    """Whether one requirement takes the value of its label; None where there is no such label."""
+    match wanted.operator:
+        case SelectorOperator.IN:
+            return value is not None and value in wanted.values
+        case SelectorOperator.NOT_IN:
+            return value is None or value not in wanted.values
+        case SelectorOperator.EXISTS:
+            return value is not None
+        case SelectorOperator.DOES_NOT_EXIST:
+            return value is None
 
 
 def paused(policy: CNIUpgradePolicy) -> bool:

@@ -37,7 +37,7 @@ def pause_turns(view: View) -> tuple[datetime, ...]:
 def send(view: View) -> Move:
     if view.silent:
         return wait(view, "the node's Ready is Unknown; no Job is sent to it")
-    operation = orders.read(view.operation)
+    operation = orders.read(view.operation, view.node.name)
     config = view.world.config
     policy = view.settings
     preset = (config.preset(policy.paths) if policy else None) or config.auto

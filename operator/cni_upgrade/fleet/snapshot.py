@@ -103,7 +103,8 @@ class Snapshot:
     proofs: Mapping[str, Pod] = field(default_factory=dict)
     """Proof pods by name."""
     warnings: Mapping[str, str] = field(default_factory=dict)
-    """The newest Warning event by the uid of the pod or Job it is about."""
+    """The newest Warning event by the uid of the pod or Job it is about. What a kubelet says of a
+    pod on another node is not here."""
     pods: Mapping[str, Sequence[Pod]] = field(default_factory=dict)
     """All pods of a node, for the nodes that drain; one that is not a key was not listed."""
     unlisted: Mapping[str, str] = field(default_factory=dict)

@@ -94,8 +94,14 @@ class View:
         return self.node.ready == "Unknown"
 
     def agents(self) -> tuple[Pod, ...]:
-        """The pods of the present operation's Job."""
-        return tuple(self.world.agents.get(self.job, ()))
+        """The pods of the present operation's Job on this node."""
+        pods = self.world.agents.get(self.job, ())
+        return tuple(pod for pod in pods if pod.for_node == self.node.name)
+
+    def proof(self, name: str | None) -> Pod | None:
+        """The proof pod of that name on this node; one on another node proves nothing here."""
+        pod = self.world.proofs.get(name) if name else None
+        return pod if pod is not None and pod.for_node == self.node.name else None
 
     @property
     def refusals(self) -> tuple[str, ...]:

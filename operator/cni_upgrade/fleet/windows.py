@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
@@ -32,8 +33,32 @@ _MOST_STEPS = 20_000
 half a million. Windows that follow each other for longer are not known to hold what takes longer,
 which is said as of one that is too short; hour by hour that is two years."""
 
+_AHEAD = 8
+"""What is open is followed by an eighth longer than is needed, so that this holds for a while."""
+
+_AGAIN = timedelta(hours=1)
+"""When windows are followed once more where the first hundred were too short."""
+
 Span = tuple[datetime, datetime]
 """When a window opens and closes, in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """When something may begin, as it was found out once; the same for every instant until then."""
+
+    since: datetime
+    until: datetime
+    opens: datetime | None
+
+
+@lru_cache(maxsize=1024)
+def _found(windows: tuple[MaintenanceWindow, ...]) -> dict[timedelta, _Known]:
+    """What was found out about some windows, by how long something takes.
+
+    To follow them costs up to a tenth of a second, and every pass of the planner asks anew.
+    """
+    return {}
 
 
 class WindowError(ValueError):
@@ -46,20 +71,9 @@ class Windows:
     def __init__(self, windows: Sequence[MaintenanceWindow], now: datetime) -> None:
         """Raises WindowError for a schedule or a time zone that is not one."""
         self._now = now.astimezone(UTC)
-        self._windows = [
-            (window, _zone(window, number), timedelta(seconds=duration.seconds(window.duration)))
-            for number, window in enumerate(windows)
-        ]
+        self._windows = _understood(tuple(windows))
         self._always = any(_always(window, length) for window, _, length in self._windows)
-        for number, (window, zone, _) in enumerate(self._windows):
-            try:
-                CronSim(window.schedule, self._now.astimezone(zone))
-            except CronSimError as error:
-                raise WindowError(
-                    f"spec.rollout.windows[{number}].schedule: {window.schedule!r} is not a cron "
-                    f"expression of five fields, as 0 22 * * 1-5 is: {error}"
-                ) from error
-        self._answers: dict[timedelta, datetime | None] = {}
+        self._found = _found(tuple(windows))
 
     def opens(self, seconds: int) -> datetime | None:
         """When something that takes so long may begin at the earliest, now included.
@@ -69,22 +83,26 @@ class Windows:
         if not self._windows or self._always:
             return self._now
         need = timedelta(seconds=seconds)
-        if need not in self._answers:
-            self._answers[need] = self._opens(need)
-        return self._answers[need]
+        known = self._found.get(need)
+        if known is None or not known.since <= self._now <= known.until:
+            known = self._found[need] = self._opens(need)
+        return None if known.opens is None else max(known.opens, self._now)
 
-    def _opens(self, need: timedelta) -> datetime | None:
-        for start, end in islice(self._spans(need), _MOST_SPANS):
+    def _opens(self, need: timedelta) -> _Known:
+        for start, end in islice(self._spans(need + need // _AHEAD), _MOST_SPANS):
             begin = max(start, self._now)
             if end - begin >= need:
-                return begin
+                return _Known(self._now, max(begin, end - need), begin)
         # A rare one behind many that are too short.
         rare = (
             next(self._times(window, zone, length, running=False), None)
             for window, zone, length in self._windows
             if length >= need
         )
-        return min((span[0] for span in rare if span is not None), default=None)
+        opens = min((span[0] for span in rare if span is not None), default=None)
+        # What joins up behind those that were looked at may be long enough sooner.
+        again = self._now + _AGAIN
+        return _Known(self._now, again if opens is None else min(opens, again), opens)
 
     def room(self, seconds: int, until: datetime, enough: timedelta) -> timedelta:
         """Of the time from this instant to another one, that in which something that takes so long
@@ -138,7 +156,7 @@ class Windows:
                 yield start, start + length
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def windows_at(windows: tuple[MaintenanceWindow, ...], now: datetime) -> Windows:
     """The windows at one instant, once for all who ask about it: a pass does so several times for
     each policy, and to follow a schedule is dear. Raises WindowError."""
@@ -152,6 +170,25 @@ def opening(windows: tuple[MaintenanceWindow, ...], now: datetime, seconds: int)
         return windows_at(windows, now).opens(seconds)
     except WindowError:
         return None
+
+
+@lru_cache(maxsize=1024)
+def _understood(
+    windows: tuple[MaintenanceWindow, ...],
+) -> tuple[tuple[MaintenanceWindow, ZoneInfo, timedelta], ...]:
+    """Each with its time zone and its length, once for every pass. Raises WindowError."""
+    found = []
+    for number, window in enumerate(windows):
+        zone = _zone(window, number)
+        try:
+            CronSim(window.schedule, datetime(2000, 1, 1, tzinfo=zone))
+        except CronSimError as error:
+            raise WindowError(
+                f"spec.rollout.windows[{number}].schedule: {window.schedule!r} is not a cron "
+                f"expression of five fields, as 0 22 * * 1-5 is: {error}"
+            ) from error
+        found.append((window, zone, timedelta(seconds=duration.seconds(window.duration))))
+    return tuple(found)
 
 
 def _always(window: MaintenanceWindow, length: timedelta) -> bool:

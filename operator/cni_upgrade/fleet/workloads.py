@@ -12,6 +12,7 @@ from typing import Any
 
 from cni_upgrade.api import names
 from cni_upgrade.fleet.config import OperatorConfig, Preset
+from cni_upgrade.fleet.node_affinity import only_on
 from cni_upgrade.node.operation import Operation
 
 HOST = "/host"
@@ -27,21 +28,8 @@ Job's status for each pod of it that becomes ready, and again when it is ready n
 
 
 def _on(node: str) -> dict[str, Any]:
-    """Pinned by name, past cordons and taints.
-
-    `nodeName` would be rejected under a NoExecute taint; affinity on metadata.name is not.
-    """
-    field = {"key": "metadata.name", "operator": "In", "values": [node]}
-    return {
-        "affinity": {
-            "nodeAffinity": {
-                "requiredDuringSchedulingIgnoredDuringExecution": {
-                    "nodeSelectorTerms": [{"matchFields": [field]}]
-                }
-            }
-        },
-        "tolerations": [{"operator": "Exists"}],
-    }
+    """Pinned by name, past cordons and taints."""
+    return {"affinity": only_on(node), "tolerations": [{"operator": "Exists"}]}
 
 
 def _labels(component: str, operation: str, node: str) -> dict[str, str]:

@@ -118,7 +118,7 @@ def drain_or_apply(view: View) -> Move:
 def drain(view: View) -> Move:
     def on() -> Move:
         name = proof_so_far(view).old_pod
-        pod = view.world.proofs.get(name) if name else None
+        pod = view.proof(name)
         # The drain was to make room for it; or an older release began it, which asked afterwards.
         if name is None or (pod is not None and not (pod.addressed or pod.deleting)):
             return baseline_next(view, drained=True)

@@ -241,11 +241,14 @@ def requirement(operator: str, *values: str) -> dict[str, object]:
     return policy(nodeSelector={"matchExpressions": [expression]})
 
 
+FEW = [{"key": "zone", "operator": "In", "values": ["v"] * 64}]
+
 REFUSED_BY_CEL = (
     requirement("In"),
     requirement("NotIn"),
     requirement("Exists", "a"),
     requirement("DoesNotExist", "a"),
+    policy(nodeSelector={"matchExpressions": FEW * 4 + FEW[:1]}),
     {**policy(), "metadata": {"name": "x" * 64}},
     policy(rollout={"canary": {"soak": "1h"}}),
     policy(rollout={"canary": {"nodes": 1, "nodeSelector": {}}}),
@@ -265,7 +268,8 @@ def test_what_cel_refuses_is_not_understood_either() -> None:
         [problem] = caught.value.problems
         said.add(problem.message)
     assert said == cel_messages([crd(resource) for resource in RESOURCES])
-    for obj in (requirement("In", "a"), requirement("Exists"), policy()):
+    most = policy(nodeSelector={"matchExpressions": FEW * 4})
+    for obj in (most, requirement("In", "a"), requirement("Exists"), policy()):
         parse_policy(obj)
 
 

@@ -15,7 +15,8 @@ NAMES, JOBS = ("a", "b", "c", "d"), ("audit-1", "audit-2", "apply-1")
 
 
 def pod(name: str, job: str, version: int) -> dict[str, Any]:
-    meta = {"name": name, "namespace": "agents", "uid": f"uid-{name}", "labels": {"job-name": job}}
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job, "controller": True}
+    meta = {"name": name, "namespace": "agents", "uid": f"uid-{name}", "ownerReferences": [owner]}
     return {"metadata": {**meta, "resourceVersion": str(version)}, "status": {"phase": "Running"}}
 
 

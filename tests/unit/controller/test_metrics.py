@@ -12,11 +12,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cni_upgrade.api import names
+from cni_upgrade.api.condition import Condition
+from cni_upgrade.fleet.snapshot import Snapshot, Unread
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.port import KubeError
 from tests.unit.controller.kube_model import Made, Memory, silence
-from tests.unit.fleet.cluster_model import AGENTS
+from tests.unit.fleet.cluster_model import AGENTS, CONFIG, START
 from tests.unit.fleet.node_model import SimNode
+from tests.unit.fleet.samples import policy, state
 
 DOCS = Path(__file__).parents[3] / "docs" / "running.md"
 
@@ -240,3 +243,49 @@ async def test_who_has_lost_the_lease_says_so_though_no_pass_comes_to_its_end(fl
 
 def test_an_empty_cluster_is_shown(client: Client) -> None:
     assert figures(Made(Memory(), client), "cni_upgrade_leader") == {(): 0}
+
+
+async def test_whoever_writes_policies_or_records_makes_no_more_series_than_are_bounded(
+    made: Made,
+) -> None:
+    """Each value of a label is a series in Prometheus, and of a counter one here, for ever."""
+    await made.pass_()
+    ready = {"type": "Stalled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    for turn in range(3):
+        made.metrics.observe(
+            Snapshot(
+                now=START,
+                config=CONFIG,
+                policies={
+                    name: replaced(policy(paused=True), f"{name}-{turn}", f"Why{name}{turn}", ready)
+                    for name in map(str, range(1000))
+                },
+                unread={
+                    f"unread-{turn}-{each}": Unread("u", "1", 1, None, "x") for each in range(1000)
+                },
+                states={
+                    name: state(
+                        name,
+                        phase="Failed" if turn else "Applying",
+                        reason=f"Reason{turn}x{name}",
+                        found=f"v{turn}-{name}",
+                    )
+                    for name in map(str, range(1000))
+                },
+            ),
+            0,
+        )
+        page = made.metrics.page().decode()
+    series = [line for line in page.splitlines() if line and not line.startswith("#")]
+    assert len(series) < 1500
+    assert 'policy="other"' in page
+    assert 'reason="other"' in page
+    assert 'version="other"' in page
+
+
+def replaced(made: Any, name: str, reason: str, condition: Any) -> Any:
+    """The policy by another name, stalled for a reason."""
+    meta = made.metadata.model_copy(update={"name": name, "uid": name})
+    said = Condition.model_validate({**condition, "reason": reason, "message": "x"})
+    status = made.status.model_copy(update={"conditions": (said,)})
+    return made.model_copy(update={"metadata": meta, "status": status})

@@ -10,6 +10,7 @@ import pytest
 from cni_upgrade.api.policy_status import PolicyStatus
 from cni_upgrade.controller.store import Store, at_steps
 from cni_upgrade.fleet.decisions import Emit, SetStatus
+from cni_upgrade.fleet.node_affinity import only_on
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.kube.port import Listed, Object
@@ -38,10 +39,10 @@ def audit_job(name: str, node: str, *conditions: str) -> Object:
         "name": name,
         "uid": f"{name}-uid",
         "resourceVersion": "3",
-        "annotations": {"cniupgrade.dev/node": node},
     }
     said = [{"type": condition, "status": "True"} for condition in conditions]
-    return {"metadata": meta, "status": {"conditions": said}}
+    spec = {"template": {"spec": {"affinity": only_on(node)}}}
+    return {"metadata": meta, "spec": spec, "status": {"conditions": said}}
 
 
 def store() -> Store:
@@ -188,42 +189,72 @@ def event(version: int, text: str, kind: str = "Pod", of: str = "Warning") -> Ob
 
 def test_the_newest_warning_is_kept_in_whatever_order_they_come() -> None:
     made = store()
-    assert made.heard(event(7, "newer"))
-    assert not made.heard(event(5, "older"))
-    assert not made.heard(event(9, "fine", of="Normal"))
-    assert not made.heard(event(9, "a node", kind="Node"))
+    assert made.warnings.hear(event(7, "newer"))
+    assert not made.warnings.hear(event(5, "older"))
+    assert not made.warnings.hear(event(9, "fine", of="Normal"))
+    assert not made.warnings.hear(event(9, "a node", kind="Node"))
     assert made.snapshot(NOW).warnings == {"pod-uid": "Failed: newer"}
+
+
+def test_a_pod_is_believed_of_its_own_node_and_of_the_control_plane_alone() -> None:
+    made = store()
+    made.agents.put(agent(4, "pod", {"waiting": {}}, node="node-a"))
+
+    def said(version: int, text: str, host: str = "") -> str | None:
+        about = {"kind": "Pod", "uid": "pod-x", "name": "pod-x"}
+        made.warnings.hear(
+            {**event(version, text), "source": {"host": host}, "involvedObject": about}
+        )
+        return made.snapshot(NOW).warnings.get("pod-x")
+
+    assert said(5, "a lie", "node-b") is None
+    assert said(6, "no room") == "Failed: no room"
+    assert said(7, "no network", "node-a") == "Failed: no network"
+    # What another node says later does not push that aside either.
+    assert said(8, "another lie", "node-b") == "Failed: no network"
+    assert said(9, "evicted") == "Failed: evicted"
+
+
+def test_a_kubelet_that_invents_pods_fills_no_memory() -> None:
+    made = store()
+    about = {"kind": "Pod", "name": "x"}
+    for number in range(20_500):
+        made.warnings.hear(
+            {**event(number + 1, "x"), "involvedObject": {**about, "uid": f"invented-{number}"}}
+        )
+    kept = made.snapshot(NOW).warnings
+    assert len(kept) == 20_000
+    assert "invented-20499" in kept
 
 
 def test_notes_about_what_is_gone_are_forgotten() -> None:
     made = store()
-    made.heard(event(7, "x"))
+    made.warnings.hear(event(7, "x"))
     made.evicted("pod-uid", "a budget")
     made.forget(datetime.now(UTC))
-    assert made.warnings == {}
+    assert made.snapshot(NOW).warnings == {}
     assert list(made.evictions) == ["pod-uid"]
     made.forget(datetime.now(UTC) + timedelta(hours=2))
     assert made.evictions == {}
 
 
-def agent(version: int, job: str, state: Object, label: str = "job-name") -> Object:
-    labels = {label: job}
-    meta = {"name": f"{job}-x", "namespace": AGENTS, "uid": f"{job}-x", "labels": labels}
+def agent(version: int, job: str, state: Object, node: str = "") -> Object:
+    owners = [{"apiVersion": "batch/v1", "kind": "Job", "name": job, "controller": True}]
+    meta = {"name": f"{job}-x", "namespace": AGENTS, "uid": f"{job}-x", "ownerReferences": owners}
     status = {"containerStatuses": [{"state": state}]}
-    return {"metadata": {**meta, "resourceVersion": str(version)}, "status": status}
+    about = {**meta, "resourceVersion": str(version)}
+    return {"metadata": about, "spec": {"nodeName": node}, "status": status}
 
 
-@pytest.mark.parametrize("label", ["job-name", "batch.kubernetes.io/job-name"])
-def test_a_job_that_ended_before_its_pod_was_heard_is_asked_for(label: str) -> None:
-    """Kubernetes before 1.27 writes the first label alone."""
+def test_a_job_that_ended_before_its_pod_was_heard_is_asked_for() -> None:
     made = store()
     operation = {"id": "audit-0", "kind": "audit", "step": "Job", "job": "audit-0"}
     made.states.put(state("node-a", operation=operation))
     made.jobs.put(audit_job("audit-0", "node-a", "Complete"))
     made.jobs.put(audit_job("audit-of-yesterday", "node-b", "Complete"))
-    made.agents.put(agent(4, "audit-0", {"running": {}}, label))
+    made.agents.put(agent(4, "audit-0", {"running": {}}))
     assert made.unanswered() == ["audit-0"]
-    made.agents.put(agent(5, "audit-0", {"terminated": {"exitCode": 0}}, label))
+    made.agents.put(agent(5, "audit-0", {"terminated": {"exitCode": 0}}))
     assert made.unanswered() == []
     assert [pod.uid for pod in made.snapshot(NOW).agents["audit-0"]] == ["audit-0-x"]
     assert at_steps(made.states.items.values(), Step.JOB) == {"node-a"}

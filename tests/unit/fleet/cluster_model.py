@@ -331,6 +331,7 @@ class Cluster:
                     "namespace": AGENTS,
                     "ownerReferences": [
                         {
+                            "apiVersion": "batch/v1",
                             "kind": "Job",
                             "name": meta["name"],
                             "uid": meta["uid"],

@@ -11,6 +11,7 @@ from cni_upgrade.api.parse import parse_node_state, parse_policy
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.fleet.budget import Budget
 from cni_upgrade.fleet.member import Member
+from cni_upgrade.fleet.node_affinity import only_on
 from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
 from cni_upgrade.fleet.selection import Governance
 from cni_upgrade.fleet.settle import audit_key
@@ -110,6 +111,13 @@ def pod(name: str = "web", namespace: str = "default", **patch: Any) -> Pod:
     return Pod.of(merged(raw, patch))
 
 
+UNSCHEDULED: dict[str, Any] = {
+    "spec": {"nodeName": None, "affinity": only_on("node-a")},
+    "status": {"phase": "Pending"},
+}
+"""What a pod of ours for node-a differs in before the scheduler has bound it."""
+
+
 DELETED = {"deletionTimestamp": stamp(NOW)}
 
 
@@ -117,12 +125,14 @@ def agent(message: str | None = None, code: int = 0, **status: Any) -> Pod:
     """An agent's pod, ended with a message or still running."""
     ended = {"terminated": {"exitCode": code, "reason": "Completed", "message": message}}
     states = [{"state": {"running": {}} if message is None else ended}]
-    return pod(f"{ID}-x", AGENTS, status={"containerStatuses": states, **status})
+    spec = {"affinity": only_on("node-a")}
+    return pod(f"{ID}-x", AGENTS, spec=spec, status={"containerStatuses": states, **status})
 
 
 def job(*conditions: str, name: str = ID) -> Job:
     said = [{"type": c, "status": "True", "reason": "DeadlineExceeded"} for c in conditions]
-    return Job.of({"metadata": {"name": name, "uid": "job-uid"}, "status": {"conditions": said}})
+    made = {"metadata": {"name": name, "uid": "job-uid"}, "status": {"conditions": said}}
+    return Job.of({**made, "spec": {"template": {"spec": {"affinity": only_on("node-a")}}}})
 
 
 def lease(holder: str, ago: int = 0, seconds: int = 600) -> Lease:

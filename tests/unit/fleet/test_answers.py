@@ -17,11 +17,11 @@ from cni_upgrade.fleet.view import View, with_operation
 from cni_upgrade.node.message import encode
 from cni_upgrade.node.operation import FileOrder, Kind, Operation
 from tests.unit.fleet.cluster_model import AGENTS
-from tests.unit.fleet.samples import ID, NOW, agent, job, pod, policy, result, view
+from tests.unit.fleet.samples import ID, NOW, UNSCHEDULED, agent, job, pod, policy, result, view
 
 OTHER = "apply-ffffffffffffffffffff"
 GOOD = encode(result()).decode()
-NOWHERE = pod(f"{ID}-x", spec={"nodeName": None}, status={"phase": "Pending"})
+NOWHERE = pod(f"{ID}-x", **UNSCHEDULED)
 REFUSED = pod(f"{ID}-x", status={"phase": "Failed", "reason": "OutOfpods"})
 
 

@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.api.names import LABEL_NODE
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.fleet import baseline as before
 from cni_upgrade.fleet import proof, writing
 from cni_upgrade.fleet.objects import Pod
 from cni_upgrade.fleet.view import Move, View, moved
 from tests.unit.fleet.api_model import stamp
-from tests.unit.fleet.samples import ID, NOW, pod, policy, view
+from tests.unit.fleet.samples import ID, NOW, UNSCHEDULED, pod, policy, view
 
 NAME = proof.pod_name("old", ID)
-FULL: dict[str, Any] = {"spec": {"nodeName": None}, "status": {"phase": "Pending"}}
+FULL: dict[str, Any] = UNSCHEDULED
 WORKS, HANGS = {"add": True, "del": True}, {"add": True, "del": False}
 
 
@@ -169,8 +168,8 @@ def test_what_follows_on_a_pod_that_is_there(there: Any, more: Any, said: str) -
 
 
 def hanging(since: str = OLD_ENOUGH, for_node: str = "node-a") -> Pod:
-    meta = {"deletionTimestamp": since, "annotations": {LABEL_NODE: for_node}}
-    return pod("proof-old-of-an-earlier-try", metadata=meta)
+    name, meta = "proof-old-of-an-earlier-try", {"deletionTimestamp": since}
+    return pod(name, metadata=meta, spec={"nodeName": for_node})
 
 
 @pytest.mark.parametrize(

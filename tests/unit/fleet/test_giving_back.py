@@ -35,7 +35,19 @@ from tests.unit.fleet import samples
 from tests.unit.fleet.api_model import merged, stamp
 from tests.unit.fleet.cluster_model import LEASED
 from tests.unit.fleet.node_model import SimNode
-from tests.unit.fleet.samples import NOW, agent, job, lease, node, pod, policy, report, state, view
+from tests.unit.fleet.samples import (
+    NOW,
+    UNSCHEDULED,
+    agent,
+    job,
+    lease,
+    node,
+    pod,
+    policy,
+    report,
+    state,
+    view,
+)
 
 PATIENCE, LATER = timedelta(hours=1), NOW + timedelta(hours=6)
 ID = "restore-0123456789abcdef0123"
@@ -367,7 +379,7 @@ def test_once_something_is_put_back_nothing_calls_it_off(more: Any, called_off: 
     assert any(isinstance(act, CreateJob) for act in unsent.acts) is not called_off
     there = at_work(deleted=halted, **more)
     name = there.job
-    waits = pod("agent", spec={"nodeName": None}, status={"phase": "Pending"})
+    waits = pod("agent", **UNSCHEDULED)
     seen = {"jobs": {name: job(name=name)}, "agents": {name: [waits]}}
     move = giving_back.give_back(at_work(deleted=halted, world=seen, **more))
     assert any(isinstance(act, DeleteJob) for act in move.acts) is called_off

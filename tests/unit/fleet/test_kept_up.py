@@ -23,6 +23,7 @@ from cni_upgrade.fleet.arrangement import ZONE
 from cni_upgrade.fleet.decisions import CreateState
 from cni_upgrade.fleet.ledger import Ledger, catch_up
 from cni_upgrade.fleet.memory import Memory
+from cni_upgrade.fleet.node_affinity import only_on
 from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.policy_status import turns
@@ -121,9 +122,9 @@ def some_job(draw: Any, name: str, world: Snapshot) -> Snapshot:
     made = None
     if said is not None:
         about = {"name": key, "uid": f"{key}-uid", "labels": {names.LABEL_NODE: name}}
-        about["annotations"] = {names.LABEL_NODE: name}
+        spec = {"template": {"spec": {"affinity": only_on(name)}}}
         ends = [{"type": each, "status": "True"} for each in said]
-        made = Job.of({"metadata": about, "status": {"conditions": ends}})
+        made = Job.of({"metadata": about, "spec": spec, "status": {"conditions": ends}})
     return replace(world, jobs=put(world.jobs, key, made))
 
 
@@ -134,7 +135,6 @@ def some_agent(draw: Any, name: str, world: Snapshot) -> Snapshot:
     pods: list[Pod] | None = None
     if how:
         patch = {
-            "metadata": {"annotations": {names.LABEL_NODE: name}},
             "spec": {"nodeName": name},
             "status": {"containerStatuses": [{"state": states[how]}]},
         }

@@ -18,6 +18,7 @@ from cni_upgrade.api import names
 from cni_upgrade.fleet import planner
 from cni_upgrade.fleet.decisions import Cordon
 from cni_upgrade.fleet.memory import Memory
+from cni_upgrade.fleet.node_affinity import only_on
 from cni_upgrade.fleet.objects import Job
 from cni_upgrade.fleet.planner import plan
 from cni_upgrade.fleet.snapshot import Snapshot
@@ -158,8 +159,10 @@ def leased(r: Rollout) -> Snapshot:
 def written_to(r: Rollout) -> Snapshot:
     """An agent whose record was lost may write there."""
     world = look(r)
-    about = {"name": "apply-0", "uid": "apply-0", "annotations": {names.LABEL_NODE: "node-a"}}
-    return replace(world, jobs={**world.jobs, "apply-0": Job.of({"metadata": about})})
+    about = {"name": "apply-0", "uid": "apply-0"}
+    spec = {"template": {"spec": {"affinity": only_on("node-a")}}}
+    made = Job.of({"metadata": about, "spec": spec})
+    return replace(world, jobs={**world.jobs, "apply-0": made})
 
 
 @pytest.mark.parametrize("what", [leased, written_to])

@@ -1,5 +1,6 @@
 """Maintenance windows to the minute, also in the two nights in which clocks are changed."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from time import process_time
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cni_upgrade.api.window import MaintenanceWindow
-from cni_upgrade.fleet.windows import WindowError, Windows, opening
+from cni_upgrade.fleet.windows import Span, WindowError, Windows, _found, opening, windows_at
 
 HOUR = 3600
 
@@ -236,3 +237,54 @@ def test_what_follows_each_other_for_weeks_holds_what_takes_that_long() -> None:
     often = window("*/2 * * * *", "1h")
     assert opens("2026-01-01T21:03:07", 20 * 24 * HOUR, often) == "2026-01-01T21:03:07"
     assert opens("2026-01-01T21:03:07", 9999 * HOUR, often) is None, "that far nobody has looked"
+
+
+SCHEDULES = ["0 22 * * *", "*/30 * * * *", "0 * * * *", "15 3 * * 0", "0 5 24 12 *", "30 2 * * *"]
+
+
+@given(
+    windows=st.lists(
+        st.builds(
+            window,
+            st.sampled_from(SCHEDULES),
+            st.sampled_from(["20m", "1h", "4h", "30h"]),
+            st.sampled_from(["UTC", "Europe/Berlin"]),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    seconds=st.sampled_from([60, HOUR, 5 * HOUR, 40 * HOUR]),
+    later=st.lists(st.integers(0, 3 * 86_400), min_size=1, max_size=6),
+)
+def test_what_was_found_out_once_is_what_would_be_found_out_now(
+    windows: list[MaintenanceWindow], seconds: int, later: list[int]
+) -> None:
+    first = utc("2026-03-28T00:00:00")
+    _found.cache_clear()
+    for now in (first + timedelta(seconds=each) for each in later):
+        kept = Windows(windows, now).opens(seconds)
+        before = _found(tuple(windows)).copy()
+        _found.cache_clear()
+        assert kept == Windows(windows, now).opens(seconds)
+        _found.cache_clear()
+        _found(tuple(windows)).update(before)
+
+
+def test_windows_are_followed_once_and_not_in_each_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass over 200 policies took 25 s each time, in which the lease was not renewed."""
+    followed = []
+    spans = Windows._spans
+
+    def counted(self: Windows, enough: timedelta) -> Iterator[Span]:
+        followed.append(enough)
+        return spans(self, enough)
+
+    monkeypatch.setattr(Windows, "_spans", counted)
+    _found.cache_clear()
+    never, now = (window("5-59 0-22 * * *", "2m"),), utc("2026-01-01T12:00:00")
+    often = (window("*/2 * * * *", "1h"),)
+    for passed in range(100):
+        at = now + timedelta(seconds=30 * passed)
+        assert windows_at(never, at).opens(9999 * HOUR) is None
+        assert windows_at(often, at).opens(10 * 24 * HOUR) == at
+    assert len(followed) == 2

@@ -35,6 +35,7 @@ from tests.unit.fleet.samples import (
     DELETED,
     ID,
     NOW,
+    UNSCHEDULED,
     agent,
     job,
     lease,
@@ -50,7 +51,7 @@ from tests.unit.fleet.samples import (
 WANTED = policy()
 HALTED = parse_policy(merged(WANTED.to_api(), {"metadata": {"annotations": {names.PAUSED: ""}}}))
 NEVER_RAN = agent("", code=137)
-UNSCHEDULED = pod("agent", spec={"nodeName": None}, status={"phase": "Pending"})
+NOT_BOUND = pod("agent", **UNSCHEDULED)
 LATER = timedelta(seconds=30)
 LATE = CONFIG.apply_deadline_seconds * 3 // 4
 OBSERVED = {
@@ -101,9 +102,9 @@ def test_a_pause_keeps_the_first_agent_from_being_sent_and_not_the_second(
 def test_the_first_agent_is_taken_back_while_it_has_not_begun_and_not_the_second(
     again: bool, step: str
 ) -> None:
-    assert sent(again, UNSCHEDULED, halted=True).step == step
-    assert sent(again, UNSCHEDULED, ago=LATE).step == step
-    assert sent(again, UNSCHEDULED, ago=LATE - 1).step == "Apply"
+    assert sent(again, NOT_BOUND, halted=True).step == step
+    assert sent(again, NOT_BOUND, ago=LATE).step == step
+    assert sent(again, NOT_BOUND, ago=LATE - 1).step == "Apply"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_the_first_agent_is_taken_back_while_it_has_not_begun_and_not_the_second
     ],
 )
 def test_an_agent_has_its_time_to_start_in(more: Any) -> None:
-    assert sent(False, UNSCHEDULED, **more).step == "Apply"
+    assert sent(False, NOT_BOUND, **more).step == "Apply"
 
 
 OURS = replace(node(cordoned=True), annotations={names.CORDONED_BY: ID})
@@ -204,8 +205,8 @@ RUNS = agent(containerStatuses=[{"containerID": "x", "state": {"running": {}}}])
         (seen(DONE), False, "ProveAdd"),
         (seen(gone=True), False, "AgentNotStarted"),
         (seen(NEVER_RAN), False, "AgentNotStarted"),
-        (seen(UNSCHEDULED), False, "TakeBack DeleteJob"),
-        (seen(UNSCHEDULED, going=True), False, "TakeBack"),
+        (seen(NOT_BOUND), False, "TakeBack DeleteJob"),
+        (seen(NOT_BOUND, going=True), False, "TakeBack"),
         # It came up as it was taken back: what it does counts, and is asked for once it is gone.
         (seen(RUNS), False, "Apply"),
         (seen(RUNS, going=True), False, "Apply"),
@@ -246,7 +247,7 @@ def test_what_nobody_saw_go_may_be_written(
     assert (move.status.observed is None) is perhaps
 
 
-@pytest.mark.parametrize("agents", [(), (UNSCHEDULED,)])
+@pytest.mark.parametrize("agents", [(), (NOT_BOUND,)])
 @pytest.mark.parametrize(
     ("at", "more", "off"),
     [
@@ -271,7 +272,7 @@ def test_what_is_not_wanted_any_more_is_not_written(
 
 
 def test_a_node_that_takes_pods_is_cordoned_before_the_agent_begins() -> None:
-    bare = at_step("Apply", node(), world=seen(UNSCHEDULED))
+    bare = at_step("Apply", node(), world=seen(NOT_BOUND))
     assert told(writing.apply(bare)) == "Apply TakeLease Cordon"
 
 
