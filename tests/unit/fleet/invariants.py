@@ -52,9 +52,12 @@ class Ledger:
     """By uid of the policy and node: what was asked of every node as a change began there."""
     retries: dict[str, set[str]] = field(default_factory=dict)
     """By node: all values of a person's retry so far."""
-    mends: dict[tuple[str, int], list[datetime]] = field(default_factory=dict)
-    """By node and how often a person has asked: when what somebody else had changed was written
-    again."""
+    mends: dict[tuple[str, str, int], list[datetime]] = field(default_factory=dict)
+    """By name and uid of the record, and how often a person has asked: when what somebody else had
+    changed was written again."""
+    limits: dict[str, Drift] = field(default_factory=dict)
+    """By node: what `spec.drift` said when its drift was judged last: one that is lowered keeps
+    nobody from mending what was found before."""
     idle: dict[str, int] = field(default_factory=dict)
     """By Job: passes that saw it before anything of it had begun, while everything was stopped."""
     looked: dict[str, Question] = field(default_factory=dict)
@@ -553,19 +556,38 @@ def drift_budget(event: Carried) -> None:
         return
     after = event.cluster.state(decision.name)
     drifted = (event.before.get("status") or {}).get("drift") or {}
+    _note_drift(event, decision.name)
     if after is None or not drifted.get("sha256") or not _writing(event.before):
         return
     if (after["status"].get("drift") or {}).get("sha256") or not drifted["found"]:
         return  # Not mended yet, or asked for by a person.
-    uid = (_operation(event.before).get("policy") or {}).get("uid")
-    policy = next((p for p in event.world.policies.values() if p.metadata.uid == uid), None)
-    limit = policy.spec.drift if policy else Drift()
+    limit = event.ledger.limits.get(decision.name, Drift())
     asked = len(event.ledger.retries.get(decision.name, ()))
-    mends = event.ledger.mends.setdefault((decision.name, asked), [])
+    of_node = decision.name, after["metadata"]["uid"], asked
+    mends = event.ledger.mends.setdefault(of_node, [])
     mends.append(event.cluster.now)
     within = timedelta(seconds=duration.seconds(limit.within))
     recent = [at for at in mends if event.cluster.now - at < within]
     assert len(recent) <= limit.max_reverts, f"{decision.name} is mended {len(recent)} times"
+
+
+def _note_drift(event: Carried, name: str) -> None:
+    """Remembers by which limits a drift was judged, and forgets what was fought over with a policy
+    that is deleted and has settled the node."""
+    before, state = event.before.get("status") or {}, event.cluster.state(name)
+    after = state["status"] if state else {}
+    if before.get("drift") and not after.get("drift") and (after.get("changed") or {}).get(
+        "restored", (before.get("changed") or {}).get("restored")
+    ):
+        for key in [key for key in event.ledger.mends if key[0] == name]:
+            del event.ledger.mends[key]
+    found = (after.get("drift") or {}).get("sha256")
+    if not found or before.get("drift") == after["drift"] or name not in event.world.nodes:
+        return
+    node, record = event.world.nodes[name], event.world.states.get(name)
+    policy = govern(node, record, event.world.policies.values()).policy
+    if policy is not None:
+        event.ledger.limits[name] = policy.spec.drift
 
 
 def lease_never_stolen(event: Carried) -> None:
