@@ -62,7 +62,7 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
         uid: ("PolicyUnplannable", f"the policy cannot be acted on: {why(error)}")
         for uid, error in failed.items()
     }
-    looking, fresh = agents.looking(world.states), len(roster.fresh)
+    looking = agents.looking(world.states)
     audits, rotating = len(looking), 0
     operations = []
     for record in roster.busy.values():
@@ -75,13 +75,15 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
     writing, hanging = agents.writing(), leftovers.hanging(world)
     disturbed = {*writing, *hanging, *world.unwritten, *_leased(world)}
     places = world.config.audit_parallel
-    most = places + -(-places // _AHEAD)
+    # Counted once: a place that comes free in this pass is for the next one. Else it would go to a
+    # node later in the order than one that was passed over, which only a whole look would find.
+    begin = places + -(-places // _AHEAD) - audits - len(roster.fresh)
     rank = _rank(world, [each.waves for each in courses.values()])
     due: Iterable[str] = world.nodes.keys()
     # Where a deleted policy gives back, every node may have something to do.
     if not going:
         apart = memory.turns() | disturbed
-        due = apart | memory.first(most - fresh, rank) | memory.lines.called(courses, rank, apart)
+        due = apart | memory.first(begin, rank) | memory.lines.called(courses, rank, apart)
     for node in [world.nodes[name] for name in sorted(due, key=rank) if name in world.nodes]:
         state = world.states.get(node.name)
         if node.deleting:
@@ -95,10 +97,10 @@ def _turns(world: Snapshot, memory: Memory) -> Iterator[Turn]:
             if governance.policy is not None or (asker and node.name not in writing):
                 # Its record begins when it is soon to be looked at: until then there is nothing to
                 # say of it that the policy's status does not.
-                if audits + fresh >= most:
+                if begin <= 0:
                     memory.queue_up(node)
                     continue
-                fresh += 1
+                begin -= 1
                 body = new_state(node, governance, world)
                 yield Turn(node.name, (CreateState(node.name, body),))
             elif (back := cordon.give_back(node)) is not None:

@@ -20,6 +20,7 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import parse_policy
 from cni_upgrade.fleet import policy_status, roster
 from cni_upgrade.fleet.arrangement import ZONE
+from cni_upgrade.fleet.decisions import CreateState
 from cni_upgrade.fleet.ledger import Ledger, catch_up
 from cni_upgrade.fleet.memory import Memory
 from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
@@ -221,6 +222,33 @@ def test_a_plan_with_a_memory_is_the_plan_without_one(data: st.DataObject) -> No
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(policy_status, "turns", anew)
             assert plan(world) == made
+
+
+def test_a_place_of_an_audit_that_ends_in_a_pass_is_for_the_next_pass() -> None:
+    """The controller's own node goes last. Without a memory it took the place that came free before
+    its turn; with one the pass had asked for the first in the queue, which was too early for it."""
+    busy = state(
+        "node-e",
+        phase="Pending",
+        observedGeneration=-1,
+        observed={"auditKey": "", "auditedAt": stamp(START)},
+        operation=operation("audit", step="Job", job=job_of("audit", "node-e")),
+    )
+    fresh = {name: state(name, observedGeneration=-1) for name in ("node-b", "node-d")}
+    memory = Memory()
+    began = replace(WORLD, own_node="node-a", states={**fresh, "node-e": busy})
+    stopped = replace(began, stopped="a trial")
+    lost = replace(stopped, states=put(stopped.states, "node-b", None))
+    for world in (began, stopped, lost):
+        made = plan(world, memory)
+        assert made == plan(world)
+        assert not [act for turn in made for act in turn.decisions if isinstance(act, CreateState)]
+    rests = state("node-e", phase="Pending", observedGeneration=1)
+    ended = replace(lost, states=put(lost.states, "node-e", rests))
+    made = plan(ended, memory)
+    assert made == plan(ended)
+    begun = [t.subject for t in made if any(isinstance(act, CreateState) for act in t.decisions)]
+    assert begun == ["node-b", "node-c"]
 
 
 def test_a_place_that_is_taken_and_not_recorded_is_free_to_the_policy_s_status() -> None:
