@@ -297,7 +297,8 @@ class Cluster:
         pods = [
             p
             for p in self.api.all("Pod")
-            if any(o["uid"] == meta["uid"] for o in p["metadata"].get("ownerReferences", ()))
+            if p["metadata"]["namespace"] == AGENTS
+            and any(o["uid"] == meta["uid"] for o in p["metadata"].get("ownerReferences", ()))
         ]
         if meta["uid"] not in self._spawned:
             self._spawned.add(meta["uid"])

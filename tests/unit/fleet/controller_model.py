@@ -85,11 +85,8 @@ class Controller:
             self._seen[key] = (version, _READ[key[0]](raw))
 
     def _all(self, kind: str, namespace: str = "") -> dict[str, Any]:
-        return {
-            key[2]: item
-            for key, (_, item) in sorted(self._seen.items())
-            if key[:2] == (kind, namespace)
-        }
+        keys = sorted(key for key in self._seen if key[0] == kind and key[1] == namespace)
+        return {key[2]: self._seen[key][1] for key in keys}
 
     def snapshot(self) -> Snapshot:
         """As Store.snapshot; the pods of some nodes are listed anew, as Loop.once does."""

@@ -55,6 +55,8 @@ class Ledger:
     mends: dict[tuple[str, str, int], list[datetime]] = field(default_factory=dict)
     """By name and uid of the record, and how often a person has asked: when what somebody else had
     changed was written again."""
+    read: Snapshot | None = None
+    """What `retries` was noted of last."""
     limits: dict[str, Drift] = field(default_factory=dict)
     """By node: what `spec.drift` said when its drift was judged last: one that is lowered keeps
     nobody from mending what was found before."""
@@ -240,6 +242,9 @@ def note_ends(event: Carried) -> None:
 
 def note_retries(event: Carried) -> None:
     """(No rule of its own: remembers for `drift_budget` how often a person has asked.)"""
+    if event.ledger.read is event.world:
+        return
+    event.ledger.read = event.world
     for name, state in event.world.states.items():
         ref = state.spec.policy_ref
         policy = event.world.policy_by(ref.uid) if ref is not None else None

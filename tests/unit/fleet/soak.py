@@ -31,7 +31,7 @@ class Soak:
         self._random = Random(seed)  # noqa: S311
         self._size, self._tell = nodes, tell
         self.rollout = Rollout(random=self._random, own_node="node-1", config=LEASED)
-        self.rollout.pace, self.rollout.doubt = pace, max(1, nodes // 10)
+        self.rollout.pace, self.rollout.doubt = pace, max(1, nodes // 4)
         self._chaos = Chaos(crash=0.002, refused=0.02, lost=0.02, stale=0.2)
         self._mishaps = Mishaps(self.rollout, self._random)
         self._joined = 0

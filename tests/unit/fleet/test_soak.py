@@ -1,7 +1,7 @@
 """A fleet in which everything goes wrong at once, for a while: all of it with `make soak-sim`.
 
-`FLEET_SOAK=NODES:HOURS` and `FLEET_SOAK_SEED` say how large, how long and which. A failing one
-leaves its transcript in the folder that is named.
+`FLEET_SOAK=NODES:HOURS:PACE` and `FLEET_SOAK_SEED` say how large, how long and which, and how many
+seconds a pass takes at least. A failing one leaves its transcript in the file that is named.
 """
 
 import os
@@ -24,13 +24,13 @@ def test_a_fleet_in_which_everything_goes_wrong_at_once(
     record_property: Callable[[str, object], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    nodes, _, hours = (_ASKED or "12:0.5").partition(":")
+    nodes, hours, pace = (_ASKED or "12:0.5:3").split(":")
 
     def tell(line: str) -> None:
         with capsys.disabled():
             print(f"soak {seed}: {line}", flush=True)
 
-    soak = Soak(seed, int(nodes), pace=3, tell=tell)
+    soak = Soak(seed, int(nodes), pace=int(pace), tell=tell)
     try:
         soak.day(float(hours))
         record_property("counted", f"soak {seed}: {soak.summary()}")
