@@ -67,6 +67,8 @@ def play(world: World, log: Log, seed: int, seconds: float) -> list[str]:
                 time.sleep(0.5)
             if time.monotonic() - told >= 60:
                 told = time.monotonic()
+                if fallen := deeds.fallen():
+                    log.note(f"-- was not running: {', '.join(fallen)}", shown=True)
                 minutes = (told - began) / 60
                 log.note(
                     f"{minutes:.0f} min, load {os.getloadavg()[0]:.0f}: {deeds.done.total()} "

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tests.api.spaces import AGENTS, SYSTEM
 from tests.cluster.errors import ClusterError
-from tests.e2e.api import CORE, POLICIES, STATES, Object
+from tests.e2e.api import CORE, POLICIES, STATES, Object, wait
 from tests.e2e.world import AGENT, CONTROLLER, JOBS, PODS, World
 from tests.soak.log import Log
 from tests.soak.schedule import Deed
@@ -95,6 +95,19 @@ class Deeds:
             if self._world.api.get(f"{STATES}/{node}"):
                 self._world.annotate(f"{STATES}/{node}", retry=f"soak-{self._asked}")
 
+    def fallen(self) -> list[str]:
+        """Start what does not run though nothing was done to it, and return it."""
+        awaited = {(node, program) for _, node, program in self._away}
+        found = []
+        for node in self._world.cluster.nodes():
+            if node.first_pid() is None:
+                continue
+            for program in node.daemons:
+                if (node.name, program) not in awaited and node.pid_within(program) is None:
+                    found.append(f"{program} of {node.name}")
+                    self._start(node.name, program)
+        return found
+
     def _start(self, node: str, program: str) -> None:
         try:
             machine = self._world.machine(node)
@@ -174,6 +187,8 @@ class Deeds:
         if pid is None:
             return ""
         node.exec(["kill", "-KILL", str(pid)])
+        # One that is not gone yet would pass for one that runs, and would not be started again.
+        wait(lambda: node.pid_within(program) != pid, f"{program} of {deed.node} is gone")
         self._away.append((time.monotonic() + deed.seconds, deed.node, program))
         return f"{program}, for {deed.seconds:.0f} s"
 
