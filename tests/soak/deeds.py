@@ -159,17 +159,20 @@ class Deeds:
         return str(name)
 
     def _kill_agent(self, deed: Deed) -> str:
-        """Wait for an agent on any node, and kill it some moments later."""
+        """Break a config so that agents come, wait for one on any node, and kill the one that runs
+        some moments later: the first one looks, the second one writes."""
+        self._break(deed)
         nodes = [node.name for node in self._world.cluster.nodes()]
         nodes.sort(key=lambda name: name != deed.node)
-        until = time.monotonic() + _HUNT_SECONDS
+        until, seen = time.monotonic() + _HUNT_SECONDS, 0.0
         while time.monotonic() < until:
             for name in nodes:
                 machine = self._world.machine(name)
                 if machine.node.first_pid() is not None and machine.pids(AGENT):
-                    time.sleep(min(deed.seconds, 10) / 10)
-                    return f"on {name}" if machine.kill(AGENT) else ""
-            time.sleep(0.3)
+                    seen = seen or time.monotonic()
+                    if time.monotonic() - seen >= deed.seconds / 10 and machine.kill(AGENT):
+                        return f"on {name}"
+            time.sleep(0.2)
         return ""
 
     def _delete_job(self, deed: Deed) -> str:

@@ -583,8 +583,12 @@ def _note_drift(event: Carried, name: str) -> None:
     that is deleted and has settled the node."""
     before, state = event.before.get("status") or {}, event.cluster.state(name)
     after = state["status"] if state else {}
-    if before.get("drift") and not after.get("drift") and (after.get("changed") or {}).get(
-        "restored", (before.get("changed") or {}).get("restored")
+    if (
+        before.get("drift")
+        and not after.get("drift")
+        and (after.get("changed") or {}).get(
+            "restored", (before.get("changed") or {}).get("restored")
+        )
     ):
         for key in [key for key in event.ledger.mends if key[0] == name]:
             del event.ledger.mends[key]

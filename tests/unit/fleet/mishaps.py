@@ -54,7 +54,7 @@ BY_HAND = (
     "has its record edited by hand",
     "is given back to its pods",
 )
-"""What people do to a cordon or a record of ours, after which some rules hold for a node no more."""
+"""What people do to a cordon or a record of ours: some rules do not hold for that node after it."""
 
 RARE = (
     "is without the controller for hours",

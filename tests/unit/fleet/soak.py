@@ -42,7 +42,7 @@ class Soak:
     # -- the day --
 
     def day(self, hours: float, every: int = 20) -> None:
-        """Play so many hours, with a mishap each so many seconds; time that is away comes on top."""
+        """Play so many hours, a mishap each so many seconds; hours without us come on top."""
         self.rollout.chaos = self._chaos
         played, told, due = 0.0, 0.0, dict.fromkeys(("mishap", "kill", "repair", "work"), 0.0)
         spans = {"mishap": every, "kill": 200, "repair": 120, "work": 900}
