@@ -592,8 +592,10 @@ def _note_drift(event: Carried, name: str) -> None:
     ):
         for key in [key for key in event.ledger.mends if key[0] == name]:
             del event.ledger.mends[key]
-    found = (after.get("drift") or {}).get("sha256")
-    if not found or before.get("drift") == after["drift"] or name not in event.world.nodes:
+    # Another edit before it was mended is no further find, and is judged by no limit.
+    drifts = [status.get("drift") or {} for status in (before, after)]
+    judged = [(each.get("found"), each.get("spent")) for each in drifts]
+    if not drifts[1].get("sha256") or judged[0] == judged[1] or name not in event.world.nodes:
         return
     node, record = event.world.nodes[name], event.world.states.get(name)
     policy = govern(node, record, event.world.policies.values()).policy
