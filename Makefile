@@ -88,10 +88,18 @@ test: $(READY) parts ## lint and every tier; the last line counts the tests
 
 ##@ Try it hard, and measure it (docs/engine.md and docs/scale.md have the results)
 
-.PHONY: simulate liars edits torture kills fuzz bench-node bench-fleet matrix bench-policies
+.PHONY: simulate liars edits torture kills fuzz bench-node bench-fleet matrix bench-policies soak-sim soak
 SEEDS ?= 1000
 simulate: $(READY) ## SEEDS (1000, or as 1000:2000) rollouts in which everything goes wrong, against the rules of tests/unit/fleet
 	FLEET_SEEDS=$(SEEDS) $(PY) -m pytest tests/unit/fleet/test_rollouts.py -n auto
+# Nodes, hours, and how many seconds a pass takes at least.
+FLEET ?= 300:24:8
+SEED ?= 1
+soak-sim: $(READY) ## a day of a simulated fleet (FLEET, 300 nodes) in which everything goes wrong at once, by SEED (1; or 1,2,3)
+	FLEET_SOAK=$(FLEET) FLEET_SOAK_SEED=$(SEED) $(PY) -m pytest tests/unit/fleet/test_soak.py --tb=short
+MINUTES ?= 60
+soak: $(READY) machine ## real nodes for MINUTES (60), whose controllers, agents, kubelets and runtimes are killed by SEED (1)
+	$(PY) -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 EDITS ?= 20000
 edits: $(READY) ## EDITS (20000) random edits of configs for each law of tests/unit/cni/test_rewrite.py
 	CNI_UPGRADE_EDITS=$(EDITS) $(PY) -m pytest tests/unit/cni/test_rewrite.py -n auto --timeout 3600 --durations 6

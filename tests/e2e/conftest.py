@@ -6,21 +6,17 @@ It is ended with the session; `E2E_KEEP=1` keeps it, and takes a kept one into u
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.spaces import SYSTEM
 from tests.cluster.cluster import Cluster
-from tests.e2e.api import CORE
+from tests.e2e.installing import images, install
 from tests.e2e.machine import Machine
-from tests.e2e.world import DEPLOYMENT, NODES, ROOT, World
+from tests.e2e.world import NODES, World
 
 _NAME = os.environ.get("E2E_CLUSTER", "e2e")
 _KEEP = os.environ.get("E2E_KEEP", "") not in ("", "0")
@@ -36,9 +32,9 @@ def installed(pytestconfig: pytest.Config) -> Iterator[World]:
         Cluster(_NAME).down()
     try:
         with ThreadPoolExecutor(max_workers=1) as pool:
-            images = pool.submit(_images)
+            made = pool.submit(images)
             cluster = Cluster.up(_NAME, NODES)
-        for archive in images.result():
+        for archive in made.result():
             cluster.load_image(archive)
         world = World(cluster)
         pytestconfig.stash[_world] = world
@@ -63,23 +59,6 @@ def _mend(cluster: Cluster) -> None:
         machine = Machine(cluster, node.name)
         machine.write(machine.faulty())
         machine.mend_plugins()
-
-
-def _images() -> list[Path]:
-    """Both images, built from the Dockerfile."""
-    command = [sys.executable, str(ROOT / "hack/image.py")]
-    built = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return [Path(line.partition(" ")[2]) for line in built.stdout.splitlines()]
-
-
-def install(world: World) -> None:
-    """Install as the README says; a controller of an earlier session makes room for this one."""
-    before = world.api.get(DEPLOYMENT)
-    done = world.kubectl("apply", "-k", str(ROOT))
-    assert done.returncode == 0, done.stderr
-    if before:
-        world.api.delete(f"{CORE}/namespaces/{SYSTEM}/pods")
-    world.await_controller()
 
 
 @pytest.hookimpl(wrapper=True)

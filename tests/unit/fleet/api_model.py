@@ -55,11 +55,20 @@ class Api:
         self.objects: dict[Key, Raw] = {}
         self.version = 0
         self._uids = 0
+        self._keys: dict[str, list[Key]] = {}
+        """By kind, in order; of a kind of which an object came or went, worked out again."""
 
     def all(self, kind: str) -> Iterator[Raw]:
         """Every object of a kind, by namespace and name."""
-        for key in sorted(k for k in self.objects if k[0] == kind):
+        if kind not in self._keys:
+            self._keys[kind] = sorted(k for k in self.objects if k[0] == kind)
+        for key in self._keys[kind]:
             yield self.objects[key]
+
+    def put_back(self, objects: dict[Key, Raw]) -> None:
+        """Replace all objects, as a restored etcd does."""
+        self.objects = objects
+        self._keys.clear()
 
     def find(self, kind: str, name: str, namespace: str = "") -> Raw | None:
         return self.objects.get((kind, namespace, name))
@@ -149,6 +158,7 @@ class Api:
     def remove(self, kind: str, name: str, namespace: str = "") -> None:
         """Take an object out of the store, and what it owns after it."""
         gone = self.objects.pop((kind, namespace, name))
+        self._keys.pop(kind, None)
         self.version += 1
         uid = gone["metadata"]["uid"]
         for (owned_kind, space, owned), raw in list(self.objects.items()):
@@ -159,5 +169,7 @@ class Api:
     def _store(self, key: Key, raw: Raw) -> Raw:
         self.version += 1
         raw = {**raw, "metadata": {**raw["metadata"], "resourceVersion": str(self.version)}}
+        if key not in self.objects:
+            self._keys.pop(key[0], None)
         self.objects[key] = raw
         return raw

@@ -297,7 +297,8 @@ class Cluster:
         pods = [
             p
             for p in self.api.all("Pod")
-            if any(o["uid"] == meta["uid"] for o in p["metadata"].get("ownerReferences", ()))
+            if p["metadata"]["namespace"] == AGENTS
+            and any(o["uid"] == meta["uid"] for o in p["metadata"].get("ownerReferences", ()))
         ]
         if meta["uid"] not in self._spawned:
             self._spawned.add(meta["uid"])
@@ -413,7 +414,7 @@ class Cluster:
             self._patch_pod(
                 pod, {"status": {"phase": phase, "containerStatuses": [{"state": state, **made}]}}
             )
-        elif stage in ("none", "killed", "killed-after-write", "hangs"):
+        elif stage in ("none", "killed", "killed-after-write", "hangs", "garbled"):
             if stage == "hangs":
                 return
             message, code = "", 137
@@ -426,10 +427,11 @@ class Cluster:
                     self.on_write(disk.name, operation)
                 uids = [p["metadata"]["uid"] for p in self.pods_on(disk.name, APPS)]
                 result = disk.run(operation, [self.added[u] for u in uids if u in self.added])
-                if stage == "none":
+                if stage in ("none", "garbled"):
                     message, code = encode(result).decode(), 0
                     if disk.lie is not None:
                         message = disk.lie(result.to_json())
+                    message = message[: len(message) // 2] if stage == "garbled" else message
             ended = {"exitCode": code, "reason": "Completed" if code == 0 else "OOMKilled"}
             terminated = {"terminated": {**ended, "message": message}}
             container = {"containerID": "containerd://1", "state": terminated}

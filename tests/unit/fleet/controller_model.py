@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import singledispatchmethod
 from typing import Any
 
@@ -25,7 +26,7 @@ from cni_upgrade.fleet.hanging import wants_pods
 from cni_upgrade.fleet.objects import Job, Lease, Node, Pod
 from cni_upgrade.fleet.phases import Step
 from cni_upgrade.fleet.snapshot import Eviction, Snapshot, Unwritten
-from tests.unit.fleet.api_model import ApiError, Raw
+from tests.unit.fleet.api_model import ApiError, Key, Raw
 from tests.unit.fleet.cluster_model import AGENTS, CONFIG, PROOF, Cluster
 
 KINDS = ("Lease", "Node", "CNIUpgradePolicy", "CNINodeState", "Job", "Pod")
@@ -60,6 +61,8 @@ class Controller:
         self._unwritten: dict[str, tuple[str, Unwritten]] = {}
         self._attention = Attention()
         self.errors: dict[str, str] = {}
+        self.deaf: dict[Key, datetime] = {}
+        """Objects of which the watches have lost events, and until when: the next whole list."""
         self.refresh()
 
     def refresh(self, kinds: tuple[str, ...] = KINDS) -> None:
@@ -67,10 +70,12 @@ class Controller:
         if kinds == KINDS:
             self._stopped = self._cluster.stopped
         objects = self._cluster.api.objects
+        self.deaf = {key: until for key, until in self.deaf.items() if until > self._cluster.now}
         for key in [k for k in self._seen if k[0] in kinds and k not in objects]:
-            del self._seen[key]
+            if key not in self.deaf:
+                del self._seen[key]
         for key, raw in objects.items():
-            if key[0] in kinds:
+            if key[0] in kinds and key not in self.deaf:
                 self._put(key, raw)
 
     def _put(self, key: tuple[str, str, str], raw: Raw) -> None:
@@ -80,11 +85,8 @@ class Controller:
             self._seen[key] = (version, _READ[key[0]](raw))
 
     def _all(self, kind: str, namespace: str = "") -> dict[str, Any]:
-        return {
-            key[2]: item
-            for key, (_, item) in sorted(self._seen.items())
-            if key[:2] == (kind, namespace)
-        }
+        keys = sorted(key for key in self._seen if key[0] == kind and key[1] == namespace)
+        return {key[2]: self._seen[key][1] for key in keys}
 
     def snapshot(self) -> Snapshot:
         """As Store.snapshot; the pods of some nodes are listed anew, as Loop.once does."""
@@ -132,13 +134,13 @@ class Controller:
         )
 
     def _pods_of(self, node: str, judged: bool) -> tuple[Pod, ...]:
-        listed = [Pod.of(raw) for raw in self._cluster.api.all("Pod")]
+        raws = self._cluster.api.all("Pod")
+        listed = [Pod.of(raw) for raw in raws if raw["spec"].get("nodeName") == node]
         return tuple(
             replace(pod, orphaned=pod.name in self._cluster.orphans)
             if judged and not pod.judged
             else pod
             for pod in listed
-            if pod.node == node
         )
 
     def carry(self, decision: d.Decision) -> None:

@@ -52,9 +52,14 @@ class Ledger:
     """By uid of the policy and node: what was asked of every node as a change began there."""
     retries: dict[str, set[str]] = field(default_factory=dict)
     """By node: all values of a person's retry so far."""
-    mends: dict[tuple[str, int], list[datetime]] = field(default_factory=dict)
-    """By node and how often a person has asked: when what somebody else had changed was written
-    again."""
+    mends: dict[tuple[str, str, int], list[datetime]] = field(default_factory=dict)
+    """By name and uid of the record, and how often a person has asked: when what somebody else had
+    changed was written again."""
+    read: Snapshot | None = None
+    """What `retries` was noted of last."""
+    limits: dict[str, Drift] = field(default_factory=dict)
+    """By node: what `spec.drift` said when its drift was judged last: one that is lowered keeps
+    nobody from mending what was found before."""
     idle: dict[str, int] = field(default_factory=dict)
     """By Job: passes that saw it before anything of it had begun, while everything was stopped."""
     looked: dict[str, Question] = field(default_factory=dict)
@@ -237,6 +242,9 @@ def note_ends(event: Carried) -> None:
 
 def note_retries(event: Carried) -> None:
     """(No rule of its own: remembers for `drift_budget` how often a person has asked.)"""
+    if event.ledger.read is event.world:
+        return
+    event.ledger.read = event.world
     for name, state in event.world.states.items():
         ref = state.spec.policy_ref
         policy = event.world.policy_by(ref.uid) if ref is not None else None
@@ -439,7 +447,9 @@ def drain_never_first(event: Carried) -> None:
     assert state is not None
     if _operation(state)["kind"] == "restore":
         disk = event.cluster.disks[event.decision.node]
-        assert disk.works(disk.version)[1], "the eviction would hang"
+        # Of a file that was edited since the last look nothing is known yet, as before a change.
+        edited = [file["sha256"] for file in state["status"].get("files") or ()] != [disk.sha256]
+        assert edited or disk.works(disk.version)[1], "the eviction would hang"
     elif _operation(state)["step"] == "Drain":
         # A person may have edited the record, and taken out what works.
         works = state["status"].get("baseline") or {}
@@ -553,19 +563,44 @@ def drift_budget(event: Carried) -> None:
         return
     after = event.cluster.state(decision.name)
     drifted = (event.before.get("status") or {}).get("drift") or {}
+    _note_drift(event, decision.name)
     if after is None or not drifted.get("sha256") or not _writing(event.before):
         return
     if (after["status"].get("drift") or {}).get("sha256") or not drifted["found"]:
         return  # Not mended yet, or asked for by a person.
-    uid = (_operation(event.before).get("policy") or {}).get("uid")
-    policy = next((p for p in event.world.policies.values() if p.metadata.uid == uid), None)
-    limit = policy.spec.drift if policy else Drift()
+    limit = event.ledger.limits.get(decision.name, Drift())
     asked = len(event.ledger.retries.get(decision.name, ()))
-    mends = event.ledger.mends.setdefault((decision.name, asked), [])
+    of_node = decision.name, after["metadata"]["uid"], asked
+    mends = event.ledger.mends.setdefault(of_node, [])
     mends.append(event.cluster.now)
     within = timedelta(seconds=duration.seconds(limit.within))
     recent = [at for at in mends if event.cluster.now - at < within]
     assert len(recent) <= limit.max_reverts, f"{decision.name} is mended {len(recent)} times"
+
+
+def _note_drift(event: Carried, name: str) -> None:
+    """Remembers by which limits a drift was judged, and forgets what was fought over with a policy
+    that is deleted and has settled the node."""
+    before, state = event.before.get("status") or {}, event.cluster.state(name)
+    after = state["status"] if state else {}
+    if (
+        before.get("drift")
+        and not after.get("drift")
+        and (after.get("changed") or {}).get(
+            "restored", (before.get("changed") or {}).get("restored")
+        )
+    ):
+        for key in [key for key in event.ledger.mends if key[0] == name]:
+            del event.ledger.mends[key]
+    # Another edit before it was mended is no further find, and is judged by no limit.
+    drifts = [status.get("drift") or {} for status in (before, after)]
+    judged = [(each.get("found"), each.get("spent")) for each in drifts]
+    if not drifts[1].get("sha256") or judged[0] == judged[1] or name not in event.world.nodes:
+        return
+    node, record = event.world.nodes[name], event.world.states.get(name)
+    policy = govern(node, record, event.world.policies.values()).policy
+    if policy is not None:
+        event.ledger.limits[name] = policy.spec.drift
 
 
 def lease_never_stolen(event: Carried) -> None:

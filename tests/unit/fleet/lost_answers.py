@@ -96,7 +96,7 @@ def etcd_of_before_a_rollback() -> Rollout:
     assert phases(r) == {"node-a": "RolledBack"}
     r.say("== etcd is restored as it was before, and goes on")
     disk.edits = edits  # What was put back is byte for byte what stood there.
-    r.cluster.api.objects = kept
+    r.cluster.api.put_back(kept)
     r.ledger, r.logbook = Ledger(), Logbook()
     r.restart()
     r.cluster.apply_policy("cure", {**ENFORCE, "paused": False})

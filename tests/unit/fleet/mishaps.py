@@ -14,8 +14,8 @@ from tests.unit.fleet.cluster_model import AGENTS, APPS, Cluster
 from tests.unit.fleet.courses import ZONE
 from tests.unit.fleet.invariants import EDITED
 from tests.unit.fleet.node_model import SimNode
-from tests.unit.fleet.rollout import Rollout
-from tests.unit.fleet.scenarios import crio, f1, f2, healthy, lowered_node, old
+from tests.unit.fleet.rollout import Chaos, Rollout
+from tests.unit.fleet.scenarios import crio, f1, f2, healthy, lowered_node, old, phases
 
 _EDITS: tuple[tuple[tuple[str, ...], tuple[Any, ...]], ...] = (
     (("status", "phase"), (*Phase, "Pondering", None)),
@@ -44,7 +44,26 @@ _EDITS: tuple[tuple[tuple[str, ...], tuple[Any, ...]], ...] = (
 )
 """What a person may write into a record, by the path to it."""
 
-AGENT_FAULTS = ("killed", "killed-after-write", "hangs", "pull")
+BY_HAND = (
+    "is uncordoned by hand",
+    "is cordoned anew by somebody",
+    "has its cordon taken over",
+    "loses our mark",
+    "sees failed nodes lose their records",
+    "loses its record",
+    "has its record edited by hand",
+    "is given back to its pods",
+)
+"""What people do to a cordon or a record of ours: some rules do not hold for that node after it."""
+
+RARE = (
+    "is without the controller for hours",
+    "is off for hours, as the whole cluster is",
+    "sees the clock set",
+)
+"""What takes hours each."""
+
+AGENT_FAULTS = ("killed", "killed-after-write", "hangs", "pull", "garbled")
 
 
 def some_node(random: Random, name: str) -> SimNode:
@@ -198,39 +217,57 @@ class Mishaps:
             "is without the controller for hours": self._hours,
             "is off for hours, as the whole cluster is": self._power_cut,
             "sees the clock set": self._set_clock,
+            "has events that no watch brings": self._lose_events,
+            "sees its controller lose the lease": self._lose_the_lease,
         }
 
-    def one(self) -> None:
-        """Something happens to some node."""
+    def one(self, spared: Callable[[str], bool] = lambda _: False, *, rare: bool = True) -> str:
+        """Something happens to some node; by hand only to one that is not spared.
+
+        What it was; nothing where it is rare and not to be.
+        """
         if not self._cluster.disks:
             self._join("")
-            return
+            return "gets a sister"
         node = self._random.choice(sorted(self._cluster.disks))
         what = self._random.choice(sorted(self._all))
+        if (what in BY_HAND and spared(node)) or (what in RARE and not rare):
+            return ""
         self._rollout.say(f"== {node} {what}")
         self._rollout.logbook.quiet.clear()
         self._all[what](node)
+        return what
+
+    def mend(self, name: str) -> None:
+        """What is in the way on one node goes."""
+        cluster, disk = self._cluster, self._cluster.disks[name]
+        cluster.set_ready(name, "True")
+        self._foreign_uncordon(name)
+        cluster.drop_lease(name, "maintenance")
+        disk.faults, disk.surprise = [], {}
+        cluster.unlisted.pop(name, None)
+        cluster.full.discard(name)
+        cluster.room.pop(name, None)
+
+    def lift_refusals(self) -> None:
+        """The API server takes everything again."""
+        cluster = self._cluster
+        cluster.quota = cluster.jobs_refused = cluster.proofs_kept = cluster.stopped = ""
 
     def calm(self) -> None:
         """Everybody goes home: nothing is in the way any more, and the policies want one thing."""
         self._rollout.say("== all is calm")
         self._rollout.logbook.quiet.clear()
         cluster = self._cluster
-        for name, disk in cluster.disks.items():
-            cluster.set_ready(name, "True")
-            self._foreign_uncordon(name)
-            cluster.drop_lease(name, "maintenance")
-            disk.faults, disk.surprise = [], {}
+        for name in cluster.disks:
+            self.mend(name)
         for pod in list(cluster.api.all("Pod")):
             owners = [owner["kind"] for owner in pod["metadata"].get("ownerReferences", ())]
             if set(owners) & {"DaemonSet", "Node"}:
                 # As a node says on which they stay: they are kept off it while it is changed.
                 cluster.api.remove("Pod", pod["metadata"]["name"], pod["metadata"]["namespace"])
         cluster.budgets.clear()
-        cluster.quota = cluster.jobs_refused = cluster.proofs_kept = cluster.stopped = ""
-        cluster.unlisted.clear()
-        cluster.full.clear()
-        cluster.room.clear()
+        self.lift_refusals()
         if cluster.api.find("CNIUpgradePolicy", "cure"):
             self._resume("")
             cluster.apply_policy("cure", {"paused": False})
@@ -465,3 +502,34 @@ class Mishaps:
         hours = self._random.choice([-12, -2, -1, 1, 2, 12])
         self._rollout.say(f"== (by {hours} h)")
         self._rollout.set_clock(hours)
+
+    def _lose_events(self, node: str) -> None:
+        """A watch brings nothing of the node, its Jobs and their pods until the next whole list."""
+        until = self._cluster.now + timedelta(seconds=self._random.choice([20, 120, 300]))
+        pods = [pod["metadata"]["name"] for pod in self._cluster.pods_on(node, AGENTS)]
+        keys = [("Node", "", node), *(("Job", AGENTS, name) for name in self._jobs(node))]
+        for key in [*keys, *(("Pod", AGENTS, name) for name in pods)]:
+            self._rollout.controller.deaf[key] = until
+
+    def _lose_the_lease(self, _: str) -> None:
+        self._rollout.lose_the_lease(self._random.choice([0, 0, 1, 3]))
+
+
+def end_well(r: Rollout, patience: int = 5 * 3600) -> None:
+    """Once nothing is in the way and a person asks again, every node is cured and given back."""
+    r.chaos = Chaos()
+    for attempt in range(3):
+        # Files that were edited after they were done are found by another look only.
+        r.say("== a person asks for another look")
+        r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, str(attempt))
+        r.settle(patience=20)
+        late = r.cluster.now + timedelta(seconds=patience)
+        while "Waiting" in phases(r).values() and r.cluster.now < late:
+            r.step()  # For a window, or for the canary to have soaked.
+        r.settle(patience=20)
+        if set(phases(r).values()) <= {"Done", "Compatible"}:
+            break
+    for name, disk in r.cluster.disks.items():
+        assert r.phase(name) in ("Done", "Compatible"), f"{name}: {r.cluster.status(name)}"
+        expected = "0.4.0" if disk.most == "0.4.0" else "1.0.0"
+        assert disk.version == expected, f"{name} is left at {disk.version}"

@@ -77,13 +77,17 @@ class Rollout:
     """No process: the cluster goes on alone."""
     count: int = 0
     """Decisions so far."""
+    pace: int = 1
+    """Seconds that a pass takes at least."""
+    doubt: int = 1
+    """Of so many passes that decide something, one is planned without what is remembered too."""
 
     controller: Controller = field(init=False)
 
     def __post_init__(self) -> None:
         self.controller = Controller(self.cluster, self.config, own_node=self.own_node)
         self._ids: dict[str, int] = {}
-        self._quiet = 0
+        self._quiet = self._passes = 0
         self._memory = Memory()
         self._said: dict[str, str] = {}
 
@@ -103,6 +107,25 @@ class Rollout:
         self.controller = Controller(self.cluster, self.config, own_node=self.own_node)
         self.controller.denied = denied
         self._memory = Memory()
+
+    def lose_the_lease(self, passes: int) -> None:
+        """Another process leads, and what the first had planned reaches the API server so many
+        passes later: the last requests of a process whose machine was suspended."""
+        late = self.controller
+        world = late.snapshot()
+        turns = plan(world)
+        self.restart()
+        for _ in range(passes):
+            self.step()
+        leads, self.controller = self.controller, late
+        try:
+            for turn, decision in self._ordered(turns):
+                if not self._carry(world, turn, decision):
+                    self._ended.add(turn.subject)
+        except CrashError:
+            self.say("-- the controller that had led dies")
+        finally:
+            self.controller = leads
 
     def set_clock(self, hours: int) -> None:
         """The API server's clock is set, and the controller that goes on is another process: one
@@ -165,7 +188,12 @@ class Rollout:
         Of those one in three is enough, and one in eight where nothing is left to chance: what is
         decided a few passes late is at another time in the transcript.
         """
-        if turns or self._quiet % (8 if self.random is None else 3) == 0:
+        self._passes += 1
+        if turns and self.doubt > 1:
+            checked = self._passes % self.doubt == 0
+        else:
+            checked = bool(turns) or self._quiet % (8 if self.random is None else 3) == 0
+        if checked:
             assert turns == plan(world), "\n".join(self.lines[-40:])
 
     def _ordered(self, turns: tuple[Turn, ...]) -> Iterator[tuple[Turn, d.Decision]]:
@@ -298,7 +326,7 @@ class Rollout:
         """A pass, then time goes on: slowly while there is something to see."""
         decided = self.once()
         self._quiet = 0 if decided else self._quiet + 1
-        self.cluster.tick(min(1 + self._quiet // 4, 20))
+        self.cluster.tick(max(self.pace, min(1 + self._quiet // 4, 20)))
         return decided
 
     def until(self, reached: Callable[[], bool], seconds: int = LONGEST) -> None:

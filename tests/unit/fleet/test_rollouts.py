@@ -4,14 +4,12 @@ The seed is the test's name; the transcript of a failing one is in its output.
 """
 
 import os
-from datetime import timedelta
 from random import Random
 
 import pytest
 
-from cni_upgrade.api import names
 from tests.unit.fleet.cluster_model import CONFIG, LEASED
-from tests.unit.fleet.mishaps import Mishaps, some_labels, some_node, some_policy
+from tests.unit.fleet.mishaps import Mishaps, end_well, some_labels, some_node, some_policy
 from tests.unit.fleet.rollout import Chaos, Rollout
 from tests.unit.fleet.scenarios import ENFORCE, crio, f1, f2, healthy, of, old, phases
 
@@ -111,26 +109,6 @@ def test_everything_goes_wrong(seed: int) -> None:
                 r.step()
             mishaps.one()
         mishaps.calm()
-        _end_well(r)
+        end_well(r)
     except AssertionError as error:
         raise AssertionError(f"seed {seed}: {error}\n{r.transcript}") from error
-
-
-def _end_well(r: Rollout) -> None:
-    """Once nothing is in the way and a person asks again, every node is cured and given back."""
-    r.chaos = Chaos()
-    for attempt in range(3):
-        # Files that were edited after they were done are found by another look only.
-        r.say("== a person asks for another look")
-        r.cluster.annotate("CNIUpgradePolicy", "cure", names.RETRY, str(attempt))
-        r.settle(patience=20)
-        late = r.cluster.now + timedelta(hours=5)
-        while "Waiting" in phases(r).values() and r.cluster.now < late:
-            r.step()  # For a window, or for the canary to have soaked.
-        r.settle(patience=20)
-        if set(phases(r).values()) <= {"Done", "Compatible"}:
-            break
-    for name, disk in r.cluster.disks.items():
-        assert r.phase(name) in ("Done", "Compatible"), f"{name}: {r.cluster.status(name)}"
-        expected = "0.4.0" if disk.most == "0.4.0" else "1.0.0"
-        assert disk.version == expected, f"{name} is left at {disk.version}"
