@@ -88,7 +88,7 @@ class Controller:
         kopf looks once, at its start, which kinds there are: those that come later it never hears.
         """
         for kind in (POLICIES, NODE_STATES):
-            while not await self._served(kind):
+            while not await self._served(kind):  # noqa: ASYNC110 - the API server is asked
                 await asyncio.sleep(AGAIN)
 
     async def _served(self, kind: Resource) -> bool:

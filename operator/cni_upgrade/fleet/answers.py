@@ -122,7 +122,7 @@ def _unusable(why: str) -> Lost:
 
 def _elsewhere(view: View, report: Report) -> str:
     """Which folder of a report is none that the agent was to look at: an order would name it."""
-    asked, found = orders.read(view.operation).paths, report.paths
+    asked, found = orders.read(view.operation, view.node.name).paths, report.paths
     plugins = (*asked.bin_dirs, *asked.delegate_dirs)
     parts = (
         ("confDir", (found.conf_dir,), asked.conf_dirs),
