@@ -408,10 +408,13 @@ def done_once(event: Carried) -> None:
         and (name in event.ledger.meddled)
     ):
         return  # Its record was lost, and with it what the proof had shown.
+    state = event.cluster.state(name) or {}
+    if not _seen(state, event.cluster.disks[name].sha256):
+        return  # Put back by somebody since the last look: the agent will see it, and refuse.
     made_of = (
         event.cluster.node(name)["metadata"]["uid"],
         event.cluster.disks[name].sha256,
-        _target(event.cluster.state(name) or {}),
+        _target(state),
     )
     assert event.ledger.done.get(name) != made_of, f"{name} is done again"
 
@@ -434,6 +437,11 @@ def note_done(event: Carried) -> None:
             )
 
 
+def _seen(state: Raw, sha256: str) -> bool:
+    """Whether the last look saw this content: of a later edit nothing is known yet."""
+    return [file["sha256"] for file in state["status"].get("files") or ()] == [sha256]
+
+
 def _target(state: Raw) -> str:
     """What the operation under way was ordered to reach; its policy may want another by now."""
     return str(json.loads(_operation(state).get("input") or "{}").get("target"))
@@ -447,9 +455,8 @@ def drain_never_first(event: Carried) -> None:
     assert state is not None
     if _operation(state)["kind"] == "restore":
         disk = event.cluster.disks[event.decision.node]
-        # Of a file that was edited since the last look nothing is known yet, as before a change.
-        edited = [file["sha256"] for file in state["status"].get("files") or ()] != [disk.sha256]
-        assert edited or disk.works(disk.version)[1], "the eviction would hang"
+        deletes = disk.works(disk.version)[1]
+        assert deletes or not _seen(state, disk.sha256), "the eviction would hang"
     elif _operation(state)["step"] == "Drain":
         # A person may have edited the record, and taken out what works.
         works = state["status"].get("baseline") or {}
