@@ -47,7 +47,7 @@ def up(log: Log) -> World:
         POLICY,
         mode="Enforce",
         rollout={"maxUnavailable": 2, "maxParallel": 2, "maxFailures": "100%"},
-        drain={"policy": "IfRequired", "deadline": "1m"},
+        drain={"policy": "IfRequired", "deadline": "1m", "force": True},
         drift={"maxReverts": 30, "within": "1h"},
         verify={"deadline": "1m"},
     )

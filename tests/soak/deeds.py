@@ -203,7 +203,9 @@ class Deeds:
         version = "0.4.0" if deed.version == "0.4.0" else "1.0.0"
         drain = "Always" if deed.seconds == 10 else "IfRequired"
         target = {"cni": {"version": version}}
-        self._world.change(POLICY, target=target, drain={"policy": drain, "deadline": "1m"})
+        self._world.change(
+            POLICY, target=target, drain={"policy": drain, "deadline": "1m", "force": True}
+        )
         return f"target {version}, drain {drain}"
 
     def _run_pod(self, deed: Deed) -> str:

@@ -45,7 +45,7 @@ class Rest:
         self._log.note("faults cease", shown=True)
         self._deeds.everything_runs()
         target = {"cni": {"version": "1.0.0"}}
-        drain = {"policy": "IfRequired", "deadline": "5m"}
+        drain = {"policy": "IfRequired", "deadline": "5m", "force": True}
         self._world.change(POLICY, target=target, drain=drain, verify={"deadline": "2m"})
         if not _until(self._controllers, patience):
             yield "the controllers are not ready"

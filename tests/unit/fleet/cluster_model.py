@@ -285,6 +285,15 @@ class Cluster:
             self._job(job)
         for pod in list(self.api.all("Pod")):
             self._pod(pod)
+        self._collect()
+
+    def _collect(self) -> None:
+        """Remove records whose Node is gone: one may have been created a moment after it went."""
+        nodes = {node["metadata"]["uid"] for node in self.api.all("Node")}
+        for state in list(self.states()):
+            owners = state["metadata"].get("ownerReferences") or ()
+            if owners and not any(owner["uid"] in nodes for owner in owners):
+                self.api.remove("CNINodeState", state["metadata"]["name"])
 
     def _job(self, job: Raw) -> None:
         meta, name = job["metadata"], job["metadata"]["name"]

@@ -170,7 +170,8 @@ def check_rest(r: Rollout) -> None:
     for node in cluster.api.all("Node"):
         assert not node["spec"].get("unschedulable"), f"{node['metadata']['name']} is cordoned"
     states = {state["metadata"]["name"]: state for state in cluster.states()}
-    assert states.keys() == cluster.disks.keys(), "a record has no node, or a node no record"
+    odd = sorted(states.keys() ^ cluster.disks.keys())
+    assert not odd, f"{odd}: a record has no node, or a node no record"
     for name, disk in cluster.disks.items():
         state = states[name]
         status = state["status"]
