@@ -1,5 +1,5 @@
 # Two images from one recipe:
-#   --target agent      what runs on a node for seconds: Python, jsonpatch, the rooms cni/ and node/
+#   --target agent      what runs on a node for seconds: Python, jsonpatch, the packages cni/ and agent/
 #   --target operator   the controller: Python, the locked dependencies, the whole package
 #
 # BASE only builds. Both targets start from scratch and get the interpreter with the libraries that it
@@ -18,7 +18,7 @@ RUN python3 -m venv /build/venv \
       --target /rootfs/app -r /build/agent.txt
 COPY operator/cni_upgrade/__init__.py /rootfs/app/cni_upgrade/
 COPY operator/cni_upgrade/cni /rootfs/app/cni_upgrade/cni
-COPY operator/cni_upgrade/node /rootfs/app/cni_upgrade/node
+COPY operator/cni_upgrade/agent /rootfs/app/cni_upgrade/agent
 RUN python3 /build/python_runtime.py /rootfs && mv /rootfs/app /app
 
 FROM scratch AS agent
@@ -34,7 +34,7 @@ WORKDIR /
 # The files that it mends belong to root; its pod drops every capability.
 USER 0:0
 # -I: neither PYTHON* variables nor the working folder add code. -B: the root is read-only. -u: the log is whole.
-ENTRYPOINT ["python3", "-I", "-B", "-u", "-m", "cni_upgrade.node.agent"]
+ENTRYPOINT ["python3", "-I", "-B", "-u", "-m", "cni_upgrade.agent.agent"]
 
 # --- operator ------------------------------------------------------------------------------------
 FROM ${BASE} AS operator-build

@@ -64,7 +64,7 @@ checks: $(READY) ## write docs/checks.md from the table of CHECKs
 ##@ Check it
 
 .PHONY: lint test test-unit test-judge test-api test-e2e
-lint: $(READY) ## ruff, mypy --strict, the arrows between rooms, CRD drift
+lint: $(READY) ## ruff, mypy --strict, the arrows between packages, CRD drift
 	@bad=; check() { echo "lint: $$*"; "$$@" || bad="$$bad; $$*"; }; \
 	check $(PY) -m ruff check --quiet .; \
 	check $(PY) -m ruff format --check --quiet .; \
@@ -90,13 +90,13 @@ test: $(READY) parts ## lint and every tier; the last line counts the tests
 
 .PHONY: simulate liars edits torture kills fuzz bench-node bench-fleet matrix bench-policies soak-sim soak
 SEEDS ?= 1000
-simulate: $(READY) ## SEEDS (1000, or as 1000:2000) rollouts in which everything goes wrong, against the rules of tests/unit/fleet
-	FLEET_SEEDS=$(SEEDS) $(PY) -m pytest tests/unit/fleet/test_rollouts.py -n auto
+simulate: $(READY) ## SEEDS (1000, or as 1000:2000) rollouts in which everything goes wrong, against the rules of tests/unit/planner
+	FLEET_SEEDS=$(SEEDS) $(PY) -m pytest tests/unit/planner/test_rollouts.py -n auto
 # Nodes, hours, and how many seconds a pass takes at least.
 FLEET ?= 300:24:8
 SEED ?= 1
 soak-sim: $(READY) ## a day of a simulated fleet (FLEET, 300 nodes) in which everything goes wrong at once, by SEED (1; or 1,2,3)
-	FLEET_SOAK=$(FLEET) FLEET_SOAK_SEED=$(SEED) $(PY) -m pytest tests/unit/fleet/test_soak.py --tb=short
+	FLEET_SOAK=$(FLEET) FLEET_SOAK_SEED=$(SEED) $(PY) -m pytest tests/unit/planner/test_soak.py --tb=short
 MINUTES ?= 60
 soak: $(READY) machine ## real nodes for MINUTES (60), whose controllers, agents, kubelets and runtimes are killed by SEED (1)
 	$(PY) -m tests.soak --minutes $(MINUTES) --seed $(SEED)
@@ -107,10 +107,10 @@ matrix: $(READY) ## pods of 45 chains with 10 releases of plugins, against the e
 	@sh hack/preflight.sh go
 	$(PY) -m tests.judge.plugin_matrix --out docs/plugin-matrix.md
 torture: $(READY) ## an apply killed at, and failed at, every system call: about an hour on two cores
-	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/node/test_torture.py -rP --tb=short
+	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/agent/test_torture.py -rP --tb=short
 LIARS ?= 1
 liars: $(READY) ## one in LIARS (1) lies of an agent's message or of a record, each member by each lie: an hour of CPU
-	FLEET_LIARS=$(LIARS) $(PY) -m pytest tests/unit/fleet/test_liars.py -n auto
+	FLEET_LIARS=$(LIARS) $(PY) -m pytest tests/unit/planner/test_liars.py -n auto
 kills: $(READY) ## rollouts of 20 nodes whose controller dies around every write: an hour or more
 	@sh hack/preflight.sh go
 	$(PY) -m pytest tests/api/long_kills.py -rP --tb=short

@@ -70,7 +70,7 @@ TARGETS = {
                 "requirements/agent.txt",
                 f"{PACKAGE}/__init__.py",
                 f"{PACKAGE}/cni",
-                f"{PACKAGE}/node",
+                f"{PACKAGE}/agent",
             ),
         ),
     )

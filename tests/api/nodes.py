@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cni_upgrade.node.message import encode
-from cni_upgrade.node.operation import Operation
+from cni_upgrade.agent.protocol.operation import Operation
+from cni_upgrade.agent.protocol.termination_message import encode
 from tests.api.server import MERGE_PATCH, Answer, Server
 from tests.api.spaces import AGENTS, PROOF, pods
-from tests.unit.fleet.node_model import SimNode
+from tests.unit.planner.node_model import SimNode
 
 JOBS = f"/apis/batch/v1/namespaces/{AGENTS}/jobs"
 NODES = "/api/v1/nodes"

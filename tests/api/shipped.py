@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from cni_upgrade.fleet.config import OperatorConfig, parse
-from cni_upgrade.fleet.workloads import agent_job
-from cni_upgrade.node.operation import FileOrder, Kind, Operation, Paths
+from cni_upgrade.agent.protocol.operation import FileOrder, Kind, Operation, Paths
+from cni_upgrade.planner.node.manifests import agent_job
+from cni_upgrade.planner.world.operator_config import OperatorConfig, parse
 from tests.api.server import MERGE_PATCH, Answer, Server
 from tests.api.spaces import ACCOUNT, AGENTS, pods
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cni_upgrade.fleet.workloads import proof_pod
-from cni_upgrade.node.operation import Kind
+from cni_upgrade.agent.protocol.operation import Kind
+from cni_upgrade.planner.node.manifests import proof_pod
 from tests.api.break_outs import BREAK_OUTS, first
 from tests.api.server import MERGE_PATCH, Answer, Server
 from tests.api.shipped import agent_pod, config, try_pod

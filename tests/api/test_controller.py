@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cni_upgrade.node.operation import Operation, PluginReport, Report, Source
+from cni_upgrade.agent.protocol.operation import Operation, PluginReport, Report, Source
 from tests.api.controllers import (
     AGENTS_ROLE,
     POLICIES,
@@ -31,7 +31,7 @@ from tests.api.server import MERGE_PATCH
 from tests.api.spaces import AGENTS
 from tests.api.waiting import eventually
 from tests.unit.cni import configmaps
-from tests.unit.fleet.node_model import SimNode
+from tests.unit.planner.node_model import SimNode
 
 
 def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:

@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cni_upgrade.controller.cluster_store import ClusterStore
+from cni_upgrade.controller.event_recorder import EventRecorder
 from cni_upgrade.controller.executor import Executor
-from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.controller.store import Store
-from cni_upgrade.fleet import cordon
-from cni_upgrade.fleet.decisions import Cordon, Decision, Uncordon, Unmark
-from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.turn import Turn
 from cni_upgrade.kube.client import Client, connect
+from cni_upgrade.planner.node import cordon
+from cni_upgrade.planner.world.batch import Batch
+from cni_upgrade.planner.world.decisions import Cordon, Decision, Uncordon, Unmark
+from cni_upgrade.planner.world.kubernetes_objects import Node
 from tests.api.conftest import Kubectl
 from tests.api.server import MERGE_PATCH, Server
 from tests.cluster.control import ControlPlane
-from tests.unit.fleet.cluster_model import CONFIG
+from tests.unit.planner.cluster_model import CONFIG
 
 PATH = "/api/v1/nodes/cordoned"
 UNMARK = {"metadata": {"annotations": {"cniupgrade.dev/cordoned-by": None}}}
@@ -48,9 +48,9 @@ def carry(plane: ControlPlane, decision: Decision) -> None:
     async def run() -> None:
         client = Client(await connect("somebody/1.0", str(plane.kubeconfig)))
         try:
-            store = Store(CONFIG, "")
-            executor = Executor(client, store, Recorder(client))
-            turn = Turn("cordoned", (decision,))
+            store = ClusterStore(CONFIG, "")
+            executor = Executor(client, store, EventRecorder(client))
+            turn = Batch("cordoned", (decision,))
             assert await executor.carry_out([turn], store.snapshot(datetime.now(UTC)))
         finally:
             await client.close()

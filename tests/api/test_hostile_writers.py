@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from cni_upgrade.agent.protocol.operation import Operation, Report
 from cni_upgrade.api import names
-from cni_upgrade.node.operation import Operation, Report
 from tests.api import objects
 from tests.api.controllers import POLICIES, STATES, World
 from tests.api.nodes import JOBS, Fleet, Object, add_node
 from tests.api.server import MERGE_PATCH, Answer
 from tests.api.waiting import eventually
-from tests.unit.fleet.node_model import SimNode
+from tests.unit.planner.node_model import SimNode
 
 WRITER = {"Impersonate-User": "writer", "Impersonate-Group": "system:authenticated"}
 RBAC = "/apis/rbac.authorization.k8s.io/v1"

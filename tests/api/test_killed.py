@@ -26,15 +26,15 @@ from typing import Any
 
 import yaml
 
+from cni_upgrade.controller.cluster_store import ClusterStore
+from cni_upgrade.controller.event_recorder import EventRecorder
 from cni_upgrade.controller.executor import Executor
-from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
-from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.controller.store import Store
-from cni_upgrade.fleet.config import OperatorConfig, parse
+from cni_upgrade.controller.reconcile_loop import ReconcileLoop
 from cni_upgrade.kube.client import Client, connect
-from cni_upgrade.kube.port import KubeError, Listed, Object
+from cni_upgrade.kube.interface import KubeError, Listed, Object
 from cni_upgrade.kube.resources import NODE_STATES, NODES, POLICIES, Resource
+from cni_upgrade.planner.world.operator_config import OperatorConfig, parse
 from tests.api.controllers import POLICIES as POLICY_PATH
 from tests.api.controllers import World, given_back
 from tests.api.nodes import Fleet
@@ -299,11 +299,11 @@ class Rollout:
         """One life until it dies; False where it has nothing to write and the rollout is over."""
         self.lives += 1
         kube = Mortal(self.client, fate, self.past, lone)
-        store = Store(self.config, "")
-        recorder = Recorder(kube)
+        store = ClusterStore(self.config, "")
+        recorder = EventRecorder(kube)
         executor = Executor(kube, store, recorder)
         metrics = Metrics(self.client, executor, recorder, lambda: True)
-        loop = Loop(kube, store, executor, metrics, lambda: True)
+        loop = ReconcileLoop(kube, store, executor, metrics, lambda: True)
         looked = time.monotonic()
         try:
             while time.monotonic() < looked + IDLE or not await over():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cni_upgrade.api import names
-from cni_upgrade.fleet.workloads import proof_pod
+from cni_upgrade.planner.node.manifests import proof_pod
 from tests.api.controllers import World
 from tests.api.kubelets import kubelet
 from tests.api.nodes import Fleet, Object, job_of

@@ -10,24 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade.controller.cluster_store import ClusterStore
+from cni_upgrade.controller.event_recorder import EventRecorder
 from cni_upgrade.controller.executor import Executor
-from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.controller.store import Store
-from cni_upgrade.fleet import node_lease
-from cni_upgrade.fleet.decisions import Decision
-from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.turn import Turn
-from cni_upgrade.fleet.view import View
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.resources import LEASES
 from cni_upgrade.kube.rights import needed
+from cni_upgrade.planner.node import node_lease
+from cni_upgrade.planner.node.context import NodeContext
+from cni_upgrade.planner.world.batch import Batch
+from cni_upgrade.planner.world.decisions import Decision
+from cni_upgrade.planner.world.kubernetes_objects import Node
 from tests.api.conftest import Kubectl
 from tests.api.server import MERGE_PATCH, Server
 from tests.api.spaces import ACCOUNT, SYSTEM
 from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
-from tests.unit.fleet import samples
-from tests.unit.fleet.cluster_model import LEASED
+from tests.unit.planner import samples
+from tests.unit.planner.cluster_model import LEASED
 
 SPACE = LEASED.lease_namespace
 PATH = f"/apis/coordination.k8s.io/v1/namespaces/{SPACE}/leases"
@@ -51,7 +51,7 @@ def node(api: Server) -> Node:
     return Node.of(made.body)
 
 
-def seen(node: Node, store: Store, ahead: timedelta = timedelta(0)) -> View:
+def seen(node: Node, store: ClusterStore, ahead: timedelta = timedelta(0)) -> NodeContext:
     """The node as the planner would see it, by what the store knows of Leases."""
     view = samples.view()
     world = replace(
@@ -64,29 +64,29 @@ def seen(node: Node, store: Store, ahead: timedelta = timedelta(0)) -> View:
     return replace(view, world=world, node=node)
 
 
-def take(at: View) -> tuple[Decision, ...]:
+def take(at: NodeContext) -> tuple[Decision, ...]:
     return node_lease.take(at.node, at.world)
 
 
-def play(plane: ControlPlane, story: Callable[[Store, Executor], Awaitable[None]]) -> None:
+def play(plane: ControlPlane, story: Callable[[ClusterStore, Executor], Awaitable[None]]) -> None:
     async def run() -> None:
         client = Client(await connect("test", str(plane.kubeconfig)))
         try:
-            store = Store(LEASED, "")
-            await story(store, Executor(client, store, Recorder(client)))
+            store = ClusterStore(LEASED, "")
+            await story(store, Executor(client, store, EventRecorder(client)))
         finally:
             await client.close()
 
     asyncio.run(run())
 
 
-async def carry(executor: Executor, store: Store, *decisions: Decision) -> bool:
+async def carry(executor: Executor, store: ClusterStore, *decisions: Decision) -> bool:
     world = store.snapshot(datetime.now(UTC))
-    return await executor.carry_out([Turn("leased", decisions)], world)
+    return await executor.carry_out([Batch("leased", decisions)], world)
 
 
 def test_it_is_taken_renewed_and_given_back(plane: ControlPlane, api: Server, node: Node) -> None:
-    async def story(store: Store, executor: Executor) -> None:
+    async def story(store: ClusterStore, executor: Executor) -> None:
         assert await carry(executor, store, *take(seen(node, store)))
         first = api.request("GET", f"{PATH}/node-leased").body
         assert first["spec"]["holderIdentity"] == node_lease.HOLDER
@@ -108,7 +108,7 @@ def test_it_is_taken_renewed_and_given_back(plane: ControlPlane, api: Server, no
 def test_who_comes_second_learns_who_was_first(
     plane: ControlPlane, api: Server, node: Node
 ) -> None:
-    async def story(store: Store, executor: Executor) -> None:
+    async def story(store: ClusterStore, executor: Executor) -> None:
         unaware = take(seen(node, store))
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = {

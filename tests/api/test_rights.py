@@ -3,7 +3,7 @@
 import pytest
 
 from cni_upgrade.cni.sources import KNOWN
-from cni_upgrade.controller.admission import POLICIES
+from cni_upgrade.controller.admission_policies import POLICIES
 from cni_upgrade.kube.rights import needed as asked_for
 from tests.api.conftest import Kubectl
 from tests.api.server import Server

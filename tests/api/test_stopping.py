@@ -7,10 +7,10 @@ import time
 import pytest
 import yaml
 
+from cni_upgrade.agent.protocol.operation import Kind, Operation, Paths
 from cni_upgrade.api import names
-from cni_upgrade.fleet.config import parse
-from cni_upgrade.fleet.workloads import agent_job
-from cni_upgrade.node.operation import Kind, Operation, Paths
+from cni_upgrade.planner.node.manifests import agent_job
+from cni_upgrade.planner.world.operator_config import parse
 from tests.api.controllers import World, given_back
 from tests.api.nodes import JOBS, Fleet
 from tests.api.spaces import AGENTS

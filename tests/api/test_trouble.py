@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
+from cni_upgrade.agent.protocol.operation import Operation
 from cni_upgrade.api import names
-from cni_upgrade.controller import following, kopf_handlers
+from cni_upgrade.controller import informers, kopf_handlers
+from cni_upgrade.controller.cluster_store import ClusterStore
 from cni_upgrade.controller.controller import Controller as Parts
-from cni_upgrade.controller.following import Follower, kinds
-from cni_upgrade.controller.store import Store
+from cni_upgrade.controller.informers import Informers, kinds
 from cni_upgrade.kube import client as clients
 from cni_upgrade.kube.client import Client, connect
-from cni_upgrade.node.operation import Operation
 from tests.api import objects
 from tests.api.controllers import POLICIES, STATES, Controller, World, check_cured
 from tests.api.nodes import JOBS, NODES, Fleet, add_node
@@ -29,7 +29,7 @@ from tests.api.proxy import Asked, Deed, Proxy, status_of, wait
 from tests.api.spaces import AGENTS, PROOF, pods
 from tests.api.waiting import eventually
 from tests.unit.controller.under_kopf import running
-from tests.unit.fleet.cluster_model import CONFIG
+from tests.unit.planner.cluster_model import CONFIG
 
 TWO = {"maxUnavailable": 2, "maxParallel": 2}
 PAIR = ["node-a", "node-b"]
@@ -152,7 +152,7 @@ async def test_a_watch_that_dies_without_a_word_is_noticed(
     """One that brings nothing for 90 s, bookmarks included, is begun anew; here after 2 s."""
     monkeypatch.setattr(clients, "_QUIET", 2.0)
     client = Client(await connect("test", str(through)))
-    store = Store(CONFIG, "")
+    store = ClusterStore(CONFIG, "")
 
     async def follow() -> None:
         listed = asyncio.Event()
@@ -163,7 +163,7 @@ async def test_a_watch_that_dies_without_a_word_is_noticed(
                     await kind.replace(client)
                 listed.set()
 
-        await Follower(client, store, lambda: None, listed.clear, ready).run()
+        await Informers(client, store, lambda: None, listed.clear, ready).run()
 
     def late() -> None:
         add_node(world.api, "node-late")
@@ -202,9 +202,9 @@ async def test_warnings_are_not_read_again_where_etcd_has_forgotten_the_last_one
     world: World, through: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """etcd forgets what is five minutes old, and no bookmark tells a watch of Events of later."""
-    monkeypatch.setattr(following, "LISTEN", 1)
-    monkeypatch.setattr(following, "PAUSES", (0.1,))
-    store = Store(CONFIG, "")
+    monkeypatch.setattr(informers, "LISTEN", 1)
+    monkeypatch.setattr(informers, "PAUSES", (0.1,))
+    store = ClusterStore(CONFIG, "")
     told: list[str] = []
     hear = store.warnings.hear
 
@@ -228,7 +228,7 @@ async def test_warnings_are_not_read_again_where_etcd_has_forgotten_the_last_one
         """All was listed."""
 
     client = Client(await connect("test", str(through)))
-    follower = Follower(client, store, lambda: None, lambda: None, ready)
+    follower = Informers(client, store, lambda: None, lambda: None, ready)
     # Told in the order of their names, which is not that in which they happened.
     for name in ("later", "earlier"):
         await asyncio.to_thread(warn, name)
@@ -390,7 +390,7 @@ def test_an_upgrade_of_the_operator_in_the_middle_runs_no_node_twice(
     """A process with another configuration goes on with the node that the last one has begun.
 
     The admission policy knows one agent image, so the configuration differs in that of proofs; that
-    the agent's is part of no operation is in tests/unit/fleet/test_orders.py.
+    the agent's is part of no operation is in tests/unit/planner/node/test_operations.py.
     """
     fleet.add(world.api, "node-a", "node-b", "node-c")
     before = len(world.writes())

@@ -12,9 +12,18 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cni_upgrade.fleet.config import OperatorConfig
-from cni_upgrade.node import agent, message
-from cni_upgrade.node.operation import FileOrder, Kind, Operation, Outcome, Paths, Result, Target
+from cni_upgrade.agent import agent
+from cni_upgrade.agent.protocol import termination_message
+from cni_upgrade.agent.protocol.operation import (
+    FileOrder,
+    Kind,
+    Operation,
+    Outcome,
+    Paths,
+    Result,
+    Target,
+)
+from cni_upgrade.planner.world.operator_config import OperatorConfig
 from tests.cluster import build
 
 RUNTIME = "containerd://1.6.2"
@@ -76,7 +85,7 @@ def recorded(folder: Path, config: OperatorConfig) -> Answers:
 
 
 def _marked(result: Result) -> str:
-    text = message.encode(result).decode()
+    text = termination_message.encode(result).decode()
     marked = text.replace(result.id, "@ID@").replace(_NODE, "@NODE@")
     if "@ID@" not in marked or "@NODE@" not in marked:
         raise RuntimeError(f"the message is packed, nothing can be put into it: {text[:80]}")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cni_upgrade.fleet.config import OperatorConfig
-from cni_upgrade.fleet.workloads import agent_job, proof_pod
+from cni_upgrade.agent.protocol.operation import Kind, Operation, Target
 from cni_upgrade.kube.client import Client, connect
 from cni_upgrade.kube.resources import JOBS, NODE_STATES, PODS, Resource
-from cni_upgrade.node.operation import Kind, Operation, Target
+from cni_upgrade.planner.node.manifests import agent_job, proof_pod
+from cni_upgrade.planner.world.operator_config import OperatorConfig
 from tests.api.spaces import AGENTS, PROOF
 from tests.api.waiting import eventually
 from tests.bench.answers import RUNTIME, Answers

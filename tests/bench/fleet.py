@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from cni_upgrade.api import names
-from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.resources import LEASES, NODES, POLICIES
+from cni_upgrade.planner.world.operator_config import OperatorConfig, parse
 from tests.api.waiting import eventually
 from tests.bench import kwok
 from tests.bench.answers import Answers, recorded

@@ -15,7 +15,7 @@ import yaml
 
 from cni_upgrade.api import names
 from cni_upgrade.kube.client import Client, NoCredentialsError
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.interface import KubeError
 from cni_upgrade.kube.resources import NODES, POLICIES, Resource
 from tests.bench import kwok
 from tests.bench.cluster import Cluster, run_kubectl

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from cni_upgrade.fleet.config import OperatorConfig, parse
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.resources import NAMESPACES, Resource
+from cni_upgrade.planner.world.operator_config import OperatorConfig, parse
 from tests.api.spaces import AGENTS, OPERATOR, PROOF, SYSTEM
 from tests.api.waiting import eventually
 from tests.bench.cluster import Cluster, kubectl

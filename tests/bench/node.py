@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from cni_upgrade.node.operation import Kind, Operation, Paths, Target
+from cni_upgrade.agent.protocol.operation import Kind, Operation, Paths, Target
 from tests.bench import image
 from tests.bench.measure import Command
 from tests.cluster import build as cluster
@@ -28,7 +28,7 @@ RELEASE = "1.9.1"
 MANY = (250, 500, 1000)
 PYTHON = ("python3", "-I", "-B", "-u")
 EMPTY = "import os; os._exit(0)"
-IMPORTS = f"import cni_upgrade.node.agent, cni_upgrade.node.audit; {EMPTY}"
+IMPORTS = f"import cni_upgrade.agent.agent, cni_upgrade.agent.audit; {EMPTY}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Node:
         )
         order = f"CNI_UPGRADE_OPERATION={json.dumps(operation.to_json())}"
         log = "CNI_UPGRADE_TERMINATION_LOG=/tmp/message"
-        return self.inside(*PYTHON, "-m", "cni_upgrade.node.agent", environment=(order, log))
+        return self.inside(*PYTHON, "-m", "cni_upgrade.agent.agent", environment=(order, log))
 
     def inside(self, *command: str, environment: tuple[str, ...] = ()) -> Command:
         """A command in the image, with nothing of this environment."""

@@ -6,15 +6,15 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cni_upgrade.controller.cluster_store import ClusterStore
+from cni_upgrade.controller.event_recorder import EventRecorder
 from cni_upgrade.controller.executor import Executor
-from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
-from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.controller.store import Store
-from cni_upgrade.fleet.config import OperatorConfig
-from cni_upgrade.fleet.memory import Memory
-from cni_upgrade.fleet.planner import plan
+from cni_upgrade.controller.reconcile_loop import ReconcileLoop
 from cni_upgrade.kube.client import Client, connect
+from cni_upgrade.planner.pass_cache import PassCache
+from cni_upgrade.planner.plan import plan
+from cni_upgrade.planner.world.operator_config import OperatorConfig
 
 
 async def plan_times(kubeconfig: Path, config: OperatorConfig, times: int) -> list[float]:
@@ -24,15 +24,15 @@ async def plan_times(kubeconfig: Path, config: OperatorConfig, times: int) -> li
     """
     client = Client(await connect("bench", str(kubeconfig)))
     try:
-        store = Store(config, "")
-        recorder = Recorder(client)
+        store = ClusterStore(config, "")
+        recorder = EventRecorder(client)
         executor = Executor(client, store, recorder)
         metrics = Metrics(client, executor, recorder, lambda: False)
-        await Loop(client, store, executor, metrics, lambda: False).resync()
+        await ReconcileLoop(client, store, executor, metrics, lambda: False).resync()
     finally:
         await client.close()
     world = store.snapshot(datetime.now(UTC))
-    found, memory = [], Memory()
+    found, memory = [], PassCache()
     for _ in range(times):
         began = time.perf_counter()
         plan(world, memory)

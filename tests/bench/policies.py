@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from cni_upgrade.fleet.config import parse
+from cni_upgrade.planner.world.operator_config import parse
 from tests.api.controllers import Controller, World
 from tests.api.nodes import Fleet
 from tests.bench.planning import plan_times

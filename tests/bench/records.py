@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from cni_upgrade.agent.protocol import termination_message
 from cni_upgrade.api import names
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
-from cni_upgrade.fleet.node_conditions import conditions
-from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.settle import observed, seen
-from cni_upgrade.node import message
+from cni_upgrade.planner.node.audit_result import observed, seen
+from cni_upgrade.planner.status.node_conditions import conditions
+from cni_upgrade.planner.world.kubernetes_objects import Node
 from tests.bench import kwok
 from tests.bench.answers import Answers
 
@@ -39,7 +39,7 @@ def status(answers: Answers) -> Object:
     """What an audit has found, as the controller writes it down."""
     raw = kwok.node(0)
     raw["metadata"] |= {"uid": f"{0:032x}", "resourceVersion": "1"}
-    result = message.decode(answers.audit)
+    result = termination_message.decode(answers.audit)
     if result.report is None:
         raise RuntimeError("the recorded audit has no report")
     now = datetime.now(UTC)

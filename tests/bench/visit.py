@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cni_upgrade.kube.client import Client
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.interface import KubeError
 from cni_upgrade.kube.resources import LEASES, NODES, PODS, Resource
 from tests.bench.cluster import NODE_LEASES, Cluster
 from tests.bench.foreign import PREFIX, RefusedError

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from cni_upgrade.controller import configuration
-from cni_upgrade.controller.lease import micro_time
+from cni_upgrade.controller import config_file
+from cni_upgrade.controller.leader_lease import micro_time
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.resources import LEASES, NODE_STATES
 from cni_upgrade.kube.rights import LEASE
@@ -75,7 +75,7 @@ def main(number: int) -> None:
         shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text())
         (folder / "config.yaml").write_text(shipped["data"]["config.yaml"])
         shutil.copy2(plane.kubeconfig, folder / "kubeconfig")
-        config = configuration.read(folder / "config.yaml")
+        config = config_file.read(folder / "config.yaml")
         (folder / "host").mkdir()
         status = records.status(recorded(folder / "host", config))
         print(f"{number} records of {len(str(status))} characters", flush=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cni_upgrade.fleet.hanging import LONG
+from cni_upgrade.planner.node.stuck_pods import LONG
 from tests.api.spaces import ACCOUNT
 from tests.e2e.api import Object, wait
 from tests.e2e.machine import Snapshot

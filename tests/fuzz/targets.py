@@ -12,6 +12,14 @@ from typing import Any
 
 import jsonpatch
 
+from cni_upgrade.agent import agent
+from cni_upgrade.agent.discovery import sandboxes
+from cni_upgrade.agent.files import backup
+from cni_upgrade.agent.plugins import build_info as buildinfo
+from cni_upgrade.agent.protocol import termination_message
+from cni_upgrade.agent.protocol.json_members import MemberError
+from cni_upgrade.agent.protocol.operation import Kind, Operation, Outcome, Result
+from cni_upgrade.agent.protocol.termination_message import MessageError
 from cni_upgrade.cli import jsontext
 from cni_upgrade.cni import config, document, sources, versions
 from cni_upgrade.cni.conversion import convert
@@ -19,10 +27,6 @@ from cni_upgrade.cni.document import DocumentError, TooDeepError
 from cni_upgrade.cni.facts import UNKNOWN, Support, Target
 from cni_upgrade.cni.rewrite import RELEASES, RewriteError, rewrite
 from cni_upgrade.cni.source_verdict import User, configmap_patch, judge_source
-from cni_upgrade.node import agent, backup, buildinfo, message, sandboxes
-from cni_upgrade.node.members import MemberError
-from cni_upgrade.node.message import MessageError
-from cni_upgrade.node.operation import Kind, Operation, Outcome, Result
 from tests.judge.folders import Choices, content
 
 NAMES = ("10-a.conflist", "10-b.conf")
@@ -152,13 +156,13 @@ def report(data: bytes) -> None:
     """A message is a result or a MessageError; a result fits again, and is the same again."""
     text = document_of(data, "report/seed-audit").decode("utf-8", "surrogateescape")
     try:
-        result = message.decode(text)
+        result = termination_message.decode(text)
     except MessageError:
         return
-    assert Result.from_json(json.loads(message.compact(result))) == _clean(result)
-    packed = message.encode(result)
-    assert len(packed) <= message.LIMIT
-    again = message.decode(packed.decode("ascii"))
+    assert Result.from_json(json.loads(termination_message.compact(result))) == _clean(result)
+    packed = termination_message.encode(result)
+    assert len(packed) <= termination_message.LIMIT
+    again = termination_message.decode(packed.decode("ascii"))
     assert again.outcome == result.outcome
     assert again.truncated or again == _clean(result)
 
@@ -212,7 +216,10 @@ def node(data: bytes) -> None:
         order = Operation(f"audit-{0:020x}", Kind.AUDIT, "node", runtime, root=folder)
         result = agent.run(order)
     assert result.report is not None
-    assert message.decode(message.encode(result).decode("ascii")).outcome == result.outcome
+    assert (
+        termination_message.decode(termination_message.encode(result).decode("ascii")).outcome
+        == result.outcome
+    )
 
 
 def state(data: bytes) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade.agent.agent import run
+from cni_upgrade.agent.protocol.operation import FileOrder, Kind, Operation, Outcome, Paths, Result
+from cni_upgrade.agent.protocol.operation import Target as Wanted
+from cni_upgrade.agent.protocol.paths import Known
 from cni_upgrade.cni import config, runtimes
 from cni_upgrade.cni.facts import Facts, Target
 from cni_upgrade.cni.rewrite import rewrite
 from cni_upgrade.cni.verdict import judge
-from cni_upgrade.node.agent import run
-from cni_upgrade.node.operation import FileOrder, Kind, Operation, Outcome, Paths, Result
-from cni_upgrade.node.operation import Target as Wanted
-from cni_upgrade.node.paths import Known
 from tests.judge.build import RELEASES
 from tests.judge.carriers import CONTAINERD
 from tests.judge.weave import lay_weave

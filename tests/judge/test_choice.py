@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, seed
 from hypothesis.strategies import binary, sampled_from
 
+from cni_upgrade.agent.plugins import probe
 from cni_upgrade.cni import config, folder, runtimes
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Support
-from cni_upgrade.node import probe
 from tests.judge import build
 from tests.judge.build import OCICNI
 from tests.judge.drawing import draws
@@ -24,7 +24,7 @@ from tests.judge.folders import BYTES, Folder
 from tests.judge.folders import folder as generated
 from tests.judge.laid import inline, lay, network_of
 from tests.judge.process import Judge, running
-from tests.unit.node.host import Host
+from tests.unit.agent.host import Host
 
 FOLDERS = int(os.environ.get("JUDGE_CHOICES", "600"))
 PLUGINS = {"bridge": "1.1.0", "ptp": "0.4.0", "portmap": "1.1.0", "firewall": "1.0.0"}

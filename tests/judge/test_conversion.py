@@ -16,6 +16,9 @@ import pytest
 from hypothesis import given, seed
 from hypothesis.strategies import binary
 
+from cni_upgrade.agent.agent import run
+from cni_upgrade.agent.files import transaction
+from cni_upgrade.agent.protocol.operation import FileOrder, Form, Kind, Outcome, Target
 from cni_upgrade.cni import config, golang, versions
 from cni_upgrade.cni.conversion import convert
 from cni_upgrade.cni.facts import Facts, Support
@@ -23,9 +26,6 @@ from cni_upgrade.cni.facts import Target as EngineTarget
 from cni_upgrade.cni.folder import loadable
 from cni_upgrade.cni.succession import list_name
 from cni_upgrade.cni.verdict import judge
-from cni_upgrade.node import transaction
-from cni_upgrade.node.agent import run
-from cni_upgrade.node.operation import FileOrder, Form, Kind, Outcome, Target
 from tests.judge.build import RELEASES
 from tests.judge.carriers import CONTAINERD
 from tests.judge.drawing import draws
@@ -33,7 +33,7 @@ from tests.judge.folders import BYTES, Choices, Folder, content
 from tests.judge.laid import lay
 from tests.judge.process import Judge
 from tests.judge.world import World, can_run
-from tests.unit.node.host import Host
+from tests.unit.agent.host import Host
 
 FOLDERS = int(os.environ.get("JUDGE_CONVERSIONS", "400"))
 ASKED = EngineTarget(form="List")

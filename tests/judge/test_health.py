@@ -21,24 +21,24 @@ import yaml
 
 from cni_upgrade.api import names
 from cni_upgrade.api.parse import parse_policy
-from cni_upgrade.fleet import unread
-from cni_upgrade.fleet.containing import unplannable
-from cni_upgrade.fleet.decisions import SetStatus
-from cni_upgrade.fleet.objects import Node
-from cni_upgrade.fleet.selection import matches
-from cni_upgrade.fleet.snapshot import Snapshot, Unjudged, Unread
+from cni_upgrade.planner.status import unreadable_policy
+from cni_upgrade.planner.world.decisions import SetStatus
+from cni_upgrade.planner.world.errors import unplannable
+from cni_upgrade.planner.world.governance import matches
+from cni_upgrade.planner.world.kubernetes_objects import Node
+from cni_upgrade.planner.world.snapshot import Snapshot, Unjudged, Unread
 from tests.judge import build
 from tests.unit.api.kstatus import health
-from tests.unit.fleet import rollout
-from tests.unit.fleet.api_model import Api, Raw, merged
-from tests.unit.fleet.cluster_model import CONFIG
-from tests.unit.fleet.courses import COURSES
-from tests.unit.fleet.lost_answers import LOST_ANSWERS
-from tests.unit.fleet.mishaps import Mishaps, some_node, some_policy
-from tests.unit.fleet.rollout import Chaos, Rollout
-from tests.unit.fleet.samples import NOW, node, policy
-from tests.unit.fleet.scenarios import SCENARIOS
-from tests.unit.fleet.test_policy_status import status, world
+from tests.unit.planner import played_rollout
+from tests.unit.planner.api_model import Api, Raw, merged
+from tests.unit.planner.cluster_model import CONFIG
+from tests.unit.planner.courses import COURSES
+from tests.unit.planner.lost_answers import LOST_ANSWERS
+from tests.unit.planner.mishaps import Mishaps, some_node, some_policy
+from tests.unit.planner.played_rollout import Chaos, Rollout
+from tests.unit.planner.samples import NOW, node, policy
+from tests.unit.planner.scenarios import SCENARIOS
+from tests.unit.planner.status.test_policy_status import status, world
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(12)
@@ -174,7 +174,7 @@ def album() -> dict[str, Seen]:
         # The unit tests hold the same rollouts against their rules, at the price of a second plan.
         patch.setattr(Rollout, "_check_memory", lambda *_: None)
         for rule in ("check", "check_course", "check_order"):
-            patch.setattr(rollout, rule, lambda *_: None)
+            patch.setattr(played_rollout, rule, lambda *_: None)
         plays: list[tuple[str, Callable[[], Rollout]]] = [
             (play.__name__, play) for play in (*SCENARIOS, *COURSES, *LOST_ANSWERS)
         ]
@@ -200,7 +200,7 @@ def rare() -> Iterator[tuple[str, Raw]]:
     said = unplannable(broken, world(broken, "Done"), OverflowError("date value out of range"))
     yield "a policy that cannot be planned for", merged(broken.to_api(), {"status": said.to_api()})
     unknown = Unread("cure-uid", "1", 1, -1, "spec.mode: Input should be 'Audit' or 'Enforce'")
-    [turn] = unread.turns(Snapshot(now=NOW, config=CONFIG, unread={"cure": unknown}))
+    [turn] = unreadable_policy.turns(Snapshot(now=NOW, config=CONFIG, unread={"cure": unknown}))
     [word] = [act for act in turn.decisions if isinstance(act, SetStatus)]
     yield "a policy of a newer operator", merged(policy().to_api(), {"status": dict(word.status)})
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade.agent.discovery import sandboxes
 from cni_upgrade.cni import config, runtimes
 from cni_upgrade.cni.facts import Facts, Support, Target
 from cni_upgrade.cni.rewrite import rewrite
 from cni_upgrade.cni.verdict import Judgement, judge
-from cni_upgrade.node import sandboxes
 from tests.judge import build
 from tests.judge.carriers import CONTAINERD, CRIO
 from tests.judge.world import World, can_run

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from cni_upgrade.node import renames
-from cni_upgrade.node.agent import run
-from cni_upgrade.node.result import Outcome
+from cni_upgrade.agent.agent import run
+from cni_upgrade.agent.files import renames
+from cni_upgrade.agent.protocol.result import Outcome
 from tests.cluster import build
-from tests.unit.node.host import VERSIONLESS, Host
+from tests.unit.agent.host import VERSIONLESS, Host
 
 NAME = "10-pod.conflist"
 BROKEN = VERSIONLESS.replace("{\n", '{\n  "cniVersion": 1,\n', 1)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade.agent.discovery import sandboxes
 from cni_upgrade.cni import config, runtimes
 from cni_upgrade.cni.facts import UNKNOWN, Facts, Target
 from cni_upgrade.cni.rewrite import rewrite
 from cni_upgrade.cni.verdict import Judgement, judge
-from cni_upgrade.node import sandboxes
 from tests.judge.ahead import Ahead, ahead
 from tests.judge.build import RELEASES
 from tests.judge.carriers import CONTAINERD, CRIO

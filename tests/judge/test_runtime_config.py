@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from cni_upgrade.agent.discovery import runtime_config
+from cni_upgrade.agent.discovery.containerd_config import CONTAINERD
+from cni_upgrade.agent.discovery.crio_config import CRIO, CRIO_DROP_INS
 from cni_upgrade.cni.runtime_config import DEFAULT_BIN_DIRS, DEFAULT_CONF_DIR, Stated
-from cni_upgrade.node import runtime_config
-from cni_upgrade.node.containerd_config import CONTAINERD
-from cni_upgrade.node.crio_config import CRIO, CRIO_DROP_INS
 from tests.cluster import build as cluster
 
 RELEASES = ("1.6.2", "1.6.38", "2.4.2")

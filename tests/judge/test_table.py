@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade.agent.survey import config_file
 from cni_upgrade.cni import config
 from cni_upgrade.cni.findings import Code
 from cni_upgrade.cni.rewrite import RewriteError, rewrite
-from cni_upgrade.node.survey import config_file
 from tests.judge.process import Judge
 from tests.judge.table import ALL, HEAD, PLUGINS, ROWS, Row
 

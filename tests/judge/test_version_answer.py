@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade.agent.plugins import plugin_run, probe
 from cni_upgrade.cni import version_answer
 from cni_upgrade.cni.golang import DecodeError
-from cni_upgrade.node import plugin_run, probe
 from tests.judge.build import RELEASES
 from tests.judge.process import Judge, running
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cni_upgrade.agent.plugins import build_info
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.node import LOOPBACK, LOOPBACK_NETWORK
-from cni_upgrade.node import buildinfo
 from tests.cluster import build as cluster
 from tests.cluster import debian
 from tests.judge.process import Judge
@@ -50,7 +50,7 @@ def ask(binary: Path) -> Support:
         timeout=30,
     )
     support = Support.told(binary.name, json.loads(done.stdout)["supportedVersions"])
-    return replace(support, release=buildinfo.plugins(str(binary)))
+    return replace(support, release=build_info.plugins(str(binary)))
 
 
 class World:

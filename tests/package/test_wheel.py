@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.node.host import VERSIONLESS, Host
+from tests.unit.agent.host import VERSIONLESS, Host
 
 ROOT = Path(__file__).parents[2]
 PIP = ("-m", "pip", "--disable-pip-version-check")

@@ -6,9 +6,9 @@ import json
 import time
 from collections.abc import Callable, Iterator
 
+from cni_upgrade.agent.files import backup
+from cni_upgrade.agent.files.state import State
 from cni_upgrade.api import names
-from cni_upgrade.node import backup
-from cni_upgrade.node.state import State
 from tests.api.spaces import PROOF
 from tests.e2e.api import CORE, POLICIES, STATES, condition
 from tests.e2e.machine import STATE_FOLDER

@@ -26,7 +26,7 @@ PAUSED: Final = "cniupgrade.dev/paused"
 STOP: Final = "cniupgrade.dev/stop"
 """On the namespace of the agents: nothing begins anywhere, unless "false". Its value says why."""
 CORDONED_BY: Final = "cniupgrade.dev/cordoned-by"
-"""On a Node: the operation that cordoned it. See fleet/cordon.py for whose cordon it is."""
+"""On a Node: the operation that cordoned it. See planner/node/cordon.py for whose cordon it is."""
 RETRY: Final = "cniupgrade.dev/retry"
 """On a node state or a policy: a new value asks for another attempt now."""
 

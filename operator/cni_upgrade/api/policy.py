@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from cni_upgrade.agent.protocol.operation import ManagedFiles
 from cni_upgrade.api import names
 from cni_upgrade.api.base import Model
 from cni_upgrade.api.drain import Drain
@@ -15,7 +16,6 @@ from cni_upgrade.api.policy_status import PolicyStatus
 from cni_upgrade.api.rollout import Rollout
 from cni_upgrade.api.target import Target
 from cni_upgrade.api.verify import OnFailure, Verify
-from cni_upgrade.node.operation import ManagedFiles
 
 
 class Mode(StrEnum):

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from cni_upgrade.agent.protocol.operation import Form, RewriteMode, Selection
 from cni_upgrade.api.base import Model
-from cni_upgrade.node.operation import Form, RewriteMode, Selection
 
 SpecVersion = Literal["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
 

@@ -3,9 +3,9 @@
 The one line comes from the engine (`Code.about`).
 """
 
+from cni_upgrade.agent.protocol.errors import ABOUT
 from cni_upgrade.cli.stories import STORIES
 from cni_upgrade.cni.findings import Code
-from cni_upgrade.node.errors import ABOUT
 
 
 def lines(code: str) -> list[str] | None:

@@ -5,15 +5,15 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cni_upgrade.agent import make_report
+from cni_upgrade.agent.protocol.operation import Operation
+from cni_upgrade.agent.protocol.paths import Paths
+from cni_upgrade.agent.protocol.report import Report
+from cni_upgrade.agent.survey import Survey, survey
 from cni_upgrade.cli.answer import CannotError
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 from cni_upgrade.cni.rewrite import RewriteError, Rewritten, diff
-from cni_upgrade.node import report
-from cni_upgrade.node.operation import Operation
-from cni_upgrade.node.paths import Paths
-from cni_upgrade.node.reported import Report
-from cni_upgrade.node.survey import Survey, survey
 
 STDIN = "-"
 GOOD = (Verdict.COMPATIBLE, Verdict.NOT_CNI)
@@ -102,7 +102,7 @@ def at_machine(operation: Operation) -> Look:
     for finding in [*seen.findings, *unread, *files] if os.geteuid() else ():
         if denied in finding.message:
             raise CannotError(f"{finding.message}; run it as root")
-    return Look(seen, report.make(seen, report.judge(seen)))
+    return Look(seen, make_report.make(seen, make_report.judge(seen)))
 
 
 def without_pods(made: Report) -> Report:

@@ -13,6 +13,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from cni_upgrade.agent import file_io, make_report
+from cni_upgrade.agent.discovery.folders import Folders, resolve
+from cni_upgrade.agent.plugins import probe
+from cni_upgrade.agent.protocol.contract import Kind
+from cni_upgrade.agent.protocol.operation import ManagedFiles
+from cni_upgrade.agent.protocol.paths import Known, Paths
+from cni_upgrade.agent.survey import Survey, config_file
 from cni_upgrade.cli.answer import CannotError
 from cni_upgrade.cli.look import STDIN, Look, without_pods
 from cni_upgrade.cli.options import named_bin_dirs, operation, reason
@@ -21,12 +28,6 @@ from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
 from cni_upgrade.cni.node import LOOPBACK
-from cni_upgrade.node import files, probe, report
-from cni_upgrade.node.contract import Kind
-from cni_upgrade.node.folders import Folders, resolve
-from cni_upgrade.node.operation import ManagedFiles
-from cni_upgrade.node.paths import Known, Paths
-from cni_upgrade.node.survey import Survey, config_file
 
 KNOWN = Known("nothing but what was named: the file is on no node")
 
@@ -50,7 +51,9 @@ def looks(options: argparse.Namespace) -> list[Look]:
     made = []
     for path, each in found:
         survey = Survey(asked, seen, (each,), answers if bin_dirs else _unasked(each), (), ())
-        made.append(Look(survey, without_pods(report.make(survey, report.judge(survey))), path))
+        made.append(
+            Look(survey, without_pods(make_report.make(survey, make_report.judge(survey))), path)
+        )
     return made
 
 
@@ -98,11 +101,11 @@ def _of_stdin() -> Config:
     """A list if it holds plugins, for there is no name to tell it by."""
     if sys.stdin is None:
         raise CannotError("standard input is closed: expected a CNI config")
-    data = sys.stdin.buffer.read(files.CONFIG_LIMIT + 1)
+    data = sys.stdin.buffer.read(file_io.CONFIG_LIMIT + 1)
     if not data.strip():
         raise CannotError("standard input is empty: expected a CNI config")
-    if len(data) > files.CONFIG_LIMIT:
-        raise CannotError(f"standard input is larger than {files.CONFIG_LIMIT} bytes")
+    if len(data) > file_io.CONFIG_LIMIT:
+        raise CannotError(f"standard input is larger than {file_io.CONFIG_LIMIT} bytes")
     named = "stdin.conflist" if _holds_plugins(data) else "stdin.conf"
     return replace(config.read(named, data), data=data)
 

@@ -14,11 +14,11 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from cni_upgrade.agent import signals
+from cni_upgrade.agent.protocol.contract import SCHEMA
 from cni_upgrade.cli import jsontext, options, verbs, yamltext
 from cni_upgrade.cli.answer import COULD_NOT, Answer, CannotError
 from cni_upgrade.cli.schema import Failure
-from cni_upgrade.node import stop
-from cni_upgrade.node.contract import SCHEMA
 
 _CODES = "Exit codes: 0 nothing to do (or done), 1 something was found, 2 it could not be done."
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _UsageError as error:
         _tell(Failure.USAGE, error.message, output)
         raise
-    except (CannotError, stop.StoppedError) as error:
+    except (CannotError, signals.StoppedError) as error:
         return _fail(Failure.CANNOT, str(error), output)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    stop.listen()
+    signals.listen()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files are bytes, not text
@@ -73,7 +73,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     if sys.stdout is None:  # `>&-`; known before anything is written
         return _complain("standard output is closed: there is nowhere to answer")
     answer: Answer = asked.verb(asked)
-    stop.finish()
+    signals.finish()
     for number in (signal.SIGINT, signal.SIGTERM):  # what is to be done is done
         signal.signal(number, signal.SIG_DFL)
     try:

@@ -7,15 +7,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cni_upgrade.agent import file_io
+from cni_upgrade.agent.discovery import host_files, runtime_config
+from cni_upgrade.agent.discovery.folders import resolve, same
+from cni_upgrade.agent.protocol.contract import Kind
+from cni_upgrade.agent.protocol.operation import ManagedFiles, Operation, digest, operation_id
+from cni_upgrade.agent.protocol.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS, Paths
+from cni_upgrade.agent.protocol.target import Form, RewriteMode, Selection, Target
 from cni_upgrade.cli.answer import CannotError
 from cni_upgrade.cni import runtimes, versions
 from cni_upgrade.cni.readiness import UnknownRuntimeError, releases
-from cni_upgrade.node import files, host_files, runtime_config
-from cni_upgrade.node.contract import Kind
-from cni_upgrade.node.folders import resolve, same
-from cni_upgrade.node.operation import ManagedFiles, Operation, digest, operation_id
-from cni_upgrade.node.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS, Paths
-from cni_upgrade.node.target import Form, RewriteMode, Selection, Target
 
 CONFIG_FOLDERS = (
     "/var/lib/rancher/k3s/agent/etc/cni/net.d",
@@ -298,8 +299,8 @@ def _check_folder(option: str, root: str, path: str) -> None:
     if not path:
         return
     try:
-        with files.opened_folder(resolve(root, path)) as folder:
-            files.names(folder)
+        with file_io.opened_folder(resolve(root, path)) as folder:
+            file_io.names(folder)
     except OSError as error:
         where = f"{option} {path}" + (f" beneath {root}" if root else "")
         raise CannotError(f"{where}: {reason(error)}") from error

@@ -8,11 +8,11 @@ the documents of every verb against it, and every member that they have must be 
 from enum import StrEnum
 from typing import Any
 
+from cni_upgrade.agent.protocol.contract import SCHEMA, Kind
+from cni_upgrade.agent.protocol.report import Source
+from cni_upgrade.agent.protocol.result import Outcome
 from cni_upgrade.cni.findings import Severity
 from cni_upgrade.cni.judgement import Action, Verdict
-from cni_upgrade.node.contract import SCHEMA, Kind
-from cni_upgrade.node.reported import Source
-from cni_upgrade.node.result import Outcome
 
 Schema = dict[str, Any]
 

@@ -8,17 +8,17 @@ import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from cni_upgrade.agent.discovery.sandboxes import MISSING, MOST_NAMED
+from cni_upgrade.agent.files.backup import Backup
+from cni_upgrade.agent.protocol.contract import Kind
+from cni_upgrade.agent.protocol.paths import PRESET
+from cni_upgrade.agent.protocol.report import Report, Source
+from cni_upgrade.agent.protocol.result import Outcome, Result
 from cni_upgrade.cli.look import Look
 from cni_upgrade.cli.stories import STORIES
 from cni_upgrade.cni.facts import Sandbox
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.judgement import Action, FileReport, Verdict
-from cni_upgrade.node.backup import Backup
-from cni_upgrade.node.contract import Kind
-from cni_upgrade.node.paths import PRESET
-from cni_upgrade.node.reported import Report, Source
-from cni_upgrade.node.result import Outcome, Result
-from cni_upgrade.node.sandboxes import MISSING, MOST_NAMED
 
 _NARROWEST, _WIDEST = 60, 100
 _SHORT_ID = 12  # as `crictl ps` shows them

@@ -4,19 +4,19 @@ import argparse
 import shlex
 from dataclasses import replace
 
+from cni_upgrade.agent.agent import run
+from cni_upgrade.agent.files import backup, state
+from cni_upgrade.agent.protocol.contract import SCHEMA, Kind
+from cni_upgrade.agent.protocol.json_members import MemberError
+from cni_upgrade.agent.protocol.operation import FileOrder, Operation, check_backup_id
+from cni_upgrade.agent.protocol.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS, Paths
+from cni_upgrade.agent.protocol.report import file_to_json
+from cni_upgrade.agent.protocol.result import Outcome, Result
 from cni_upgrade.cli import explained, loose, schema, tables
 from cni_upgrade.cli.answer import COULD_NOT, FOUND, NOTHING_TO_DO, Answer, CannotError
 from cni_upgrade.cli.look import GOOD, Look, at_machine, good, serious
 from cni_upgrade.cli.options import named, operation, reason
 from cni_upgrade.cni.judgement import Action
-from cni_upgrade.node import backup, state
-from cni_upgrade.node.agent import run
-from cni_upgrade.node.contract import SCHEMA, Kind
-from cni_upgrade.node.members import MemberError
-from cni_upgrade.node.operation import FileOrder, Operation, check_backup_id
-from cni_upgrade.node.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS, Paths
-from cni_upgrade.node.reported import file_to_json
-from cni_upgrade.node.result import Outcome, Result
 
 
 def audit(options: argparse.Namespace) -> Answer:

@@ -1,1 +1,1 @@
-"""Room controller: receives events, calls the planner, carries out what it decides."""
+"""Watches the cluster, calls the planner, and carries out its decisions."""

@@ -13,22 +13,22 @@ import uuid
 from aiohttp.web import AppRunner
 from kubernetes.aio import client
 
-from cni_upgrade.controller import configuration, switch, web
-from cni_upgrade.controller.admission import Admission
+from cni_upgrade.controller import config_file, emergency_stop, http_server
+from cni_upgrade.controller.admission_policies import Admission
 from cni_upgrade.controller.clock import Clock
+from cni_upgrade.controller.cluster_store import ClusterStore
+from cni_upgrade.controller.event_recorder import EventRecorder
 from cni_upgrade.controller.executor import Executor
-from cni_upgrade.controller.following import NOTHING, Follower
-from cni_upgrade.controller.leading import Leading
-from cni_upgrade.controller.lease import Election, Timing
-from cni_upgrade.controller.loop import Loop
+from cni_upgrade.controller.informers import NOTHING, Informers
+from cni_upgrade.controller.leader_election import LeaderElection
+from cni_upgrade.controller.leader_lease import Election, Timing
 from cni_upgrade.controller.metrics import Metrics
 from cni_upgrade.controller.permissions import Permissions
-from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.controller.store import Store
-from cni_upgrade.fleet.config import OperatorConfig
+from cni_upgrade.controller.reconcile_loop import ReconcileLoop
 from cni_upgrade.kube.client import Client
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.interface import KubeError
 from cni_upgrade.kube.resources import NODE_STATES, POLICIES, Resource
+from cni_upgrade.planner.world.operator_config import OperatorConfig
 
 log = logging.getLogger("cni_upgrade")
 
@@ -44,18 +44,22 @@ class Controller:
     ) -> None:
         self.api, self._config, self._arguments = api, config, arguments
         self.client = Client(api)
-        self.store = Store(config, os.environ.get("NODE_NAME", ""), Clock(self.client.now).now)
-        self.recorder = Recorder(self.client, self.store.now)
+        self.store = ClusterStore(
+            config, os.environ.get("NODE_NAME", ""), Clock(self.client.now).now
+        )
+        self.recorder = EventRecorder(self.client, self.store.now)
         executor = Executor(self.client, self.store, self.recorder)
         self.metrics = Metrics(self.client, executor, self.recorder, lambda: self.leading.leads())
         # Not the pod's name alone: a container that was started again is another one.
         identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:12]}"
         election = Election(identity, Timing.of(arguments.lease_seconds))
-        self.leading = Leading(
+        self.leading = LeaderElection(
             self.client, config.namespaces.system, election, lambda: self.loop.elected()
         )
         self.client.fence = self.leading.left
-        self.loop = Loop(self.client, self.store, executor, self.metrics, self.leading.leads)
+        self.loop = ReconcileLoop(
+            self.client, self.store, executor, self.metrics, self.leading.leads
+        )
         self.permissions = Permissions(
             self.client, self.store, self.client.doubted, self.loop.relist
         )
@@ -72,8 +76,8 @@ class Controller:
 
     async def serve(self) -> None:
         """Serve metrics and readiness. Raises PortError where a port of the host is taken."""
-        web.check(self._arguments.health_port)
-        self._runner = await web.serve(
+        http_server.check(self._arguments.health_port)
+        self._runner = await http_server.serve(
             self._arguments.metrics_port, self._unready, self.metrics.page
         )
 
@@ -124,11 +128,11 @@ class Controller:
             background = [
                 tasks.create_task(self.permissions.run()),
                 tasks.create_task(lead(self.permissions, self.leading, self.loop, self.recorder)),
-                tasks.create_task(switch.follow(self.client, self.store, self.loop.wake)),
+                tasks.create_task(emergency_stop.follow(self.client, self.store, self.loop.wake)),
                 tasks.create_task(Admission(self.client, self.metrics.loose).run()),
                 tasks.create_task(self._follower().run()),
             ]
-            await configuration.changed(self._arguments.config, self._config)
+            await config_file.changed(self._arguments.config, self._config)
             log.info("the configuration was changed: the process ends, its next start reads it")
             for task in background:
                 task.cancel()
@@ -136,15 +140,17 @@ class Controller:
     def _unready(self) -> str:
         return unready(self.permissions, self.leading, self.loop, self.store)
 
-    def _follower(self) -> Follower:
+    def _follower(self) -> Informers:
         async def ready() -> None:
             await self.permissions.granted.wait()
             await self.loop.listed.wait()
 
-        return Follower(self.client, self.store, self.loop.wake, self.loop.relist, ready)
+        return Informers(self.client, self.store, self.loop.wake, self.loop.relist, ready)
 
 
-async def lead(permissions: Permissions, leading: Leading, loop: Loop, recorder: Recorder) -> None:
+async def lead(
+    permissions: Permissions, leading: LeaderElection, loop: ReconcileLoop, recorder: EventRecorder
+) -> None:
     """Run until cancelled; nothing of ours is written any more when the lease is released."""
 
     async def stand() -> None:
@@ -165,7 +171,9 @@ async def lead(permissions: Permissions, leading: Leading, loop: Loop, recorder:
         await leading.release()
 
 
-def unready(permissions: Permissions, leading: Leading, loop: Loop, store: Store) -> str:
+def unready(
+    permissions: Permissions, leading: LeaderElection, loop: ReconcileLoop, store: ClusterStore
+) -> str:
     """Return why the cluster is not seen or not acted on; empty where it is."""
     if unknown := permissions.unknown():
         return unknown

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from cni_upgrade.fleet.objects import Pod
-from cni_upgrade.kube.port import KubeError, Reader
+from cni_upgrade.kube.interface import KubeError, Reader
 from cni_upgrade.kube.resources import DAEMONSETS
+from cni_upgrade.planner.world.kubernetes_objects import Pod
 
 AGAIN = 60.0  # seconds for which an answer is good: nodes that are drained at once share it
 REFUSED = 10.0  # seconds before a DaemonSet is asked for again that the API server did not tell

@@ -10,16 +10,16 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from cni_upgrade.api import names
-from cni_upgrade.controller.contests import Contests
-from cni_upgrade.controller.owed import Owed, Standing
-from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.controller.requests import Requests
-from cni_upgrade.controller.shelf import Shelf
-from cni_upgrade.controller.store import Store
-from cni_upgrade.fleet import decisions as d
-from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.turn import LEFTOVER, Turn
-from cni_upgrade.kube.port import Kube, KubeError
+from cni_upgrade.controller.cluster_store import ClusterStore
+from cni_upgrade.controller.event_recorder import EventRecorder
+from cni_upgrade.controller.object_cache import ObjectCache
+from cni_upgrade.controller.pending_events import PendingEvents, Standing
+from cni_upgrade.controller.write_conflicts import WriteConflicts
+from cni_upgrade.controller.writes import Writes
+from cni_upgrade.kube.interface import Kube, KubeError
+from cni_upgrade.planner.world import decisions as d
+from cni_upgrade.planner.world.batch import GARBAGE, Batch
+from cni_upgrade.planner.world.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +54,15 @@ async def _all(asked: Iterable[Awaitable[T]]) -> list[T]:
 class Executor:
     """The only writer. A decision that fails ends its turn; the next pass looks again."""
 
-    def __init__(self, kube: Kube, store: Store, recorder: Recorder) -> None:
-        self._requests = Requests(kube, store, recorder, self._meant)
+    def __init__(self, kube: Kube, store: ClusterStore, recorder: EventRecorder) -> None:
+        self._requests = Writes(kube, store, recorder, self._meant)
         self._store = store
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._stopped = ""
         self._broken = False
         self._dropped = False
-        self._owed = Owed(recorder.say)
-        self._contests = Contests()
+        self._owed = PendingEvents(recorder.say)
+        self._contests = WriteConflicts()
         self.silent = False
         """The API server did not answer: the rest of the turns was put off."""
         self.carried_out: Counter[str] = Counter()
@@ -70,7 +70,7 @@ class Executor:
         self.refused: Counter[str] = Counter()
         """Decisions that the API server refused, by its reason."""
 
-    async def carry_out(self, turns: Iterable[Turn], world: Snapshot) -> bool:
+    async def carry_out(self, turns: Iterable[Batch], world: Snapshot) -> bool:
         """Take all turns; True where each went to its end, or something was learned from it.
 
         Policies come last, and not at all where a node's turn has just met a refusal: they would
@@ -81,8 +81,8 @@ class Executor:
         self._requests.world = world
         self._broken = self._dropped = False
         self._owed.settle(self._standing)
-        nodes: list[Turn] = []
-        policies: list[Turn] = []
+        nodes: list[Batch] = []
+        policies: list[Batch] = []
         turns = tuple(turns)
         self._forget({turn.subject for turn in turns})
         for turn in turns:
@@ -99,11 +99,11 @@ class Executor:
     def _forget(self, subjects: Container[str]) -> None:
         """What was said of leftovers that nobody asks to delete any more: each has a new name."""
         errors = self._store.errors
-        for gone in [s for s in errors if s.startswith(LEFTOVER) and s not in subjects]:
+        for gone in [s for s in errors if s.startswith(GARBAGE) and s not in subjects]:
             del errors[gone]
             self._contests.forget(gone)
 
-    async def _turn(self, turn: Turn, world: Snapshot) -> bool:
+    async def _turn(self, turn: Batch, world: Snapshot) -> bool:
         async with self._places:
             for group in _together(turn.decisions):
                 ends = await _all(self._step(turn, each) for each in group)
@@ -115,7 +115,7 @@ class Executor:
             self._contests.forget(turn.subject)
             return True
 
-    async def _step(self, turn: Turn, decision: d.Decision) -> bool | None:
+    async def _step(self, turn: Batch, decision: d.Decision) -> bool | None:
         """None where the turn goes on; else how it ended, as `carry_out` tells it."""
         if not self._meant() or self._contests.rests(turn.subject, decision):
             return False
@@ -158,7 +158,7 @@ class Executor:
     def _standing(self, kind: str, name: str) -> Standing | None:
         """What is known by now of a record or a policy."""
         states = kind == names.NODE_STATE_KIND
-        shelf: Shelf[Any] = self._store.states if states else self._store.policies
+        shelf: ObjectCache[Any] = self._store.states if states else self._store.policies
         if (item := shelf.items.get(name)) is not None:
             return Standing(item.metadata.resource_version, item.status.to_api())
         if (error := shelf.unreadable.get(name)) is not None:

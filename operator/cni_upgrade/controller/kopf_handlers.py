@@ -17,8 +17,8 @@ import kopf
 from kubernetes.aio.client import ApiClient
 
 from cni_upgrade.controller.controller import Controller
-from cni_upgrade.controller.following import AGENTS_ONLY
-from cni_upgrade.controller.shelf import Shelf
+from cni_upgrade.controller.informers import AGENTS_ONLY
+from cni_upgrade.controller.object_cache import ObjectCache
 from cni_upgrade.kube.resources import JOBS, NODE_STATES, POLICIES, Resource
 
 registry = kopf.OperatorRegistry()
@@ -101,7 +101,7 @@ async def agent_job_event(event: kopf.RawEvent, memo: Controller, **_: object) -
     _hear(memo, JOBS, memo.store.jobs, event)
 
 
-def _hear(memo: Controller, kind: Resource, shelf: Shelf[Any], event: kopf.RawEvent) -> None:
+def _hear(memo: Controller, kind: Resource, shelf: ObjectCache[Any], event: kopf.RawEvent) -> None:
     if event["type"] is None and _relisted(memo, kind):
         # kopf tells nothing of what was deleted before its new list: our own list finds that.
         memo.loop.relist()

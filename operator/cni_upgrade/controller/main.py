@@ -13,13 +13,13 @@ from pathlib import Path
 
 import kopf
 
-from cni_upgrade.controller import configuration, kopf_handlers, web
-from cni_upgrade.controller.configuration import CONFIG
+from cni_upgrade.controller import config_file, http_server, kopf_handlers
+from cni_upgrade.controller.config_file import CONFIG
 from cni_upgrade.controller.controller import Controller
-from cni_upgrade.controller.lease import Timing
-from cni_upgrade.controller.recorder import COMPONENT
-from cni_upgrade.fleet.config import ConfigError, OperatorConfig
+from cni_upgrade.controller.event_recorder import COMPONENT
+from cni_upgrade.controller.leader_lease import Timing
 from cni_upgrade.kube.client import NoCredentialsError, connect
+from cni_upgrade.planner.world.operator_config import ConfigError, OperatorConfig
 
 _LITTER = 50_000
 """Objects made and kept before Python looks for circles among them. With its own 700 a rollout over
@@ -62,8 +62,8 @@ def main() -> None:
     )
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"default {CONFIG}")
     parser.add_argument("--kubeconfig", help="default: the pod's service account")
-    parser.add_argument("--metrics-port", type=int, default=web.METRICS_PORT)
-    parser.add_argument("--health-port", type=int, default=web.HEALTH_PORT)
+    parser.add_argument("--metrics-port", type=int, default=http_server.METRICS_PORT)
+    parser.add_argument("--health-port", type=int, default=http_server.HEALTH_PORT)
     parser.add_argument(
         "--lease-seconds",
         type=_lease_seconds,
@@ -79,8 +79,8 @@ def main() -> None:
     # A line for each probe of the kubelet would bury all others.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     try:
-        asyncio.run(run(configuration.read(arguments.config), arguments))
-    except (ConfigError, web.PortError, NoCredentialsError) as error:
+        asyncio.run(run(config_file.read(arguments.config), arguments))
+    except (ConfigError, http_server.PortError, NoCredentialsError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 

@@ -21,17 +21,17 @@ from prometheus_client.registry import Collector
 from cni_upgrade.api.condition import STALLED
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.phase import Phase
+from cni_upgrade.controller.event_recorder import EventRecorder
 from cni_upgrade.controller.executor import Executor
 from cni_upgrade.controller.label_values import OTHER, LabelValues
-from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.fleet.departure import PAUSED
-from cni_upgrade.fleet.ledger import catch_up
-from cni_upgrade.fleet.objects import Job
-from cni_upgrade.fleet.phases import AT_WORK, FAILED
-from cni_upgrade.fleet.selection import paused, seniority
-from cni_upgrade.fleet.snapshot import Snapshot
-from cni_upgrade.fleet.unread import NOT_UNDERSTOOD
 from cni_upgrade.kube.client import Client
+from cni_upgrade.planner.index.incremental import catch_up
+from cni_upgrade.planner.node.restore_request import PAUSED
+from cni_upgrade.planner.status.unreadable_policy import NOT_UNDERSTOOD
+from cni_upgrade.planner.world.governance import paused, seniority
+from cni_upgrade.planner.world.kubernetes_objects import Job
+from cni_upgrade.planner.world.phases import AT_WORK, FAILED
+from cni_upgrade.planner.world.snapshot import Snapshot
 
 # When a counter began is of no use to Prometheus, and a series more for each.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -40,7 +40,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 class _Counted(Collector):
     """Counters that others keep, read at the moment of the scrape."""
 
-    def __init__(self, client: Client, executor: Executor, recorder: Recorder) -> None:
+    def __init__(self, client: Client, executor: Executor, recorder: EventRecorder) -> None:
         self._client = client
         self._executor = executor
         self._recorder = recorder
@@ -91,7 +91,7 @@ class Metrics:
     """
 
     def __init__(
-        self, client: Client, executor: Executor, recorder: Recorder, leads: Callable[[], bool]
+        self, client: Client, executor: Executor, recorder: EventRecorder, leads: Callable[[], bool]
     ) -> None:
         """`leads`: whether this replica is the one that plans and writes, at a scrape."""
         self._leads = leads

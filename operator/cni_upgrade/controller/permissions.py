@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from cni_upgrade.controller.store import Store
+from cni_upgrade.controller.cluster_store import ClusterStore
 from cni_upgrade.kube import rights
-from cni_upgrade.kube.port import KubeError, Reader
+from cni_upgrade.kube.interface import KubeError, Reader
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class Permissions:
     """Every right: asked for at the start, while one is missing, and whenever one is in doubt."""
 
     def __init__(
-        self, kube: Reader, store: Store, doubted: asyncio.Event, changed: Callable[[], None]
+        self, kube: Reader, store: ClusterStore, doubted: asyncio.Event, changed: Callable[[], None]
     ) -> None:
         """`doubted` is set by who was refused something; `changed` is called with each other
         answer, which stands in the store by then.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from typing import Any, NamedTuple
 
-from cni_upgrade.controller.shelf import version_of
+from cni_upgrade.controller.object_cache import version_of
 
 Raw = Mapping[str, Any]
 

@@ -1,1 +1,1 @@
-"""Room kube: what we ask of Kubernetes, and the one implementation that asks it."""
+"""What is asked of Kubernetes, and the one implementation that asks it."""

@@ -23,9 +23,9 @@ from kubernetes.aio.config import ConfigException
 from pydantic_core import from_json
 
 from cni_upgrade.api import names
-from cni_upgrade.kube.again import insist
-from cni_upgrade.kube.port import KubeError, Listed, Object, tried
+from cni_upgrade.kube.interface import KubeError, Listed, Object, tried
 from cni_upgrade.kube.resources import ACCESS_REVIEWS, EVENTS, LEASES, PODS, Resource
+from cni_upgrade.kube.retry_after import insist
 from cni_upgrade.kube.rights import LEASE
 
 _PAGE = "250"  # of 10 KB each they are 25 MB while they are read

@@ -2,8 +2,8 @@
 
 A list or watch that is refused says nothing but that; asked beforehand, one missing right is a
 condition and a line that says what to add. `manifests/rbac.yaml` gives exactly these, and
-what nothing stalls without: to list ConfigMaps by name (controller/sources.py), and to get our own
-admission policies (controller/admission.py).
+what nothing stalls without: to list ConfigMaps by name (controller/config_sources.py), and to get
+our own admission policies (controller/admission_policies.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cni_upgrade.kube.port import Reader
+from cni_upgrade.kube.interface import Reader
 from cni_upgrade.kube.resources import (
     ACCESS_REVIEWS,
     BUDGETS,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from cni_upgrade.agent.plugins.probe import probe
 from cni_upgrade.cni.facts import Support
-from cni_upgrade.node.probe import probe
 from tests.cluster.lock import held
 from tests.judge import build
 

@@ -7,10 +7,10 @@ import json
 import re
 from pathlib import Path
 
+from cni_upgrade.agent.protocol import operation
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.report import Report
 from cni_upgrade.cni.findings import Finding, Severity
-from cni_upgrade.node import operation
 
 CONTRACT = Path(__file__).parents[3] / "docs" / "operation.md"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cni_upgrade.cli.main import main
-from tests.unit.node.host import Host
+from tests.unit.agent.host import Host
 
 Captured = pytest.CaptureFixture[str]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.node.host import Host
+from tests.unit.agent.host import Host
 
 
 @pytest.fixture

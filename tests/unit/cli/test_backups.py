@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from cni_upgrade.cli.main import main
+from tests.unit.agent.host import VERSIONLESS, Host
 from tests.unit.cli.asking import Captured, ask, flat
-from tests.unit.node.host import VERSIONLESS, Host
 
 
 def test_a_damaged_backup_is_listed_as_one(host: Host, capsys: Captured) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from cni_upgrade.cli import checks_page
 from cni_upgrade.cli.main import main
-from tests.unit.node.host import VERSIONLESS, Host
+from tests.unit.agent.host import VERSIONLESS, Host
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = ("README.md", "docs/cli.md", "docs/engine.md", "docs/operation.md")

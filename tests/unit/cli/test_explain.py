@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from cni_upgrade.agent.protocol.errors import ABOUT
 from cni_upgrade.cli.main import main
 from cni_upgrade.cli.stories import STORIES
 from cni_upgrade.cni.findings import Code
-from cni_upgrade.node.errors import ABOUT
 from tests.unit.cli.asking import Captured
 
 
@@ -22,8 +22,8 @@ def test_explain(capsys: Captured) -> None:
 
 def test_every_code_of_the_node_is_explained() -> None:
     """Codes are words in the source; each must be in the table, and each of the table in use."""
-    folder = Path(__file__).parents[3] / "operator/cni_upgrade/node"
-    source = {path.name: path.read_text() for path in folder.glob("*.py")}
+    folder = Path(__file__).parents[3] / "operator/cni_upgrade/agent"
+    source = {path.name: path.read_text() for path in folder.rglob("*.py")}
     errors = source.pop("errors.py")
     assert errors
     used = "".join(source.values())

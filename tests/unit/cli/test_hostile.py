@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cni_upgrade.cli.main import main
-from tests.unit.node.host import VERSIONLESS, Host
+from tests.unit.agent.host import VERSIONLESS, Host
 
 Captured = pytest.CaptureFixture[str]
 Change = Callable[[Host], object]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cni_upgrade.cli.main import main
 from tests.judge.folders import Choices, content
-from tests.unit.node.host import VERSIONLESS, Host
+from tests.unit.agent.host import VERSIONLESS, Host
 
 Captured = pytest.CaptureFixture[str]
 RUNTIME = ("--runtime", "containerd://1.6.20")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cni_upgrade.agent.protocol.operation import Result
 from cni_upgrade.cli import options
 from cni_upgrade.cli.main import main
-from cni_upgrade.node.operation import Result
+from tests.unit.agent.host import VERSIONLESS, Host
 from tests.unit.cli.asking import Captured, ask, flat
-from tests.unit.node.host import VERSIONLESS, Host
 
 MANIFEST = Path(__file__).parents[3] / "manifests/config.yaml"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.node.host import Host
+from tests.unit.agent.host import Host
 
 OPERATOR = Path(__file__).parents[3] / "operator"
 COMMAND = (sys.executable, "-m", "cni_upgrade.cli.main")

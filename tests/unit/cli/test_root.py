@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cni_upgrade.cli.main import main
-from tests.unit.node.host import VERSIONLESS, Host
+from tests.unit.agent.host import VERSIONLESS, Host
 
 Captured = pytest.CaptureFixture[str]
 HEALTHY = VERSIONLESS.replace("{", '{"cniVersion": "1.0.0",', 1)

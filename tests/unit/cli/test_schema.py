@@ -10,8 +10,8 @@ import yaml
 
 from cni_upgrade.cli import schema
 from cni_upgrade.cli.main import main
+from tests.unit.agent.host import VERSIONLESS, Host
 from tests.unit.cli.jsonschema import problems
-from tests.unit.node.host import VERSIONLESS, Host
 
 Captured = pytest.CaptureFixture[str]
 PUBLISHED = Path(__file__).parents[3] / "schemas/cni-upgrade.schema.json"

@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from cni_upgrade.controller.cluster_store import ClusterStore
+from cni_upgrade.controller.event_recorder import EventRecorder
 from cni_upgrade.controller.executor import Executor
-from cni_upgrade.controller.loop import Loop
 from cni_upgrade.controller.metrics import Metrics
-from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.controller.store import Store
+from cni_upgrade.controller.reconcile_loop import ReconcileLoop
 from cni_upgrade.kube.client import Client, connect
-from cni_upgrade.kube.port import KubeError, Listed, Object, tried
+from cni_upgrade.kube.interface import KubeError, Listed, Object, tried
 from cni_upgrade.kube.resources import (
     ADMISSION_BINDINGS,
     ADMISSION_POLICIES,
@@ -30,8 +30,8 @@ from cni_upgrade.kube.resources import (
     POLICIES,
     Resource,
 )
-from tests.unit.fleet.api_model import ApiError
-from tests.unit.fleet.cluster_model import CONFIG, Cluster
+from tests.unit.planner.api_model import ApiError
+from tests.unit.planner.cluster_model import CONFIG, Cluster
 
 KINDS = {
     NODES: "Node",
@@ -180,12 +180,12 @@ class Made:
     def __init__(self, kube: Memory, client: Client) -> None:
         self.kube = kube
         self.client = client
-        self.store = Store(CONFIG, "")
-        self.recorder = Recorder(kube, self.store.now)
+        self.store = ClusterStore(CONFIG, "")
+        self.recorder = EventRecorder(kube, self.store.now)
         self.executor = Executor(kube, self.store, self.recorder)
         self.leads = True
         self.metrics = Metrics(client, self.executor, self.recorder, lambda: self.leads)
-        self.loop = Loop(kube, self.store, self.executor, self.metrics, lambda: self.leads)
+        self.loop = ReconcileLoop(kube, self.store, self.executor, self.metrics, lambda: self.leads)
 
     async def pass_(self) -> None:
         """The world goes on a little, the store is as new as the lists, one plan is carried out."""

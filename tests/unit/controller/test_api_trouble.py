@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from cni_upgrade.controller import loop as loops
-from cni_upgrade.fleet.workloads import proof_pod
+from cni_upgrade.controller import reconcile_loop as loops
 from cni_upgrade.kube.client import Client
-from cni_upgrade.kube.port import KubeError, Listed, tried
+from cni_upgrade.kube.interface import KubeError, Listed, tried
 from cni_upgrade.kube.resources import LEASES, NODES, Resource
+from cni_upgrade.planner.node.manifests import proof_pod
 from tests.unit.controller.kube_model import Made, silence
 from tests.unit.controller.kube_model import Memory as Cluster
 from tests.unit.controller.passes import becomes, running, until
-from tests.unit.fleet.cluster_model import CONFIG
-from tests.unit.fleet.node_model import SimNode
+from tests.unit.planner.cluster_model import CONFIG
+from tests.unit.planner.node_model import SimNode
 
 
 async def test_half_a_view_changes_nothing_but_says_so(made: Made) -> None:

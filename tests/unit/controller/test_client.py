@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from cni_upgrade.kube import again
 from cni_upgrade.kube import client as clients
+from cni_upgrade.kube import retry_after
 from cni_upgrade.kube.client import Client, NoCredentialsError, connect
-from cni_upgrade.kube.port import KubeError, Listed, tried
+from cni_upgrade.kube.interface import KubeError, Listed, tried
 from cni_upgrade.kube.resources import EVENTS, JOBS, LEASES, NODES
 from cni_upgrade.kube.rights import LEASE, Right, missing
 from tests.unit.controller.kube_model import client_of
@@ -243,7 +243,7 @@ async def test_a_proxy_without_a_clock_is_none(tmp_path: Path) -> None:
 async def test_retry_after_is_waited_for_and_given_up_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(again, "LONGEST", 0.01)
+    monkeypatch.setattr(retry_after, "LONGEST", 0.01)
     asked = 0
     good_after = 3
 
@@ -266,7 +266,7 @@ async def test_retry_after_is_waited_for_and_given_up_in_the_end(
 async def test_each_try_is_told_to_who_asked_and_to_nobody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(again, "LONGEST", 0.01)
+    monkeypatch.setattr(retry_after, "LONGEST", 0.01)
     answers = [429, 200, 503, 403, 0]
 
     async def next_one(request: web.Request) -> web.StreamResponse:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from cni_upgrade.controller.daemonsets import AGAIN, REFUSED, DaemonSets
-from cni_upgrade.fleet.objects import Pod
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.interface import KubeError
+from cni_upgrade.planner.world.kubernetes_objects import Pod
 from tests.unit.controller.kube_model import Made, Memory, silence
-from tests.unit.fleet.node_model import SimNode
-from tests.unit.fleet.samples import pod
+from tests.unit.planner.node_model import SimNode
+from tests.unit.planner.samples import pod
 
 
 def of(daemonset: str, name: str = "x", **patch: Any) -> Pod:

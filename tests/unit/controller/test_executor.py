@@ -13,17 +13,17 @@ from aiohttp import web
 
 from cni_upgrade.api import names
 from cni_upgrade.controller.executor import Executor
-from cni_upgrade.fleet import decisions as d
-from cni_upgrade.fleet.objects import Pod
-from cni_upgrade.fleet.snapshot import Eviction
-from cni_upgrade.fleet.turn import Turn
-from cni_upgrade.kube import again
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube import retry_after
+from cni_upgrade.kube.interface import KubeError
 from cni_upgrade.kube.resources import PODS
+from cni_upgrade.planner.world import decisions as d
+from cni_upgrade.planner.world.batch import Batch
+from cni_upgrade.planner.world.kubernetes_objects import Pod
+from cni_upgrade.planner.world.snapshot import Eviction
 from tests.unit.controller.kube_model import Made, silence
 from tests.unit.controller.test_client import serving
-from tests.unit.fleet.cluster_model import AGENTS, PROOF
-from tests.unit.fleet.node_model import SimNode
+from tests.unit.planner.cluster_model import AGENTS, PROOF
+from tests.unit.planner.node_model import SimNode
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def known(made: Made) -> Made:
 
 async def carry(made: Made, *decisions: d.Decision) -> bool:
     world = made.store.snapshot(made.kube.cluster.now)
-    return await made.executor.carry_out([Turn("node-a", decisions)], world)
+    return await made.executor.carry_out([Batch("node-a", decisions)], world)
 
 
 def set_status(**status: Any) -> d.SetStatus:
@@ -118,7 +118,7 @@ async def test_a_conflict_that_stays_is_a_refusal_and_left_alone_for_longer_each
     known: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("cni_upgrade.controller.contests.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("cni_upgrade.controller.write_conflicts.time.monotonic", lambda: clock[0])
     known.kube.refuse = _says(DENIED, "patch")
     said = [await carry(known, set_status(message="x")) for _ in range(3)]
     assert said == [True, True, False], "chance is no refusal"
@@ -190,7 +190,7 @@ async def test_a_refusal_is_told_in_the_next_message_until_it_is_over(
 
 async def test_a_server_that_does_not_answer_is_asked_no_more(known: Made) -> None:
     known.kube.refuse = lambda verb, plural, name: silence()
-    turns = [Turn(f"turn-{n}", (set_status(message="x"),)) for n in range(100)]
+    turns = [Batch(f"turn-{n}", (set_status(message="x"),)) for n in range(100)]
     world = known.store.snapshot(known.kube.cluster.now)
     assert not await known.executor.carry_out(turns, world)
     assert known.executor.silent
@@ -200,7 +200,7 @@ async def test_a_server_that_does_not_answer_is_asked_no_more(known: Made) -> No
 async def test_what_was_planned_before_everything_was_stopped_is_not_begun(known: Made) -> None:
     made = {"metadata": {"name": AGENTS, "annotations": {names.STOP: "now"}}}
     space = known.kube.cluster.api.create("Namespace", made)
-    turn = Turn("node-a", (set_status(message="one"), set_status(message="two")))
+    turn = Batch("node-a", (set_status(message="one"), set_status(message="two")))
     world = known.store.snapshot(known.kube.cluster.now)
     whole = known.kube.patch
 
@@ -214,7 +214,7 @@ async def test_what_was_planned_before_everything_was_stopped_is_not_begun(known
     assert len(known.kube.writes()) == 1
     world = known.store.snapshot(known.kube.cluster.now)
     assert world.stopped == "now"
-    assert await known.executor.carry_out([Turn("node-a", (set_status(message="x"),))], world)
+    assert await known.executor.carry_out([Batch("node-a", (set_status(message="x"),))], world)
 
 
 def busy(known: Made, times: int, meanwhile: Callable[[], object]) -> list[str]:
@@ -238,7 +238,7 @@ def busy(known: Made, times: int, meanwhile: Callable[[], object]) -> list[str]:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever Retry-After says."""
-    monkeypatch.setattr(again, "LONGEST", 0.01)
+    monkeypatch.setattr(retry_after, "LONGEST", 0.01)
 
 
 @pytest.mark.usefixtures("soon")
@@ -438,8 +438,8 @@ async def test_an_eviction_without_an_answer_ends_its_own_turn_alone(known: Made
     a, b = evictions(known, "a", "b")
     known.kube.refuse = lambda verb, plural, name: silence() if name == "a" else None
     world = known.store.snapshot(known.kube.cluster.now)
-    after = Turn("node-a", (a, set_status(message="never")))
-    assert not await known.executor.carry_out([after, Turn("node-b", (b,))], world)
+    after = Batch("node-a", (a, set_status(message="never")))
+    assert not await known.executor.carry_out([after, Batch("node-b", (b,))], world)
     assert not known.executor.silent, "a webhook that hangs is not the API server's silence"
     assert known.store.evictions[a.uid].blocked_by == "no answer from the API server"
     assert known.store.evictions[b.uid].blocked_by == ""
@@ -470,8 +470,8 @@ async def test_a_mistake_of_our_own_leaves_no_turn_behind(known: Made) -> None:
         return await whole(*words, **more)
 
     known.kube.patch = slow  # type: ignore[method-assign]
-    nobody = Turn("node-b", (object(),))  # type: ignore[arg-type]
+    nobody = Batch("node-b", (object(),))  # type: ignore[arg-type]
     world = known.store.snapshot(known.kube.cluster.now)
     with pytest.raises(TypeError, match="nobody carries out"):
-        await known.executor.carry_out([nobody, Turn("node-a", (set_status(message="x"),))], world)
+        await known.executor.carry_out([nobody, Batch("node-a", (set_status(message="x"),))], world)
     assert known.kube.cluster.status("node-a")["message"] == "x"

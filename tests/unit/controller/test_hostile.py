@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cni_upgrade.api import instant as times
-from cni_upgrade.controller.shelf import Shelf
-from cni_upgrade.controller.store import Store
-from cni_upgrade.fleet.objects import Lease, Node
-from cni_upgrade.fleet.planner import plan
+from cni_upgrade.controller.cluster_store import ClusterStore
+from cni_upgrade.controller.object_cache import ObjectCache
 from cni_upgrade.kube.client import Client
-from cni_upgrade.kube.port import Listed, Object
+from cni_upgrade.kube.interface import Listed, Object
+from cni_upgrade.planner.plan import plan
+from cni_upgrade.planner.world.kubernetes_objects import Lease, Node
 from tests.unit.controller.kube_model import Made, Memory
 from tests.unit.controller.passes import becomes
-from tests.unit.controller.test_following import followed
-from tests.unit.controller.test_shelf import came
-from tests.unit.fleet.cluster_model import CONFIG
-from tests.unit.fleet.node_model import SimNode
+from tests.unit.controller.test_informers import followed
+from tests.unit.controller.test_object_cache import came
+from tests.unit.planner.cluster_model import CONFIG
+from tests.unit.planner.node_model import SimNode
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BEYOND = "9999-12-31T23:59:59-05:00"
@@ -126,8 +126,8 @@ def at(raw: Object, path: tuple[Any, ...]) -> Any:
     return found
 
 
-def filled(objects: list[tuple[str, Object]]) -> Store:
-    store = Store(CONFIG, "")
+def filled(objects: list[tuple[str, Object]]) -> ClusterStore:
+    store = ClusterStore(CONFIG, "")
     for shelf, raw in objects:
         getattr(store, shelf).put(raw)
     return store
@@ -146,7 +146,7 @@ async def test_whatever_a_member_holds_the_object_is_read_or_named_and_a_plan_is
         path = data.draw(st.sampled_from(sorted(places(raw), key=str)))
         hostile = with_at(raw, path, data.draw(RAW))
         store = filled([*objects[:number], *objects[number + 1 :]])
-        shelf: Shelf[Any] = getattr(store, shelf_name)
+        shelf: ObjectCache[Any] = getattr(store, shelf_name)
         key = shelf.key_of(hostile)
         assert shelf.put(hostile)
         assert (key in shelf.items) != (key in shelf.unreadable)
@@ -212,7 +212,7 @@ async def test_such_a_record_is_left_alone_by_a_new_process_too_and_the_policy_s
 
 
 async def test_a_list_goes_on_after_an_object_that_cannot_be_read() -> None:
-    store = Store(CONFIG, "")
+    store = ClusterStore(CONFIG, "")
     meta = {"name": "n", "uid": "u", "resourceVersion": "5"}
     wrong = {"metadata": meta, "status": {"conditions": "none"}}
     right = {"metadata": {**meta, "name": "m", "uid": "v"}}

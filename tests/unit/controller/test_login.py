@@ -8,7 +8,7 @@ import pytest
 
 from cni_upgrade.controller.kopf_handlers import connection_info
 from cni_upgrade.kube.client import Client, connect
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.interface import KubeError
 from cni_upgrade.kube.resources import NODES
 from tests.unit.controller.gate import Gate
 from tests.unit.controller.kube_model import KUBECONFIG

@@ -14,20 +14,20 @@ import aiohttp
 import pytest
 
 from cni_upgrade.api import names
-from cni_upgrade.controller import configuration, web
+from cni_upgrade.controller import config_file, http_server
 from cni_upgrade.controller import controller as controlling
 from cni_upgrade.controller.clock import utc_now
-from cni_upgrade.controller.leading import Leading
-from cni_upgrade.controller.lease import Election, Timing
+from cni_upgrade.controller.event_recorder import EventRecorder
+from cni_upgrade.controller.leader_election import LeaderElection
+from cni_upgrade.controller.leader_lease import Election, Timing
 from cni_upgrade.controller.main import main, run
 from cni_upgrade.controller.permissions import Permissions
-from cni_upgrade.controller.recorder import Recorder
-from cni_upgrade.fleet.decisions import Emit
 from cni_upgrade.kube.client import Client
+from cni_upgrade.planner.world.decisions import Emit
 from tests.unit.controller.kube_model import KUBECONFIG, Made, silence
 from tests.unit.controller.passes import becomes
 from tests.unit.controller.under_kopf import free_port, shipped_config
-from tests.unit.fleet.node_model import SimNode
+from tests.unit.planner.node_model import SimNode
 
 
 def refused(
@@ -96,14 +96,14 @@ async def test_another_configuration_ends_the_process(
 ) -> None:
     """A new agent's image is in the ConfigMap alone: nothing else starts the controller again."""
     config, kubeconfig = files
-    monkeypatch.setattr(configuration, "AGAIN", 0.01)
+    monkeypatch.setattr(config_file, "AGAIN", 0.01)
     caplog.set_level("INFO")
     ports = {"metrics_port": 0, "health_port": free_port()}
     words = argparse.Namespace(
         config=config, kubeconfig=str(kubeconfig), lease_seconds=15.0, **ports
     )
     async with asyncio.timeout(20):
-        living = asyncio.create_task(run(configuration.read(config), words))
+        living = asyncio.create_task(run(config_file.read(config), words))
         config.write_text("agentImage: [")
         await becomes(lambda: "the one before stays: operator configuration" in caplog.text)
         config.write_text(shipped_config() + "\n")
@@ -152,7 +152,7 @@ async def test_events_go_by_the_clock_of_the_records(
     config, kubeconfig = files
     theirs, told = datetime(2031, 2, 3, tzinfo=UTC), list[datetime]()
 
-    class Noted(Recorder):
+    class Noted(EventRecorder):
         def __init__(self, kube: Client, now: Callable[[], datetime] = utc_now) -> None:
             super().__init__(kube, now)
             told.append(now())
@@ -165,15 +165,15 @@ async def test_events_go_by_the_clock_of_the_records(
         # No further than to the first thing that is refused.
         ports = {"metrics_port": taken.getsockname()[1], "health_port": 0}
         words = argparse.Namespace(kubeconfig=str(kubeconfig), lease_seconds=15.0, **ports)
-        with pytest.raises(web.PortError):
-            await run(configuration.read(config), words)
+        with pytest.raises(http_server.PortError):
+            await run(config_file.read(config), words)
     assert told == [theirs]
 
 
 async def test_events_that_still_wait_at_the_end_are_lost(
     made: Made, caplog: pytest.LogCaptureFixture
 ) -> None:
-    leading = Leading(made.kube, "system", Election("one", Timing()), lambda: None)
+    leading = LeaderElection(made.kube, "system", Election("one", Timing()), lambda: None)
     permissions = Permissions(made.kube, made.store, asyncio.Event(), lambda: None)
     made.kube.refuse = lambda verb, plural, name: silence()
     for node in ("node-a", "node-b"):
@@ -188,13 +188,13 @@ async def test_events_that_still_wait_at_the_end_are_lost(
 
 
 async def test_readiness_and_metrics(made: Made) -> None:
-    leading = Leading(made.kube, "system", Election("one", Timing()), lambda: None)
+    leading = LeaderElection(made.kube, "system", Election("one", Timing()), lambda: None)
     permissions = Permissions(made.kube, made.store, asyncio.Event(), lambda: None)
 
     def unready() -> str:
         return controlling.unready(permissions, leading, made.loop, made.store)
 
-    runner = await web.serve(0, unready, made.metrics.page)
+    runner = await http_server.serve(0, unready, made.metrics.page)
     # Port 0 is another one for each family of addresses; those of IPv4 are pairs.
     port = next(a[1] for a in runner.addresses if len(a) == 2)
     url = f"http://127.0.0.1:{port}"

@@ -13,13 +13,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cni_upgrade.api import names
 from cni_upgrade.api.condition import Condition
-from cni_upgrade.fleet.snapshot import Snapshot, Unread
 from cni_upgrade.kube.client import Client
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.interface import KubeError
+from cni_upgrade.planner.world.snapshot import Snapshot, Unread
 from tests.unit.controller.kube_model import Made, Memory, silence
-from tests.unit.fleet.cluster_model import AGENTS, CONFIG, START
-from tests.unit.fleet.node_model import SimNode
-from tests.unit.fleet.samples import policy, state
+from tests.unit.planner.cluster_model import AGENTS, CONFIG, START
+from tests.unit.planner.node_model import SimNode
+from tests.unit.planner.samples import policy, state
 
 DOCS = Path(__file__).parents[3] / "docs" / "running.md"
 

@@ -11,32 +11,34 @@ import pytest
 
 from cni_upgrade.controller import permissions as permitting
 from cni_upgrade.controller.controller import lead
-from cni_upgrade.controller.leading import Leading
-from cni_upgrade.controller.lease import Election, Timing
-from cni_upgrade.controller.loop import Loop
+from cni_upgrade.controller.leader_election import LeaderElection
+from cni_upgrade.controller.leader_lease import Election, Timing
 from cni_upgrade.controller.permissions import Permissions
+from cni_upgrade.controller.reconcile_loop import ReconcileLoop
 from cni_upgrade.kube.client import Client
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.interface import KubeError
 from cni_upgrade.kube.resources import LEASES
 from cni_upgrade.kube.rights import LEASE
 from tests.unit.controller.kube_model import Made, silence
 from tests.unit.controller.passes import becomes
-from tests.unit.fleet.node_model import SimNode
+from tests.unit.planner.node_model import SimNode
 
 ASKING = "create selfsubjectaccessreviews.authorization.k8s.io"
 
 
-def replica(made: Made, identity: str) -> tuple[Permissions, Leading, Loop]:
+def replica(made: Made, identity: str) -> tuple[Permissions, LeaderElection, ReconcileLoop]:
     """Put together as `Controller` does it."""
     system = made.store.config.namespaces.system
     election = Election(identity, Timing.of(1.5))
-    leading = Leading(made.kube, system, election, lambda: loop.elected())
-    loop = Loop(made.kube, made.store, made.executor, made.metrics, leading.leads)
+    leading = LeaderElection(made.kube, system, election, lambda: loop.elected())
+    loop = ReconcileLoop(made.kube, made.store, made.executor, made.metrics, leading.leads)
     return Permissions(made.kube, made.store, asyncio.Event(), loop.relist), leading, loop
 
 
 @asynccontextmanager
-async def living(made: Made, identity: str) -> AsyncIterator[tuple[Permissions, Leading, Loop]]:
+async def living(
+    made: Made, identity: str
+) -> AsyncIterator[tuple[Permissions, LeaderElection, ReconcileLoop]]:
     permissions, leading, loop = replica(made, identity)
     tasks = [
         asyncio.create_task(permissions.run()),

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from cni_upgrade.kube.port import KubeError
+from cni_upgrade.kube.interface import KubeError
 from cni_upgrade.kube.resources import NODES, POLICIES, Resource
 from cni_upgrade.kube.rights import Right, missing, needed
 from tests.unit.controller.kube_model import Made
-from tests.unit.fleet.cluster_model import AGENTS, CONFIG, PROOF
-from tests.unit.fleet.node_model import SimNode
+from tests.unit.planner.cluster_model import AGENTS, CONFIG, PROOF
+from tests.unit.planner.node_model import SimNode
 
 LEASES = "medik8s-leases"
 SPACES = (CONFIG.namespaces.system, AGENTS, PROOF, LEASES)

@@ -12,7 +12,7 @@ from pathlib import Path
 import kopf
 import yaml
 
-from cni_upgrade.controller import configuration, kopf_handlers
+from cni_upgrade.controller import config_file, kopf_handlers
 from cni_upgrade.controller.controller import Controller
 from cni_upgrade.kube.client import connect
 
@@ -38,7 +38,7 @@ async def running(
     path.write_text(shipped_config())
     words = argparse.Namespace(config=path, lease_seconds=15.0, metrics_port=0, health_port=0)
     api = await connect("test", str(kubeconfig) if kubeconfig else None)
-    controller = Controller(api, configuration.read(path), words)
+    controller = Controller(api, config_file.read(path), words)
     port = free_port()
     operator = kopf.operator(
         registry=kopf_handlers.registry,

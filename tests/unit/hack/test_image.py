@@ -46,10 +46,10 @@ def test_the_same_sources_are_the_same_image(
         ("requirements/agent.txt", {"agent"}),
         ("requirements/operator.txt", {"operator"}),
         ("operator/cni_upgrade/cni/new.py", {"agent", "operator"}),
-        ("operator/cni_upgrade/node/agent.py", {"agent", "operator"}),
+        ("operator/cni_upgrade/agent/agent.py", {"agent", "operator"}),
         ("operator/cni_upgrade/controller/main.py", {"operator"}),
-        ("operator/cni_upgrade/node/__pycache__/agent.cpython-311.py", set()),
-        ("operator/cni_upgrade/node/agent.pyc", set()),
+        ("operator/cni_upgrade/agent/__pycache__/agent.cpython-311.py", set()),
+        ("operator/cni_upgrade/agent/agent.pyc", set()),
         ("docs/operation.md", set()),
     ],
 )
@@ -64,9 +64,9 @@ def test_every_file_that_the_dockerfile_copies_is_an_input(context: Path) -> Non
                 assert (context / source).exists(), source
 
 
-def test_the_agent_brings_two_rooms_and_no_more() -> None:
+def test_the_agent_brings_two_packages_and_no_more() -> None:
     assert {Path(name).name for name in image.TARGETS["agent"].inputs if "operator/" in name} == {
         "__init__.py",
         "cni",
-        "node",
+        "agent",
     }

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import yaml
 
+from cni_upgrade.agent.discovery import unit_files
 from cni_upgrade.api import names
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.cni.sources import KNOWN
-from cni_upgrade.controller import admission
-from cni_upgrade.controller.configuration import CONFIG
-from cni_upgrade.fleet.config import OperatorConfig, Preset, parse
-from cni_upgrade.fleet.workloads import PRIORITY_CLASS
+from cni_upgrade.controller import admission_policies
+from cni_upgrade.controller.config_file import CONFIG
 from cni_upgrade.kube import rights
-from cni_upgrade.node import unit_files
+from cni_upgrade.planner.node.manifests import PRIORITY_CLASS
+from cni_upgrade.planner.world.operator_config import OperatorConfig, Preset, parse
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "manifests"
@@ -231,7 +231,7 @@ def test_the_controller_looks_at_its_own_admission_policies_by_name() -> None:
     assert rule["verbs"] == ["get"]
     for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"):
         assert [obj["metadata"]["name"] for obj in of_kind(kind)] == rule["resourceNames"]
-    assert tuple(rule["resourceNames"]) == admission.POLICIES
+    assert tuple(rule["resourceNames"]) == admission_policies.POLICIES
 
 
 def test_configmaps_are_read_by_name_and_where_they_are() -> None:

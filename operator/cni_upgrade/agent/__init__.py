@@ -1,0 +1,1 @@
+"""What happens on one node: reads, probes plugins, writes files, reports."""

@@ -1,0 +1,99 @@
+"""What of the backups goes, so that they do not fill the node's disk: never the only good copy.
+
+One goes under a hidden name before anything of it does: of what can be seen nothing is missing, and
+a killed prune is gone on with by the next.
+"""
+
+import hashlib
+import os
+from collections.abc import Collection, Sequence
+
+from cni_upgrade.agent import file_io
+from cni_upgrade.agent.files import backup
+from cni_upgrade.agent.files.backup import Backup
+from cni_upgrade.agent.files.state import State
+
+
+def prune(state: State, keep: int, needed: Collection[str]) -> None:
+    """Removes the oldest until `keep` whole ones are left, and what a killed run left unfinished.
+
+    Never the newest, nor one in `needed` (what records name: see `standing.relied_on`), nor one
+    that holds what no other gives back, bytes, mode, owner, group and xattrs. One with a damaged
+    copy is no copy: it is not counted and relied on for nothing, and as its other copies may be
+    good it stays. Raises OSError.
+    """
+    read = backup.everything(state)
+    backups = [each for each in read if _whole(state, each)]
+    surplus = len(backups) - keep
+    for made in backups[:-1]:
+        if surplus <= 0:
+            break
+        others = [other for other in backups if other is not made]
+        if made.id not in needed and not _holds_only_copy(made, others):
+            _hide(state, made.id)
+            backups = others
+            surplus -= 1
+    for name in backup.unread(state, read):
+        if name not in needed and _is_rest(state, name, backups):
+            _hide(state, name)
+    stuck: OSError | None = None
+    for name in backup.names(state):
+        if name.startswith(backup.HIDDEN):
+            try:
+                backup.remove(f"{state.path}/{backup.FOLDER}/{name}")
+            except OSError as error:
+                # What somebody has laid into one is no reason to keep the others.
+                stuck = stuck or error
+    if stuck is not None:
+        raise stuck
+
+
+def _holds_only_copy(made: Backup, others: Sequence[Backup]) -> bool:
+    """Whether a file of it can be had from no other backup.
+
+    What a rewrite wrote is in no backup until it is saved itself: it counts for nothing here.
+    """
+    held = [saved for other in others if other.folder == made.folder for saved in other.files]
+    return not all(any(mine.same(saved) for saved in held) for mine in made.files)
+
+
+def _whole(state: State, made: Backup) -> bool:
+    return all(backup.gives_back(state, made, saved) for saved in made.files)
+
+
+def _is_rest(state: State, backup_id: str, whole: Sequence[Backup]) -> bool:
+    """Whether the folder is what a killed prune of an earlier release left: it took the manifest
+    first, under the backup's own name.
+
+    A disk or a hand may have taken the manifest too: so only where every copy in it is held by
+    one of the `whole` backups as well, and where each folder of the host has a newer one, so that
+    it tells nobody who wrote last (see `standing.find`).
+    """
+    newest = {each.folder: each.id for each in whole}
+    held = {(saved.name, saved.sha256) for each in whole for saved in each.files}
+    path = f"{state.path}/{backup.FOLDER}/{backup_id}"
+    try:
+        with file_io.opened_folder(path, follow=False) as descriptor:
+            parts = file_io.names(descriptor)
+        left = _digests(f"{path}/{backup.FILES}") if parts == [backup.FILES] else set()
+    except (OSError, file_io.UnreadableError):
+        return False
+    older = backup_id < min(newest.values(), default="")
+    return older and parts in ([], [backup.FILES]) and left <= held
+
+
+def _digests(path: str) -> set[tuple[str, str]]:
+    """(name, sha256) of each file in the folder. Raises OSError, UnreadableError."""
+    with file_io.opened_folder(path, follow=False) as descriptor:
+        return {
+            (name, hashlib.sha256(file_io.read_file(descriptor, name)).hexdigest())
+            for name in file_io.names(descriptor)
+        }
+
+
+def _hide(state: State, backup_id: str) -> None:
+    """Takes the backup from those that can be seen, whole and durably. Raises OSError."""
+    with file_io.opened_folder(f"{state.path}/{backup.FOLDER}", follow=False) as descriptor:
+        hidden = f"{backup.HIDDEN}{backup_id}"
+        os.rename(backup_id, hidden, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        os.fsync(descriptor)

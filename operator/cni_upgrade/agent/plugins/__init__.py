@@ -1,0 +1,1 @@
+"""Asks plugin binaries which CNI versions they support."""

@@ -1,0 +1,1 @@
+"""The contract between controller and agent: operation, result, report."""

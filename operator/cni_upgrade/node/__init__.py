@@ -1,1 +1,0 @@
-"""Room node: what happens on one node: reading, probing, writing, reporting."""

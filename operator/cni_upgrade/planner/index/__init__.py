@@ -1,0 +1,1 @@
+"""What is kept between passes, so that a pass costs what has changed."""

@@ -1,0 +1,1 @@
+"""Limits on what may start: budgets, maintenance windows, the emergency stop."""

@@ -1,0 +1,1 @@
+"""Deleted policies with `deletionPolicy: Restore`: which nodes are left, and until when."""

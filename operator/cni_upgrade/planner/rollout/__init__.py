@@ -1,0 +1,1 @@
+"""Which node of a policy may start: canary, waves, failure budget, progress."""

@@ -1,0 +1,1 @@
+"""What node records, policies and Events say."""

@@ -1,0 +1,1 @@
+"""What the planner is given and what it returns: snapshot, configuration, decisions."""
