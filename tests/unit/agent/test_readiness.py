@@ -148,6 +148,11 @@ def test_another_runtime(host: Host) -> None:
         f'[crio.network]\nnetwork_dir="{conf}"\nplugin_dirs=["{bins}"]',
     )
     (crio,) = ready(host, "cri-o>=1.34", paths=paths)
+    assert crio.ready is None
+    assert "whether bridge, host-local, portmap answers is not known" in crio.why
+    unasked = OLD.replace("{", '{"disableCheck": true,', 1)
+    (host.root / conf[1:] / "10-pod.conflist").write_text(unasked)
+    (crio,) = ready(host, "cri-o>=1.34", paths=paths)
     assert crio.ready is True
 
 

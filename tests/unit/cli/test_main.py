@@ -241,8 +241,8 @@ def test_a_runtime_that_is_not_known_here(host: Host, capsys: Captured) -> None:
     assert "or --libcni" in flat(capsys)
     assert ask(host, "audit", "--libcni", "1.3.1") == 1
     assert "carries libcni 1.3.1, as whoever runs this tool says" in flat(capsys)
-    assert ask(host, "apply", "--libcni", "1.3.1") == 0
-    capsys.readouterr()
+    assert ask(host, "apply", "--libcni", "1.3.1") == 1, "it is written, and not known to work"
+    assert "containerd 2.9.0 may ask CHECK of every pod" in flat(capsys)
     assert ask(host, "audit", "--libcni", "9.0.0") == 2
     assert "--libcni 9.0.0: expected a release of one of 0.8" in capsys.readouterr().err
 
@@ -446,7 +446,10 @@ def test_readiness(host: Host, capsys: Captured) -> None:
     assert "containerd>=2.0  yes" in text
     assert "cri-o>=1.23      no" in text
     assert ask(host, "apply") == 0
-    assert ask(host, "audit", *asked) == 0
+    assert ask(host, "audit", *asked[:2]) == 0
+    capsys.readouterr()
+    assert ask(host, "audit", *asked) == 1, "which releases the plugins are of is not known"
+    assert "cri-o>=1.23      unknown" in capsys.readouterr().out
     host.plugin("bridge", "0.4.0")
     host.config(text=VERSIONLESS.replace("{", '{"cniVersion": "0.4.0",', 1))
     assert ask(host, "audit") == 0

@@ -140,7 +140,8 @@ async def test_a_cluster_that_was_restored_from_a_backup_is_believed(made: Made)
         cluster.annotate("Node", "node-a", "note", str(number))
         cluster.annotate("CNINodeState", "node-b", "note", str(number))
     await made.pass_()
-    cluster.api.objects, cluster.api.version = dict(backup[0]), backup[1]
+    cluster.api.put_back(dict(backup[0]))
+    cluster.api.version = backup[1]
     cluster.apply_policy("cure", {"mode": "Enforce"})
     await made.pass_()
     assert list(made.store.policies.items) == ["cure"]

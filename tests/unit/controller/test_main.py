@@ -158,7 +158,7 @@ async def test_events_go_by_the_clock_of_the_records(
             told.append(now())
 
     monkeypatch.setattr(Client, "now", lambda _: theirs)
-    monkeypatch.setattr("cni_upgrade.controller.controller.Recorder", Noted)
+    monkeypatch.setattr("cni_upgrade.controller.controller.EventRecorder", Noted)
     with socket.socket() as taken:
         taken.bind(("", 0))
         taken.listen()
