@@ -223,8 +223,8 @@ say "deleting the rest"
 # The admission policies before the ConfigMap that they read.
 for kind in validatingadmissionpolicybinding validatingadmissionpolicy; do
     quiet delete $kind --ignore-not-found cni-upgrade-agent-pods cni-upgrade-agent-pods-fixed cni-upgrade-agent-pods-bound \
-        cni-upgrade-agent-pods-stopped cni-upgrade-agent-pods-closed cni-upgrade-nodes-apart cni-upgrade-node-writes \
-        cni-upgrade-policy-writes
+        cni-upgrade-agent-pods-stopped cni-upgrade-agent-pods-closed cni-upgrade-agents-sent cni-upgrade-nodes-apart \
+        cni-upgrade-node-writes cni-upgrade-policy-writes
 done
 for crd in $CRDS; do
     quiet delete customresourcedefinition "$crd" --timeout=${PATIENCE}s ||

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cni_upgrade.agent.protocol.operation import Operation, Report
@@ -12,7 +13,8 @@ from cni_upgrade.api import names
 from tests.api import objects
 from tests.api.controllers import POLICIES, STATES, World
 from tests.api.nodes import JOBS, Fleet, Object, add_node
-from tests.api.server import MERGE_PATCH, Answer
+from tests.api.server import JSON, MERGE_PATCH, Answer
+from tests.api.spaces import AGENTS, pods
 from tests.api.waiting import eventually
 from tests.unit.planner.node_model import SimNode
 
@@ -20,19 +22,22 @@ WRITER = {"Impersonate-User": "writer", "Impersonate-Group": "system:authenticat
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
-def granted(world: World, resource: str, *verbs: str) -> None:
+def granted(
+    world: World, resource: str, *verbs: str, group: str = names.GROUP, role: str = "hostile-writer"
+) -> None:
     """The writer gets one right in the whole cluster, and no other."""
-    rule = {"apiGroups": [names.GROUP], "resources": [resource], "verbs": list(verbs)}
-    meta = {"metadata": {"name": "hostile-writer"}}
+    rule = {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
+    meta = {"metadata": {"name": role}}
     world.api.create(f"{RBAC}/clusterroles", {**meta, "rules": [rule]})
-    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "hostile-writer"}
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
     subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "writer"}
     body = {**meta, "roleRef": ref, "subjects": [subject]}
     world.api.create(f"{RBAC}/clusterrolebindings", body)
 
 
 def asked(world: World, method: str, path: str, body: object = None) -> Answer:
-    return world.server.request(method, path, body, content=MERGE_PATCH, headers=WRITER)
+    content = MERGE_PATCH if method == "PATCH" else JSON
+    return world.server.request(method, path, body, content=content, headers=WRITER)
 
 
 def sent(world: World) -> dict[str, Object]:
@@ -147,3 +152,38 @@ def test_a_hostile_configmap_of_a_network_add_on_is_shown_at_most(
             world.api.request("DELETE", f"{POLICIES}/cure")
         world.api.request("DELETE", f"{maps}/calico-config")
     assert fleet.disks["node-0"].writes == []
+
+
+def test_who_may_create_jobs_alone_sends_no_agent(world: World, fleet: Fleet) -> None:
+    """The Job is the operator's own under another name, so nothing but its sender is wrong."""
+    fleet.add(world.api, "node-0")
+    with world.controller():
+        world.policy(mode="Audit")
+        own = eventually(lambda: world.api.items(JOBS), "an agent was sent")[0]
+    spec = {k: v for k, v in own["spec"].items() if k in ("template", "backoffLimit")}
+    labels = {k: v for k, v in own["metadata"]["labels"].items() if names.GROUP in k}
+    for key in list(spec["template"]["metadata"]["labels"]):
+        if "job-name" in key or "controller-uid" in key:
+            del spec["template"]["metadata"]["labels"][key]
+    name = "audit-ffffffffffffffffffff"
+    job = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+    pod = {**spec["template"], "metadata": {**spec["template"]["metadata"], "name": name}}
+    granted(world, "jobs", "create", group="batch")
+    granted(world, "pods", "create", group="", role="hostile-pod-writer")
+    try:
+        for path, body in ((f"{JOBS}", job), (pods(AGENTS), pod)):
+            answer = eventually(partial(_judged, world, path, body), "RBAC lets it ask")
+            assert answer.status in (403, 422), answer.body
+            assert "only the operator sends agents" in answer.message
+        granted(world, "agents", "send", role="sender")
+        eventually(lambda: asked(world, "POST", f"{JOBS}?dryRun=All", job).ok, "it may by name")
+    finally:
+        for role in ("hostile-writer", "hostile-pod-writer", "sender"):
+            for kind in ("clusterroles", "clusterrolebindings"):
+                world.api.request("DELETE", f"{RBAC}/{kind}/{role}")
+
+
+def _judged(world: World, path: str, body: Object) -> Answer | None:
+    """The admission's answer, once the right to ask has come to the API server."""
+    answer = asked(world, "POST", f"{path}?dryRun=All", body)
+    return None if "RBAC" in answer.message or "cannot create" in answer.message else answer

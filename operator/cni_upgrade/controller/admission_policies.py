@@ -21,6 +21,7 @@ POLICIES = (
     "cni-upgrade-agent-pods-bound",
     "cni-upgrade-agent-pods-stopped",
     "cni-upgrade-agent-pods-closed",
+    "cni-upgrade-agents-sent",
     "cni-upgrade-nodes-apart",
     "cni-upgrade-node-writes",
     "cni-upgrade-policy-writes",
