@@ -64,13 +64,16 @@ checks: $(READY) ## write docs/checks.md from the table of CHECKs
 ##@ Check it
 
 .PHONY: lint test test-unit test-judge test-api test-e2e
-lint: $(READY) ## ruff, mypy --strict, the arrows between packages, CRD drift
+lint: $(READY) ## ruff, mypy --strict, the arrows between packages, CRD drift, dependencies, shell, spelling
 	@bad=; check() { echo "lint: $$*"; "$$@" || bad="$$bad; $$*"; }; \
 	check $(PY) -m ruff check --quiet .; \
 	check $(PY) -m ruff format --check --quiet .; \
 	check $(PY) -m mypy; \
 	check $(VENV)/bin/lint-imports --no-logo; \
 	check sh hack/check-crds.sh; \
+	check $(VENV)/bin/deptry operator; \
+	check $(VENV)/bin/shellcheck .ci/run hack/*.sh manifests/uninstall.sh; \
+	check $(VENV)/bin/codespell; \
 	[ -z "$$bad" ] || { echo "lint: failed: $${bad#; }"; exit 1; }
 
 test-unit: $(READY) ## the pure core and the agent, without a cluster: seconds

@@ -188,7 +188,7 @@ while :; do
 done
 
 say "stopping the controller"
-quiet -n $SYSTEM delete deployment $NAME --cascade=foreground --timeout=${PATIENCE}s ||
+quiet -n $SYSTEM delete deployment $NAME --cascade=foreground --timeout="${PATIENCE}s" ||
     say "the controller's node does not answer"
 
 held=$(held)
@@ -199,13 +199,13 @@ done
 
 # Foreground: a Job is gone when its pods are; an agent in the middle of a write ends its write.
 say "taking back the agents and proof pods"
-quiet -n $AGENTS delete jobs --all --cascade=foreground --timeout=${PATIENCE}s ||
+quiet -n $AGENTS delete jobs --all --cascade=foreground --timeout="${PATIENCE}s" ||
     say "a node does not answer: its agent goes when the node is back"
 # Where the config of its node cannot delete pods it would hang until somebody mends that, and its namespace with it.
-if ! quiet -n $PROOF delete pods --all --timeout=${PROOFS}s; then
+if ! quiet -n $PROOF delete pods --all --timeout="${PROOFS}s"; then
     say "taking away by force what its node cannot delete, where an address may stay taken:" \
         "$(list -n $PROOF pods -o 'jsonpath={range .items[*]}{.metadata.name} on {.spec.nodeName} {end}')"
-    quiet -n $PROOF delete pods --all --grace-period=0 --force --timeout=${PATIENCE}s ||
+    quiet -n $PROOF delete pods --all --grace-period=0 --force --timeout="${PATIENCE}s" ||
         say "a proof pod is still there"
 fi
 
@@ -227,11 +227,11 @@ for kind in validatingadmissionpolicybinding validatingadmissionpolicy; do
         cni-upgrade-node-writes cni-upgrade-policy-writes
 done
 for crd in $CRDS; do
-    quiet delete customresourcedefinition "$crd" --timeout=${PATIENCE}s ||
+    quiet delete customresourcedefinition "$crd" --timeout="${PATIENCE}s" ||
         say "something holds one of the $crd: see its finalizers"
 done
 # One that is gone already would be an error, after which kubectl waits for none of the others.
-quiet delete namespace $AGENTS $PROOF $SYSTEM --ignore-not-found --timeout=${PATIENCE}s || say "a namespace is not gone yet"
+quiet delete namespace $AGENTS $PROOF $SYSTEM --ignore-not-found --timeout="${PATIENCE}s" || say "a namespace is not gone yet"
 for space in default kube-system kube-flannel "$LEASES"; do
     quiet -n "$space" delete --ignore-not-found rolebinding/$NAME role/$NAME rolebinding/$NAME-terway role/$NAME-terway
 done
