@@ -96,7 +96,7 @@ SEEDS ?= 1000
 simulate: $(READY) ## SEEDS (1000, or as 1000:2000) rollouts in which everything goes wrong, against the rules of tests/unit/planner
 	FLEET_SEEDS=$(SEEDS) $(PY) -m pytest tests/unit/planner/test_rollouts.py -n auto
 # Nodes, hours, and how many seconds a pass takes at least.
-FLEET ?= 300:24:8
+FLEET ?= 300:24:12
 SEED ?= 1
 soak-sim: $(READY) ## a day of a simulated fleet (FLEET, 300 nodes) in which everything goes wrong at once, by SEED (1; or 1,2,3)
 	FLEET_SOAK=$(FLEET) FLEET_SOAK_SEED=$(SEED) $(PY) -m pytest tests/unit/planner/test_soak.py --tb=short
