@@ -71,6 +71,12 @@ STORIES: dict[str, Story] = {
             "measured with libcni itself (tests/judge)",
         ),
     ),
+    "SysctlIfname": Story(
+        seen="Pods stay in ContainerCreating: open /proc/sys/.../IFNAME/...: no such file.",
+        cause="tuning replaces IFNAME in the name of a sysctl from 1.1.0 on, and not before.",
+        cure="No cniVersion cures it: install a newer tuning, or take that sysctl out.",
+        sources=("measured with tuning 0.8.7 to 1.10.0 (tests/judge)",),
+    ),
     "StatusAsked": Story(
         seen="The node is NotReady after its config went to 1.1.0 (NetworkPluginNotReady), though "
         "pods came and went with the plugins until then.",

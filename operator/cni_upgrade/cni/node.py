@@ -101,7 +101,7 @@ class Node:
         ]
 
     def _misread(self, version: str | None) -> list[str]:
-        """Whose result multus hands on, its first delegate's, where an old libcni may misread it."""
+        """The result of multus' first delegate, where an old libcni may misread it."""
         by_multus = (
             each for each in self.chain if each.called and each.called.keeper in chain.MULTUS
         )
