@@ -310,7 +310,8 @@ STORIES: dict[str, Story] = {
     "DelegateVersion": Story(
         seen="Pods stay in ContainerCreating at a cniVersion that every plugin of the file takes.",
         cause="A plugin such as multus calls others by configs of their own, and passes on the "
-        "version that stands there, or none.",
+        "version that stands there, or none. libcni below 1.0.0 may misread a result of another "
+        "version than the config's, which multus hands on.",
         cure="Write a version that the delegate's binaries support into the delegate's own config.",
         sources=(
             "k8snetworkplumbingwg/multus-cni pkg/types/conf.go",
