@@ -71,6 +71,12 @@ STORIES: dict[str, Story] = {
             "measured with libcni itself (tests/judge)",
         ),
     ),
+    "SysctlIfname": Story(
+        seen="Pods stay in ContainerCreating: open /proc/sys/.../IFNAME/...: no such file.",
+        cause="tuning replaces IFNAME in the name of a sysctl from 1.1.0 on, and not before.",
+        cure="No cniVersion cures it: install a newer tuning, or take that sysctl out.",
+        sources=("measured with tuning 0.8.7 to 1.10.0 (tests/judge)",),
+    ),
     "StatusAsked": Story(
         seen="The node is NotReady after its config went to 1.1.0 (NetworkPluginNotReady), though "
         "pods came and went with the plugins until then.",
@@ -304,7 +310,8 @@ STORIES: dict[str, Story] = {
     "DelegateVersion": Story(
         seen="Pods stay in ContainerCreating at a cniVersion that every plugin of the file takes.",
         cause="A plugin such as multus calls others by configs of their own, and passes on the "
-        "version that stands there, or none.",
+        "version that stands there, or none. libcni below 1.0.0 may misread a result of another "
+        "version than the config's, which multus hands on.",
         cure="Write a version that the delegate's binaries support into the delegate's own config.",
         sources=(
             "k8snetworkplumbingwg/multus-cni pkg/types/conf.go",

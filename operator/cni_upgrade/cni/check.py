@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from cni_upgrade.cni import check_table, versions
 from cni_upgrade.cni.check_table import ROWS, Release, Result, Row, spelled
+from cni_upgrade.cni.check_traits import Trait
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.runtimes import Runtime
 from cni_upgrade.cni.value import dataclass
@@ -94,6 +95,20 @@ def _possible(support: Support) -> tuple[Release, Release | None]:
         (a, b) for top, a, b in check_table.SPOKEN if support.supported and top == support.max
     )
     return next(spoken, ((0, 0, 0), None))
+
+
+def replaces_ifname(support: Support) -> bool | None:
+    """Whether a tuning whose config has IFNAME in a sysctl's name puts the interface there.
+
+    It does from 1.1.0 on. Before, ADD fails: there is no such sysctl (lived: 0.8.7 to 1.0.1).
+    None where the release is not known well enough.
+    """
+    if support.called is None or Trait.IFNAME not in support.called.traits:
+        return True
+    first, last = _possible(support)
+    if first >= check_table.REPLACES_IFNAME:
+        return True
+    return False if last is not None and last < check_table.REPLACES_IFNAME else None
 
 
 def _points(rows: Sequence[Row], first: Release, last: Release | None) -> list[Release]:

@@ -27,6 +27,10 @@ SPOKEN: tuple[tuple[str, Release, Release | None], ...] = (
 """By the highest version that a binary says it supports, the releases that it may be of."""
 
 
+REPLACES_IFNAME: Release = (1, 1, 0)
+"""The first tuning that puts the interface's name for IFNAME in the name of a sysctl."""
+
+
 class Result(StrEnum):
     """What CHECK answers to the runtime."""
 

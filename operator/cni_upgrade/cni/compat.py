@@ -204,6 +204,25 @@ def misread_result(runtime: Runtime, support: Support, version: str | None) -> s
     return next((each for each in called.at(version) if each not in _OLD_RESULT), None)
 
 
+def hands_on_another(libcni: str | None, delegate: Support, version: str | None) -> bool:
+    """Whether libcni may misread a delegate's result that multus hands on at its own version.
+
+    Lived with multus 4.2.2 under libcni 0.8.1, which reads a result as the config's version says:
+    ADD loses the address where one of the two is below 0.3.0. With a delegate at 1.0.0 CHECK or DEL
+    fails. From libcni 1.0.0 on the result's own version counts.
+    """
+    if libcni is None or _release(libcni) >= (1, 0, 0) or delegate.called is None:
+        return False
+    return {_shape(each) for each in delegate.called.at(version)} != {_shape(version)}
+
+
+def _shape(version: str | None) -> str:
+    """The first version whose result is read as that one's by libcni below 1.0.0."""
+    if version in _OLD_RESULT:
+        return ""
+    return HAS_ROOM if version in ("0.3.0", "0.3.1", "0.4.0") else str(version)
+
+
 def stuck_at(runtime: Runtime, sandboxes: Sequence[Sandbox], version: str | None) -> list[Sandbox]:
     """The running pods that could not be deleted, for all that is known, at that version.
 

@@ -189,6 +189,18 @@ def check_broken(
     )
 
 
+def sysctl_ifname(config: Config, tuning: Support) -> Finding:
+    """A sysctl that no node has, for this tuning leaves IFNAME in its name."""
+    return Finding(
+        Code.SYSCTL_IFNAME,
+        Severity.FAULT,
+        config.name,
+        f"the name of a sysctl holds IFNAME, which {tuning.type} before 1.1.0 does not replace: "
+        "ADD fails at every cniVersion (no such file or directory)",
+        f"install {tuning.type} 1.1.0 or later, or take that sysctl out",
+    )
+
+
 def too_new(config: Config, version: str, runtime: Runtime) -> Finding:
     """A version above what the runtime's libcni reads in a result."""
     return Finding(

@@ -75,6 +75,10 @@ class Code(StrEnum):
         "CheckBroken",
         "CRI-O asks CHECK of each new pod from 0.4.0 on, and a plugin does not pass it: ADD fails",
     )
+    SYSCTL_IFNAME = (
+        "SysctlIfname",
+        "tuning before 1.1.0 does not replace IFNAME in the name of a sysctl: ADD fails",
+    )
     CHECK_UNPROVED = (
         "CheckUnproved",
         "CRI-O asks CHECK of new pods after the rewrite; whether a plugin answers is not known",

@@ -60,6 +60,7 @@ class Outcome:
 def add(config: Config, version: str | None, node: Node) -> Outcome:
     """What the next creation of a pod will do with the file at that version."""
     known = _binaries_known(version, node) and _check_known(version, node)
+    known = known and all(check.replaces_ifname(each) is not None for each in node.chain)
     return _outcome(_add_faults(config, version, node), known)
 
 
@@ -163,6 +164,9 @@ def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
     if check.asked(runtime, version):
         for answer in check.refusing(node.chain):
             yield faults.check_broken(config, version, answer, runtime)
+    for support in node.chain:
+        if support.source != "missing" and check.replaces_ifname(support) is False:
+            yield faults.sysctl_ifname(config, support)
     if runtime.f3:
         for support in node.chain:
             if support.type in compat.RESULT_WITHOUT_VERSION:

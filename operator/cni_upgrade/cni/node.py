@@ -100,6 +100,21 @@ class Node:
             if each.called and each.called.key and each.called.at(version) != (version or "",)
         ]
 
+    def _misread(self, version: str | None) -> list[str]:
+        """The result of multus' first delegate, where an old libcni may misread it."""
+        by_multus = (
+            each for each in self.chain if each.called and each.called.keeper in chain.MULTUS
+        )
+        first = next(by_multus, None)
+        if first is None or not compat.hands_on_another(self.runtime.libcni, first, version):
+            return []
+        at = compat.either(first.called.at(version) if first.called else ())
+        return [
+            f"multus hands on the result of {first.type} at {at}, which libcni "
+            f"{self.runtime.libcni} reads as one at {shown(version or 'no version')}: it is not "
+            "known whether pods come and go"
+        ]
+
     def doubts(self, version: str | None) -> list[str]:
         """What is not known and decides whether a pod comes and goes."""
         return [*self.grave(version), *self.slight(version)]
@@ -135,6 +150,7 @@ class Node:
         ]
         doubts += daemons.refusals(self.chain, version)
         doubts += map(_unseen, self.elsewhere)
+        doubts += self._misread(version)
         return list(dict.fromkeys(doubts))
 
 

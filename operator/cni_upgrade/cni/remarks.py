@@ -83,6 +83,15 @@ def support_findings(binaries: Sequence[Support]) -> Iterator[Finding]:
                 "nothing, if it answers VERSION on the node as well (see `plugins`); else install "
                 f"a compiled {support.type}, or bring the interpreter into the agent's image",
             )
+        if check.replaces_ifname(support) is None:
+            yield Finding(
+                Code.SYSCTL_IFNAME,
+                Severity.WARNING,
+                support.type,
+                f"the name of a sysctl holds IFNAME, which {support.type} replaces from 1.1.0 on: "
+                "whether it is that new is not known, so neither is whether ADD works",
+                f"install {support.type} 1.6.0 or later, or take that sysctl out",
+            )
         if support.finding is not None and support.source != "missing":
             yield support.finding
         elif support.supported is None and support.source != "missing":

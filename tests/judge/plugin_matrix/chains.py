@@ -21,8 +21,6 @@ THREE_PORTS = {
     ]
 }
 NO_ADDRESS = "the result holds no address"
-NO_IFNAME = "/IFNAME/"
-"""tuning puts the interface's name there from 1.1.0 on."""
 _NO_BURST = (1 << 32) - 1
 BANDWIDTH = {
     "bandwidth": {
@@ -142,7 +140,7 @@ CHAINS = (
     Chain("bridge, bandwidth with rates",
           (BRIDGE, {"type": "bandwidth", "ingressRate": 10**6, "ingressBurst": 10**6})),
     Chain("bridge, tuning", (BRIDGE, TUNING)),
-    Chain("bridge, tuning of IFNAME", (BRIDGE, BY_NAME), never=NO_IFNAME),
+    Chain("bridge, tuning of IFNAME", (BRIDGE, BY_NAME)),
     Chain("bridge, tuning with spaces",
           (BRIDGE, {"type": "tuning", "sysctl": {"net.ipv4.ip_local_port_range": "1024 65000"}})),
     Chain("bridge, tuning of mtu and mac",
@@ -155,7 +153,7 @@ CHAINS = (
           addresses=(V4, V6, DUAL), pods=PORTS),
     Chain("ptp, sbr", (PTP, SBR)),
     Chain("ptp, bandwidth", (PTP, LIMITS), pods=RATES),
-    Chain("ptp, tuning of IFNAME", (PTP, BY_NAME), never=NO_IFNAME),
+    Chain("ptp, tuning of IFNAME", (PTP, BY_NAME)),
     Chain("bridge with static", (NO_GATEWAY,), ipam=STATIC, addresses=ADDRESSES),
     Chain("ptp with static", (PTP,), ipam=STATIC, addresses=(V4, TWICE)),
     Chain("bridge without ipam", (NO_GATEWAY,), ipam=NONE, never=NO_ADDRESS),

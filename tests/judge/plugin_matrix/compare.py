@@ -127,6 +127,7 @@ def _deleting(pod: Pod) -> str:
 
 
 _DOUBTS = (
+    Code.SYSCTL_IFNAME,
     Code.CHECK_UNPROVED,
     Code.DELEGATE_VERSION,
     Code.PLUGIN_UNKNOWN,

@@ -166,3 +166,32 @@ def test_a_runtime_beyond_the_table_is_not_said_to_work(runtime: str) -> None:
     said = runtimes.lookup(runtime, "1.3.0")
     assert check.asked(said, "0.4.0") is None
     assert check.asked(said, "0.3.1") is False
+
+
+@pytest.mark.parametrize("runtime", ["containerd://1.7.2", "cri-o://1.30.0"])
+@pytest.mark.parametrize(
+    ("top", "release", "works"),
+    [
+        ("0.4.0", None, False),
+        ("1.0.0", "1.0.1", False),
+        ("1.0.0", "1.1.1", True),
+        ("1.0.0", None, None),
+        ("1.1.0", None, True),
+    ],
+)
+def test_a_tuning_of_old_leaves_ifname_in_a_sysctl(
+    runtime: str, top: str, release: str | None, works: bool | None
+) -> None:
+    """ADD fails at every version, and none is written for that."""
+    sysctl = {"net.ipv4.conf.IFNAME.rp_filter": "0"}
+    main = {"type": "bridge", "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}}
+    plugins = [main, {"type": "tuning", "sysctl": sysctl}]
+    data = json.dumps({"cniVersion": "0.3.1", "name": "net", "plugins": plugins}).encode()
+    told = Support.told("tuning", samples.supports(top))
+    there = {**NEW, "tuning": replace(told, release=release)}
+    only = Target(rewrite="OnlyFaulty")
+    found = node(runtime, None, there, (), only, data, managed_files="Override")
+    assert (found.baseline.add, found.baseline.del_, found.after.add) == (works, True, works)
+    assert found.files[0].action == "None"
+    assert ("SysctlIfname" in codes(found)) is (works is not True)
+    assert (found.verdict == "Blocked") is (works is False)

@@ -239,6 +239,34 @@ def test_an_old_libcni_reads_a_delegates_answer_at_the_configs_version(
         assert found.baseline.leaks is True
 
 
+@pytest.mark.parametrize("kind", ["multus", "multus-shim"])
+@pytest.mark.parametrize(
+    ("runtime", "version", "own", "known"),
+    [
+        ("containerd://1.5.8", "0.2.0", "0.3.1", False),
+        ("containerd://1.5.8", "0.4.0", "0.1.0", False),
+        ("containerd://1.5.8", "0.4.0", "1.0.0", False),
+        ("cri-o://1.22.0", "0.3.1", "1.0.0", False),
+        ("containerd://1.5.8", "0.4.0", "0.3.1", True),
+        ("containerd://1.5.8", "0.2.0", "0.1.0", True),
+        ("containerd://1.6.2", "0.2.0", "0.3.1", True),
+    ],
+)
+def test_an_old_libcni_may_misread_what_multus_hands_on(
+    kind: str, runtime: str, version: str, own: str, known: bool
+) -> None:
+    """Of several delegates the first one's result is handed on."""
+    delegates = [delegated(own, as_list=False), delegated("0.4.0", as_list=True)]
+    data = delegating(kind, version, {"delegates": delegates})
+    only = Target("0.4.0", rewrite="OnlyFaulty")
+    found = node(runtime, None, MULTI, (), only, data, "10-m.conf", "Override")
+    assert (found.baseline.add, found.baseline.del_) == ((True, True) if known else (None, None))
+    assert ("DelegateVersion" in codes(found)) is not known
+    if not known:
+        assert found.verdict != "Compatible"
+        assert any("multus hands on the result of bridge" in f.message for f in found.findings)
+
+
 def test_where_a_delegate_is_called_at_what_is_not_known_nothing_is_promised() -> None:
     """Another plugin may give its delegate its own version or leave what stands there."""
     old = {**MULTI, "bridge": Support.told("bridge", samples.supports("0.4.0"))}
