@@ -55,7 +55,7 @@ def _supported(binary: str, printed: bytes) -> Support | Finding:
         versions = version_answer.supported(printed)
     except DecodeError as error:
         shown = printed[:80].decode("utf-8", "replace")
-        return _garbled(binary, f"it printed {shown!r}: {error}")
+        return _garbled(binary, f"it ended with exit code 0 and printed {shown!r}: {error}")
     if len(versions) > _MOST_VERSIONS:
         return _garbled(binary, "supportedVersions is not a short list")
     if not all(map(_like_a_version, versions)):
