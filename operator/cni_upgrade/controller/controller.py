@@ -130,7 +130,7 @@ class Controller:
                 tasks.create_task(lead(self.permissions, self.leading, self.loop, self.recorder)),
                 tasks.create_task(emergency_stop.follow(self.client, self.store, self.loop.wake)),
                 tasks.create_task(Admission(self.client, self.metrics.loose).run()),
-                tasks.create_task(self._follower().run()),
+                tasks.create_task(self._informers().run()),
             ]
             await config_file.changed(self._arguments.config, self._config)
             log.info("the configuration was changed: the process ends, its next start reads it")
@@ -140,7 +140,7 @@ class Controller:
     def _unready(self) -> str:
         return unready(self.permissions, self.leading, self.loop, self.store)
 
-    def _follower(self) -> Informers:
+    def _informers(self) -> Informers:
         async def ready() -> None:
             await self.permissions.granted.wait()
             await self.loop.listed.wait()

@@ -42,6 +42,21 @@ class Backoffs:
         return itertools.chain(self._first, itertools.repeat(self._then))
 
 
+async def operate(controller: Controller, namespace: str, liveness: str) -> None:
+    """Run kopf with the handlers below until a signal, or until the controller has ended.
+
+    `namespace` is that of the agents; `liveness` is the URL at which kopf answers the probe.
+    """
+    await kopf.operator(
+        registry=registry,
+        memo=controller,
+        standalone=True,
+        namespaces=[namespace],
+        liveness_endpoint=liveness,
+        stop_flag=controller.ended,
+    )
+
+
 @kopf.on.startup(registry=registry)
 async def start(settings: kopf.OperatorSettings, memo: Controller, **_: object) -> None:
     """Keep kopf from writing, make it patient, and begin to list, follow, plan and act."""

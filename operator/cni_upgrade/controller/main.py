@@ -11,8 +11,6 @@ import os
 import sys
 from pathlib import Path
 
-import kopf
-
 from cni_upgrade.controller import config_file, http_server, kopf_handlers
 from cni_upgrade.controller.config_file import CONFIG
 from cni_upgrade.controller.controller import Controller
@@ -34,14 +32,8 @@ async def run(config: OperatorConfig, arguments: argparse.Namespace) -> None:
     host = f"[{address}]" if ":" in address else address
     try:
         await controller.serve()
-        await kopf.operator(
-            registry=kopf_handlers.registry,
-            memo=controller,
-            standalone=True,
-            namespaces=[config.namespaces.agents],
-            liveness_endpoint=f"http://{host}:{arguments.health_port}/healthz",
-            stop_flag=controller.ended,
-        )
+        liveness = f"http://{host}:{arguments.health_port}/healthz"
+        await kopf_handlers.operate(controller, config.namespaces.agents, liveness)
         controller.outcome()
     finally:
         await controller.close()

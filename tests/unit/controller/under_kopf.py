@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import kopf
 import yaml
 
 from cni_upgrade.controller import config_file, kopf_handlers
@@ -40,15 +39,8 @@ async def running(
     api = await connect("test", str(kubeconfig) if kubeconfig else None)
     controller = Controller(api, config_file.read(path), words)
     port = free_port()
-    operator = kopf.operator(
-        registry=kopf_handlers.registry,
-        memo=controller,
-        standalone=True,
-        namespaces=["cni-upgrade-agents"],
-        liveness_endpoint=f"http://127.0.0.1:{port}/healthz",
-        stop_flag=controller.ended,
-    )
-    task = asyncio.create_task(operator)
+    liveness = f"http://127.0.0.1:{port}/healthz"
+    task = asyncio.create_task(kopf_handlers.operate(controller, "cni-upgrade-agents", liveness))
     try:
         yield controller, task, port
     finally:
