@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
+from cni_upgrade.api.policy import CNIUpgradePolicy
+from cni_upgrade.planner.index.audit_slots import AuditSlots
 from cni_upgrade.planner.node import cordon, node_lease
 from cni_upgrade.planner.node.context import Move, NodeContext, moved
 from cni_upgrade.planner.node.orphaned_agents import Writer
@@ -23,154 +25,217 @@ from cni_upgrade.planner.world.batch import Batch
 from cni_upgrade.planner.world.decisions import Claim, CreateState, Decision, DeleteJob, DeleteState
 from cni_upgrade.planner.world.errors import NONSENSE, why
 from cni_upgrade.planner.world.kubernetes_objects import Node, Pod
-from cni_upgrade.planner.world.phases import ROTATION, ROUTINE, UNPLANNABLE
+from cni_upgrade.planner.world.phases import UNPLANNABLE
 from cni_upgrade.planner.world.snapshot import Snapshot
 
-_AHEAD = 4
-"""For so many places of audits one record is begun ahead, for a place that becomes free: made only
-then it would keep the place empty for a pass."""
 _MOST_MOVES = 20
 """Steps that a node may take in one pass without anything to do; more would be a circle."""
 
 
 def plan(world: Snapshot, memory: PassCache | None = None) -> tuple[Batch, ...]:
-    """Every turn that has something to do; policies last, they count what the nodes decided.
+    """Returns every batch that has something to do; policies last: they count what nodes decided.
 
-    `memory`: of the passes before this one, which spares time and changes nothing.
+    `memory`: the cache of the passes before this one. It spares time and changes no plan.
     """
-    return tuple(_turns(world, memory or PassCache()))
-
-
-def _turns(world: Snapshot, memory: PassCache) -> Iterator[Batch]:
     if world.denied:
-        # Half a view is no view: what we may not list would look as if it were not there.
-        yield from policy_restore.let_go_turns(world)
-        yield from policy_status.turns(world)
-        yield from unreadable_policy.turns(world)
-        return
-    roster, agents = memory.begin(world), memory.agents
-    going = policy_restore.all_leaving(world)
-    courses, failed = all_rollouts(world, roster, (each.places for each in going.values()))
-    refused: dict[str, Refusal] = {
-        uid: ("PolicyUnplannable", f"the policy cannot be acted on: {why(error)}")
-        for uid, error in failed.items()
-    }
-    looking = agents.looking(world.states)
-    audits, rotating = len(looking), 0
-    operations = []
-    for record in roster.busy.values():
-        if (operation := record.status.operation) is not None:
-            operations.append(operation)
-            audits += operation.kind == "audit"
-            rotating += _rotating(record.status)
-    newer: dict[str, CNINodeState] = {}
-    decided = dict(world.states)
-    writing, hanging = agents.writing(), garbage.hanging(world)
-    disturbed = {*writing, *hanging, *world.unwritten, *_leased(world)}
-    places = world.config.audit_parallel
-    # Counted once: a place that comes free in this pass is for the next one. Else it would go to a
-    # node later in the order than one that was passed over, which only a whole look would find.
-    begin = places + -(-places // _AHEAD) - audits - len(roster.fresh)
-    rank = _rank(world, [each.waves for each in courses.values()])
-    due: Iterable[str] = world.nodes.keys()
-    # Where a deleted policy gives back, every node may have something to do.
-    if not going:
-        apart = memory.turns() | disturbed
-        due = apart | memory.first(begin, rank) | memory.lines.called(courses, rank, apart)
-    for node in [world.nodes[name] for name in sorted(due, key=rank) if name in world.nodes]:
-        state = world.states.get(node.name)
+        # What the controller may not list would look as if it were not there.
+        return (
+            *policy_restore.let_go_turns(world),
+            *policy_status.turns(world),
+            *unreadable_policy.turns(world),
+        )
+    return tuple(_Pass(world, memory or PassCache()).batches())
+
+
+class _Pass:
+    """One pass: each node that is due, then garbage, then the policies."""
+
+    def __init__(self, world: Snapshot, cache: PassCache) -> None:
+        self.world, self.cache = world, cache
+        self.index, self.agents = cache.begin(world), cache.agents
+        self.restoring = policy_restore.all_leaving(world)
+        restore_slots = (each.places for each in self.restoring.values())
+        self.rollouts, self.failed = all_rollouts(world, self.index, restore_slots)
+        self.refused: dict[str, Refusal] = {
+            uid: ("PolicyUnplannable", f"the policy cannot be acted on: {why(error)}")
+            for uid, error in self.failed.items()
+        }
+        self.slots = AuditSlots(world, self.index, self.agents)
+        busy = (record.status.operation for record in self.index.busy.values())
+        self.operations = [operation for operation in busy if operation is not None]
+        self.decided = dict(world.states)
+        self.newer: dict[str, CNINodeState] = {}
+        self.writing, self.hanging = self.agents.writing(), garbage.hanging(world)
+        self.disturbed = {*self.writing, *self.hanging, *world.unwritten, *_leased(world)}
+
+    def batches(self) -> Iterator[Batch]:
+        """Every batch of the pass, in order."""
+        for node in self._due():
+            yield from self._node(node)
+        yield from garbage.turns(
+            self.world, self.operations, self.agents, self.decided, self.writing
+        )
+        yield from self._policies()
+
+    def _due(self) -> list[Node]:
+        """The nodes that may have something to do, in the order in which they get slots."""
+        nodes, cache = self.world.nodes, self.cache
+        rank = _rank(self.world, [each.waves for each in self.rollouts.values()])
+        due: Iterable[str] = nodes.keys()
+        # Where a deleted policy restores, every node may have something to do.
+        if not self.restoring:
+            apart = cache.turns() | self.disturbed
+            first = cache.first(self.slots.records, rank)
+            due = apart | first | cache.lines.called(self.rollouts, rank, apart)
+        return [nodes[name] for name in sorted(due, key=rank) if name in nodes]
+
+    def _node(self, node: Node) -> Iterator[Batch]:
+        world, state = self.world, self.world.states.get(node.name)
         if node.deleting:
             if state is not None and (status := deleted_node.ended(node, state, world)) is not None:
-                decided[node.name] = state.model_copy(update={"status": status})
+                self.decided[node.name] = _with(state, status)
                 yield Batch(node.name, tuple(written(world, state, status)))
-            continue
-        governance = roster.governance(node.name)
-        asker = policy_restore.asker(node, state, going, world.now) if going else None
-        if state is None:
-            if governance.policy is not None or (asker and node.name not in writing):
-                # Its record begins when it is soon to be looked at: until then there is nothing to
-                # say of it that the policy's status does not.
-                if begin <= 0:
-                    memory.queue_up(node)
-                    continue
-                begin -= 1
-                body = new_state(node, governance, world)
-                yield Batch(node.name, (CreateState(node.name, body),))
-            elif (back := cordon.give_back(node)) is not None:
-                yield from _ungoverned(world, node, back, writing.get(node.name))
-            elif not going:
-                memory.pass_over(node)
-            continue
-        if state.spec.node_uid != node.uid:
+        elif state is None:
+            yield from self._without_record(node)
+        elif state.spec.node_uid != node.uid:
             yield _replaced(world, state)
-            continue
-        may_audit = audits < places or node.name in looking
-        rests = state.status.operation is None and not going and node.name not in disturbed
-        if rests and not may_audit and node.name in roster.fresh and _young(state, world):
-            continue
-        calm = memory.calm(node, state, world.now) if rests else None
-        if calm is not None and calm.queues and may_audit:
-            calm = None
-        if calm is not None and calm.told is None:
-            continue
-        uid = governance.policy.metadata.uid if governance.policy else ""
-        course = courses.get(uid)
-        gate = StartGate(partial(_take, course, refused.get(uid), node.name))
-        if calm is not None and calm.told is not None and gate(calm.told[0]) == calm.told[1]:
-            memory.keep(calm, course)
-            continue
-        view = NodeContext(
-            world=world,
+        else:
+            yield from self._with_record(node, state)
+
+    def _without_record(self, node: Node) -> Iterator[Batch]:
+        governance, asker = self.index.governance(node.name), self._asker(node, None)
+        if governance.policy is not None or (asker and node.name not in self.writing):
+            # Its record begins when it is soon to be audited: until then there is nothing to
+            # say of it that the policy's status does not.
+            if self.slots.begin_record():
+                body = new_state(node, governance, self.world)
+                yield Batch(node.name, (CreateState(node.name, body),))
+            else:
+                self.cache.queue_up(node)
+        elif (back := cordon.give_back(node)) is not None:
+            yield from _ungoverned(self.world, node, back, self.writing.get(node.name))
+        elif not self.restoring:
+            self.cache.pass_over(node)
+
+    def _with_record(self, node: Node, state: CNINodeState) -> Iterator[Batch]:
+        may_audit = self.slots.free_for(node.name)
+        rests = (
+            state.status.operation is None
+            and not self.restoring
+            and node.name not in self.disturbed
+        )
+        if rests and not may_audit and node.name in self.index.fresh and _young(state, self.world):
+            return
+        rollout, gate = self._gate(node)
+        if rests and self._still_idle(node, state, gate, may_audit=may_audit):
+            return
+        context = self._context(node, state, gate, may_audit=may_audit)
+        move, status = _contained(context, self.hanging.get(node.name, ()))
+        self.slots.moved(node.name, state.status, move.status)
+        if status is not state.status:
+            self._decide(state, status)
+        if status.operation is not None:
+            self.operations.append(status.operation)
+        decisions = _decisions(self.world, state, status, move)
+        if decisions:
+            yield Batch(node.name, decisions)
+        elif rests and status.reason != UNPLANNABLE:
+            until, queues = idle.calm_until(context), idle.queues(context)
+            found = IdleResult(node, state, self.world.now, until, queues, gate.told)
+            self.cache.keep(found, rollout)
+
+    def _still_idle(
+        self, node: Node, state: CNINodeState, gate: StartGate, *, may_audit: bool
+    ) -> bool:
+        """Whether what an earlier pass found of an idle node still holds."""
+        known = self.cache.calm(node, state, self.world.now)
+        if known is None or (known.queues and may_audit):
+            return False
+        if known.told is None:
+            return True
+        asked, answer = known.told
+        if gate(asked) != answer:
+            return False
+        self.cache.keep(known, self._rollout(node))
+        return True
+
+    def _context(
+        self, node: Node, state: CNINodeState, gate: StartGate, *, may_audit: bool
+    ) -> NodeContext:
+        governance = self.index.governance(node.name)
+        return NodeContext(
+            world=self.world,
             node=node,
             state=state,
             status=state.status,
             governance=governance,
             may_audit=may_audit,
-            may_rotate=rotating < world.config.reaudit_parallel,
-            writer=writing.get(node.name),
-            leaving=policy_restore.of(state, governance, going),
-            asker=asker,
+            may_rotate=self.slots.may_rotate,
+            writer=self.writing.get(node.name),
+            leaving=policy_restore.of(state, governance, self.restoring),
+            asker=self._asker(node, state),
             gate=gate,
-            begin=partial(_begin, course, node.name),
+            begin=partial(_begin, self._rollout(node), node.name),
         )
-        move, status = _contained(view, hanging.get(node.name, ()))
-        before, began = state.status.operation, move.status.operation
-        if began is not None and began.kind == "audit" and before is None:
-            audits += node.name not in looking
-            rotating += _rotating(move.status)
-        elif began is None and before is not None and before.kind == "audit":
-            # Its place is the next one's, unless its agent may still be there.
-            audits -= not agents.looks(before.job)
-        if status is not state.status:
-            decided[node.name] = state.model_copy(update={"status": status})
-            if node.name not in world.errors:
-                # What could not be written the last time is not counted before it is.
-                newer[node.name] = decided[node.name]
-        if status.operation is not None:
-            operations.append(status.operation)
-        decisions = (*written(world, state, status), *move.acts)
-        if any(isinstance(act, Claim) for act in move.acts):
-            # A claim is guarded by the version that a status written before it would change. So
-            # it has a turn of its own, after that which ends an operation for the old policy.
-            ended = move.status != state.status
-            decisions = tuple(written(world, state, status)) if ended else move.acts
-        if decisions:
-            yield Batch(node.name, decisions)
-        elif rests and status.reason != UNPLANNABLE:
-            until, queues = idle.calm_until(view), idle.queues(view)
-            memory.keep(IdleResult(node, state, world.now, until, queues, gate.told), course)
-    yield from garbage.turns(world, operations, agents, decided, writing)
-    seen = replace(world, states={**world.states, **newer})
-    roster.go_on(newer)
-    held = tuple(policy_restore.turns(seen, going))
-    yield from held
-    # Two writes on one policy, each guarded by its version: the second would be refused.
-    taken = {turn.subject for turn in held}
-    # Where nothing has moved, the rollouts are where they were.
-    still = not (newer or going or any(each.moved for each in courses.values()))
-    told = policy_status.turns(seen, roster, courses, (courses, failed) if still else None)
-    yield from (turn for turn in told if turn.subject not in taken)
-    yield from unreadable_policy.turns(world)
+
+    def _asker(self, node: Node, state: CNINodeState | None) -> CNIUpgradePolicy | None:
+        """The deleted policy that asks this node what it has changed there."""
+        if not self.restoring:
+            return None
+        return policy_restore.asker(node, state, self.restoring, self.world.now)
+
+    def _rollout(self, node: Node) -> RolloutPass | None:
+        return self.rollouts.get(self._policy_uid(node))
+
+    def _policy_uid(self, node: Node) -> str:
+        policy = self.index.governance(node.name).policy
+        return policy.metadata.uid if policy else ""
+
+    def _gate(self, node: Node) -> tuple[RolloutPass | None, StartGate]:
+        """The rollout of the node's policy, and what says whether the node may start in it."""
+        rollout, refused = self._rollout(node), self.refused.get(self._policy_uid(node))
+        return rollout, StartGate(partial(_take, rollout, refused, node.name))
+
+    def _decide(self, state: CNINodeState, status: NodeStateStatus) -> None:
+        """Count what a node's record will say."""
+        name = state.metadata.name
+        self.decided[name] = _with(state, status)
+        if name not in self.world.errors:
+            # What could not be written the last time is not counted before it is.
+            self.newer[name] = self.decided[name]
+
+    def _policies(self) -> Iterator[Batch]:
+        world, rollouts = self.world, self.rollouts
+        seen = replace(world, states={**world.states, **self.newer})
+        self.index.go_on(self.newer)
+        held = tuple(policy_restore.turns(seen, self.restoring))
+        yield from held
+        # Two writes on one policy, each guarded by its version: the second would be refused.
+        taken = {batch.subject for batch in held}
+        moved = self.newer or self.restoring or any(each.moved for each in rollouts.values())
+        # Where nothing has moved, the rollouts are where they were.
+        unmoved = None if moved else (rollouts, self.failed)
+        statuses = policy_status.turns(seen, self.index, rollouts, unmoved)
+        yield from (batch for batch in statuses if batch.subject not in taken)
+        yield from unreadable_policy.turns(world)
+
+
+def _with(state: CNINodeState, status: NodeStateStatus) -> CNINodeState:
+    return state.model_copy(update={"status": status})
+
+
+def _decisions(
+    world: Snapshot, state: CNINodeState, status: NodeStateStatus, move: Move
+) -> tuple[Decision, ...]:
+    """What a move writes.
+
+    A claim is guarded by the version that a status written before it would change. So it has a
+    batch of its own, after that which ends an operation for the old policy.
+    """
+    if not any(isinstance(act, Claim) for act in move.acts):
+        return (*written(world, state, status), *move.acts)
+    ended = move.status != state.status
+    return tuple(written(world, state, status)) if ended else move.acts
 
 
 def _rank(world: Snapshot, waves: Sequence[Waves]) -> Callable[[str], tuple[bool, int, str]]:
@@ -232,11 +297,6 @@ def _take(
 
 def _begin(course: RolloutPass | None, node: str) -> str:
     return "" if course is None else course.begin(node)
-
-
-def _rotating(status: NodeStateStatus) -> bool:
-    """Whether the node is being audited though nobody has asked for it."""
-    return status.operation is not None and status.reason in (ROTATION, ROUTINE)
 
 
 def _contained(view: NodeContext, hanging: Sequence[Pod]) -> tuple[Move, NodeStateStatus]:

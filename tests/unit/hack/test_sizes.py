@@ -36,7 +36,6 @@ KNOWN = {
     "planner/node/manifests.py:agent_job": 73,
     "planner/node/operations.py:give_back()": 7,
     "planner/node/operations.py:opened()": 7,
-    "planner/plan.py:_turns": 130,
     "planner/restore/restore_status.py:_message()": 7,
     "planner/rollout/canary.py:canary": 73,
     "planner/rollout/canary.py:canary()": 8,
