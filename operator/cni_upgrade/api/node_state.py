@@ -44,11 +44,11 @@ class Observed(Model):
         description="Digest of what people wanted (target, managedFiles, paths) as the last audit "
         "began that brought an answer; a different one asks to try a failed node again.",
     )
-    retry: Word | None = Field(
-        default=None,
+    retry: Word = Field(
+        default="/",
         description="Digests of the annotation cniupgrade.dev/retry of the policy and of this "
         "node state that were answered last, by a look or by a failure; another value asks again, "
-        "and one that is taken away asks for nothing. Absent in a record of before it was kept.",
+        "and one that is taken away asks for nothing.",
     )
     audited_at: Time | None = Field(
         default=None, description="When the last audit ended; absent when it brought no answer."

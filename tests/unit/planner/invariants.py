@@ -185,7 +185,7 @@ def stopped(event: Carried) -> None:
         if seen is None or ref is None or ref.uid != uid:
             continue
         # Somebody has asked to try that one again.
-        if not asked_again(node, seen, policy, world.config):
+        if not asked_again(seen, policy):
             failed.append(name)
     for (uid, name), asked in event.ledger.failed.items():
         # Whatever has become of the node, of its labels and of its record since.

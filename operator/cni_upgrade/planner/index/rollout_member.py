@@ -95,8 +95,7 @@ class RolloutMember:
             node,
             state,
             seen,
-            failed=status.phase in FAILED
-            and (seen or not asked_again(node, state, policy, config)),
+            failed=status.phase in FAILED and (seen or not asked_again(state, policy)),
             unproved=written,
             holds=changing(state) or written or _to_come(node, state, seen, policy, config),
             waits=status.phase == Phase.WAITING,

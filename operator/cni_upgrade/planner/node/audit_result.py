@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any
 
 from cni_upgrade.agent.protocol.operation import Report, Verdict
-from cni_upgrade.api import names
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Observed
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
@@ -27,36 +26,16 @@ def audit_key(
 ) -> str:
     """Digest of everything that an audit's answer depends on, as far as it shows without asking.
 
-    A person's `cniupgrade.dev/retry` is part of it: another value asks for a new look. In a
-    record of before it stands as it was annotated, and answers as long as nothing else is asked.
+    A person's `cniupgrade.dev/retry` is part of it: another value asks for another audit.
     """
-    known, values = state.status.observed, retry_annotation.annotated(policy, state)
-    if known is not None and values != (None, None):
-        before = _look_key(node, policy, config, values)
-        if before == known.audit_key:
-            return before
-    return _look_key(node, policy, config, _retries(policy, state))
-
-
-def _retries(policy: CNIUpgradePolicy, state: CNINodeState) -> tuple[str | None, str | None]:
-    """The digests of a policy and of one of its nodes, as keys are made with them."""
-    of_policy, _, of_record = retry_annotation.of_node(policy, state).partition("/")
-    return of_policy or None, of_record or None
-
-
-def _look_key(
-    node: Node, policy: CNIUpgradePolicy, config: OperatorConfig, retries: tuple[str | None, ...]
-) -> str:
     spec = policy.spec
-    asked = _asked(
-        spec.target.cni, spec.managed_files.value, config.preset(spec.paths), spec.readiness_for
-    )
-    # Where nothing is said of the runtime the key is what it was before that could be.
-    carried = filter(None, (config.libcni(node.runtime),))
+    preset = config.preset(spec.paths)
+    asked = _asked(spec.target.cni, spec.managed_files.value, preset, spec.readiness_for)
+    libcni = config.libcni(node.runtime) or ""
     return _digest(
-        (node.uid, node.boot_id, node.runtime, node.kubelet, *carried),
+        (node.uid, node.boot_id, node.runtime, node.kubelet, libcni),
         asked,
-        retries,
+        retry_annotation.of_node(policy, state),
     )
 
 
@@ -70,13 +49,7 @@ def answered(
 
 def asked_of_all(policy: CNIUpgradePolicy) -> str:
     """Digest of what people ask for on each node of a policy, a retry of all included."""
-    return _asked_key(policy, (retry_annotation.of_all(policy) or None,))
-
-
-def same_of_all(policy: CNIUpgradePolicy, known: str, asked: str) -> bool:
-    """Whether that was on record already, perhaps since before a retry was kept by its digest."""
-    annotated = policy.metadata.annotations.get(names.RETRY)
-    return known in (asked, _asked_key(policy, (annotated,)))
+    return _asked_key(policy, retry_annotation.of_all(policy))
 
 
 def asked_key(policy: CNIUpgradePolicy) -> str:
@@ -85,20 +58,17 @@ def asked_key(policy: CNIUpgradePolicy) -> str:
     The folders that an operator's release looks at are no question of theirs, nor is the runtime
     that a node might move to one that a failed node would be tried again for.
     """
-    # Retries stood here before they were told apart; a digest without them stays as it was.
-    return _asked_key(policy, (None, None))
+    return _asked_key(policy, "")
 
 
-def _asked_key(policy: CNIUpgradePolicy, retries: tuple[str | None, ...]) -> str:
+def _asked_key(policy: CNIUpgradePolicy, retry: str) -> str:
     spec = policy.spec
-    return _asked_digest(spec.target.cni, spec.managed_files.value, spec.paths, retries)
+    return _asked_digest(spec.target.cni, spec.managed_files.value, spec.paths, retry)
 
 
 @lru_cache(maxsize=4096)
-def _asked_digest(
-    target: CniTarget, managed_files: str, paths: str, retries: tuple[str | None, ...]
-) -> str:
-    parts = (_words(target), managed_files, paths, *retries)
+def _asked_digest(target: CniTarget, managed_files: str, paths: str, retry: str) -> str:
+    parts = (_words(target), managed_files, paths, retry)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -116,84 +86,39 @@ def _asked(
     return tuple(json.dumps(part, sort_keys=True) for part in parts)
 
 
-_ALWAYS = frozenset({"version", "selection", "rewrite"})
-
-
 def _words(target: CniTarget) -> dict[str, Any]:
-    """The target without members that came later and have their default.
-
-    Those of the beginning always: the API server keeps what was their default when the policy was
-    made, and another default of today changes nothing about it.
-    """
-    said = target.model_dump(mode="json", exclude_defaults=True)
-    return {name: word for name, word in target.to_api().items() if name in _ALWAYS or name in said}
+    """The target without what has its default: a member that comes later asks nothing of nodes."""
+    return target.model_dump(mode="json", exclude_defaults=True)
 
 
 @lru_cache(maxsize=32768)
-def _digest(node: tuple[str, ...], asked: tuple[str, ...], retries: tuple[str | None, ...]) -> str:
+def _digest(node: tuple[str, ...], asked: tuple[str, ...], retry: str) -> str:
     """The key is asked for in every pass, for every node, and hardly ever changes."""
-    parts = (*map(json.dumps, node), *asked, *map(json.dumps, retries))
-    return hashlib.sha256(f"[{', '.join(parts)}]".encode()).hexdigest()[:20]
+    text = json.dumps((node, asked, retry))
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def asked_again(
-    node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
-) -> bool:
-    """Whether a person asks for another look at a failed node, by a retry or another target.
+def asked_again(state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
+    """Whether a person asks for another audit of a failed node, by a retry or another target.
 
     A reboot, perhaps because the node is broken now, does not ask, nor does another release.
     """
     seen = state.status.observed
     if seen is None:
         return False
-    if seen.retry is None and _asked_before(seen, state, policy):
-        return False
-    if seen.asked_key != asked_key(policy):
-        return True
-    if seen.retry is None:
-        # The API server does not keep it where the CRDs are those of before: a failing change would
-        # be tried without end if the look that was asked for did not answer.
-        return not answered(node, state, policy, config)
-    return seen.retry != retry_annotation.of_node(policy, state)
-
-
-def _asked_before(seen: Observed, state: CNINodeState, policy: CNIUpgradePolicy) -> bool:
-    """Whether a record of before says that today's question was asked, its retries included."""
-    return seen.asked_key == _asked_key(policy, retry_annotation.annotated(policy, state))
-
-
-def of_today(
-    node: Node, state: CNINodeState, policy: CNIUpgradePolicy, config: OperatorConfig
-) -> Observed | None:
-    """The last look's record with digests, where it was made with the values that are annotated.
-
-    None where nothing is to be put down: what it was made with shows only while it is annotated.
-    """
-    known, values = state.status.observed, retry_annotation.annotated(policy, state)
-    if known is None or values == (None, None):
-        return None
-    update: dict[str, Any] = {}
-    if known.audit_key == _look_key(node, policy, config, values):
-        update["audit_key"] = _look_key(node, policy, config, _retries(policy, state))
-    if known.retry is None and _asked_before(known, state, policy):
-        update["asked_key"] = asked_key(policy)
-    if not update:
-        return None
-    return known.model_copy(update={**update, "retry": retry_annotation.of_node(policy, state)})
+    retry = retry_annotation.of_node(policy, state)
+    return seen.asked_key != asked_key(policy) or seen.retry != retry
 
 
 def failed(state: CNINodeState, policy: CNIUpgradePolicy) -> Observed | None:
-    """The last look's record where a change has failed since.
+    """The last audit's record where a change has failed since.
 
     Who asked before it failed did not ask because of that.
     """
     seen = state.status.observed
     if seen is None:
         return None
-    update = {"retry": retry_annotation.of_node(policy, state)}
-    if seen.retry is None and _asked_before(seen, state, policy):
-        update["asked_key"] = asked_key(policy)
-    return seen.model_copy(update=update)
+    return seen.model_copy(update={"retry": retry_annotation.of_node(policy, state)})
 
 
 def seen(status: NodeStateStatus, report: Report) -> NodeStateStatus:

@@ -35,11 +35,6 @@ def judged(
     mine, file = hit
     known = known or DriftStatus()
     asked = retry_annotation.of_node(policy, view.state, known.retry)
-    if known.retry == "/".join(
-        each or "" for each in retry_annotation.annotated(policy, view.state)
-    ):
-        # A record of before digests: nobody has asked since.
-        known = known.model_copy(update={"retry": asked})
     if known.spent and asked != known.retry:
         # A person asks for another try: that one is theirs, and the budget begins anew.
         again = DriftStatus(file=file.name, sha256=file.sha256, retry=asked, writer=_writer(file))

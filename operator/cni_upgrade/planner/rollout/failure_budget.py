@@ -21,7 +21,6 @@ from cni_upgrade.api.rollout import CountFailures
 from cni_upgrade.api.rollout_status import FailedNode
 from cni_upgrade.planner.index.rollout_member import RolloutMember
 from cni_upgrade.planner.limits.max_unavailable import limit
-from cni_upgrade.planner.node.audit_result import same_of_all
 from cni_upgrade.planner.rollout.waves import plan_of
 from cni_upgrade.planner.world import retry_annotation
 from cni_upgrade.planner.world.governance import matches
@@ -101,7 +100,7 @@ def counted(
     """
     rollout = policy.spec.rollout
     before = policy.status.rollout
-    same = before if before is not None and same_of_all(policy, before.asked, asked) else None
+    same = before if before is not None and before.asked == asked else None
     known = same.failed if same is not None else ()
     by_name = {m.node.name: m for m in members} if known else {}
     failed = [m for m in members if m.failed]

@@ -74,8 +74,7 @@ class Waves:
                 if m.state and m.state.status.canary == self.plan
             }
         self._places = self.canary.places if self.canary else 0
-        # A status of before the order was kept does not say that it was another one.
-        reached = before.wave if before is not None and before.order in ("", self.by) else ""
+        reached = before.wave if before is not None and before.order == self.by else ""
         self.current = self._present(reached)
 
     def _present(self, reached: str) -> int:

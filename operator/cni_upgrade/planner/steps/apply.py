@@ -134,7 +134,7 @@ def drain(view: NodeContext) -> Move:
     def on() -> Move:
         name = proof_so_far(view).old_pod
         pod = view.proof(name)
-        # The drain was to make room for it; or an older release began it, which asked afterwards.
+        # The drain was to make room for it.
         if name is None or (pod is not None and not (pod.addressed or pod.deleting)):
             return baseline_next(view, drained=True)
         return apply_next(view, drained=True)

@@ -9,13 +9,13 @@ from zlib import crc32
 
 from cni_upgrade.agent.protocol.operation import Verdict
 from cni_upgrade.api.names import LABEL_POLICY
-from cni_upgrade.api.node_state import CNINodeState, Observed
+from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy, Mode
 from cni_upgrade.planner.limits.emergency_stop import STOPPED, stopped
 from cni_upgrade.planner.node import cordon, drift, node_lease, operations
 from cni_upgrade.planner.node.agent_job import pause_turns, pausing
-from cni_upgrade.planner.node.audit_result import asked_again, audit_key, of_today
+from cni_upgrade.planner.node.audit_result import asked_again, audit_key
 from cni_upgrade.planner.node.context import Move, NodeContext, at_rest, moved
 from cni_upgrade.planner.node.orphaned_agents import Writer
 from cni_upgrade.planner.node.pending_proof import unproved
@@ -91,8 +91,6 @@ def next_move(view: NodeContext) -> Move:
         return _audit(view, policy)
     if policy is view.asker:
         return Move(view.status)  # It was looked at for a deleted policy; no change begins for it.
-    if (kept := _of_today(view, policy)) is not None:
-        return Move(view.status.model_copy(update={"observed": kept}))
     if _able(view) and view.may_rotate and view.may_audit and _rotates(view):
         return _audit(view, policy)
     if view.status.phase == Phase.WAITING or view.status.reason == DRAIN_FORBIDDEN:
@@ -186,7 +184,7 @@ def _audit_due(view: NodeContext, policy: CNIUpgradePolicy) -> bool:
         # Another look leads to another try and lets the other nodes go on: that is for a person
         # to ask for.
         # It may have failed in this very pass: then what was asked before is answered by that.
-        asked = asked_again(node, _record(view), policy, view.world.config)
+        asked = asked_again(_record(view), policy)
         return asked or (pause is not None and not pausing(view))
     if view.status.reason == UNPLANNABLE:
         return True  # What it was before is not known any more.
@@ -234,16 +232,6 @@ def _drift_freed(view: NodeContext, policy: CNIUpgradePolicy) -> bool:
     known = view.status.drift
     left = view.status.reason == drift.SPENT
     return left and known is not None and drift.freed(known, policy)
-
-
-def _of_today(view: NodeContext, policy: CNIUpgradePolicy) -> Observed | None:
-    """A record of before digests as today's, else None: where another look would be another try.
-
-    What an annotation said is lost with it. A look at any other node costs less than the write.
-    """
-    if view.status.phase not in FAILED and view.status.reason != DRAIN_NOT_ENOUGH:
-        return None
-    return of_today(view.node, _record(view), policy, view.world.config)
 
 
 def _record(view: NodeContext) -> CNINodeState:

