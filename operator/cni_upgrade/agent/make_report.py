@@ -69,56 +69,21 @@ def make(survey: Survey, judgement: Judgement) -> Report:
     # What is wrong with the configuration already is a finding of today, and none of a move.
     findings += moves.breaks(survey.facts(), judgement, later if told else moves.no_other)
     findings += other_releases.cri_off(survey)
-    then = (
-        (judgement.after.del_, judgement.after.leaks),
-        (judgement.after.existing_del, judgement.after.existing_leaks),
-    )
-    leaking = [leaks for works, leaks in then if works is False]
-    after = After(
-        judgement.after.add,
-        judgement.after.del_,
-        judgement.after.existing_del,
-        judgement.after.needs_drain,
-        judgement.after.why,
-        True in leaking if leaking and (True in leaking or None not in leaking) else None,
-    )
-    baseline = Baseline(
-        judgement.baseline.add,
-        judgement.baseline.del_,
-        judgement.baseline.add_why,
-        judgement.baseline.del_why,
-        judgement.baseline.leaks if judgement.baseline.del_ is False else None,
-    )
+    after, baseline = _after(judgement), _baseline(judgement)
     for place, file in enumerate(listed):
         error = _obstacle(survey, file)
         if error is not None:
             listed[place] = replace(
                 file, action=Action.REFUSE, to=None, why=str(error), becomes=None
             )
-            findings.append(
-                Finding(
-                    error.code,
-                    Severity.FAULT,
-                    file.name,
-                    str(error),
-                    "the file cannot be rewritten as long as this holds",
-                )
-            )
+            findings.append(_refused(file, error))
             outcome = Verdict.BLOCKED
             after = After(baseline.add, baseline.delete, None, why=str(error))
     return Report(
         runtime=RuntimeReport(runtime.name, runtime.version, runtime.libcni, runtime.max),
         paths=replace(survey.folders.report(), delegate_dirs=survey.delegate_dirs),
         files=tuple(listed),
-        plugins=tuple(
-            PluginReport(
-                binary,
-                support.supported or (),
-                support.max,
-                Source.UNKNOWN if support.source == "missing" else Source(support.source),
-            )
-            for binary, support in survey.supports.items()
-        ),
+        plugins=_plugins(survey),
         sandboxes=sandboxes.count(survey.sandboxes),
         pods=sandboxes.named(survey.sandboxes),
         baseline=baseline,
@@ -128,6 +93,51 @@ def make(survey: Survey, judgement: Judgement) -> Report:
         readiness=tuple(
             _readiness(survey, wanted, later) for wanted in survey.operation.readiness_for
         ),
+    )
+
+
+def _after(judgement: Judgement) -> After:
+    """What will work once the rewrite is made."""
+    then = (
+        (judgement.after.del_, judgement.after.leaks),
+        (judgement.after.existing_del, judgement.after.existing_leaks),
+    )
+    leaking = [leaks for works, leaks in then if works is False]
+    return After(
+        judgement.after.add,
+        judgement.after.del_,
+        judgement.after.existing_del,
+        judgement.after.needs_drain,
+        judgement.after.why,
+        True in leaking if leaking and (True in leaking or None not in leaking) else None,
+    )
+
+
+def _baseline(judgement: Judgement) -> Baseline:
+    """What works now."""
+    return Baseline(
+        judgement.baseline.add,
+        judgement.baseline.del_,
+        judgement.baseline.add_why,
+        judgement.baseline.del_why,
+        judgement.baseline.leaks if judgement.baseline.del_ is False else None,
+    )
+
+
+def _refused(file: FileReport, error: OperationRefusedError) -> Finding:
+    action = "the file cannot be rewritten as long as this holds"
+    return Finding(error.code, Severity.FAULT, file.name, str(error), action)
+
+
+def _plugins(survey: Survey) -> tuple[PluginReport, ...]:
+    return tuple(
+        PluginReport(
+            binary,
+            support.supported or (),
+            support.max,
+            Source.UNKNOWN if support.source == "missing" else Source(support.source),
+        )
+        for binary, support in survey.supports.items()
     )
 
 

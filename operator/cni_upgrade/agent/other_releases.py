@@ -6,7 +6,7 @@ none. An apply is given the folders and sees no configuration: what the audit fo
 
 from collections.abc import Iterator, Sequence
 
-from cni_upgrade.agent.discovery import folders, runtime_config
+from cni_upgrade.agent.discovery import host_paths, runtime_config
 from cni_upgrade.agent.discovery.runtime_config import Found
 from cni_upgrade.agent.plugins import plugin_binary
 from cni_upgrade.agent.protocol.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS
@@ -149,7 +149,7 @@ def _in_use(survey: Survey) -> Sequence[str]:
 
 def _moved(root: str, what: str, before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
     pairs = zip(before, after, strict=False)
-    if len(before) != len(after) or not all(folders.same(root, *each) for each in pairs):
+    if len(before) != len(after) or not all(host_paths.same(root, *each) for each in pairs):
         now, then = (shown(", ".join(each), _MOST) for each in (before, after))
         yield f"{what} from {then} in place of {now or 'no folder that is there'}"
 

@@ -13,8 +13,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from cni_upgrade.agent import file_io, make_report, survey, write_run
-from cni_upgrade.agent.discovery import folders, runtime_config
-from cni_upgrade.agent.files import backup, same_backup
+from cni_upgrade.agent.discovery import host_paths, runtime_config
+from cni_upgrade.agent.files import backup, backup_history, same_backup
 from cni_upgrade.agent.files.backup import Backup, Saved
 from cni_upgrade.agent.files.journal import Entry
 from cni_upgrade.agent.files.metadata import Metadata
@@ -101,7 +101,7 @@ def _parts(node: Node, asked: str, backups: list[Backup]) -> tuple[Backup, ...]:
         return (_as_named_here(node, backup.load(node.state, asked)),)
     except OperationRefusedError:
         parts: tuple[Backup, ...] = ()
-        if backup.gives_nothing(node.state, asked):
+        if not backup.is_there(node.state, asked):
             here = [each for each in backups if each.folder == node.host]
             parts = same_backup.find(node.state, asked, here)
         if not parts:
@@ -116,8 +116,8 @@ def _as_named_here(node: Node, made: Backup) -> Backup:
     A refresh copies it to that of the next revision, with which what was saved then goes on.
     """
     root = node.operation.root
-    names = (made.folder, folders.whatever_revision(made.folder))
-    same = any(folders.same(root, each, node.host) for each in names)
+    names = (made.folder, host_paths.whatever_revision(made.folder))
+    same = any(host_paths.same(root, each, node.host) for each in names)
     return replace(made, folder=node.host) if same else made
 
 
@@ -128,7 +128,7 @@ def _unread(node: Node) -> list[Finding]:
         return []
     stated = runtime_config.read(operation.root, operation.runtime).stated
     read = (stated.conf_dir, *(each for _, each in stated.handlers)) if stated else (node.host,)
-    if any(folders.same(operation.root, each, node.host) for each in read):
+    if any(host_paths.same(operation.root, each, node.host) for each in read):
         return []
     return [
         Finding(
@@ -201,7 +201,7 @@ def _standing(
             f"brought back to life; if it is wanted, copy {copy} by hand",
         )
     for each in (file, *lists):
-        if each is not None and not backup.known(
+        if each is not None and not backup_history.known(
             node.state, backups, made.folder, each.name, survey.sha256(each)
         ):
             raise OperationRefusedError(
@@ -221,8 +221,8 @@ def _lists(
     Not `alone`: beside the file. Then another backup's counts only if its bytes are of our making:
     somebody may have put a list of that name there since. What is `kept` comes back itself.
     """
-    names = backup.successors(backups, node.host, saved.name)
-    ours = backup.descent(backups, node.host, saved.name)
+    names = backup_history.successors(backups, node.host, saved.name)
+    ours = backup_history.descent(backups, node.host, saved.name)
     return [
         each
         for each in map(node.survey.config, names)

@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cni_upgrade.agent import file_io
-from cni_upgrade.agent.discovery import folders, kubelet, runtime_config, sandboxes
-from cni_upgrade.agent.discovery.folders import Folders, resolve
+from cni_upgrade.agent.discovery import folders, host_paths, kubelet, runtime_config, sandboxes
+from cni_upgrade.agent.discovery.folders import Folders
+from cni_upgrade.agent.discovery.host_paths import resolve
 from cni_upgrade.agent.discovery.runtime_config import Found
 from cni_upgrade.agent.plugins import copies, delegates, plugin_binary, probe
 from cni_upgrade.agent.protocol.operation import Operation
@@ -217,7 +218,7 @@ def config_file(root: str, host: str, name: str) -> Config:
         data = _read(root, f"{host}/{name}")
     except (OSError, file_io.UnreadableError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        if isinstance(error, folders.BrokenLinkError):
+        if isinstance(error, host_paths.BrokenLinkError):
             reason = f"it is a link to {error.target}, which is not there or not mounted"
         finding = Finding(
             Code.FILE_UNREADABLE,
@@ -254,7 +255,7 @@ def _inline(root: str, host: str, network: str | None) -> Inline:
             for name in file_io.names(descriptor):
                 if name.endswith(".conf") and not _is_folder(descriptor, name):
                     found[name] = _inlined(root, f"{host}/{network}/{name}")
-    except folders.BrokenLinkError as error:
+    except host_paths.BrokenLinkError as error:
         if not root:  # all of the machine is here: it leads nowhere for libcni, too
             return {}
         return {"": Unread(f"it is a link to {error.target}, which is not there or not mounted")}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 
 from cni_upgrade.agent import applied_changes, file_io, make_report, signals, survey
-from cni_upgrade.agent.discovery import folders
+from cni_upgrade.agent.discovery import host_paths
 from cni_upgrade.agent.files import (
     backup,
     backup_pruning,
@@ -148,7 +148,7 @@ def _already(operation: Operation, left: Journal | None) -> tuple[Entry, ...]:
     """What a killed run of this operation has written. Raises OSError where that cannot be told."""
     if left is None:
         return ()
-    return journal.written(left, folders.resolve(operation.root, left.folder))
+    return journal.written(left, host_paths.resolve(operation.root, left.folder))
 
 
 def _folder(seen: Survey, wrote: Journal | None) -> tuple[str, str]:

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from cni_upgrade.agent import file_io, make_report
-from cni_upgrade.agent.discovery.folders import Folders, resolve
+from cni_upgrade.agent.discovery.folders import Folders
+from cni_upgrade.agent.discovery.host_paths import resolve
 from cni_upgrade.agent.plugins import probe
 from cni_upgrade.agent.protocol.contract import Kind
 from cni_upgrade.agent.protocol.operation import ManagedFiles

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from cni_upgrade.agent import file_io
 from cni_upgrade.agent.discovery import host_files, runtime_config
-from cni_upgrade.agent.discovery.folders import resolve, same
+from cni_upgrade.agent.discovery.host_paths import resolve, same
 from cni_upgrade.agent.protocol.contract import Kind
 from cni_upgrade.agent.protocol.operation import ManagedFiles, Operation, digest, operation_id
 from cni_upgrade.agent.protocol.paths import BY_HAND_CONFIGS, BY_HAND_PLUGINS, Paths

@@ -35,27 +35,7 @@ def notes(
     `deciding` are the texts that say who runs and at which version: the names, types and versions.
     A placeholder in one of them is a fault, anywhere else a person is told of it.
     """
-    notes: list[Finding] = []
-    if not network:
-        notes.append(
-            Finding(
-                Code.MISSING_NAME,
-                Severity.FAULT,
-                name,
-                "the network has no name: the runtime loads the file and every ADD fails",
-                "give the network a name",
-            )
-        )
-    elif not names_a_network(network):
-        notes.append(
-            Finding(
-                Code.MISSING_NAME,
-                Severity.FAULT,
-                name,
-                f"libcni refuses the network name {shown(network)}: every ADD fails",
-                "use letters, digits, '_', '.' and '-', starting with a letter or digit",
-            )
-        )
+    notes = list(_of_name(name, network))
     if marks := template_marks(data):
         open_ = any(template_marks(text.encode()) for text in deciding)
         notes.append(
@@ -89,6 +69,26 @@ def notes(
             )
         )
     return tuple(notes)
+
+
+def _of_name(name: str, network: str) -> Iterator[Finding]:
+    """Of the name of the network."""
+    if not network:
+        yield Finding(
+            Code.MISSING_NAME,
+            Severity.FAULT,
+            name,
+            "the network has no name: the runtime loads the file and every ADD fails",
+            "give the network a name",
+        )
+    elif not names_a_network(network):
+        yield Finding(
+            Code.MISSING_NAME,
+            Severity.FAULT,
+            name,
+            f"libcni refuses the network name {shown(network)}: every ADD fails",
+            "use letters, digits, '_', '.' and '-', starting with a letter or digit",
+        )
 
 
 def inlined(name: str, calls: Iterable[Called]) -> Iterator[Finding]:

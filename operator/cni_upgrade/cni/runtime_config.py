@@ -15,17 +15,16 @@ Sources, tried with `containerd config dump` and `crio config` (tests/judge/test
 - CRI-O `pkg/config/config.go` UpdateFromDropInFile and Validate: member by member, `plugin_dir`
   stands after `plugin_dirs` (which Validate alone sees to: `crio config` does not show it); the
   defaults are those of `pkg/config/config_unix.go`.
-- How a name may be spelled: go-toml 1.9 `marshal.go` keysToTry, go-toml 2 `unmarshaler.go`,
-  BurntSushi toml `decode.go` unifyStruct. That of a plugin or handler is no field's, and is exact.
+- The name of a plugin or handler is no field's, and is exact.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-from cni_upgrade.cni.golang import fold
+from cni_upgrade.cni import toml_members
 from cni_upgrade.cni.numbers import wholes
+from cni_upgrade.cni.toml_members import Document, RuntimeConfigError, Spelling
 from cni_upgrade.cni.value import dataclass
 
-Document = Mapping[str, object]
 Loaded = Sequence[tuple[str, Document]]
 """Files and what they hold, the first one first."""
 
@@ -43,10 +42,6 @@ _TURNS = ((1, 4), (1, 7), *SINCE[1:])
 DEFAULT_CONF_DIR = "/etc/cni/net.d"
 DEFAULT_BIN_DIRS = ("/opt/cni/bin",)
 """Of containerd and CRI-O alike, in every release of cni/runtimes.py."""
-
-
-class RuntimeConfigError(ValueError):
-    """The configuration is not what this runtime reads; the text names file and member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +73,18 @@ class Stated:
         return f"{files}; {' and '.join(self.defaults)}: {self.runtime}'s default"
 
 
-_Spelling = Callable[[Document, str], Sequence[str]]
-"""Which keys of a table a runtime takes for a field of that name."""
-
-
-def _in_capitals(table: Document, name: str) -> Sequence[str]:
-    return [each for each in (name, name.upper()) if each in table][:1]
-
-
-def _in_any_case(table: Document, name: str) -> Sequence[str]:
-    return [key for key in table if fold(key) == name]
-
-
-def _spelling(version: tuple[int, int] | None) -> _Spelling:
+def _spelling(version: tuple[int, int] | None) -> Spelling:
     """containerd 1.5 came with go-toml, 2.0 with the second generation of it."""
-    return _in_capitals if version and (1, 5) <= version < (2, 0) else _in_any_case
+    capitals = version is not None and (1, 5) <= version < (2, 0)
+    return toml_members.in_capitals if capitals else toml_members.in_any_case
 
 
 def imports(path: str, document: Document, version: tuple[int, int] | None) -> tuple[str, ...]:
     """The `imports` of one containerd file, as they are spelled. Raises RuntimeConfigError."""
-    value = _member(path, document, "imports", _spelling(version), [])
+    value = toml_members.member(path, document, "imports", _spelling(version), [])
     if version is None and value != document.get("imports", []):
         raise RuntimeConfigError(f"{path}: imports: expected it in small letters")
-    return _texts(path, "imports", value)
+    return toml_members.texts(path, "imports", value)
 
 
 def release(version: str) -> tuple[int, int] | None:
@@ -116,7 +100,7 @@ def containerd(loaded: Loaded, version: tuple[int, int] | None) -> Stated | None
     """
     if version is not None:
         return _containerd(loaded, version, loopback=version >= (2, 0))
-    turns = _TURNS[2:] if _version(*loaded[0], _in_any_case) > 2 else _TURNS
+    turns = _TURNS[2:] if _version(*loaded[0], toml_members.in_any_case) > 2 else _TURNS
     # A member that not all of them have says nothing of the folders, in which they may agree.
     loopback = turns[0] >= (2, 0)
     first, *rest = (_containerd(loaded, each, loopback=loopback) for each in turns)
@@ -132,8 +116,8 @@ def _containerd(loaded: Loaded, version: tuple[int, int], *, loopback: bool) -> 
     """`loopback` is whether `use_internal_loopback` is looked at."""
     spelling = _spelling(version)
     for path, document in loaded:
-        named = _member(path, document, "disabled_plugins", spelling, [])
-        disabled = _texts(path, "disabled_plugins", named)
+        named = toml_members.member(path, document, "disabled_plugins", spelling, [])
+        disabled = toml_members.texts(path, "disabled_plugins", named)
         if {_V1, _V2, _V3} & set(disabled):
             return None
     read = _first_generation if version < (2, 0) else _second_generation
@@ -149,14 +133,22 @@ def _containerd(loaded: Loaded, version: tuple[int, int], *, loopback: bool) -> 
         merged.pop(_LOOPBACK, None)
     bin_dirs: tuple[str, ...] = ()
     if "bin_dirs" in merged:
-        bin_dirs = _folders(*merged["bin_dirs"], "bin_dirs")
+        bin_dirs = toml_members.folders(*merged["bin_dirs"], "bin_dirs")
     elif "bin_dir" in merged:
-        bin_dirs = (_folder(*merged["bin_dir"], "bin_dir"),)
-    conf_dir = _folder(*merged["conf_dir"], "conf_dir") if "conf_dir" in merged else None
-    template = (
-        _text(*merged["conf_template"], "conf_template") if "conf_template" in merged else None
+        bin_dirs = (toml_members.folder(*merged["bin_dir"], "bin_dir"),)
+    conf_dir = (
+        toml_members.folder(*merged["conf_dir"], "conf_dir") if "conf_dir" in merged else None
     )
-    most = _number(*merged["max_conf_num"], "max_conf_num") if "max_conf_num" in merged else None
+    template = (
+        toml_members.text(*merged["conf_template"], "conf_template")
+        if "conf_template" in merged
+        else None
+    )
+    most = (
+        toml_members.number(*merged["max_conf_num"], "max_conf_num")
+        if "max_conf_num" in merged
+        else None
+    )
     return Stated(
         "containerd",
         conf_dir or DEFAULT_CONF_DIR,
@@ -164,7 +156,7 @@ def _containerd(loaded: Loaded, version: tuple[int, int], *, loopback: bool) -> 
         _unsaid(conf_dir, bin_dirs),
         max_conf_num=most,
         conf_template=template,
-        internal_loopback=_LOOPBACK in merged and _flag(*merged[_LOOPBACK], _LOOPBACK),
+        internal_loopback=_LOOPBACK in merged and toml_members.flag(*merged[_LOOPBACK], _LOOPBACK),
         handlers=_handlers(parts, version, conf_dir or DEFAULT_CONF_DIR),
         files=tuple(dict.fromkeys(path for path, _ in merged.values())) or (loaded[0][0],),
     )
@@ -174,22 +166,28 @@ def crio(loaded: Loaded) -> Stated:
     """What CRI-O takes from its files, one of which is there. Raises RuntimeConfigError."""
     merged: dict[str, tuple[str, object]] = {}
     for path, document in loaded:
-        network = _table(path, "crio.network", document, _in_any_case, "crio", "network")
-        merged.update({name: (path, value) for name, value in _members(path, network, _OF_CRIO)})
+        network = toml_members.table(
+            path, "crio.network", document, toml_members.in_any_case, "crio", "network"
+        )
+        merged.update(
+            {name: (path, value) for name, value in toml_members.members(path, network, _OF_CRIO)}
+        )
     bin_dirs: tuple[str, ...] = ()
     used: list[str] = []
     if "plugin_dirs" in merged:
-        bin_dirs = _folders(*merged["plugin_dirs"], "plugin_dirs")
+        bin_dirs = toml_members.folders(*merged["plugin_dirs"], "plugin_dirs")
         used.append("plugin_dirs")
-    if "plugin_dir" in merged and (folder := _text(*merged["plugin_dir"], "plugin_dir")):
+    if "plugin_dir" in merged and (
+        folder := toml_members.text(*merged["plugin_dir"], "plugin_dir")
+    ):
         bin_dirs = (*(bin_dirs or DEFAULT_BIN_DIRS), folder)
         used.append("plugin_dir")
     conf_dir = network_name = None
     if "network_dir" in merged:
-        conf_dir = _folder(*merged["network_dir"], "network_dir")
+        conf_dir = toml_members.folder(*merged["network_dir"], "network_dir")
         used.append("network_dir")
     if "cni_default_network" in merged:
-        network_name = _text(*merged["cni_default_network"], "cni_default_network")
+        network_name = toml_members.text(*merged["cni_default_network"], "cni_default_network")
         used.append("cni_default_network")
     return Stated(
         "cri-o",
@@ -209,7 +207,7 @@ _Part = tuple[str, str, Document]
 """A file, the key of its CRI part, and that part."""
 
 
-def _first_generation(loaded: Loaded, spelling: _Spelling) -> list[_Part]:
+def _first_generation(loaded: Loaded, spelling: Spelling) -> list[_Part]:
     version = 1
     for path, document in loaded:
         version = _version(path, document, spelling) or version
@@ -222,7 +220,7 @@ def _first_generation(loaded: Loaded, spelling: _Spelling) -> list[_Part]:
     return [part for each in parts for part in each][-1:]
 
 
-def _second_generation(loaded: Loaded, spelling: _Spelling) -> list[_Part]:
+def _second_generation(loaded: Loaded, spelling: Spelling) -> list[_Part]:
     parts: list[_Part] = []
     for path, document in loaded:
         stated = _version(path, document, spelling)
@@ -231,10 +229,13 @@ def _second_generation(loaded: Loaded, spelling: _Spelling) -> list[_Part]:
     return parts
 
 
-def _parts(path: str, document: Document, keys: Sequence[str], spelling: _Spelling) -> list[_Part]:
-    plugins = _table(path, "plugins", document, spelling, "plugins")
+def _parts(path: str, document: Document, keys: Sequence[str], spelling: Spelling) -> list[_Part]:
+    plugins = toml_members.table(path, "plugins", document, spelling, "plugins")
     found = [key for key in keys if key in plugins]
-    return [(path, key, _table(path, f'plugins."{key}"', plugins, _exact, key)) for key in found]
+    return [
+        (path, key, toml_members.table(path, f'plugins."{key}"', plugins, toml_members.exact, key))
+        for key in found
+    ]
 
 
 def _cni(parts: Sequence[_Part], version: tuple[int, int]) -> list[tuple[str, Document]]:
@@ -242,7 +243,7 @@ def _cni(parts: Sequence[_Part], version: tuple[int, int]) -> list[tuple[str, Do
     tables: list[tuple[str, Document]] = []
     told: dict[str, str] = {}
     for path, key, part in parts:
-        table = _table(path, f'plugins."{key}".cni', part, _spelling(version), "cni")
+        table = toml_members.table(path, f'plugins."{key}".cni', part, _spelling(version), "cni")
         if not table:
             continue
         if path in told:
@@ -250,7 +251,7 @@ def _cni(parts: Sequence[_Part], version: tuple[int, int]) -> list[tuple[str, Do
                 f'{path}: CNI stands in plugins."{told[path]}" and in plugins."{key}": keep one'
             )
         told[path] = key
-        known = dict(_members(path, table, _MEMBERS, _spelling(version)))
+        known = dict(toml_members.members(path, table, _MEMBERS, _spelling(version)))
         if version >= (2, 1) and "bin_dir" in known and "bin_dir" not in table:
             # Its move into `bin_dirs` is none of a field: it is done by the exact name.
             if version < (2, 2):
@@ -273,11 +274,11 @@ def _handlers(
     for path, key, part in parts:
         shown = f'plugins."{key}".containerd.runtimes'
         spelling = _spelling(version)
-        runtimes = _table(path, shown, part, spelling, "containerd", "runtimes")
+        runtimes = toml_members.table(path, shown, part, spelling, "containerd", "runtimes")
         for name in runtimes:
-            own = _table(path, f'{shown}."{name}"', runtimes, _exact, name)
-            named = _member(path, own, "cni_conf_dir", spelling, "")
-            if folder := _text(path, named, "cni_conf_dir"):
+            own = toml_members.table(path, f'{shown}."{name}"', runtimes, toml_members.exact, name)
+            named = toml_members.member(path, own, "cni_conf_dir", spelling, "")
+            if folder := toml_members.text(path, named, "cni_conf_dir"):
                 folders[name] = folder
     usual = conf_dir.rstrip("/")
     return tuple(sorted(each for each in folders.items() if each[1].rstrip("/") != usual))
@@ -296,80 +297,8 @@ def _modern(table: Document, key: str, version: tuple[int, int]) -> Document:
     return rest
 
 
-def _version(path: str, document: Document, spelling: _Spelling) -> int:
-    value = _member(path, document, "version", spelling, 0)
+def _version(path: str, document: Document, spelling: Spelling) -> int:
+    value = toml_members.member(path, document, "version", spelling, 0)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 1 << 63:
         raise RuntimeConfigError(f"{path}: version: expected a whole number")
     return value
-
-
-def _exact(table: Document, name: str) -> Sequence[str]:
-    return [name] if name in table else []
-
-
-def _member(path: str, table: Document, name: str, spelling: _Spelling, absent: object) -> object:
-    """What stands there under that name. Raises RuntimeConfigError for two spellings of it."""
-    keys = spelling(table, name)
-    if len(keys) > 1:
-        raise RuntimeConfigError(f"{path}: {' and '.join(keys)}: are one member: keep one")
-    return table[keys[0]] if keys else absent
-
-
-def _members(
-    path: str, table: Document, names: Sequence[str], spelling: _Spelling = _in_any_case
-) -> list[tuple[str, object]]:
-    """Those of these names that are there, each under the name itself."""
-    missing = object()
-    found = [(name, _member(path, table, name, spelling, missing)) for name in names]
-    return [(name, value) for name, value in found if value is not missing]
-
-
-def _table(path: str, shown: str, document: Document, spelling: _Spelling, *names: str) -> Document:
-    """The table at that place; an empty one where there is none."""
-    value: object = document
-    for name in names:
-        value = _member(path, value, name, spelling, {}) if isinstance(value, Mapping) else value
-    if not isinstance(value, Mapping):
-        raise RuntimeConfigError(f"{path}: {shown}: expected a table")
-    return value
-
-
-def _text(path: str, value: object, name: str) -> str | None:
-    """A string; an empty one says nothing."""
-    if not isinstance(value, str):
-        raise RuntimeConfigError(f"{path}: {name}: expected a string")
-    return value or None
-
-
-def _folder(path: str, value: object, name: str) -> str:
-    """A folder; with an empty string the runtime does not start, or finds nothing."""
-    text = _text(path, value, name)
-    if text is None:
-        raise RuntimeConfigError(f"{path}: {name}: expected a folder, got an empty string")
-    return text
-
-
-def _folders(path: str, value: object, name: str) -> tuple[str, ...]:
-    texts = _texts(path, name, value)
-    if not texts:
-        raise RuntimeConfigError(f"{path}: {name}: expected folders, got none")
-    return texts
-
-
-def _number(path: str, value: object, name: str) -> int:
-    """A count of files: whatever is below 1 means all of them, which 0 says."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise RuntimeConfigError(f"{path}: {name}: expected a whole number")
-    return min(max(value, 0), 1 << 16)
-
-
-def _flag(path: str, value: object, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise RuntimeConfigError(f"{path}: {name}: expected true or false")
-    return value
-
-
-def _texts(path: str, name: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise RuntimeConfigError(f"{path}: {name}: expected a list of strings")
-    return tuple(each for each in value if each)

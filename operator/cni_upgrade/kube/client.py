@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote
 from urllib.request import getproxies
 
 import aiohttp
@@ -24,9 +22,9 @@ from pydantic_core import from_json
 
 from cni_upgrade.api import names
 from cni_upgrade.kube.interface import KubeError, Listed, Object, tried
-from cni_upgrade.kube.resources import ACCESS_REVIEWS, EVENTS, LEASES, PODS, Resource
+from cni_upgrade.kube.request import Call, path_of
+from cni_upgrade.kube.resources import ACCESS_REVIEWS, PODS, Resource
 from cni_upgrade.kube.retry_after import insist
-from cni_upgrade.kube.rights import LEASE
 
 _PAGE = "250"  # of 10 KB each they are 25 MB while they are read
 _TIMEOUT = 30  # seconds for one request; a page of nodes took under one
@@ -40,40 +38,6 @@ _MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
 
 _LOST = (TimeoutError, aiohttp.ClientError, OSError, ConfigException)
 """What no answer at all looks like."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One request: what is asked of which kind of object, and with what."""
-
-    verb: str
-    """The HTTP method, or WATCH: a GET that has a name of its own in the metrics."""
-    resource: Resource
-    path: str
-    body: Any = None
-    query: dict[str, str] | None = None
-    content_type: str = "application/json"
-
-    @property
-    def method(self) -> str:
-        return "GET" if self.verb == "WATCH" else self.verb
-
-    @property
-    def fenced(self) -> bool:
-        """Whether only the replica that leads may send it: each write but those of the Lease that
-        says who leads, questions that are asked by POST, and Events: they tell of writes that were
-        done, under names of their own, and no other replica knows of them."""
-        if self.method == "GET" or self.resource in (ACCESS_REVIEWS, EVENTS):
-            return False
-        if self.resource != LEASES:
-            return True
-        # The Lease on a node is not every replica's: the next leader may have begun there.
-        made = self.method == "POST"
-        name = self.body["metadata"]["name"] if made else self.path.rpartition("/")[2]
-        return bool(name != LEASE)
-
-    def __str__(self) -> str:
-        return f"{self.verb} {self.path}"
 
 
 class NoCredentialsError(Exception):
@@ -121,7 +85,7 @@ class Client:
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]
 
-    async def _ask(self, call: _Call) -> Object:
+    async def _ask(self, call: Call) -> Object:
         """One request; a read is sent again where the API server says when.
 
         A write goes by a plan, and that may be overtaken while it waits: who made it asks again,
@@ -130,13 +94,13 @@ class Client:
         """
         return await insist(lambda: self._try(call), lambda: not call.fenced)
 
-    async def _try(self, call: _Call) -> Object:
+    async def _try(self, call: Call) -> Object:
         try:
             return await self._once(call)
         finally:
             tried.get()()
 
-    async def _once(self, call: _Call) -> Object:
+    async def _once(self, call: Call) -> Object:
         patience: float = _TIMEOUT
         if call.fenced:
             patience = min(patience, self.fence())
@@ -154,7 +118,7 @@ class Client:
             raise KubeError(0, "NoAnswer", text)
         return answer
 
-    async def _send(self, call: _Call, patience: Any) -> aiohttp.ClientResponse:
+    async def _send(self, call: Call, patience: Any) -> aiohttp.ClientResponse:
         try:
             # Reads the service account's token anew when it is due, hence inside.
             method, url, headers, *_ = await self._api.param_serialize(
@@ -173,16 +137,16 @@ class Client:
         response: aiohttp.ClientResponse = answer.response
         return response
 
-    def _lost(self, call: _Call, error: Exception) -> KubeError:
+    def _lost(self, call: Call, error: Exception) -> KubeError:
         self._count(call, 0)
         return self._silence(call, error)
 
     @staticmethod
-    def _silence(call: _Call, error: Exception) -> KubeError:
+    def _silence(call: Call, error: Exception) -> KubeError:
         text = f"{call}: no answer from the API server: {error or type(error).__name__}"
         return KubeError(0, "NoAnswer", text)
 
-    def _judge(self, call: _Call, response: aiohttp.ClientResponse, data: bytes) -> None:
+    def _judge(self, call: Call, response: aiohttp.ClientResponse, data: bytes) -> None:
         self._count(call, response.status)
         self._compare_clocks(response.headers.get("Date"))
         if response.status >= 400:
@@ -203,7 +167,7 @@ class Client:
             ahead = (theirs - datetime.now(UTC)).total_seconds()
             self.skew = ahead if abs(ahead) > _SAME_CLOCK else 0.0
 
-    def _count(self, call: _Call, status: int) -> None:
+    def _count(self, call: Call, status: int) -> None:
         key = (call.verb, call.resource.plural, status)
         self.requests[key] = self.requests.get(key, 0) + 1
 
@@ -220,7 +184,7 @@ class Client:
     ) -> AsyncIterator[Listed]:
         more = {**query, "limit": _PAGE}
         while True:
-            call = _Call("GET", resource, _path(resource, namespace), query=more)
+            call = Call("GET", resource, path_of(resource, namespace), query=more)
             page = await self._ask(call)
             meta, items = page.get("metadata"), page.get("items", "")
             if not isinstance(meta, dict) or not (items is None or isinstance(items, list)):
@@ -244,7 +208,7 @@ class Client:
         patience = aiohttp.ClientTimeout(
             total=seconds + _WATCH_GRACE, connect=_TIMEOUT, sock_read=_QUIET
         )
-        call = _Call("WATCH", resource, _path(resource, namespace), query=more)
+        call = Call("WATCH", resource, path_of(resource, namespace), query=more)
         response = await self._send(call, patience)
         try:
             data = await response.read() if response.status >= 400 else b""
@@ -270,23 +234,23 @@ class Client:
             response.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
-        return await self._ask(_Call("GET", resource, _path(resource, namespace, name)))
+        return await self._ask(Call("GET", resource, path_of(resource, namespace, name)))
 
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
-        return await self._ask(_Call("POST", resource, _path(resource, namespace), body))
+        return await self._ask(Call("POST", resource, path_of(resource, namespace), body))
 
     async def patch(
         self, resource: Resource, namespace: str | None, name: str, body: Object, sub: str = ""
     ) -> Object:
-        path = _path(resource, namespace, name, sub)
+        path = path_of(resource, namespace, name, sub)
         query = {"fieldManager": names.FIELD_MANAGER}
-        return await self._ask(_Call("PATCH", resource, path, body, query, _MERGE))
+        return await self._ask(Call("PATCH", resource, path, body, query, _MERGE))
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, uid: str, propagation: str
     ) -> Object:
         body = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
-        return await self._ask(_Call("DELETE", resource, _path(resource, namespace, name), body))
+        return await self._ask(Call("DELETE", resource, path_of(resource, namespace, name), body))
 
     async def evict(self, namespace: str, name: str, uid: str) -> None:
         body = {
@@ -295,7 +259,7 @@ class Client:
             "metadata": {"name": name, "namespace": namespace},
             "deleteOptions": {"preconditions": {"uid": uid}},
         }
-        await self._ask(_Call("POST", PODS, _path(PODS, namespace, name, "eviction"), body))
+        await self._ask(Call("POST", PODS, path_of(PODS, namespace, name, "eviction"), body))
 
     async def allowed(
         self, verb: str, resource: Resource, namespace: str | None, sub: str = "", name: str = ""
@@ -314,31 +278,8 @@ class Client:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
-        answer = await self._ask(_Call("POST", ACCESS_REVIEWS, _path(ACCESS_REVIEWS), body))
+        answer = await self._ask(Call("POST", ACCESS_REVIEWS, path_of(ACCESS_REVIEWS), body))
         return bool(answer.get("status", {}).get("allowed"))
-
-
-_LONGEST_NAME = 253
-
-
-def _path(
-    resource: Resource, namespace: str | None = None, name: str | None = None, sub: str = ""
-) -> str:
-    """The path of the collection, of one object, or of its subresource.
-
-    Names come from objects that others write, an ownerReference say, which nobody holds to be one:
-    left as it is, it would ask for something else. Raises KubeError for what can be no name.
-    Source: k8s.io/apimachinery v0.34.4 pkg/api/validation/path/name.go.
-    """
-    for segment in (namespace, name):
-        if segment is None:
-            continue
-        wrong = segment in ("", ".", "..") or "/" in segment or "%" in segment
-        if wrong or len(segment) > _LONGEST_NAME:
-            text = f"{segment[:_LONGEST_NAME]!r} cannot be a name, {resource.plural} were not asked"
-            raise KubeError(422, "Invalid", text)
-    quoted = [None if each is None else quote(each, safe="") for each in (namespace, name)]
-    return resource.path(quoted[0], quoted[1], sub)
 
 
 def _later(status: int, retry_after: str | None) -> float | None:
@@ -348,7 +289,7 @@ def _later(status: int, retry_after: str | None) -> float | None:
     return float(retry_after) if waits and retry_after is not None else None
 
 
-def _refusal(call: _Call, status: int, data: bytes) -> KubeError:
+def _refusal(call: Call, status: int, data: bytes) -> KubeError:
     """The API server's Status object, or its bare text where a proxy answered instead."""
     document = _object(data)
     if document is None:

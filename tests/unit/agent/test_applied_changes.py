@@ -173,21 +173,6 @@ def test_a_backup_that_was_pruned_is_given_back_from_its_like(host: Host) -> Non
     assert backup(second) in said.message
 
 
-def test_one_whose_prune_was_killed_half_way_has_its_like_too(host: Host) -> None:
-    """It takes the manifest first. One that is there and says something else is no such one."""
-    host.config()
-    first = apply(host)
-    host.config()
-    second = apply(host, number=1)
-    manifest = host.state / "backups" / backup(first) / "manifest.json"
-    text = manifest.read_text()
-    manifest.write_text("{")
-    assert refused(run(host.restore(first.backup, number=98))) == "BackupDamaged"
-    manifest.write_text(text)
-    manifest.unlink()
-    assert set(given_back(host, first).replaced_by.values()) == {second.backup}
-
-
 @pytest.mark.parametrize("damaged", [False, True])
 def test_the_likes_of_its_files_may_be_in_several_backups(host: Host, damaged: bool) -> None:
     """Each file drifts by itself, and is then saved by itself."""

@@ -19,20 +19,14 @@ FUNCTION_LINES = 60
 POSITIONAL = 6
 
 KNOWN = {
-    "agent/discovery/folders.py": 379,
-    "agent/files/backup.py": 377,
-    "agent/make_report.py:make": 76,
     "agent/protocol/report.py": 371,
     "cli/main.py:_parser": 61,
     "cli/schema.py": 410,
     "cli/schema.py:_parts": 177,
     "cli/schema.py:_verbs": 79,
-    "cni/notes.py:notes": 62,
-    "cni/runtime_config.py": 375,
     "cni/verdict.py": 355,
     "cni/verdict.py:_judge_active": 98,
     "controller/metrics.py:__init__": 96,
-    "kube/client.py": 372,
     "planner/node/manifests.py:agent_job": 73,
     "planner/node/operations.py:give_back()": 7,
     "planner/node/operations.py:opened()": 7,
@@ -43,7 +37,6 @@ KNOWN = {
     "planner/status/policy_readiness.py:verdict()": 7,
     "planner/status/policy_status.py:_status": 71,
     "planner/steps/apply.py": 364,
-    "planner/steps/idle.py": 353,
     "planner/steps/restore.py": 356,
 }
 

@@ -3,13 +3,8 @@
 from collections.abc import Sequence
 
 from cni_upgrade.agent.discovery import command_line, host_files, systemd_units, toml_file
-from cni_upgrade.cni.runtime_config import (
-    Document,
-    RuntimeConfigError,
-    Stated,
-    containerd,
-    imports,
-)
+from cni_upgrade.cni.runtime_config import Stated, containerd, imports
+from cni_upgrade.cni.toml_members import Document, RuntimeConfigError
 
 MICROK8S = "/var/snap/microk8s/current/args/containerd.toml"
 CONTAINERD = ("/etc/containerd/config.toml", MICROK8S)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cni_upgrade.agent.discovery import command_line, host_files, systemd_units, toml_file
-from cni_upgrade.cni.runtime_config import Document, RuntimeConfigError, Stated, crio
+from cni_upgrade.cni.runtime_config import Stated, crio
+from cni_upgrade.cni.toml_members import Document, RuntimeConfigError
 
 CRIO = "/etc/crio/crio.conf"
 CRIO_DROP_INS = "/etc/crio/crio.conf.d"

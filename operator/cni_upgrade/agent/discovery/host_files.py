@@ -7,7 +7,7 @@ import os
 import stat
 
 from cni_upgrade.agent import file_io
-from cni_upgrade.agent.discovery.folders import BrokenLinkError, resolve
+from cni_upgrade.agent.discovery.host_paths import BrokenLinkError, resolve
 from cni_upgrade.agent.protocol.json_members import for_the_kernel
 
 

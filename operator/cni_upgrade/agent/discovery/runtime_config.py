@@ -13,7 +13,8 @@ from cni_upgrade.agent.discovery.containerd_config import CONTAINERD, K0S, MICRO
 from cni_upgrade.agent.discovery.host_files import HostFileError
 from cni_upgrade.agent.discovery.unit_files import UnitError
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
-from cni_upgrade.cni.runtime_config import DEFAULT_CONF_DIR, RuntimeConfigError, Stated, release
+from cni_upgrade.cni.runtime_config import DEFAULT_CONF_DIR, Stated, release
+from cni_upgrade.cni.toml_members import RuntimeConfigError
 from cni_upgrade.cni.value import dataclass
 
 MICROK8S_UNIT = "/etc/systemd/system/snap.microk8s.daemon-containerd.service"

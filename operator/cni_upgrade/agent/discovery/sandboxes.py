@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from cni_upgrade.agent import file_io
-from cni_upgrade.agent.discovery.folders import BrokenLinkError, resolve
+from cni_upgrade.agent.discovery.host_paths import BrokenLinkError, resolve
 from cni_upgrade.cni import compat, config, versions
 from cni_upgrade.cni.chain import Called
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox

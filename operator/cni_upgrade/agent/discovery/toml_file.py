@@ -1,7 +1,7 @@
 """A TOML file of a runtime's configuration on the host."""
 
 from cni_upgrade.agent.discovery import host_files
-from cni_upgrade.cni.runtime_config import Document, RuntimeConfigError
+from cni_upgrade.cni.toml_members import Document, RuntimeConfigError
 
 MOST_FILES = 64
 """How many of them one configuration may have."""

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 
 from cni_upgrade.agent.discovery import host_files
-from cni_upgrade.agent.discovery.folders import BrokenLinkError, resolve
 from cni_upgrade.agent.discovery.host_files import HostFileError
+from cni_upgrade.agent.discovery.host_paths import BrokenLinkError, resolve
 from cni_upgrade.agent.protocol.json_members import for_the_kernel
 
 FOLDERS = (

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from cni_upgrade.agent import file_io
@@ -27,7 +27,7 @@ from cni_upgrade.agent.protocol.json_members import MemberError, Members
 from cni_upgrade.agent.protocol.operation import check_backup_id
 from cni_upgrade.cni.value import dataclass
 
-SCHEMA = 2
+SCHEMA = 1
 FOLDER = "backups"
 
 FILES = "files"
@@ -35,9 +35,6 @@ FILES = "files"
 
 HIDDEN = "."
 """Begins the name of one that is not whole yet, or that goes (backup_pruning.py)."""
-
-_UNADDRESSED = 1
-"""The schema of the releases before: the id tells nothing of the files, and proves less."""
 
 _MANIFEST = "manifest.json"
 _MANIFEST_LIMIT = 16 << 20
@@ -98,7 +95,6 @@ class Backup:
     """One backup: of which operation, of which folder of the host, when (ns since 1970), what.
 
     `policy`: UID of the policy for which the operation wrote; empty where there was none.
-    `schema`: what its id is made of, see `address`.
     """
 
     id: str
@@ -107,7 +103,6 @@ class Backup:
     created: int
     files: tuple[Saved, ...]
     policy: str = ""
-    schema: int = SCHEMA
 
     @classmethod
     def made(
@@ -122,8 +117,8 @@ class Backup:
         """From a decoded manifest, whose id is not proved by that. Raises MemberError."""
         members = Members(document)
         schema = members.integer("schema")
-        if schema not in (_UNADDRESSED, SCHEMA):
-            raise MemberError(f"schema: expected {_UNADDRESSED} or {SCHEMA}, got {schema}")
+        if schema != SCHEMA:
+            raise MemberError(f"schema: expected {SCHEMA}, got {schema}")
         backup = cls(
             id=members.text("id"),
             operation=members.text("operation"),
@@ -131,7 +126,6 @@ class Backup:
             created=members.within("createdNs", 0, _LATEST),
             files=members.many("files", Saved.read),
             policy=members.text("policy", ""),
-            schema=schema,
         )
         names = [saved.name for saved in backup.files]
         if not names or len(set(names)) != len(names):
@@ -141,7 +135,7 @@ class Backup:
     def to_json(self) -> dict[str, object]:
         """The manifest."""
         return {
-            "schema": self.schema,
+            "schema": SCHEMA,
             "id": self.id,
             "operation": self.operation,
             "folder": self.folder,
@@ -156,12 +150,10 @@ def address(backup: Backup, manifest: Mapping[str, object]) -> str:
 
     The digits begin the sha256 of all members of the manifest but the id, also of those that this
     release does not know, as JSON without blanks, non-ASCII escaped, the members of each object by
-    name. In schema 1 they begin that of operation and time of creation.
+    name.
     """
     content = {name: value for name, value in manifest.items() if name != "id"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    if backup.schema == _UNADDRESSED:
-        text = f"{backup.operation}|{backup.created}"
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(backup.created // 10**9))
     return f"{moment}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -228,19 +220,9 @@ def load(state: State, backup_id: str) -> Backup:
 
 def is_there(state: State, backup_id: str) -> bool:
     """Whether there is such a backup, whole or not, or that cannot be told. Raises nothing."""
-    return _stands(state, backup_id)
-
-
-def gives_nothing(state: State, backup_id: str) -> bool:
-    """Whether there is surely no such backup, or none whose manifest is there: earlier releases
-    took that first as they pruned, and may have been killed then. Raises nothing."""
-    return not _stands(state, backup_id, f"/{_MANIFEST}")
-
-
-def _stands(state: State, backup_id: str, part: str = "") -> bool:
     try:
         check_backup_id(backup_id)
-        os.lstat(f"{state.path}/{FOLDER}/{backup_id}{part}")
+        os.lstat(f"{state.path}/{FOLDER}/{backup_id}")
     except (MemberError, FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
@@ -306,49 +288,6 @@ def damaged(state: State) -> dict[str, str]:
             found[name] = str(error)
         except MemberError:
             continue  # no name of ours
-    return found
-
-
-def known(state: State, backups: Sequence[Backup], folder: str, name: str, sha256: str) -> bool:
-    """Whether the content of the file is one that we wrote, or that a backup can give back.
-
-    What was saved counts only as long as its copy is whole: else what stands is the last one.
-    """
-    found = [
-        (backup, saved)
-        for backup in backups
-        if backup.folder == folder
-        for saved in backup.files
-        if (name, sha256) in saved.contents
-    ]
-    return any((name, sha256) == saved.contents[1] for _, saved in found) or any(
-        gives_back(state, backup, saved) for backup, saved in found
-    )
-
-
-def successors(backups: Sequence[Backup], folder: str, name: str) -> list[str]:
-    """The names of the lists that have taken the file's place, as far as the backups tell."""
-    found = (
-        saved.becomes
-        for backup in backups
-        if backup.folder == folder
-        for saved in backup.files
-        if saved.name == name and saved.becomes is not None
-    )
-    return list(dict.fromkeys(found))
-
-
-def descent(backups: Sequence[Backup], folder: str, name: str) -> set[tuple[str, str]]:
-    """(name, sha256) of each list that was made of the file, and of what was made of it since.
-
-    `backups`: the oldest first. A list that somebody else put beside the file is none of these.
-    """
-    found: set[tuple[str, str]] = set()
-    for backup in backups:
-        for saved in backup.files if backup.folder == folder else ():
-            was, then = saved.contents
-            if was in found or (saved.name == name and saved.becomes is not None):
-                found.add(then)
     return found
 
 

@@ -4,7 +4,6 @@ One goes under a hidden name before anything of it does: of what can be seen not
 a killed prune is gone on with by the next.
 """
 
-import hashlib
 import os
 from collections.abc import Collection, Sequence
 
@@ -33,9 +32,6 @@ def prune(state: State, keep: int, needed: Collection[str]) -> None:
             _hide(state, made.id)
             backups = others
             surplus -= 1
-    for name in backup.unread(state, read):
-        if name not in needed and _is_rest(state, name, backups):
-            _hide(state, name)
     stuck: OSError | None = None
     for name in backup.names(state):
         if name.startswith(backup.HIDDEN):
@@ -59,36 +55,6 @@ def _holds_only_copy(made: Backup, others: Sequence[Backup]) -> bool:
 
 def _whole(state: State, made: Backup) -> bool:
     return all(backup.gives_back(state, made, saved) for saved in made.files)
-
-
-def _is_rest(state: State, backup_id: str, whole: Sequence[Backup]) -> bool:
-    """Whether the folder is what a killed prune of an earlier release left: it took the manifest
-    first, under the backup's own name.
-
-    A disk or a hand may have taken the manifest too: so only where every copy in it is held by
-    one of the `whole` backups as well, and where each folder of the host has a newer one, so that
-    it tells nobody who wrote last (see `standing.find`).
-    """
-    newest = {each.folder: each.id for each in whole}
-    held = {(saved.name, saved.sha256) for each in whole for saved in each.files}
-    path = f"{state.path}/{backup.FOLDER}/{backup_id}"
-    try:
-        with file_io.opened_folder(path, follow=False) as descriptor:
-            parts = file_io.names(descriptor)
-        left = _digests(f"{path}/{backup.FILES}") if parts == [backup.FILES] else set()
-    except (OSError, file_io.UnreadableError):
-        return False
-    older = backup_id < min(newest.values(), default="")
-    return older and parts in ([], [backup.FILES]) and left <= held
-
-
-def _digests(path: str) -> set[tuple[str, str]]:
-    """(name, sha256) of each file in the folder. Raises OSError, UnreadableError."""
-    with file_io.opened_folder(path, follow=False) as descriptor:
-        return {
-            (name, hashlib.sha256(file_io.read_file(descriptor, name)).hexdigest())
-            for name in file_io.names(descriptor)
-        }
 
 
 def _hide(state: State, backup_id: str) -> None:

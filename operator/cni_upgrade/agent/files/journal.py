@@ -199,7 +199,7 @@ def _given(folder: int, entry: Entry) -> bool:
     itself. Raises OSError and UnreadableError."""
     if entry.before != entry.after:
         return True
-    if entry.metadata is None:  # in the journal of an earlier release
+    if entry.metadata is None:  # its journal does not tell
         return False
     with file_io.opened_file(folder, entry.name) as descriptor:
         return entry.metadata.same(Metadata.of(descriptor))

@@ -11,7 +11,7 @@ import contextlib
 import errno
 
 from cni_upgrade.agent import file_io
-from cni_upgrade.agent.discovery import folders
+from cni_upgrade.agent.discovery import host_paths
 from cni_upgrade.agent.files import backup, journal, recorded_results, transaction
 from cni_upgrade.agent.files.journal import Entry, Journal
 from cni_upgrade.agent.files.state import State
@@ -47,7 +47,7 @@ def settle(state: State, operation: Operation) -> Journal | None:
         return None
     with contextlib.ExitStack() as opened:
         try:
-            real = folders.resolve(operation.root, left.folder)
+            real = host_paths.resolve(operation.root, left.folder)
             folder = opened.enter_context(file_io.opened_folder(real))
         except OSError as error:
             if error.errno in _GONE:

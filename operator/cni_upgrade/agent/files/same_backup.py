@@ -1,7 +1,6 @@
-"""A backup that is gone may have its like, and a record that names it is still given back.
+"""Finds the same files in other backups, where the backup that a record names is gone.
 
-Earlier releases pruned a backup as soon as later ones held the same files, also where the record of
-what a policy changed names that very one.
+A person may have removed it, or a disk may have lost it.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cni_upgrade.agent import file_io
-from cni_upgrade.agent.discovery import folders
+from cni_upgrade.agent.discovery import host_paths
 from cni_upgrade.agent.protocol.errors import OperationRefusedError
 from cni_upgrade.agent.protocol.operation import Operation
 from cni_upgrade.cni.value import dataclass
@@ -38,7 +38,7 @@ class State:
 def find(operation: Operation) -> State | None:
     """The folder if it is there; for those who only look. Raises OSError."""
     try:
-        real = folders.resolve(operation.root, operation.paths.state_dir)
+        real = host_paths.resolve(operation.root, operation.paths.state_dir)
     except FileNotFoundError:
         return None
     return State(real, operation.paths.state_dir)
@@ -76,7 +76,7 @@ def _made(root: str, host: str) -> str:
     """The host's folder, made beneath `root` whatever links lead there: the kernel would follow an
     absolute one out of it. Raises OSError."""
     try:
-        return folders.resolve(root, host)
+        return host_paths.resolve(root, host)
     except FileNotFoundError:
         parent, _, name = host.rstrip("/").rpartition("/")
         path = f"{_made(root, parent or '/')}/{name}"
@@ -103,7 +103,7 @@ def _real(root: str, path: str) -> str:
     """Where the folder is, or would be made."""
     parent, _, name = path.rstrip("/").rpartition("/")
     try:
-        return folders.resolve(root, path)
+        return host_paths.resolve(root, path)
     except OSError:
         return f"{_real(root, parent)}/{name}" if name else root
 

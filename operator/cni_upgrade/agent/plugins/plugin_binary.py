@@ -6,7 +6,7 @@ import stat
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cni_upgrade.agent.discovery.folders import BrokenLinkError, resolve
+from cni_upgrade.agent.discovery.host_paths import BrokenLinkError, resolve
 from cni_upgrade.cni.facts import Support
 from cni_upgrade.cni.findings import Code, Finding, Severity
 

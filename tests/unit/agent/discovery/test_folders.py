@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cni_upgrade.agent.discovery.folders import BrokenLinkError, find, resolve
+from cni_upgrade.agent.discovery.folders import find
+from cni_upgrade.agent.discovery.host_paths import BrokenLinkError, resolve
 from cni_upgrade.agent.protocol.operation import Paths
 from cni_upgrade.cni.findings import Severity
 

@@ -223,25 +223,6 @@ def test_what_somebody_laid_into_a_backup_keeps_no_other_from_going(
         assert folders(place) == {f".{made[0]}", made[-1]}
 
 
-@pytest.mark.parametrize("left", ["all copies", "no copy", "no folder of copies"])
-def test_what_a_killed_prune_of_an_earlier_release_left(
-    host: Host, monkeypatch: pytest.MonkeyPatch, left: str
-) -> None:
-    """It took the manifest first, under the backup's own name."""
-    place, made = many(host, monkeypatch, VERSIONLESS, VERSIONLESS)
-    rest = host.state / "backups" / made[0]
-    (rest / "manifest.json").unlink()
-    if left != "all copies":
-        (rest / "files/10-pod.conflist").unlink()
-    if left == "no folder of copies":
-        (rest / "files").rmdir()
-    assert list(backup.damaged(place)) == [made[0]]
-    backup_pruning.prune(place, 9, {made[0]})
-    assert folders(place) == set(made), "it is asked for"
-    backup_pruning.prune(place, 9, ())
-    assert folders(place) == {made[1]}
-
-
 @pytest.mark.parametrize(
     "why", ["spoiled manifest", "only copy", "only good copy", "newest", "no copy of ours", "none"]
 )

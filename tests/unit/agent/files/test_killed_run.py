@@ -15,7 +15,7 @@ import pytest
 
 from cni_upgrade.agent import apply, file_io, signals, survey
 from cni_upgrade.agent.agent import run
-from cni_upgrade.agent.discovery import folders
+from cni_upgrade.agent.discovery import host_paths
 from cni_upgrade.agent.files import (
     backup,
     journal,
@@ -421,13 +421,13 @@ def test_the_folder_of_a_killed_run_that_cannot_be_opened_when_it_is_gone_on_wit
     killed.two_files(host)
     order = host.apply()
     killed.after_one_file(order, monkeypatch)
-    resolve = folders.resolve
+    resolve = host_paths.resolve
 
     def resolving(root: str, path: str) -> str:
         return killed.failing(errno.EIO)() if path == "/etc/cni/net.d" else resolve(root, path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(folders, "resolve", resolving)
+        patched.setattr(host_paths, "resolve", resolving)
         result = run(order)
     assert (result.outcome, result.changes) == (Outcome.FAILED, ())
     assert result.backup is not None
