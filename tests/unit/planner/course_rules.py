@@ -7,7 +7,7 @@ its minutes, a soak by the time at which each canary was last worked on, the ord
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -186,7 +186,11 @@ def check_order(world: Snapshot, turns: Iterable[Batch]) -> None:
             continue
         order = [m for wave in _waves(world, policy) for m in wave.members]
         for member in order[: [m.node.name for m in order].index(name)]:
-            passed = member.node.name in busy or not _has_a_turn(world, policy, member, name)
+            passed = (
+                member.node.name in busy
+                or not _has_a_turn(world, policy, member, name)
+                or _after_its_like(world, policy, member, begins)
+            )
             assert passed, f"{name} begins before {member.node.name}, which could"
 
 
@@ -218,6 +222,25 @@ def _has_a_turn(
         for each in (state, world.states[other])
     ]
     return drains[0] == drains[1] or not policy.spec.rollout.windows
+
+
+def _after_its_like(
+    world: Snapshot, policy: CNIUpgradePolicy, member: RolloutMember, begins: Collection[str]
+) -> bool:
+    """Whether another node, of which the same is not known, goes first and is not proved yet."""
+    if not member.doubt or not policy.spec.verify.proof:
+        return False
+    like = [m for m in NodeIndex(world).members(policy).values() if m.doubt == member.doubt]
+    lasts = [m.state.status.last_change for m in like if m.state]
+    if any(
+        last and last.policy == policy.metadata.uid and last.outcome == "Done" for last in lasts
+    ):
+        return False
+    return any(
+        m.failed or m.unproved or changing(m.state) or m.node.name in begins
+        for m in like
+        if m.node.name != member.node.name
+    )
 
 
 def _finished(policy: CNIUpgradePolicy, wave: Wave, later: set[str], book: Logbook) -> None:

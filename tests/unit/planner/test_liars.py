@@ -10,6 +10,8 @@ from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cni_upgrade.agent.protocol.termination_message import MessageError, decode
 from cni_upgrade.api.node_state import NodeStateStatus
@@ -245,6 +247,41 @@ def test_a_member_of_another_message_concerns_its_own_node(
 ) -> None:
     """That of another node, or of an older answer of the same one."""
     bears(kind, path, liars.at(messages(node)[kind], path))
+
+
+NESTED = st.recursive(
+    st.sampled_from([each for each in liars.LIES.values() if each is not liars.GONE])
+    | st.sampled_from(["1.0.0", "a" * 64, "Fault", "/etc/cni/net.d"])
+    | st.integers(-(2**40), 2**40)
+    | st.text(max_size=40),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+VALUES = st.just(liars.GONE) | NESTED
+
+
+@settings(max_examples=(STRIDE and 2000 // STRIDE) or 12, deadline=None)
+@given(
+    kind=st.sampled_from(KINDS),
+    lies=st.dictionaries(st.sampled_from(liars.MESSAGE), VALUES, min_size=2, max_size=5),
+)
+def test_several_lies_at_once_concern_their_own_node(
+    kind: str, lies: dict[liars.Path, object]
+) -> None:
+    """Any values, of members that may hang together."""
+    r = of(f1("node-a"), f1("node-b"))
+
+    def spoil(document: dict[str, Any]) -> str:
+        if document["kind"] == kind:
+            for path, lie in lies.items():
+                document = liars.told(document, path, lie)
+        return liars.message(document)
+
+    r.cluster.disks["node-a"].lie = spoil
+    r.cluster.apply_policy("cure", ONE)
+    held_to(r)
 
 
 SHOWN: set[liars.Path] = {
