@@ -135,3 +135,33 @@ def test_no_address(release: str, plugins: str, tmp_path: Path) -> None:
             world.mend(said)
             assert said.after.add is True
             assert world.run("ADD-LO", world.pod(f"after{place}")) == ""
+
+
+@pytest.mark.parametrize(("release", "plugins"), CARRIED)
+def test_containerd_takes_no_pod_without_address(
+    release: str, plugins: str, tmp_path: Path
+) -> None:
+    with Network(release, plugins, {}, tmp_path / "node") as world:
+        for place, version in enumerate((*BELOW, "0.3.0", "0.4.0")):
+            world.at(version)
+            said = world.judged(CONTAINERD[release])
+            assert world.run("ADD", world.pod(f"p{place}"))
+            assert said.baseline.add is False
+            assert "NoAddress" in {each.code for each in said.findings}
+            assert said.files[0].action == ("None" if said.baseline.del_ else "Rewrite")
+
+
+@pytest.mark.parametrize("plugins", ["0.9.1", "1.9.1"])
+def test_ptp_does_not_run_without_ipam(plugins: str, tmp_path: Path) -> None:
+    with Network("1.1.2", plugins, {}, tmp_path / "node") as world:
+        world.install(plugins, "ptp")
+        for place, version in enumerate(("0.2.0", "0.3.0", "0.4.0")):
+            entry = {"type": "ptp"}
+            said = {"cniVersion": version, "name": "net", "plugins": [entry]}
+            world.file.write_text(json.dumps(said))
+            found = world.judged(CRIO["1.1.2"])
+            pod = world.pod(f"p{place}")
+            assert "no plugin name provided" in world.run("ADD", pod)
+            assert "no plugin name provided" in world.run("DEL", pod)
+            assert (found.baseline.add, found.baseline.del_) == (False, False)
+            assert "NoAddress" in {each.code for each in found.findings}

@@ -181,6 +181,13 @@ STORIES: dict[str, Story] = {
             "measured with bridge, host-local and static (tests/judge); whereabouts was read",
         ),
     ),
+    "NoAddress": Story(
+        seen="containerd: pods stay in ContainerCreating: failed to find network info for sandbox. "
+        "With ptp, vlan, dummy or ipvlan, on each runtime: no plugin name provided.",
+        cause="The first plugin has no ipam. containerd takes no pod without an address.",
+        cure="Give the plugin an ipam. No cniVersion helps, so the file is not rewritten for this.",
+        sources=("containerd pkg/cri/server/sandbox_run.go", "bridge, ptp: tests/judge"),
+    ),
     "Shared": Story(
         seen="The file of podman's network is not raised to the target. Or it was, and containers "
         "of podman neither start nor go: unsupported CNI result version.",

@@ -17,6 +17,7 @@ from cni_upgrade.cni.document import Node
 
 SEVERAL = "several addresses of one family"
 NONE = "no address"
+REFUSED = "no address, which it refuses"
 
 _LISTED = {"host-local": "ranges", "static": "addresses", "whereabouts": "addresses"}
 """By IPAM plugin: the member that lists what a pod gets an address of, each."""
@@ -28,10 +29,22 @@ _WITHOUT_IPAM = ("bridge", "host-device", "macvlan", "tap")
 """Plugins that run with no IPAM (`plugins/main` of containernetworking/plugins); only bridge was
 run."""
 
+_NEED_IPAM = ("ptp", "vlan", "dummy", "ipvlan")
+"""Plugins that run an IPAM plugin at ADD, named or not; only ptp was run."""
+
+_NEED_IPAM_AT_DEL = ("ptp", "vlan", "dummy")
+
 
 def of_plugin(kind: str, ipam: str) -> str:
-    """What a plugin of the list gives by itself: NONE where it has no IPAM and can do without."""
-    return NONE if kind in _WITHOUT_IPAM and not ipam else ""
+    """What a plugin that is first in its list gives by itself; empty where it has an IPAM.
+
+    NONE where it can do without, REFUSED where it cannot.
+    """
+    if ipam:
+        return ""
+    if kind in _NEED_IPAM:
+        return REFUSED
+    return NONE if kind in _WITHOUT_IPAM else ""
 
 
 def of_ipam(plugin: Node, kind: str) -> str:
@@ -45,6 +58,11 @@ def of_ipam(plugin: Node, kind: str) -> str:
 def refused_at_del(kind: str) -> bool:
     """Whether an IPAM plugin that is to give several refuses DEL as well."""
     return kind in _AT_DEL
+
+
+def refuses_del(kind: str) -> bool:
+    """Whether a plugin that needs an IPAM and has none fails DEL as well."""
+    return kind in _NEED_IPAM_AT_DEL
 
 
 def _listed(ipam: Node, kind: str) -> Iterator[str]:

@@ -100,11 +100,17 @@ def chain(plugins: list[Node], files: Mapping[int, str] | None = None) -> tuple[
 
 
 def _with_traits(calls: Iterable[Called], plugins: list[Node]) -> Iterator[Called]:
-    """The same calls; the first of each place, which is the plugin of the list, with its traits."""
+    """The same calls; the first of each place, which is the plugin of the list, with its traits.
+
+    A delegate may be given an IPAM by its caller, and a later plugin uses the first one's addresses:
+    neither counts as REFUSED.
+    """
     seen: set[int] = set()
     for call in calls:
         head = call.place not in seen
         seen.add(call.place)
+        if call.gives == addresses.REFUSED and (call.place or not head):
+            call = replace(call, gives="")
         yield replace(call, traits=check_traits.traits(plugins, call.place)) if head else call
 
 

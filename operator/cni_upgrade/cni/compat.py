@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from cni_upgrade.cni import check, versions
+from cni_upgrade.cni.addresses import NONE, SEVERAL
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import shown
 from cni_upgrade.cni.numbers import wholes
@@ -164,9 +165,9 @@ def gives(support: Support) -> str:
 def no_room(support: Support, version: str | None) -> bool:
     """Whether a binary gives a pod what the result at its version has no room for."""
     called = support.called
-    return bool(called and called.gives) and set(called.at(version) if called else ()) <= set(
-        _OLD_RESULT
-    )
+    if called is None or called.gives not in (NONE, SEVERAL):
+        return False
+    return set(called.at(version)) <= set(_OLD_RESULT)
 
 
 def loses_result(

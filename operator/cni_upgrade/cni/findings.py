@@ -43,6 +43,7 @@ class Code(StrEnum):
         "Addresses",
         "a pod gets no address, or several of a family, which cniVersion below 0.3.0 cannot say",
     )
+    NO_ADDRESS = "NoAddress", "the network gives a pod no address, and no cniVersion cures that"
     LOOPBACK = "Loopback", "the loopback plugin is missing or older than 1.0.0"
     TOO_NEW = "TooNew", "cniVersion is above the highest that the runtime's libcni reads"
     VERSION_MISSING = "VersionMissing", "cniVersion is missing, and this runtime forgives it"

@@ -11,7 +11,7 @@ pod).
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from cni_upgrade.cni import check, compat, faults, kept, versions
+from cni_upgrade.cni import check, compat, faults, kept, no_address, versions
 from cni_upgrade.cni.config import Config
 from cni_upgrade.cni.facts import UNKNOWN, Sandbox, Support
 from cni_upgrade.cni.findings import Code, Finding
@@ -156,7 +156,8 @@ def _add_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
         and versions.order(version) > limit
     ):
         yield faults.too_new(config, version, runtime)
-    yield from faults.addresses(config, version, node, at_del=False)
+    none = [*no_address.faults(config, node, at_del=False)]
+    yield from none or faults.addresses(config, version, node, at_del=False)
     yield from _versionless_results(config, version, node, "ADD")
     for support in node.chain:
         if at := compat.misread_result(runtime, support, version):
@@ -182,7 +183,8 @@ def _del_faults(config: Config, version: str | None, node: Node) -> Iterator[Fin
     yield from faults.missing_binaries(node)
     yield from faults.loopback_breaks(node)
     yield from _version_faults(config, version, node)
-    yield from faults.addresses(config, version, node, at_del=True)
+    none = [*no_address.faults(config, node, at_del=True)]
+    yield from none or faults.addresses(config, version, node, at_del=True)
     yield from _versionless_results(config, version, node, "DEL")
     yield from _delegates_stay(version, node)
     if runtime.deletes_with == "cached":

@@ -19,7 +19,17 @@ def listed(version: str | None, ipam: object, kind: str = "bridge") -> bytes:
 
 
 def judged(data: bytes, **target: str) -> Judgement:
-    more = ("static", "whereabouts", "macvlan", "multus", "flannel", "ptp")
+    more = (
+        "static",
+        "whereabouts",
+        "macvlan",
+        "multus",
+        "flannel",
+        "ptp",
+        "ipvlan",
+        "portmap",
+        "my-own",
+    )
     plugins = {**NEW, **{each: Support.told(each, versions.KNOWN) for each in more}}
     plugins["multus"] = Support("multus", versions.KNOWN, "1.1.0", "VERSION", libcni="1.1.2")
     return node("containerd://1.7.30", None, plugins, (), Target(**target), data,
@@ -39,8 +49,6 @@ def judged(data: bytes, **target: str) -> Judgement:
         ({"type": "static", "addresses": [{"address": "1.1.1.1/8"}] * 2}, False, True),
         ({"type": "static", "addresses": [{"address": "1.1.1.1/8"}, None, 1]}, True, True),
         ({"type": "whereabouts", "addresses": [{"address": "fd00::1/8"}] * 2}, False, False),
-        (None, False, True),
-        ({}, False, True),
     ],
 )
 def test_what_fails_below(version: str | None, ipam: object, add: bool, delete: bool) -> None:
@@ -52,6 +60,32 @@ def test_what_fails_below(version: str | None, ipam: object, add: bool, delete: 
         assert (found.files[0].to, found.after.add, found.after.del_) == ("1.0.0", True, True)
     low = judged(listed(version, ipam), version="0.2.0")
     assert low.files[0].action != "Rewrite" or add, "no version up to 0.2.0 cures it"
+
+
+@pytest.mark.parametrize("version", [None, "0.2.0", "0.4.0", "1.0.0"])
+@pytest.mark.parametrize("ipam", [None, {}])
+def test_no_version_gives_an_address(version: str | None, ipam: object) -> None:
+    """containerd refuses a pod without an address at every version, so no rewrite is for that."""
+    found = judged(listed(version, ipam), rewrite="OnlyFaulty")
+    assert (found.baseline.add, found.baseline.del_) == (False, True)
+    assert [each for each in codes(found) if each in ("NoAddress", "Addresses")] == ["NoAddress"]
+    assert found.files[0].action == "None"
+
+
+@pytest.mark.parametrize(
+    ("chained", "named"), [({"type": "portmap"}, True), ({"type": "my-own"}, False)]
+)
+def test_a_plugin_not_known_may_give_an_address(chained: dict[str, str], named: bool) -> None:
+    data = {"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "bridge"}, chained]}
+    found = judged(json.dumps(data).encode())
+    assert ("NoAddress" in codes(found)) is named
+
+
+@pytest.mark.parametrize(("kind", "deleted"), [("ptp", False), ("ipvlan", True)])
+def test_some_plugins_refuse_to_run_without_ipam(kind: str, deleted: bool) -> None:
+    found = judged(listed("1.0.0", None, kind))
+    assert (found.baseline.add, found.baseline.del_) == (False, deleted)
+    assert "NoAddress" in codes(found)
 
 
 def test_nothing_that_has_room_is_lowered() -> None:

@@ -266,7 +266,11 @@ def _canary_first(event: Carried, book: Logbook) -> bool:
     """Before the canary has passed only canaries begin, and never more than are wanted."""
     policy = event.policy
     spec, plan = policy.spec.rollout.canary, plan_of(policy)
-    if spec is None or plan in book.passed or not isinstance(event.decision, d.SetStatus):
+    known = policy.status.rollout
+    # A policy that is made again, or comes back to a target, has its canary once more.
+    canary = known.canary if known is not None and known.plan == plan else None
+    kept = canary is not None and canary.passed_at is not None
+    if spec is None or (kept and plan in book.passed) or not isinstance(event.decision, d.SetStatus):
         return False
     name = event.decision.name
     if spec.node_selector is not None:
