@@ -102,8 +102,8 @@ def chain(plugins: list[Node], files: Mapping[int, str] | None = None) -> tuple[
 def _with_traits(calls: Iterable[Called], plugins: list[Node]) -> Iterator[Called]:
     """The same calls; the first of each place, which is the plugin of the list, with its traits.
 
-    A delegate may be given an IPAM by its caller, and a later plugin uses the first one's addresses:
-    neither counts as REFUSED.
+    A delegate may be given an IPAM by its caller, and a later plugin uses the addresses of the
+    first: neither counts as REFUSED.
     """
     seen: set[int] = set()
     for call in calls:

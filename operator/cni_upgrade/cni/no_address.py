@@ -1,9 +1,9 @@
 """Names a network that gives its pods no address, which no cniVersion cures.
 
 - containerd fails a pod whose default network answers without an address: "failed to find network
-  info for sandbox" (`pkg/cri/server/sandbox_run.go` setupPodNetwork of containerd v1.5.8, v1.6.2 and
-  v1.6.38, `internal/cri/server/sandbox_run.go` of v2.4.2). CRI-O takes such a pod (`addresses` has
-  what happens below 0.3.0).
+  info for sandbox" (setupPodNetwork in `pkg/cri/server/sandbox_run.go` of containerd v1.5.8, v1.6.2
+  and v1.6.38, in `internal/cri/server/sandbox_run.go` of v2.4.2). CRI-O takes such a pod
+  (`addresses` has what happens below 0.3.0).
 - ptp, vlan and dummy refuse to run without IPAM, ipvlan too where it is the first of a list
   (containernetworking/plugins v0.9.1 and v1.9.1 `plugins/main`; ptp was run, the others were read).
 """

@@ -114,7 +114,9 @@ def test_git_applies_what_diff_shows(repository: Path, capsys: Captured) -> None
 def test_git_applies_what_makes_a_list(repository: Path, capsys: Captured) -> None:
     """A patch that renames, as git has it."""
     alone = repository / "deploy/20-alone.conf"
-    alone.write_text('{"name": "a", "type": "bridge", "cniVersion": "0.3.1"}')
+    alone.write_text(
+        '{"name": "a", "type": "bridge", "cniVersion": "0.3.1", "ipam": {"type": "host-local"}}'
+    )
     asked = ("deploy/20-alone.conf", *RUNTIME, "--bin-dir", "plugins", "--conflist")
     assert main(["diff", *asked]) == 1
     patch = capsys.readouterr().out

@@ -35,7 +35,8 @@ def test_a_version_that_is_no_string_is_cured(data: bytes, runtime: str) -> None
 
 def test_a_bad_cniversions_is_one_only_where_libcni_reads_it() -> None:
     data = (
-        b'{"cniVersion": "1.0.0", "cniVersions": [1], "name": "n", "plugins": [{"type": "bridge"}]}'
+        b'{"cniVersion": "1.0.0", "cniVersions": [1], "name": "n", "plugins": [{"type": "bridge", '
+        b'"ipam": {"type": "host-local"}}]}'
     )
     assert node("containerd://1.7.30", None, NEW, data=data).verdict == "Compatible"
     found = node("containerd://2.0.14", None, NEW, data=data)

@@ -270,7 +270,11 @@ def _canary_first(event: Carried, book: Logbook) -> bool:
     # A policy that is made again, or comes back to a target, has its canary once more.
     canary = known.canary if known is not None and known.plan == plan else None
     kept = canary is not None and canary.passed_at is not None
-    if spec is None or (kept and plan in book.passed) or not isinstance(event.decision, d.SetStatus):
+    if (
+        spec is None
+        or (kept and plan in book.passed)
+        or not isinstance(event.decision, d.SetStatus)
+    ):
         return False
     name = event.decision.name
     if spec.node_selector is not None:
