@@ -47,7 +47,7 @@ def status(answers: Answers) -> Object:
         observed_generation=1,
         phase=Phase.WAITING,
         phase_since=now,
-        reason="AuditOnly",
+        reason="WaitingForEnforce",
         message="policy bench only audits; spec.mode: Enforce applies; planned: a new version",
         observed=observed(Node.of(raw), 20 * "a", 20 * "b", "/", now, False),
         policies=("bench",),

@@ -146,7 +146,11 @@ def test_an_audit_touches_nothing(story: Story) -> None:
 
 def test_a_missing_version_on_containerd(story: Story) -> None:
     found = story.audited["node-a"]
-    assert (found["phase"], found["reason"], found["found"]) == ("Waiting", "AuditOnly", "missing")
+    assert (found["phase"], found["reason"], found["found"]) == (
+        "Waiting",
+        "WaitingForEnforce",
+        "missing",
+    )
     assert "F1" in [f["code"] for f in found["findings"]]
     assert (found["baseline"]["add"], found["baseline"]["del"]) == (True, False)
     assert "F1" in found["baseline"]["delWhy"]

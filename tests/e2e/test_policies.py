@@ -65,7 +65,7 @@ def test_a_cordon_of_somebody_else_is_respected(world: World) -> None:
     world.policy(nodes=["node-a", "node-b"], mode="Enforce", rollout=rollout)
     status = world.await_phase("node-a", "Waiting", reason="CordonedByOther")
     assert "somebody else has cordoned the node; waits until" in status["message"]
-    world.await_phase("node-b", "Waiting", reason="Wave")
+    world.await_phase("node-b", "Waiting", reason="WaitingForWave")
 
     # Skipped, it holds up no other, and is touched no more than before.
     world.change("p", rollout={**rollout, "cordoned": "Skip"})
@@ -118,7 +118,7 @@ def test_policies_that_overlap(world: World) -> None:
 
     for name in ("first", "second"):
         world.change(name, mode="Enforce", paused=True)
-    has = world.await_condition("first", "Overlapping", "True", "HasTheClaim")
+    has = world.await_condition("first", "Overlapping", "True", "HoldsClaim")
     assert "second" in has["message"]
     lacks = world.await_condition("second", "Overlapping", "True", "ClaimedByOther")
     assert "node-a" in lacks["message"]

@@ -35,7 +35,7 @@ def test_a_window_then_the_canary_then_the_waves(world: World) -> None:
     }
     world.policy(nodes=list(_ENDS), mode="Enforce", rollout=rollout)
     for name in _ENDS:
-        status = world.await_phase(name, "Waiting", reason="OutsideWindow")
+        status = world.await_phase(name, "Waiting", reason="WaitingForWindow")
         assert "waits for a maintenance window of policy p" in status["message"]
 
     def says_when() -> bool:
@@ -52,7 +52,9 @@ def test_a_window_then_the_canary_then_the_waves(world: World) -> None:
     assert soak["waitsFor"].startswith("soak of the canary until "), soak["waitsFor"]
     for name in ("node-d", "node-a"):
         status = world.status(name)
-        assert (status["phase"], status["reason"]) == ("Waiting", "Canary"), status["message"]
+        assert (status["phase"], status["reason"]) == ("Waiting", "WaitingForCanary"), status[
+            "message"
+        ]
         assert Snapshot.of(machines[name]) == before[name], f"{name} was touched"
     wave = wait(lambda: _waits_for_its_wave(world, "node-a"), "node-a waits for its wave")
     assert "waits for its wave, selector 2 (2 of 3)" in wave, wave
@@ -78,4 +80,4 @@ def _soaking(world: World) -> Object | None:
 
 def _waits_for_its_wave(world: World, node: str) -> str:
     status = world.status(node)
-    return status["message"] if status.get("reason") == "Wave" else ""
+    return status["message"] if status.get("reason") == "WaitingForWave" else ""

@@ -67,12 +67,12 @@ REASONS = {
     "Ending": "InProgress",
     "Paused": "InProgress",
     "Stopped": "InProgress",
-    "OutsideWindow": "InProgress",
-    "NothingMoves": "InProgress",  # until it has been so for ten minutes
-    "Unproved": "InProgress",  # the same
+    "WaitingForWindow": "InProgress",
+    "RolloutBlocked": "InProgress",  # until it has been so for ten minutes
+    "WaitingForProof": "InProgress",  # the same
     "NoNodeMatches": "InProgress",
     "NodeFailed": "Failed",
-    "AuditsFail": "Failed",
+    "AuditsFailing": "Failed",
     "NodesBlocked": "Failed",
     "ClaimedByOther": "Failed",
     "PathsNotAllowed": "Failed",
@@ -284,7 +284,7 @@ def test_policies_by_their_reason(told: Told) -> None:
         hint = f"say here and in docs/concepts.md how {reason} is to be read"
         assert not seen.observed or reason in REASONS, f"{hint}: {seen}"
         expected = REASONS[reason] if seen.observed else "InProgress"
-        if reason in ("NothingMoves", "Unproved") and seen.condition("Stalled"):
+        if reason in ("RolloutBlocked", "WaitingForProof") and seen.condition("Stalled"):
             expected = "Failed"
         assert answer["kstatus"]["status"] == expected, str(seen)
         held = expected == "InProgress" and seen.observed and reason in ("Paused", "Stopped")

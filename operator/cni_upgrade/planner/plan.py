@@ -8,7 +8,7 @@ from functools import partial
 
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.policy import CNIUpgradePolicy
-from cni_upgrade.planner.index.audit_slots import AuditSlots
+from cni_upgrade.planner.index.audit_slots import WaitingForAuditSlot
 from cni_upgrade.planner.node import cordon, node_lease
 from cni_upgrade.planner.node.context import Move, NodeContext, moved
 from cni_upgrade.planner.node.orphaned_agents import Writer
@@ -60,7 +60,7 @@ class _Pass:
             uid: ("PolicyUnplannable", f"the policy cannot be acted on: {why(error)}")
             for uid, error in self.failed.items()
         }
-        self.slots = AuditSlots(world, self.index, self.agents)
+        self.slots = WaitingForAuditSlot(world, self.index, self.agents)
         busy = (record.status.operation for record in self.index.busy.values())
         self.operations = [operation for operation in busy if operation is not None]
         self.decided = dict(world.states)

@@ -78,7 +78,7 @@ def canary_passes() -> Rollout:
     r.until(lambda: r.phase("node-a") == "Done")
     r.play(60)
     assert set(list(phases(r).values())[1:]) == {"Waiting"}
-    assert reason(r, "node-b") == "Canary"
+    assert reason(r, "node-b") == "WaitingForCanary"
     assert rolling(r)["wave"] == "canary"
     until = rolling(r)["waitsFor"].removeprefix("soak of the canary until ")
     assert until.startswith("2026-01-01T12:0")
@@ -189,7 +189,7 @@ def canary_whose_machine_dies() -> Rollout:
     r.say("== node-a goes silent")
     r.cluster.set_ready("node-a", "Unknown")
     r.play(300)
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "Stalled" not in conditions(r), "it may reboot"
     waits = "0 of 1 canaries are well: node-a silent (Ready is Unknown)"
     assert waits in rolling(r)["waitsFor"]
@@ -218,8 +218,8 @@ def window_closes_mid_rollout() -> Rollout:
     r.play(600)
     # 6 + 5 + 6 minutes, by the deadlines, would end at 12:32.
     assert phases(r) == {"node-a": "Done", "node-b": "Done", "node-c": "Waiting"}
-    assert reason(r, "node-c") == "OutsideWindow"
-    assert ready(r, "cure") == "OutsideWindow"
+    assert reason(r, "node-c") == "WaitingForWindow"
+    assert ready(r, "cure") == "WaitingForWindow"
     assert rolling(r)["nextWindow"] == "2026-01-01T14:00:00Z"
     assert "Stalled" not in conditions(r)
     all_done(r)
@@ -238,7 +238,7 @@ def away_until_the_window_is_closed(r: Rollout) -> None:
     r.restart()
     r.dead = False
     r.play(300)
-    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "OutsideWindow")
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "WaitingForWindow")
 
 
 def window_closed_while_the_controller_was_away() -> Rollout:
@@ -279,7 +279,7 @@ def window_that_is_too_short() -> Rollout:
     windows = [{"schedule": "*/30 * * * *", "duration": "10m", "timeZone": "Europe/Berlin"}]
     r.cluster.apply_policy("cure", enforce({"windows": windows}))
     r.play(3600)
-    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "OutsideWindow")
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "WaitingForWindow")
     assert ready(r, "cure") == "WindowTooShort"
     assert "may take 22m" in rolling(r)["waitsFor"]
     r.say("== the window is an hour long")
@@ -356,8 +356,8 @@ def label_order() -> Rollout:
     order = {"by": "Label", "label": {"key": "env", "values": ["dev", "test"]}}
     r.cluster.apply_policy("cure", enforce({"order": order}))
     r.until(lambda: r.phase("node-c") == "Applying")
-    assert reason(r, "node-d") == "Turn"
-    assert reason(r, "node-b") == "Wave"
+    assert reason(r, "node-d") == "WaitingForSlot"
+    assert reason(r, "node-b") == "WaitingForWave"
     assert "env=test (2 of 3)" in message(r, "node-b")
     assert (rolling(r)["wave"], rolling(r)["number"], rolling(r)["of"]) == ("env=dev", 1, 3)
     r.settle()
@@ -430,11 +430,11 @@ def foreign_cordon_is_waited_for() -> Rollout:
     r.cluster.apply_policy("cure", enforce(rollout))
     r.settle()
     assert phases(r) == {"node-a": "Waiting", "node-b": "Waiting"}
-    assert reason(r, "node-b") == "Wave"
+    assert reason(r, "node-b") == "WaitingForWave"
     waits = "1 of 1 nodes of zone z1 are not finished: node-a cordoned by somebody else"
     assert waits in rolling(r)["waitsFor"]
     r.play(300)
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "Stalled" not in conditions(r), "they may be at work on it"
     r.play(400)
     assert "Stalled" in conditions(r)
@@ -473,7 +473,7 @@ def budget_taken_by_a_node_that_nobody_mends() -> Rollout:
     r.cluster.apply_policy("cure", enforce({}))
     r.play(300)
     assert phases(r) == {"node-a": "Blocked", "node-b": "Waiting"}
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "node-a (not Ready, Blocked: NoConfig)" in r.cluster.policy("cure")["status"]["message"]
     assert "Stalled" not in conditions(r), "a node may be away for a while"
     r.play(600)
@@ -532,7 +532,7 @@ def lost_look_for_another_target() -> Rollout:
     r.cluster.apply_policy("cure", enforce(order, target={"cni": {"version": "1.1.0"}}))
     r.until(lambda: reason(r, "node-a") == "AuditLost")
     r.play(30)
-    assert (reason(r, "node-a"), reason(r, "node-b")) == ("AuditLost", "Wave")
+    assert (reason(r, "node-a"), reason(r, "node-b")) == ("AuditLost", "WaitingForWave")
     assert rolling(r)["waitsFor"] == "1 of 1 nodes of zone z1 are not finished"
     all_done(r)
     assert began(r) == ["node-a", "node-b"] * 2
@@ -569,7 +569,7 @@ def limits_of_both_policies_hold() -> Rollout:
     r.cluster.set_ready("node-d", "False")
     r.play(700)
     assert phases(r)["node-b"] == "Waiting"
-    assert ready(r, "one") == "NothingMoves"
+    assert ready(r, "one") == "RolloutBlocked"
     told = r.cluster.policy("one")["status"]["message"]
     assert "of policy two), and nobody works on node-d" in told
     r.say("== node-d is ready")
@@ -590,8 +590,8 @@ def one_that_is_not_proved_holds_the_others() -> Rollout:
     r.until(lambda: r.phase("node-a") == "Blocked")
     r.play(60)
     assert phases(r) == {"node-a": "Blocked", "node-b": "Waiting", "node-c": "Waiting"}
-    assert (reason(r, "node-b"), reason(r, "node-c")) == ("Unproved", "Unproved")
-    assert ready(r, "cure") == "Unproved"
+    assert (reason(r, "node-b"), reason(r, "node-c")) == ("WaitingForProof", "WaitingForProof")
+    assert ready(r, "cure") == "WaitingForProof"
     assert "node-a" in rolling(r)["waitsFor"]
     assert "exceeded quota" in r.cluster.policy("cure")["status"]["message"]
     r.until(lambda: "Stalled" in conditions(r))
@@ -808,7 +808,7 @@ def another_order_means_other_waves() -> Rollout:
     for name in ("node-b", "node-c"):
         r.cluster.uncordon(name)
     r.until(lambda: r.phase("node-b") == "Proving")
-    assert reason(r, "node-c") == "Wave"
+    assert reason(r, "node-c") == "WaitingForWave"
     all_done(r)
     return r
 
@@ -829,7 +829,7 @@ def unproved_at_another_target() -> Rollout:
         r.cluster.api.remove("Pod", pod["metadata"]["name"], PROOF)
     r.until(lambda: {r.phase(n) for n in ("node-a", "node-b")} == {"Blocked"})
     r.play(30)
-    assert reason(r, "node-c") == "Unproved"
+    assert reason(r, "node-c") == "WaitingForProof"
     r.say("== the quota is raised, and the target is 1.1.0, with node-c as canary")
     r.cluster.quota = ""
     canary = {"nodeSelector": {"matchLabels": {"canary": "yes"}}, "soak": "5m"}
@@ -837,7 +837,7 @@ def unproved_at_another_target() -> Rollout:
     rollout = {"maxUnavailable": 2, "canary": canary}
     r.cluster.apply_policy("cure", enforce(rollout, target=target))
     r.until(lambda: r.phase("node-c") == "Done")
-    assert {reason(r, n) for n in ("node-a", "node-b")} == {"Canary"}
+    assert {reason(r, n) for n in ("node-a", "node-b")} == {"WaitingForCanary"}
     all_done(r)
     assert {disk.version for disk in r.cluster.disks.values()} == {"1.1.0"}
     return r
@@ -851,7 +851,7 @@ def machine_that_dies_in_its_change() -> Rollout:
     r.say("== node-a goes silent")
     r.cluster.set_ready("node-a", "Unknown")
     r.play(300)
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "node-a silent (Ready is Unknown)" in r.cluster.policy("cure")["status"]["message"]
     assert "Stalled" not in conditions(r), "it may reboot"
     r.play(600)
@@ -873,7 +873,7 @@ def machine_that_dies_while_others_go_on() -> Rollout:
     assert ready(r, "cure") == "RollingOut"
     r.until(lambda: r.phase("node-c") == "Done")
     r.play(900)
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "Stalled" in conditions(r)
     r.say("== node-a is back")
     r.cluster.set_ready("node-a", "True")
@@ -892,7 +892,7 @@ def images_that_no_node_pulls() -> Rollout:
     r.play(3000)
     for name in ("cure", "look"):
         status = r.cluster.policy(name)["status"]
-        assert ready(r, name) == "AuditsFail"
+        assert ready(r, name) == "AuditsFailing"
         assert "Stalled" in conditions(r, name)
         assert "Reconciling" not in conditions(r, name)
         assert "no audit of node-a brings an answer" in status["message"]
@@ -901,7 +901,7 @@ def images_that_no_node_pulls() -> Rollout:
         assert (failure["node"], failure["phase"]) == ("node-a", "Pending")
         assert failure["reason"] == "AuditLost"
     r.until(lambda: r.phase("node-a") == "Auditing", 7200)
-    assert ready(r, "cure") == "AuditsFail", "the next look is no news"
+    assert ready(r, "cure") == "AuditsFailing", "the next look is no news"
     r.say("== the image is there, policy cure is paused")
     r.cluster.apply_policy("cure", {"paused": True})
     r.cluster.disks["node-a"].faults = []
@@ -924,7 +924,7 @@ def look_that_is_tried_on_beside_a_window_too_short() -> Rollout:
     r.cluster.disks["node-b"].faults = ["pull"] * 50
     r.cluster.apply_policy("cure", enforce({"windows": windows}))
     r.play(1200)
-    assert reason(r, "node-a") == "OutsideWindow"
+    assert reason(r, "node-a") == "WaitingForWindow"
     assert ready(r, "cure") == "WindowTooShort", "not hidden by the audit that is tried on"
     assert "no audit of node-b brings an answer" in r.cluster.policy("cure")["status"]["message"]
     r.say("== node-b is annotated with cniupgrade.dev/retry")
@@ -942,7 +942,7 @@ def canary_that_answers_no_audit() -> Rollout:
     canary = {"nodeSelector": {"matchLabels": {"canary": "yes"}}, "soak": "1m"}
     r.cluster.apply_policy("cure", enforce({"canary": canary}))
     r.play(3600)
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "Stalled" in conditions(r)
     assert "node-a not audited (AuditLost)" in rolling(r)["waitsFor"]
     assert "ImagePullBackOff" in r.cluster.policy("cure")["status"]["message"]
@@ -984,7 +984,7 @@ def place_held_by_a_node_that_is_not_selected_any_more() -> Rollout:
     r.play(5)
     r.cluster.api.patch("Node", "node-a", {"metadata": {"labels": {"pool": "z"}}})
     r.play(300)
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     r.play(400)
     assert "Stalled" in conditions(r)
     told = r.cluster.policy("cure")["status"]["message"]
@@ -1011,12 +1011,12 @@ def machine_that_dies_in_its_change_and_leaves_the_selector() -> Rollout:
     r.cluster.api.patch("Node", "node-a", {"metadata": {"labels": {"pool": "z"}}})
     r.play(300)
     told = "node-a silent (Ready is Unknown) in the midst of a change"
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "Stalled" not in conditions(r), "it may reboot"
     r.say("== node-b leaves the pool too")
     r.cluster.api.patch("Node", "node-b", {"metadata": {"labels": {"pool": "z"}}})
     r.play(600)
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "Stalled" in conditions(r)
     assert told in r.cluster.policy("cure")["status"]["message"]
     r.say("== node-a is back")
@@ -1046,7 +1046,7 @@ def place_held_by_a_node_of_another_policy() -> Rollout:
     r.cluster.apply_policy("third", enforce({}, nodeSelector=selector))
     r.play(800)
     for policy in ("first", "second"):
-        assert ready(r, policy) == "NothingMoves"
+        assert ready(r, policy) == "RolloutBlocked"
         assert "Stalled" in conditions(r, policy)
         told = r.cluster.policy(policy)["status"]["message"]
         assert "node-a silent (Ready is Unknown) in the midst of a change" in told
@@ -1068,7 +1068,7 @@ def canary_that_is_not_proved() -> Rollout:
     r.cluster.quota = "exceeded quota: pods"
     r.until(lambda: r.phase("node-a") == "Blocked")
     r.play(2)
-    assert ready(r, "cure") == "Unproved"
+    assert ready(r, "cure") == "WaitingForProof"
     assert "Stalled" not in conditions(r), "it is tried again at once"
     assert "exceeded quota" in rolling(r)["waitsFor"]
     r.say("== the quota is raised")
@@ -1085,12 +1085,12 @@ def canary_whose_drain_is_blocked() -> Rollout:
     r.cluster.budgets.add("web-node-a-0")
     r.until(lambda: r.phase("node-a") == "Blocked")
     r.play(3)
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "Stalled" not in conditions(r)
     waits = "0 of 1 canaries are well: node-a to be tried again (DrainBlocked: not drained in time"
     assert waits in rolling(r)["waitsFor"]
     r.until(lambda: "Stalled" in conditions(r))
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     r.say("== the budget is lifted")
     r.cluster.budgets.clear()
     all_done(r)
@@ -1108,7 +1108,7 @@ def restore_that_has_no_place() -> Rollout:
     r.play(5)
     r.cluster.api.delete("CNIUpgradePolicy", "cure")
     r.play(60)
-    assert reason(r, "node-a") == "Turn"
+    assert reason(r, "node-a") == "WaitingForSlot"
     place = "1 of at most 1 nodes are unavailable: node-b (spec.rollout.maxUnavailable)"
     assert place in r.cluster.policy("cure")["status"]["message"]
     r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", "cure") is None, 4000)
@@ -1129,7 +1129,7 @@ def machine_that_dies_in_its_change_before_an_audit() -> Rollout:
     r.say("== node-a goes silent")
     r.cluster.set_ready("node-a", "Unknown")
     r.play(120)
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "Stalled" not in conditions(r), "it may reboot"
     r.play(900)
     assert "Stalled" in conditions(r)
@@ -1190,7 +1190,7 @@ def first_of_those_not_known() -> Rollout:
     r.cluster.apply_policy("cure", enforce({"maxUnavailable": 5, "maxParallel": 5}))
     r.until(lambda: r.phase("node-e") == "Proving")
     assert {n: p for n, p in phases(r).items() if p == "Waiting"}.keys() == {"node-b", "node-c"}
-    assert reason(r, "node-b") == "Unproved"
+    assert reason(r, "node-b") == "WaitingForProof"
     assert "waits until node-a is proved" in message(r, "node-b")
     assert r.cluster.disks["node-b"].writes == []
     all_done(r)

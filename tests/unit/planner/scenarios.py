@@ -99,7 +99,7 @@ def audit_then_enforce() -> Rollout:
     r.cluster.apply_policy("cure", {"mode": "Audit"})
     r.settle()
     assert phases(r) == {"node-a": "Waiting", "node-d": "Compatible"}
-    assert reason(r, "node-a") == "AuditOnly"
+    assert reason(r, "node-a") == "WaitingForEnforce"
     assert not r.cluster.disks["node-a"].writes
     assert ready(r, "cure") == "Audited"
     r.say("== mode: Enforce")
@@ -666,11 +666,11 @@ def silent_with_the_only_place() -> Rollout:
     since = r.cluster.now
     r.play(30)
     told = "nothing moves: node-a silent (Ready is Unknown) in the midst of a change"
-    assert (ready(r, "cure"), told in told_of(r)) == ("NothingMoves", True)
+    assert (ready(r, "cure"), told in told_of(r)) == ("RolloutBlocked", True)
     assert "[Stalled]" not in r.transcript
     r.play(600)
-    assert (ready(r, "cure"), told in told_of(r)) == ("NothingMoves", True)
-    assert "NothingMoves -> NothingMoves [Stalled]" in r.transcript
+    assert (ready(r, "cure"), told in told_of(r)) == ("RolloutBlocked", True)
+    assert "RolloutBlocked -> RolloutBlocked [Stalled]" in r.transcript
     r.until(lambda: outcome(r, "node-b") == "GivenUp", 8000)
     assert 3600 <= (r.cluster.now - since).total_seconds() < 3630
     r.until(lambda: r.cluster.api.find("CNIUpgradePolicy", "cure") is None, 30)
@@ -751,7 +751,7 @@ def restore_waits_for_its_window() -> Rollout:
     r.settle()
     delete(r)
     r.play(2 * 3600)
-    assert reason(r, "node-a") == "OutsideWindow"
+    assert reason(r, "node-a") == "WaitingForWindow"
     assert "opens 2026-01-01T22:00:00Z" in r.cluster.policy("cure")["status"]["message"]
     until_gone(r, 9 * 3600)
     assert [outcome(r, n) for n in phases(r)] == ["Restored", "Restored"]
@@ -822,7 +822,7 @@ def restore_in_windows_that_are_too_short() -> Rollout:
     r.settle()
     delete(r)
     r.play(600)
-    assert reason(r, "node-a") == "OutsideWindow"
+    assert reason(r, "node-a") == "WaitingForWindow"
     assert "no maintenance window is long enough: a change may take 22m" in told_of(r)
     assert "given up at" in told_of(r)
     until_gone(r, 3700)
@@ -965,7 +965,7 @@ def restored_though_an_audit_policy_has_the_node_too() -> Rollout:
     until_gone(r, 300)
     assert (outcome(r, "node-a"), version(r, "node-a")) == ("Restored", "0.4.0")
     r.settle()
-    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "AuditOnly")
+    assert (phases(r), reason(r, "node-a")) == ({"node-a": "Waiting"}, "WaitingForEnforce")
     return r
 
 
@@ -1215,10 +1215,10 @@ def audit_of_a_node_that_is_dead() -> Rollout:
     r.cluster.apply_policy("look", {"mode": "Audit"})
     r.play(300)
     assert phases(r) == {"node-a": "Waiting", "node-d": "Pending"}
-    assert ready(r, "look") == "NothingMoves"
+    assert ready(r, "look") == "RolloutBlocked"
     assert "node-d silent (Ready is Unknown)" in r.cluster.policy("look")["status"]["message"]
     r.play(400)
-    assert "NothingMoves -> NothingMoves [Stalled]" in r.transcript
+    assert "RolloutBlocked -> RolloutBlocked [Stalled]" in r.transcript
     r.say("== node-d is back")
     r.cluster.set_ready("node-d", "True")
     r.settle()
@@ -1229,7 +1229,7 @@ def audit_of_a_node_that_is_dead() -> Rollout:
     r.cluster.apply_policy("look", {"mode": "Audit", "target": {"cni": {"version": "1.1.0"}}})
     r.play(120)
     assert phases(r) == {"node-a": "Waiting", "node-d": "Compatible"}
-    assert ready(r, "look") == "NothingMoves"
+    assert ready(r, "look") == "RolloutBlocked"
     r.say("== node-d is back")
     r.cluster.set_ready("node-d", "True")
     r.settle()
@@ -2112,7 +2112,7 @@ def job_deleted_before_the_next_is_refused() -> Rollout:
     r.until(lambda: r.phase("node-a") == "Blocked")
     assert reason(r, "node-a") == "AgentNotStarted"
     r.play(600)
-    assert reason(r, "node-b") == "Unproved"
+    assert reason(r, "node-b") == "WaitingForProof"
     r.say("== Jobs are let in")
     r.cluster.jobs_refused = ""
     r.settle()
@@ -2586,10 +2586,10 @@ def lease_of_somebody_else() -> Rollout:
     r.play(120)
     assert reason(r, "node-a") == "LeaseHeld"
     assert "node-maintenance has the Lease medik8s-leases/node-node-a" in message(r, "node-a")
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "node-a leased by somebody else" in r.cluster.policy("cure")["status"]["message"]
     r.play(700)
-    assert "NothingMoves [Stalled]" in r.transcript
+    assert "RolloutBlocked [Stalled]" in r.transcript
     r.say("== they give it back")
     r.cluster.drop_lease("node-a", "node-maintenance")
     r.settle()
@@ -2797,7 +2797,7 @@ def deleted_node_that_a_finalizer_holds() -> Rollout:
     r.play(1200)
     assert (reason(r, "node-a"), r.step_of("node-a")) == ("NodeDeleted", "")
     assert r.cluster.node("node-a")["spec"]["unschedulable"]
-    assert ready(r, "cure") == "NothingMoves"
+    assert ready(r, "cure") == "RolloutBlocked"
     assert "node-a (being deleted)" in r.cluster.policy("cure")["status"]["message"]
     r.say("== it is gone")
     r.cluster.remove_node("node-a")
@@ -2942,7 +2942,7 @@ def proof_pods_may_not_be_deleted() -> Rollout:
     r.play(60)
     assert not r.cluster.node("node-a")["spec"].get("unschedulable")
     assert len(r.cluster.disks["node-a"].writes) == 1, "nothing was put back for it"
-    assert (ready(r, "cure"), r.phase("node-b")) == ("Unproved", "Waiting")
+    assert (ready(r, "cure"), r.phase("node-b")) == ("WaitingForProof", "Waiting")
     r.say("== the webhook is gone")
     r.cluster.proofs_kept = ""
     r.until(lambda: set(phases(r).values()) == {"Done"})

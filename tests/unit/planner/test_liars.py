@@ -63,7 +63,7 @@ def test_a_report_with_a_member_that_makes_no_sense_is_refused_and_holds_no_othe
     assert reason(r, "node-a") == "ReportUnusable"
     assert expected in message(r, "node-a")
     assert not r.cluster.api.get("Node", "node-a")["spec"].get("unschedulable")
-    assert conditions(r)["Stalled"] == "AuditsFail"
+    assert conditions(r)["Stalled"] == "AuditsFailing"
 
 
 def test_a_folder_that_no_agent_was_to_look_at_is_none_to_write_in() -> None:
@@ -119,7 +119,7 @@ def test_a_record_that_holds_a_cordon_stalls_its_policy_at_once_or_after_its_pat
     later = spoiled({"operation": {"step": "Release"}}, maxFailures=2)
     later.play(900)
     assert "node keeps its cordon" in message(later, "node-a")
-    assert conditions(later)["Stalled"] == "NothingMoves"
+    assert conditions(later)["Stalled"] == "RolloutBlocked"
     assert "node-a" in later.cluster.policy("cure")["status"]["message"]
     later.cluster.api.delete("CNINodeState", "node-a")
     later.settle()

@@ -128,7 +128,7 @@ def test_nodes_that_wait_for_a_place_are_not_decided_about_until_it_is_free(
 ) -> None:
     r = fleet({**ENFORCE, "rollout": {"maxUnavailable": 1}})
     world = look(r)
-    assert world.states["node-c"].status.reason == "Turn"
+    assert world.states["node-c"].status.reason == "WaitingForSlot"
     assert decided(world) == ALL
     assert decided(look(r)) == []
     r.cluster.uncordon("node-a")
@@ -171,7 +171,7 @@ def test_a_place_is_the_next_one_s_where_the_first_in_line_has_something_else_to
 ) -> None:
     r = two_that_wait()
     world = look(r)
-    assert {world.states[n].status.reason for n in ("node-a", "node-b")} == {"Turn"}
+    assert {world.states[n].status.reason for n in ("node-a", "node-b")} == {"WaitingForSlot"}
     decided(world)
     assert decided(world) == []
     r.cluster.uncordon("node-c")

@@ -13,7 +13,7 @@ _AHEAD = 4
 only then would leave the slot empty for a pass."""
 
 
-class AuditSlots:
+class WaitingForAuditSlot:
     """Counts audits against `auditParallel`, and those that nobody asked for apart."""
 
     def __init__(self, world: Snapshot, index: NodeIndex, agents: RunningAgents) -> None:

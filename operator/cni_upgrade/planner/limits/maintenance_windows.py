@@ -19,7 +19,7 @@ from cronsim import CronSim, CronSimError
 from cni_upgrade.api import duration
 from cni_upgrade.api.window import MaintenanceWindow
 
-CLOSED = "OutsideWindow"
+CLOSED = "WaitingForWindow"
 """Why a node or a policy waits: no window is open that is long enough."""
 
 _HORIZON = timedelta(days=8 * 366)

@@ -14,7 +14,7 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.policy import CNIUpgradePolicy
 
 MAX_UNAVAILABLE = "MaxUnavailable"
-TURN = "Turn"
+TURN = "WaitingForSlot"
 """Why a node waits: as many nodes as its policy allows are at work."""
 
 

@@ -11,7 +11,7 @@ from cni_upgrade.planner.node import cordon
 from cni_upgrade.planner.world.kubernetes_objects import Node
 from cni_upgrade.planner.world.phases import UNPLANNABLE, UNTOUCHED, Step
 
-HELD = "NothingMoves"
+HELD = "RolloutBlocked"
 SILENT = "silent (Ready is Unknown)"
 
 PATIENCE = timedelta(minutes=10)

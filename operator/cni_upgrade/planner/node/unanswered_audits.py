@@ -15,7 +15,7 @@ from cni_upgrade.planner.node.stalled import named
 from cni_upgrade.planner.world.operator_config import OperatorConfig
 from cni_upgrade.planner.world.phases import UNPLANNABLE
 
-AUDITS_FAIL = "AuditsFail"
+AUDITS_FAIL = "AuditsFailing"
 
 _LOOKED_AT = frozenset({Phase.AUDITING, Phase.PENDING})
 

@@ -27,7 +27,7 @@ from cni_upgrade.planner.rollout.failure_budget import NODE_FAILED, counted
 from cni_upgrade.planner.rollout.unproved_groups import UnprovedGroups
 from cni_upgrade.planner.rollout.waves import Waves
 from cni_upgrade.planner.world.errors import NONSENSE
-from cni_upgrade.planner.world.phases import UNPLANNABLE, UNPROVED
+from cni_upgrade.planner.world.phases import UNPLANNABLE, WAITS_FOR_PROOF
 from cni_upgrade.planner.world.snapshot import Snapshot
 
 STOPPED = "RolloutStopped"
@@ -183,7 +183,7 @@ class RolloutPass:
         if self.stopped:
             return STOPPED, f"{self.name} has stopped: {self._why_stopped()}"
         if not self.proved_but(node):
-            return UNPROVED, self._unproved_told
+            return WAITS_FOR_PROOF, self._unproved_told
         if self.window_error or self.opens(drained) != self.now:
             return CLOSED, f"waits for a maintenance window of {self.name}; its status says when"
         # What is written is proved whatever its wave: that may wait for this very proof.

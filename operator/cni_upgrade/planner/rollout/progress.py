@@ -18,7 +18,7 @@ from cni_upgrade.planner.rollout.may_start import RolloutPass, proves
 from cni_upgrade.planner.rollout.waves import Waves
 from cni_upgrade.planner.world import retry_annotation
 from cni_upgrade.planner.world.kubernetes_objects import Node
-from cni_upgrade.planner.world.phases import UNPROVED, WRITING
+from cni_upgrade.planner.world.phases import WAITS_FOR_PROOF, WRITING
 from cni_upgrade.planner.world.snapshot import Snapshot
 
 _UNDECIDED = frozenset({Phase.PENDING, Phase.AUDITING, Phase.WAITING})
@@ -114,7 +114,7 @@ class Progress:
             return HELD, f"nothing moves: {describe_nodes(self.stuck)}"
         if self.due and self._unproved_rest:
             now = "annotate it with cniupgrade.dev/retry to try at once"
-            return UNPROVED, f"nothing else begins: {self._told_unproved()}; {now}"
+            return WAITS_FOR_PROOF, f"nothing else begins: {self._told_unproved()}; {now}"
         if self._next is not None:
             first, places = self._next.node.name, self.course.places
             refused = places.refusal(first)

@@ -15,7 +15,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.planner.index.rollout_member import RolloutMember
 from cni_upgrade.planner.node.start_request import Refusal
-from cni_upgrade.planner.world.phases import UNPROVED
+from cni_upgrade.planner.world.phases import WAITS_FOR_PROOF
 
 
 class UnprovedGroups:
@@ -54,7 +54,7 @@ class UnprovedGroups:
         if first in (None, node) or text in self._proved:
             return None
         why = f"waits until {first} is proved, of which the same is not known ({self._name})"
-        return UNPROVED, why
+        return WAITS_FOR_PROOF, why
 
 
 def _begun(status: NodeStateStatus) -> bool:

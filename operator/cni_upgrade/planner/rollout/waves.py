@@ -143,11 +143,11 @@ class Waves:
         if self.canary is not None and self.testing:
             if node in self.canary.names or self._places > 0:
                 return None
-            return "Canary", "waits until the canary has passed"
+            return "WaitingForCanary", "waits until the canary has passed"
         number = self._arrangement.later.get(node, 0)
         if number > self.current:
             return (
-                "Wave",
+                "WaitingForWave",
                 f"waits for its wave, {self._waves[number].name} ({number + 1} of {self.count})",
             )
         return None

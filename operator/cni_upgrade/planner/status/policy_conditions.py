@@ -74,5 +74,5 @@ def conditions(
         found.append(condition(type=OVERLAPPING, reason="ClaimedByOther", message=text))
     elif around.wanted_by:
         text = f"also selected by {', '.join(around.wanted_by)}, which stand back"
-        found.append(condition(type=OVERLAPPING, reason="HasTheClaim", message=text))
+        found.append(condition(type=OVERLAPPING, reason="HoldsClaim", message=text))
     return keep_times(policy.status.conditions, tuple(found))

@@ -105,7 +105,7 @@ def turns(
                 )
             )
         if (wave := _next_wave(policy.status.rollout, status.rollout)) is not None:
-            decisions.append(Emit(names.POLICY_KIND, name, uid, "Normal", "Wave", wave))
+            decisions.append(Emit(names.POLICY_KIND, name, uid, "Normal", "WaveStarted", wave))
         yield Batch(f"policy {name}", tuple(decisions))
 
 

@@ -59,7 +59,7 @@ def next_move(view: NodeContext) -> Move:
                 view, Phase.PENDING, node_lease.HELD, f"{text}; {node_lease.others(view)}"
             )
         text = "the record of an operation was lost; its cordon is given back"
-        return Move(at_rest(view, Phase.PENDING, "CordonGivenBack", text).status, (back,))
+        return Move(at_rest(view, Phase.PENDING, "CordonRemoved", text).status, (back,))
     if (claim := _claim(view)) is not None:
         return Move(view.status, (claim,))
     if view.leaving is not None:
@@ -294,7 +294,7 @@ def _audit(view: NodeContext, policy: CNIUpgradePolicy) -> Move:
         return _pending(view, policy, "NodeSilent", text)
     if not view.may_audit:
         text = f"waits for one of {view.world.config.audit_parallel} audits to end"
-        return _pending(view, policy, "AuditSlots", text)
+        return _pending(view, policy, "WaitingForAuditSlot", text)
     preset = view.world.config.preset(policy.spec.paths)
     if preset is None:
         raise LookupError(f"preset {policy.spec.paths!r} was not checked")

@@ -32,7 +32,9 @@ def begin(view: NodeContext, policy: CNIUpgradePolicy) -> Move:
     """Begin the change that the last audit found due, or say what it waits for."""
     name = policy.metadata.name
     if policy.spec.mode == Mode.AUDIT:
-        return _waiting(view, "AuditOnly", f"policy {name} only audits; spec.mode: Enforce applies")
+        return _waiting(
+            view, "WaitingForEnforce", f"policy {name} only audits; spec.mode: Enforce applies"
+        )
     if view.world.stopped:
         return _waiting(view, STOPPED, stopped(view.world))
     if paused(policy):

@@ -113,8 +113,11 @@ POSTPONED = frozenset(
 """Reasons of a node that is blocked by what came in the way of its change, and not by what stands
 on it: the same change is tried again by itself."""
 
+WAITS_FOR_PROOF = "WaitingForProof"
+"""Why no other node begins: one is written and not proved yet."""
+
 UNPROVED = "Unproved"
-"""How a change has ended that is written and not proved yet; why no other node begins."""
+"""How a change has ended that is written and not proved yet."""
 
 LOWERED = "Lowered"
 """How the first leg of a change in two has ended that was proved, until the second one ends."""

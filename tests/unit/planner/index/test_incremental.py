@@ -257,7 +257,7 @@ def test_a_place_that_is_taken_and_not_recorded_is_free_to_the_policy_s_status()
     cure = policy(rollout={"maxUnavailable": 5, "maxParallel": 1})
     key = audit_key(node(), state("node-a", "cure"), cure, CONFIG)
     seen = {"auditKey": key, "auditedAt": stamp(START)}
-    waits = state("node-a", "cure", phase="Waiting", reason="Turn", observed=seen)
+    waits = state("node-a", "cure", phase="Waiting", reason="WaitingForSlot", observed=seen)
     world = Snapshot(
         now=START,
         config=CONFIG,

@@ -220,7 +220,7 @@ def test_a_wave_is_held_where_all_that_it_waits_for_is_left_to_others(
     held = found.held()
     assert (held is not None) == holds
     if held is not None:
-        assert held == ("NothingMoves", found.waits_for())
+        assert held == ("RolloutBlocked", found.waits_for())
 
 
 @pytest.mark.parametrize(("unnamed", "told"), [(3, "3"), (2**62, "1000000"), (2**80, "1000000")])
@@ -241,7 +241,7 @@ def test_a_wave_is_held_by_a_lease_of_somebody_else() -> None:
     taken = {"node-node-a": lease("node-maintenance")}
     held = waiting(made, first, LATER, leases=taken, config=LEASED).held()
     expected = f"nothing moves: 1 of 1 {NOT_FINISHED}: node-a leased by somebody else"
-    assert held == ("NothingMoves", expected)
+    assert held == ("RolloutBlocked", expected)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_a_canary_is_held_where_those_that_are_not_well_are_left_to_others(
     else:
         assert held is not None
         assert held[1].startswith(f"nothing moves: 0 of 1 canaries are well: node-a {why}")
-        assert held == ("NothingMoves", found.waits_for())
+        assert held == ("RolloutBlocked", found.waits_for())
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,14 @@ def silenced(seen: Snapshot, *gone: str) -> Snapshot:
 @pytest.mark.parametrize(
     ("phases", "gone", "reason", "named"),
     [
-        (["Compatible", "Pending"], ["node-1"], "NothingMoves", "node-1 silent (Ready is Unknown)"),
-        (["Compatible", ""], ["node-1"], "NothingMoves", "node-1 silent"),
-        (["Pending", "Pending"], ["node-0", "node-1"], "NothingMoves", "node-0, node-1 silent"),
+        (
+            ["Compatible", "Pending"],
+            ["node-1"],
+            "RolloutBlocked",
+            "node-1 silent (Ready is Unknown)",
+        ),
+        (["Compatible", ""], ["node-1"], "RolloutBlocked", "node-1 silent"),
+        (["Pending", "Pending"], ["node-0", "node-1"], "RolloutBlocked", "node-0, node-1 silent"),
         (["Pending", "Pending"], ["node-1"], "Auditing", "2 Pending"),
         (["Auditing", "Pending"], ["node-1"], "Auditing", "1 Auditing, 1 Pending"),
         (["Compatible", "Auditing"], ["node-1"], "Auditing", "1 Auditing"),
@@ -121,7 +126,7 @@ def test_an_audit_names_the_silent_nodes_where_it_waits_for_nothing_else(
     obj = status(silenced(world(AUDIT, *phases), *gone))
     assert ready(obj) == reason
     assert named in obj["status"]["message"]
-    going = {"Auditing": {"Reconciling"}, "NothingMoves": {"NodesSilent"}, "Audited": set()}
+    going = {"Auditing": {"Reconciling"}, "RolloutBlocked": {"NodesSilent"}, "Audited": set()}
     kinds = {c["type"] for c in obj["status"]["conditions"]}
     assert kinds == {"Ready", "NodesMatched"} | going[reason]
 
@@ -158,7 +163,7 @@ def test_a_further_audit_without_an_answer_does_not_take_back_that_they_fail(
         states[name] = known.model_copy(update={"status": known.status.model_copy(update=update)})
     obj = status(replace(seen, states=states))
     assert ready(obj) == (
-        "AuditsFail" if fails else "RollingOut" if made is ENFORCE else "Auditing"
+        "AuditsFailing" if fails else "RollingOut" if made is ENFORCE else "Auditing"
     )
     assert health(obj) == (FAILED if fails else GOING)
     if fails:
@@ -171,7 +176,7 @@ def test_an_audit_names_a_silent_node_that_is_good_for_what_was_asked_before() -
     seen = replace(world(AUDIT, "Compatible"), policies={"cure": newer})
     assert ready(status(seen)) == "Auditing"
     obj = status(silenced(seen, "node-0"))
-    assert ready(obj) == "NothingMoves"
+    assert ready(obj) == "RolloutBlocked"
     assert "node-0 silent" in obj["status"]["message"]
 
 
@@ -207,7 +212,7 @@ def test_nobody_waits_for_a_node_that_is_being_deleted(
 @pytest.mark.parametrize(("made", "reason"), [(ENFORCE, "Enforced"), (AUDIT, "Audited")])
 def test_nor_for_one_whose_kubelet_is_silent_by_then(made: CNIUpgradePolicy, reason: str) -> None:
     seen = silenced(world(made, "Compatible", "Pending"), "node-1")
-    assert ready(status(seen)) == "NothingMoves"
+    assert ready(status(seen)) == "RolloutBlocked"
     assert ready(status(deleted(seen, "node-1"))) == reason
 
 
@@ -228,7 +233,7 @@ def test_nor_for_one_that_answers_no_audit() -> None:
     key = {"auditKey": audit_key(seen.nodes["node-1"], record, AUDIT, CONFIG)}
     record = state("node-1", "cure", phase="Pending", observed=key, attempts=9)
     seen = replace(seen, states={**seen.states, "node-1": record})
-    assert ready(status(seen)) == "AuditsFail"
+    assert ready(status(seen)) == "AuditsFailing"
     obj = status(deleted(seen, "node-1"))
     assert ready(obj) == "Audited"
     assert not obj["status"].get("failures")
@@ -262,7 +267,7 @@ def test_a_person_is_called_once_a_silent_node_has_kept_an_audit_for_ten_minutes
     held = after(0, AUDIT.to_api(), "Compatible", "Pending")
     assert health(after(9, held, "Compatible", "Pending")) == GOING
     late = after(10, held, "Compatible", "Pending")
-    assert (ready(late), health(late)) == ("NothingMoves", FAILED)
+    assert (ready(late), health(late)) == ("RolloutBlocked", FAILED)
     [told] = [c for c in late["status"]["conditions"] if c["type"] == "Stalled"]
     assert "node-1 silent" in told["message"]
     between = after(9, held, "Auditing", "Pending")
@@ -276,10 +281,10 @@ def test_a_person_is_called_once_a_silent_node_has_kept_an_audit_for_ten_minutes
 @pytest.mark.parametrize(
     ("made", "phases", "reason", "expected"),
     [
-        (AUDIT, ["Applying", "Waiting"], "NothingMoves", GOING),
+        (AUDIT, ["Applying", "Waiting"], "RolloutBlocked", GOING),
         (policy(paused=True), ["Applying", "Waiting"], "Paused", GOING),
         (ENFORCE, ["Applying", "Failed"], "NodeFailed", FAILED),
-        (ENFORCE, ["Applying", "Waiting"], "NothingMoves", GOING),
+        (ENFORCE, ["Applying", "Waiting"], "RolloutBlocked", GOING),
         (AUDIT, ["Applying", "Pending"], "Auditing", GOING),
     ],
 )
@@ -313,11 +318,11 @@ def test_an_audit_that_has_begun_a_change_before_is_not_there_until_it_has_ended
 
 def test_a_person_is_called_once_a_dead_machine_has_kept_an_audit_for_ten_minutes() -> None:
     held = status(silenced(world(AUDIT, "Applying"), "node-0"))
-    assert (ready(held), health(held)) == ("NothingMoves", GOING)
+    assert (ready(held), health(held)) == ("RolloutBlocked", GOING)
     seen = silenced(world(parse_policy(held), "Applying"), "node-0")
     for minutes, expected in ((9, GOING), (10, FAILED)):
         obj = status(replace(seen, now=NOW + timedelta(minutes=minutes)))
-        assert (ready(obj), health(obj)) == ("NothingMoves", expected)
+        assert (ready(obj), health(obj)) == ("RolloutBlocked", expected)
         [said] = [c for c in obj["status"]["conditions"] if c["type"] == "NodesSilent"]
         assert "node-0 silent" in said["message"]
 
@@ -529,13 +534,13 @@ def test_an_event_calls_a_person_where_what_was_waited_for_has_not_come() -> Non
         heard += [(minutes, act.type, act.reason) for act in acts if isinstance(act, Emit)]
         assert all("node-1 silent" in act.message for act in acts if isinstance(act, Emit))
         before = status(seen)
-    assert heard == [(0, "Normal", "NothingMoves"), (10, "Warning", "NothingMoves")]
+    assert heard == [(0, "Normal", "RolloutBlocked"), (10, "Warning", "RolloutBlocked")]
 
 
 def told(seen: Snapshot) -> list[str]:
     """The Events of waves in one pass."""
     acts = [act for turn in turns(seen) for act in turn.decisions]
-    return [act.message for act in acts if isinstance(act, Emit) and act.reason == "Wave"]
+    return [act.message for act in acts if isinstance(act, Emit) and act.reason == "WaveStarted"]
 
 
 def test_an_event_for_each_wave_that_begins_and_no_other() -> None:

@@ -65,7 +65,7 @@ UNPROVED = {"outcome": "Unproved", "at": stamp(NOW), "policy": "cure-uid"}
     [
         ("Unproved", "Enforce", "True", True, "Auditing", "Audit"),
         # It is not called well while there is no place for its look, or nothing can be sent there.
-        ("Unproved", "Enforce", "True", False, "Pending", "AuditSlots"),
+        ("Unproved", "Enforce", "True", False, "Pending", "WaitingForAuditSlot"),
         ("Unproved", "Enforce", "Unknown", True, "Pending", "NodeSilent"),
         ("Unproved", "Audit", "True", True, "Compatible", "Compatible"),
         ("Done", "Enforce", "True", True, "Compatible", "Compatible"),

@@ -126,18 +126,18 @@ TAKEN = {"phase": "Waiting", "reason": "CordonTaken", "nextAttemptAt": stamp(SOO
         (at_rest(node(), world={"stopped": "an incident"}), leaving(made()), "Stopped"),
         (at_rest(node()), leaving(made(PAUSED)), "Paused"),
         (at_rest(node()), leaving(made(), failed="node-z"), "RestoreStopped"),
-        (at_rest(node()), leaving(made(), opens=(NOW, LATER)), "OutsideWindow"),
+        (at_rest(node()), leaving(made(), opens=(NOW, LATER)), "WaitingForWindow"),
         (at_rest(node()), leaving(made(), opens=(LATER, NOW)), "Cordon"),
-        (at_rest(node(), DRAIN), leaving(made(), opens=(LATER, NOW)), "OutsideWindow"),
+        (at_rest(node(), DRAIN), leaving(made(), opens=(LATER, NOW)), "WaitingForWindow"),
         (
             at_rest(node()),
             leaving(made(drain={"policy": "Always"}), opens=(None, NOW)),
-            "OutsideWindow",
+            "WaitingForWindow",
         ),
         # Not drained by its policy's word, so the shorter window is enough.
         (at_rest(node(), DRAIN), leaving(made(drain=NEVER), opens=(LATER, NOW)), "Cordon"),
-        (at_rest(node()), leaving(made(), busy=("node-b",)), "Turn"),
-        (at_rest(node()), leaving(made(), others=(DOWN,)), "Turn"),
+        (at_rest(node()), leaving(made(), busy=("node-b",)), "WaitingForSlot"),
+        (at_rest(node()), leaving(made(), others=(DOWN,)), "WaitingForSlot"),
         (at_rest(node(), **TAKEN), leaving(made()), "CordonTaken"),
         (at_rest(node(), **{**TAKEN, "nextAttemptAt": stamp(NOW)}), leaving(made()), "Cordon"),
         # A pause of before the policy was deleted is for another look.
