@@ -106,7 +106,7 @@ soak: $(READY) machine ## real nodes for MINUTES (60), whose controllers, agents
 EDITS ?= 20000
 edits: $(READY) ## EDITS (20000) random edits of configs for each law of tests/unit/cni/test_rewrite.py
 	CNI_UPGRADE_EDITS=$(EDITS) $(PY) -m pytest tests/unit/cni/test_rewrite.py -n auto --timeout 3600 --durations 6
-matrix: $(READY) ## pods of 45 chains with 10 releases of plugins, against the engine's verdicts: docs/plugin-matrix.md (root)
+matrix: $(READY) ## pods of 48 chains with 11 releases of plugins, against the engine's verdicts: docs/plugin-matrix.md (root)
 	@sh hack/preflight.sh go
 	$(PY) -m tests.judge.plugin_matrix --out docs/plugin-matrix.md
 torture: $(READY) ## an apply killed at, and failed at, every system call: about an hour on two cores
