@@ -36,7 +36,7 @@ parts: machine ## all that the cluster and the tests are made of: Debian package
 
 ##@ Work on it
 
-.PHONY: venv lock fmt crds
+.PHONY: venv lock fmt crds checks reasons
 venv: $(READY) ## .venv with the locked tools and dependencies
 $(READY): | requirements/dev.txt hack/preflight.sh
 	@sh hack/preflight.sh venv
@@ -60,6 +60,8 @@ crds: $(READY) ## write crds/ from the models
 	$(PY) -m cni_upgrade.api.crd crds/
 checks: $(READY) ## write docs/checks.md from the table of CHECKs
 	$(PY) -m cni_upgrade.cli.checks_page > docs/checks.md
+reasons: $(READY) ## write docs/reference/reasons.md from the catalogue of reasons
+	$(PY) -m cni_upgrade.cli.reasons_page > docs/reference/reasons.md
 
 ##@ Check it
 

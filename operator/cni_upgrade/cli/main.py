@@ -206,9 +206,9 @@ def _parser() -> argparse.ArgumentParser:
                 "are deleted; then the exit code is 1. Pods that came since are never stranded",
             )
         kind.set_defaults(verb=verb)
-    text = "tell what the code of a finding means, with its sources"
+    text = "tell what a finding, a reason of a status or an alert means, and what to do"
     explaining = kinds.add_parser("explain", help=text, description=text)
-    explaining.add_argument("code", nargs="?", metavar="CODE", help="e.g. F1; none: list them all")
+    explaining.add_argument("code", nargs="?", metavar="WORD", help="e.g. F1; none: list them all")
     explaining.set_defaults(verb=verbs.explain, output="table")
     text = "print the JSON schema of what -o json and -o yaml show"
     kinds.add_parser("schema", help=text, description=text).set_defaults(

@@ -186,10 +186,14 @@ def backups(options: argparse.Namespace) -> Answer:
 
 
 def explain(options: argparse.Namespace) -> Answer:
-    """What the code of a finding means."""
+    """What a word of the catalogue means."""
     told = explained.lines(options.code) if options.code else explained.index()
     if told is None:
-        raise CannotError(f"there is no code {options.code!r}; `cni-upgrade explain` lists them")
+        near = explained.nearest(options.code)
+        meant = f"did you mean {near}?" if near else "is it written as it was shown?"
+        raise CannotError(
+            f"there is no word {options.code!r}; {meant} `cni-upgrade explain` lists them all"
+        )
     return Answer(NOTHING_TO_DO, None, list(tables.of_story(told)) if options.code else told)
 
 

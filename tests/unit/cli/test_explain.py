@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from cni_upgrade.agent.protocol.errors import ABOUT
+from cni_upgrade.api.alerts import ALERTS
+from cni_upgrade.api.node_reasons import NODE_REASONS
+from cni_upgrade.api.policy_reasons import POLICY_REASONS
 from cni_upgrade.cli.main import main
 from cni_upgrade.cli.stories import STORIES
 from cni_upgrade.cni.findings import Code
@@ -15,7 +18,7 @@ def test_explain(capsys: Captured) -> None:
     assert "containerd/containerd#4012" in text
     assert main(["explain"]) == 0
     listed = capsys.readouterr().out
-    for code in [*Code, *ABOUT]:
+    for code in [*Code, *ABOUT, *NODE_REASONS, *POLICY_REASONS, *ALERTS]:
         assert f"\n{code} " in f"\n{listed}"
         assert main(["explain", code]) == 0
 
@@ -53,3 +56,24 @@ def test_what_a_runtime_or_a_pod_shows_has_a_story_with_its_sources(capsys: Capt
 def test_every_story_is_of_a_code() -> None:
     assert set(STORIES) <= set(Code)
     assert all(story.sources for story in STORIES.values())
+
+
+def test_a_reason_names_who_acts_and_a_command(capsys: Captured) -> None:
+    assert main(["explain", "waitingforslot"]) == 0
+    text = capsys.readouterr().out
+    assert "Who acts next: the operator, by itself." in text
+    assert "  kubectl describe cup POLICY" in text
+
+
+def test_a_mistyped_word_gets_the_nearest_one(capsys: Captured) -> None:
+    for typed, meant in (("WaitForSlot", "WaitingForSlot"), ("CNIUpgradeFail", "CNIUpgradeFails")):
+        assert main(["explain", typed]) == 2
+        assert f"did you mean {meant}?" in capsys.readouterr().err
+    assert main(["explain", "zzzzzz"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_each_reason_is_a_sentence() -> None:
+    for word, reason in {**NODE_REASONS, **POLICY_REASONS, **ALERTS}.items():
+        assert reason.about.endswith("."), word
+        assert len(reason.about.split()) <= 25, word

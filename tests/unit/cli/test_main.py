@@ -358,7 +358,7 @@ def test_what_nobody_has_foreseen_is_no_finding(
     [
         (["audit", "--target", "1.0"], "expected one of 0.1.0"),
         (["restore", "../../etc"], "expected the id of a backup"),
-        (["explain", "F99"], "there is no code"),
+        (["explain", "F99"], "there is no word"),
         (["audit", "--runtime", "1.6.2"], "expected one of containerd://VERSION"),
         (["audit", "--runtime", "cri://1.23.0"], "cri-o://VERSION"),
         (["audit", "--readiness", "containerd"], "in quotes"),

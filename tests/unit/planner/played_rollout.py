@@ -33,6 +33,7 @@ from tests.unit.planner.invariants import (
     note_idle,
     question,
 )
+from tests.unit.planner.reason_rules import check_reasons
 
 LONGEST = 6 * 3600
 """Seconds of the simulated clock after which a rollout that does not end is called stuck."""
@@ -233,6 +234,7 @@ class Rollout:
         event = Carried(decision, world, before, self.cluster, self.ledger)
         check(event)
         check_course(event, self.logbook)
+        check_reasons(decision)
         if (number == self.crash_at and not self.crash_before) or chance < chaos.crash:
             raise CrashError
         after = chaos.crash + chaos.refused
