@@ -58,15 +58,15 @@ fmt: $(READY) ## format the Python code, mend what ruff can mend
 	$(PY) -m ruff format .
 crds: $(READY) ## write crds/ from the models
 	$(PY) -m cni_upgrade.api.crd crds/
-checks: $(READY) ## write docs/checks.md from the table of CHECKs
-	$(PY) -m cni_upgrade.cli.checks_page > docs/checks.md
+checks: $(READY) ## write docs/reference/checks.md from the table of CHECKs
+	$(PY) -m cni_upgrade.cli.checks_page > docs/reference/checks.md
 reasons: $(READY) ## write docs/reference/reasons.md from the catalogue of reasons
 	$(PY) -m cni_upgrade.cli.reasons_page > docs/reference/reasons.md
 
 ##@ Check it
 
 .PHONY: lint test test-unit test-judge test-api test-e2e
-lint: $(READY) ## ruff, mypy --strict, the arrows between packages, CRD drift, dependencies, shell, spelling
+lint: $(READY) ## ruff, mypy --strict, the arrows between packages, CRD drift, dependencies, shell, spelling, links
 	@bad=; check() { echo "lint: $$*"; "$$@" || bad="$$bad; $$*"; }; \
 	check $(PY) -m ruff check --quiet .; \
 	check $(PY) -m ruff format --check --quiet .; \
@@ -76,6 +76,7 @@ lint: $(READY) ## ruff, mypy --strict, the arrows between packages, CRD drift, d
 	check $(VENV)/bin/deptry operator; \
 	check $(VENV)/bin/shellcheck .ci/run hack/*.sh manifests/uninstall.sh; \
 	check $(VENV)/bin/codespell; \
+	check $(PY) hack/links.py; \
 	[ -z "$$bad" ] || { echo "lint: failed: $${bad#; }"; exit 1; }
 
 test-unit: $(READY) ## the pure core and the agent, without a cluster: seconds
@@ -91,7 +92,7 @@ test-e2e: $(READY) machine ## on real nodes: each fault shown and cured
 test: $(READY) parts ## lint and every tier; the last line counts the tests
 	@$(PY) hack/run_tests.py --lint
 
-##@ Try it hard, and measure it (docs/engine.md and docs/scale.md have the results)
+##@ Try it hard, and measure it (docs/measurements/engine.md and docs/dev/scale.md have the results)
 
 .PHONY: simulate liars edits torture kills fuzz bench-node bench-fleet matrix bench-policies soak-sim soak
 SEEDS ?= 1000
@@ -108,9 +109,9 @@ soak: $(READY) machine ## real nodes for MINUTES (60), whose controllers, agents
 EDITS ?= 20000
 edits: $(READY) ## EDITS (20000) random edits of configs for each law of tests/unit/cni/test_rewrite.py
 	CNI_UPGRADE_EDITS=$(EDITS) $(PY) -m pytest tests/unit/cni/test_rewrite.py -n auto --timeout 3600 --durations 6
-matrix: $(READY) ## pods of 48 chains with 11 releases of plugins, against the engine's verdicts: docs/plugin-matrix.md (root)
+matrix: $(READY) ## pods of 48 chains with 11 releases of plugins, against the engine's verdicts: docs/measurements/plugin-matrix.md (root)
 	@sh hack/preflight.sh go
-	$(PY) -m tests.judge.plugin_matrix --out docs/plugin-matrix.md
+	$(PY) -m tests.judge.plugin_matrix --out docs/measurements/plugin-matrix.md
 torture: $(READY) ## an apply killed at, and failed at, every system call: about an hour on two cores
 	CNI_UPGRADE_TORTURE=all $(PY) -m pytest tests/unit/agent/test_torture.py -rP --tb=short
 LIARS ?= 1

@@ -64,7 +64,7 @@ def merge(into: dict[str, Any], more: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("words", "stays"),
     [
-        # docs/gitops.md says so of the first, and to use the second.
+        # docs/how-to/gitops.md says so of the first, and to use the second.
         ((), False),
         (("--field-manager=by-hand",), True),
     ],

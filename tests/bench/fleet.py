@@ -3,7 +3,7 @@
 The real controller, as a process with the operator's own account, against a real control plane;
 kwok plays the kubelets (tests/bench/kwok.py). Each line is a run of its own: an `audit` of a fleet
 that nobody has looked at, or an `enforce` of the same from nothing to Done, each node drained of
-nothing, cordoned, written to, proved with pods and given back. docs/scale.md has what was seen.
+nothing, cordoned, written to, proved with pods and given back. docs/dev/scale.md has what was seen.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A stay in a cluster that somebody has given: it is left as it was found, or what is left is said.
 
 Also where it ends by Ctrl-C, SIGTERM or an error. Whoever is killed leaves all of it behind; the
-next one is refused, and docs/scale.md says how to take it away.
+next one is refused, and docs/dev/scale.md says how to take it away.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Shows what became of pods in each story of the verdicts, before and after the engine's rewrite.
 
-    python -m tests.judge.lived        prints the table of docs/engine.md as Markdown (root)
+    python -m tests.judge.lived        prints a table of docs/measurements/engine.md (root)
 
 Nothing here is predicted: each sign is an ADD or a DEL of a real plugin through the real libcni.
 """

@@ -1,6 +1,6 @@
 """What Flux and Argo CD make of every policy and node state that the planner brings about.
 
-Judged by kstatus' own library and by the Lua of docs/gitops.md; the objects are those of the
+Judged by kstatus' own library and by the Lua of docs/how-to/gitops.md; the objects are those of the
 simulated rollouts, each version of each of them, and one for each reason that no rollout meets.
 """
 
@@ -86,7 +86,7 @@ REASONS = {
     "RecordsNotUnderstood": "Failed",
     "Unplannable": "Failed",
 }
-"""By the reason of Ready, as docs/concepts.md lists them."""
+"""By the reason of Ready, as docs/explanation/concepts.md lists them."""
 
 
 @dataclass(frozen=True)
@@ -206,14 +206,14 @@ def rare() -> Iterator[tuple[str, Raw]]:
 
 
 def scripts() -> dict[str, str]:
-    """The Lua of docs/gitops.md by kind."""
-    text = (ROOT / "docs/gitops.md").read_text(encoding="utf-8")
+    """The Lua of docs/how-to/gitops.md by kind."""
+    text = (ROOT / "docs/how-to/gitops.md").read_text(encoding="utf-8")
     for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
         document = yaml.safe_load(block)
         if document["metadata"]["name"] == "argocd-cm":
             prefix = f"resource.customizations.health.{names.GROUP}_"
             return {key.removeprefix(prefix): lua for key, lua in document["data"].items()}
-    raise AssertionError("docs/gitops.md has no argocd-cm")
+    raise AssertionError("docs/how-to/gitops.md has no argocd-cm")
 
 
 class Health:
@@ -281,7 +281,7 @@ def test_policies_by_their_reason(told: Told) -> None:
             assert answer["kstatus"]["status"] == "Terminating", str(seen)
             assert answer["argo"]["status"] == "Progressing", str(seen)
             continue
-        hint = f"say here and in docs/concepts.md how {reason} is to be read"
+        hint = f"say here and in docs/explanation/concepts.md how {reason} is to be read"
         assert not seen.observed or reason in REASONS, f"{hint}: {seen}"
         expected = REASONS[reason] if seen.observed else "InProgress"
         if reason in ("RolloutBlocked", "WaitingForProof") and seen.condition("Stalled"):
@@ -299,7 +299,7 @@ def test_policies_by_their_reason(told: Told) -> None:
 
 
 def test_every_reason_that_the_docs_have_is_judged() -> None:
-    text = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/explanation/concepts.md").read_text(encoding="utf-8")
     table = text.partition("| Ready | reason | meaning |")[2].partition("\n\n")[0]
     cells = [row.split("|")[2] for row in table.splitlines()[2:]]
     # The last ones are said of a policy that is being deleted: Terminating, whatever it says.

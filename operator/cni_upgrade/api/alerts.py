@@ -1,4 +1,4 @@
-"""The alerts of docs/running.md: what each says, and the first command of who is woken by it."""
+"""The alerts of docs/how-to/running.md: what each says, and the first command."""
 
 from typing import Final
 

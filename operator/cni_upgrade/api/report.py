@@ -1,4 +1,6 @@
-"""What an audit found on a node, in the shape of docs/operation.md, as the node state shows it.
+"""What an audit found on a node, as the node state shows it.
+
+The shape is that of docs/reference/agent-protocol.md.
 
 Values that name one of a few things (`action`, `verdict`, `severity`) are plain strings here:
 a newer agent may know more of them, and they are shown then, not refused.

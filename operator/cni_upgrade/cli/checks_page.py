@@ -1,4 +1,4 @@
-"""Prints docs/checks.md, the table of CHECKs as people read it (`make checks`)."""
+"""Prints docs/reference/checks.md, the table of CHECKs as people read it (`make checks`)."""
 
 from collections.abc import Iterator
 

@@ -44,7 +44,7 @@ def _verbs() -> dict[str, Schema]:
     return {
         "Result": _may_have(
             _object(
-                "How an operation on one machine ended (docs/operation.md).",
+                "How an operation on one machine ended (docs/reference/agent-protocol.md).",
                 schema=_VERSION,
                 id=_text("<kind>-<20 hex digits>; empty where the operation could not be read."),
                 kind=_one_of(Kind, "What was asked for."),

@@ -58,7 +58,7 @@ STORIES: dict[str, Story] = {
         cause="From 0.4.0 on CRI-O asks CHECK of every pod that it creates. A plugin may support a "
         "version, have a CHECK, and not pass it: whereabouts refuses it, bandwidth before 1.9.1 "
         "crashes for a pod without a bandwidth annotation, portmap before 1.3.0 fails for some "
-        "pods with a hostPort, bridge and ptp fail before sbr. docs/checks.md has the whole table.",
+        "pods with a hostPort, bridge and ptp fail before sbr. All: docs/reference/checks.md.",
         cure="Write 0.3.1, which has no CHECK, or `disableCheck: true` into the list, or install a "
         "release of the plugin that passes. Where CHECK is known to fail, nothing is raised above "
         "0.3.1. Where that is not known, CheckUnproved says so, and a policy proves one node of "

@@ -267,4 +267,4 @@ ROWS: tuple[Row, ...] = (
         source="libcni pkg/skel/skel.go",
     ),
 )
-"""The first row that fits decides. `docs/checks.md` is made of them (`make checks`)."""
+"""The first row that fits decides. `docs/reference/checks.md` is made of them (`make checks`)."""

@@ -151,7 +151,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The version to reach and how strictly (members and values as in docs/operation.md)."""
+    """The version to reach and how strictly, as in docs/reference/agent-protocol.md."""
 
     version: str = "1.0.0"
     selection: str = "HighestCompatible"

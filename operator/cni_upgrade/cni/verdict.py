@@ -1,8 +1,8 @@
 """Judges a node: what works today, which version each file is to reach, and what will work then.
 
-The members of a Judgement are those of a Report in docs/operation.md; the rooms above only
-serialise them. What is not known is never taken for good, what works is never lowered, and no
-file is written that the node's own binaries, runtime and running pods do not take.
+The members of a Judgement are those of a Report in docs/reference/agent-protocol.md; the layers
+above only serialise them. What is not known is never taken for good, what works is never lowered,
+and no file is written that the node's own binaries, runtime and running pods do not take.
 """
 
 import hashlib

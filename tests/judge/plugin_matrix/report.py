@@ -1,4 +1,4 @@
-"""Writes the tables of docs/plugin-matrix.md from what was lived and what was said of it."""
+"""Writes docs/measurements/plugin-matrix.md from what was lived and what was predicted."""
 
 import re
 from collections import Counter

@@ -1,6 +1,6 @@
 """A slice of the matrix: every chain with two releases of plugins, against the engine's verdicts.
 
-`make matrix` lives all of it; docs/plugin-matrix.md has its table.
+`make matrix` lives all of it; docs/measurements/plugin-matrix.md has its table.
 """
 
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.report import Report
 from cni_upgrade.cni.findings import Finding, Severity
 
-CONTRACT = Path(__file__).parents[3] / "docs" / "operation.md"
+CONTRACT = Path(__file__).parents[3] / "docs" / "reference" / "agent-protocol.md"
 
 
 def documented() -> dict[str, object]:

@@ -12,7 +12,12 @@ from cni_upgrade.cli.main import main
 from tests.unit.agent.host import VERSIONLESS, Host
 
 ROOT = Path(__file__).parents[3]
-DOCUMENTS = ("README.md", "docs/cli.md", "docs/engine.md", "docs/operation.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/reference/cli.md",
+    "docs/measurements/engine.md",
+    "docs/reference/agent-protocol.md",
+)
 
 
 def commands() -> list[str]:
@@ -56,7 +61,8 @@ def test_the_example_of_the_readme_is_shown(
 
 
 def test_the_page_of_checks_is_made_of_the_table() -> None:
-    assert (ROOT / "docs/checks.md").read_text() == checks_page.page(), "run `make checks`"
+    shown = (ROOT / "docs/reference/checks.md").read_text()
+    assert shown == checks_page.page(), "run `make checks`"
 
 
 def test_the_page_of_reasons_is_made_of_the_catalogue() -> None:
@@ -65,5 +71,5 @@ def test_the_page_of_reasons_is_made_of_the_catalogue() -> None:
 
 
 def test_each_alert_of_the_docs_is_in_the_catalogue() -> None:
-    rules = (ROOT / "docs/running.md").read_text()
+    rules = (ROOT / "docs/how-to/running.md").read_text()
     assert re.findall(r"- alert: (\w+)", rules) == list(ALERTS)

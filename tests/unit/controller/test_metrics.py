@@ -21,7 +21,7 @@ from tests.unit.planner.cluster_model import AGENTS, CONFIG, START
 from tests.unit.planner.node_model import SimNode
 from tests.unit.planner.samples import policy, state
 
-DOCS = Path(__file__).parents[3] / "docs" / "running.md"
+DOCS = Path(__file__).parents[3] / "docs" / "how-to" / "running.md"
 
 
 def families(made: Made) -> dict[str, Any]:

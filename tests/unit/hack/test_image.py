@@ -50,7 +50,7 @@ def test_the_same_sources_are_the_same_image(
         ("operator/cni_upgrade/controller/main.py", {"operator"}),
         ("operator/cni_upgrade/agent/__pycache__/agent.cpython-311.py", set()),
         ("operator/cni_upgrade/agent/agent.pyc", set()),
-        ("docs/operation.md", set()),
+        ("docs/reference/agent-protocol.md", set()),
     ],
 )
 def test_what_goes_in_is_in_the_key(context: Path, name: str, images: set[str]) -> None:

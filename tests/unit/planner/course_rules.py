@@ -129,7 +129,7 @@ class Wave:
 
 
 def _waves(world: Snapshot, policy: CNIUpgradePolicy) -> list[Wave]:
-    """The waves that have a node, as docs/rollout.md describes them."""
+    """The waves that have a node, as docs/explanation/rollout.md describes them."""
     order = policy.spec.rollout.order
     left = list(NodeIndex(world).members(policy).values())
     if order.by == "Name":

@@ -34,7 +34,7 @@ ABOUT = {
     "Unsafe": "sandboxes that can be deleted now could not be any more",
     "HangAgain": "a rollback brings back a file with which pods of before cannot be deleted",
     # How it ended.
-    "OperationInvalid": "the operation is not what docs/operation.md says",
+    "OperationInvalid": "the operation is not what docs/reference/agent-protocol.md says",
     "Stopped": "the run was asked to end before it wrote anything",
     "Interrupted": "the run was killed; a later one has told how far it came",
     "InputOutput": "the disk or the kernel failed",

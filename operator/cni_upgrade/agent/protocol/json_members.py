@@ -26,7 +26,10 @@ T = TypeVar("T")
 
 
 class MemberError(ValueError):
-    """A JSON document is not what docs/operation.md says; the text names member and expectation."""
+    """A JSON document is not what docs/reference/agent-protocol.md says.
+
+    The text names the member and what was expected.
+    """
 
 
 def kind_of(value: object) -> str:

@@ -1,8 +1,8 @@
 """The operation: what the controller asks of one node, and what the node answers.
 
-The contract is docs/operation.md; the JSON members there are these fields in camelCase. Reading
-is strict on types (`MemberError` names the member) and lenient on unknown members. Both sides
-import these types, so there is no second description to drift from.
+The contract is docs/reference/agent-protocol.md; the JSON members there are these fields in
+camelCase. Reading is strict on types (`MemberError` names the member) and lenient on unknown
+members. Both sides import these types, so there is no second description to drift from.
 """
 
 import hashlib

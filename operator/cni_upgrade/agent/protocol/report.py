@@ -1,4 +1,4 @@
-"""The report: one node as it was found, as controller and people read it (docs/operation.md)."""
+"""The report: one node as it was found. The contract is docs/reference/agent-protocol.md."""
 
 from collections.abc import Mapping
 from dataclasses import field

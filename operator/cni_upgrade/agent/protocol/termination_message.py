@@ -37,8 +37,10 @@ class MessageError(ValueError):
 
 
 class ReportUnusableError(MessageError):
-    """A termination message that is JSON and not what docs/operation.md says; the text names the
-    member."""
+    """A termination message that is JSON and not what docs/reference/agent-protocol.md says.
+
+    The text names the member.
+    """
 
 
 def compact(result: Result) -> str:

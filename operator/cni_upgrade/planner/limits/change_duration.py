@@ -14,8 +14,8 @@ def longest(spec: PolicySpec, config: OperatorConfig, drained: bool) -> int:
     Drain, a pod from before the change, the agent, three steps of the proof, the soak with two of
     them again, time for pods that hung, and the agent once more where a change that makes a node
     worse is undone. An agent that is lost and sent again makes it longer, and so does a silent
-    kubelet: docs/rollout.md says by how much. They are not counted, for windows that hold the worst
-    of everything are few.
+    kubelet: docs/explanation/rollout.md says by how much. They are not counted, for windows that
+    hold the worst of everything are few.
     """
     verify = spec.verify
     agent = config.apply_deadline_seconds + GRACE_SECONDS

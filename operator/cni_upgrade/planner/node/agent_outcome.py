@@ -16,7 +16,7 @@ from cni_upgrade.planner.node import operations
 from cni_upgrade.planner.node.context import NodeContext
 
 REPORT_UNUSABLE = "ReportUnusable"
-"""The reason of a node whose agent's report is not what docs/operation.md says."""
+"""The reason of a node whose agent's report is not what docs/reference/agent-protocol.md says."""
 
 RUNS = "it runs"
 """What an agent waits for that has begun: its own end."""

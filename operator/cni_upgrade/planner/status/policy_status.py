@@ -47,7 +47,7 @@ from cni_upgrade.planner.world.snapshot import Snapshot
 
 COUNTED = timedelta(seconds=2)
 """How old the counts of a rollout may become: each node that ends changes them, and a status that
-was written for each of them would be a third of all requests (docs/scale.md)."""
+was written for each of them would be a third of all requests (docs/dev/scale.md)."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 _MOST_FAILURES = 10

@@ -64,7 +64,7 @@ _SEEN_ANEW = frozenset(
         "ResultDamaged",
     }
 )
-"""Refusals of which the next look takes account: docs/operation.md, "audit again, then decide"."""
+"""Refusals after which the node is audited again (docs/reference/agent-protocol.md, "Errors")."""
 
 _TO_LIST = timedelta(seconds=60)
 """How long a node that we cordoned is kept while the API server does not list its pods."""

@@ -41,7 +41,7 @@ def _taken(wanted: LabelSelectorRequirement, value: str | None) -> bool:
 
 
 def paused(policy: CNIUpgradePolicy) -> bool:
-    """By field, or by annotation, which GitOps leaves (docs/gitops.md); `"false"` is not paused."""
+    """By field, or by annotation (docs/how-to/gitops.md); `"false"` is not paused."""
     annotation = policy.metadata.annotations.get(PAUSED)
     return policy.spec.paused or (annotation is not None and annotation.lower() != "false")
 
