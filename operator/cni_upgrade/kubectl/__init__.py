@@ -1,0 +1,1 @@
+"""`kubectl cni-upgrade`: what a person asks of a fleet, through their own kubeconfig."""

@@ -1,0 +1,183 @@
+"""`kubectl cni-upgrade` as a person runs it: by kubectl, against a real API server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cni_upgrade.api import names
+from tests.api.objects import AT, node_state, policy
+from tests.api.server import Collection, Server
+from tests.api.shipped import ROOT
+from tests.cluster.control import ControlPlane
+
+Plugin = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def plugin(plane: ControlPlane, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Plugin:
+    """Runs `kubectl cni-upgrade`: kubectl finds the plugin on the PATH."""
+    assert server
+    home = tmp_path_factory.mktemp("plugin")
+    script = home / "kubectl-cni_upgrade"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m cni_upgrade.kubectl.main "$@"\n')
+    script.chmod(0o755)
+
+    def run(*words: str, kubeconfig: Path = plane.kubeconfig, **env: str) -> Done:
+        return subprocess.run(
+            [str(plane.kubectl), "cni-upgrade", *words],
+            env={
+                **os.environ,
+                "PATH": f"{home}:{os.environ['PATH']}",
+                "PYTHONPATH": str(ROOT / "operator"),
+                "HOME": str(home),
+                "KUBECONFIG": str(kubeconfig),
+                "COLUMNS": "80",
+                **env,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+Done = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def fleet(policies: Collection, node_states: Collection) -> str:
+    """A policy with two nodes: one failed, one waits. The name of the policy."""
+    uid = policies.create(policy("cure", mode="Enforce"))["metadata"]["uid"]
+    status = {
+        "observedGeneration": 1,
+        "message": "1 of at most 1 nodes failed: nothing begins",
+        "summary": {"matched": 2, "failed": 1, "waiting": 1},
+        "rollout": {"wave": "all nodes", "number": 1, "of": 1, "nodes": 2, "waitsFor": "a person"},
+        "conditions": [
+            {
+                "type": kind,
+                "status": held,
+                "reason": "NodeFailed",
+                "message": "node-a failed",
+                "lastTransitionTime": AT,
+            }
+            for kind, held in (("Ready", "False"), ("Stalled", "True"))
+        ],
+    }
+    assert policies.patch("cure", {"status": status}, subresource="/status").ok
+    for name, phase, reason in (
+        ("node-a", "Failed", "StillBroken"),
+        ("node-b", "Waiting", "RolloutStopped"),
+    ):
+        node_states.create(node_state(name, policyRef={"name": "cure", "uid": uid}))
+        state = {
+            "phase": phase,
+            "reason": reason,
+            "phaseSince": AT,
+            "found": "0.4.0",
+            "target": "1.0.0",
+            "message": f"{name} says so",
+            "findings": [{"code": "F1", "severity": "Fault", "message": "no version"}],
+        }
+        assert node_states.patch(name, {"status": state}, subresource="/status").ok
+    return "cure"
+
+
+class TestStatus:
+    def test_shows_policy_wave_versions_and_who_blocks(self, plugin: Plugin, fleet: str) -> None:
+        done = plugin("status")
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.splitlines()
+        assert lines[0] == "POLICY  cure  Enforce  2 nodes  NodeFailed  Stalled"
+        assert any("all nodes [" in line and "0/2 well, 1 stuck" in line for line in lines)
+        assert any(line.split()[:2] == ["0.4.0", "2"] for line in lines)
+        assert "  Next: kubectl cni-upgrade why node-a" in lines
+        assert any(line.split()[:2] == ["RolloutStopped", "1"] for line in lines)
+        assert max(map(len, lines)) <= 80
+        assert "\x1b" not in done.stdout
+
+    def test_watch_shows_it_anew_when_it_changes(
+        self, plane: ControlPlane, fleet: str, node_states: Collection, tmp_path: Path
+    ) -> None:
+        words = [sys.executable, "-u", "-m", "cni_upgrade.kubectl.main", "status", "--watch"]
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "COLUMNS": "80"}
+        words += ["--interval=1", f"--kubeconfig={plane.kubeconfig}"]
+        with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) as watching:
+            assert watching.stdout is not None
+            first = next(line for line in watching.stdout if line.startswith("Waiting"))
+            done = {"status": {"phase": "Done", "reason": "Done"}}
+            assert node_states.patch("node-b", done, subresource="/status").ok
+            second = next(line for line in watching.stdout if line.startswith("Done"))
+            watching.terminate()
+        assert (first.split()[1], second.split()[1]) == ("1", "1")
+
+    def test_nothing_there(
+        self, plugin: Plugin, policies: Collection, node_states: Collection
+    ) -> None:
+        done = plugin("status")
+        assert done.returncode == 0, done.stderr
+        assert "No node state is there yet." in done.stdout
+
+
+class TestWhy:
+    def test_says_why_and_what_next(self, plugin: Plugin, fleet: str) -> None:
+        done = plugin("why", "node-a")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("node-a  Failed  StillBroken  for ")
+        assert "The change was made, and pods fail as before: another cause." in done.stdout
+        assert "Fault F1" in done.stdout
+        assert f"kubectl annotate --overwrite cns node-a {names.RETRY}=$(date +%s)" in done.stdout
+
+    def test_a_node_that_is_not_there(self, plugin: Plugin, fleet: str) -> None:
+        done = plugin("why", "node-x")
+        assert done.returncode == 1
+        assert (
+            "node node-x: there is none of that name. List them: kubectl get nodes" in done.stderr
+        )
+
+    def test_a_node_that_no_policy_selects(self, plugin: Plugin, server: Server) -> None:
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "lonely"}}
+        assert server.request("POST", "/api/v1/nodes", node).ok
+        done = plugin("why", "lonely")
+        assert server.request("DELETE", "/api/v1/nodes/lonely").ok
+        assert done.returncode == 1
+        assert "node lonely has no record: no policy selects it" in done.stderr
+
+    def test_what_can_be_no_name(self, plugin: Plugin, fleet: str) -> None:
+        done = plugin("why", "../nodes")
+        assert done.returncode == 1
+        assert "cannot be a name" in done.stderr
+
+
+class TestTrouble:
+    def test_no_kubeconfig(self, plugin: Plugin, tmp_path: Path) -> None:
+        done = plugin("status", kubeconfig=tmp_path / "none")
+        assert done.returncode == 1
+        assert "Set KUBECONFIG, or give --kubeconfig and --context." in done.stderr
+
+    def test_no_such_context(self, plugin: Plugin) -> None:
+        done = plugin("status", "--context=elsewhere")
+        assert done.returncode == 1
+        assert "elsewhere" in done.stderr
+
+    def test_no_api_server(self, plugin: Plugin, plane: ControlPlane, tmp_path: Path) -> None:
+        away = tmp_path / "away"
+        away.write_text(plane.kubeconfig.read_text().replace(plane.url, "https://127.0.0.1:1"))
+        done = plugin("status", kubeconfig=away)
+        assert done.returncode == 1
+        assert "https://127.0.0.1:1 does not answer" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_a_cluster_without_the_operator(self, tmp_path: Path, plugin: Plugin) -> None:
+        with ControlPlane.temporary() as bare:
+            done = plugin("status", kubeconfig=bare.kubeconfig)
+        assert done.returncode == 1
+        assert f"does not serve {names.API_VERSION} {names.POLICY_PLURAL}" in done.stderr
