@@ -36,7 +36,7 @@ parts: machine ## all that the cluster and the tests are made of: Debian package
 
 ##@ Work on it
 
-.PHONY: venv lock fmt crds checks reasons
+.PHONY: venv lock fmt crds checks reasons metrics
 venv: $(READY) ## .venv with the locked tools and dependencies
 $(READY): | requirements/dev.txt hack/preflight.sh
 	@sh hack/preflight.sh venv
@@ -62,6 +62,8 @@ checks: $(READY) ## write docs/reference/checks.md from the table of CHECKs
 	$(PY) -m cni_upgrade.cli.checks_page > docs/reference/checks.md
 reasons: $(READY) ## write docs/reference/reasons.md from the catalogue of reasons
 	$(PY) -m cni_upgrade.cli.reasons_page > docs/reference/reasons.md
+metrics: $(READY) ## write docs/reference/metrics.md from the table of metrics
+	$(PY) -m cni_upgrade.controller.metrics_page > docs/reference/metrics.md
 
 ##@ Check it
 

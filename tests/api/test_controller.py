@@ -75,9 +75,9 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
         assert world.writes()[settled:] == []
         page = it.get(it.metrics, "/metrics")[1]
         for line in (
-            'cni_upgrade_nodes{phase="Done"} 2.0',
-            'cni_upgrade_nodes{phase="Compatible"} 1.0',
-            'cni_upgrade_node_versions{version="1.0.0"} 3.0',
+            'cni_upgrade_nodes{phase="Done",policy="cure"} 2.0',
+            'cni_upgrade_nodes{phase="Compatible",policy="cure"} 1.0',
+            'cni_upgrade_node_versions{policy="cure",version="1.0.0"} 3.0',
             'cni_upgrade_policy_paused{policy="cure"} 0.0',
             "cni_upgrade_missing_rights 0.0",
             "cni_upgrade_missing_admission_policies 0.0",

@@ -91,7 +91,7 @@ def test_the_leader_is_killed_and_the_other_one_takes_over(world: World, fleet: 
         assert world.lease()["leaseTransitions"] == 1
         check_cured(world, fleet, before)
         assert led(two) == "1.0"
-        figure = f'cni_upgrade_nodes{{phase="Done"}} {len(NODES)}.0'
+        figure = f'cni_upgrade_nodes{{phase="Done",policy="cure"}} {len(NODES)}.0'
         eventually(lambda: figure in two.get(two.metrics, "/metrics")[1], "it counts them")
 
 

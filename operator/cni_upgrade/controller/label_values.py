@@ -6,7 +6,11 @@ may write policies or records only could fill the memory of both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Labels = TypeVar("Labels", bound=tuple[str, ...])
 
 OTHER = "other"
 """What stands for all values beyond the bound."""
@@ -30,3 +34,15 @@ class LabelValues:
     def keep(self, there: Iterable[str]) -> None:
         """Forget those that are not there any more, so that others are told by name."""
         self._known.intersection_update(there)
+
+
+def most(counts: Counter[Labels], bound: int) -> Iterator[tuple[tuple[str, ...], int]]:
+    """The combinations with the highest counts; the rest is told as one, of `other` alone."""
+    ordered = counts.most_common()
+    kept, rest = ordered[:bound], ordered[bound:]
+    yield from kept
+    if rest:
+        # Set after the kept ones, so a kept combination of `other` alone is part of the sum.
+        others = (OTHER,) * len(rest[0][0])
+        same = sum(count for labels, count in kept if labels == others)
+        yield others, same + sum(count for _, count in rest)

@@ -10,14 +10,19 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
-from cni_upgrade.controller import config_file, http_server, kopf_handlers
+from cni_upgrade import __version__
+from cni_upgrade.controller import config_file, http_server, kopf_handlers, log_format
 from cni_upgrade.controller.config_file import CONFIG
 from cni_upgrade.controller.controller import Controller
 from cni_upgrade.controller.event_recorder import COMPONENT
 from cni_upgrade.controller.leader_lease import Timing
+from cni_upgrade.controller.log_format import LogFormat
 from cni_upgrade.kube.client import NoCredentialsError, connect
 from cni_upgrade.planner.world.operator_config import ConfigError, OperatorConfig
+
+log = logging.getLogger(__name__)
 
 _LITTER = 50_000
 """Objects made and kept before Python looks for circles among them. With its own 700 a rollout over
@@ -47,34 +52,53 @@ def _lease_seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"expected 1 to 3600 seconds, got {text}")
 
 
-def main() -> None:
-    """The controller's command: exit 0 on SIGTERM or SIGINT, 2 where it cannot start."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cni-upgrade-controller", description=__doc__, allow_abbrev=False
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"default {CONFIG}")
     parser.add_argument("--kubeconfig", help="default: the pod's service account")
     parser.add_argument("--metrics-port", type=int, default=http_server.METRICS_PORT)
     parser.add_argument("--health-port", type=int, default=http_server.HEALTH_PORT)
+    parser.add_argument(
+        "--log-format",
+        choices=[each.value for each in LogFormat],
+        default=LogFormat.TEXT.value,
+        help="lines for people, or a JSON object a line; default %(default)s",
+    )
     parser.add_argument(
         "--lease-seconds",
         type=_lease_seconds,
         default=Timing().duration,
         help="a replica that is gone is replaced after so long; default %(default)s",
     )
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """The controller's command: exit 0 on SIGTERM or SIGINT, 2 where it cannot start."""
+    arguments = _parser().parse_args()
     gc.set_threshold(_LITTER, 20, 50)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("kopf").setLevel(logging.WARNING)
-    # A line for each probe of the kubelet would bury all others.
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    chosen = LogFormat(arguments.log_format)
+    log_format.set_up(chosen)
     try:
         asyncio.run(run(config_file.read(arguments.config), arguments))
     except (ConfigError, http_server.PortError, NoCredentialsError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        _cannot_start(str(error), chosen)
+    except Exception:
+        if chosen is LogFormat.TEXT:
+            raise
+        log.exception("the controller ends over an error of its own")
+        sys.exit(1)
+
+
+def _cannot_start(why: str, chosen: LogFormat) -> NoReturn:
+    if chosen is LogFormat.JSON:
+        log.error("%s", why)
+    else:
+        print(why, file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Callable, Iterator
+import platform
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 
@@ -12,29 +12,32 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cni_upgrade.api.condition import STALLED
+from cni_upgrade import __version__
 from cni_upgrade.api.node_state import CNINodeState, NodeStateStatus
 from cni_upgrade.api.phase import Phase
+from cni_upgrade.controller import metric_table as table
 from cni_upgrade.controller.event_recorder import EventRecorder
 from cni_upgrade.controller.executor import Executor
-from cni_upgrade.controller.label_values import OTHER, LabelValues
+from cni_upgrade.controller.fleet_metrics import FleetMetrics
+from cni_upgrade.controller.label_values import LabelValues
+from cni_upgrade.controller.metric_table import Described
 from cni_upgrade.kube.client import Client
 from cni_upgrade.planner.index.incremental import catch_up
-from cni_upgrade.planner.node.restore_request import PAUSED
-from cni_upgrade.planner.status.unreadable_policy import NOT_UNDERSTOOD
-from cni_upgrade.planner.world.governance import paused, seniority
-from cni_upgrade.planner.world.kubernetes_objects import Job
 from cni_upgrade.planner.world.phases import AT_WORK, FAILED
 from cni_upgrade.planner.world.snapshot import Snapshot
 
 # When a counter began is of no use to Prometheus, and a series more for each.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+_MOST_REASONS = 100
+"""More than any fleet has that is not under attack."""
 
 
 class _Counted(Collector):
@@ -46,41 +49,25 @@ class _Counted(Collector):
         self._recorder = recorder
 
     def collect(self) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
-            "cni_upgrade_api_requests",
-            "Requests to the API server; code 0 is no answer.",
-            labels=("verb", "resource", "code"),
+        executor = self._executor
+        requests = (
+            ((verb, resource, str(code)), count)
+            for (verb, resource, code), count in self._client.requests.items()
         )
-        for (verb, resource, code), count in self._client.requests.items():
-            requests.add_metric((verb, resource, str(code)), count)
-        yield requests
-        decisions = CounterMetricFamily(
-            "cni_upgrade_decisions", "Decisions carried out.", labels=("kind",)
-        )
-        for kind, count in self._executor.carried_out.items():
-            decisions.add_metric((kind,), count)
-        yield decisions
-        refused = CounterMetricFamily(
-            "cni_upgrade_refusals", "Writes that the API server refused.", labels=("reason",)
-        )
-        for reason, count in self._executor.refused.items():
-            refused.add_metric((reason,), count)
-        yield refused
-        skew = GaugeMetricFamily(
-            "cni_upgrade_clock_skew_seconds",
-            "How far the API server's clock is ahead of this node's.",
-        )
-        skew.add_metric((), self._client.skew)
-        yield skew
-        lost = CounterMetricFamily("cni_upgrade_events_lost", "Events that were given up.")
-        lost.add_metric((), self._recorder.lost)
-        yield lost
+        yield _family(table.REQUESTS, requests)
+        yield _family(table.DECISIONS, (((k,), n) for k, n in executor.carried_out.items()))
+        yield _family(table.REFUSALS, (((k,), n) for k, n in executor.refused.items()))
+        yield _family(table.SKEW, [((), self._client.skew)])
+        yield _family(table.EVENTS_LOST, [((), self._recorder.lost)])
 
 
-_MOST_POLICIES, _MOST_REASONS, _MOST_VERSIONS = 200, 100, 50
-"""More than any fleet has that is not under attack."""
-
-_TROUBLE = FAILED | {Phase.BLOCKED, Phase.MANAGED_ELSEWHERE}
+def _family(metric: Described, samples: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    counts = metric.type is table.Type.COUNTER
+    of = CounterMetricFamily if counts else GaugeMetricFamily
+    family = of(metric.name, metric.about, labels=metric.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family
 
 
 class Metrics:
@@ -97,100 +84,32 @@ class Metrics:
         self._leads = leads
         self._registry = CollectorRegistry()
         self._registry.register(_Counted(client, executor, recorder))
-        self._fleet: list[Gauge] = []
-        self._phases = self._of_fleet("cni_upgrade_nodes", "Nodes by phase.", "phase")
-        self._versions = self._of_fleet(
-            "cni_upgrade_node_versions",
-            "Nodes by the CNI version of their active config.",
-            "version",
-        )
-        self._trouble = self._of_fleet(
-            "cni_upgrade_nodes_in_trouble",
-            "Nodes that failed, were rolled back or are blocked, by reason.",
-            "phase",
-            "reason",
-        )
-        self._jobs = self._of_fleet(
-            "cni_upgrade_jobs", "Jobs of agents that are there, by kind and state.", "kind", "state"
-        )
-        self._paused = self._of_fleet("cni_upgrade_policy_paused", "1 while paused.", "policy")
-        self._paused_since = self._of_fleet(
-            "cni_upgrade_policy_paused_since_timestamp_seconds",
-            "When a policy was paused; absent while it is not.",
-            "policy",
-        )
-        self._stalled = self._of_fleet(
-            "cni_upgrade_policy_stalled",
-            "1 while a policy needs a person; absent while it does not.",
-            "policy",
-            "reason",
-        )
-        self._stopped = self._of_fleet(
-            "cni_upgrade_stopped", "1 while everything is stopped by annotation.", "namespace"
-        )
-        self._stopped_since = self._of_fleet(
-            "cni_upgrade_stopped_since_timestamp_seconds",
-            "When everything was stopped; absent while it is not.",
-            "namespace",
-        )
-        self._leader = Gauge(
-            "cni_upgrade_leader", "1 while this replica leads.", registry=self._registry
-        )
-        self._denied = Gauge(
-            "cni_upgrade_missing_rights",
-            "Rights that the API server refuses the controller.",
-            registry=self._registry,
-        )
-        self._loose = Gauge(
-            "cni_upgrade_missing_admission_policies",
-            "Admission policies of ours that are not there, or do not deny, as far as we may look.",
-            registry=self._registry,
-        )
-        self._unreadable = Gauge(
-            "cni_upgrade_unreadable_objects",
-            "Policies and node states that make no sense to this release, as those of a newer one "
-            "do not; their nodes are left alone.",
-            registry=self._registry,
-        )
-        self._failed = Counter(
-            "cni_upgrade_failed_passes",
-            "Passes that ended in an error of the controller's own; its log has it.",
-            registry=self._registry,
-        )
-        self._planning = Histogram(
-            "cni_upgrade_planning_seconds",
-            "Time of one pass of the planner.",
-            registry=self._registry,
-            buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
-        )
-        self._durations = Histogram(
-            "cni_upgrade_phase_seconds",
-            "How long nodes were in a phase of work; not counted where this replica did not see "
-            "them enter it.",
-            ("phase",),
-            registry=self._registry,
-            buckets=(1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600),
-        )
-        self._failures = Counter(
-            "cni_upgrade_failures",
-            "Looks and changes that failed, by the phase that the node came to; not counted where "
-            "this replica did not see it come there.",
-            ("phase", "reason"),
-            registry=self._registry,
-        )
-        self._policies = LabelValues(_MOST_POLICIES)
+        ProcessCollector(registry=self._registry)
         self._reasons = LabelValues(_MOST_REASONS)
-        self._found = LabelValues(_MOST_VERSIONS)
+        self._fleet = FleetMetrics(self._registry, self._reasons)
+        self._gauge(table.BUILD_INFO).labels(__version__, platform.python_version()).set(1)
+        self._leader = self._gauge(table.LEADER)
+        self._denied = self._gauge(table.DENIED)
+        self._loose = self._gauge(table.LOOSE)
+        self._unreadable = self._gauge(table.UNREADABLE)
+        self._failed = self._counter(table.FAILED_PASSES)
+        self._failures = self._counter(table.FAILURES)
+        self._planning = self._histogram(table.PLANNING)
+        self._durations = self._histogram(table.PHASE_SECONDS)
         self._entered: dict[str, tuple[str, datetime | None]] = {}
         self._states: dict[str, CNINodeState] = {}
         """Those that have been looked at."""
         self._world: Snapshot | None = None
         """What the fleet looks like; None while another replica leads."""
 
-    def _of_fleet(self, name: str, text: str, *labels: str) -> Gauge:
-        made = Gauge(name, text, labels, registry=self._registry)
-        self._fleet.append(made)
-        return made
+    def _gauge(self, of: Described) -> Gauge:
+        return Gauge(of.name, of.about, of.labels, registry=self._registry)
+
+    def _counter(self, of: Described) -> Counter:
+        return Counter(of.name, of.about, of.labels, registry=self._registry)
+
+    def _histogram(self, of: Described) -> Histogram:
+        return Histogram(of.name, of.about, of.labels, buckets=of.buckets, registry=self._registry)
 
     def planning(self) -> AbstractContextManager[object]:
         """Times one pass."""
@@ -222,51 +141,6 @@ class Metrics:
         self._observe_moves(world)
         self._world = world
 
-    def _count(self, world: Snapshot) -> None:
-        phases = collections.Counter(str(state.status.phase) for state in world.states.values())
-        for phase in Phase:
-            self._phases.labels(phase.value).set(phases[phase.value])
-        self._found.keep(s.status.found or "none" for s in world.states.values())
-        versions = collections.Counter(
-            self._found.named(s.status.found or "none") for s in world.states.values()
-        )
-        for version, count in versions.items():
-            self._versions.labels(version).set(count)
-        trouble = collections.Counter(
-            (str(s.status.phase), self._reasons.named(s.status.reason))
-            for s in world.states.values()
-            if s.status.phase in _TROUBLE
-        )
-        for labels, count in trouble.items():
-            self._trouble.labels(*labels).set(count)
-        jobs = collections.Counter(
-            (name.partition("-")[0], _state(job)) for name, job in world.jobs.items()
-        )
-        for labels, count in jobs.items():
-            self._jobs.labels(*labels).set(count)
-        self._observe_halts(world)
-
-    def _observe_halts(self, world: Snapshot) -> None:
-        agents = world.config.namespaces.agents
-        self._stopped.labels(agents).set(bool(world.stopped))
-        if world.stopped and world.stopped_since is not None:
-            self._stopped_since.labels(agents).set(world.stopped_since.timestamp())
-        self._policies.keep({*world.policies, *world.unread})
-        for policy in sorted(world.policies.values(), key=seniority):
-            name = self._policies.named(policy.metadata.name)
-            # Of several that are told as one, what is true of any is told.
-            if paused(policy) or name != OTHER:
-                self._paused.labels(name).set(paused(policy))
-            since = [c.last_transition_time for c in policy.status.conditions if c.type == PAUSED]
-            if paused(policy) and since:
-                self._paused_since.labels(name).set(since[0].timestamp())
-            for condition in policy.status.conditions:
-                if condition.type == STALLED and condition.status == "True":
-                    reason = self._reasons.named(condition.reason)
-                    self._stalled.labels(name, reason).set(1)
-        for name in world.unread:
-            self._stalled.labels(self._policies.named(name), NOT_UNDERSTOOD).set(1)
-
     def _observe_moves(self, world: Snapshot) -> None:
         for name in catch_up(self._states, world.states):
             if (state := world.states.get(name)) is None:
@@ -289,10 +163,10 @@ class Metrics:
             # The lease may be lost while no pass comes to its end, for the API server is away.
             self._forget()
         self._leader.set(self._world is not None)
-        for gauge in self._fleet:
-            gauge.clear()
-        if self._world is not None:
-            self._count(self._world)
+        if self._world is None:
+            self._fleet.clear()
+        else:
+            self._fleet.count(self._world)
         return generate_latest(self._registry)
 
 
@@ -303,7 +177,3 @@ def _failed(before: str, status: NodeStateStatus) -> bool:
     if status.phase == Phase.BLOCKED:
         return before in AT_WORK - {Phase.AUDITING}
     return status.phase in FAILED
-
-
-def _state(job: Job) -> str:
-    return "failed" if job.failed else "complete" if job.complete else "active"

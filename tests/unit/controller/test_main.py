@@ -233,9 +233,9 @@ async def test_readiness_and_metrics(made: Made) -> None:
         status, page = await get(f"{url}/metrics")
         assert status == 200
         for line in (
-            'cni_upgrade_nodes{phase="Waiting"} 1.0',
-            'cni_upgrade_nodes{phase="Done"} 0.0',
-            'cni_upgrade_node_versions{version="missing"} 1.0',
+            'cni_upgrade_nodes{phase="Waiting",policy="cure"} 1.0',
+            'cni_upgrade_nodes{phase="Done",policy="cure"} 0.0',
+            'cni_upgrade_node_versions{policy="cure",version="missing"} 1.0',
             'cni_upgrade_policy_paused{policy="cure"} 1.0',
             'cni_upgrade_decisions_total{kind="CreateJob"} 1.0',
         ):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cni_upgrade.api import names
 from cni_upgrade.api.condition import Condition
+from cni_upgrade.api.phase import Phase
+from cni_upgrade.controller import metrics_page
+from cni_upgrade.controller.fleet_metrics import acts_on
+from cni_upgrade.controller.label_values import most
+from cni_upgrade.controller.metric_table import TABLE
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.interface import KubeError
 from cni_upgrade.planner.world.snapshot import Snapshot, Unread
@@ -21,7 +29,11 @@ from tests.unit.planner.cluster_model import AGENTS, CONFIG, START
 from tests.unit.planner.node_model import SimNode
 from tests.unit.planner.samples import policy, state
 
-DOCS = Path(__file__).parents[3] / "docs" / "how-to" / "running.md"
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "reference" / "metrics.md"
+
+
+LABELS = {each.name.removesuffix("_total"): each.labels for each in TABLE}
 
 
 def families(made: Made) -> dict[str, Any]:
@@ -32,7 +44,17 @@ def families(made: Made) -> dict[str, Any]:
 def figures(made: Made, name: str) -> dict[tuple[str, ...], float]:
     """The samples of one gauge by the values of its labels."""
     family = families(made).get(name)
-    return {tuple(s.labels.values()): s.value for s in family.samples} if family else {}
+    if family is None:
+        return {}
+    order = LABELS[family.name]
+    return {tuple(s.labels[label] for label in order): s.value for s in family.samples}
+
+
+def recorded(made: Made, name: str) -> Any:
+    """The status of a policy as the API server has it."""
+    found = made.kube.cluster.api.find("CNIUpgradePolicy", name, "")
+    assert found is not None
+    return found.get("status") or {}
 
 
 async def played(made: Made) -> None:
@@ -77,7 +99,7 @@ def linted(made: Made) -> Iterator[str]:
             yield f"{name}: not a base unit"
         if re.search(rf"_({units})_", name):
             yield f"{name}: its unit comes last"
-        if not re.fullmatch(r"cni_upgrade_[a-z_]+", name):
+        if not re.fullmatch(r"(cni_upgrade|process)_[a-z_]+", name):
             yield f"{name}: our prefix, then small letters and underscores"
         if re.search(r"(counter|gauge|histogram|summary)", name):
             yield f"{name}: its type is not part of its name"
@@ -91,20 +113,80 @@ def test_they_are_named_as_promtool_wants_it(fleet: Made) -> None:
     assert list(linted(fleet)) == []
 
 
-def test_each_is_in_the_manual(fleet: Made) -> None:
-    text = DOCS.read_text()
-    documented = set(re.findall(r"^\| `(cni_upgrade_[a-z_]+)`", text, re.MULTILINE))
-    shown = {
-        name + ("_total" if family.type == "counter" else "")
-        for name, family in families(fleet).items()
+def test_the_page_of_metrics_is_made_of_the_table() -> None:
+    assert PAGE.read_text() == metrics_page.page(), "run `make metrics`"
+
+
+def test_each_that_is_served_is_on_the_page_with_its_type_and_labels(fleet: Made) -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\w+) \|(?: \w+ \| ([a-z, ]*) \|)?", PAGE.read_text(), re.MULTILINE
+    )
+    told = {name.removesuffix("_total"): (kind, labels) for name, kind, labels in rows}
+    served = families(fleet)
+    assert {name: kind for name, (kind, _) in told.items()} == {
+        name: family.type for name, family in served.items()
     }
-    # Shown while there is something to show.
-    shown |= {"cni_upgrade_stopped_since_timestamp_seconds"}
-    shown |= {"cni_upgrade_policy_paused_since_timestamp_seconds"}
-    shown |= {"cni_upgrade_policy_stalled"}
-    assert documented == shown
-    alerts = set(re.findall(r"cni_upgrade_[a-z_]+", text.partition("```yaml")[2]))
-    assert alerts <= documented
+    for name, family in served.items():
+        labels = {label for s in family.samples for label in s.labels} - {"le"}
+        assert labels in (set(), set(filter(None, told[name][1].split(", ")))), name
+
+
+async def test_what_runs_is_told(made: Made) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert figures(made, "cni_upgrade_build_info") == {
+        (project["version"], platform.python_version()): 1
+    }
+    process = families(made)["process_resident_memory_bytes"].samples
+    assert process[0].value > 1e6
+
+
+async def test_a_rollout_is_told_by_its_waves(made: Made) -> None:
+    cluster = made.kube.cluster
+    for each in range(4):
+        cluster.add_node(SimNode(f"node-{each}", "0.4.0"))
+    rollout = {"canary": {"nodes": 1, "soak": "1s"}, "maxParallel": 1, "maxUnavailable": 1}
+    cluster.apply_policy("cure", {"mode": "Enforce", "rollout": rollout})
+    waves = set()
+    for _ in range(120):
+        before = recorded(made, "cure").get("rollout")
+        await made.pass_()
+        if before is None:
+            continue
+        waves.add(before["number"])
+        for name, member in (
+            ("wave", "number"),
+            ("waves", "of"),
+            ("wave_nodes", "nodes"),
+            ("wave_finished_nodes", "finished"),
+            ("failed_nodes", "failures"),
+            ("max_failures", "maxFailures"),
+        ):
+            assert figures(made, f"cni_upgrade_rollout_{name}") == {("cure",): before[member]}
+    assert waves == {0, 1}, "canary and wave"
+    assert figures(made, "cni_upgrade_nodes")["cure", "Done"] == 4
+
+
+async def test_readiness_is_told_by_runtime(made: Made) -> None:
+    cluster = made.kube.cluster
+    cluster.add_node(SimNode("node-a", "0.4.0"))
+    cluster.apply_policy("look", {"mode": "Audit", "readinessFor": ["containerd>=2.0"]})
+    for _ in range(20):
+        await made.pass_()
+    told = figures(made, "cni_upgrade_readiness_nodes")
+    [counts] = recorded(made, "look")["readiness"]
+    assert told == {
+        ("look", "containerd>=2.0", "ready"): counts.get("ready", 0),
+        ("look", "containerd>=2.0", "not_ready"): counts.get("notReady", 0),
+        ("look", "containerd>=2.0", "unknown"): counts.get("unknown", 0),
+    }
+    assert sum(told.values()) == 1
+
+
+def test_a_node_is_told_by_the_policy_that_acts_on_it() -> None:
+    claimed = state("node-a", claim="cure", policies=["look"])
+    assert acts_on(claimed) == "cure"
+    assert acts_on(state("node-b", policies=["look", "other-look"])) == "look"
+    assert acts_on(state("node-c")) == ""
 
 
 async def test_what_is_told_of_the_fleet_is_true_after_a_restart(
@@ -119,9 +201,9 @@ async def test_what_is_told_of_the_fleet_is_true_after_a_restart(
             "cni_upgrade_jobs",
         )
     }
-    assert before["cni_upgrade_nodes"]["Compatible",] == 1
+    assert before["cni_upgrade_nodes"]["cure", "Compatible"] == 1
     [(trouble, count)] = before["cni_upgrade_nodes_in_trouble"].items()
-    assert (trouble[0], count) == ("ManagedElsewhere", 1)
+    assert (trouble[:2], count) == (("cure", "ManagedElsewhere"), 1)
     again = Made(fleet.kube, client)
     assert figures(again, "cni_upgrade_nodes") == {}
     await again.pass_()
@@ -176,7 +258,7 @@ async def test_a_policy_is_stalled_once_its_budget_is_spent_and_no_sooner(
     again = Made(made.kube, client)
     await again.pass_()
     for each in (made, again):
-        assert figures(each, "cni_upgrade_nodes_in_trouble") == {("Failed", "AgentLost"): 1}
+        assert figures(each, "cni_upgrade_nodes_in_trouble") == {("cure", "Failed", "AgentLost"): 1}
         assert figures(each, "cni_upgrade_policy_stalled") == stalled
     again.leads = False
     assert figures(again, "cni_upgrade_policy_stalled") == {}
@@ -266,6 +348,7 @@ async def test_whoever_writes_policies_or_records_makes_no_more_series_than_are_
                 states={
                     name: state(
                         name,
+                        claim=f"{name}-{turn}",
                         phase="Failed" if turn else "Applying",
                         reason=f"Reason{turn}x{name}",
                         found=f"v{turn}-{name}",
@@ -277,7 +360,7 @@ async def test_whoever_writes_policies_or_records_makes_no_more_series_than_are_
         )
         page = made.metrics.page().decode()
     series = [line for line in page.splitlines() if line and not line.startswith("#")]
-    assert len(series) < 1500
+    assert len(series) < 201 * len(Phase) + 2500
     assert 'policy="other"' in page
     assert 'reason="other"' in page
     assert 'version="other"' in page
@@ -289,3 +372,10 @@ def replaced(made: Any, name: str, reason: str, condition: Any) -> Any:
     said = Condition.model_validate({**condition, "reason": reason, "message": "x"})
     status = made.status.model_copy(update={"conditions": (said,)})
     return made.model_copy(update={"metadata": meta, "status": status})
+
+
+def test_beyond_a_bound_the_rarest_combinations_are_told_as_one() -> None:
+    counts = Counter({("a", "x"): 5, ("b", "y"): 4, ("other", "other"): 3, ("c", "z"): 1})
+    assert dict(most(counts, 9)) == counts
+    assert dict(most(counts, 2)) == {("a", "x"): 5, ("b", "y"): 4, ("other", "other"): 4}
+    assert dict(most(counts, 3)) == {("a", "x"): 5, ("b", "y"): 4, ("other", "other"): 4}

@@ -26,7 +26,6 @@ KNOWN = {
     "cli/schema.py:_verbs": 79,
     "cni/verdict.py": 355,
     "cni/verdict.py:_judge_active": 98,
-    "controller/metrics.py:__init__": 96,
     "planner/node/manifests.py:agent_job": 73,
     "planner/node/operations.py:give_back()": 7,
     "planner/node/operations.py:opened()": 7,
