@@ -36,7 +36,7 @@ parts: machine ## all that the cluster and the tests are made of: Debian package
 
 ##@ Work on it
 
-.PHONY: venv lock fmt crds checks reasons metrics
+.PHONY: venv lock fmt crds checks reasons metrics dashboard
 venv: $(READY) ## .venv with the locked tools and dependencies
 $(READY): | requirements/dev.txt hack/preflight.sh
 	@sh hack/preflight.sh venv
@@ -64,6 +64,8 @@ reasons: $(READY) ## write docs/reference/reasons.md from the catalogue of reaso
 	$(PY) -m cni_upgrade.cli.reasons_page > docs/reference/reasons.md
 metrics: $(READY) ## write docs/reference/metrics.md from the table of metrics
 	$(PY) -m cni_upgrade.controller.metrics_page > docs/reference/metrics.md
+dashboard: $(READY) ## write manifests/components/monitoring/dashboard.json from hack/dashboard.py
+	$(PY) hack/dashboard.py > manifests/components/monitoring/dashboard.json
 
 ##@ Check it
 

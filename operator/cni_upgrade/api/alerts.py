@@ -1,8 +1,11 @@
-"""The alerts of docs/how-to/running.md: what each says, and the first command."""
+"""The alerts of manifests/components/monitoring: what each says, and the first command."""
 
 from typing import Final
 
 from cni_upgrade.api.reasons import Actor, Reason
+
+RUNBOOKS: Final = "https://cniupgrade.dev/latest/reference/reasons/"
+"""Where docs/reference/reasons.md is on the site of the docs; each alert has an anchor there."""
 
 _LOGS = "kubectl logs -n cni-upgrade-system deployment/cni-upgrade-operator"
 

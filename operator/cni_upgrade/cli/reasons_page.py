@@ -41,7 +41,7 @@ def _reasons(title: str, shown: str, reasons: dict[str, Reason]) -> Iterator[str
 
 
 def _runbook() -> Iterator[str]:
-    yield "\n## Alerts\n\n[running.md](../how-to/running.md#metrics) has their rules.\n"
+    yield "\n## Alerts\n\n[monitoring.md](../how-to/monitoring.md) has their rules.\n"
     for name, alert in ALERTS.items():
         yield f"\n### {name}\n\n{alert.about} Begin with:\n\n```sh\n{alert.command}\n```\n"
 

@@ -11,8 +11,9 @@ from cni_upgrade.controller.metric_table import TABLE
 _HEAD = """\
 # Metrics
 
-Each replica serves them at `http://<node>:8080/metrics`. [running.md](../how-to/running.md#metrics)
-says how to collect them. `make metrics` writes this page from `controller/metric_table.py`.
+Each replica serves them at `http://<node>:8080/metrics`.
+[monitoring.md](../how-to/monitoring.md) says how to collect them.
+`make metrics` writes this page from `controller/metric_table.py`.
 
 - `leader`: only the replica that leads has a value, so a sum over replicas is right. The value
   comes from the records in the cluster, so it is right after a restart too.

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from cni_upgrade.api.alerts import ALERTS
 from cni_upgrade.cli import checks_page, reasons_page
 from cni_upgrade.cli.main import main
 from tests.unit.agent.host import VERSIONLESS, Host
@@ -68,8 +67,3 @@ def test_the_page_of_checks_is_made_of_the_table() -> None:
 def test_the_page_of_reasons_is_made_of_the_catalogue() -> None:
     shown = (ROOT / "docs/reference/reasons.md").read_text()
     assert shown == reasons_page.page(), "run `make reasons`"
-
-
-def test_each_alert_of_the_docs_is_in_the_catalogue() -> None:
-    rules = (ROOT / "docs/how-to/running.md").read_text()
-    assert re.findall(r"- alert: (\w+)", rules) == list(ALERTS)
