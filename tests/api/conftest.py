@@ -13,6 +13,7 @@ from cni_upgrade.api import names
 from cni_upgrade.api.crd import RESOURCES
 from tests.api.controllers import World
 from tests.api.kubectl import run as kubectl_of
+from tests.api.kubectl_plugin import Plugin
 from tests.api.nodes import Fleet
 from tests.api.proxy import Proxy
 from tests.api.server import Answer, Collection, Server
@@ -87,6 +88,13 @@ def kubectl(
     home = tmp_path_factory.mktemp("kubectl")
 
     return partial(kubectl_of, plane, home)
+
+
+@pytest.fixture(scope="session")
+def plugin(plane: ControlPlane, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Plugin:
+    """Runs `kubectl cni-upgrade` as a person would."""
+    assert server
+    return Plugin(plane, tmp_path_factory.mktemp("plugin"))
 
 
 @pytest.fixture(scope="session")

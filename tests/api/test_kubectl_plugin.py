@@ -5,51 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cni_upgrade.api import names
+from tests.api.kubectl_plugin import Plugin
 from tests.api.objects import AT, node_state, policy
 from tests.api.server import Collection, Server
 from tests.api.shipped import ROOT
 from tests.cluster.control import ControlPlane
-
-Plugin = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="session")
-def plugin(plane: ControlPlane, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Plugin:
-    """Runs `kubectl cni-upgrade`: kubectl finds the plugin on the PATH."""
-    assert server
-    home = tmp_path_factory.mktemp("plugin")
-    script = home / "kubectl-cni_upgrade"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m cni_upgrade.kubectl.main "$@"\n')
-    script.chmod(0o755)
-
-    def run(*words: str, kubeconfig: Path = plane.kubeconfig, **env: str) -> Done:
-        return subprocess.run(
-            [str(plane.kubectl), "cni-upgrade", *words],
-            env={
-                **os.environ,
-                "PATH": f"{home}:{os.environ['PATH']}",
-                "PYTHONPATH": str(ROOT / "operator"),
-                "HOME": str(home),
-                "KUBECONFIG": str(kubeconfig),
-                "COLUMNS": "80",
-                **env,
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
-
-
-Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ from urllib3.exceptions import HTTPError
 from cni_upgrade.api import names
 from cni_upgrade.kube.interface import KubeError
 from cni_upgrade.kube.request import path_of
-from cni_upgrade.kube.resources import Resource
-from cni_upgrade.kubectl.errors import NotFoundError, PluginError
+from cni_upgrade.kube.resources import PODS, Resource
+from cni_upgrade.kubectl.errors import NotFoundError, OwnedError, PluginError, StaleError
 
 Object = dict[str, Any]
 
 JSON: Final = "application/json"
+_APPLY: Final = "application/apply-patch+yaml"
 _TABLE: Final = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _METADATA: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _PAGE: Final = "1000"
@@ -66,6 +67,19 @@ class Cluster:
     def metadata(self, resource: Resource) -> list[Object]:
         """All objects of a kind, with their metadata alone."""
         return self._pages(_path(resource), _METADATA, "items", {})
+
+    def apply(
+        self, resource: Resource, name: str, body: Object, manager: str, *, force: bool = False
+    ) -> Object:
+        """Server-side apply; OwnedError where another manager owns what is changed."""
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
+        path = _path(resource, None, name)
+        return self._json("PATCH", path, query, body=body, content=_APPLY)
+
+    def log(self, namespace: str, pod: str) -> str:
+        """What a pod of one container has printed."""
+        path = f"{_path(PODS, namespace, pod)}/log"
+        return self._send("GET", path, accept="*/*").decode(errors="replace")
 
     def table(self, resource: Resource) -> list[dict[str, Any]]:
         """All objects of a kind as `kubectl get -o wide` has them: cells by their column's name."""
@@ -162,9 +176,10 @@ def _refused(path: str, status: int, data: bytes) -> PluginError:
     """What the API server said, and what to do about it."""
     try:
         said = from_json(data)
-        text = str(said["message"]) if isinstance(said, dict) and said.get("message") else ""
     except ValueError:
-        text = ""
+        said = None
+    said = said if isinstance(said, dict) else {}
+    text = str(said.get("message") or "")
     if status == 404 and (not text or "could not find the requested resource" in text):
         text = (
             f"the cluster does not serve {names.API_VERSION} {path.rpartition('/')[2]}. "
@@ -175,6 +190,10 @@ def _refused(path: str, status: int, data: bytes) -> PluginError:
     text = text or f"HTTP {status} for {path}"
     if status == 404:
         return NotFoundError(text)
+    if status == 409:
+        causes = (said.get("details") or {}).get("causes") or ()
+        owned = any(each.get("reason") == "FieldManagerConflict" for each in causes)
+        return OwnedError(f"{text}. Add --force to override it.") if owned else StaleError(text)
     if status == 401:
         return PluginError(f"{text}. Log in again: the credentials of the kubeconfig do not hold.")
     return PluginError(text)

@@ -7,3 +7,11 @@ class PluginError(Exception):
 
 class NotFoundError(PluginError):
     """The object is not there."""
+
+
+class StaleError(PluginError):
+    """The object was changed by somebody between reading and writing it."""
+
+
+class OwnedError(PluginError):
+    """Another field manager owns what was to be changed."""

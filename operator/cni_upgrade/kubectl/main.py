@@ -12,12 +12,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from cni_upgrade.api import duration
 from cni_upgrade.kubectl import verbs
 from cni_upgrade.kubectl.cluster import Cluster
 from cni_upgrade.kubectl.errors import PluginError
 from cni_upgrade.kubectl.terminal import Terminal, harmless
 
 PROGRAM: Final = "kubectl cni-upgrade"
+AGENTS: Final = "cni-upgrade-agents"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,11 +56,19 @@ def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     common.add_argument("--kubeconfig", metavar="FILE", help="the kubeconfig to use")
     common.add_argument("--context", metavar="NAME", help="the context of the kubeconfig to use")
+    forced = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    forced.add_argument("--force", action="store_true", help="override another field manager")
+    agents = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    agents.add_argument(
+        "--agents-namespace", default=AGENTS, metavar="NAME", help=f"where agents run ({AGENTS})"
+    )
     top = argparse.ArgumentParser(prog=PROGRAM, description=__doc__, allow_abbrev=False)
     known = top.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    def verb(name: str, run: Callable[..., int], about: str) -> argparse.ArgumentParser:
-        more: dict[str, Any] = {"parents": [common], "allow_abbrev": False}
+    def verb(
+        name: str, run: Callable[..., int], about: str, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
+        more: dict[str, Any] = {"parents": [common, *parents], "allow_abbrev": False}
         made = known.add_parser(name, help=about, description=about, **more)
         made.set_defaults(run=run)
         return made
@@ -70,7 +80,53 @@ def parser() -> argparse.ArgumentParser:
     )
     why = verb("why", verbs.why, "say why a node is where it is, and what to do next")
     why.add_argument("node", metavar="NODE", help="name of the node")
+    plan = verb("plan", verbs.plan, "say what Enforce would do: nodes by runtime and versions")
+    plan.add_argument("policy", metavar="POLICY", nargs="?", help="of its nodes alone")
+    diff = verb("diff", verbs.diff, "show what was written on a node")
+    diff.add_argument("node", metavar="NODE", help="name of the node")
+    diff.add_argument("--all", action="store_true", help="every change that is remembered")
+    logs = verb("logs", verbs.logs, "show what the newest agent of a node printed", agents)
+    logs.add_argument("node", metavar="NODE", help="name of the node")
+    logs.add_argument("--all", action="store_true", help="of every agent that is still there")
+    wait = verb("wait", verbs.wait, "follow a policy until it is ready, or needs a person")
+    wait.add_argument("policy", metavar="POLICY", help="name of the policy")
+    wait.add_argument(
+        "--timeout", type=_seconds, default=0, metavar="TIME", help="such as 90s or 1h30m (never)"
+    )
+    wait.add_argument(
+        "--interval", type=float, default=2.0, metavar="SECONDS", help="between two looks (2)"
+    )
+    _switches(verb, forced, agents)
     return top
+
+
+def _switches(
+    verb: Callable[..., argparse.ArgumentParser],
+    forced: argparse.ArgumentParser,
+    agents: argparse.ArgumentParser,
+) -> None:
+    """The verbs that change something in the cluster."""
+    for name, run, about in (
+        ("pause", verbs.pause, "let nothing begin for policies"),
+        ("resume", verbs.resume, "end a pause"),
+    ):
+        verb(name, run, about, forced).add_argument("policy", metavar="POLICY", nargs="+")
+    stop = verb("stop", verbs.stop, "let nothing begin for any policy", forced, agents)
+    stop.add_argument("reason", metavar="REASON", nargs="+", help="why, for people to read")
+    verb("go", verbs.go, "end a stop of everything", forced, agents)
+    retry = verb("retry", verbs.retry, "ask for another try of nodes that failed")
+    retry.add_argument("name", metavar="NAME", nargs="+", help="of a node, or with --policy")
+    retry.add_argument("--policy", action="store_true", help="the names are those of policies")
+    let_go = verb("let-go", verbs.let_go, "end the restore of a policy that is being deleted")
+    let_go.add_argument("policy", metavar="POLICY", help="name of the policy")
+
+
+def _seconds(text: str) -> float:
+    """Seconds of a duration such as 1h30m."""
+    try:
+        return float(duration.seconds(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,12 +13,15 @@ from datetime import UTC, datetime
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state
 from cni_upgrade.kube.resources import NODE_STATES, NODES, POLICIES
+from cni_upgrade.kubectl import difference, forecast, switches
 from cni_upgrade.kubectl import status as status_lines
 from cni_upgrade.kubectl import why as why_lines
+from cni_upgrade.kubectl.agent_logs import agent_pods
 from cni_upgrade.kubectl.cluster import Cluster
 from cni_upgrade.kubectl.errors import NotFoundError, PluginError
 from cni_upgrade.kubectl.fleet import Fleet, by_labels, fleet
-from cni_upgrade.kubectl.terminal import Terminal
+from cni_upgrade.kubectl.terminal import Terminal, harmless
+from cni_upgrade.kubectl.waiting import progress
 from cni_upgrade.kubectl.watch import watch
 
 
@@ -53,6 +58,111 @@ def why(ask: Ask, options: argparse.Namespace) -> int:
     """One node: why it is where it is."""
     state = read_state(ask.cluster(), options.node)
     return show(why_lines.lines(state, datetime.now(UTC), ask.terminal()))
+
+
+def pause(ask: Ask, options: argparse.Namespace) -> int:
+    """Pauses policies."""
+    cluster = ask.cluster()
+    return _each(options.policy, lambda name: switches.pause(cluster, name, force=options.force))
+
+
+def resume(ask: Ask, options: argparse.Namespace) -> int:
+    """Ends the pause of policies."""
+    cluster = ask.cluster()
+    return _each(options.policy, lambda name: switches.resume(cluster, name, force=options.force))
+
+
+def stop(ask: Ask, options: argparse.Namespace) -> int:
+    """Stops everything."""
+    reason = " ".join(options.reason)
+    namespace, force = options.agents_namespace, options.force
+    return show(switches.stop(ask.cluster(), namespace, reason, force=force))
+
+
+def go(ask: Ask, options: argparse.Namespace) -> int:
+    """Ends a stop of everything."""
+    return show(switches.go(ask.cluster(), options.agents_namespace, force=options.force))
+
+
+def retry(ask: Ask, options: argparse.Namespace) -> int:
+    """Asks nodes, or the nodes of policies, to be tried again."""
+    cluster, now = ask.cluster(), datetime.now(UTC)
+    return _each(
+        options.name, lambda name: switches.retry(cluster, name, now, policy=options.policy)
+    )
+
+
+def let_go(ask: Ask, options: argparse.Namespace) -> int:
+    """Ends the restore of a deleted policy."""
+    return show(switches.let_go(ask.cluster(), options.policy))
+
+
+def wait(ask: Ask, options: argparse.Namespace) -> int:
+    """Follows a policy to its end: 0 where it is ready, 1 where it needs a person or time is up."""
+    cluster, policy = ask.cluster(), options.policy
+    until = time.monotonic() + options.timeout if options.timeout else math.inf
+    last = ""
+    while True:
+        now = progress(cluster.get(POLICIES, policy))
+        if now.ended is not None:
+            show([f"policy {policy}: {harmless(now.text)}"])
+            return now.ended
+        if now.text != last:
+            show([harmless(now.text)])
+            last = now.text
+        if time.monotonic() >= until:
+            raise PluginError(
+                f"policy {policy} was not ready in time. What it waits for: kubectl cni-upgrade "
+                "status"
+            )
+        time.sleep(min(options.interval, max(until - time.monotonic(), 0)))
+
+
+def logs(ask: Ask, options: argparse.Namespace) -> int:
+    """What the newest agent of a node has printed, or all that are still there."""
+    cluster, namespace = ask.cluster(), options.agents_namespace
+    pods = agent_pods(cluster, namespace, options.node)
+    for pod in pods if options.all else pods[-1:]:
+        show([f"==> {pod} <=="] if options.all else [])
+        show(map(harmless, cluster.log(namespace, pod).splitlines()))
+    return 0
+
+
+def diff(ask: Ask, options: argparse.Namespace) -> int:
+    """What was written on a node."""
+    state = read_state(ask.cluster(), options.node)
+    return show(difference.lines(state, ask.terminal(), everything=options.all))
+
+
+def plan(ask: Ask, options: argparse.Namespace) -> int:
+    """What Enforce would do, by the last audits."""
+    cluster = ask.cluster()
+    policies = {each["metadata"]["name"]: each for each in cluster.all(POLICIES)}
+    if options.policy and options.policy not in policies:
+        raise NotFoundError(f"policy {options.policy}: there is none. List them: kubectl get cup")
+    drains = {
+        name: ((each.get("spec") or {}).get("drain") or {}).get("policy", "")
+        for name, each in policies.items()
+    }
+    works = [
+        forecast.work(state, drains)
+        for state in cluster.all(NODE_STATES)
+        if not options.policy or forecast.of_policy(state, options.policy)
+    ]
+    return show(forecast.lines(works, ask.terminal()))
+
+
+def _each(names: Iterable[str], act: Callable[[str], list[str]]) -> int:
+    """Each name by itself: one that cannot be done keeps none of the others."""
+    failed = []
+    for name in names:
+        try:
+            show(act(name))
+        except PluginError as error:
+            failed.append(str(error))
+    if failed:
+        raise PluginError("\n".join(failed))
+    return 0
 
 
 def read_fleet(cluster: Cluster) -> Fleet:
