@@ -70,7 +70,7 @@ dashboard: $(READY) ## write manifests/components/monitoring/dashboard.json from
 ##@ Check it
 
 .PHONY: lint test test-unit test-judge test-api test-e2e
-lint: $(READY) ## ruff, mypy --strict, the arrows between packages, CRD drift, dependencies, shell, spelling, links
+lint: $(READY) ## ruff, mypy --strict, the arrows between packages, CRD drift, dependencies, shell, spelling, links, prose
 	@bad=; check() { echo "lint: $$*"; "$$@" || bad="$$bad; $$*"; }; \
 	check $(PY) -m ruff check --quiet .; \
 	check $(PY) -m ruff format --check --quiet .; \
@@ -81,6 +81,7 @@ lint: $(READY) ## ruff, mypy --strict, the arrows between packages, CRD drift, d
 	check $(VENV)/bin/shellcheck .ci/run hack/*.sh manifests/uninstall.sh; \
 	check $(VENV)/bin/codespell; \
 	check $(PY) hack/links.py; \
+	check $(PY) hack/prose.py --check; \
 	[ -z "$$bad" ] || { echo "lint: failed: $${bad#; }"; exit 1; }
 
 test-unit: $(READY) ## the pure core and the agent, without a cluster: seconds

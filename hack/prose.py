@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-USER_PAGES = ("README.md", "docs/tutorial.md")
+USER_PAGES = ("README.md", "docs/README.md", "docs/tutorial.md")
 USER_FOLDERS = ("docs/how-to", "docs/reference", "docs/explanation")
 
 MEAN, LONG, SHARE, PARAGRAPH = 18.0, 35, 5.0, 100

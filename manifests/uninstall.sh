@@ -74,7 +74,7 @@ drains() {
 }
 
 # Nodes that carry a cordon or a mark of ours, one a line: name, version, what is to be given back, mark, who drains.
-# Whose cordon it is goes by who has written it last, as the controller decides it (docs/explanation/concepts.md); by our mark
+# Whose cordon it is goes by who has written it last, as the controller decides it (docs/explanation/cordons.md); by our mark
 # where the API server keeps no notes of that. Our mark beneath somebody else's cordon goes alone, and so does it where
 # somebody else drains: they rely on the cordon that they found.
 carried() {

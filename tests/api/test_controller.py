@@ -395,7 +395,7 @@ def test_a_configmap_is_shown_mended_once_it_may_be_read(world: World, fleet: Fl
     with world.controller():
         found = _source(world, "Rewrite")
         assert (found["to"], found["nodes"], found["network"]) == ("1.0.0", 1, "cbr0")
-    # The command of docs/reference/agent-protocol.md.
+    # The command of docs/how-to/mend-a-configmap.md.
     path = f"{{.status.sources[?(@.name=='{name}')].patch}}"
     patch = world.kubectl("get", "cup", "cure", "-o", f"jsonpath={path}")
     words = ("-n", "kube-flannel", "patch", "configmap", name, "--type=json", "-p", patch)

@@ -106,7 +106,7 @@ class TestSelecting:
     def test_sorted_by_phase_and_by_how_long(
         self, node_states: Collection, kubectl: Kubectl
     ) -> None:
-        """As docs/explanation/concepts.md has it; one without a time comes first."""
+        """As docs/how-to/find-nodes.md has it; one without a time comes first."""
         for name, phase, since in (
             ("a", "Waiting", AT),
             ("b", "Failed", AT.replace("2026", "2025")),

@@ -45,7 +45,7 @@ def test_where_the_agents_image_stands_is_shown_as_the_manual_says(
     shipped: Server, kubectl: Kubectl
 ) -> None:
     assert shipped
-    manual = (ROOT / "docs/how-to/running.md").read_text(encoding="utf-8")
+    manual = (ROOT / "docs/how-to/install.md").read_text(encoding="utf-8")
     lines = [line for line in manual.splitlines() if re.match(r"kubectl.*agentImage", line)]
     assert len(lines) == 2
     for line in lines:

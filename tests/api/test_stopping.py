@@ -21,7 +21,7 @@ NODES = ("node-a", "node-b", "node-c")
 
 
 def throw(world: World, why: str | None) -> float:
-    """As docs/how-to/running.md says it; answers when."""
+    """As docs/how-to/stop-and-pause.md says it; answers when."""
     word = f"{names.STOP}-" if why is None else f"{names.STOP}={why}"
     world.kubectl("annotate", "namespace", AGENTS, "--overwrite", word)
     return time.monotonic()

@@ -26,7 +26,7 @@ def _configure(world: World, config: str) -> None:
 
 @pytest.fixture
 def leasing(world: World) -> Iterator[World]:
-    """The operator taking Leases, set up as docs/explanation/concepts.md says."""
+    """The operator taking Leases, set up as docs/how-to/other-drainers.md says."""
     done = world.kubectl("apply", "-f", str(ROOT / "manifests/leases/medik8s.yaml"))
     assert done.returncode == 0, done.stderr
     shipped = (world.api.get(_CONFIG) or {})["data"]["config.yaml"]

@@ -86,7 +86,7 @@ REASONS = {
     "RecordsNotUnderstood": "Failed",
     "Unplannable": "Failed",
 }
-"""By the reason of Ready, as docs/explanation/concepts.md lists them."""
+"""By the reason of Ready, as docs/reference/status.md lists them."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def test_policies_by_their_reason(told: Told) -> None:
             assert answer["kstatus"]["status"] == "Terminating", str(seen)
             assert answer["argo"]["status"] == "Progressing", str(seen)
             continue
-        hint = f"say here and in docs/explanation/concepts.md how {reason} is to be read"
+        hint = f"say here and in docs/reference/status.md how {reason} is to be read"
         assert not seen.observed or reason in REASONS, f"{hint}: {seen}"
         expected = REASONS[reason] if seen.observed else "InProgress"
         if reason in ("RolloutBlocked", "WaitingForProof") and seen.condition("Stalled"):
@@ -299,7 +299,7 @@ def test_policies_by_their_reason(told: Told) -> None:
 
 
 def test_every_reason_that_the_docs_have_is_judged() -> None:
-    text = (ROOT / "docs/explanation/concepts.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/reference/status.md").read_text(encoding="utf-8")
     table = text.partition("| Ready | reason | meaning |")[2].partition("\n\n")[0]
     cells = [row.split("|")[2] for row in table.splitlines()[2:]]
     # The last ones are said of a policy that is being deleted: Terminating, whatever it says.

@@ -10,7 +10,7 @@ _HEAD = f"""\
 From cniVersion 0.4.0 on CRI-O asks CHECK of every pod that it creates, and a pod that does not
 pass is not created. containerd asks it of no pod. That a plugin has a CHECK does not say that it
 passes. This page is what the engine knows: for each plugin the first row that fits its release and
-its config counts. `make checks` writes it from `cni/check_table.py`.
+its config counts. `make checks` writes it.
 
 - **tested**: real plugins answered it to the real libcni. **read**: in the source, not run.
 - Run were 0.8.7, 0.9.1, 1.0.1, 1.1.1, 1.2.0, 1.3.0, 1.5.1, 1.6.2 and 1.9.1 of

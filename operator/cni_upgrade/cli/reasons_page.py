@@ -13,8 +13,8 @@ _HEAD = """\
 # Reasons, findings and alerts
 
 This page has every word that a status, a condition, an Event, a finding or an alert shows.
-`cni-upgrade explain WORD` prints the same in a terminal. `make reasons` writes this page from
-`api/node_reasons.py`, `api/policy_reasons.py`, `api/alerts.py` and the codes of findings.
+`cni-upgrade explain WORD` prints the same in a terminal. `make reasons` writes this page from the
+operator's catalogue.
 
 POLICY and NODE stand for names.
 """

@@ -163,7 +163,7 @@ ROWS: tuple[Row, ...] = (
         "bandwidth",
         "crashes for a pod without a bandwidth annotation",
         last=(1, 9, 0),
-        source="plugins commit 8c4a6b3b, in 1.9.1",
+        source="plugins bandwidth, mended in 1.9.1",
     ),
     _passes("bandwidth", Trait.VETH, first=(1, 9, 1)),
     _unknown(

@@ -13,7 +13,7 @@ _HEAD = """\
 
 Each replica serves them at `http://<node>:8080/metrics`.
 [monitoring.md](../how-to/monitoring.md) says how to collect them.
-`make metrics` writes this page from `controller/metric_table.py`.
+`make metrics` writes this page.
 
 - `leader`: only the replica that leads has a value, so a sum over replicas is right. The value
   comes from the records in the cluster, so it is right after a restart too.

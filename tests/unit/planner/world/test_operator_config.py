@@ -19,7 +19,7 @@ from cni_upgrade.planner.world.operator_config import (
     parse,
 )
 
-MANUAL = Path(__file__).parents[4] / "docs" / "how-to" / "running.md"
+MANUAL = Path(__file__).parents[4] / "docs" / "reference" / "configuration.md"
 
 GOOD = {
     "agentImage": "agent:1",
