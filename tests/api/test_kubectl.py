@@ -17,12 +17,12 @@ class TestColumns:
         policies.create(policy())
         status = {
             "message": "half way",
-            "summary": {"matched": 9, "compatible": 1, "done": 2, "working": 3, "waiting": 1,
-                        "blocked": 1, "failed": 1},
+            "summary": {"matched": 9, "upToDate": 3, "outdated": 5, "compatible": 1, "done": 2,
+                        "working": 3, "waiting": 1, "blocked": 1, "failed": 1},
             "conditions": [
                 {"type": "Reconciling", "status": "True", "reason": "R", "message": "",
                  "lastTransitionTime": AT},
-                {"type": "Ready", "status": "False", "reason": "R", "message": "",
+                {"type": "Ready", "status": "False", "reason": "Why", "message": "",
                  "lastTransitionTime": AT},
             ],
         }  # fmt: skip
@@ -31,10 +31,12 @@ class TestColumns:
         age = shown.pop("Age")
         assert age.endswith("s")
         assert shown == {
-            "Name": "p", "Mode": "Audit", "Matched": 9, "Compatible": 1, "Done": 2, "Working": 3,
-            "Waiting": 1, "Blocked": 1, "Failed": 1, "Ready": "False", "Message": "half way",
+            "Name": "p", "Mode": "Audit", "Ready": "False", "Reason": "Why", "Nodes": 9,
+            "UpToDate": 3, "Outdated": 5, "Failed": 1, "Working": 3, "Waiting": 1, "Blocked": 1,
+            "Target": "1.0.0", "Message": "half way",
         }  # fmt: skip
-        assert wide(policies.table()) == ["Waiting", "Message"]
+        hidden = ["Working", "Waiting", "Blocked", "Target", "Message"]
+        assert wide(policies.table()) == hidden
 
     def test_of_node_states(self, node_states: Collection) -> None:
         node_states.create(node_state(policyRef={"name": "p", "uid": "v"}))
@@ -51,7 +53,7 @@ class TestColumns:
             "Runtime": "containerd://1.6.2", "Found": "missing", "Target": "1.0.0",
             "Policy": "p", "Message": "for its turn",
         }  # fmt: skip
-        assert wide(node_states.table()) == ["Message"]
+        assert wide(node_states.table()) == ["Policy", "Age", "Message"]
 
     def test_short_names_and_category(
         self, kubectl: Kubectl, policies: Collection, node_states: Collection

@@ -49,7 +49,7 @@ class Resource:
         return f"{names.GROUP}_{self.plural}.yaml"
 
 
-_READY: Final = '.status.conditions[?(@.type=="Ready")].status'
+_READY: Final = '.status.conditions[?(@.type=="Ready")].'
 _AGE: Final = Column("Age", "date", ".metadata.creationTimestamp", "Time since creation.")
 
 POLICY: Final = Resource(
@@ -60,14 +60,16 @@ POLICY: Final = Resource(
     names.POLICY_SHORT,
     (
         Column("Mode", "string", ".spec.mode", "Audit looks, Enforce changes."),
-        Column("Matched", "integer", ".status.summary.matched", "Nodes selected."),
-        Column("Compatible", "integer", ".status.summary.compatible", "Nothing to do."),
-        Column("Done", "integer", ".status.summary.done", "Changed and proved."),
-        Column("Working", "integer", ".status.summary.working", "Being worked on."),
-        Column("Waiting", "integer", ".status.summary.waiting", "Waiting for their turn.", True),
-        Column("Blocked", "integer", ".status.summary.blocked", "Cannot be changed safely."),
+        Column("Ready", "string", _READY + "status", "Whether the policy has done its work."),
+        Column("Reason", "string", _READY + "reason", "Why it is ready, or what it waits for."),
+        Column("Nodes", "integer", ".status.summary.matched", "Nodes selected."),
+        Column("UpToDate", "integer", ".status.summary.upToDate", "Nodes that need no change."),
+        Column("Outdated", "integer", ".status.summary.outdated", "Nodes that need a change."),
         Column("Failed", "integer", ".status.summary.failed", "Failed or rolled back."),
-        Column("Ready", "string", _READY, "Whether all nodes are as wanted."),
+        Column("Working", "integer", ".status.summary.working", "Being worked on.", True),
+        Column("Waiting", "integer", ".status.summary.waiting", "Waiting to begin.", True),
+        Column("Blocked", "integer", ".status.summary.blocked", "Cannot be changed safely.", True),
+        Column("Target", "string", ".spec.target.cni.version", "CNI version to reach.", True),
         _AGE,
         Column("Message", "string", ".status.message", "Where the rollout is.", True),
     ),
@@ -82,11 +84,11 @@ NODE_STATE: Final = Resource(
         Column("Phase", "string", ".status.phase", "Where the node is on its way."),
         Column("Since", "date", ".status.phaseSince", "How long it has been there."),
         Column("Reason", "string", ".status.reason", "Why it is there."),
-        Column("Runtime", "string", ".status.observed.runtimeVersion", "Container runtime."),
         Column("Found", "string", ".status.found", "CNI version of the active config."),
         Column("Target", "string", ".status.target", "CNI version to reach, or reached."),
-        Column("Policy", "string", ".spec.policyRef.name", "Policy that has claimed the node."),
-        _AGE,
+        Column("Runtime", "string", ".status.observed.runtimeVersion", "Container runtime."),
+        Column("Policy", "string", ".spec.policyRef.name", "Policy that has claimed it.", True),
+        Column("Age", "date", ".metadata.creationTimestamp", "Time since creation.", True),
         Column("Message", "string", ".status.message", "What is waited for.", True),
     ),
     # No labels: metadata and status are two writes, and these change with every step.

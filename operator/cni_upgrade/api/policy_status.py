@@ -25,6 +25,14 @@ class PolicySummary(Model):
     """The counts that `kubectl get` shows."""
 
     matched: Count = Field(default=0, description="Nodes that the selector matches.")
+    up_to_date: Count = Field(
+        default=0, description="Nodes that need no change: compatible as found, or done."
+    )
+    outdated: Count = Field(
+        default=0,
+        description="Nodes that need a change, in either mode: waiting for it, at work on it, "
+        "blocked, failed or rolled back. A node without an answer yet is in neither count.",
+    )
     compatible: Count = Field(default=0, description="Nodes that needed no change.")
     done: Count = Field(default=0, description="Nodes that were changed and proved to work.")
     working: Count = Field(

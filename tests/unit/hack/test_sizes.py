@@ -34,7 +34,6 @@ KNOWN = {
     "planner/rollout/canary.py:canary()": 8,
     "planner/status/policy_readiness.py:_enforced()": 7,
     "planner/status/policy_readiness.py:verdict()": 7,
-    "planner/status/policy_status.py:_status": 71,
     "planner/steps/apply.py": 364,
     "planner/steps/restore.py": 356,
 }

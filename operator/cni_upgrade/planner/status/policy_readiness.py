@@ -17,7 +17,7 @@ from cni_upgrade.planner.rollout.failure_budget import NODE_FAILED
 from cni_upgrade.planner.rollout.progress import Progress
 from cni_upgrade.planner.status.policy_facts import PolicyFacts
 from cni_upgrade.planner.world.governance import paused
-from cni_upgrade.planner.world.phases import AT_WORK, GOOD, UNPLANNABLE
+from cni_upgrade.planner.world.phases import AT_WORK, GOOD, OUTDATED, UNPLANNABLE
 from cni_upgrade.planner.world.snapshot import Snapshot, Unjudged
 
 NO_NODE_MATCHES = "NoNodeMatches"
@@ -138,7 +138,16 @@ def _audited(
     if since is not None:
         held = f"nothing moves: {around.in_the_way}; {text}"
         return PolicyReadiness(False, HELD, held, stalled=now - since >= PATIENCE)
-    return PolicyReadiness(True, "Audited", text)
+    return PolicyReadiness(True, "Audited", _outdated(phases) + text)
+
+
+def _outdated(phases: Counter[str]) -> str:
+    """What is left to do after an audit, and what a person does about it."""
+    count, of = sum(phases[str(phase)] for phase in OUTDATED), sum(phases.values())
+    if not count:
+        return ""
+    need = "nodes need" if of != 1 else "node needs"
+    return f"{count} of {of} {need} a change; set spec.mode: Enforce to apply; "
 
 
 def _ending(around: PolicyFacts, text: str) -> PolicyReadiness:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from cni_upgrade.api import names
@@ -42,7 +42,7 @@ from cni_upgrade.planner.world.decisions import Decision, Emit, SetStatus
 from cni_upgrade.planner.world.errors import NONSENSE, unplannable
 from cni_upgrade.planner.world.governance import seniority
 from cni_upgrade.planner.world.merge_patch import merge_patch
-from cni_upgrade.planner.world.phases import AT_WORK, FAILED, UNPLANNABLE
+from cni_upgrade.planner.world.phases import AT_WORK, FAILED, GOOD, OUTDATED, UNPLANNABLE
 from cni_upgrade.planner.world.snapshot import Snapshot
 
 COUNTED = timedelta(seconds=2)
@@ -191,25 +191,13 @@ def _status(
         stands = not_all(stands, apart)
         phases[NOT_UNDERSTOOD] = len(apart)
 
-    def total(*wanted: Phase) -> int:
-        return sum(moving[str(phase)] for phase in wanted)
-
-    summary = PolicySummary(
-        matched=count,
-        compatible=total(Phase.COMPATIBLE),
-        done=total(Phase.DONE),
-        working=total(*AT_WORK),
-        waiting=total(Phase.WAITING, Phase.PENDING),
-        blocked=total(Phase.BLOCKED, Phase.MANAGED_ELSEWHERE) + stuck + len(apart),
-        failed=total(*FAILED),
-        freed=sum(share.freed * number for share, number in counts.items()),
-    )
+    freed = sum(share.freed * number for share, number in counts.items())
     return PolicyStatus(
         observed_generation=policy.metadata.generation,
         conditions=conditions(policy, count, around, stands, world),
         message=stands.message,
         nodes=NodeCounts(matched=count, by_phase={p: n for p, n in sorted(phases.items()) if n}),
-        summary=summary,
+        summary=_summary(count, moving, stuck + len(apart), freed),
         versions={version: number for version, number in sorted(versions.items()) if version},
         readiness=tuple(
             _readiness(runtime, counts, count)
@@ -220,6 +208,27 @@ def _status(
         if waiting is not None
         else kept(policy, any(phases[str(phase)] for phase in FAILED), world, roster),
         sources=config_sources.shown(policy, matched, world),
+    )
+
+
+def _summary(count: int, moving: Counter[str], stuck: int, freed: int) -> PolicySummary:
+    """`count` nodes are matched; `moving` has the phases of those whose records can be acted on,
+    and `stuck` of them cannot."""
+
+    def total(phases: Iterable[Phase]) -> int:
+        return sum(moving[str(phase)] for phase in phases)
+
+    return PolicySummary(
+        matched=count,
+        up_to_date=total(GOOD),
+        outdated=total(OUTDATED),
+        compatible=total({Phase.COMPATIBLE}),
+        done=total({Phase.DONE}),
+        working=total(AT_WORK),
+        waiting=total({Phase.WAITING, Phase.PENDING}),
+        blocked=total({Phase.BLOCKED, Phase.MANAGED_ELSEWHERE}) + stuck,
+        failed=total(FAILED),
+        freed=freed,
     )
 
 

@@ -82,6 +82,9 @@ AT_WORK = frozenset(
 )
 FAILED = frozenset({Phase.FAILED, Phase.ROLLED_BACK})
 GOOD = frozenset({Phase.COMPATIBLE, Phase.DONE})
+UNANSWERED = frozenset({Phase.PENDING, Phase.AUDITING})
+OUTDATED = frozenset(Phase) - GOOD - UNANSWERED
+"""Phases of a node that needs a change, whether it may be made or not."""
 
 ROTATION = "Rotation"
 """The reason of the same kind of audit of a node that is not good: nobody has asked for it."""

@@ -468,6 +468,8 @@ def test_counts_and_versions() -> None:
     }
     assert obj["summary"] == {
         "matched": 6,
+        "upToDate": 2,
+        "outdated": 3,
         "compatible": 0,
         "done": 2,
         "working": 0,
