@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.api.kubectl_plugin import Plugin
 from tests.api.objects import AT, node_state, policy
 from tests.api.server import Collection, Server
 from tests.api.shipped import ROOT
+from tests.cluster import pki
 from tests.cluster.control import ControlPlane
 
 
@@ -146,3 +148,58 @@ class TestTrouble:
             done = plugin("status", kubeconfig=bare.kubeconfig)
         assert done.returncode == 1
         assert f"does not serve {names.API_VERSION} {names.POLICY_PLURAL}" in done.stderr
+
+
+class TestPreflight:
+    def test_what_the_api_server_says(self, plugin: Plugin, plane: ControlPlane) -> None:
+        done = plugin("preflight")
+        assert "API server: v1." in done.stdout
+        assert "you may create all that is installed" in done.stdout
+        assert "ValidatingAdmissionPolicy v1 is served" in done.stdout
+
+    def test_somebody_without_rights(
+        self, plugin: Plugin, plane: ControlPlane, tmp_path: Path
+    ) -> None:
+        poor = pki.issue(plane.pki, "poor", user="poor")
+        path = tmp_path / "poor"
+        pki.kubeconfig(path, server=plane.url, ca=pki.authority(plane.pki), pair=poor)
+        done = plugin("preflight", kubeconfig=path)
+        assert done.returncode == 1
+        assert "you may not create customresourcedefinitions, namespaces" in " ".join(
+            done.stdout.split()
+        )
+        assert "not known: nodes:" in done.stdout
+
+
+class TestCollect:
+    PLANTED = "hunter2-hunter2"
+
+    def test_a_bundle_without_secrets(
+        self, plugin: Plugin, fleet: str, node_states: Collection, server: Server, tmp_path: Path
+    ) -> None:
+        diff = f'+    "k8s_auth_token": "{self.PLANTED}",'
+        entry = {"at": AT, "kind": "apply", "diff": diff, "outcome": "Done"}
+        status = {"status": {"history": [entry]}}
+        assert node_states.patch("node-a", status, subresource="/status").ok
+        space_name = "cni-upgrade-agents"
+        path = f"/api/v1/namespaces/{space_name}"
+        space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space_name}}
+        assert server.request("POST", "/api/v1/namespaces", space).status in (201, 409)
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
+        secret["stringData"] = {"token": self.PLANTED}
+        assert server.request("POST", f"{path}/secrets", secret).ok
+        bundle = tmp_path / "b.tar.gz"
+        told = plugin.did("collect", "--output", str(bundle))
+        assert "without Secrets" in told
+        assert bundle.stat().st_mode & 0o777 == 0o600
+        with tarfile.open(bundle) as archive:
+            members = [m for m in archive.getmembers() if archive.extractfile(m)]
+            texts = {m.name: archive.extractfile(m).read().decode() for m in members}  # type: ignore[union-attr]
+        assert {"b/policies.json", "b/nodestates.json", "b/nodes.json"} <= texts.keys()
+        assert "StillBroken" in texts["b/nodestates.json"]
+        assert "k8s_auth_token" in texts["b/nodestates.json"]
+        assert not [name for name, text in texts.items() if self.PLANTED in text]
+        again = plugin("collect", "--output", str(bundle))
+        assert again.returncode == 1
+        assert "is there already" in again.stderr
+        assert server.request("DELETE", f"{path}/secrets/s").ok

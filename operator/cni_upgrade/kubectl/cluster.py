@@ -68,6 +68,10 @@ class Cluster:
         """All objects of a kind, with their metadata alone."""
         return self._pages(_path(resource), _METADATA, "items", {})
 
+    def raw(self, path: str, body: Object | None = None) -> Object:
+        """What a path answers: to a question where a body is given."""
+        return self._json("GET" if body is None else "POST", path, body=body)
+
     def apply(
         self, resource: Resource, name: str, body: Object, manager: str, *, force: bool = False
     ) -> Object:

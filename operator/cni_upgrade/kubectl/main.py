@@ -96,6 +96,16 @@ def parser() -> argparse.ArgumentParser:
     wait.add_argument(
         "--interval", type=float, default=2.0, metavar="SECONDS", help="between two looks (2)"
     )
+    verb("preflight", verbs.preflight, "say whether this cluster may take the operator")
+    collect = verb("collect", verbs.collect, "write a support bundle without secrets", agents)
+    collect.add_argument("-o", "--output", metavar="FILE", help="a new .tar.gz (by the time)")
+    for which in ("system", "proof"):
+        collect.add_argument(
+            f"--{which}-namespace",
+            default=f"cni-upgrade-{which}",
+            metavar="NAME",
+            help=f"(cni-upgrade-{which})",
+        )
     _switches(verb, forced, agents)
     return top
 

@@ -9,17 +9,20 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.api.parse import UnreadableResourceError, parse_node_state
 from cni_upgrade.kube.resources import NODE_STATES, NODES, POLICIES
-from cni_upgrade.kubectl import difference, forecast, switches
+from cni_upgrade.kubectl import bundle, difference, forecast, switches
+from cni_upgrade.kubectl import preflight as preflight_checks
 from cni_upgrade.kubectl import status as status_lines
 from cni_upgrade.kubectl import why as why_lines
 from cni_upgrade.kubectl.agent_logs import agent_pods
 from cni_upgrade.kubectl.cluster import Cluster
 from cni_upgrade.kubectl.errors import NotFoundError, PluginError
 from cni_upgrade.kubectl.fleet import Fleet, by_labels, fleet
+from cni_upgrade.kubectl.preflight_facts import facts
 from cni_upgrade.kubectl.terminal import Terminal, harmless
 from cni_upgrade.kubectl.waiting import progress
 from cni_upgrade.kubectl.watch import watch
@@ -150,6 +153,27 @@ def plan(ask: Ask, options: argparse.Namespace) -> int:
         if not options.policy or forecast.of_policy(state, options.policy)
     ]
     return show(forecast.lines(works, ask.terminal()))
+
+
+def preflight(ask: Ask, _: argparse.Namespace) -> int:
+    """Whether the cluster may take the operator; 1 where it may not."""
+    found = preflight_checks.checks(facts(ask.cluster()))
+    show(preflight_checks.lines(found, ask.terminal()))
+    return int(any(check.grade is preflight_checks.Grade.FAIL for check in found))
+
+
+def collect(ask: Ask, options: argparse.Namespace) -> int:
+    """Writes a support bundle."""
+    cluster, now = ask.cluster(), datetime.now(UTC)
+    path = Path(options.output or f"cni-upgrade-{now:%Y%m%dT%H%M%SZ}.tar.gz")
+    found = bundle.collect(
+        cluster, options.system_namespace, options.agents_namespace, options.proof_namespace
+    )
+    bundle.write(found, path, now)
+    told = [f"{path}: {len(found.files)} files, without Secrets and without what looks like one"]
+    if found.missing:
+        told.append(f"{len(found.missing)} things could not be had: missing.txt names them")
+    return show([*told, "Look through it before you hand it on."])
 
 
 def _each(names: Iterable[str], act: Callable[[str], list[str]]) -> int:
