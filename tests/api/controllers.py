@@ -50,7 +50,14 @@ class Controller:
     """One process of it, as the operator's service account."""
 
     def __init__(
-        self, config: Path, kubeconfig: Path, log: Path, name: str, lease_seconds: float
+        self,
+        config: Path,
+        kubeconfig: Path,
+        log: Path,
+        name: str,
+        lease_seconds: float,
+        *,
+        program: tuple[str, ...] = ("-m", "cni_upgrade.controller"),
     ) -> None:
         self.name, self.kubeconfig = name, kubeconfig
         self.metrics, self.health = _free_port(), _free_port()
@@ -60,7 +67,7 @@ class Controller:
         words += ["--lease-seconds", lease_seconds]
         with log.open("a") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cni_upgrade.controller", *map(str, words)],
+                [sys.executable, *program, *map(str, words)],
                 env={**os.environ, "PYTHONPATH": str(ROOT / "operator"), "POD_NAME": name},
                 stdout=out,
                 stderr=subprocess.STDOUT,
