@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ import yaml
 from cni_upgrade.agent.protocol.operation import Operation, PluginReport, Report, Source
 from tests.api.controllers import (
     AGENTS_ROLE,
+    LEASE_SECONDS,
     POLICIES,
     ROLE,
     ROOT,
     STATES,
+    Controller,
     World,
     applied,
     check_cured,
@@ -90,6 +93,33 @@ def test_a_rollout_and_the_silence_after_it(world: World, fleet: Fleet) -> None:
         assert it.get(it.health, "/healthz") == (200, '{"loop": "ok"}')
         assert it.end() == 0
         assert "told to end" in it.log
+
+
+def test_every_line_of_a_log_in_json_is_an_object(
+    world: World, fleet: Fleet, tmp_path: Path
+) -> None:
+    """Of a rollout, an admission policy that is missing, and the end."""
+    fleet.add(world.api, "node-a")
+    binding = "cni-upgrade-agent-pods-closed"
+    world.kubectl("delete", "validatingadmissionpolicybinding", binding)
+    program = ("-m", "cni_upgrade.controller", "--log-format=json")
+    log = tmp_path / "json.log"
+    it = Controller(world.config, world.kubeconfig, log, "json", LEASE_SECONDS, program=program)
+    try:
+        world.policy()
+        world.await_reason("Enforced")
+        eventually(lambda: "admission policy" in it.log, "it names the one that is missing")
+        assert it.end() == 0
+    finally:
+        it.process.kill()
+        it.process.wait()
+        world.kubectl("apply", "-k", str(ROOT))
+    lines = [json.loads(line) for line in it.log.splitlines()]
+    for line in lines:
+        assert line.keys() - {"error"} == {"time", "level", "logger", "message"}
+    [said] = [line for line in lines if line["level"] == "error"]
+    assert binding in said["message"]
+    assert "told to end" in {line["message"] for line in lines}
 
 
 def test_a_rollout_that_keeps_the_leases_of_other_drainers(world: World, fleet: Fleet) -> None:

@@ -45,3 +45,50 @@ ALERTS: Final[dict[str, Reason]] = {
     ),
 }
 """By the name of the alert."""
+
+STEPS: Final[dict[str, tuple[str, ...]]] = {
+    "CNIUpgradeNoLeader": (
+        "No pod runs, or none is Ready: `/readyz` on port 8080 of its node says why.",
+        "Pods are Ready and the Lease has a holder: Prometheus does not reach port 8080 of the "
+        "nodes, or scrapes nothing.",
+        "More than one leads: Prometheus scrapes the operators of two clusters. Add the label of "
+        "the cluster to the rule.",
+    ),
+    "CNIUpgradeNodeFailed": (
+        "`kubectl describe cns NODE` has the findings, the diff and the backup.",
+        "`cni-upgrade explain REASON` says what the label `reason` means.",
+        "Mend the cause, then annotate the node state with `cniupgrade.dev/retry`.",
+    ),
+    "CNIUpgradePolicyStalled": (
+        "The condition `Stalled` of the policy names the object and the next command.",
+        "`cni-upgrade explain REASON` says what the label `reason` means.",
+    ),
+    "CNIUpgradeManyFailures": (
+        "`DrainBlocked`: a disruption budget allows no eviction; the node state names the pod.",
+        "`AgentNotStarted`, `AuditLost`: nodes do not get the agent's image, or have no room.",
+        "`ProofInconclusive`: proof pods do not start for a reason that is not the network.",
+    ),
+    "CNIUpgradeStoppedLong": (
+        "The value of the annotation `cniupgrade.dev/stop` says why it was set.",
+        "`kubectl annotate namespace cni-upgrade-agents cniupgrade.dev/stop-` goes on.",
+    ),
+    "CNIUpgradePausedLong": (
+        "`spec.paused` or the annotation `cniupgrade.dev/paused` holds it.",
+        "Take it away to go on, or delete the policy if nobody wants the rollout any more.",
+    ),
+    "CNIUpgradeFails": (
+        "The log has a traceback. The controller tries again; `/readyz` is 503 until a pass is "
+        "well.",
+        "If it began with an upgrade of the operator, go back to the release before.",
+    ),
+    "CNIUpgradeRightsMissing": (
+        "The log and the condition name each right, for example `patch nodes`.",
+        "Apply `manifests/rbac.yaml` of the release that runs.",
+    ),
+    "CNIUpgradeFenceMissing": (
+        "The log names each policy that is missing, is not bound, or does not deny.",
+        "Apply `manifests/admission.yaml` of the release that runs.",
+        "Find out who took it away: agents run as root on the host's network.",
+    ),
+}
+"""What then: the cases that there are, and what to do in each."""

@@ -9,17 +9,19 @@ from difflib import get_close_matches
 from typing import Final
 
 from cni_upgrade.agent.protocol.errors import ABOUT
-from cni_upgrade.api.alerts import ALERTS
+from cni_upgrade.api.alerts import ALERTS, STEPS
 from cni_upgrade.api.node_reasons import NODE_REASONS
 from cni_upgrade.api.policy_reasons import POLICY_REASONS
 from cni_upgrade.api.reasons import Reason
 from cni_upgrade.cli.stories import STORIES
 from cni_upgrade.cni.findings import Code
 
+_ALERT: Final = "Alert"
+
 REASONS: Final[tuple[tuple[str, dict[str, Reason]], ...]] = (
     ("Reason of a node", NODE_REASONS),
     ("Reason of a policy", POLICY_REASONS),
-    ("Alert", ALERTS),
+    (_ALERT, ALERTS),
 )
 """What else than a code a word may be, and the words of that kind."""
 
@@ -80,6 +82,8 @@ def _reason(word: str, kind: str, reason: Reason) -> Iterator[str]:
     yield f"{word}: {reason.about}"
     yield from ("", f"{kind}. Who acts next: {reason.actor}.", "", "Look or act:")
     yield f"  {reason.command}"
+    if kind == _ALERT:
+        yield from ("", "Then:", *(f"  - {step}" for step in STEPS[word]))
 
 
 def _codes() -> dict[str, str]:

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from cni_upgrade import __version__
 from cni_upgrade.agent import signals
 from cni_upgrade.agent.protocol.contract import SCHEMA
 from cni_upgrade.cli import jsontext, options, verbs, yamltext
@@ -139,18 +140,9 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _version() -> str:
-    from importlib import metadata  # only where it is asked for: it costs a third of the start
-
-    try:
-        return metadata.version("cni-upgrade-operator")
-    except metadata.PackageNotFoundError:
-        return "unknown: not installed as a package"
-
-
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(f"cni-upgrade {_version()}")
+        print(f"cni-upgrade {__version__}")
         parser.exit()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cni_upgrade.agent.protocol.errors import ABOUT
-from cni_upgrade.api.alerts import ALERTS
+from cni_upgrade.api.alerts import ALERTS, STEPS
 from cni_upgrade.api.node_reasons import NODE_REASONS
 from cni_upgrade.api.policy_reasons import POLICY_REASONS
 from cni_upgrade.api.reasons import Reason
@@ -43,7 +43,8 @@ def _reasons(title: str, shown: str, reasons: dict[str, Reason]) -> Iterator[str
 def _runbook() -> Iterator[str]:
     yield "\n## Alerts\n\n[monitoring.md](../how-to/monitoring.md) has their rules.\n"
     for name, alert in ALERTS.items():
-        yield f"\n### {name}\n\n{alert.about} Begin with:\n\n```sh\n{alert.command}\n```\n"
+        yield f"\n### {name}\n\n{alert.about} Begin with:\n\n```sh\n{alert.command}\n```\n\n"
+        yield from (f"- {step}\n" for step in STEPS[name])
 
 
 def _codes(title: str, shown: str, codes: dict[str, str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cni_upgrade.agent.protocol.errors import ABOUT
-from cni_upgrade.api.alerts import ALERTS
+from cni_upgrade.api.alerts import ALERTS, STEPS
 from cni_upgrade.api.node_reasons import NODE_REASONS
 from cni_upgrade.api.policy_reasons import POLICY_REASONS
 from cni_upgrade.cli.main import main
@@ -77,3 +77,14 @@ def test_each_reason_is_a_sentence() -> None:
     for word, reason in {**NODE_REASONS, **POLICY_REASONS, **ALERTS}.items():
         assert reason.about.endswith("."), word
         assert len(reason.about.split()) <= 25, word
+
+
+def test_each_alert_says_what_then(capsys: Captured) -> None:
+    assert STEPS.keys() == ALERTS.keys()
+    for alert, steps in STEPS.items():
+        assert len(steps) >= 2, alert
+        assert main(["explain", alert]) == 0
+        shown = capsys.readouterr().out
+        for step in steps:
+            assert step.endswith("."), step
+            assert f"\n  - {step}\n" in shown

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cni_upgrade import __version__
 from tests.unit.agent.host import Host
 
 OPERATOR = Path(__file__).parents[3] / "operator"
@@ -172,4 +173,4 @@ def test_every_verb_tells_what_it_is_for() -> None:
         ran = shell('"$@"', *COMMAND, verb, "--help")
         assert (ran.returncode, ran.stderr) == (0, ""), verb
         assert f"usage: cni-upgrade {verb}" in ran.stdout
-    assert shell('"$@"', *COMMAND, "--version").stdout.startswith("cni-upgrade ")
+    assert shell('"$@"', *COMMAND, "--version").stdout == f"cni-upgrade {__version__}\n"
