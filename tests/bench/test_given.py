@@ -168,7 +168,7 @@ def test_where_an_operator_may_be_at_work_it_is_refused(
     try:
         crds = "customresourcedefinition.apiextensions.k8s.io"
         assert sorted(refused(plane, kubeconfig, tmp_path)) == [
-            "CNIUpgradePolicy cni is there",
+            "CNIUpgradePolicy fleet is there",
             f"{crds}/cninodestates.cniupgrade.dev is there: an operator may be at work",
             f"{crds}/cniupgradepolicies.cniupgrade.dev is there: an operator may be at work",
             f"namespace/{SYSTEM} is there: an operator may be at work",
