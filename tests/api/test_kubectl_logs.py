@@ -9,9 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from cni_upgrade.agent.protocol.operation import Kind
 from cni_upgrade.api import names
 from tests.api.kubectl_plugin import Plugin
 from tests.api.server import Server
+from tests.api.shipped import agent_pod
 from tests.cluster import pki
 from tests.cluster.control import ControlPlane
 
@@ -64,26 +66,25 @@ def node(server: Server, name: str, port: int) -> None:
 
 
 def pod(server: Server, name: str, node: str) -> None:
+    """The pod of an audit, as the controller makes it, so that the agent fence lets it in."""
+    made = agent_pod(Kind.AUDIT)
     labels = {names.LABEL_COMPONENT: "agent"}
     if len(node) <= 63:
         labels[names.LABEL_NODE] = node
-    meta = {"name": name, "labels": labels, "annotations": {names.LABEL_NODE: node}}
-    spec = {"nodeName": node, "containers": [{"name": "agent", "image": "agent:1"}]}
-    made = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+    made["metadata"] |= {"name": name, "labels": labels, "annotations": {names.LABEL_NODE: node}}
+    made["spec"]["nodeName"] = node
     answer = server.request("POST", f"/api/v1/namespaces/{AGENTS}/pods", made)
     assert answer.ok, answer.message
 
 
-def test_of_the_newest_agent_and_of_all(plugin: Plugin, server: Server, kubelet: int) -> None:
-    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": AGENTS}}
-    assert server.request("POST", "/api/v1/namespaces", space).status in (201, 409)
+def test_of_the_newest_agent_and_of_all(plugin: Plugin, shipped: Server, kubelet: int) -> None:
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
     path = f"/api/v1/namespaces/{AGENTS}/serviceaccounts"
-    assert server.request("POST", path, account).status in (201, 409)
+    assert shipped.request("POST", path, account).status in (201, 409)
     for name in ("node-log", LONG):
-        node(server, name, kubelet)
-    pod(server, "audit-1", "node-log")
-    pod(server, "apply-2", LONG)
+        node(shipped, name, kubelet)
+    pod(shipped, "audit-1", "node-log")
+    pod(shipped, "apply-2", LONG)
     # What a terminal would obey is shown and not sent.
     assert plugin.did("logs", "node-log") == "log of audit-1\\x1b[2J\n"
     assert plugin.did("logs", LONG) == "log of apply-2\\x1b[2J\n"
