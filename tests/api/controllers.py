@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from cni_upgrade.api import names
+from tests import operator_config
 from tests.api import kubectl, objects
 from tests.api.audit_log import AuditLog
 from tests.api.nodes import JOBS, NODES, Fleet, Object, Patient
@@ -100,9 +101,8 @@ class World:
         self.api = Patient(plane.kubeconfig)
         self.server = Server(plane.kubeconfig)
         self.kubectl("apply", "-k", str(ROOT))
-        shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text())
         self.config = folder / "config.yaml"
-        self.config.write_text(shipped["data"]["config.yaml"])
+        self.config.write_text(operator_config.text())
         self._tokens = 0
         self._started = 0
         self._audit_log = AuditLog(plane.audit_log)

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cni_upgrade.agent.protocol.operation import FileOrder, Kind, Operation, Paths
 from cni_upgrade.planner.node.manifests import agent_job
-from cni_upgrade.planner.world.operator_config import OperatorConfig, parse
+from tests import operator_config
 from tests.api.server import MERGE_PATCH, Answer, Server
 from tests.api.spaces import ACCOUNT, AGENTS, pods
 
@@ -21,20 +19,16 @@ def try_pod(server: Server, pod: Object) -> Answer:
     return server.request("POST", path, pod)
 
 
-def config() -> OperatorConfig:
-    shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text(encoding="utf-8"))
-    return parse(yaml.safe_load(shipped["data"]["config.yaml"]))
-
-
 def agent_pod(kind: Kind = Kind.APPLY, preset: str = "auto") -> Object:
     """The pod that the controller's own Job makes."""
-    found = config().preset(preset)
+    config = operator_config.shipped()
+    found = config.preset(preset)
     assert found is not None
     first = Paths(
         conf_dirs=found.conf_dirs if kind is Kind.AUDIT else found.conf_dirs[-1:],
         bin_dirs=found.bin_dirs,
         cache_dir=found.cache_dir,
-        state_dir=config().state_dir,
+        state_dir=config.state_dir,
     )
     operation = Operation(
         id=f"{kind}-0123456789abcdef0123",
@@ -46,7 +40,7 @@ def agent_pod(kind: Kind = Kind.APPLY, preset: str = "auto") -> Object:
         files=(FileOrder("10-x.conflist", "0" * 64, "1.0.0"),) if kind is Kind.APPLY else (),
         backup="20261123T225404Z-3f2a9c1b" if kind is Kind.RESTORE else None,
     )
-    template = agent_job(operation.id, operation, found, config(), cache=True)["spec"]["template"]
+    template = agent_job(operation.id, operation, found, config, cache=True)["spec"]["template"]
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -7,16 +7,17 @@ import pytest
 
 from cni_upgrade.agent.protocol.operation import Kind
 from cni_upgrade.planner.node.manifests import proof_pod
+from tests import operator_config
 from tests.api.break_outs import BREAK_OUTS, first
 from tests.api.server import MERGE_PATCH, Answer, Server
-from tests.api.shipped import agent_pod, config, try_pod
+from tests.api.shipped import agent_pod, try_pod
 from tests.api.spaces import AGENTS, pods
 from tests.api.waiting import eventually
 
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 
 
-@pytest.mark.parametrize("preset", ["auto", *config().presets])
+@pytest.mark.parametrize("preset", ["auto", *operator_config.shipped().presets])
 @pytest.mark.parametrize("kind", list(Kind))
 def test_the_controllers_own_agents_are_let_in(shipped: Server, kind: Kind, preset: str) -> None:
     answer = try_pod(shipped, agent_pod(kind, preset))
@@ -25,7 +26,7 @@ def test_the_controllers_own_agents_are_let_in(shipped: Server, kind: Kind, pres
 
 
 def test_the_controllers_own_proof_pods_are_let_in(shipped: Server) -> None:
-    answer = try_pod(shipped, proof_pod("proof", "apply-0", "node-a", config()))
+    answer = try_pod(shipped, proof_pod("proof", "apply-0", "node-a", operator_config.shipped()))
     assert answer.ok, answer.message
 
 
@@ -52,7 +53,7 @@ def test_an_agent_may_be_given_room(shipped: Server) -> None:
 
 def test_an_agent_may_come_from_a_private_registry(shipped: Server) -> None:
     """As the API server puts the pull secrets of a ServiceAccount into its pods."""
-    for pod in (agent_pod(), proof_pod("proof", "apply-0", "node-a", config())):
+    for pod in (agent_pod(), proof_pod("proof", "apply-0", "node-a", operator_config.shipped())):
         pod["spec"]["imagePullSecrets"] = [{"name": "registry"}]
         answer = try_pod(shipped, pod)
         assert answer.ok, answer.message
@@ -197,6 +198,6 @@ def test_the_fence_stands_around_agents_alone(shipped: Server) -> None:
 
 
 def test_a_proof_pod_on_the_host_network_is_refused(shipped: Server) -> None:
-    pod = proof_pod("proof", "apply-0", "node-a", config())
+    pod = proof_pod("proof", "apply-0", "node-a", operator_config.shipped())
     pod["spec"]["hostNetwork"] = True
     assert "violates PodSecurity" in try_pod(shipped, pod).message

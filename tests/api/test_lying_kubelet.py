@@ -9,11 +9,12 @@ import pytest
 
 from cni_upgrade.api import names
 from cni_upgrade.planner.node.manifests import proof_pod
+from tests import operator_config
 from tests.api.controllers import World
 from tests.api.kubelets import kubelet
 from tests.api.nodes import Fleet, Object, job_of
 from tests.api.server import MERGE_PATCH, Answer, Server
-from tests.api.shipped import NODE, agent_pod, config
+from tests.api.shipped import NODE, agent_pod
 from tests.api.spaces import AGENTS, PROOF, pods
 from tests.api.waiting import eventually
 from tests.cluster.control import ControlPlane
@@ -107,7 +108,9 @@ def test_a_kubelet_makes_no_pod_that_passes_for_one_of_ours(
     plane: ControlPlane, shipped: Server, namespace: str
 ) -> None:
     """As a mirror of a static pod, which a kubelet may make in any namespace."""
-    pod = proof_pod("proof-new-0123456789abcdef0123", "apply-0", "node-2", config())
+    pod = proof_pod(
+        "proof-new-0123456789abcdef0123", "apply-0", "node-2", operator_config.shipped()
+    )
     pod["spec"] = {"nodeName": "shipped-node", **pod["spec"]}
     for dropped in ("affinity", "priorityClassName", "preemptionPolicy"):
         del pod["spec"][dropped]

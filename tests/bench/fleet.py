@@ -26,7 +26,8 @@ from typing import Any
 from cni_upgrade.api import names
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.resources import LEASES, NODES, POLICIES
-from cni_upgrade.planner.world.operator_config import OperatorConfig, parse
+from cni_upgrade.planner.world.operator_config import OperatorConfig
+from tests import operator_config
 from tests.api.waiting import eventually
 from tests.bench import kwok
 from tests.bench.answers import Answers, recorded
@@ -35,7 +36,7 @@ from tests.bench.cluster import NODE_LEASES, Cluster
 from tests.bench.controller import Controller, quantile
 from tests.bench.figures import Case, Figures, table
 from tests.bench.foreign import RefusedError, found
-from tests.bench.installation import Installation, shipped_config
+from tests.bench.installation import Installation
 from tests.bench.interrupts import Interrupts
 from tests.bench.planning import plan_times
 from tests.bench.requests import Log, Request
@@ -132,7 +133,7 @@ def measure(case: Case, kubeconfig: Path | None = None) -> Figures:
     """
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        answers = recorded(folder / "host", parse(shipped_config()))
+        answers = recorded(folder / "host", operator_config.shipped())
         stages = kwok.stages(answers, case.pace, case.heartbeat)
         given = None if kubeconfig is None else nullcontext(found(kubeconfig, folder))
         place = given or own(case.qps, apart=case.apart)

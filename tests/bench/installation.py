@@ -15,6 +15,7 @@ import yaml
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.resources import NAMESPACES, Resource
 from cni_upgrade.planner.world.operator_config import OperatorConfig, parse
+from tests import operator_config
 from tests.api.spaces import AGENTS, OPERATOR, PROOF, SYSTEM
 from tests.api.waiting import eventually
 from tests.bench.cluster import Cluster, kubectl
@@ -72,7 +73,7 @@ class Installation:
 
     def configure(self, folder: Path, parallel: int) -> OperatorConfig:
         """Leave in a folder what the controller is started with: its configuration and account."""
-        config = shipped_config()
+        config = operator_config.document()
         config["auditParallel"] = parallel
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         words = ("create", "token", "-n", SYSTEM, OPERATOR, "--duration=10h")
@@ -115,10 +116,3 @@ class Installation:
             return any(each["metadata"]["name"] == "default" for each in accounts)
 
         return self._cluster.ask(listed)
-
-
-def shipped_config() -> Object:
-    """The configuration that the manifests bring."""
-    shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text())
-    config: Object = yaml.safe_load(shipped["data"]["config.yaml"])
-    return config

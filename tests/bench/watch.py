@@ -15,13 +15,12 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
-
 from cni_upgrade.controller import config_file
 from cni_upgrade.controller.leader_lease import micro_time
 from cni_upgrade.kube.client import Client
 from cni_upgrade.kube.resources import LEASES, NODE_STATES
 from cni_upgrade.kube.rights import LEASE
+from tests import operator_config
 from tests.bench import records
 from tests.bench.answers import recorded
 from tests.bench.cluster import Cluster, Object
@@ -72,8 +71,7 @@ def main(number: int) -> None:
         folder = Path(tmp)
         cluster = Cluster(plane.kubeconfig, folder)
         cluster.kubectl("apply", "-k", str(ROOT))
-        shipped = yaml.safe_load((ROOT / "manifests/config.yaml").read_text())
-        (folder / "config.yaml").write_text(shipped["data"]["config.yaml"])
+        (folder / "config.yaml").write_text(operator_config.text())
         shutil.copy2(plane.kubeconfig, folder / "kubeconfig")
         config = config_file.read(folder / "config.yaml")
         (folder / "host").mkdir()

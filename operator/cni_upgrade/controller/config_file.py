@@ -1,4 +1,4 @@
-"""The operator's own configuration: a file, which the kubelet brings up to date while we run."""
+"""The operator's own configuration: files of a ConfigMap, brought up to date while we run."""
 
 from __future__ import annotations
 
@@ -13,23 +13,43 @@ from cni_upgrade.planner.world.operator_config import ConfigError, OperatorConfi
 log = logging.getLogger(__name__)
 
 CONFIG = Path("/etc/cni-upgrade-operator/config.yaml")
-AGAIN = 5.0  # seconds between two looks at the file
+AGENT_IMAGE = "agentImage"
+"""A key of its own, beside config.yaml: kustomize and Helm reach an image that is a whole value."""
+AGAIN = 5.0  # seconds between two looks at the files
 
 
 def read(path: Path) -> OperatorConfig:
-    """What the file says. Raises ConfigError that names the file or the fields."""
+    """What the file says, and the file `agentImage` beside it where there is one.
+
+    Raises ConfigError that names the file or the fields.
+    """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"operator configuration {path}: {error.strerror}") from error
+        document = yaml.safe_load(_text(path))
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         text = " ".join(str(error).split())
         raise ConfigError(f"operator configuration {path}: not YAML: {text}") from error
+    beside = path.with_name(AGENT_IMAGE)
+    if beside.exists() and isinstance(document, dict):
+        if AGENT_IMAGE in document:
+            raise ConfigError(
+                f"operator configuration: {AGENT_IMAGE} stands in {path} and in {beside}: "
+                f"expected one of them; take it out of {path.name}"
+            )
+        document[AGENT_IMAGE] = _text(beside).strip()
     return parse(document)
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"operator configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"operator configuration {path}: not YAML: {error}") from error
+
+
 async def changed(path: Path, ours: OperatorConfig) -> None:
-    """Until the file says something else. What is wrong with it is logged and changes nothing: a
+    """Until the files say something else. What is wrong with it is logged and changes nothing: a
     process that began anew with that would not start."""
     said = ""
     while True:

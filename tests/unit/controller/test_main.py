@@ -24,9 +24,10 @@ from cni_upgrade.controller.main import main, run
 from cni_upgrade.controller.permissions import Permissions
 from cni_upgrade.kube.client import Client
 from cni_upgrade.planner.world.decisions import Emit
+from tests import operator_config
 from tests.unit.controller.kube_model import KUBECONFIG, Made, silence
 from tests.unit.controller.passes import becomes
-from tests.unit.controller.under_kopf import free_port, shipped_config
+from tests.unit.controller.under_kopf import free_port
 from tests.unit.planner.node_model import SimNode
 
 
@@ -52,9 +53,12 @@ def refused(
         (b"\xff\xfe\x00", "config.yaml: not YAML: 'utf-8' codec"),
         (b"a: 2026-99-99", "config.yaml: not YAML: month must be"),
         (b"", "operator configuration: the document: "),
-        (shipped_config().encode() + b"agentImagee: x\n", "operator configuration: agentImagee: "),
         (
-            shipped_config().replace("/etc/cni/net.d", "etc/cni").encode(),
+            operator_config.text().encode() + b"agentImagee: x\n",
+            "operator configuration: agentImagee: ",
+        ),
+        (
+            operator_config.text().replace("/etc/cni/net.d", "etc/cni").encode(),
             "'etc/cni' is not an absolute",
         ),
     ],
@@ -72,10 +76,29 @@ def test_a_wrong_configuration(
     assert said in refused(monkeypatch, capsys, "--config", path)
 
 
+def test_the_agents_image_may_stand_beside_the_rest(tmp_path: Path) -> None:
+    """As the kubelet brings the ConfigMap: a file for each key."""
+    for key, value in operator_config.data().items():
+        (tmp_path / key).write_text(value)
+    assert config_file.read(tmp_path / "config.yaml") == operator_config.shipped()
+    (tmp_path / "agentImage").write_text("example.com/agent:2\n")
+    assert config_file.read(tmp_path / "config.yaml").image_of_proofs == "example.com/agent:2"
+
+
+def test_an_agents_image_that_stands_twice_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yaml").write_text(operator_config.text())
+    (tmp_path / "agentImage").write_text("example.com/agent:2")
+    said = refused(monkeypatch, capsys, "--config", tmp_path / "config.yaml")
+    assert "agentImage stands in" in said
+    assert "take it out of config.yaml" in said
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
     config, kubeconfig = tmp_path / "config.yaml", tmp_path / "kubeconfig"
-    config.write_text(shipped_config())
+    config.write_text(operator_config.text())
     kubeconfig.write_text(KUBECONFIG.replace("SERVER", "http://127.0.0.1:9"))
     return config, kubeconfig
 
@@ -106,10 +129,10 @@ async def test_another_configuration_ends_the_process(
         living = asyncio.create_task(run(config_file.read(config), words))
         config.write_text("agentImage: [")
         await becomes(lambda: "the one before stays: operator configuration" in caplog.text)
-        config.write_text(shipped_config() + "\n")
+        config.write_text(operator_config.text() + "\n")
         await asyncio.sleep(0.3)
         assert not living.done(), "neither a wrong one nor the same one"
-        config.write_text(shipped_config().replace("agent:dev", "agent:new"))
+        config.write_text(operator_config.text().replace("agent:dev", "agent:new"))
         await living
     assert "the configuration was changed: the process ends" in caplog.text
 

@@ -9,17 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import yaml
-
 from cni_upgrade.controller import config_file, kopf_handlers
 from cni_upgrade.controller.controller import Controller
 from cni_upgrade.kube.client import connect
-
-SHIPPED = Path(__file__).parents[3] / "manifests" / "config.yaml"
-
-
-def shipped_config() -> str:
-    return str(yaml.safe_load(SHIPPED.read_text())["data"]["config.yaml"])
+from tests import operator_config
 
 
 def free_port() -> int:
@@ -34,7 +27,7 @@ async def running(
 ) -> AsyncIterator[tuple[Controller, asyncio.Task[None], int]]:
     """The controller, kopf's task and the port of its liveness probe."""
     path = folder / "config.yaml"
-    path.write_text(shipped_config())
+    path.write_text(operator_config.text())
     words = argparse.Namespace(config=path, lease_seconds=15.0, metrics_port=0, health_port=0)
     api = await connect("test", str(kubeconfig) if kubeconfig else None)
     controller = Controller(api, config_file.read(path), words)

@@ -15,7 +15,8 @@ from cni_upgrade.controller import admission_policies
 from cni_upgrade.controller.config_file import CONFIG
 from cni_upgrade.kube import rights
 from cni_upgrade.planner.node.manifests import PRIORITY_CLASS
-from cni_upgrade.planner.world.operator_config import OperatorConfig, Preset, parse
+from cni_upgrade.planner.world.operator_config import OperatorConfig, Preset
+from tests import operator_config
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "manifests"
@@ -59,8 +60,8 @@ def data() -> dict[str, str]:
 
 
 @pytest.fixture
-def config(data: dict[str, str]) -> OperatorConfig:
-    return parse(yaml.safe_load(data["config.yaml"]))
+def config() -> OperatorConfig:
+    return operator_config.shipped()
 
 
 def test_the_kustomizations_name_every_file() -> None:
@@ -69,6 +70,8 @@ def test_the_kustomizations_name_every_file() -> None:
     crds = {str(p.relative_to(ROOT)) for p in (ROOT / "crds").glob("*.yaml")}
     assert set(top["resources"]) == crds | {"manifests"}
     assert set(inner["resources"]) == {p.name for p in FILES}
+    assert top["transformers"] == ["manifests/agent-image"]
+    assert inner["configurations"] == ["agent-image/images.yaml"]
 
 
 def test_no_two_objects_are_the_same() -> None:
@@ -145,6 +148,7 @@ def test_the_controller_has_no_right_on_its_own_node(pod: Object) -> None:
     [mount] = container["volumeMounts"]
     assert mount["readOnly"] is True
     assert f"{mount['mountPath']}/config.yaml" == str(CONFIG)
+    assert "items" not in volume["configMap"], "both keys become files"
     assert not {"hostPID", "hostIPC"} & set(pod)
 
 

@@ -176,7 +176,7 @@ def proof_pod(name: str, operation: str, node: str, config: OperatorConfig) -> d
             "containers": [
                 {
                     "name": "proof",
-                    "image": config.proof_image,
+                    "image": config.image_of_proofs,
                     "imagePullPolicy": config.image_pull_policy,
                     "command": list(config.proof_command),
                     # No requests: a proof must find room on a full node.

@@ -1,7 +1,7 @@
 """The operator's own configuration: images, host folders and limits that no policy may choose.
 
 Whoever edits a policy is not root on the nodes, so what is mounted and what is run there stands in
-a ConfigMap of the operator's namespace (`manifests/config.yaml`, key `config.yaml`).
+a ConfigMap of the operator's namespace (`manifests/config.yaml`).
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ class OperatorConfig(_Section):
     """What the operator may do, set by whoever installs it."""
 
     agent_image: Image
-    proof_image: Image
+    proof_image: Image | None = None
+    """None: the agent's, which is on each node already when a proof starts."""
     proof_command: tuple[str, ...] = ("sleep", "3600")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     namespaces: Namespaces = Namespaces()
@@ -181,6 +182,11 @@ class OperatorConfig(_Section):
             if runtime == each.runtime or runtime.startswith(f"{each.runtime}.")
         ]
         return max(meant, key=lambda each: len(each.runtime)).libcni if meant else None
+
+    @property
+    def image_of_proofs(self) -> str:
+        """What the proof pods run."""
+        return self.proof_image or self.agent_image
 
     def preset(self, name: str) -> Preset | None:
         """The folders that a policy's `paths` stands for; None where it is not allowed here."""

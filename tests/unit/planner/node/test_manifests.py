@@ -15,7 +15,8 @@ import yaml
 from cni_upgrade.agent.protocol.operation import FileOrder, Kind, Operation, Paths
 from cni_upgrade.api import names
 from cni_upgrade.planner.node.manifests import PRIORITY_CLASS, agent_job, proof_pod
-from cni_upgrade.planner.world.operator_config import OperatorConfig, Preset, parse
+from cni_upgrade.planner.world.operator_config import OperatorConfig, Preset
+from tests import operator_config
 
 MANIFESTS = Path(__file__).parents[4] / "manifests"
 Body = dict[str, Any]
@@ -37,13 +38,7 @@ def said(variable: str) -> set[str]:
     return set(re.findall(r"'([^']+)'", text))
 
 
-CONFIG: OperatorConfig = parse(
-    next(
-        yaml.safe_load(obj["data"]["config.yaml"])
-        for obj in objects("config.yaml")
-        if obj["kind"] == "ConfigMap"
-    )
-)
+CONFIG: OperatorConfig = operator_config.shipped()
 PRESETS: dict[str, Preset] = {"auto": CONFIG.auto, **CONFIG.presets}
 [IMAGE] = said("agentImage")
 [STATE_FOLDER] = said("stateFolder")
