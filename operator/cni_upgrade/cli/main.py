@@ -12,16 +12,19 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from cni_upgrade import __version__
 from cni_upgrade.agent import signals
 from cni_upgrade.agent.protocol.contract import SCHEMA
-from cni_upgrade.cli import jsontext, options, verbs, yamltext
+from cni_upgrade.cli import colours, jsontext, options, verbs, yamltext
 from cni_upgrade.cli.answer import COULD_NOT, Answer, CannotError
 from cni_upgrade.cli.schema import Failure
 
 _CODES = "Exit codes: 0 nothing to do (or done), 1 something was found, 2 it could not be done."
+
+
+_Kinds: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class _UsageError(SystemExit):
@@ -70,7 +73,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files are bytes, not text
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if asked.verb is None:
+        # Not 0: a script whose verb is an empty variable would read "nothing to do".
+        parser.print_help()
+        return COULD_NOT
     if sys.stdout is None:  # `>&-`; known before anything is written
         return _complain("standard output is closed: there is nowhere to answer")
     answer: Answer = asked.verb(asked)
@@ -111,8 +119,9 @@ def _show(answer: Answer, output: str) -> None:
     elif output == "yaml":
         print(yamltext.dump(answer.document), end="")
     else:
+        paint = colours.paint if colours.wanted(sys.stdout, os.environ) else str
         for line in answer.lines:
-            print(_harmless(line))
+            print(paint(_harmless(line)))
         patch = answer.patch
         print(_harmless(patch, "\t\n") if sys.stdout.isatty() else patch, end="")
     sys.stdout.flush()
@@ -146,24 +155,15 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = _Parser(
-        prog="cni-upgrade",
-        description="Finds and cures CNI configs whose cniVersion runtimes and plugins no longer "
-        "forgive. audit, plan and diff write nothing.",
-        epilog=_CODES,
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    kinds = parser.add_subparsers(required=True, metavar="VERB", title="verbs")
-    machine, aim, output = options.machine(), options.aim(), options.output()
+def _add_looking(kinds: _Kinds, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """The verbs that write nothing."""
     for name, verb, text in (
         ("audit", verbs.audit, "say what works, what breaks, and why; writes nothing"),
         ("plan", verbs.plan, "say which file would be written at which version; writes nothing"),
         ("diff", verbs.diff, "show the lines that an apply would change; writes nothing"),
     ):
-        kind = kinds.add_parser(
-            name, parents=[machine, aim, output], help=text, description=text, epilog=_CODES
-        )
+        example = f"Example: cni-upgrade {name} --runtime containerd://1.6.2. {_CODES}"
+        kind = kinds.add_parser(name, parents=parents, help=text, description=text, epilog=example)
         kind.add_argument(
             "files",
             nargs="*",
@@ -181,14 +181,16 @@ def _parser() -> argparse.ArgumentParser:
                 "today, e.g. 'containerd>=2.0' or 'cri-o>=1.24'; may be given again",
             )
         kind.set_defaults(verb=verb)
+
+
+def _add_changing(kinds: _Kinds, parents: Sequence[argparse.ArgumentParser]) -> None:
+    """The verbs that write, and the one that lists what they have kept."""
     for name, verb, text in (
         ("apply", verbs.apply, "back up and write what the plan says"),
         ("restore", verbs.restore, "put a backup back, unless that would strand pods that run"),
         ("backups", verbs.backups, "list the backups"),
     ):
-        kind = kinds.add_parser(
-            name, parents=[machine, aim, output], help=text, description=text, epilog=_CODES
-        )
+        kind = kinds.add_parser(name, parents=parents, help=text, description=text, epilog=_CODES)
         if name == "restore":
             kind.add_argument("backup", metavar="BACKUP", help="its id, as `backups` lists it")
             kind.add_argument(
@@ -198,6 +200,21 @@ def _parser() -> argparse.ArgumentParser:
                 "are deleted; then the exit code is 1. Pods that came since are never stranded",
             )
         kind.set_defaults(verb=verb)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = _Parser(
+        prog="cni-upgrade",
+        description="Finds and cures CNI configs whose cniVersion runtimes and plugins no longer "
+        "forgive. audit, plan and diff write nothing.",
+        epilog=f"Example: cni-upgrade audit --runtime containerd://1.6.2. {_CODES}",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    kinds = parser.add_subparsers(metavar="VERB", title="verbs")
+    parser.set_defaults(verb=None)
+    parents = [options.machine(), options.aim(), options.output()]
+    _add_looking(kinds, parents)
+    _add_changing(kinds, parents)
     text = "tell what a finding, a reason of a status or an alert means, and what to do"
     explaining = kinds.add_parser("explain", help=text, description=text)
     explaining.add_argument("code", nargs="?", metavar="WORD", help="e.g. F1; none: list them all")

@@ -1,9 +1,8 @@
 """Tables that explain themselves: a title that says what is shown, reasons beneath their row.
 
-What decides stands last, where a terminal shows it: the verdict, and the command that comes next.
+A look leads with its verdict, and ends with the command that comes next.
 """
 
-import shutil
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,15 +13,15 @@ from cni_upgrade.agent.protocol.contract import Kind
 from cni_upgrade.agent.protocol.paths import PRESET
 from cni_upgrade.agent.protocol.report import Report, Source
 from cni_upgrade.agent.protocol.result import Outcome, Result
+from cni_upgrade.cli.finding_groups import grouped_findings
 from cni_upgrade.cli.look import Look
 from cni_upgrade.cli.stories import STORIES
+from cni_upgrade.cli.wrapping import BENEATH, width, wrapped
 from cni_upgrade.cni.facts import Sandbox
 from cni_upgrade.cni.findings import Code, Finding, Severity, shown
 from cni_upgrade.cni.judgement import Action, FileReport, Verdict
 
-_NARROWEST, _WIDEST = 60, 100
 _SHORT_ID = 12  # as `crictl ps` shows them
-_BENEATH = " " * 6
 
 _VERDICTS = {
     Verdict.COMPATIBLE: "nothing is to be done",
@@ -58,6 +57,7 @@ Row = tuple[Sequence[str], Sequence[str]]
 def of_look(look: Look) -> Iterator[str]:
     """What was found, what works, what is wrong, and the verdict."""
     report = look.report
+    yield from _verdict(look)
     yield from _head(look)
     if report.files:
         yield from _table(
@@ -96,14 +96,14 @@ def of_look(look: Look) -> Iterator[str]:
                 for each in report.readiness
             ],
         )
-    yield from _findings(report.findings)
-    yield from _verdict(look)
+    yield from grouped_findings(report.findings)
+    yield from _more(look)
 
 
 def of_story(told: Sequence[str]) -> Iterator[str]:
     """What a code means: each paragraph wrapped, the sources as they are."""
     for line in told:
-        yield from [line] if line.startswith(" ") or not line else _wrapped(line, "")
+        yield from [line] if line.startswith(" ") or not line else wrapped(line, "")
 
 
 def of_plan(look: Look) -> Iterator[str]:
@@ -114,9 +114,10 @@ def of_plan(look: Look) -> Iterator[str]:
     if files:
         yield from _plan(files, look.report.findings)
     elif look.blocked:
-        yield from (line for each in look.faults[:1] for line in _wrapped(each.message, ""))
+        yield from (line for each in look.faults[:1] for line in wrapped(each.message, ""))
         yield ""
     yield from _verdict(look)
+    yield from _more(look)
 
 
 def _plan(files: Sequence[FileReport], findings: Sequence[Finding]) -> Iterator[str]:
@@ -145,7 +146,7 @@ def of_changes(result: Result, where: str) -> Iterator[str]:
     """How an apply or a restore ended; `where`: the options that a command takes to come there."""
     yield f"{result.kind} {result.id}: {result.outcome}"
     if result.error is not None:
-        yield from _wrapped(f"{result.error.code}: {result.error.message}", "")
+        yield from wrapped(f"{result.error.code}: {result.error.message}", "")
     for change in result.changes:
         yield change.told
         yield from (line.expandtabs() for line in change.diff.splitlines())
@@ -154,7 +155,9 @@ def of_changes(result: Result, where: str) -> Iterator[str]:
     report = result.report
     if report is not None and result.outcome is not Outcome.REFUSED:  # else it is as it was
         yield ""
-        yield from _findings([each for each in report.findings if each.severity != Severity.INFO])
+        yield from grouped_findings(
+            [each for each in report.findings if each.severity != Severity.INFO]
+        )
         yield from _label("Verdict", f"{report.verdict}: {_meaning(report)}")
 
 
@@ -234,7 +237,7 @@ def _who(sandboxes: Sequence[Sandbox]) -> str:
 def _label(name: str, text: str) -> Iterator[str]:
     yield from textwrap.wrap(
         text,
-        _width(),
+        width(),
         initial_indent=f"{name:<7}  ",
         subsequent_indent=" " * 9,
         break_long_words=False,
@@ -264,15 +267,6 @@ def _pods(report: Report) -> Iterator[str]:
         yield from _table("What works today", ("", "TODAY"), rows)
 
 
-def _findings(findings: Sequence[Finding]) -> Iterator[str]:
-    for finding in findings:
-        where = "" if finding.component in finding.message else f"{finding.component}: "
-        yield f"{finding.severity} {finding.code}"
-        yield from _wrapped(f"{where}{finding.message}", _BENEATH)
-        yield from _wrapped(f"to do: {finding.action}", _BENEATH)
-        yield ""
-
-
 def _verdict(look: Look) -> Iterator[str]:
     verdict, meaning = look.report.verdict, _meaning(look.report)
     if look.path is not None and verdict is Verdict.REWRITE:
@@ -280,9 +274,13 @@ def _verdict(look: Look) -> Iterator[str]:
     elif verdict is Verdict.REWRITE and look.named:
         meaning = f"{meaning}; give each the options that were given here"
     yield from _label("Verdict", f"{verdict}: {meaning}")
+
+
+def _more(look: Look) -> Iterator[str]:
+    """Where the first finding is told at length."""
     told = next((each.code for each in look.report.findings if each.code in STORIES), None)
     if told is not None:
-        yield f"         `cni-upgrade explain {told}` tells more"
+        yield f"`cni-upgrade explain {told}` tells more"
     if look.path is not None:
         yield ""
 
@@ -317,21 +315,5 @@ def _table(title: str, header: Sequence[str], rows: Sequence[Row]) -> Iterator[s
         padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
         yield f"  {'  '.join(padded)}".rstrip()
         for note in notes:
-            yield from _wrapped(note, _BENEATH)
+            yield from wrapped(note, BENEATH)
     yield ""
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    """Lines no wider than the terminal, and never than what the eye follows; words stay whole."""
-    return textwrap.wrap(
-        text,
-        _width(),
-        initial_indent=indent,
-        subsequent_indent=indent or "    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _width() -> int:
-    return min(_WIDEST, max(_NARROWEST, shutil.get_terminal_size((_WIDEST, 24)).columns))

@@ -494,3 +494,11 @@ def test_the_machine_beneath_a_root_has_its_own_name(host: Host, capsys: Capture
     (host.root / "etc/hostname").write_text("node-a\n")
     ask(host, "audit", "-o", "json")
     assert json.loads(capsys.readouterr().out)["node"] == "node-a"
+
+
+def test_no_verb_shows_the_help(capsys: Captured) -> None:
+    """And is not 0: that would be "nothing to do" to a script whose verb is empty."""
+    assert main([]) == 2
+    shown = capsys.readouterr()
+    assert "Example: cni-upgrade audit" in shown.out
+    assert not shown.err

@@ -20,7 +20,6 @@ POSITIONAL = 6
 
 KNOWN = {
     "agent/protocol/report.py": 371,
-    "cli/main.py:_parser": 61,
     "cli/schema.py": 410,
     "cli/schema.py:_parts": 177,
     "cli/schema.py:_verbs": 79,
