@@ -23,8 +23,9 @@ def read(path: Path) -> OperatorConfig:
 
     Raises ConfigError that names the file or the fields.
     """
+    written = _text(path)
     try:
-        document = yaml.safe_load(_text(path))
+        document = yaml.safe_load(written)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         text = " ".join(str(error).split())
         raise ConfigError(f"operator configuration {path}: not YAML: {text}") from error
@@ -45,7 +46,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise ConfigError(f"operator configuration {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"operator configuration {path}: not YAML: {error}") from error
+        raise ConfigError(f"operator configuration {path}: not UTF-8 text: {error}") from error
 
 
 async def changed(path: Path, ours: OperatorConfig) -> None:

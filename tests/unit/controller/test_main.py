@@ -50,7 +50,7 @@ def refused(
     [
         (None, "config.yaml: No such file"),
         (b"a: [\n b", "config.yaml: not YAML: while parsing"),
-        (b"\xff\xfe\x00", "config.yaml: not YAML: 'utf-8' codec"),
+        (b"\xff\xfe\x00", "config.yaml: not UTF-8 text: 'utf-8' codec"),
         (b"a: 2026-99-99", "config.yaml: not YAML: month must be"),
         (b"", "operator configuration: the document: "),
         (
