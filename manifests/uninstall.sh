@@ -236,6 +236,7 @@ for space in default kube-system kube-flannel "$LEASES"; do
     quiet -n "$space" delete --ignore-not-found rolebinding/$NAME role/$NAME rolebinding/$NAME-terway role/$NAME-terway
 done
 quiet delete --ignore-not-found clusterrolebinding/$NAME clusterrole/$NAME \
+    clusterrole/cni-upgrade-view clusterrole/cni-upgrade-edit \
     priorityclass/cni-upgrade-agent priorityclass/cni-upgrade-controller
 
 left=

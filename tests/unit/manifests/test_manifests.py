@@ -173,7 +173,15 @@ def test_two_controllers_on_two_nodes_are_probed(pod: Object) -> None:
     assert set(container["resources"]["requests"]) == {"cpu", "memory"}
 
 
-ROLES = [*of_kind("ClusterRole"), *of_kind("Role")]
+def is_for_people(role: Object) -> bool:
+    """The roles that kube-controller-manager aggregates; every other role is the controller's."""
+    labels = role["metadata"].get("labels") or {}
+    return any(name.startswith("rbac.authorization.k8s.io/aggregate-to-") for name in labels)
+
+
+EVERY_ROLE = [*of_kind("ClusterRole"), *of_kind("Role")]
+ROLES = [role for role in EVERY_ROLE if not is_for_people(role)]
+PEOPLES_ROLES = [role for role in EVERY_ROLE if is_for_people(role)]
 RULES = [
     pytest.param(role, rule, id=f"{role['metadata'].get('namespace', '*')}-{number}")
     for role in ROLES
@@ -269,10 +277,29 @@ def test_a_configmap_that_can_hold_credentials_is_not_read_by_default() -> None:
     assert "eni-config" not in names
 
 
-def test_every_rule_says_why() -> None:
-    lines = (MANIFESTS / "rbac.yaml").read_text(encoding="utf-8").splitlines()
+def test_people_are_granted_our_own_kinds_and_no_status() -> None:
+    granted = {
+        (role["metadata"]["name"], resource): set(rule["verbs"])
+        for role in PEOPLES_ROLES
+        for rule in role["rules"]
+        if rule["apiGroups"] == ["cniupgrade.dev"]
+        for resource in rule["resources"]
+    }
+    assert granted == {
+        ("cni-upgrade-view", "cniupgradepolicies"): {"get", "list", "watch"},
+        ("cni-upgrade-view", "cninodestates"): {"get", "list", "watch"},
+        ("cni-upgrade-edit", "cniupgradepolicies"): {"create", "update", "patch", "delete"},
+        ("cni-upgrade-edit", "cninodestates"): {"patch"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "roles"), [("rbac.yaml", ROLES), ("roles.yaml", PEOPLES_ROLES)], ids=["rbac", "roles"]
+)
+def test_every_rule_says_why(file: str, roles: list[Object]) -> None:
+    lines = (MANIFESTS / file).read_text(encoding="utf-8").splitlines()
     starts = [i for i, line in enumerate(lines) if line.startswith("  - apiGroups:")]
-    assert len(starts) == len(RULES)
+    assert len(starts) == sum(len(role["rules"]) for role in roles)
     assert not [f"line {i + 1}" for i in starts if not lines[i - 1].startswith("  #")]
 
 
