@@ -237,6 +237,7 @@ for space in default kube-system kube-flannel "$LEASES"; do
 done
 quiet delete --ignore-not-found clusterrolebinding/$NAME clusterrole/$NAME \
     clusterrole/cni-upgrade-view clusterrole/cni-upgrade-edit \
+    clusterrolebinding/cni-upgrade-retire clusterrole/cni-upgrade-retire \
     priorityclass/cni-upgrade-agent priorityclass/cni-upgrade-controller
 
 left=

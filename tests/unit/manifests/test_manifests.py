@@ -70,7 +70,7 @@ def test_the_kustomizations_name_every_file() -> None:
     crds = {str(p.relative_to(ROOT)) for p in (ROOT / "crds").glob("*.yaml")}
     assert set(top["resources"]) == crds | {"manifests"}
     assert set(inner["resources"]) == {p.name for p in FILES}
-    assert top["transformers"] == ["manifests/agent-image"]
+    assert top["transformers"] == ["manifests/agent-image", "manifests/prune"]
     assert inner["configurations"] == ["agent-image/images.yaml"]
 
 
