@@ -36,7 +36,7 @@ parts: machine ## all that the cluster and the tests are made of: Debian package
 
 ##@ Work on it
 
-.PHONY: venv lock fmt crds checks reasons metrics dashboard
+.PHONY: venv lock fmt crds checks reasons metrics dashboard chart
 venv: $(READY) ## .venv with the locked tools and dependencies
 $(READY): | requirements/dev.txt hack/preflight.sh
 	@sh hack/preflight.sh venv
@@ -66,6 +66,8 @@ metrics: $(READY) ## write docs/reference/metrics.md from the table of metrics
 	$(PY) -m cni_upgrade.controller.metrics_page > docs/reference/metrics.md
 dashboard: $(READY) ## write manifests/components/monitoring/dashboard.json from hack/dashboard.py
 	$(PY) hack/dashboard.py > manifests/components/monitoring/dashboard.json
+chart: ## copy the manifests into charts/cni-upgrade-operator/files
+	@sh hack/chart.sh
 
 ##@ Check it
 
@@ -77,6 +79,7 @@ lint: $(READY) ## ruff, mypy --strict, the arrows between packages, CRD drift, d
 	check $(PY) -m mypy; \
 	check $(VENV)/bin/lint-imports --no-logo; \
 	check sh hack/check-crds.sh; \
+	check sh hack/chart.sh --check; \
 	check $(VENV)/bin/deptry operator; \
 	check $(VENV)/bin/shellcheck .ci/run hack/*.sh manifests/uninstall.sh; \
 	check $(VENV)/bin/codespell; \

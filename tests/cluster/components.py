@@ -117,6 +117,7 @@ CATALOGUE = (
         binaries=("kwok",),
         ldflags=("-s", "-w", "-X sigs.k8s.io/kwok/pkg/consts.Version=v0.7.0"),
     ),
+    Component(name="helm", packages=("tool",), binaries=("helm",)),
 )
 
 CONTROL_PLANE = ("pause", "etcd", "kubernetes")
