@@ -22,6 +22,7 @@ INSTALLED: Final = (
     ("", "serviceaccounts", "cni-upgrade-system"),
     ("", "configmaps", "cni-upgrade-system"),
     ("apps", "deployments", "cni-upgrade-system"),
+    ("policy", "poddisruptionbudgets", "cni-upgrade-system"),
     ("rbac.authorization.k8s.io", "roles", "cni-upgrade-agents"),
     ("rbac.authorization.k8s.io", "rolebindings", "cni-upgrade-agents"),
 )
