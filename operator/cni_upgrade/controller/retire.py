@@ -14,11 +14,13 @@ import time
 from collections.abc import Awaitable, Callable
 
 from cni_upgrade import __version__
+from cni_upgrade.agent.protocol.operation import Kind
 from cni_upgrade.api import names
 from cni_upgrade.kube.client import Client, NoCredentialsError, connect
-from cni_upgrade.kube.interface import Kube, KubeError
+from cni_upgrade.kube.interface import Kube, KubeError, Object
 from cni_upgrade.kube.resources import NODE_STATES, NODES, POLICIES
 from cni_upgrade.planner.node import cordon
+from cni_upgrade.planner.node.stalled import named
 from cni_upgrade.planner.world.kubernetes_objects import Node
 
 WAIT = 600
@@ -64,17 +66,16 @@ async def left(kube: Kube) -> list[str]:
         found += [
             f"node {node.name} (cordoned)"
             for node in map(Node.of, page.items)
-            if cordon.ours(node) or cordon.marked(node)
+            if cordon.give_back(node)
         ]
     return found
 
 
-def _operation(node_state: dict[str, object]) -> str:
+def _operation(node_state: Object) -> str:
     """The kind of a node's operation; empty for an audit, which changes nothing."""
-    status = node_state.get("status")
-    operation = status.get("operation") if isinstance(status, dict) else None
-    kind = operation.get("kind") if isinstance(operation, dict) else None
-    return "" if kind in (None, "audit") else str(kind)
+    operation = (node_state.get("status") or {}).get("operation") or {}
+    kind: str = operation.get("kind", "")
+    return "" if kind == Kind.AUDIT else kind
 
 
 async def retire(kube: Kube, wait: float, clock: Clock, sleep: Sleep) -> bool:
@@ -85,7 +86,7 @@ async def retire(kube: Kube, wait: float, clock: Clock, sleep: Sleep) -> bool:
         try:
             await delete_policies(kube)
             names_left = await left(kube)
-            now = f"waiting for the controller to finish with {_some(names_left)}"
+            now = f"waiting for the controller to finish with {named(names_left, _SHOWN)}"
             clean = 0 if names_left else clean + 1
         except KubeError as error:
             if error.status in (401, 403):
@@ -99,11 +100,6 @@ async def retire(kube: Kube, wait: float, clock: Clock, sleep: Sleep) -> bool:
         if clock() >= deadline:
             return False
         await sleep(AGAIN)
-
-
-def _some(found: list[str]) -> str:
-    more = len(found) - _SHOWN
-    return ", ".join(found[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _parser() -> argparse.ArgumentParser:

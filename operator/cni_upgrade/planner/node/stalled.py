@@ -60,7 +60,7 @@ def describe_nodes(nodes: Collection[Node]) -> str:
     return " and ".join(f"{named(names)} {why}" for names, why in parts if names)
 
 
-def named(names: Sequence[str]) -> str:
-    """The first three of them, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+def named(names: Sequence[str], most: int = 3) -> str:
+    """The first `most` of them, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -13,6 +13,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.rollout_status import CanaryStatus
 from cni_upgrade.planner.index.rollout_member import RolloutMember
 from cni_upgrade.planner.limits.max_unavailable import limit
+from cni_upgrade.planner.node.stalled import named
 from cni_upgrade.planner.world.governance import matches
 from cni_upgrade.planner.world.phases import GOOD
 
@@ -113,7 +114,7 @@ def canary(
         return Canary(names, 0, status, "")
     if failed:
         text = (
-            f"canary {_first(sorted(failed))} failed or was rolled back; no node begins before it "
+            f"canary {named(sorted(failed))} failed or was rolled back; no node begins before it "
             "was looked at and annotated with cniupgrade.dev/retry"
         )
         return Canary(names, 0, status, text, "CanaryFailed")
@@ -133,18 +134,13 @@ def canary(
         if m.seen and m.state and m.state.status.phase in _CANNOT_BE_CHANGED and not m.postponed
     )
     if stuck:
-        text = f"canary {_first(stuck)} cannot be changed, so the canary cannot pass"
+        text = f"canary {named(stuck)} cannot be changed, so the canary cannot pass"
         return Canary(names, places, status, text, "CanaryBlocked")
     ill = tuple(sorted((m for m in chosen if not well(m)), key=lambda m: m.node.name))
     text = f"{fine} of {len(chosen) + places} canaries are well"
     if ill:
-        text += f"; waits for {_first([f'{m.node.name} ({_state(m)})' for m in ill])}"
+        text += f"; waits for {named([f'{m.node.name} ({_state(m)})' for m in ill])}"
     return Canary(names, places, status, text, ill=ill)
-
-
-def _first(texts: list[str]) -> str:
-    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
-    return ", ".join(texts[:3]) + more
 
 
 def _state(member: RolloutMember) -> str:

@@ -13,6 +13,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.report import Finding
 from cni_upgrade.cni.findings import Code, Severity
 from cni_upgrade.planner.node.context import Move, NodeContext, moved, release, wait
+from cni_upgrade.planner.node.stalled import named
 from cni_upgrade.planner.world.phases import DRAIN_NOT_ENOUGH
 
 _NAMED = 10
@@ -37,8 +38,7 @@ def not_enough(view: NodeContext, refusal: str) -> Move:
         for pod in pods or ()
         if not (pod.host_network or pod.finished or pod.namespace in ours)
     )
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    who = f"{', '.join(names[:_NAMED])}{more}" if names else "no pod; the results cache names some"
+    who = named(names, _NAMED) if names else "no pod; the results cache names some"
     if pods is None:
         who = f"it is not known which pods, {view.listing}"
     text = f"the node was drained, and that is not enough: left on it: {who}; {refusal}"
