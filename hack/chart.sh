@@ -13,7 +13,8 @@ done
 for name in podmonitor.yaml prometheusrule.yaml dashboard.json; do
     cp "manifests/components/monitoring/$name" "$made"
 done
-# Without the namespace, which belongs to whoever was first there.
+cp manifests/prune/annotations.yaml "$made/prune.yaml"
+# Without the namespace, which another operator may own.
 sed '1,/^---$/d' manifests/leases/medik8s.yaml >"$made/medik8s.yaml"
 if [ "${1:-}" = --check ]; then
     diff -ru "$files" "$made" || {

@@ -35,7 +35,7 @@ def rendered(home: Path, *words: str) -> Objects:
 
 
 def by_name(text: str) -> Objects:
-    """By kind, and namespace and name; a paragraph in a folded text has one blank line."""
+    """By kind, and namespace and name; texts are `folded`."""
     found = [obj for obj in yaml.safe_load_all(text) if obj]
     named = {
         (o["kind"], f"{o['metadata'].get('namespace', '')}/{o['metadata']['name']}"): folded(o)
@@ -46,7 +46,7 @@ def by_name(text: str) -> Objects:
 
 
 def folded(value: Any) -> Any:
-    """kustomize writes folded texts anew and doubles the line ends in them; CEL does not care."""
+    """Without blank lines: kustomize doubles the line ends of folded texts; CEL does not care."""
     if isinstance(value, dict):
         return {key: folded(each) for key, each in value.items()}
     if isinstance(value, list):

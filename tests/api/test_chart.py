@@ -121,9 +121,10 @@ def test_a_mistake_is_refused_by_its_name(
 
 
 def test_the_policy_of_the_notes_is_taken(shipped: Server, kubectl: Kubectl) -> None:
+    """Taken whole from the screen, EOF at the start of its line: else the shell waits for more."""
     assert shipped
     notes = (CHART / "templates/NOTES.txt").read_text(encoding="utf-8")
-    found = re.search(r"<<EOF\n(.*?)\n   EOF", notes, re.S)
+    found = re.search(r"<<EOF\n(.*?)\nEOF\n", notes, re.S)
     assert found
     policy = yaml.safe_load(found[1])
     done = kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=policy)

@@ -1,15 +1,16 @@
 {{/* The objects of a shipped file, one after the other, as the values want them.
-     Takes: root, file, and whether the objects get the part-of label that kustomization.yaml gives them. */}}
+     Takes: root, file. */}}
 {{- define "cni-upgrade.objects" -}}
 {{- $root := .root -}}
-{{- $labelled := .labelled -}}
 {{- $file := .file -}}
 {{- range $text := regexSplit "(?m)^---\\s*$" ($root.Files.Get $file) -1 }}
 {{- $object := fromYaml $text }}
 {{- if hasKey $object "Error" }}{{ fail (printf "%s: %s" $file $object.Error) }}{{ end }}
 {{- if $object }}
 {{- $_ := set $object.metadata "annotations" (merge (include "cni-upgrade.annotations" $root | fromYaml) ($object.metadata.annotations | default dict)) }}
-{{- if $labelled }}
+{{- if eq $object.kind "CustomResourceDefinition" }}
+{{- if $root.Values.crds.keep }}{{ $_ := set $object.metadata.annotations "helm.sh/resource-policy" "keep" }}{{ end }}
+{{- else }}
 {{- $_ := set $object.metadata "labels" (merge (include "cni-upgrade.labels" $root | fromYaml) ($object.metadata.labels | default dict)) }}
 {{- end }}
 {{- include "cni-upgrade.adapt" (dict "root" $root "object" $object) }}
@@ -27,8 +28,7 @@ app.kubernetes.io/part-of: cni-upgrade-operator
 
 {{/* Flux and Argo CD render charts too, and prune what they rendered: manifests/prune. */}}
 {{- define "cni-upgrade.annotations" -}}
-argocd.argoproj.io/sync-options: Prune=false,Delete=false
-kustomize.toolkit.fluxcd.io/prune: disabled
+{{ toYaml (.Files.Get "files/prune.yaml" | fromYaml).annotations }}
 {{- end -}}
 
 {{/* Changes an object in place, by the values. */}}
