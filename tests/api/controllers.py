@@ -141,8 +141,13 @@ class World:
 
     @contextmanager
     def controller(
-        self, kubeconfig: Path | None = None, config: Path | None = None
+        self,
+        kubeconfig: Path | None = None,
+        config: Path | None = None,
+        *,
+        traceback: bool = False,
     ) -> Iterator[Controller]:
+        """A replica that is killed at the end; kopf's own `traceback` may be expected."""
         self._started += 1
         made = Controller(
             config or self.config,
@@ -153,10 +158,14 @@ class World:
         )
         try:
             yield made
+        except AssertionError:
+            # All that a failure on a machine that is gone leaves to look at.
+            print("\n".join(made.log.splitlines()[-60:]))
+            raise
         finally:
             made.process.kill()
             made.process.wait()
-        assert "Traceback" not in made.log, made.log
+        assert traceback == ("Traceback" in made.log), made.log
 
     def restart_api(self) -> None:
         """The API server is killed and started again; etcd stays."""

@@ -32,6 +32,8 @@ from tests.unit.controller.under_kopf import running
 from tests.unit.planner.cluster_model import CONFIG
 
 TWO = {"maxUnavailable": 2, "maxParallel": 2}
+KINDS = f"/apis/{names.API_VERSION}"
+KOPF = {POLICIES, STATES, JOBS}
 PAIR = ["node-a", "node-b"]
 WON, LOST = "this replica leads from now on", "this replica leads no more"
 
@@ -94,6 +96,8 @@ def everything(world: World, fleet: Fleet, proxy: Proxy, through: Path, seed: in
     before = len(world.writes())
     with world.controller(through) as it:
         eventually(lambda: it.get(it.metrics, "/readyz")[0] == 200, "it is ready")
+        # An answer that breaks off while kopf looks for its kinds ends the process: below.
+        eventually(lambda: {a.path for a in proxy.asked if a.watch} >= KOPF, "kopf follows")
         proxy.fault = fault
         world.policy(rollout=TWO)
         check_end(world, fleet, before)
@@ -103,6 +107,21 @@ def everything(world: World, fleet: Fleet, proxy: Proxy, through: Path, seed: in
         assert sum(happened.values()) >= 5
         # kopf's requests are not counted, and fail as well.
         assert sum(counted[code] for code in ("0", "409", "429", "500", "503")) > 0
+
+
+def test_an_answer_that_breaks_off_at_the_start(
+    world: World, fleet: Fleet, proxy: Proxy, through: Path
+) -> None:
+    """The process ends, its last line says why, and its next start does the work."""
+    fleet.add(world.api, "node-a")
+    proxy.fault = lambda asked: Deed(lose=True) if asked.path == KINDS else None
+    with world.controller(through, traceback=True) as it:
+        assert it.process.wait(60) == 1
+        assert "an answer of the API server broke off" in it.log.splitlines()[-1]
+    proxy.fault = lambda asked: None
+    with world.controller(through):
+        world.policy(mode="Audit")
+        world.await_reason("Audited")
 
 
 def test_retry_after_is_kept_to(world: World, fleet: Fleet, proxy: Proxy, through: Path) -> None:

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from aiohttp import ClientError
+
 from cni_upgrade import __version__
 from cni_upgrade.controller import config_file, http_server, kopf_handlers, log_format
 from cni_upgrade.controller.config_file import CONFIG
@@ -77,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """The controller's command: exit 0 on SIGTERM or SIGINT, 2 where it cannot start."""
+    """The controller's command: exit 0 on SIGTERM or SIGINT, 2 where it cannot start.
+
+    It exits 1 over an error that the next start may not meet.
+    """
     arguments = _parser().parse_args()
     gc.set_threshold(_LITTER, 20, 50)
     chosen = LogFormat(arguments.log_format)
@@ -86,6 +91,10 @@ def main() -> None:
         asyncio.run(run(config_file.read(arguments.config), arguments))
     except (ConfigError, http_server.PortError, NoCredentialsError) as error:
         _cannot_start(str(error), chosen)
+    except ClientError as error:
+        # kopf 1.45.2 asks again where a connection breaks, not where an answer does.
+        log.error("an answer of the API server broke off, the kubelet starts us again: %s", error)
+        sys.exit(1)
     except Exception:
         if chosen is LogFormat.TEXT:
             raise
