@@ -10,7 +10,7 @@ class LastOperation(Model):
     """The operation that ended last."""
 
     id: Name = Field(description="Name of the operation.")
-    kind: Word = Field(description="audit, apply, restore or prove.")
+    kind: Word = Field(description="audit, apply, restore, prove or upgrade.")
     outcome: Word = Field(default="", description="How it ended, for example Done or Failed.")
     finished_at: Time | None = Field(default=None, description="When it ended.")
     backup: Word | None = Field(
@@ -50,16 +50,18 @@ class HistoryEntry(Model):
 
     at: Time = Field(description="When it happened.")
     kind: Word = Field(
-        description="apply or restore; drift where somebody else had changed a file; drain."
+        description="apply, restore or upgrade; drift where somebody else had changed a file; "
+        "drain."
     )
     operation: Name = Field(default="", description="Name of the operation.")
     outcome: Word = Field(default="", description="How it ended, for example Done or Failed.")
     from_: Word | None = Field(
         default=None,
         alias="from",
-        description='The CNI version before; "missing" when there was none.',
+        description='The CNI version before, "missing" when there was none; of an upgrade, the '
+        "runtime and the kubelet before.",
     )
-    to: Word | None = Field(default=None, description="The CNI version after.")
+    to: Word | None = Field(default=None, description="The same after it.")
     backup: Word | None = Field(default=None, description="Backup on the node that goes with it.")
     message: Text = Field(default="", description="What happened, in one sentence.")
     diff: Text | None = Field(

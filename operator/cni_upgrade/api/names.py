@@ -27,6 +27,8 @@ STOP: Final = "cniupgrade.dev/stop"
 """On the namespace of the agents: nothing begins anywhere, unless "false". Its value says why."""
 CORDONED_BY: Final = "cniupgrade.dev/cordoned-by"
 """On a Node: the operation that cordoned it. See planner/node/cordon.py for whose cordon it is."""
+READY_FOR_UPGRADE: Final = "cniupgrade.dev/ready-for-upgrade"
+"""On a Node: it is cordoned and drained, and may be upgraded now. Its value is the operation."""
 RETRY: Final = "cniupgrade.dev/retry"
 """On a node state or a policy: a new value asks for another attempt now."""
 

@@ -36,6 +36,7 @@ NODE_REASONS: Final[dict[str, Reason]] = {
     "Waiting": _waits("The node needs a change, and waits; `status.reason` says for what."),
     "Draining": _waits("The node is cordoned, and its pods are evicted."),
     "Applying": _waits("An agent backs up the file and writes it."),
+    "Upgrading": _waits("The node is ready for its upgrade by another program or a person.", _NODE),
     "RollingBack": _waits("The agent puts the backup back."),
     "RolledBack": _person("The backup is back; `status.reason` says why.", _RETRY),
     "Failed": _person("The node failed; `status.reason` says how.", _RETRY),
@@ -48,6 +49,10 @@ NODE_REASONS: Final[dict[str, Reason]] = {
     "Drain": _waits("Pods are evicted, within their disruption budgets."),
     "Apply": _waits("The agent backs up the file and writes it.", _LOGS),
     "TakeBack": _waits("The agent did not start: its Job goes, and the cordon with it."),
+    "Upgrade": _waits("The node waits to report the versions of `spec.target`.", _NODE),
+    "Withdraw": _waits("The node is not ready any more; it is uncordoned unless one has begun."),
+    "AuditAfter": _waits("An agent looks at the upgraded node.", _LOGS),
+    "Hold": _person("The upgraded node is not well, and keeps its cordon.", _RETRY),
     "DrainAfter": _waits("Pods are evicted after the change: only now can they be deleted."),
     "ProveOld": _waits("The pod from before the change is deleted after it."),
     "ProveAdd": _waits("A new pod is to get its network."),
@@ -104,6 +109,21 @@ NODE_REASONS: Final[dict[str, Reason]] = {
     "HoldsClaim": _person("The node holds a change of another policy that is not ended.", _POLICY),
     "ClaimedByOther": _person("Another policy has the node.", "kubectl get cup"),
     "NoPolicy": _person("No policy selects the node.", "kubectl get cup"),
+    "UpgradeDue": _waits("The config is well; the runtime or the kubelet is to be upgraded."),
+    "NobodyUpgraded": _waits("Nobody began the upgrade before `spec.upgrade.deadline`.", _NODE),
+    "UpgradeOverdue": _person(
+        "The upgrade has begun and not ended in time; the node keeps its cordon.", _NODE
+    ),
+    "NotWellAfterUpgrade": _person(
+        "The upgraded node does not work, and keeps its cordon.", _RETRY
+    ),
+    "NotReadyForRuntime": _person(
+        "Pods would not work under the runtime to reach, or that is not known."
+    ),
+    "AboveTarget": _person(
+        "The Node reports a newer release than `spec.target` asks for.", _POLICY
+    ),
+    "PodsNotDeleted": _person("Pods of the node cannot be deleted, so it cannot be drained."),
     "CordonTaken": _waits("Somebody took the operator's cordon off before the write.", _NODE),
     "ManagedElsewhere": _person("Another program writes the file, and would put it back."),
     "Drift": _waits("The file that was written is not there any more: the node is audited again."),

@@ -91,7 +91,8 @@ class NodeStateStatus(Report):
     phase: ShownPhase = Field(
         default=Phase.PENDING,
         description="Pending, Auditing, Compatible (nothing to do), Waiting (for its turn), "
-        "Draining, Applying, Proving, Done, RollingBack, RolledBack, Failed, Blocked (cannot be "
+        "Draining, Applying, Upgrading (ready for somebody else to upgrade it), Proving, Done, "
+        "RollingBack, RolledBack, Failed, Blocked (cannot be "
         "done safely) or ManagedElsewhere (another program owns the file).",
     )
     phase_since: Time | None = Field(

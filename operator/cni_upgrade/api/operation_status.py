@@ -42,6 +42,21 @@ class ProofStatus(Model):
     )
 
 
+class Awaited(Model):
+    """What the node was like as it was made ready for its upgrade: whether that has begun."""
+
+    runtime: Word = Field(default="", description="The runtime that the Node reported.")
+    kubelet: Word = Field(default="", description="The kubelet that the Node reported.")
+    boot_id: Word = Field(default="", alias="bootID", description="The boot of then.")
+    ready_since: Time | None = Field(
+        default=None, description="Since when the node was Ready, by its own clock."
+    )
+    reached_at: Time | None = Field(
+        default=None,
+        description="Since when the Node reports the versions and is Ready; absent while not.",
+    )
+
+
 class Ending(Model):
     """What a node will be once it is given back."""
 
@@ -63,7 +78,7 @@ class OperationStatus(Model):
     """The operation that is under way."""
 
     id: Name = Field(description="Name of the operation: the same work always has the same one.")
-    kind: Word = Field(description="audit, apply, restore or prove.")
+    kind: Word = Field(description="audit, apply, restore, prove or upgrade.")
     digest: Word = Field(
         default="", description="SHA-256 of everything that the node is asked to do."
     )
@@ -94,6 +109,11 @@ class OperationStatus(Model):
     )
     proof: ProofStatus | None = Field(
         default=None, description="The proof of this operation: its pods and what they show."
+    )
+    awaited: Awaited | None = Field(
+        default=None,
+        description="What the node was like as it was made ready for its upgrade; absent for any "
+        "other operation.",
     )
     hung: Words | None = Field(
         default=None,

@@ -17,6 +17,7 @@ class Phase(StrEnum):
     WAITING = "Waiting"
     DRAINING = "Draining"
     APPLYING = "Applying"
+    UPGRADING = "Upgrading"
     PROVING = "Proving"
     DONE = "Done"
     ROLLING_BACK = "RollingBack"

@@ -15,6 +15,7 @@ from cni_upgrade.api.meta import ObjectMeta
 from cni_upgrade.api.policy_status import PolicyStatus
 from cni_upgrade.api.rollout import Rollout
 from cni_upgrade.api.target import Target
+from cni_upgrade.api.upgrade import Upgrade
 from cni_upgrade.api.verify import OnFailure, Verify
 
 
@@ -96,6 +97,11 @@ class PolicySpec(Model):
     )
     drain: Drain = Field(
         default=Drain(), description="Whether and how pods are moved away before a change."
+    )
+    upgrade: Upgrade = Field(
+        default=Upgrade(),
+        description="Who upgrades the runtime and the kubelet of spec.target; without these it "
+        "says nothing.",
     )
     drift: Drift = Field(
         default=Drift(),

@@ -77,7 +77,9 @@ class NodeFailure(Model):
 class ReadinessCounts(Model):
     """How many of the matched nodes could move to one runtime as they are."""
 
-    runtime: Word = Field(description="The runtime, as spec.readinessFor names it.")
+    runtime: Word = Field(
+        description="The runtime, as spec.readinessFor names it; name=version of the target."
+    )
     ready: Count = Field(
         default=0, description="Nodes on which pods would still be created and deleted."
     )
@@ -145,10 +147,11 @@ class PolicyStatus(Model):
         '"missing" counts configs without one, "invalid" and "unreadable" files that are none.',
     )
     readiness: Annotated[
-        tuple[ReadinessCounts, ...], Field(max_length=8), BeforeValidator(first(8))
+        tuple[ReadinessCounts, ...], Field(max_length=9), BeforeValidator(first(9))
     ] = Field(
         default=(),
-        description="For each runtime of spec.readinessFor, how many nodes are ready for it.",
+        description="For spec.target.runtime and each runtime of spec.readinessFor, how many nodes "
+        "are ready for it.",
     )
     restore: RestoreCounts | None = Field(
         default=None,

@@ -295,9 +295,10 @@ class Report(Model):
         Field(max_length=MOST_FINDINGS),
         BeforeValidator(first(MOST_FINDINGS)),
     ] = Field(default=(), description="What is wrong or worth knowing, and what to do about it.")
-    readiness: Annotated[tuple[Readiness, ...], Field(max_length=8), BeforeValidator(first(8))] = (
+    readiness: Annotated[tuple[Readiness, ...], Field(max_length=9), BeforeValidator(first(9))] = (
         Field(
             default=(),
-            description="Whether the node could move to the runtimes of the policy's readinessFor.",
+            description="Whether the node could move to the runtimes of the policy's readinessFor, "
+            "and to that of its target.",
         )
     )

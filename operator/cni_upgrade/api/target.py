@@ -1,6 +1,6 @@
-"""The target of a policy: which version, and how strictly each config is brought to it."""
+"""The target of a policy: which versions, and how strictly each config is brought to its own."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -37,9 +37,43 @@ class CniTarget(Model):
     )
 
 
+VersionPattern = Annotated[
+    str,
+    Field(max_length=16, pattern=r"^[0-9]{1,4}\.(\*|[0-9]{1,4}\.(\*|[0-9]{1,4}))$"),
+]
+"""A release such as 1.7.24, or each one of a line: 1.7.* or 2.*."""
+
+
+class RuntimeTarget(Model):
+    """The container runtime that each Node is to report."""
+
+    name: Literal["containerd", "cri-o"] = Field(description="containerd or cri-o.")
+    version: VersionPattern = Field(
+        description="A release such as 1.7.24, or a line such as 1.7.* or 2.*, as the Node reports "
+        "it in status.nodeInfo; what stands behind the three numbers does not count."
+    )
+
+
+class KubeletTarget(Model):
+    """The kubelet that each Node is to report."""
+
+    version: VersionPattern = Field(
+        description="A release such as 1.34.4, or a line such as 1.34.*, as the Node reports it in "
+        "status.nodeInfo."
+    )
+
+
 class Target(Model):
     """What is to be upgraded."""
 
     cni: CniTarget = Field(
         default=CniTarget(), description="The cniVersion of the CNI configs on the nodes."
+    )
+    runtime: RuntimeTarget | None = Field(
+        default=None,
+        description="The container runtime to reach; absent leaves it alone. spec.upgrade says who "
+        "brings it.",
+    )
+    kubelet: KubeletTarget | None = Field(
+        default=None, description="The kubelet to reach; absent leaves it alone."
     )

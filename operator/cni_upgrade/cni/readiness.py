@@ -11,6 +11,7 @@ from dataclasses import replace
 from cni_upgrade.cni import runtime_config, runtimes
 from cni_upgrade.cni.facts import Facts, Target
 from cni_upgrade.cni.numbers import wholes
+from cni_upgrade.cni.runtimes import ANY, Release, named
 from cni_upgrade.cni.unanswered import in_use, unanswered
 from cni_upgrade.cni.value import dataclass
 from cni_upgrade.cni.verdict import judge
@@ -128,11 +129,11 @@ def _later(name: str, first: tuple[int, int, int], after: str | None) -> bool:
     return after is None or runtimes.later(name, first, after)
 
 
-def _text(numbers: tuple[int, int, int]) -> str:
+def _text(numbers: Release) -> str:
     return ".".join(map(str, numbers))
 
 
-def _numbers(release: str) -> tuple[int, int, int]:
+def _numbers(release: str) -> Release:
     """Of a release, or of a line."""
     major, minor, *patch = map(int, release.split("."))
     return major, minor, patch[0] if patch else 0
@@ -141,25 +142,38 @@ def _numbers(release: str) -> tuple[int, int, int]:
 def releases(wanted: str) -> list[tuple[str, str, str]]:
     """The runs of releases meant: the runtime's name, the first release and the last.
 
-    Raises UnknownRuntimeError for what is not of the form containerd>=1.6, or meets none.
+    Raises UnknownRuntimeError for what is not of the form containerd>=1.6 or containerd=2.*, or
+    meets none.
     """
-    name, minimum = _parsed(wanted)
-    rows = [row for row in runtimes.TABLE if row.name == name and row.last >= minimum]
+    name, least, most = _parsed(wanted)
+    rows = [
+        row
+        for row in runtimes.TABLE
+        if row.name == name and row.last >= least and row.first <= most
+    ]
     if not rows:
         newest = [row.until for row in runtimes.TABLE if row.name == name][-1]
         raise UnknownRuntimeError(
             f"{wanted!r}: no release of {name} that is known here, the newest is {newest}"
         )
-    firsts = [".".join(str(number) for number in max(row.first, minimum)) for row in rows]
-    return [(name, first, row.until) for first, row in zip(firsts, rows, strict=True)]
+    return [
+        (name, _text(max(row.first, least)), row.until if row.last <= most else named(most))
+        for row in rows
+    ]
 
 
-def _parsed(wanted: str) -> tuple[str, tuple[int, int, int]]:
-    name, _, version = wanted.replace(" ", "").partition(">=")
-    parts = wholes(version.split("."))
-    if name.lower() not in runtimes.NAMES or parts is None:
+def _parsed(wanted: str) -> tuple[str, Release, Release]:
+    """The runtime, and the first and the last release that is meant."""
+    text = wanted.replace(" ", "")
+    name, pattern, version = text.partition(">=" if ">=" in text else "=")
+    parts = version.split(".")
+    line = parts[:-1] if pattern == "=" and parts[-1] == "*" else parts
+    numbers = wholes(line)
+    if name.lower() not in runtimes.NAMES or numbers is None or len(numbers) > 3:
         raise UnknownRuntimeError(
-            f"{wanted[:80]!r} is not of the form containerd>=1.6 or cri-o>=1.24"
+            f"{wanted[:80]!r} is not of the form containerd>=1.6, containerd=2.* or cri-o>=1.24"
         )
-    numbers = [*parts[:3], 0, 0]
-    return runtimes.NAMES[name.lower()], (numbers[0], numbers[1], numbers[2])
+    least, most = [*numbers, 0, 0], [*numbers, ANY, ANY]
+    if pattern == ">=":
+        most = [ANY, ANY, ANY]
+    return runtimes.NAMES[name.lower()], (least[0], least[1], least[2]), (most[0], most[1], most[2])

@@ -23,6 +23,11 @@ JUDGED = ("containerd", "cri-o")
 
 DeletesWith = Literal["current", "cached"]
 
+Release = tuple[int, int, int]
+
+ANY = 1 << 30
+"""In place of a number of a release: each one that there may ever be."""
+
 MAX_BY_LIBCNI = {"0.8": "0.4.0", "1.0": "1.0.0", "1.1": "1.0.0", "1.2": "1.1.0", "1.3": "1.1.0"}
 """The highest specification that a line of libcni reads (libcni `pkg/version/version.go` All)."""
 
@@ -30,6 +35,11 @@ MAX_BY_LIBCNI = {"0.8": "0.4.0", "1.0": "1.0.0", "1.1": "1.0.0", "1.2": "1.1.0",
 def _numbers(version: str) -> tuple[int, int, int]:
     major, minor, patch = version.split(".")
     return int(major), int(minor), int(patch)
+
+
+def named(release: Release) -> str:
+    """A release, or the line whose every release is meant."""
+    return ".".join(str(number) for number in release if number != ANY)
 
 
 NAMES = {"containerd": "containerd", "cri-o": "cri-o", "crio": "cri-o"}
@@ -85,14 +95,11 @@ class _Row:
     @property
     def until(self) -> str:
         """The last release as it is named, or the line whose every release is meant."""
-        return ".".join(str(number) for number in self.last if number != _ANY)
+        return named(self.last)
 
     def of_the_line(self, release: tuple[int, int, int]) -> list[tuple[int, int, int]]:
         """The releases of the same line that were read, the first one first."""
         return sorted(each for each in self.read if each[:2] == release[:2])
-
-
-_ANY = 1 << 30
 
 
 def _containerd(first: str, last: str, libcni: str, *read: str, loopback_at: str = "0.3.1") -> _Row:
@@ -113,7 +120,7 @@ def _row(
 ) -> _Row:
     """`last` may be a line such as "1.5": every patch release of it."""
     upper = [int(part) for part in last.split(".")]
-    padded = (upper[0], upper[1], upper[2] if len(upper) > 2 else _ANY)
+    padded = (upper[0], upper[1], upper[2] if len(upper) > 2 else ANY)
     return _Row(name, _numbers(first), padded, libcni, tuple(map(_numbers, read)), loopback_at)
 
 

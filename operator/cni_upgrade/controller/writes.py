@@ -238,12 +238,22 @@ class Writes:
         owner: str | None,
         spec: dict[str, bool | None],
     ) -> None:
-        meta = {
-            "resourceVersion": decision.resource_version,
-            "annotations": {names.CORDONED_BY: owner},
-        }
-        body = {"metadata": meta, "spec": spec}
-        await self._guarded(self._store.nodes, NODES, decision.node, body)
+        marks = {names.CORDONED_BY: owner}
+        if owner is None:
+            # A node that takes pods again is not ready for an upgrade.
+            marks[names.READY_FOR_UPGRADE] = None
+        await self._mark(decision.node, decision.resource_version, marks, spec)
+
+    @send.register
+    async def _(self, decision: d.Announce) -> None:
+        marks = {names.READY_FOR_UPGRADE: decision.operation}
+        await self._mark(decision.node, decision.resource_version, marks, {})
+
+    async def _mark(
+        self, node: str, version: str, marks: dict[str, str | None], spec: dict[str, bool | None]
+    ) -> None:
+        meta = {"resourceVersion": version, "annotations": marks}
+        await self._guarded(self._store.nodes, NODES, node, {"metadata": meta, "spec": spec})
 
     @send.register
     async def _(self, decision: d.TakeLease) -> None:

@@ -272,9 +272,17 @@ class Controller:
     def _node(
         self, decision: d.Cordon | d.Uncordon | d.Unmark, owner: str | None, spec: Raw
     ) -> None:
-        version = decision.resource_version
-        meta = {"resourceVersion": version, "annotations": {names.CORDONED_BY: owner}}
+        marks = {names.CORDONED_BY: owner}
+        if owner is None:
+            marks[names.READY_FOR_UPGRADE] = None
+        meta = {"resourceVersion": decision.resource_version, "annotations": marks}
         self._patch("Node", decision.node, {"metadata": meta, "spec": spec})
+
+    @_do.register
+    def _(self, decision: d.Announce) -> None:
+        marks = {names.READY_FOR_UPGRADE: decision.operation}
+        meta = {"resourceVersion": decision.resource_version, "annotations": marks}
+        self._patch("Node", decision.node, {"metadata": meta})
 
     @_do.register
     def _(self, decision: d.TakeLease) -> None:

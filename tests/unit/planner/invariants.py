@@ -38,6 +38,9 @@ Question = tuple[str, object, dict[str, object]]
 what a person has asked for on it and, by their uids, on all of each policy's."""
 
 
+_CHANGES = ("apply", "restore", "prove", "upgrade")
+
+
 @dataclass
 class Ledger:
     """What happened so far, as far as a rule needs to know."""
@@ -113,7 +116,7 @@ def _operation(state: Raw) -> Raw:
 
 
 def _writing(state: Raw) -> bool:
-    return _operation(state).get("kind") in ("apply", "restore", "prove")
+    return _operation(state).get("kind") in _CHANGES
 
 
 def _marked(node: Raw) -> bool:
@@ -228,7 +231,7 @@ def note_ends(event: Carried) -> None:
         state, operation = event.cluster.state(decision.name), _operation(event.before)
         phase = state["status"].get("phase") if state else None
         uid = (operation.get("policy") or {}).get("uid", "")
-        if operation.get("kind") in ("apply", "restore") and phase in ("Done", *FAILED):
+        if operation.get("kind") in ("apply", "restore", "upgrade") and phase in ("Done", *FAILED):
             ledger.ends.append((uid, decision.name, str(phase)))
             if phase == "Done":
                 ledger.failed.pop((uid, decision.name), None)
@@ -262,9 +265,6 @@ def note_failed(event: Carried) -> None:
         for each in told or ():
             asked = _asking(event, policy, each["node"])
             event.ledger.failed.setdefault((policy.metadata.uid, each["node"]), asked)
-
-
-_CHANGES = ("apply", "restore", "prove")
 
 
 def _asking(

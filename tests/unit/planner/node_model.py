@@ -25,6 +25,7 @@ from cni_upgrade.agent.protocol.operation import (
     Operation,
     OperationError,
     Outcome,
+    ReadinessReport,
     Report,
     Result,
     RuntimeReport,
@@ -73,6 +74,8 @@ class SimNode:
     """(ADD, DEL) as they really are at a version, where the report does not know."""
     doubt: str = ""
     """What is not known of the node at its target, and a proof would tell."""
+    not_ready: str = ""
+    """Why pods would not work there under the runtime to reach, so that it is not ready."""
     silent: bool = False
     refuses: str = ""
     """The code with which an apply is refused for what no audit sees."""
@@ -192,6 +195,10 @@ class SimNode:
             ),
             verdict=Verdict.NO_CONFIG if self.no_config else verdict,
             findings=tuple(findings),
+            readiness=tuple(
+                ReadinessReport(wanted, not self.not_ready, self.not_ready)
+                for wanted in operation.readiness_for
+            ),
         )
 
     def standing(self) -> Standing | None:

@@ -250,7 +250,12 @@ class Rollout:
                 found = api.find(kind, name)
             case d.Claim(name=name):
                 found = api.find("CNINodeState", name)
-            case d.Cordon(node=node) | d.Uncordon(node=node) | d.Unmark(node=node):
+            case (
+                d.Cordon(node=node)
+                | d.Uncordon(node=node)
+                | d.Unmark(node=node)
+                | d.Announce(node=node)
+            ):
                 found = api.find("Node", node)
             case d.TakeLease(name=name) | d.DropLease(name=name):
                 found = api.find("Lease", name, LEASES)
@@ -285,6 +290,8 @@ class Rollout:
                 self.say(f"{_subject(turn)}: {type(decision).__name__} {name}")
             case d.Cordon(node=node) | d.Uncordon(node=node) | d.Unmark(node=node):
                 self.say(f"{node}: {type(decision).__name__}")
+            case d.Announce(node=node, operation=operation):
+                self.say(f"{node}: {f'Announce {operation}' if operation else 'Announce nothing'}")
             case d.Claim(policy_ref=ref, label=label):
                 text = f"claimed by {ref['name']}" if ref else f"selected by {label or 'nobody'}"
                 self.say(f"{decision.name}: {text}")

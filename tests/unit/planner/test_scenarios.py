@@ -13,8 +13,9 @@ from tests.unit.planner.courses import COURSES
 from tests.unit.planner.lost_answers import LOST_ANSWERS
 from tests.unit.planner.played_rollout import Rollout
 from tests.unit.planner.scenarios import SCENARIOS
+from tests.unit.planner.upgrade_scenarios import UPGRADES
 
-ALL = (*SCENARIOS, *COURSES, *LOST_ANSWERS)
+ALL = (*SCENARIOS, *COURSES, *LOST_ANSWERS, *UPGRADES)
 GOLDEN = Path(__file__).parent / "golden"
 
 

@@ -67,7 +67,7 @@ __all__ = [
 ]
 """Both sides of the contract, for those who speak it."""
 
-_MOST_RUNTIMES = 8
+_MOST_RUNTIMES = 9
 _LONGEST_NODE_NAME = 253  # a DNS subdomain, RFC 1123
 _LONGEST_UID = 128
 

@@ -15,7 +15,7 @@ from cni_upgrade.planner.node.unanswered_audits import lost, unanswered
 from cni_upgrade.planner.world.governance import Governance
 from cni_upgrade.planner.world.kubernetes_objects import Node
 from cni_upgrade.planner.world.operator_config import OperatorConfig
-from cni_upgrade.planner.world.phases import FAILED, GOOD, ROUTINE, UNPLANNABLE
+from cni_upgrade.planner.world.phases import FAILED, GOOD, HELD_FOR_A_PERSON, ROUTINE
 
 _TROUBLE = (Phase.FAILED, Phase.ROLLED_BACK, Phase.BLOCKED, Phase.MANAGED_ELSEWHERE)
 _STUCK, _LOST, _NONE = range(len(_TROUBLE), len(_TROUBLE) + 3)
@@ -133,7 +133,7 @@ class Share(NamedTuple):
     @classmethod
     def _of_record(cls, state: CNINodeState) -> Share:
         status = state.status
-        stuck = status.reason == UNPLANNABLE and status.phase not in FAILED
+        stuck = status.reason in HELD_FOR_A_PERSON and status.phase not in FAILED
         gravity = _STUCK if stuck else _NONE
         if status.phase in _TROUBLE:
             gravity = _TROUBLE.index(Phase(status.phase))

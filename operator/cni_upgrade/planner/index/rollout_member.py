@@ -15,7 +15,7 @@ from cni_upgrade.api.rollout import Cordoned
 from cni_upgrade.planner.limits.max_unavailable import changing
 from cni_upgrade.planner.node.audit_result import asked_again, asked_key
 from cni_upgrade.planner.node.pending_proof import doubt, unproved
-from cni_upgrade.planner.node.stalled import unplannable
+from cni_upgrade.planner.node.stalled import needs_person
 from cni_upgrade.planner.node.unanswered_audits import lost, unanswered
 from cni_upgrade.planner.world.kubernetes_objects import Node
 from cni_upgrade.planner.world.operator_config import OperatorConfig
@@ -101,7 +101,7 @@ class RolloutMember:
             waits=status.phase == Phase.WAITING,
             stale=stale,
             open=answers and not unheard and (stale or _unknown(status, seen)),
-            stuck=unplannable(state),
+            stuck=needs_person(state),
             lost=unheard,
             doubt=doubt(status),
         )

@@ -24,7 +24,14 @@ def longest(spec: PolicySpec, config: OperatorConfig, drained: bool) -> int:
     soak = duration.seconds(verify.soak) + 2 * step if verify.proof and verify.soak else 0
     drain = duration.seconds(spec.drain.deadline) if drained else 0
     undo = agent if spec.on_failure == OnFailure.ROLLBACK else 0
-    return drain + agent + proof + soak + step + undo
+    return drain + agent + proof + soak + step + undo + _upgrade(spec)
+
+
+def _upgrade(spec: PolicySpec) -> int:
+    """Seconds that somebody else's upgrade of a node may take, where the policy wants one."""
+    if spec.target.runtime is None and spec.target.kubelet is None:
+        return 0
+    return duration.seconds(spec.upgrade.deadline) + duration.seconds(spec.upgrade.settle)
 
 
 def hours(seconds: int) -> str:

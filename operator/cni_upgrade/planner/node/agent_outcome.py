@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cni_upgrade.agent.protocol.operation import Report, Result
+from cni_upgrade.agent.protocol.operation import Kind, Report, Result
 from cni_upgrade.agent.protocol.termination_message import MessageError, ReportUnusableError, decode
 from cni_upgrade.planner.node import operations
 from cni_upgrade.planner.node.context import NodeContext
+from cni_upgrade.planner.world.phases import Step
 
 REPORT_UNUSABLE = "ReportUnusable"
 """The reason of a node whose agent's report is not what docs/reference/agent-protocol.md says."""
@@ -80,8 +81,8 @@ def agent(view: NodeContext) -> Answer | Lost | Absent | Refused | Pending:
             return Lost(f"the agent ended without an answer, {why}: {error}", ran=pod.began)
         if result.id != operation.id or result.node != view.node.name:
             return Lost(f"the agent answered for {result.id} on {result.node}, not for this")
-        if result.kind != operation.kind:
-            return _unusable(f"kind: expected {operation.kind}, got {result.kind}")
+        if result.kind != _kind(view):
+            return _unusable(f"kind: expected {_kind(view)}, got {result.kind}")
         if result.report is not None and (wrong := _elsewhere(view, result.report)):
             return _unusable(wrong)
         return Answer(result)
@@ -89,7 +90,7 @@ def agent(view: NodeContext) -> Answer | Lost | Absent | Refused | Pending:
     job = view.world.jobs.get(view.job)
     running = [pod for pod in view.agents() if not pod.finished]
     if running and (job is None or job.failed):
-        if operation.kind == "audit":
+        if _kind(view) == Kind.AUDIT:
             return Lost(job.failed if job else "its Job was deleted")
         # An agent that writes must have ended before anything else is done to its files.
         return Pending(f"pod {running[0].key} of a Job that has ended may still run")
@@ -99,7 +100,7 @@ def agent(view: NodeContext) -> Answer | Lost | Absent | Refused | Pending:
         return Lost(job.failed)
     if job.complete:
         return Lost("the Job is complete but its pod, and with it the answer, is gone")
-    if view.late() and operation.kind == "audit":
+    if view.late() and _kind(view) == Kind.AUDIT:
         return Lost("no answer in time")
     if not view.agents():
         return Pending(view.world.warnings.get(job.uid) or "its pod is not there yet", idle=True)
@@ -113,6 +114,12 @@ def agent(view: NodeContext) -> Answer | Lost | Absent | Refused | Pending:
         why = view.world.warnings.get(pod.uid) or pod.waiting
         return Pending(_of_folders(why), idle=not pod.began)
     return Pending(RUNS, idle=not pod.began)
+
+
+def _kind(view: NodeContext) -> str:
+    """What the agent is sent for: an upgrade is somebody else's work, and ends with a look."""
+    looks = view.operation.step == Step.AUDIT_AFTER
+    return Kind.AUDIT if looks else view.operation.kind
 
 
 def _unusable(why: str) -> Lost:

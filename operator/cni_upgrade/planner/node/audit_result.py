@@ -14,8 +14,9 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.report import FileReport
 from cni_upgrade.api.report import Report as ApiReport
-from cni_upgrade.api.target import CniTarget
+from cni_upgrade.api.target import Target
 from cni_upgrade.cni.findings import Code, Severity
+from cni_upgrade.planner.node import upgrade_target
 from cni_upgrade.planner.world import retry_annotation
 from cni_upgrade.planner.world.kubernetes_objects import Node
 from cni_upgrade.planner.world.operator_config import OperatorConfig, Preset
@@ -30,7 +31,9 @@ def audit_key(
     """
     spec = policy.spec
     preset = config.preset(spec.paths)
-    asked = _asked(spec.target.cni, spec.managed_files.value, preset, spec.readiness_for)
+    asked = _asked(
+        spec.target, spec.managed_files.value, preset, upgrade_target.readiness_asked(spec)
+    )
     libcni = config.libcni(node.runtime) or ""
     return _digest(
         (node.uid, node.boot_id, node.runtime, node.kubelet, libcni),
@@ -63,18 +66,18 @@ def asked_key(policy: CNIUpgradePolicy) -> str:
 
 def _asked_key(policy: CNIUpgradePolicy, retry: str) -> str:
     spec = policy.spec
-    return _asked_digest(spec.target.cni, spec.managed_files.value, spec.paths, retry)
+    return _asked_digest(spec.target, spec.managed_files.value, spec.paths, retry)
 
 
 @lru_cache(maxsize=4096)
-def _asked_digest(target: CniTarget, managed_files: str, paths: str, retry: str) -> str:
+def _asked_digest(target: Target, managed_files: str, paths: str, retry: str) -> str:
     parts = (_words(target), managed_files, paths, retry)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
 
 @lru_cache(maxsize=256)
 def _asked(
-    target: CniTarget, managed_files: str, preset: Preset | None, readiness_for: tuple[str, ...]
+    target: Target, managed_files: str, preset: Preset | None, readiness_for: tuple[str, ...]
 ) -> tuple[str, ...]:
     """A policy's part of the key, as JSON: the same for all of its nodes."""
     parts = (
@@ -86,9 +89,10 @@ def _asked(
     return tuple(json.dumps(part, sort_keys=True) for part in parts)
 
 
-def _words(target: CniTarget) -> dict[str, Any]:
+def _words(target: Target) -> dict[str, Any]:
     """The target without what has its default: a member that comes later asks nothing of nodes."""
-    return target.model_dump(mode="json", exclude_defaults=True)
+    rest = target.model_dump(mode="json", exclude_defaults=True, exclude={"cni"})
+    return {**target.cni.model_dump(mode="json", exclude_defaults=True), **rest}
 
 
 @lru_cache(maxsize=32768)

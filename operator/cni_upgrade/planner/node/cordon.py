@@ -19,6 +19,11 @@ def marked(node: Node) -> bool:
     return names.CORDONED_BY in node.annotations
 
 
+def announced(node: Node) -> str:
+    """The operation for which the node is said to be ready for its upgrade, empty for none."""
+    return node.annotations.get(names.READY_FOR_UPGRADE, "")
+
+
 def ours(node: Node) -> bool:
     """Whether the cordon is ours; or only our mark is left, where somebody uncordoned the node."""
     if node.unschedulable and node.cordoned_by:
@@ -30,4 +35,5 @@ def give_back(node: Node) -> Uncordon | Unmark | None:
     """What takes everything of ours off the node: our cordon, or our mark on somebody else's."""
     if ours(node):
         return Uncordon(node.name, node.resource_version)
-    return Unmark(node.name, node.resource_version) if marked(node) else None
+    left = marked(node) or announced(node)
+    return Unmark(node.name, node.resource_version) if left else None

@@ -25,12 +25,13 @@ from cni_upgrade.api.operation_status import OperationStatus, Ordered
 from cni_upgrade.api.policy import CNIUpgradePolicy, PolicySpec
 from cni_upgrade.api.policy_ref import PolicyRef
 from cni_upgrade.api.report import NodePaths
+from cni_upgrade.planner.node import upgrade_target
 from cni_upgrade.planner.node.audit_result import audit_key
 from cni_upgrade.planner.node.context import NodeContext
 from cni_upgrade.planner.node.manifests import HOST
 from cni_upgrade.planner.world.kubernetes_objects import Node
 from cni_upgrade.planner.world.operator_config import OperatorConfig, Preset
-from cni_upgrade.planner.world.phases import PROVE, Step
+from cni_upgrade.planner.world.phases import UPGRADE, Step
 
 _NOT_YET = "audit-00000000000000000000"
 
@@ -64,7 +65,10 @@ def audit(
     before a person's retry, is another one. `serial`: of one that was asked for already.
     """
     paths = Paths(preset.conf_dirs, preset.bin_dirs, preset.cache_dir, config.state_dir)
-    draft = replace(_draft(node, policy, paths, config), readiness_for=policy.spec.readiness_for)
+    draft = replace(
+        _draft(node, policy, paths, config),
+        readiness_for=upgrade_target.readiness_asked(policy.spec),
+    )
     count = state.status.serial + 1 if serial is None else serial
     return _named(
         draft, policy.metadata.uid, node, state, count, audit_key(node, state, policy, config)
@@ -94,7 +98,7 @@ def apply(
         kind=Kind.APPLY,
         files=files,
         keep=policy.spec.backup.keep,
-        readiness_for=policy.spec.readiness_for,
+        readiness_for=upgrade_target.readiness_asked(policy.spec),
         policy=policy.metadata.uid,
     )
     serial = status.serial + 1
@@ -149,12 +153,26 @@ def give_back(
     return _taken(_named(draft, policy.metadata.uid, node, state, serial, _begun(now)))
 
 
-def proof_id(view: NodeContext, policy: CNIUpgradePolicy) -> str:
-    """The id of a proof of what is written: no agent is sent for it, its pods are named by it."""
+def own_id(view: NodeContext, policy: CNIUpgradePolicy, kind: str) -> str:
+    """The id of an operation for which no agent is sent: what it makes is named by it."""
     identity = f"{_identity(view.node, view.state)}/{_begun(view.now)}"
     count = view.status.serial + 1
-    made = operation_id(Kind.APPLY, policy.metadata.uid, identity, PROVE, count)
-    return f"{PROVE}-{made.rpartition('-')[2]}"
+    made = operation_id(Kind.APPLY, policy.metadata.uid, identity, kind, count)
+    return f"{kind}-{made.rpartition('-')[2]}"
+
+
+def upgrade(view: NodeContext, policy: CNIUpgradePolicy) -> OperationStatus:
+    """The record of an operation, beginning now, during which somebody else upgrades the node."""
+    return OperationStatus(
+        id=own_id(view, policy, UPGRADE),
+        kind=UPGRADE,
+        attempt=view.status.serial + 1,
+        step=Step.CORDON.value,
+        policy=view.ref(policy),
+        started_at=view.now,
+        step_since=view.now,
+        ordered=ordered(policy.spec),
+    )
 
 
 def opened(

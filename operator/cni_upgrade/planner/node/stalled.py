@@ -9,7 +9,7 @@ from cni_upgrade.api.node_state import CNINodeState
 from cni_upgrade.planner.limits.max_unavailable import changing
 from cni_upgrade.planner.node import cordon
 from cni_upgrade.planner.world.kubernetes_objects import Node
-from cni_upgrade.planner.world.phases import UNPLANNABLE, UNTOUCHED, Step
+from cni_upgrade.planner.world.phases import HELD_FOR_A_PERSON, UNTOUCHED, Step
 
 HELD = "RolloutBlocked"
 SILENT = "silent (Ready is Unknown)"
@@ -19,10 +19,10 @@ PATIENCE = timedelta(minutes=10)
 maintained by another program, and that is nothing to call anybody for."""
 
 
-def unplannable(state: CNINodeState | None) -> bool:
-    """Whether the planner cannot act on the record of a node in the midst of a change: it stays as
-    it is until a person acts."""
-    return state is not None and changing(state) and state.status.reason == UNPLANNABLE
+def needs_person(state: CNINodeState | None) -> bool:
+    """Whether a node stays as it is in the midst of a change until a person acts: nobody can act on
+    its record, or its upgrade has begun and does not end well."""
+    return state is not None and changing(state) and state.status.reason in HELD_FOR_A_PERSON
 
 
 def stuck(node: Node, state: CNINodeState | None, leased: bool) -> bool:
@@ -31,7 +31,8 @@ def stuck(node: Node, state: CNINodeState | None, leased: bool) -> bool:
     operation = state.status.operation if state is not None else None
     if state is None or operation is None or not changing(state):
         return False
-    if state.status.reason == UNPLANNABLE:
+    if state.status.reason in HELD_FOR_A_PERSON or operation.step == Step.UPGRADE:
+        # A machine that is upgraded is silent for a while; its deadline says for how long.
         return False
     ends, back = operation.step == Step.RELEASE, operation.step == Step.CORDON_BACK
     # Before anything is touched the change is called off, and to uncordon needs no kubelet.

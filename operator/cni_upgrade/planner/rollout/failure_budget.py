@@ -80,7 +80,7 @@ class Failures:
     def told(self, name: str) -> str:
         """A node's name, and that nothing is to be seen there any more, or only its record."""
         if name in self.stuck:
-            return f"{name} (Unplannable: see its record)"
+            return f"{name} (stays as it is: see its record)"
         return (
             f"{name} ({self.apart.get(name, 'its record is gone')})" if name in self.gone else name
         )

@@ -27,7 +27,7 @@ from cni_upgrade.planner.rollout.failure_budget import NODE_FAILED, counted
 from cni_upgrade.planner.rollout.unproved_groups import UnprovedGroups
 from cni_upgrade.planner.rollout.waves import Waves
 from cni_upgrade.planner.world.errors import NONSENSE
-from cni_upgrade.planner.world.phases import UNPLANNABLE, WAITS_FOR_PROOF
+from cni_upgrade.planner.world.phases import HELD_FOR_A_PERSON, WAITS_FOR_PROOF
 from cni_upgrade.planner.world.snapshot import Snapshot
 
 STOPPED = "RolloutStopped"
@@ -93,7 +93,7 @@ class RolloutPass:
             name
             for name, state in roster.changing().items()
             if name in matched
-            and state.status.reason != UNPLANNABLE
+            and state.status.reason not in HELD_FOR_A_PERSON
             and (acting := roster.governance(name).policy) is not None
             and acting.metadata.uid == policy.metadata.uid
         )

@@ -13,7 +13,14 @@ from cni_upgrade.planner.limits.change_duration import hours
 from cni_upgrade.planner.limits.max_unavailable import changing
 from cni_upgrade.planner.node import node_lease
 from cni_upgrade.planner.node.pods_to_evict import drains
-from cni_upgrade.planner.node.stalled import HELD, SILENT, describe_nodes, named, stuck, unplannable
+from cni_upgrade.planner.node.stalled import (
+    HELD,
+    SILENT,
+    describe_nodes,
+    named,
+    needs_person,
+    stuck,
+)
 from cni_upgrade.planner.rollout.may_start import RolloutPass, proves
 from cni_upgrade.planner.rollout.waves import Waves
 from cni_upgrade.planner.world import retry_annotation
@@ -118,7 +125,7 @@ class Progress:
         if self._next is not None:
             first, places = self._next.node.name, self.course.places
             refused = places.refusal(first)
-            lost = self._lost.keys() | self._unplannable
+            lost = self._lost.keys() | self._held_for_a_person
             holders = places.held_by(first, lost) if refused is not None else ()
             if refused is None or not holders:
                 return None
@@ -158,10 +165,10 @@ class Progress:
         return self._held(self.course.places.working)
 
     @cached_property
-    def _unplannable(self) -> set[str]:
-        """Nodes at work, for whomever, whose records cannot be acted on."""
+    def _held_for_a_person(self) -> set[str]:
+        """Nodes at work, for whomever, that stay as they are until a person acts."""
         states = self._world.states
-        return {name for name in self.course.places.working if unplannable(states.get(name))}
+        return {name for name in self.course.places.working if needs_person(states.get(name))}
 
     def _held(self, names: Iterable[str]) -> dict[str, Node]:
         """Those of the nodes, in the order of their names."""

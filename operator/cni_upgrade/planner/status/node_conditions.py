@@ -9,7 +9,7 @@ from typing import Literal
 from cni_upgrade.api.condition import READY, RECONCILING, STALLED, Condition, keep_times
 from cni_upgrade.api.node_state import NodeStateStatus
 from cni_upgrade.api.phase import Phase
-from cni_upgrade.planner.world.phases import AT_WORK, FAILED, GOOD, UNPLANNABLE
+from cni_upgrade.planner.world.phases import AT_WORK, FAILED, GOOD, HELD_FOR_A_PERSON
 
 UNKNOWN = "UnknownPhase"
 """The reason of a phase that only a newer controller knows, or somebody's hand: any text at all,
@@ -31,7 +31,7 @@ def conditions(
     `outdated`: something else is asked for by now than what the phase answers.
     """
     phase = status.phase.value if isinstance(status.phase, Phase) else UNKNOWN
-    stuck = status.reason == UNPLANNABLE
+    stuck = status.reason in HELD_FOR_A_PERSON
     good = status.phase in GOOD and not stuck and not outdated
     wanted: list[tuple[str, Literal["True", "False"]]] = [(READY, "True" if good else "False")]
     if stuck or status.phase in _NEEDS_A_PERSON:

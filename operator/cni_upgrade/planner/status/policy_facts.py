@@ -17,7 +17,7 @@ from cni_upgrade.planner.node import node_lease
 from cni_upgrade.planner.node.stalled import SILENT, describe_nodes, named, stuck
 from cni_upgrade.planner.world.batch import GARBAGE
 from cni_upgrade.planner.world.kubernetes_objects import Node
-from cni_upgrade.planner.world.phases import UNPLANNABLE
+from cni_upgrade.planner.world.phases import HELD_FOR_A_PERSON
 from cni_upgrade.planner.world.snapshot import Snapshot
 
 _NAMED = ("elsewhere", "silent", "lost", "deleted", "barred")
@@ -119,7 +119,7 @@ def _begun(policy: CNIUpgradePolicy, world: Snapshot, roster: NodeIndex) -> Iter
     """Nodes that are changed on the policy's behalf by now, by name."""
     for name in sorted(roster.working_for(policy)):
         state = world.states.get(name)
-        if changing(state) and state is not None and state.status.reason != UNPLANNABLE:
+        if changing(state) and state is not None and state.status.reason not in HELD_FOR_A_PERSON:
             yield name
 
 

@@ -20,7 +20,7 @@ from cni_upgrade.api.policy_status import (
 from cni_upgrade.api.rollout_status import RolloutStatus
 from cni_upgrade.planner.index.counts import Counts, Share
 from cni_upgrade.planner.index.node_index import NodeIndex, unjudged
-from cni_upgrade.planner.node import unanswered_audits
+from cni_upgrade.planner.node import unanswered_audits, upgrade_target
 from cni_upgrade.planner.node.restore_request import gives_back
 from cni_upgrade.planner.restore import policy_restore
 from cni_upgrade.planner.rollout.may_start import RolloutPass, all_rollouts
@@ -201,7 +201,7 @@ def _status(
         versions={version: number for version, number in sorted(versions.items()) if version},
         readiness=tuple(
             _readiness(runtime, counts, count)
-            for runtime in dict.fromkeys(policy.spec.readiness_for)
+            for runtime in upgrade_target.readiness_asked(policy.spec)
         ),
         failures=_failures(tally, world) if any(s.needs_a_person for s in counts) else (),
         rollout=waiting.status(since, (began or waiting.course).waves)

@@ -10,7 +10,7 @@ from cni_upgrade.api.node_state import Observed
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.planner.limits.emergency_stop import STOPPED, stopped
-from cni_upgrade.planner.node import agent_outcome, drift, operations
+from cni_upgrade.planner.node import agent_outcome, drift, operations, upgrade_target
 from cni_upgrade.planner.node.agent_job import pause, send
 from cni_upgrade.planner.node.audit_result import (
     asked_key,
@@ -73,7 +73,7 @@ def audited(view: NodeContext, result: Result) -> Move:
         return look_failed(
             view, error.code if error else "AuditFailed", error.message if error else "no report"
         )
-    key = _key(view)
+    key = answer_key(view)
     phase, reason, message = verdict_phase(result.report)
     policy = view.orderer
     view = remade(view, result.report, policy)
@@ -87,6 +87,10 @@ def audited(view: NodeContext, result: Result) -> Move:
     if phase == Phase.COMPATIBLE and asks is not None:
         status = reopened(status, result.report)
         due = unproved(status, asks)
+        works = result.report.baseline
+        stuck = "" if works.delete is not False else works.delete_why or "the audit says so"
+        found = upgrade_target.judged(view.node, asks.spec, result.report.readiness, stuck)
+        phase, reason, message = found or (phase, reason, message)
     if due:
         status = found_written(status)
         phase, reason = Phase.WAITING, "ProofDue"
@@ -101,7 +105,7 @@ def audited(view: NodeContext, result: Result) -> Move:
         "phase": phase,
         "reason": reason,
         "message": message,
-        "observed": _observed(view, key, view.now, result.truncated),
+        "observed": observed_now(view, key, view.now, result.truncated),
         "operation": None,
         "drift": drifted,
         "history": history,
@@ -112,7 +116,7 @@ def audited(view: NodeContext, result: Result) -> Move:
     return Move(seen(status, result.report).model_copy(update=update))
 
 
-def _key(view: NodeContext) -> str:
+def answer_key(view: NodeContext) -> str:
     """The audit key of the question that was asked; empty where nobody asks it any more.
 
     An answer to an old question is still true, but another one is asked for.
@@ -123,7 +127,7 @@ def _key(view: NodeContext) -> str:
     return audit_key(view.node, view.state, policy, view.world.config)
 
 
-def _observed(view: NodeContext, key: str, at: datetime | None, truncated: bool) -> Observed:
+def observed_now(view: NodeContext, key: str, at: datetime | None, truncated: bool) -> Observed:
     """What the look was made from, with what people asked for by it: nothing where they ask for
     something else by now."""
     policy, before = view.orderer, view.status.observed
@@ -150,7 +154,7 @@ def _still_asked(view: NodeContext, policy: CNIUpgradePolicy) -> bool:
 
 
 def look_failed(view: NodeContext, reason: str, why: str) -> Move:
-    key, before = _key(view), view.status.observed
+    key, before = answer_key(view), view.status.observed
     # A person's retry, or a reboot, starts to count anew.
     changed = before is not None and before.audit_key != key
     attempts = 0 if changed else view.status.attempts
@@ -159,7 +163,7 @@ def look_failed(view: NodeContext, reason: str, why: str) -> Move:
         "phase": Phase.PENDING,
         "reason": reason,
         "message": f"the audit failed, is tried again in {int(rest.total_seconds())} s: {why}",
-        "observed": _observed(view, key, None, False),
+        "observed": observed_now(view, key, None, False),
         "operation": None,
         "last_operation": last(view, "Lost", None),
         "attempts": attempts + 1,

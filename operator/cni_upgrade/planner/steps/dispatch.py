@@ -11,6 +11,7 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.planner.node import node_lease
 from cni_upgrade.planner.node.context import Move, NodeContext, release, with_operation
 from cni_upgrade.planner.steps import (
+    after_upgrade,
     apply,
     audit,
     baseline,
@@ -19,6 +20,7 @@ from cni_upgrade.planner.steps import (
     prove,
     restore,
     unknown_step,
+    upgrade,
 )
 from cni_upgrade.planner.steps.apply import taken_off, theirs
 from cni_upgrade.planner.steps.cancel import outdated, unwanted
@@ -32,7 +34,7 @@ from cni_upgrade.planner.steps.drain import (
 from cni_upgrade.planner.steps.window_closing import closes
 from cni_upgrade.planner.world.decisions import Cordon
 from cni_upgrade.planner.world.operator_config import GRACE_SECONDS
-from cni_upgrade.planner.world.phases import CORDON_TAKEN, PROVE, UNTOUCHED, Step
+from cni_upgrade.planner.world.phases import CORDON_TAKEN, PROVE, UNTOUCHED, UPGRADE, Step
 
 
 def next_move(view: NodeContext) -> Move:
@@ -49,6 +51,8 @@ def next_move(view: NodeContext) -> Move:
     steps, called_off = _STEPS, _called_off
     if view.operation.kind == Kind.RESTORE and step in _GIVING_BACK:
         steps, called_off = _GIVING_BACK, restore.called_off
+    if view.operation.kind == UPGRADE and step in _UPGRADING:
+        steps = _UPGRADING
     looks_only = view.operation.kind == PROVE and step != Step.RELEASE
     if (step in UNTOUCHED or looks_only) and (stop := called_off(view)) is not None:
         return ended(view, stop)
@@ -121,7 +125,7 @@ def _called_off(view: NodeContext) -> Move | None:
     why = why or outdated(view)
     if not why and view.operation.step == Step.DRAIN and not drain_first(view):
         why = "spec.drain.policy does not ask for a drain any more"
-    if not why and view.operation.kind == Kind.APPLY:
+    if not why and view.operation.kind in (Kind.APPLY, UPGRADE):
         why = closes(view, view.orderer, drain_due(view) or drain_after(view))
     if not why:
         return None
@@ -152,6 +156,7 @@ _LIMITS: dict[Step, Callable[[NodeContext], int]] = {
     Step.FREE: free_pods.limit,
     Step.RESTORE: _agent_limit,
     Step.GIVE_BACK: _agent_limit,
+    Step.AUDIT_AFTER: after_upgrade.limit,
 }
 """Seconds that a step may take of a kubelet that answers, once a file was or may be written."""
 
@@ -183,7 +188,13 @@ _FRESH = timedelta(seconds=60)
 """The least of a step's time after the controller was away: for so long a control plane that comes
 back takes the nodes for Ready whose kubelets do not work yet."""
 
-_KINDS = frozenset({*map(str, Kind), PROVE})
+_KINDS = frozenset({*map(str, Kind), PROVE, UPGRADE})
+
+_UPGRADING: dict[Step, Callable[[NodeContext], Move]] = {
+    Step.CORDON: upgrade.cordoned,
+    Step.DRAIN: upgrade.drain,
+}
+"""Steps of an operation during which somebody else upgrades the node."""
 
 _GIVING_BACK: dict[Step, Callable[[NodeContext], Move]] = {
     Step.CORDON: restore.cordon,
@@ -206,6 +217,10 @@ _STEPS: dict[Step, Callable[[NodeContext], Move]] = {
     Step.PROVE_DELETE: prove.prove_delete,
     Step.SOAK: prove.soak,
     Step.FREE: free_pods.free,
+    Step.UPGRADE: upgrade.upgrade,
+    Step.WITHDRAW: upgrade.withdraw,
+    Step.AUDIT_AFTER: after_upgrade.audit_after,
+    Step.HOLD: upgrade.hold,
     Step.CORDON_BACK: apply.cordon_back,
     Step.RESTORE: apply.restore,
     Step.GIVE_BACK: restore.give_back,

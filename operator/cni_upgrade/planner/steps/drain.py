@@ -10,7 +10,7 @@ from cni_upgrade.planner.node import pods_to_evict
 from cni_upgrade.planner.node.context import Move, NodeContext, wait
 from cni_upgrade.planner.world.decisions import Evict
 from cni_upgrade.planner.world.kubernetes_objects import Pod
-from cni_upgrade.planner.world.phases import Step
+from cni_upgrade.planner.world.phases import UPGRADE, Step
 
 """The reason of a node whose pods were not to be evicted, or did not go in time."""
 
@@ -24,6 +24,8 @@ def drain_first(view: NodeContext) -> bool:
 
     Where that is not known, only if the change needs it: it could not be made without.
     """
+    if view.operation.kind == UPGRADE:
+        return drain_settings(view).policy != DrainPolicy.NEVER
     after, baseline = view.status.after, view.status.baseline
     needed = bool(after and after.needs_drain)
     if baseline is not None and (

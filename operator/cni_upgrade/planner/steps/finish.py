@@ -13,10 +13,17 @@ from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.report import MOST_FINDINGS, Finding, Readiness
 from cni_upgrade.api.verify import OnFailure, Verify
 from cni_upgrade.cni.moves import MEND_FOLDERS
-from cni_upgrade.planner.node import applied_change, cordon, drift, node_lease, operations
+from cni_upgrade.planner.node import (
+    applied_change,
+    cordon,
+    drift,
+    node_lease,
+    operations,
+    upgrade_target,
+)
 from cni_upgrade.planner.node.agent_job import pause
 from cni_upgrade.planner.node.audit_result import failed, seen
-from cni_upgrade.planner.node.context import Move, NodeContext, moved, release, wait
+from cni_upgrade.planner.node.context import Move, NodeContext, at_step, moved, release, wait
 from cni_upgrade.planner.node.pending_proof import before, undone
 from cni_upgrade.planner.world.operator_config import GRACE_SECONDS
 from cni_upgrade.planner.world.phases import (
@@ -25,6 +32,8 @@ from cni_upgrade.planner.world.phases import (
     INCONCLUSIVE,
     PROVE,
     UNPROVED,
+    UPGRADE,
+    UPGRADE_NOT_WELL,
     Step,
 )
 
@@ -148,11 +157,25 @@ def done(view: NodeContext, message: str) -> Move:
         )
     after = view.status.after
     stuck = ""
+    policy = view.orderer
+    due = upgrade_target.differences(view.node, policy.spec) if policy is not None else ()
     if after is not None and after.existing_delete is False and after.why:
         stuck = f"; {after.why}"
     text = f"{message}{stuck}"
     clean = moved(view, view.status.model_copy(update={"attempts": 0, "next_attempt_at": None}))
+    if due and view.operation.kind != UPGRADE:
+        # A look at what stands there now says whether it may be upgraded.
+        left = f"{text}; still to be upgraded: {upgrade_target.told(due)}"
+        return release(clean, Phase.PENDING, upgrade_target.UPGRADE_DUE, left)
     return release(clean, Phase.DONE, "Done", text)
+
+
+def hold_next(view: NodeContext, why: str) -> Move:
+    """Keep an upgraded node that is not well, until a person acts: pods would fail there."""
+    held = at_step(view, Step.HOLD, "")
+    retry = f"kubectl annotate --overwrite cns {view.node.name} cniupgrade.dev/retry=$(date +%s)"
+    text = f"{why}; kept cordoned; mend the node, then have it looked at again: {retry}"
+    return Move(held.status.model_copy(update={"reason": UPGRADE_NOT_WELL, "message": text}))
 
 
 def rolls_back(view: NodeContext) -> bool:
@@ -214,6 +237,8 @@ def _written(view: NodeContext) -> bool:
 
 def _unproved(view: NodeContext, outcome: str, owner: str) -> LastChange:
     """What the proof of later is compared with, and goes back to: the next look forgets both."""
+    if view.operation.kind == UPGRADE:
+        return LastChange(outcome=outcome, at=view.now, policy=owner)
     known = view.status.last_change
     if view.operation.kind == PROVE and known is not None:
         return known.model_copy(update={"outcome": outcome, "at": view.now})
@@ -245,6 +270,9 @@ def release_step(view: NodeContext) -> Move:
         update["last_change"] = _unproved(view, ending.phase, owner)
     elif ending.phase in (Phase.ROLLED_BACK, Phase.DONE):
         update["last_change"] = LastChange(outcome=ending.phase, at=view.now, policy=owner)
+    elif ending.reason == upgrade_target.UPGRADE_DUE:
+        update["last_change"] = LastChange(outcome=Phase.DONE, at=view.now, policy=owner)
+        update["observed"] = None
     elif ending.reason == INCONCLUSIVE and _written(view):
         update["last_change"] = _unproved(view, UNPROVED, owner)
     if ending.phase == Phase.DONE and view.status.observed is not None:

@@ -25,6 +25,7 @@ from cni_upgrade.planner.node.pending_proof import before
 from cni_upgrade.planner.steps.finish import (
     done,
     gave_back,
+    hold_next,
     proof_so_far,
     restore_next,
     rolls_back,
@@ -33,7 +34,7 @@ from cni_upgrade.planner.steps.finish import (
 from cni_upgrade.planner.steps.free_pods import free_next
 from cni_upgrade.planner.world.decisions import CreateProof, DeleteProof
 from cni_upgrade.planner.world.kubernetes_objects import Pod
-from cni_upgrade.planner.world.phases import INCONCLUSIVE, PROVE, Step
+from cni_upgrade.planner.world.phases import INCONCLUSIVE, PROVE, UPGRADE, Step
 
 
 def prove(view: NodeContext) -> Move:
@@ -175,6 +176,8 @@ def inconclusive(view: NodeContext, known: ProofStatus, why: str) -> Move:
         text = f"not proved yet, attempt {tried + 1} of {most}: {why}"
         again = prove_add_next(view, known, text)
         return Move(again.status.model_copy(update={"attempts": tried}))
+    if view.operation.kind == UPGRADE:
+        return hold_next(view, f"upgraded, and not proved in {tried} attempts: {why}")
     status = with_operation(view.status, proof=known.model_copy(update={"outcome": "Inconclusive"}))
     if view.operation.kind == Kind.RESTORE:
         return done(moved(view, status), f"not proved in {tried} attempts: {why}")
@@ -190,6 +193,8 @@ def failed_proof(view: NodeContext, known: ProofStatus, why: str) -> Move:
     if view.operation.kind == Kind.RESTORE:
         text = f"what stood there before is back, and a pod shows that it does not work: {why}"
         return gave_back(view, FAILED, text)
+    if view.operation.kind == UPGRADE:
+        return hold_next(view, f"upgraded, and a pod shows that the node does not work: {why}")
     baseline, backup = _before(view)
     worse = proof_pods.worse(known, baseline)
     outcome = "Worse" if worse else "AsBroken" if baseline else "Broken"

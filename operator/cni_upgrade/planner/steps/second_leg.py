@@ -18,7 +18,7 @@ from cni_upgrade.api.policy import CNIUpgradePolicy
 from cni_upgrade.api.report import Baseline
 from cni_upgrade.planner.limits.change_duration import longest
 from cni_upgrade.planner.limits.maintenance_windows import opening
-from cni_upgrade.planner.node import operations
+from cni_upgrade.planner.node import operations, upgrade_target
 from cni_upgrade.planner.node.context import Move, NodeContext, moved, release
 from cni_upgrade.planner.steps.cancel import unwanted
 from cni_upgrade.planner.steps.finish import done, proof_so_far, verify
@@ -28,7 +28,7 @@ from cni_upgrade.planner.world.phases import LOWERED, Step
 def finished(view: NodeContext, message: str) -> Move:
     """The end of a change that is proved; or its second leg, where that was the first one."""
     if not _due(view):
-        return done(view, message)
+        return _upgrade_next(view, message) or done(view, message)
     # What worked before the second leg, whenever that begins, is what the first one has proved, not
     # what it has mended.
     works = Baseline.model_validate({"add": True, "del": True}) if _shown(view) else None
@@ -44,7 +44,30 @@ def finished(view: NodeContext, message: str) -> Move:
     if policy is None or not _may(view, policy):
         # Whatever is in its way is said of a node that waits for a change.
         return release(view, Phase.WAITING, "ChangeNeeded", f"{message}; to be drained and raised")
-    return _begun(view, policy, message)
+    return begun(view, policy, message)
+
+
+def _upgrade_next(view: NodeContext, message: str) -> Move | None:
+    """Go on to the upgrade of the node while it is cordoned, where it is known that it may be."""
+    policy, status = view.orderer, view.status
+    if policy is None or view.operation.kind != Kind.APPLY or not _may(view, policy):
+        return None
+    stuck = status.after is not None and status.after.existing_delete is False
+    found = upgrade_target.judged(view.node, policy.spec, status.readiness, "")
+    if stuck or found is None or found[0] != Phase.WAITING:
+        return None
+    operation = operations.upgrade(view, policy)
+    update = {
+        "phase": Phase.DRAINING,
+        "reason": Step.CORDON.value,
+        "message": f"{message}; cordoned on, to be upgraded",
+        "serial": status.serial + 1,
+        "operation": operation.model_copy(update={"cordoned": True}),
+        "attempts": 0,
+        "next_attempt_at": None,
+        "last_change": LastChange(outcome=Phase.DONE, at=view.now, policy=policy.metadata.uid),
+    }
+    return Move(status.model_copy(update=update))
 
 
 def _shown(view: NodeContext) -> bool:
@@ -76,7 +99,8 @@ def _may(view: NodeContext, policy: CNIUpgradePolicy) -> bool:
     return opening(policy.spec.rollout.windows, view.now, seconds) == view.now
 
 
-def _begun(view: NodeContext, policy: CNIUpgradePolicy, message: str) -> Move:
+def begun(view: NodeContext, policy: CNIUpgradePolicy, message: str) -> Move:
+    """Begin what the last look has found due, on a node that stays cordoned."""
     status = view.status
     state = view.state.model_copy(update={"status": status})
     try:

@@ -20,6 +20,7 @@ from cni_upgrade.planner.node.pods_to_evict import drains
 from cni_upgrade.planner.node.proof_pods import pod_name
 from cni_upgrade.planner.node.restore_request import held, restores
 from cni_upgrade.planner.node.start_request import StartRequest
+from cni_upgrade.planner.node.upgrade_target import differences, told, upgrade_due
 from cni_upgrade.planner.steps.drain import drain_first
 from cni_upgrade.planner.world.governance import paused
 from cni_upgrade.planner.world.phases import PROVE, UNPROVED, Step
@@ -63,10 +64,13 @@ def begin(view: NodeContext, policy: CNIUpgradePolicy) -> Move:
     if lease := node_lease.others(view):
         return _waiting(view, node_lease.HELD, lease)
     writes = written_anew(view.status) or not _unproved(view)
-    wish = StartRequest(drains(policy.spec.drain, needs_drain), writes, doubt(view.status))
-    closed = view.gate(wish)
+    upgrades = writes and upgrade_due(view.node, view.status, policy.spec)
+    drained = drains(policy.spec.drain, needs_drain or upgrades)
+    closed = view.gate(StartRequest(drained, writes, doubt(view.status)))
     if closed is not None:
         return _waiting(view, *closed)
+    if upgrades:
+        return Move(_made_ready(view, policy))
     if not writes:
         return Move(_proved_again(view, policy))
     try:
@@ -97,6 +101,19 @@ def _started(view: NodeContext, policy: CNIUpgradePolicy) -> NodeStateStatus:
     return status.model_copy(update={"phase": Phase.DRAINING if first else Phase.APPLYING})
 
 
+def _made_ready(view: NodeContext, policy: CNIUpgradePolicy) -> NodeStateStatus:
+    """The record of an upgrade by somebody else that begins now."""
+    update = {
+        "phase": Phase.DRAINING,
+        "reason": Step.CORDON.value,
+        "message": "the node is being cordoned",
+        "serial": view.status.serial + 1,
+        "operation": operations.upgrade(view, policy),
+        "canary": view.begin() or view.status.canary,
+    }
+    return view.status.model_copy(update=update)
+
+
 def _standing(known: Changed | None) -> Changed | None:
     """The record of what was changed before, but for one of which nothing stands any more: its
     agents may be lost before they say what they wrote, and it would say that this is nothing."""
@@ -111,7 +128,7 @@ def _unproved(view: NodeContext) -> bool:
 def _proved_again(view: NodeContext, policy: CNIUpgradePolicy) -> NodeStateStatus:
     """The record of a proof that begins now, of a change that is written already."""
     serial = view.status.serial + 1
-    name = operations.proof_id(view, policy)
+    name = operations.own_id(view, policy, PROVE)
     operation = OperationStatus(
         id=name,
         kind=PROVE,
@@ -136,5 +153,13 @@ def _proved_again(view: NodeContext, policy: CNIUpgradePolicy) -> NodeStateStatu
 
 
 def _waiting(view: NodeContext, reason: str, why: str) -> Move:
-    what = operations.planned(view.status) or "a proof of what is written"
+    what = operations.planned(view.status) or _upgrade(view) or "a proof of what is written"
     return at_rest(view, Phase.WAITING, reason, f"{why}; planned: {what}")
+
+
+def _upgrade(view: NodeContext) -> str:
+    """The upgrade that is due, in words; nothing where none is, or a proof is due first."""
+    policy = view.policy
+    if policy is None or _unproved(view):
+        return ""
+    return told(differences(view.node, policy.spec))

@@ -116,6 +116,16 @@ class Unmark:
 
 
 @dataclass(frozen=True, slots=True)
+class Announce:
+    """Say on a Node that it is ready for its upgrade, or take that back."""
+
+    node: str
+    resource_version: str
+    operation: str | None
+    """The operation for which it is ready; None takes it back."""
+
+
+@dataclass(frozen=True, slots=True)
 class TakeLease:
     """Take or renew the Lease on a node: created, or guarded by the resourceVersion."""
 
@@ -184,6 +194,7 @@ Decision = (
     | Cordon
     | Uncordon
     | Unmark
+    | Announce
     | TakeLease
     | DropLease
     | Evict

@@ -10,6 +10,7 @@ agent, no proof pod that is waited for. The planner never makes a move that is n
                               |           |
                               +-----------+--> RollingBack -> RolledBack
                               +-----------+--> Failed
+    Waiting -> Draining -> Upgrading -> Proving -> Done    its runtime or its kubelet
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class Step(StrEnum):
     DRAIN = "Drain"  # evict, within budgets, until the deadline
     APPLY = "Apply"  # the agent backs up and writes
     TAKE_BACK = "TakeBack"  # the agent did not start: its Job goes, and the node is given back
+    UPGRADE = "Upgrade"  # ready for whoever upgrades it: wait for the versions to reach
+    WITHDRAW = "Withdraw"  # not ready any more: whoever was about to begin gets the time to see it
+    AUDIT_AFTER = "AuditAfter"  # upgraded: wait for an agent to look at it
+    HOLD = "Hold"  # upgraded and not well: the cordon stays until a person acts
     DRAIN_AFTER = "DrainAfter"  # drain asked for, but deleting pods only works from now on
     PROVE_OLD = "ProveOld"  # the pod added before the change is deleted after it
     PROVE_ADD = "ProveAdd"  # a fresh pod gets its network
@@ -46,6 +51,10 @@ PHASE_OF: dict[Step, Phase] = {
     Step.DRAIN: Phase.DRAINING,
     Step.APPLY: Phase.APPLYING,
     Step.TAKE_BACK: Phase.APPLYING,
+    Step.UPGRADE: Phase.UPGRADING,
+    Step.WITHDRAW: Phase.UPGRADING,
+    Step.AUDIT_AFTER: Phase.PROVING,
+    Step.HOLD: Phase.UPGRADING,
     Step.DRAIN_AFTER: Phase.PROVING,
     Step.PROVE_OLD: Phase.PROVING,
     Step.PROVE_ADD: Phase.PROVING,
@@ -78,7 +87,14 @@ PROVING = (
 """Steps that are judged by what becomes of a proof pod."""
 
 AT_WORK = frozenset(
-    {Phase.AUDITING, Phase.DRAINING, Phase.APPLYING, Phase.PROVING, Phase.ROLLING_BACK}
+    {
+        Phase.AUDITING,
+        Phase.DRAINING,
+        Phase.APPLYING,
+        Phase.UPGRADING,
+        Phase.PROVING,
+        Phase.ROLLING_BACK,
+    }
 )
 FAILED = frozenset({Phase.FAILED, Phase.ROLLED_BACK})
 GOOD = frozenset({Phase.COMPATIBLE, Phase.DONE})
@@ -106,12 +122,21 @@ INCONCLUSIVE = "ProofInconclusive"
 """The reason of a node whose proof said nothing of the network, before or after the change."""
 
 DRAIN_BLOCKED = "DrainBlocked"
+NOBODY_UPGRADED = "NobodyUpgraded"
+"""The reason of a node that was ready for its upgrade until the deadline, and nobody began it."""
 AGENT_NOT_STARTED = "AgentNotStarted"
 CORDON_TAKEN = "CordonTaken"
 PODS_NOT_LISTED = "PodsNotListed"
 
 POSTPONED = frozenset(
-    {INCONCLUSIVE, DRAIN_BLOCKED, AGENT_NOT_STARTED, CORDON_TAKEN, PODS_NOT_LISTED}
+    {
+        INCONCLUSIVE,
+        DRAIN_BLOCKED,
+        NOBODY_UPGRADED,
+        AGENT_NOT_STARTED,
+        CORDON_TAKEN,
+        PODS_NOT_LISTED,
+    }
 )
 """Reasons of a node that is blocked by what came in the way of its change, and not by what stands
 on it: the same change is tried again by itself."""
@@ -127,6 +152,14 @@ LOWERED = "Lowered"
 
 PROVE = "prove"
 """The kind of an operation that proves what is written already, and writes nothing."""
+
+UPGRADE = "upgrade"
+"""The kind of an operation during which somebody else upgrades the node."""
+
+UPGRADE_OVERDUE = "UpgradeOverdue"
+UPGRADE_NOT_WELL = "NotWellAfterUpgrade"
+HELD_FOR_A_PERSON = frozenset({UNPLANNABLE, UPGRADE_OVERDUE, UPGRADE_NOT_WELL})
+"""Reasons of a node in the midst of a change that stays as it is until a person acts."""
 
 _GIVEN_BACK = frozenset({Phase.WAITING, Phase.ROLLING_BACK})
 """From wherever it rests, a node whose policy was deleted waits for its turn to be given back."""
@@ -156,7 +189,18 @@ _MOVES: dict[Phase, frozenset[Phase]] = {
         }
     ),
     Phase.DRAINING: frozenset(
-        {Phase.APPLYING, Phase.ROLLING_BACK, Phase.WAITING, Phase.BLOCKED, Phase.PENDING}
+        {
+            Phase.APPLYING,
+            Phase.UPGRADING,
+            Phase.ROLLING_BACK,
+            Phase.WAITING,
+            Phase.BLOCKED,
+            Phase.PENDING,
+        }
+    ),
+    # Called off or not begun by anybody; upgraded; given back by a person's word.
+    Phase.UPGRADING: frozenset(
+        {Phase.WAITING, Phase.BLOCKED, Phase.PROVING, Phase.FAILED, Phase.PENDING}
     ),
     Phase.APPLYING: frozenset(
         {
@@ -173,8 +217,11 @@ _MOVES: dict[Phase, frozenset[Phase]] = {
     ),
     Phase.PROVING: frozenset(
         {
-            # The second leg: a node that was lowered first is drained and raised.
+            # The second leg: a node that was lowered first is drained and raised. Or what the look
+            # after an upgrade has found is written.
             Phase.DRAINING,
+            # After an upgrade: not well.
+            Phase.UPGRADING,
             Phase.DONE,
             Phase.FAILED,
             Phase.ROLLING_BACK,

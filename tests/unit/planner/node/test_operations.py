@@ -129,4 +129,5 @@ def test_the_same_order_at_another_time_is_another_one() -> None:
     assert operations.give_back(*back, NOW).id != operations.give_back(*back, later).id
     at = view()
     then = replace(at, world=replace(at.world, now=later))
-    assert operations.proof_id(at, policy()) != operations.proof_id(then, policy())
+    ids = {operations.own_id(view, policy(), kind) for view in (at, then) for kind in "ab"}
+    assert len(ids) == 4
