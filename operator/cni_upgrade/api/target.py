@@ -50,7 +50,7 @@ class RuntimeTarget(Model):
     name: Literal["containerd", "cri-o"] = Field(description="containerd or cri-o.")
     version: VersionPattern = Field(
         description="A release such as 1.7.24, or a line such as 1.7.* or 2.*, as the Node reports "
-        "it in status.nodeInfo; what stands behind the three numbers does not count."
+        "it in its nodeInfo; what stands behind the three numbers does not count."
     )
 
 
@@ -59,7 +59,7 @@ class KubeletTarget(Model):
 
     version: VersionPattern = Field(
         description="A release such as 1.34.4, or a line such as 1.34.*, as the Node reports it in "
-        "status.nodeInfo."
+        "its nodeInfo."
     )
 
 

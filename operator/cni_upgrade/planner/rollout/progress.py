@@ -11,16 +11,9 @@ from cni_upgrade.api.rollout_status import RolloutStatus
 from cni_upgrade.planner.index.rollout_member import RolloutMember
 from cni_upgrade.planner.limits.change_duration import hours
 from cni_upgrade.planner.limits.max_unavailable import changing
-from cni_upgrade.planner.node import node_lease
+from cni_upgrade.planner.node import node_lease, stalled
 from cni_upgrade.planner.node.pods_to_evict import drains
-from cni_upgrade.planner.node.stalled import (
-    HELD,
-    SILENT,
-    describe_nodes,
-    named,
-    needs_person,
-    stuck,
-)
+from cni_upgrade.planner.node.stalled import HELD, SILENT, describe_nodes, named, stuck
 from cni_upgrade.planner.rollout.may_start import RolloutPass, proves
 from cni_upgrade.planner.rollout.waves import Waves
 from cni_upgrade.planner.world import retry_annotation
@@ -168,7 +161,9 @@ class Progress:
     def _held_for_a_person(self) -> set[str]:
         """Nodes at work, for whomever, that stay as they are until a person acts."""
         states = self._world.states
-        return {name for name in self.course.places.working if needs_person(states.get(name))}
+        return {
+            name for name in self.course.places.working if stalled.needs_person(states.get(name))
+        }
 
     def _held(self, names: Iterable[str]) -> dict[str, Node]:
         """Those of the nodes, in the order of their names."""

@@ -60,7 +60,7 @@ def test_unknown_members_are_passed_over() -> None:
         ({"files": [{"name": "x", "sha256": "AB", "to": "1.0.0"}]}, "files[0].sha256"),
         ({"files": [{"name": "x", "sha256": SHA, "to": "1"}] * 2}, "each name once"),
         ({"readinessFor": "containerd>=2.0"}, "readinessFor: expected a list of strings"),
-        ({"readinessFor": ["containerd>=2.0"] * 9}, "readinessFor: expected at most 8"),
+        ({"readinessFor": ["containerd>=2.0"] * 10}, "readinessFor: expected at most 9"),
         ({"keep": 0}, "keep: expected at least 1"),
         ({"root": "host"}, "root: expected an absolute path"),
         ({"backup": "../../etc"}, "backup: expected the id of a backup"),
