@@ -34,6 +34,7 @@ from tests.unit.planner.invariants import (
     question,
 )
 from tests.unit.planner.reason_rules import check_reasons
+from tests.unit.planner.upgrade_rules import Known, check_upgrade
 
 LONGEST = 6 * 3600
 """Seconds of the simulated clock after which a rollout that does not end is called stuck."""
@@ -73,6 +74,7 @@ class Rollout:
     config: OperatorConfig = CONFIG
     ledger: Ledger = field(default_factory=Ledger)
     logbook: Logbook = field(default_factory=Logbook)
+    known: Known = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     dead: bool = False
     """No process: the cluster goes on alone."""
@@ -234,6 +236,7 @@ class Rollout:
         event = Carried(decision, world, before, self.cluster, self.ledger)
         check(event)
         check_course(event, self.logbook)
+        check_upgrade(event, self.known)
         check_reasons(decision)
         if (number == self.crash_at and not self.crash_before) or chance < chaos.crash:
             raise CrashError

@@ -29,8 +29,8 @@ class Share(NamedTuple):
     """
 
     phase: str = str(Phase.PENDING)
-    stuck: bool = False
-    """Whatever its phase says, it stands still until a person acts."""
+    stuck: str = ""
+    """The reason for which it stands still, whatever its phase says, until a person acts."""
     found: str = ""
     """The version that its config is at; empty where it is not known."""
     freed: int = 0
@@ -133,7 +133,8 @@ class Share(NamedTuple):
     @classmethod
     def _of_record(cls, state: CNINodeState) -> Share:
         status = state.status
-        stuck = status.reason in HELD_FOR_A_PERSON and status.phase not in FAILED
+        held = status.reason in HELD_FOR_A_PERSON and status.phase not in FAILED
+        stuck = status.reason if held else ""
         gravity = _STUCK if stuck else _NONE
         if status.phase in _TROUBLE:
             gravity = _TROUBLE.index(Phase(status.phase))

@@ -17,7 +17,7 @@ from cni_upgrade.planner.rollout.failure_budget import NODE_FAILED
 from cni_upgrade.planner.rollout.progress import Progress
 from cni_upgrade.planner.status.policy_facts import PolicyFacts
 from cni_upgrade.planner.world.governance import paused
-from cni_upgrade.planner.world.phases import AT_WORK, GOOD, OUTDATED, UNPLANNABLE
+from cni_upgrade.planner.world.phases import AT_WORK, GOOD, HELD_FOR_A_PERSON, OUTDATED
 from cni_upgrade.planner.world.snapshot import Snapshot, Unjudged
 
 NO_NODE_MATCHES = "NoNodeMatches"
@@ -131,7 +131,7 @@ def _audited(
         return PolicyReadiness(False, "Auditing", beside, reconciling=True)
     if around.ending:
         return _ending(around, beside)
-    if phases[UNPLANNABLE] or around.barred:
+    if any(phases[reason] for reason in HELD_FOR_A_PERSON) or around.barred:
         return PolicyReadiness(False, "NodesBlocked", beside, stalled=True)
     if around.lost:
         return PolicyReadiness(False, unanswered_audits.AUDITS_FAIL, beside, stalled=True)

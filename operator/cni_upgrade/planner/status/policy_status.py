@@ -42,7 +42,7 @@ from cni_upgrade.planner.world.decisions import Decision, Emit, SetStatus
 from cni_upgrade.planner.world.errors import NONSENSE, unplannable
 from cni_upgrade.planner.world.governance import seniority
 from cni_upgrade.planner.world.merge_patch import merge_patch
-from cni_upgrade.planner.world.phases import AT_WORK, FAILED, GOOD, OUTDATED, UNPLANNABLE
+from cni_upgrade.planner.world.phases import AT_WORK, FAILED, GOOD, OUTDATED
 from cni_upgrade.planner.world.snapshot import Snapshot
 
 COUNTED = timedelta(seconds=2)
@@ -171,11 +171,11 @@ def _status(
         versions[share.found] += number
         if share.stuck:
             stuck += number
+            moving[share.stuck] += number
         else:
             moving[share.phase] += number
         if share.deleted:
             deleted[share.phase] += number
-    moving[UNPLANNABLE] = stuck
     around = policy_facts.found(policy, matched, tally, world, roster)
     # A routine look is no work: until it has found something, the last answer holds.
     resting = moving - deleted + Counter({str(Phase.COMPATIBLE): around.again})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cni_upgrade.agent.protocol.operation import Outcome, Result
 from cni_upgrade.api.operation_status import ProofStatus
 from cni_upgrade.api.phase import Phase
+from cni_upgrade.planner.limits.emergency_stop import stopped
 from cni_upgrade.planner.node import agent_outcome, operations
 from cni_upgrade.planner.node.agent_job import send
 from cni_upgrade.planner.node.audit_result import seen, verdict_phase
@@ -55,6 +56,10 @@ def audit_after(view: NodeContext) -> Move:
     match agent_outcome.agent(view):
         case agent_outcome.Answer(result):
             return _audited(view, result)
+        case agent_outcome.Absent() | agent_outcome.Lost() | agent_outcome.Refused() if (
+            view.world.stopped
+        ):
+            return wait(view, f"upgraded, to be audited; {stopped(view.world)}")
         case agent_outcome.Absent():
             return send(view)
         case agent_outcome.Lost(why) | agent_outcome.Refused(why):

@@ -35,7 +35,7 @@ from cni_upgrade.planner.steps.cancel import unwanted
 from cni_upgrade.planner.steps.drain import drain_settings, evict
 from cni_upgrade.planner.world import retry_annotation
 from cni_upgrade.planner.world.decisions import Announce
-from cni_upgrade.planner.world.governance import matches, paused
+from cni_upgrade.planner.world.governance import matches
 from cni_upgrade.planner.world.phases import (
     DRAIN_BLOCKED,
     NOBODY_UPGRADED,
@@ -177,10 +177,9 @@ def hold(view: NodeContext) -> Move:
     """Upgraded and not well: a person asks for another look, or wants it no more."""
     if _asked_again(view):
         return audit_next(view)
-    if off := _unwanted(view):
-        if view.orderer is not None and paused(view.orderer):
-            return wait(view, view.status.message)
-        return release(view, Phase.FAILED, view.status.reason, f"{view.status.message}; {off}")
+    if _wanted(view) is None:
+        text = f"{view.status.message}; given back as it is: {_unwanted(view)}"
+        return release(view, Phase.FAILED, view.status.reason, text)
     return wait(view, view.status.message)
 
 
