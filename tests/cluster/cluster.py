@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from tests.cluster import build, cgroups, debian, images, inotify, lock, paths, process
+from tests.cluster import build, cgroups, debian, disk, images, inotify, lock, paths, process
 from tests.cluster.components import CONTROL_PLANE
 from tests.cluster.control import ControlPlane
 from tests.cluster.errors import ClusterError
@@ -188,11 +189,27 @@ class Cluster:
         with self._locked():
             self._remove(self.node(name))
 
-    def reset_node(self, name: str, *, wait: bool = True) -> None:
-        """Install a node anew: its first config, no pods, no leaked address, a new Node object."""
+    def change_runtime(self, name: str, runtime: str) -> None:
+        """Replace a node's runtime as a package does, its kubelet stopped; pods go on."""
         with self._locked():
             node = self.node(name)
-            ordinal, spec = node.network.ordinal, node.spec
+            for program in ("kubelet", node.runtime.program):
+                node.stop(program)
+            ordinal, spec = node.network.ordinal, replace(node.spec, runtime=runtime)
+            write_down(node.folder, ordinal, spec)
+            changed = self.node(name)
+            build.ensure(changed.components)
+            disk.configure(changed.disk, changed.runtime.config())
+            self._start([changed])
+
+    def reset_node(self, name: str, *, spec: NodeSpec | None = None, wait: bool = True) -> None:
+        """Install a node anew: its first config, no pods, no leaked address, a new Node object.
+
+        `spec`: of what it is made, where that is not what it is made of.
+        """
+        with self._locked():
+            node = self.node(name)
+            ordinal, spec = node.network.ordinal, spec or node.spec
             self._remove(node)
             self._create(name, spec, ordinal)
             self._start([self.node(name)], wait=wait)

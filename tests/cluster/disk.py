@@ -60,10 +60,7 @@ def write(
         _copy(Path("/etc", each), etc / each)
     (etc / "machine-id").write_text(f"{uuid.uuid4().hex}\n")
     (etc / "hostname").write_text(f"{name}\n")
-    for path, text in runtime_files.items():
-        target = fresh / path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+    configure(fresh, runtime_files)
     net_d = etc / "cni/net.d"
     net_d.mkdir(parents=True)
     for each, text in configs.items():
@@ -73,6 +70,14 @@ def write(
     (fresh / "var-lib/cni").mkdir()
     (fresh / "var-log/pods").mkdir()
     fresh.rename(disk)
+
+
+def configure(disk: Path, files: dict[str, str]) -> None:
+    """Write files below /etc, by absolute path on the node."""
+    for path, text in files.items():
+        target = disk / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
 
 
 def _copy(source: Path, target: Path) -> None:
