@@ -211,6 +211,9 @@ fi
 
 ours=$(carried)
 for node in $(echo "$ours" | sed 's/ .*//'); do
+    # Nobody is to upgrade a node that takes pods again.
+    quiet annotate node "$node" cniupgrade.dev/ready-for-upgrade- ||
+        say "$node: it may still be announced as ready for its upgrade"
     give_back "$node"
 done
 # Ours would keep others from the nodes for up to 15 minutes; they go once the nodes are given back.

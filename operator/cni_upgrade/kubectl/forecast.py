@@ -11,9 +11,10 @@ from cni_upgrade.api.drain import DrainPolicy
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.kubectl.fleet import NEEDS_PERSON
 from cni_upgrade.kubectl.terminal import Terminal, columns
-from cni_upgrade.planner.world.phases import GOOD
+from cni_upgrade.planner.world.phases import GOOD, UNPROVED
 
 REWRITE, DRAIN = "rewrite", "drain, then rewrite"
+UPGRADE = "drain, then wait for its upgrade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ def _what(state: Mapping[str, Any], status: Mapping[str, Any], drains: Mapping[s
         return "nothing"
     if phase in NEEDS_PERSON:
         return f"nothing: {phase} ({reason})"
+    if phase == Phase.UPGRADING or _upgrade_due(status):
+        return UPGRADE
     if status.get("verdict") != "Rewrite":
         return "not audited yet"
     needed = bool((status.get("after") or {}).get("needsDrain"))
@@ -55,6 +58,13 @@ def _what(state: Mapping[str, Any], status: Mapping[str, Any], drains: Mapping[s
     if needed and DrainPolicy.NEVER in wanted:
         return "nothing: needs a drain (drain.policy is Never)"
     return DRAIN if needed or DrainPolicy.ALWAYS in wanted else REWRITE
+
+
+def _upgrade_due(status: Mapping[str, Any]) -> bool:
+    """Whether a node waits whose config is well and proved: its runtime or kubelet is not."""
+    unproved = (status.get("lastChange") or {}).get("outcome") == UNPROVED
+    well = status.get("verdict") in ("Compatible", "NotCni")
+    return status.get("phase") == Phase.WAITING and well and not unproved
 
 
 def lines(works: Iterable[Work], terminal: Terminal) -> list[str]:
@@ -70,7 +80,7 @@ def lines(works: Iterable[Work], terminal: Terminal) -> list[str]:
         )
     ]
     head = ("NODES", "RUNTIME", "FOUND", "TARGET", "ENFORCE WOULD")
-    drained = sum(count for each, count in counts.items() if each.what == DRAIN)
+    drained = sum(count for each, count in counts.items() if each.what in (DRAIN, UPGRADE))
     changed = drained + sum(count for each, count in counts.items() if each.what == REWRITE)
     unknown = sum(count for each, count in counts.items() if each.what == "not audited yet")
     told = columns(terminal, head, rows, indent=0)

@@ -41,6 +41,15 @@ def test_what_is_not_changed() -> None:
     assert what({"metadata": {"name": "n"}, "spec": {}}) == "not audited yet"
 
 
+def test_an_upgrade_by_somebody_else() -> None:
+    def what(phase: str, **status: Any) -> str:
+        return forecast.work(state(phase, verdict="Compatible", **status), {}).what
+
+    assert what("Waiting") == "drain, then wait for its upgrade"
+    assert what("Upgrading") == "drain, then wait for its upgrade"
+    assert what("Waiting", lastChange={"outcome": "Unproved"}) == "not audited yet"
+
+
 def test_the_sums_of_a_played_fleet() -> None:
     works = [forecast.work(each, {"cure": "Always"}) for each in zones().cluster.states()]
     told = forecast.lines(works, Terminal(80))
