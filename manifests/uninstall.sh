@@ -187,6 +187,11 @@ while :; do
     sleep 5
 done
 
+# What it would keep from being deleted is deleted from here on.
+for kind in validatingadmissionpolicybinding validatingadmissionpolicy; do
+    quiet delete $kind --ignore-not-found cni-upgrade-guard
+done
+
 say "stopping the controller"
 quiet -n $SYSTEM delete deployment $NAME --cascade=foreground --timeout="${PATIENCE}s" ||
     say "the controller's node does not answer"
@@ -227,7 +232,7 @@ say "deleting the rest"
 for kind in validatingadmissionpolicybinding validatingadmissionpolicy; do
     quiet delete $kind --ignore-not-found cni-upgrade-agent-pods cni-upgrade-agent-pods-fixed cni-upgrade-agent-pods-bound \
         cni-upgrade-agent-pods-stopped cni-upgrade-agent-pods-closed cni-upgrade-agents-sent cni-upgrade-nodes-apart \
-        cni-upgrade-node-writes cni-upgrade-policy-writes
+        cni-upgrade-node-writes cni-upgrade-policy-writes cni-upgrade-guard
 done
 for crd in $CRDS; do
     quiet delete customresourcedefinition "$crd" --timeout="${PATIENCE}s" ||

@@ -44,10 +44,19 @@ class Cluster:
         return path
 
     def kubectl(self, *words: str) -> None:
-        done = subprocess.run(
+        done = self.tried(*words)
+        assert done.returncode == 0, done.stderr
+
+    def tried(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run kubectl; its exit code is for you."""
+        return subprocess.run(
             [self._kubectl, *words], env=self.env, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stderr
+
+    def refused(self, path: str) -> str:
+        """Why an object may not be deleted now; empty where it may. It is not deleted."""
+        answer = self.server.request("DELETE", f"{path}?dryRun=All")
+        return "" if answer.ok else answer.message
 
     @contextmanager
     def uninstalling(
@@ -124,6 +133,10 @@ class Cluster:
 
     def install(self) -> None:
         self.kubectl("apply", "--server-side", "-k", str(ROOT))
+        self.policy()
+
+    def policy(self) -> None:
+        """A policy that enforces, once our kinds are served."""
         served = f"{API}/{names.NODE_STATE_PLURAL}"
         eventually(lambda: self.server.request("GET", served).ok, "the node states are served")
         self.kubectl("apply", "-f", str(ROOT / "manifests" / "examples" / "enforce.yaml"))

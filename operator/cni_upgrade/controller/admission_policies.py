@@ -25,6 +25,7 @@ POLICIES = (
     "cni-upgrade-nodes-apart",
     "cni-upgrade-node-writes",
     "cni-upgrade-policy-writes",
+    "cni-upgrade-guard",
 )
 """As manifests/admission.yaml names them, and their bindings."""
 
