@@ -158,9 +158,13 @@ bench-policies: $(READY) ## what those who may write policies alone can cost: 20
 
 ##@ Ship it
 
-.PHONY: image install uninstall
+.PHONY: image release install uninstall
 image: $(READY) ## the two images as docker-archive files in the cache (root; Debian)
 	@$(PY) hack/image.py
+REGISTRY ?= registry.example.com/cni-upgrade
+release: $(READY) ## all of a release into dist/VERSION: images, install.yaml, chart, wheel, SBOMs, checksums (REGISTRY=...; root; Debian)
+	@sh hack/preflight.sh go root
+	@$(PY) hack/release.py --registry $(REGISTRY) $(if $(VERSION),--version $(VERSION))
 install: ## into the cluster of KUBECONFIG, with the images of the manifests
 	kubectl apply -k .
 uninstall: ## out of that cluster: leaves no cordon, no Job, no finalizer

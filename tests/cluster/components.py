@@ -120,5 +120,13 @@ CATALOGUE = (
     Component(name="helm", packages=("tool",), binaries=("helm",)),
 )
 
+# Built where it is asked for, and not with the cluster.
+SYFT = Component(
+    name="syft",
+    packages=("tool",),
+    binaries=("syft",),
+    ldflags=("-s", "-w", "-X main.version=1.18.1"),
+)
+
 CONTROL_PLANE = ("pause", "etcd", "kubernetes")
-BY_NAME = {component.name: component for component in CATALOGUE}
+BY_NAME = {component.name: component for component in (*CATALOGUE, SYFT)}
