@@ -40,6 +40,10 @@ DURATIONS = {
     "good": ("1s", "90s", "15m", "2h", "1h30m", "9999h99999m999999s"),
     "bad": ("", "5", "0m", "-5m", "15 m", "1.5h", "30m1h", "1d", "10000h", "5m" * 11),
 }
+VERSIONS = {
+    "good": ("2.*", "1.7.*", "1.7.24", "0.0.0", "9999.9999.9999"),
+    "bad": ("", "2", "1.7", "*", "v1.7.24", "1.*.2", "1.7.24.1", ">=2.0", "1.7.24~ds1", "10000.*"),
+}
 INT_OR_PERCENT = {
     "good": (1, 5000, "1%", "10%", "99%", "100%"),
     "bad": (
@@ -261,6 +265,14 @@ CASES = (
     Case("policy", "spec.drift.within", ("pattern",), **DURATIONS, says="spec.drift.within"),
     Case("policy", "spec.verify.deadline", ("pattern",), **DURATIONS, says="spec.verify.deadline"),
     Case("policy", "spec.verify.soak", ("pattern",), **DURATIONS, says="spec.verify.soak"),
+    *(
+        Case("policy", path, ("pattern",), **DURATIONS, says=path)
+        for path in ("spec.upgrade.deadline", "spec.upgrade.settle")
+    ),
+    *(
+        Case("policy", path, ("pattern",), **VERSIONS, says=path)
+        for path in ("spec.target.runtime.version", "spec.target.kubelet.version")
+    ),
     *(
         Case("node state", path, ("pattern",), **DURATIONS, says=path)
         for path in (

@@ -16,7 +16,7 @@ ITEM = "[]"
 VALUE = "{}"
 BY_HAND = {"pattern", "x-kubernetes-validations", "x-kubernetes-int-or-string", "list-map"}
 _BOUNDS = ("maxLength", "maxItems", "maxProperties", "minimum", "maximum", "enum", "required")
-_WORDS = ("word", "containerd>=2.0", "1h", "0 22 * * 1-5")
+_WORDS = ("word", "containerd>=2.0", "1h", "0 22 * * 1-5", "2.*")
 _WRONG_TYPES: dict[str, Any] = {
     "string": 5,
     "integer": "five",

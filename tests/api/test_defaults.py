@@ -39,6 +39,7 @@ DEFAULTS = {
         "deleteEmptyDirData": False,
         "force": False,
     },
+    "upgrade": {"method": "Wait", "deadline": "1h", "settle": "30s"},
     "drift": {"maxReverts": 3, "within": "24h"},
     "backup": {"keep": 5},
     "verify": {"proof": True, "deadline": "2m"},

@@ -55,6 +55,10 @@ class Awaited(Model):
         default=None,
         description="Since when the Node reports the versions and is Ready; absent while not.",
     )
+    retry: Word | None = Field(
+        default=None,
+        description="A person's retry as the node began to wait for one; absent while it does not.",
+    )
 
 
 class Ending(Model):

@@ -247,6 +247,42 @@ def deleted_in_an_upgrade() -> Rollout:
     return r
 
 
+def taken_from_its_upgrade() -> Rollout:
+    """A person takes cordon and mark off: they have the node, and it is not said to be ready."""
+    r = made_ready(well())
+    r.say("== cordon and mark are taken off")
+    marks = {"metadata": {"annotations": {names.CORDONED_BY: None}}}
+    r.cluster.api.patch("Node", "node-a", {**marks, "spec": {"unschedulable": None}}, manager="k")
+    r.until(lambda: reason(r, "node-a") == "CordonTaken")
+    r.step()
+    assert takes_pods(r)
+    assert not announced(r)
+    return r
+
+
+def retried_before_it_was_overdue() -> Rollout:
+    """A retry that was meant for others, and set before, gives no half upgraded node back."""
+    r = made_ready(well())
+    upgrade(r, runtime="containerd://1.7.9")
+    r.say("== the policy is retried")
+    r.cluster.annotate("CNIUpgradePolicy", "fleet", names.RETRY, "1")
+    r.until(lambda: reason(r, "node-a") == "UpgradeOverdue")
+    r.play(600)
+    assert (takes_pods(r), reason(r, "node-a")) == (False, "UpgradeOverdue")
+    return r
+
+
+def clock_set_back_in_an_upgrade() -> Rollout:
+    """No node is kept ready longer than it may."""
+    r = made_ready(well())
+    r.say("== the clock is set back by five hours")
+    r.set_clock(-5)
+    start = r.cluster.now
+    r.until(lambda: takes_pods(r))
+    assert (r.cluster.now - start).total_seconds() < 2 * 3600
+    return r
+
+
 def newer_than_its_target() -> Rollout:
     """Nothing is ever brought back: a person raises the target."""
     r = of(SimNode("node-a", "1.0.0", "containerd://3.0.0"))
@@ -282,6 +318,9 @@ UPGRADES: tuple[Callable[[], Rollout], ...] = (
     upgraded_and_raised,
     deleted_while_a_node_is_ready,
     deleted_in_an_upgrade,
+    taken_from_its_upgrade,
+    retried_before_it_was_overdue,
+    clock_set_back_in_an_upgrade,
     newer_than_its_target,
     controller_away_in_an_upgrade,
 )

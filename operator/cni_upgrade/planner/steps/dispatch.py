@@ -166,6 +166,8 @@ _LONGEST = {
     Step.BASELINE: prove.limit,
     Step.BASELINE_DELETE: prove.limit,
     Step.DRAIN: _drain_limit,
+    Step.UPGRADE: upgrade.limit,
+    Step.WITHDRAW: upgrade.grace,
 }
 """The same of every step that has a deadline."""
 

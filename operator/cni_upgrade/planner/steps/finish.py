@@ -8,7 +8,7 @@ from cni_upgrade.agent.protocol.operation import Kind, Operation, Outcome, Resul
 from cni_upgrade.api.base import clip
 from cni_upgrade.api.history import HistoryEntry, LastChange, LastOperation
 from cni_upgrade.api.node_state import NodeStateStatus
-from cni_upgrade.api.operation_status import Ending, ProofStatus
+from cni_upgrade.api.operation_status import Awaited, Ending, ProofStatus
 from cni_upgrade.api.phase import Phase
 from cni_upgrade.api.report import MOST_FINDINGS, Finding, Readiness
 from cni_upgrade.api.verify import OnFailure, Verify
@@ -25,6 +25,7 @@ from cni_upgrade.planner.node.agent_job import pause
 from cni_upgrade.planner.node.audit_result import failed, seen
 from cni_upgrade.planner.node.context import Move, NodeContext, at_step, moved, release, wait
 from cni_upgrade.planner.node.pending_proof import before, undone
+from cni_upgrade.planner.world import retry_annotation
 from cni_upgrade.planner.world.operator_config import GRACE_SECONDS
 from cni_upgrade.planner.world.phases import (
     DRAIN_NOT_ENOUGH,
@@ -172,10 +173,18 @@ def done(view: NodeContext, message: str) -> Move:
 
 def hold_next(view: NodeContext, why: str) -> Move:
     """Keep an upgraded node that is not well, until a person acts: pods would fail there."""
-    held = at_step(view, Step.HOLD, "")
+    known = view.operation.awaited or Awaited()
+    waits = known.model_copy(update={"retry": person_asked(view)})
+    held = at_step(view, Step.HOLD, "", awaited=waits)
     retry = f"kubectl annotate --overwrite cns {view.node.name} cniupgrade.dev/retry=$(date +%s)"
     text = f"{why}; kept cordoned; mend the node, then have it looked at again: {retry}"
     return Move(held.status.model_copy(update={"reason": UPGRADE_NOT_WELL, "message": text}))
+
+
+def person_asked(view: NodeContext) -> str:
+    """What a person's retry annotations say by now, on the node's record and on its policy."""
+    policy = view.orderer
+    return "" if policy is None else retry_annotation.of_node(policy, view.state)
 
 
 def rolls_back(view: NodeContext) -> bool:

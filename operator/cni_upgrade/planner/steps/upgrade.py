@@ -33,10 +33,11 @@ from cni_upgrade.planner.steps import apply
 from cni_upgrade.planner.steps.after_upgrade import audit_next
 from cni_upgrade.planner.steps.cancel import unwanted
 from cni_upgrade.planner.steps.drain import drain_settings, evict
-from cni_upgrade.planner.world import retry_annotation
+from cni_upgrade.planner.steps.finish import person_asked
 from cni_upgrade.planner.world.decisions import Announce
 from cni_upgrade.planner.world.governance import matches
 from cni_upgrade.planner.world.phases import (
+    CORDON_TAKEN,
     DRAIN_BLOCKED,
     NOBODY_UPGRADED,
     UPGRADE,
@@ -45,7 +46,7 @@ from cni_upgrade.planner.world.phases import (
 )
 
 GRACE = 60
-"""Seconds between taking the announcement back and the cordon: who has read it begins by then."""
+"""Seconds in which whoever has read an announcement begins."""
 
 
 def cordoned(view: NodeContext) -> Move:
@@ -73,13 +74,25 @@ def _ready(view: NodeContext, **changes: bool) -> Move:
         boot_id=node.boot_id,
         ready_since=node.ready_since,
     )
-    seconds = duration.seconds(_settings(view).deadline)
     text = "the node is ready for its upgrade"
-    return at_step(view, Step.UPGRADE, text, seconds, awaited=awaited, **changes)
+    return at_step(view, Step.UPGRADE, text, limit(view), awaited=awaited, **changes)
+
+
+def limit(view: NodeContext) -> int:
+    """Seconds that a node is kept ready."""
+    return duration.seconds(_settings(view).deadline)
+
+
+def grace(_view: NodeContext) -> int:
+    """Seconds between taking the announcement back and the cordon."""
+    return GRACE
 
 
 def upgrade(view: NodeContext) -> Move:
     """Wait until the Node reports the versions and has held Ready for `spec.upgrade.settle`."""
+    if apply.taken_off(view):
+        text = "somebody has taken our cordon off the node, which takes pods now"
+        return release(view, Phase.BLOCKED, CORDON_TAKEN, text)
     spec, signs = _wanted(view), _signs(view)
     left = told(differences(view.node, spec)) if spec is not None else ""
     if signs and not left and view.node.ready == "True":
@@ -110,7 +123,7 @@ def upgrade(view: NodeContext) -> Move:
 def _settled(view: NodeContext) -> Move:
     """The Node is as wanted: audited once it has been so for long enough."""
     known = _awaited(view)
-    if known.reached_at is None:
+    if known.reached_at is None or known.reached_at > view.now:
         reached = known.model_copy(update={"reached_at": view.now})
         return Move(with_operation(view.status, awaited=reached))
     settle = duration.seconds(_settings(view).settle)
@@ -140,6 +153,10 @@ def _upgraded(view: NodeContext) -> NodeStateStatus:
 
 def _overdue(view: NodeContext, what: str, signs: tuple[str, ...]) -> Move:
     """Nobody but a person knows what becomes of it: it keeps its cordon, and says so."""
+    known = _awaited(view)
+    if known.retry is None:
+        asked = known.model_copy(update={"retry": person_asked(view)})
+        return Move(with_operation(view.status, awaited=asked))
     if _asked_again(view):
         return _withdraw(view, "a person has asked for another try")
     retry = f"kubectl annotate --overwrite cns {view.node.name} cniupgrade.dev/retry=$(date +%s)"
@@ -164,7 +181,7 @@ def withdraw(view: NodeContext) -> Move:
     asked = _asked_again(view)
     if (signs := _signs(view)) and not asked:
         text = f"the upgrade has begun all the same: {', '.join(signs)}"
-        return at_step(view, Step.UPGRADE, text, duration.seconds(_settings(view).deadline))
+        return at_step(view, Step.UPGRADE, text, limit(view))
     if not view.late():
         return wait(view, view.status.message)
     why = view.status.message.removeprefix("not ready any more: ")
@@ -219,11 +236,9 @@ def _wanted(view: NodeContext) -> PolicySpec | None:
 
 
 def _asked_again(view: NodeContext) -> bool:
-    """Whether a person has set another retry annotation since the last audit."""
-    seen, policy = view.status.observed, view.orderer
-    if seen is None or policy is None:
-        return False
-    return seen.retry != retry_annotation.of_node(policy, view.state)
+    """Whether a person has set another retry annotation since the node waits for one."""
+    before = _awaited(view).retry
+    return before is not None and before != person_asked(view)
 
 
 def _awaited(view: NodeContext) -> Awaited:
